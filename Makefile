@@ -1,0 +1,47 @@
+# Two commands for a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test test-torch lint types bench clean
+
+demo: $(VENV)/installed
+	$(BIN)/python -m autohpo.demo
+
+test: $(VENV)/tested
+	$(BIN)/python -m pytest -q
+
+# Tests with PyTorch: not part of `make test`, because it is large.
+test-torch: $(VENV)/tested
+	$(BIN)/python -m pip install -q torch==2.13.0
+	$(BIN)/python -m pytest -q -m torch
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+
+types: $(VENV)/dev
+	$(BIN)/mypy
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/ask_tell.py
+	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/bohb_quality.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml setup.py
+	$(BIN)/python -m pip install -q -e .
+	touch $@
+
+$(VENV)/tested: $(VENV)/bin/python pyproject.toml setup.py
+	$(BIN)/python -m pip install -q -e ".[test]"
+	touch $@ $(VENV)/installed
+
+$(VENV)/dev: $(VENV)/tested
+	$(BIN)/python -m pip install -q -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,503 @@
+"""BaseHPOptimizer: the four hooks of an algorithm, and ask, tell, report and fail around them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+
+import numpy as np
+
+from autohpo.algorithms.options import check_types
+from autohpo.errors import (
+    EvaluationsError,
+    InvalidPerfError,
+    NoResultError,
+    OptimizationComplete,
+    OptionError,
+    SpaceError,
+    SuggestionError,
+)
+from autohpo.spaces import HPSpace, SearchSpace
+from autohpo.trial import Suggestion, Trial, TrialState, as_perf, incumbent, short
+
+if TYPE_CHECKING:
+    from autohpo.result import Result
+
+
+class _ReadOnly(Sequence[Trial]):
+    """A list that others may look at."""
+
+    def __init__(self, items: list[Trial]) -> None:
+        self._items = items
+
+    @overload
+    def __getitem__(self, index: int) -> Trial: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Trial]: ...
+    def __getitem__(self, index: int | slice) -> Trial | list[Trial]:
+        return self._items[index]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self._items)
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
+class _TrialsOf:
+    """Reads an optimizer's history; a subclass may still set a ``self.trials`` of its own, as AutoGL's docs allow."""
+
+    def __get__(self, optimizer: BaseHPOptimizer | None, owner: type) -> Any:
+        return self if optimizer is None else _ReadOnly(optimizer._told)
+
+
+@dataclass
+class _Pending:
+    """A suggestion without a result, as the optimizer keeps it."""
+
+    suggestion: Suggestion
+    reports: list[tuple[float, float]]
+
+
+@dataclass(eq=False)
+class BaseHPOptimizer:
+    """The base of every algorithm: subclass it, write ``_get_suggestion``, register it.
+
+    What an algorithm knows must follow from its history (``self.trials`` and ``self.running``), and what it
+    draws must come from ``self.rng``: then a search can be killed, resumed and repeated exactly.
+
+    Args:
+        space: The parameters to search.
+        f: The objective, for :meth:`optimize`; without it use :meth:`ask` and :meth:`tell`.
+        max_evals: Suggestions to make at most; a trial promoted to a higher fidelity counts again.
+        seed: For everything random, 0 or more; None draws one, to be read from the attribute.
+        mode: "max" where a higher result of `f` is better, "min" where a lower one is.
+
+    Attributes:
+        number: Of the suggestion being made, or made next; from 0.
+        trials: Finished trials in the order told; their ``perf`` is higher where it is better, in both modes.
+        has_fidelity: False where the objective can only be run in full; set before the first suggestion.
+        time_limit: Seconds for the whole search, as given to ``optimize``; None without a limit.
+        memory_limit: Bytes for each worker, as given to ``optimize``; None without a limit.
+
+    Raises:
+        SpaceError: `space` is no list of parameters.
+        OptionError: An option has the wrong type or value.
+
+    Example:
+        >>> from autohpo import RangeHP
+        >>> class Halton(BaseHPOptimizer):
+        ...     def _get_suggestion(self, pid):
+        ...         return {"x": (self.number * 0.618) % 1}
+        >>> hpo = Halton([RangeHP("x", 0.0, 1.0)])
+        >>> suggestion = hpo.ask()
+        >>> hpo.tell(suggestion, perf=0.5)
+        >>> hpo.best()
+        ({'x': 0.0}, 0.5)
+    """
+
+    is_multi_fidelity: ClassVar[bool] = False
+    is_deterministic: ClassVar[bool] = False  # whether the seed changes no suggestion
+    option_aliases: ClassVar[Mapping[str, str]] = {}
+    budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals"})  # may change when a stored run is resumed
+    trials = _TrialsOf()
+
+    space: SearchSpace
+    f: Callable[..., Any] | None = None
+    _: KW_ONLY
+    max_evals: int | None = None
+    seed: int | None = None
+    mode: Literal["max", "min"] = "max"
+
+    def __post_init__(self) -> None:
+        self.space = self.space if isinstance(self.space, SearchSpace) else SearchSpace(self.space)
+        check_types(self)
+        if self.max_evals is not None and self.max_evals < 1:
+            raise OptionError(f"max_evals: must be at least 1, got {self.max_evals}")
+        if self.seed is not None and self.seed < 0:
+            raise OptionError(f"seed: must be at least 0, got {self.seed}")
+        self.is_seed_drawn = self.seed is None
+        if self.seed is None:
+            self.seed = int(np.random.SeedSequence().generate_state(1)[0])
+        self._sign = 1 if self.mode == "max" else -1
+        self._told: list[Trial] = []
+        self._running: dict[int, _Pending] = {}
+        self._n_asked = 0
+        self._is_set_up = False
+        self._rng: np.random.Generator | None = None
+        self.number = 0
+        self.has_fidelity = True
+        self.time_limit: float | None = None
+        self.memory_limit: int | None = None
+        self.result: Result | None = None
+        self.log: Any = None  # the store that optimize() used, if it was called
+
+    # The four hooks of an algorithm; only `_get_suggestion` must be written.
+
+    def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
+        """Called once, before the first suggestion.
+
+        Args:
+            num_workers: How many trials will run at once.
+            time_limit: Seconds for the whole search, if limited.
+            memory_limit: Bytes for each worker, if limited.
+        """
+
+    def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
+        """The next configuration: a dict, or a Suggestion that says the fidelity too.
+
+        Args:
+            pid: The worker slot that will run it.
+
+        Raises:
+            OptimizationComplete: There is nothing left to suggest, for ever.
+            NotReady: Some running trial must end first.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define _get_suggestion(self, pid)")
+
+    def _update_trials(self, pid: int, hp: Suggestion, perf: float) -> None:
+        """Called with each result, in the order told, after it has joined ``self.trials``.
+
+        Failed trials do not come here: they stand in ``self.trials`` with a state and no perf.
+
+        Args:
+            pid: The worker slot that ran it.
+            hp: The very suggestion, with its number and fidelity.
+            perf: Finite; higher is better, in both modes.
+        """
+
+    def _best_hp(self) -> tuple[dict[str, Any], float]:
+        """The best configuration and its perf (higher is better), of those with the highest fidelity."""
+        best = incumbent(self._told)
+        if best is None or best.perf is None:
+            raise NoResultError(f"no trial of {len(self._told)} has a result yet")
+        return dict(best.hp), best.perf
+
+    # What an algorithm may use.
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """Made anew for every call of a hook from the seed and the number, so nothing random is kept in memory."""
+        if self._rng is None:
+            self._rng = np.random.default_rng((_seed_of(self), self.number))
+        return self._rng
+
+    @property
+    def running(self) -> list[Suggestion]:
+        """Suggestions without a result, in the order asked."""
+        return [pending.suggestion for pending in self._running.values()]
+
+    @property
+    def n_asked(self) -> int:
+        """How many suggestions were made."""
+        return self._n_asked
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the algorithm ends by itself, even without ``max_evals``."""
+        return False
+
+    @property
+    def resumable(self) -> frozenset[int]:
+        """Numbers of finished trials that may still be continued; the state of all others may be let go."""
+        return frozenset()
+
+    @property
+    def hp_space(self) -> list[HPSpace]:
+        """The parameters as a list, under AutoGL's name."""
+        return list(self.space)
+
+    # What a user calls.
+
+    def set_up(
+        self, num_workers: int = 1, time_limit: float | None = None, memory_limit: int | None = None
+    ) -> None:
+        """Gets the algorithm ready; :meth:`ask` and :meth:`optimize` do it where it was not done. Later calls do nothing."""
+        if not self._is_set_up:
+            self.time_limit, self.memory_limit = time_limit, memory_limit
+            self._set_up(num_workers, time_limit, memory_limit)
+            self._is_set_up = True
+
+    def ask(self, pid: int = 0) -> Suggestion:
+        """The next suggestion. Every suggestion wants one :meth:`tell` or :meth:`fail`, in any order.
+
+        Args:
+            pid: The worker slot that will run it.
+
+        Raises:
+            OptimizationComplete: There will never be another one.
+            NotReady: There may be one after the next result.
+            SuggestionError: The algorithm returned something that is no configuration of the space.
+        """
+        self.set_up()
+        if self.max_evals is not None and self._n_asked >= self.max_evals:
+            raise OptimizationComplete(f"max_evals: {self.max_evals} suggestions were made")
+        self.number, self._rng = self._n_asked, None
+        suggestion = self._checked(self._get_suggestion(pid))
+        suggestion.number, suggestion.pid = self.number, pid
+        suggestion.seed = self._trial_seed()
+        self._add(suggestion)
+        return suggestion.copy()
+
+    def adopt(self, suggestion: Suggestion) -> None:
+        """Takes a suggestion that was made earlier as if it had been asked for: how a history is replayed.
+
+        Raises:
+            OptionError: It is not the next one in number.
+            SpaceError: It is no configuration of the space.
+        """
+        self.set_up()
+        if suggestion.number != self._n_asked:
+            raise OptionError(f"suggestion: number must be {self._n_asked}, the next one, got {suggestion.number}")
+        self.space.check(suggestion)
+        self._add(suggestion.copy())
+
+    @overload
+    def tell(self, suggestion: Suggestion, perf: object, *, is_stopped: bool = False) -> None: ...
+    @overload
+    def tell(self, suggestion: Iterable[tuple[Suggestion, object]]) -> None: ...
+    def tell(
+        self,
+        suggestion: Suggestion | Iterable[tuple[Suggestion, object]],
+        perf: object = None,
+        *,
+        is_stopped: bool = False,
+    ) -> None:
+        """Hands over the result of a suggestion, or of a list of ``(suggestion, perf)`` pairs.
+
+        Each result is taken whole or refused whole; the good ones of a list are taken in its order.
+
+        Args:
+            suggestion: As asked; or the pairs.
+            perf: One finite number.
+            is_stopped: Whether the trial ended early because :meth:`report` said so.
+
+        Raises:
+            EvaluationsError: Some were refused: unknown, told before, or `perf` is not one finite number. It names each.
+        """
+        is_one = isinstance(suggestion, Mapping) or perf is not None
+        batch: list[Any] = [(suggestion, perf)] if is_one else list(suggestion)
+        state = TrialState.STOPPED if is_stopped else TrialState.COMPLETE
+        refused: list[tuple[object, str]] = []
+        for item in batch:
+            try:
+                item, value = _pair(item)
+                self._finish(item, state, self._sign * as_perf(value))
+            except (InvalidPerfError, OptionError) as error:
+                refused.append((item, str(error)))
+        if refused:
+            raise EvaluationsError(refused)
+
+    def report(self, suggestion: Suggestion, fidelity: float, perf: object) -> bool:
+        """Hands over how good a running trial is so far; False means: it has had what it was given.
+
+        Args:
+            suggestion: As asked.
+            fidelity: How much training was done, counted from nothing.
+            perf: One finite number.
+
+        Raises:
+            EvaluationsError: The trial is not running, or `fidelity` or `perf` is not one finite number.
+        """
+        try:
+            pending = self._pending(suggestion)
+            done = _plain(fidelity)
+            if not (isinstance(done, (int, float)) and 0 <= done < math.inf):
+                raise OptionError(f"fidelity: must be a finite number of at least 0, got {short(fidelity)}")
+            pending.reports.append((float(done), self._sign * as_perf(perf)))
+        except (InvalidPerfError, OptionError) as error:
+            raise EvaluationsError([(suggestion, str(error))]) from None
+        given = pending.suggestion.fidelity
+        return given is None or fidelity < given
+
+    def restart(self, suggestion: Suggestion) -> None:
+        """Says that a running trial is started anew: what it has reported so far does not count.
+
+        Raises:
+            EvaluationsError: The trial is not running.
+        """
+        try:
+            self._pending(suggestion).reports.clear()
+        except OptionError as error:
+            raise EvaluationsError([(suggestion, str(error))]) from None
+
+    def fail(self, suggestion: Suggestion, reason: str, state: TrialState = TrialState.FAILED) -> None:
+        """Says that a suggestion has no result.
+
+        Args:
+            suggestion: As asked.
+            reason: Kept with the trial.
+            state: Any final state without a performance.
+
+        Raises:
+            EvaluationsError: The trial is not running.
+            OptionError: `state` is not the end of a failed trial.
+        """
+        if state.has_perf or not state.is_final:
+            raise OptionError(f"state: must be the end of a failed trial, got {state}")
+        try:
+            self._finish(suggestion, state, None, reason)
+        except OptionError as error:
+            raise EvaluationsError([(suggestion, str(error))]) from None
+
+    def best(self) -> tuple[dict[str, Any], float]:
+        """The best configuration and its result, as the user measured it.
+
+        Raises:
+            NoResultError: No trial has a result yet.
+        """
+        hp, perf = self._best_hp()
+        return hp, self._sign * perf if isinstance(perf, (int, float)) else perf
+
+    def optimize(
+        self,
+        trainer: Any = None,
+        dataset: Any = None,
+        *,
+        num_workers: int = 1,
+        time_limit: float | None = None,
+        memory_limit: int | str | None = None,
+        store: Any = None,
+        trial_time_limit: float | None = None,
+        progress: Literal["auto", "rich", "plain", "none"] | bool = "auto",
+        continue_on_error: bool = False,
+        grace_seconds: float = 10.0,
+    ) -> tuple[Any, Any]:
+        """Runs the search and returns ``(best_hp, best_perf)``; with a trainer ``(best_trainer, best_hp)``.
+
+        Afterwards ``self.result`` has every trial. Calling it again goes on where the history ends.
+
+        Args:
+            trainer: An object with AutoGL's ``duplicate_from_hyper_parameter``, ``train`` and ``get_valid_score``,
+                to be tuned in place of ``f``.
+            dataset: Handed to the trainer, or to an ``f`` that names ``dataset``.
+            num_workers: How many trials run at once, each in a process of its own where there is more than one.
+            time_limit: Seconds for the whole search; what runs then is cancelled.
+            memory_limit: For each worker with its child processes: bytes, or a text such as "4GB".
+            store: Path of an SQLite file that keeps every event; an existing one is resumed. None keeps it in memory.
+            trial_time_limit: Seconds for each trial.
+            progress: "rich" is one line on a terminal, "plain" prints now and then, "none" or False nothing.
+            continue_on_error: Goes on even where the very first trial raises.
+            grace_seconds: How long running trials may take to end when the search is interrupted or out of time.
+
+        Raises:
+            OptionError: An argument is wrong.
+            FirstTrialError: The first trial raised: the objective is probably wrong.
+            NoResultError: No trial was complete in the end.
+            StoreError: The store cannot be used, holds another run, or is in use.
+            KeyboardInterrupt: After Ctrl-C, once everything is saved.
+        """
+        # The one upward import: users expect to call optimize() on what they built, and the runner needs this class.
+        from autohpo.runner import RunOptions, run
+
+        options = RunOptions(
+            num_workers=num_workers,
+            time_limit=time_limit,
+            memory_limit=memory_limit,
+            store=store,
+            trial_time_limit=trial_time_limit,
+            progress=progress,
+            continue_on_error=continue_on_error,
+            grace_seconds=grace_seconds,
+        )
+        return run(self, trainer, dataset, options)
+
+    # Book-keeping.
+
+    def _checked(self, hp: Any) -> Suggestion:
+        """A suggestion of the hook's own making, checked and with plain Python values."""
+        who = f"{type(self).__name__}._get_suggestion"
+        if not isinstance(hp, Mapping):
+            raise SuggestionError(f"{who}: must return a dict, got {type(hp).__name__}")
+        suggestion = hp.copy() if isinstance(hp, Suggestion) else Suggestion(hp)
+        for name, value in suggestion.items():
+            if not (name in self.space.names and self.space[name].contains(value)):  # a choice may be numpy's own
+                suggestion[name] = _plain(value)
+        suggestion.fidelity, suggestion.resume = _plain(suggestion.fidelity), _plain(suggestion.resume)
+        fidelity, resume = suggestion.fidelity, suggestion.resume
+        try:
+            self.space.check(suggestion)
+            suggestion.info = json.loads(json.dumps(suggestion.info, allow_nan=False))  # as a store gives it back
+        except (SpaceError, TypeError, ValueError) as error:
+            raise SuggestionError(f"{who}: {error}") from error
+        if fidelity is not None and not (isinstance(fidelity, (int, float)) and 0 < fidelity < math.inf):
+            raise SuggestionError(f"{who}: fidelity must be positive and finite, got {short(fidelity)}")
+        if resume is not None and not (type(resume) is int and 0 <= resume < self.number):
+            raise SuggestionError(f"{who}: resume must be the number of an earlier trial, got {short(resume)}")
+        return suggestion
+
+    def _trial_seed(self) -> int:
+        """For the objective, in [0, 2**31): another stream than that of the suggestion itself."""
+        state = np.random.SeedSequence((_seed_of(self), self.number, 1)).generate_state(1)
+        return int(state[0]) & 0x7FFFFFFF
+
+    def _add(self, suggestion: Suggestion) -> None:
+        self._running[suggestion.number] = _Pending(suggestion, [])
+        self._n_asked = self.number = suggestion.number + 1
+
+    def _pending(self, suggestion: object) -> _Pending:
+        """What is kept of a running trial."""
+        if not isinstance(suggestion, Suggestion):
+            raise OptionError(f"suggestion: must be one that ask() returned, got {type(suggestion).__name__}")
+        pending = self._running.get(suggestion.number)
+        if pending is None:
+            was_told = 0 <= suggestion.number < self._n_asked
+            reason = "was told before" if was_told else "was not asked for here"
+            raise OptionError(f"suggestion: number {suggestion.number} {reason}")
+        return pending
+
+    def _finish(self, suggestion: object, state: TrialState, perf: float | None, reason: str = "") -> None:
+        """Moves a trial from running to told; where the hook raises, nothing has changed."""
+        pending = self._pending(suggestion)
+        kept = pending.suggestion
+        running = dict(self._running)
+        self._told.append(
+            Trial(
+                number=kept.number,
+                hp=dict(kept),
+                state=state,
+                perf=perf,
+                fidelity=kept.fidelity,
+                resume=kept.resume,
+                pid=kept.pid,
+                info=kept.info,
+                reports=tuple(pending.reports),
+                error=reason,
+            )
+        )
+        del self._running[kept.number]
+        self._rng = None
+        try:
+            if perf is not None:
+                self._update_trials(kept.pid, kept.copy(), perf)
+        except BaseException:
+            self._told.pop()
+            self._running = running
+            raise
+
+
+def _seed_of(optimizer: BaseHPOptimizer) -> int:
+    """The seed, which is set when the optimizer is made."""
+    return 0 if optimizer.seed is None else optimizer.seed
+
+
+def _plain(value: Any) -> Any:
+    """A numpy scalar as Python's own type; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _pair(item: object) -> tuple[object, object]:
+    """A suggestion and its result.
+
+    Raises:
+        OptionError: It is something else.
+    """
+    if not (isinstance(item, (tuple, list)) and len(item) == 2):
+        raise OptionError(f"result: must be a pair (suggestion, perf), got {short(item)}")
+    return item[0], item[1]

@@ -1,0 +1,35 @@
+"""Hyperband: many configurations at little fidelity, few at much, in brackets that weigh the two differently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autohpo.algorithms._brackets import BracketSearch
+from autohpo.algorithms.registry import register_hpo
+from autohpo.trial import Suggestion
+
+
+@register_hpo("hyperband")
+@dataclass(eq=False, kw_only=True)
+class Hyperband(BracketSearch):
+    """Draws every configuration from the prior, stops most early, and trains the best of them on.
+
+    A promoted trial continues its own training (``Suggestion.resume``). Where results at little fidelity mislead,
+    the later brackets, which start higher, still find what the first ones drop.
+
+    Source: Li et al. 2018, JMLR 18(185), Algorithm 1. The next bracket opens as soon as all others wait, as in
+    HpBandSter, so that no worker idles.
+
+    Example:
+        >>> from autohpo import RangeHP
+        >>> hpo = Hyperband([RangeHP("x", 0.0, 1.0)], min_fidelity=1, max_fidelity=9, seed=0)
+        >>> hpo.ask().fidelity
+        1.0
+    """
+
+    def _get_suggestion(self, pid: int) -> Suggestion:
+        return self._suggest(self._draw)
+
+    def _draw(self, fidelity: float) -> Suggestion:
+        """A configuration from the prior."""
+        return Suggestion(self.space.sample(self.rng, 1)[0])

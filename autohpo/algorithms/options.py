@@ -1,0 +1,90 @@
+"""Checks an algorithm's options against the annotations of its dataclass fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from autohpo.errors import OptionError
+
+
+def check_types(optimizer: Any) -> None:
+    """Passes an optimizer whose options have the types their fields are annotated with.
+
+    Only plain types are checked (int, float, bool, str, None, Literal and unions of them): an int stands for a float,
+    a bool stands for no number.
+
+    Raises:
+        OptionError: An option has another type.
+    """
+    for name, hint in _hints(type(optimizer)).items():
+        value = getattr(optimizer, name)
+        if not _fits(value, hint):
+            text = " or ".join(_text(h) for h in _alternatives(hint))
+            raise OptionError(f"{name}: must be {text}, got {value!r:.80}")
+
+
+def check_names(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Passes options that are all known.
+
+    Raises:
+        OptionError: One is not; the text names the nearest and all of them.
+    """
+    known = sorted(known)
+    for name in given:
+        if name not in known:
+            raise OptionError(f"{name}: {owner} has no such option{did_you_mean(name, known)} Options: {', '.join(known)}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the nearest known one, if one is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else "."
+
+
+def option_names(cls: type) -> list[str]:
+    """Names of an algorithm's options; the space and the objective are none."""
+    return [f.name for f in dataclasses.fields(cls) if f.init and f.name not in ("space", "f")]
+
+
+def options_of(optimizer: Any) -> dict[str, Any]:
+    """An algorithm's options and their values."""
+    return {name: getattr(optimizer, name) for name in option_names(type(optimizer))}
+
+
+def _hints(cls: type) -> Mapping[str, Any]:
+    try:
+        hints = get_type_hints(cls)
+    except NameError:  # an annotation of the subclass that only a type checker can resolve
+        return {}
+    names = set(option_names(cls))
+    return {name: hint for name, hint in hints.items() if name in names}
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _text(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return " or ".join(map(repr, get_args(hint)))
+    return "None" if hint is type(None) else str(getattr(hint, "__name__", hint))
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    return any(_fits_one(value, h) for h in _alternatives(hint))
+
+
+def _fits_one(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (bool, str, type(None)):
+        return isinstance(value, hint)
+    return True

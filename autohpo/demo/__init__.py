@@ -1,0 +1,1 @@
+"""A worked example: tune a graph network on the Cora citation graph."""

@@ -1,0 +1,87 @@
+"""The errors of autohpo: one base, one class for each thing a caller may want to tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class AutoHPOError(Exception):
+    """Base of every error that autohpo raises on purpose."""
+
+
+class SpaceError(AutoHPOError, ValueError):
+    """A parameter, a search space or a configuration breaks a rule; the text names parameter, rule, value."""
+
+
+class OptionError(AutoHPOError, ValueError):
+    """An option or argument breaks a rule; the text names argument, rule, value."""
+
+
+class RegistryError(AutoHPOError, ValueError):
+    """An algorithm's name is unknown, taken or broken."""
+
+
+class SuggestionError(AutoHPOError, ValueError):
+    """An algorithm returned something that is no configuration of its space; the text names the algorithm."""
+
+
+class OptimizationComplete(AutoHPOError):  # noqa: N818 - a state of the search, not a fault
+    """There is nothing left to suggest, and there never will be."""
+
+
+class NotReady(AutoHPOError):  # noqa: N818 - a state of the search, not a fault
+    """No suggestion now; after the next result there may be one."""
+
+
+class InvalidPerfError(AutoHPOError, ValueError):
+    """A performance is not one finite number."""
+
+
+class EvaluationsError(AutoHPOError, ValueError):
+    """Some of the results told were refused; every other one of the batch was taken.
+
+    Attributes:
+        refused: ``(suggestion, reason)`` for each result that was not taken.
+    """
+
+    def __init__(self, refused: Sequence[tuple[object, str]]) -> None:
+        self.refused = list(refused)
+        lines = "; ".join(f"{_label(suggestion)}: {reason}" for suggestion, reason in self.refused)
+        super().__init__(f"{len(self.refused)} result(s) refused: {lines}")
+
+    def __reduce__(self) -> tuple[type[EvaluationsError], tuple[list[tuple[object, str]]]]:
+        """Pickles by its argument: the base class would hand the text to ``__init__``."""
+        return type(self), (self.refused,)
+
+
+def _label(suggestion: object) -> str:
+    number = getattr(suggestion, "number", None)
+    return repr(suggestion) if number is None else f"trial {number}"
+
+
+class StoreError(AutoHPOError):
+    """A store cannot be used."""
+
+
+class StoreMismatchError(StoreError):
+    """A store holds another run: the text shows what differs."""
+
+
+class StoreCorruptError(StoreError):
+    """A store's file is damaged or is no store of autohpo."""
+
+
+class RunBusyError(StoreError):
+    """Another driver works on this run; the text says which, and since when."""
+
+
+class FirstTrialError(AutoHPOError):
+    """The first trial raised, so the objective is probably wrong; its traceback is in the text."""
+
+
+class NoResultError(AutoHPOError):
+    """The search ended, or was asked for its best, before any trial was complete."""
+
+
+class MissingExtraError(AutoHPOError, ImportError):
+    """A package of an extra is not installed; the text names the extra."""

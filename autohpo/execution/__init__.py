@@ -1,0 +1,1 @@
+"""Where a trial runs: one contract, the serial executor, and subprocess slots."""

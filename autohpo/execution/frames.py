@@ -1,0 +1,144 @@
+"""What goes over the two pipes between driver and worker: frames, and the messages inside a worker's frames.
+
+A frame is its length and then its bytes. The driver sends a kind and, with a task, a pickle; a worker answers
+with JSON only, so that whatever an objective returns or raises, the driver never unpickles it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal
+
+from autohpo.errors import AutoHPOError
+from autohpo.trial import TrialState
+
+LENGTH = struct.Struct(">Q")
+KEY = struct.Struct(">qq")  # number and attempt of a trial, before a pickled task and alone in a stop
+ROOT = struct.Struct(">q")
+
+TASK, STOP, DROP, EXIT = b"T", b"S", b"D", b"X"  # the kinds that a driver sends
+
+MAX_ANSWER_BYTES = 1 << 20  # far above the longest message: a longer frame is not from our worker
+MAX_ERROR_CHARACTERS = 16_000
+
+_ENDS = {str(s): s for s in (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED, TrialState.INVALID)}
+
+
+class FrameError(AutoHPOError):
+    """Bytes on a pipe are no frame, or a frame is no message, of this protocol."""
+
+
+def pack_frame(*parts: bytes) -> bytes:
+    """The frame of `parts`, joined."""
+    return LENGTH.pack(sum(map(len, parts))) + b"".join(parts)
+
+
+def read_frame(pipe: BinaryIO) -> bytes | None:
+    """The next frame of a blocking pipe, or None at its end."""
+    head = pipe.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return None
+    (length,) = LENGTH.unpack(head)
+    body = pipe.read(length)
+    return body if len(body) == length else None
+
+
+class FrameReader:
+    """Cuts the frames out of bytes as they come in pieces of any size."""
+
+    def __init__(self, max_bytes: int = MAX_ANSWER_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The frames that `data` completes.
+
+        Raises:
+            FrameError: A frame says that it is longer than the limit: whoever wrote it does not speak this protocol.
+        """
+        self._rest += data
+        frames = []
+        while len(self._rest) >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._rest)
+            if length > self._max_bytes:
+                raise FrameError(f"a frame of {length} bytes, at most {self._max_bytes} are allowed")
+            end = LENGTH.size + length
+            if len(self._rest) < end:
+                break
+            frames.append(bytes(self._rest[LENGTH.size : end]))
+            del self._rest[:end]
+        return frames
+
+
+@dataclass(frozen=True)
+class Message:
+    """One thing a worker says.
+
+    Attributes:
+        kind: *ready* once, when the objective is loaded; then for each task *started*, any *report*, one *end*.
+        number: Of the trial.
+        attempt: Of the trial.
+        fidelity: Of a report; how far the training came in an end.
+        perf: Of a report, and of an end whose state has one.
+        state: Of an end.
+        error: Of an end that did not succeed.
+        is_paused: Of an end: the worker keeps the training, to continue it.
+    """
+
+    kind: Literal["ready", "started", "report", "end"]
+    number: int = -1
+    attempt: int = 0
+    fidelity: float | None = None
+    perf: float | None = None
+    state: TrialState | None = None
+    error: str = ""
+    is_paused: bool = False
+
+    def pack(self) -> bytes:
+        """The frame of this message; `error` is cut to its allowed length."""
+        fields: dict[str, Any] = {"kind": self.kind, "number": self.number, "attempt": self.attempt}
+        if self.kind in ("report", "end"):
+            fields |= {"fidelity": self.fidelity, "perf": self.perf}
+        if self.kind == "end":
+            fields |= {"state": str(self.state), "error": clip(self.error), "is_paused": self.is_paused}
+        return pack_frame(json.dumps(fields).encode())
+
+    @classmethod
+    def unpack(cls, body: bytes) -> Message:
+        """The message in a frame.
+
+        Raises:
+            FrameError: It is none, whatever the bytes are.
+        """
+        try:
+            fields = json.loads(body)
+            if fields.get("state") is not None:
+                fields["state"] = _ENDS[fields["state"]]
+            message = cls(**fields)
+        except (ValueError, RecursionError, AttributeError, TypeError, KeyError) as fault:
+            raise FrameError(f"a frame that is no message: {body[:80]!r}") from fault
+        if not message._is_valid():
+            raise FrameError(f"a message that breaks a rule: {body[:80]!r}")
+        return message
+
+    def _is_valid(self) -> bool:
+        if self.kind not in ("ready", "started", "report", "end") or (self.state is None) == (self.kind == "end"):
+            return False
+        integers = all(type(value) is int for value in (self.number, self.attempt))
+        floats = all(type(value) in (float, int, type(None)) for value in (self.fidelity, self.perf))
+        if not integers or not floats or type(self.error) is not str or type(self.is_paused) is not bool:
+            return False
+        needs_perf = self.kind == "report" or (self.state is not None and self.state.has_perf)
+        needs = [self.perf] * needs_perf + [self.fidelity] * (self.kind == "report")
+        return all(value is not None and math.isfinite(value) for value in needs)
+
+
+def clip(text: str) -> str:
+    """`text` as a store can take it: valid Unicode, and of a long one only the head and the tail."""
+    if len(text) > MAX_ERROR_CHARACTERS:
+        half = MAX_ERROR_CHARACTERS // 2
+        text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,58 @@
+"""The guardian: a small process that outlives its driver by a moment, to end what the driver left behind.
+
+A worker ends itself when its driver is gone, but not while a C loop holds its interpreter lock; and the system's own
+means (PR_SET_PDEATHSIG) ends the worker without the processes that it started. This file is run as a script by its
+path, without site and package, so that it costs little: it imports nothing of ours.
+
+Lines on standard input: ``+123`` a process group to end, ``-123`` no more. The driver says ``-`` before it reaps the
+leader of a group, so no number in the list can belong to anybody else.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+
+
+def main(driver: int, folder: str) -> None:
+    """Waits for the end of the process `driver`; then ends the groups and removes `folder`, which holds files only."""
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # it ends with its driver, not before
+        signal.signal(name, signal.SIG_IGN)
+    os.set_blocking(0, False)
+    sources = [0]
+    with contextlib.suppress(AttributeError, OSError):  # without it, the end of the pipe must do
+        sources.append(os.pidfd_open(driver))  # needed where a process that the driver forked still holds the pipe
+    groups: set[int] = set()
+    rest, is_over = b"", False
+    while not is_over:
+        is_over = os.getppid() != driver or select.select(sources, [], [])[0] != [0]
+        data, is_closed = _read()
+        is_over = is_over or is_closed
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            (groups.add if line[:1] == b"+" else groups.discard)(int(line[1:]))
+    for group in groups:
+        with contextlib.suppress(OSError):
+            os.killpg(group, signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            os.unlink(os.path.join(folder, name))
+        os.rmdir(folder)
+
+
+def _read() -> tuple[bytes, bool]:
+    """What there is on standard input, and whether nothing more can come."""
+    data = b""
+    while True:
+        try:
+            piece = os.read(0, 1 << 16)
+        except BlockingIOError:
+            return data, False
+        if not piece:
+            return data, True
+        data += piece
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,142 @@
+"""Limits of a trial: how much memory a process tree holds, and the thread that ends trials at their limits."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from autohpo.errors import MissingExtraError
+from autohpo.trial import Outcome, TrialState
+
+if TYPE_CHECKING:
+    from autohpo.execution.slot import Slot
+
+TICK_SECONDS = 0.05
+MAX_PAUSE_SECONDS = 0.4  # with a kill allowed to come half a second late
+
+
+class Watchdog:
+    """Ends trials at their limits, also while the driver is busy with something else.
+
+    A thread of the driver, because a trial that takes all memory will not wait until an optimizer's model is fitted.
+    """
+
+    def __init__(self, slots: Sequence[Slot], memory_limit: int | None) -> None:
+        self._slots = slots
+        self._memory_limit = memory_limit
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="autohpo-watchdog", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._closing.set()
+        if self._thread is not threading.current_thread():  # a garbage collection may close from any thread
+            self._thread.join()
+
+    def _watch(self) -> None:
+        pause = TICK_SECONDS
+        while not self._closing.wait(pause):
+            start = time.monotonic()
+            for slot in self._slots:
+                self._check(slot, start)
+            # Where measuring is slow, it must not take more than a tenth of the time.
+            pause = min(max(TICK_SECONDS, 10 * (time.monotonic() - start)), MAX_PAUSE_SECONDS)
+
+    def _check(self, slot: Slot, now: float) -> None:
+        attempt, process = slot.attempt, slot.process
+        if attempt is None or process is None or attempt.verdict is not None:
+            return
+        if now >= attempt.deadline:
+            text = f"killed at its time limit of {slot.time_limit:g} s"
+            slot.kill(attempt, process, "killed", Outcome(TrialState.TIMEOUT, error=text))
+        elif self._memory_limit is not None:
+            held = tree_memory(process.pid, self._memory_limit)
+            if held > self._memory_limit:
+                limit = f"limit of {self._memory_limit / 1e6:.0f} MB"
+                text = f"killed at its memory {limit}: its processes held {held / 1e6:.0f} MB"
+                slot.kill(attempt, process, "killed", Outcome(TrialState.MEMORY, error=text))
+
+
+def require_memory_limits() -> None:
+    """Makes sure that memory can be measured on this system.
+
+    Raises:
+        MissingExtraError: It is not Linux, and psutil is not installed.
+    """
+    if not sys.platform.startswith("linux"):
+        try:
+            import psutil  # noqa: F401
+        except ImportError as fault:
+            text = 'memory_limit: needs psutil on this system, pip install "autohpo[limits]"'
+            raise MissingExtraError(text) from fault
+
+
+def tree_memory(pid: int, limit: int) -> int:
+    """Bytes of memory that a process and its descendants hold; 0 where it is gone.
+
+    Resident pages count for each process, so forked children that share their parent's data count it again. Only
+    where that sum breaks `limit` are shared pages divided among those who share them, which is slow to measure.
+    """
+    if not sys.platform.startswith("linux"):
+        return _psutil_memory(pid)
+    tree = _descendants(pid)
+    resident = sum(map(_resident_bytes, tree))
+    if resident <= limit or len(tree) == 1:
+        return resident
+    return sum(map(_proportional_bytes, tree))
+
+
+def _descendants(pid: int) -> list[int]:
+    tree = [pid]
+    for parent in tree:  # grows while it is walked
+        try:
+            threads = os.listdir(f"/proc/{parent}/task")
+        except OSError:
+            continue
+        for thread in threads:
+            tree += map(int, _read(f"/proc/{parent}/task/{thread}/children").split())
+    return tree
+
+
+def _resident_bytes(pid: int) -> int:
+    fields = _read(f"/proc/{pid}/statm").split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else 0
+
+
+def _proportional_bytes(pid: int) -> int:
+    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
+        if line.startswith(b"Pss:"):
+            return int(line.split()[1]) * 1024
+    return _resident_bytes(pid)  # an old kernel, or no permission
+
+
+def _read(path: str) -> bytes:
+    """The bytes of a file of /proc, none where its process is gone."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, 1 << 16)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
+def _psutil_memory(pid: int) -> int:
+    import psutil
+
+    total = 0
+    try:
+        worker = psutil.Process(pid)
+        for process in (worker, *worker.children(recursive=True)):
+            total += process.memory_info().rss
+    except psutil.NoSuchProcess:
+        pass
+    return total

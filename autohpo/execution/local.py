@@ -1,0 +1,231 @@
+"""The local executor: slots that are processes of this machine, with limits, safe from crashes, without orphans."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import select
+import shutil
+import tempfile
+import time
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from autohpo.errors import OptionError
+from autohpo.execution.base import Event, Executor, OnReport
+from autohpo.execution.limits import Watchdog, require_memory_limits
+from autohpo.execution.process import Guardian, Launch
+from autohpo.execution.slot import Slot
+from autohpo.objective import Objective
+from autohpo.trial import Outcome, Task, TrialState
+
+logger = logging.getLogger(__name__)
+
+CHECK_SECONDS = 0.2  # between looks at what no pipe tells
+GRACE_SECONDS = 1.0  # for idle workers to exit in order
+KILL_SECONDS = 5.0  # for the system to end what was killed
+
+
+@dataclass(eq=False)
+class LocalExecutor(Executor):
+    """Runs each task in one of `n_slots` worker processes.
+
+    A worker serves task after task; where it dies, the slot gets a new one, and no other slot notices. The objective
+    is pickled by value where the workers cannot import it (scripts, lambdas, notebooks), so a script needs no
+    ``if __name__ == "__main__"``. When the driver dies, the workers and what they started die with it.
+
+    Attributes:
+        n_slots: How many tasks run at a time.
+        trial_time_limit: Seconds for an attempt, from when a ready worker has it. The process is killed then,
+            together with the trainings paused in it.
+        memory_limit: Bytes for a worker and its child processes together, while a trial runs.
+        log_folder: Where ``slot-0.log`` and so on keep what the workers print (the last 1 MB of it or more); a
+            private folder that ends with the executor by default.
+    """
+
+    n_slots: int = 1
+    trial_time_limit: float | None = None
+    memory_limit: int | None = None
+    log_folder: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.n_slots < 1:
+            raise OptionError(f"n_slots: must be at least 1, got {self.n_slots}")
+        for name in ("trial_time_limit", "memory_limit"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise OptionError(f"{name}: must be positive and finite, got {value}")
+        if os.name != "posix":
+            raise OptionError("LocalExecutor: needs Linux or macOS; use the serial executor here")
+        if self.memory_limit is not None:
+            require_memory_limits()
+        self._slots: list[Slot] = []
+        self._inbox: deque[Event] = deque()
+        self._events: list[Event] = []
+        self._next_check = 0.0
+        self._finalizer: weakref.finalize[..., Any] | None = None
+
+    def open(self, objective: Objective, on_report: OnReport) -> None:
+        """Pickles the objective and starts the workers, without waiting for them.
+
+        Raises:
+            OptionError: The objective cannot be pickled; the text says why. Or this was called before.
+            AutoHPOError: The system lets no process start.
+        """
+        if self._finalizer is not None:
+            raise OptionError("open: an executor is opened once")
+        self._on_report = on_report
+        private = Path(tempfile.mkdtemp(prefix="autohpo-"))  # readable for this user alone
+        try:
+            _dump(objective, private / "objective.pickle")
+            guardian = Guardian(private)
+        except BaseException:
+            shutil.rmtree(private)
+            raise
+        watchdogs: list[Watchdog] = []
+        resources = (private, guardian, self._slots, watchdogs, os.getpid())
+        self._finalizer = weakref.finalize(self, _release, *resources)  # runs at exit, too
+        logs = private
+        if self.log_folder is not None:
+            logs = Path(self.log_folder).resolve()
+            logs.mkdir(parents=True, exist_ok=True)
+        launch = Launch(private / "objective.pickle", logs, self.n_slots)
+        self._slots += (Slot(n, launch, guardian, self.trial_time_limit) for n in range(self.n_slots))
+        for slot in self._slots:
+            slot.start()
+        if self.trial_time_limit is not None or self.memory_limit is not None:
+            watchdogs.append(Watchdog(self._slots, self.memory_limit))
+
+    def submit(self, slot: int, task: Task) -> None:
+        """As in :class:`Executor`.
+
+        Raises:
+            OptionError: There is no such slot, it is not free, or the configuration cannot be pickled.
+            AutoHPOError: The system lets no process start.
+        """
+        if not 0 <= slot < len(self._open_slots()):
+            raise OptionError(f"slot: must be from 0 to {self.n_slots - 1}, got {slot}")
+        self._slots[slot].submit(task)
+
+    def _open_slots(self) -> list[Slot]:
+        if self._finalizer is None or not self._finalizer.alive:
+            raise OptionError("executor: must be open")
+        return self._slots
+
+    def poll(self, timeout_seconds: float) -> list[Event]:
+        """As in :class:`Executor`. What `on_report` raises comes out of here, and loses no event."""
+        self._open_slots()
+        until = time.monotonic() + timeout_seconds
+        while True:
+            self._listen(0.0 if self._inbox else until - time.monotonic())
+            while self._inbox:
+                self._handle(self._inbox.popleft())
+            if self._events or time.monotonic() >= until:
+                events, self._events = self._events, []
+                return events
+
+    def _listen(self, timeout_seconds: float) -> None:
+        """Waits for workers, moves bytes both ways, and puts what happened into the inbox."""
+        until_check = self._next_check - time.monotonic()
+        poller = select.poll()  # made anew: it has no state that could miss a new or a dead process
+        readers: dict[int, Slot] = {}
+        for slot in self._slots:
+            if slot.process is not None and not slot.process.is_eof:
+                readers[slot.process.read_fd] = slot
+                poller.register(slot.process.read_fd, select.POLLIN)
+                if slot.process.unsent:
+                    poller.register(slot.process.write_fd, select.POLLOUT)
+        ready = poller.poll(max(0.0, min(timeout_seconds, until_check)) * 1000)
+        for fd, _ in ready:
+            if fd in readers:
+                self._inbox += readers[fd].read()
+        for slot in self._slots:
+            if slot.process is not None and slot.process.unsent:
+                slot.process.flush()
+        if time.monotonic() >= self._next_check:
+            for slot in self._slots:
+                self._inbox += slot.check()
+            self._next_check = time.monotonic() + CHECK_SECONDS
+
+    def _handle(self, event: Event) -> None:
+        if event.kind != "report":
+            self._events.append(event)
+        elif not self._on_report(event):
+            self.stop(event.number)
+
+    def _running(self, number: int) -> Slot | None:
+        for slot in self._open_slots():
+            if slot.attempt is not None and slot.attempt.task.number == number:
+                return slot
+        return None
+
+    def stop(self, number: int) -> None:
+        """As in :class:`Executor`."""
+        slot = self._running(number)
+        if slot is not None:
+            slot.stop()
+
+    def kill(self, number: int, state: TrialState, reason: str) -> None:
+        """As in :class:`Executor`. Where the trial ended by itself just before, that is the event that follows."""
+        slot = self._running(number)
+        if slot is not None and slot.attempt is not None and slot.process is not None:
+            slot.kill(slot.attempt, slot.process, "killed", Outcome(state, error=reason))
+
+    def holds(self, slot: int, root: int) -> bool:
+        """As in :class:`Executor`."""
+        return root in self._open_slots()[slot].paused
+
+    def drop(self, root: int) -> None:
+        """As in :class:`Executor`."""
+        for slot in self._open_slots():
+            slot.drop(root)
+
+    def close(self) -> None:
+        """Ends the workers: idle ones exit in order, within a second; busy ones are killed with all they started."""
+        if self._finalizer is not None:
+            self._finalizer()
+
+
+def _dump(objective: Objective, path: Path) -> None:
+    try:
+        with path.open("wb") as file:
+            cloudpickle.dump(objective, file)
+    except OSError:  # the disk is full: nothing is wrong with the objective
+        raise
+    except Exception as fault:  # reducers of the user's own may raise anything
+        text = f"f: must be picklable to run in other processes, got {type(fault).__name__}: {fault}"
+        raise OptionError(text) from fault
+
+
+def _release(
+    private: Path, guardian: Guardian, slots: Sequence[Slot], watchdogs: Sequence[Watchdog], owner: int
+) -> None:
+    """Ends and removes all that an executor has; not in a process that was forked from its owner's."""
+    if os.getpid() != owner:
+        return
+    for watchdog in watchdogs:
+        watchdog.close()
+    try:
+        for slot in slots:
+            slot.ask_exit()
+        until = time.monotonic() + GRACE_SECONDS
+        for slot in slots:
+            if slot.process is not None:
+                slot.process.flush()
+                slot.process.has_exited_within(until - time.monotonic())
+    finally:  # also when a second Ctrl-C comes now
+        until = time.monotonic() + KILL_SECONDS
+        for slot in slots:
+            if slot.process is not None:
+                slot.process.kill()
+        for slot in slots:
+            slot.close(until)
+        guardian.close()
+        shutil.rmtree(private, ignore_errors=True)

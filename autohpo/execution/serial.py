@@ -1,0 +1,147 @@
+"""The serial executor: one slot, in the driver's own process."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import NoReturn
+
+from autohpo.errors import OptionError
+from autohpo.execution.base import Event, EventKind, Executor, OnReport
+from autohpo.execution.frames import clip
+from autohpo.objective import Evaluator, Objective
+from autohpo.trial import Outcome, Task, TrialState
+
+logger = logging.getLogger(__name__)
+
+
+class _Unwind(BaseException):
+    """Leaves the objective from inside a report."""
+
+
+class SerialExecutor(Executor):
+    """Runs a task inside :meth:`poll`.
+
+    Nothing protects the driver from the objective: it can end the process, and no limit holds. A KeyboardInterrupt
+    comes out of :meth:`poll`, and leaves the task submitted: the next poll runs it again from its start, :meth:`kill`
+    ends it.
+    """
+
+    n_slots = 1
+    is_inline = True
+
+    def __init__(self) -> None:
+        self._evaluator: Evaluator | None = None
+        self._task: Task | None = None
+        self._events: list[Event] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        """Has nothing left of the last run."""
+        self._is_running = self._is_stopping = False
+        self._verdict: Outcome | None = None
+        self._fault: BaseException | None = None
+
+    def open(self, objective: Objective, on_report: OnReport) -> None:
+        """As in :class:`Executor`."""
+        if self._evaluator is not None:
+            raise OptionError("open: an executor is opened once")
+        self._evaluator = Evaluator(objective)
+        self._on_report = on_report
+
+    def _opened(self) -> Evaluator:
+        if self._evaluator is None:
+            raise OptionError("executor: must be open")
+        return self._evaluator
+
+    def submit(self, slot: int, task: Task) -> None:
+        """Takes the task that the next polls start and run."""
+        self._opened()
+        if slot != 0:
+            raise OptionError(f"slot: must be 0, got {slot}")
+        if self._task is not None:
+            raise OptionError(f"slot: must be free, but 0 runs trial {self._task.number}")
+        self._task = task
+        self._events.append(Event("started", task.number, task.attempt, 0))
+
+    def poll(self, timeout_seconds: float) -> list[Event]:
+        """Runs the submitted task, if there is one; before that, one poll only says that it started.
+
+        So the start can be logged before the driver's life is in the hands of the objective.
+        """
+        evaluator = self._opened()
+        if not self._events and self._task is not None:
+            self._run(evaluator, self._task)
+        events, self._events = self._events, []
+        return events
+
+    def _run(self, evaluator: Evaluator, task: Task) -> None:
+        self._is_running = True
+        try:
+            outcome = evaluator.run(task, self._report)
+            if self._fault is not None:
+                raise self._fault
+            if self._verdict is not None:
+                self._end("killed", self._verdict)
+            else:
+                kind: EventKind = "done" if outcome.state.has_perf else "failed"
+                self._end(kind, replace(outcome, error=clip(outcome.error)))
+        finally:
+            self._forget()
+
+    def _end(self, kind: EventKind, outcome: Outcome) -> None:
+        if self._task is not None:
+            self._events.append(Event(kind, self._task.number, self._task.attempt, 0, outcome))
+            self._task = None
+
+    def _report(self, fidelity: float, perf: float) -> bool:
+        """Hands a report on; leaves the objective if the trial is killed, or if handing it on fails."""
+        if self._task is None:  # a thread that an ended trial left behind
+            return False
+        if self._fault is not None or self._verdict is not None:  # the objective caught it, and went on
+            self._unwind()
+        event = Event("report", self._task.number, self._task.attempt, 0, None, fidelity, perf)
+        try:
+            is_wanted = self._on_report(event)
+        except BaseException as fault:  # must not pass for a fault of the objective
+            self._fault = fault
+            self._unwind()
+        if self._verdict is not None:
+            self._unwind()
+        return is_wanted and not self._is_stopping
+
+    def _unwind(self) -> NoReturn:
+        raise _Unwind
+
+    def stop(self, number: int) -> None:
+        """As in :class:`Executor`."""
+        if self._task is not None and self._task.number == number:
+            self._is_stopping = True
+
+    def kill(self, number: int, state: TrialState, reason: str) -> None:
+        """Ends a trial that was not run yet, or, called while it reports, that trial at this report."""
+        if self._task is None or self._task.number != number:
+            return
+        outcome = Outcome(state, error=reason)
+        if self._is_running:
+            self._verdict = outcome
+        else:
+            self._end("killed", outcome)
+
+    def holds(self, slot: int, root: int) -> bool:
+        """As in :class:`Executor`."""
+        return slot == 0 and root in self._opened()._paused
+
+    def drop(self, root: int) -> None:
+        """As in :class:`Executor`."""
+        try:
+            self._opened().drop(root)
+        except Exception:  # the objective's own `finally` raised: it harms no trial
+            logger.warning("the paused training of trial %d could not be closed", root, exc_info=True)
+
+    def close(self) -> None:
+        """Ends the paused trainings."""
+        if self._evaluator is not None:
+            for root in list(self._evaluator._paused):
+                self.drop(root)
+        self._task = self._evaluator = None

@@ -1,0 +1,256 @@
+"""A slot: one task at a time in a worker process, and a new process wherever the last one died."""
+
+from __future__ import annotations
+
+import logging
+import math
+import pickle
+import threading
+import time
+from dataclasses import dataclass
+
+import cloudpickle
+
+from autohpo.errors import AutoHPOError, OptionError
+from autohpo.execution.base import Event, EventKind
+from autohpo.execution.frames import DROP, EXIT, KEY, ROOT, STOP, TASK, FrameError, Message, pack_frame
+from autohpo.execution.process import MAX_LOG_BYTES, MAX_TRIAL_LOG_BYTES, Guardian, Launch, WorkerProcess
+from autohpo.trial import Outcome, Task, TrialState
+
+logger = logging.getLogger(__name__)
+
+MAX_SENDS = 3  # a task that no worker lives to take
+START_LIMIT_SECONDS = 300.0  # to import what the objective needs: far above what the slowest libraries take
+EXIT_SECONDS = 0.1  # from the end of a worker's pipe to its own end
+
+
+@dataclass(eq=False)
+class Attempt:
+    """A task on its way through a slot.
+
+    Attributes:
+        task: What was submitted.
+        frame: The task as it is sent.
+        n_sent: To how many processes.
+        is_started: Whether a worker took it.
+        is_stopping: Whether it was asked to end at its next report.
+        deadline: Of the monotonic clock; set once a ready worker has it.
+        log_start: Byte of the log where its output begins.
+        verdict: Why its process was killed.
+    """
+
+    task: Task
+    frame: bytes
+    n_sent: int = 0
+    is_started: bool = False
+    is_stopping: bool = False
+    deadline: float = math.inf
+    log_start: int = 0
+    verdict: tuple[EventKind, Outcome] | None = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Number and attempt."""
+        return self.task.number, self.task.attempt
+
+    def event(
+        self,
+        kind: EventKind,
+        slot: int,
+        outcome: Outcome | None = None,
+        fidelity: float | None = None,
+        perf: float | None = None,
+    ) -> Event:
+        """An event of this attempt."""
+        return Event(kind, *self.key, slot, outcome, fidelity, perf)
+
+
+class Slot:
+    """One slot. All methods but :meth:`kill` belong to the thread of the executor.
+
+    Attributes:
+        number: From 0.
+        time_limit: Seconds for an attempt, if limited.
+        attempt: The one that runs.
+        process: Its process, if there is one now.
+        paused: Chains whose training the process keeps.
+    """
+
+    def __init__(self, number: int, launch: Launch, guardian: Guardian, time_limit: float | None) -> None:
+        self.number = number
+        self.time_limit = time_limit
+        self.attempt: Attempt | None = None
+        self.process: WorkerProcess | None = None
+        self.paused: set[int] = set()
+        self._launch = launch
+        self._guardian = guardian
+        self._lock = threading.Lock()  # held to kill a process, to free its number, and to end an attempt
+
+    def start(self) -> WorkerProcess:
+        """The process, a new one if there is none."""
+        if self.process is None:
+            self.process = WorkerProcess(self._launch, self.number, self._guardian)
+        return self.process
+
+    def submit(self, task: Task) -> None:
+        """Runs a task; raises OptionError if one is running."""
+        if self.attempt is not None:
+            raise OptionError(f"slot: must be free, but {self.number} runs trial {self.attempt.task.number}")
+        self.start()
+        attempt = Attempt(task, pack_frame(TASK, KEY.pack(task.number, task.attempt), _dump(task)))
+        self.paused.discard(task.root)
+        self._send(attempt)
+        self.attempt = attempt
+
+    def _send(self, attempt: Attempt) -> None:
+        process = self.start()
+        if process.is_ready:
+            process.cut_log(MAX_LOG_BYTES)
+        attempt.log_start = process.log_size() if process.is_ready else process.log_start
+        attempt.n_sent += 1
+        process.send(attempt.frame)
+        if attempt.is_stopping:
+            process.send(pack_frame(STOP, KEY.pack(*attempt.key)))
+        attempt.deadline = self._deadline() if process.is_ready else math.inf
+
+    def _deadline(self) -> float:
+        return math.inf if self.time_limit is None else time.monotonic() + self.time_limit
+
+    def stop(self) -> None:
+        """Asks the running trial to end at its next report."""
+        if self.attempt is not None and not self.attempt.is_stopping:
+            self.attempt.is_stopping = True
+            if self.process is not None:
+                self.process.send(pack_frame(STOP, KEY.pack(*self.attempt.key)))
+
+    def drop(self, root: int) -> None:
+        """Lets go of the paused training of a chain."""
+        if root in self.paused and self.process is not None:
+            self.paused.discard(root)
+            self.process.send(pack_frame(DROP, ROOT.pack(root)))
+
+    def kill(self, attempt: Attempt, process: WorkerProcess, kind: EventKind, outcome: Outcome) -> None:
+        """Ends `process` with `outcome` for `attempt`, unless either is no longer here; from any thread."""
+        with self._lock:
+            if self.attempt is attempt and self.process is process and attempt.verdict is None:
+                attempt.verdict = (kind, outcome)
+                process.kill()
+
+    def read(self) -> list[Event]:
+        """The events that the worker's frames, or its end, stand for."""
+        events: list[Event] = []
+        if self.process is None:
+            return events
+        try:
+            for body in self.process.receive():
+                events += self._understand(Message.unpack(body))
+        except FrameError as fault:
+            self._condemn(f"its process broke the protocol: {fault}")
+        if self.process.is_eof:
+            events += self._end()
+        return events
+
+    def check(self) -> list[Event]:
+        """The events of what no pipe tells; to be called every now and then."""
+        process, attempt = self.process, self.attempt
+        if process is None:
+            return []
+        if process.has_exited():  # if without the end of the pipe, then a process that it forked holds that
+            events = [] if process.is_eof else self.read()
+            return events + self._end() if self.process is process else events
+        if attempt is not None and process.cut_log(MAX_TRIAL_LOG_BYTES):
+            attempt.log_start = 0
+        if attempt is not None and not process.is_ready and time.monotonic() > process.started + START_LIMIT_SECONDS:
+            text = f"killed: after {START_LIMIT_SECONDS:g} s its process had not loaded the objective"
+            self.kill(attempt, process, "killed", Outcome(TrialState.TIMEOUT, error=text))
+        return []
+
+    def _understand(self, message: Message) -> list[Event]:
+        attempt, process = self.attempt, self.process
+        if message.kind == "ready" and process is not None:
+            process.is_ready = True
+            if attempt is not None:
+                attempt.deadline = self._deadline()
+        if attempt is None or (message.number, message.attempt) != attempt.key:
+            return []  # a thread that an ended trial left behind may still report
+        if message.kind == "started":
+            attempt.is_started = True
+            return [attempt.event("started", self.number)]
+        if message.kind == "report":
+            return [attempt.event("report", self.number, fidelity=message.fidelity, perf=message.perf)]
+        if message.state is None:
+            return []
+        with self._lock:
+            self.attempt = None
+        if message.is_paused:
+            self.paused.add(attempt.task.root)
+        kind: EventKind = "done" if message.state.has_perf else "failed"
+        outcome = Outcome(message.state, message.perf, message.fidelity, message.error)
+        return [attempt.event(kind, self.number, outcome)]
+
+    def _condemn(self, text: str) -> None:
+        """Ends a process that lives but cannot be worked with."""
+        if self.process is not None:
+            if self.attempt is not None:
+                outcome = Outcome(TrialState.CRASHED, error=text)
+                self.kill(self.attempt, self.process, "died", outcome)
+            self.process.kill()
+            self.process.is_eof = True  # listen no more
+
+    def _end(self) -> list[Event]:
+        """Takes leave of a process whose pipe ended; sends its task to a new one if no worker had taken it."""
+        process, attempt = self.process, self.attempt
+        if process is None:
+            return []
+        if not process.has_exited_within(EXIT_SECONDS):
+            self._condemn("its process closed the pipe to the driver")
+            return []  # check() comes back to it
+        with self._lock:
+            end = process.bury()
+            self.process = None
+        self.paused.clear()
+        if attempt is None:
+            logger.info("slot %d: the idle worker %s", self.number, end)
+            return []
+        tail = process.log_tail(attempt.log_start)
+        if attempt.verdict is None and not attempt.is_started:
+            end += f" before it took the trial, {attempt.n_sent} times"
+            try:
+                if attempt.n_sent < MAX_SENDS:
+                    self._send(attempt)
+                    return []
+            except AutoHPOError as fault:
+                end += f"; {fault}"
+        text = f"its process {end}" + (f"; its last output:\n{tail}" if tail else "")
+        kind, outcome = attempt.verdict or ("died", Outcome(TrialState.CRASHED, error=text))
+        self.attempt = None
+        return [attempt.event(kind, self.number, outcome)]
+
+    def ask_exit(self) -> None:
+        """Asks an idle worker to exit, which ends its paused trainings in order; kills a busy one."""
+        process = self.process
+        if process is None:
+            return
+        if self.attempt is None and process.is_ready and not process.is_eof:
+            process.send(pack_frame(EXIT))
+        else:
+            process.kill()
+
+    def close(self, until: float) -> None:
+        """Ends the process, after a wait until this time of the monotonic clock."""
+        process, self.process, self.attempt = self.process, None, None
+        if process is None:
+            return
+        process.kill()
+        if process.has_exited_within(until - time.monotonic()):
+            process.bury()
+        else:  # the system cannot end it now (a dead network file system); its pipes must not stay
+            process.close_pipes()
+
+
+def _dump(task: Task) -> bytes:
+    try:
+        return cloudpickle.dumps(task, pickle.HIGHEST_PROTOCOL)
+    except Exception as fault:  # a value of the user's own may raise anything
+        text = f"hp: must be picklable to run in another process, got {type(fault).__name__}: {fault}"
+        raise OptionError(text) from fault

@@ -1,0 +1,139 @@
+"""The worker: a process that runs one task after another and says over a pipe how each went.
+
+Started by :class:`autohpo.execution.process.WorkerProcess` in a session of its own. Its standard input is the null
+device and its output a log file: the frames have pipes of their own, which no child of the objective inherits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import logging
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from queue import SimpleQueue
+
+from autohpo.execution.frames import DROP, EXIT, KEY, ROOT, STOP, TASK, Message, read_frame
+from autohpo.objective import Evaluator, Report
+from autohpo.trial import Outcome, Task, TrialState
+
+# The system's out-of-memory killer takes the process with the highest score: a worker rather than its driver.
+OOM_SCORE_STEP = 500
+
+
+def main(text: str) -> None:
+    """Serves the driver that started this process, until told to exit.
+
+    Args:
+        text: The JSON that :meth:`autohpo.execution.process.Launch.command` wrote.
+    """
+    setting = json.loads(text)
+    sys.argv = setting["argv"]
+    read_fd, write_fd = setting["fds"]
+    for fd in (read_fd, write_fd):  # whoever inherits them would keep the pipe open after this process ended
+        os.set_inheritable(fd, False)
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then decides
+    for stream in (sys.stdout, sys.stderr):  # what was printed before a crash must be in the log
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    logging.getLogger("autohpo").setLevel(setting["level"])
+    _raise_oom_score()
+    worker = Worker(read_fd, write_fd)
+    worker.load(setting["objective"])
+    worker.serve()
+
+
+def _raise_oom_score() -> None:
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+") as file:
+        score = int(file.read())
+        file.seek(0)
+        file.write(str(min(1000, score + OOM_SCORE_STEP)))
+
+
+class Worker:
+    """Runs tasks in the main thread, while a second thread listens to the driver.
+
+    The second thread is the lifeline: when the driver is gone, its end of the pipe is closed, and the worker ends its
+    own process group at once, whatever the objective is doing.
+    """
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self._pipe = open(read_fd, "rb")  # noqa: SIM115 - for the life of the process
+        self._write_fd = write_fd
+        self._write_lock = threading.Lock()  # an objective may report from several threads
+        self._todo: SimpleQueue[tuple[bytes, bytes]] = SimpleQueue()
+        self._stopped: tuple[int, int] | None = None
+        self._evaluator: Evaluator | None = None
+        self._fault = ""
+        self._process = os.getpid()
+        threading.Thread(target=self._listen, name="autohpo-lifeline", daemon=True).start()
+
+    def load(self, path: str) -> None:
+        """Loads the objective; if that fails, every task fails with the reason."""
+        try:
+            with open(path, "rb") as file:
+                self._evaluator = Evaluator(pickle.load(file))
+        except BaseException:  # the user's modules are imported here: they may even call sys.exit
+            self._fault = f"the objective cannot be loaded in a worker process:\n{traceback.format_exc()}"
+        self._say(Message("ready"))
+
+    def serve(self) -> None:
+        """Does what the driver says, in its order; returns when told to exit."""
+        while True:
+            kind, body = self._todo.get()
+            if kind == TASK:
+                self._run(body)
+            elif self._evaluator is not None:
+                try:
+                    self._evaluator.drop(*ROOT.unpack(body)) if kind == DROP else self._evaluator.close()
+                except Exception:  # the objective's own `finally` raised: it harms no trial
+                    traceback.print_exc()
+            if kind == EXIT:
+                return
+
+    def _run(self, body: bytes) -> None:
+        number, attempt = KEY.unpack_from(body)
+        self._say(Message("started", number, attempt))
+        is_paused = False
+        if self._evaluator is None:
+            outcome = Outcome(TrialState.FAILED, error=self._fault)
+        else:
+            try:
+                task: Task = pickle.loads(memoryview(body)[KEY.size :])
+                outcome = self._evaluator.run(task, self._reporter(number, attempt))
+                is_paused = task.root in self._evaluator._paused
+            except BaseException:  # a configuration that cannot be loaded; a KeyboardInterrupt of the objective
+                outcome = Outcome(TrialState.FAILED, error=traceback.format_exc())
+        if os.getpid() != self._process:  # the objective forked, and this is its child coming back
+            os._exit(0)
+        with contextlib.suppress(Exception):  # the objective may have closed or replaced it
+            sys.stdout.flush()
+        values = (outcome.fidelity, outcome.perf, outcome.state, outcome.error, is_paused)
+        self._say(Message("end", number, attempt, *values))
+
+    def _reporter(self, number: int, attempt: int) -> Report:
+        def report(fidelity: float, perf: float) -> bool:
+            self._say(Message("report", number, attempt, fidelity, perf))
+            return self._stopped != (number, attempt)
+
+        return report
+
+    def _say(self, message: Message) -> None:
+        with self._write_lock:
+            rest = memoryview(message.pack())
+            while rest:
+                rest = rest[os.write(self._write_fd, rest) :]
+
+    def _listen(self) -> None:
+        while (frame := read_frame(self._pipe)) is not None:
+            kind, body = frame[:1], frame[1:]
+            if kind == STOP:  # not through the queue: the trial it is for is running
+                self._stopped = KEY.unpack(body)
+            else:
+                self._todo.put((kind, body))
+        os.killpg(0, signal.SIGKILL)

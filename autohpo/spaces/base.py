@@ -1,0 +1,136 @@
+"""HPSpace: what every kind of parameter offers, and how to make your own kind."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autohpo.errors import SpaceError
+from autohpo.spaces import tagged
+
+KINDS: dict[str, type[HPSpace]] = {}
+"""Every kind by its class name, so that a saved space can be read back; filled as classes are made."""
+
+
+class HPSpace(ABC):
+    """One hyper-parameter: a name, its legal values, and their coding in the unit cube.
+
+    A kind of your own needs :meth:`decode`, :meth:`encode` and :meth:`contains`. Equal steps in the unit interval
+    should mean equal prior probability: sampling a parameter is decoding uniform numbers.
+
+    Example:
+        >>> class OddHP(HPSpace):
+        ...     '''Odd whole numbers from low to high, for instance kernel sizes.'''
+        ...     def __init__(self, name, low, high):
+        ...         super().__init__(name)
+        ...         self.low, self.high = low, high
+        ...     @property
+        ...     def n_values(self):
+        ...         return (self.high - self.low) // 2 + 1
+        ...     def decode(self, units):
+        ...         return [self.low + 2 * min(int(u * self.n_values), self.n_values - 1) for u in units[:, 0]]
+        ...     def encode(self, values):
+        ...         return np.array([[((v - self.low) // 2 + 0.5) / self.n_values] for v in values])
+        ...     def contains(self, value):
+        ...         return type(value) is int and value % 2 == 1 and self.low <= value <= self.high
+        >>> OddHP("kernel", 1, 7).decode(np.array([[0.0], [0.6], [1.0]]))
+        [1, 5, 7]
+    """
+
+    name: str
+
+    def __init__(self, name: str) -> None:
+        object.__setattr__(self, "name", checked_name(name))  # a kind may be a frozen dataclass
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        known = KINDS.get(cls.__name__)
+        if known is not None and known.__module__.startswith("autohpo.") and known.__module__ != cls.__module__:
+            raise SpaceError(f"{cls.__name__}: is the name of a built-in kind of parameter; choose another")
+        KINDS[cls.__name__] = cls
+
+    @property
+    def width(self) -> int:
+        """How many columns of the unit cube the parameter takes; 0 where there is nothing to search."""
+        return 1
+
+    @property
+    def levels(self) -> int:
+        """0 where the order of values means something; else how many unordered values there are."""
+        return 0
+
+    @property
+    def n_values(self) -> int | None:
+        """How many legal values there are; None where they cannot be counted."""
+        return None
+
+    @abstractmethod
+    def decode(self, units: NDArray[np.float64]) -> list[Any]:
+        """The n values, plain Python types, of ``(n, width)`` points in the unit cube, both ends included."""
+
+    @abstractmethod
+    def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
+        """``(n, width)`` points in the unit cube that decode to n legal values."""
+
+    @abstractmethod
+    def contains(self, value: Any) -> bool:
+        """Whether a value is legal: of the right type and inside the bounds."""
+
+    def grid(self, steps: int) -> list[Any]:
+        """At most `steps` values, evenly spaced in the unit interval from end to end, none twice.
+
+        All the values where there are no more than `steps`, or where their order means nothing.
+        """
+        n = self.n_values if self.levels or (self.n_values or steps + 1) <= steps else None
+        units = np.linspace(0.0, 1.0, steps) if n is None else (np.arange(n) + 0.5) / n
+        values = self.decode(np.repeat(units[:, None], self.width, axis=1))
+        return [v for i, v in enumerate(values) if not any(tagged.is_same(v, w) for w in values[:i])]
+
+    def to_json(self, value: Any) -> Any:
+        """What the log holds for a legal value; by default the value itself, which must be of a JSON type."""
+        return tagged.to_json(value)
+
+    def from_json(self, data: Any) -> Any:
+        """The value that :meth:`to_json` gave `data` for."""
+        return tagged.from_json(data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The parameter as JSON types: its kind and its attributes."""
+        return {"kind": type(self).__name__} | {k: tagged.to_json(v) for k, v in vars(self).items()}
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> HPSpace:
+        """The parameter that :meth:`to_dict` described.
+
+        Raises:
+            SpaceError: The kind is unknown here, or holds values that JSON cannot carry.
+        """
+        fields = dict(data)
+        kind = fields.pop("kind", None)
+        if kind not in KINDS:
+            raise SpaceError(f"kind: must be one of {sorted(KINDS)}, got {kind!r}; import the module that defines it")
+        try:
+            return KINDS[kind](**{k: tagged.from_json(v) for k, v in fields.items()})
+        except TypeError as error:
+            raise SpaceError(f"{kind}: cannot be made from {sorted(fields)}: {error}") from None
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and tagged.is_same(self.to_dict(), other.to_dict())  # 0 and 0.0 differ
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.name))
+
+
+def checked_name(name: object) -> str:
+    """The name of a parameter.
+
+    Raises:
+        SpaceError: It is no text, or empty.
+    """
+    if not isinstance(name, str) or not name:
+        raise SpaceError(f"name: must be a text that is not empty, got {name!r}")
+    return name

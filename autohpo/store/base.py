@@ -1,0 +1,128 @@
+"""The contract of every store: a header that says which run it is, and a log of events that only grows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from autohpo.errors import StoreMismatchError
+
+SHOWN_DIFFERENCES = 12
+LogKind = Literal["ask", "start", "report", "end", "interrupt"]
+
+
+@dataclass(frozen=True)
+class LogEvent:
+    """One fact of a run. The state of the run is the fold of these.
+
+    ===========  =====================================================  =========================================
+    kind         means                                                  data
+    ===========  =====================================================  =========================================
+    ask          the algorithm made a suggestion; once for each trial   hp, fidelity, resume, pid, seed, info
+    start        an attempt was handed to a slot                        slot
+    report       an attempt told how good it is so far                  fidelity, perf
+    end          the trial is over; once for each trial                 state, perf, fidelity, error
+    interrupt    an attempt ended with the search or its driver, so     state (CANCELLED or LOST), error
+                 that the trial will be started again
+    ===========  =====================================================  =========================================
+
+    Attributes:
+        kind: As above.
+        trial: Number of the trial.
+        attempt: From 1; 0 for ask.
+        data: JSON types only; every ``perf`` is the user's own value.
+        time: Unix seconds.
+        seq: Place in the log, from 1; 0 before it is appended.
+    """
+
+    kind: LogKind
+    trial: int
+    attempt: int = 0
+    data: Mapping[str, Any] = field(default_factory=dict)
+    time: float = 0.0
+    seq: int = 0
+
+
+class Store(ABC):
+    """Keeps the events of one run. One driver at a time writes; anybody may read."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Claims the store for this driver.
+
+        Raises:
+            RunBusyError: Another driver has it.
+            StoreCorruptError: Its file is damaged, or is no store.
+        """
+
+    @abstractmethod
+    def begin(self, header: Mapping[str, Any]) -> None:
+        """Says which run this is: a new store takes the header, an old one must have the same.
+
+        Args:
+            header: What makes the run this run (space, algorithm, options, ...), JSON types only.
+
+        Raises:
+            StoreMismatchError: It holds another run; the text shows the difference.
+        """
+
+    @property
+    @abstractmethod
+    def header(self) -> Mapping[str, Any] | None:
+        """What the run began with; None where none has begun."""
+
+    @abstractmethod
+    def append(self, events: Sequence[LogEvent]) -> None:
+        """Adds events in one step: when this returns all of them are kept for good, and if it raises none is.
+
+        Raises:
+            StoreError: They cannot be kept, or contradict the log (a second end of a trial).
+        """
+
+    @abstractmethod
+    def events(self, after: int = 0) -> Iterator[LogEvent]:
+        """The events with a `seq` above `after`, in order."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives the store free. May be called twice."""
+
+
+def check_header(kept: Mapping[str, Any], given: Mapping[str, Any], where: str) -> None:
+    """Passes a header that equals the one kept.
+
+    Raises:
+        StoreMismatchError: It does not; the text lists what differs.
+    """
+    lines = list(_differences(kept, given, ""))
+    if len(lines) > SHOWN_DIFFERENCES:
+        lines[SHOWN_DIFFERENCES:] = [f"... and {len(lines) - SHOWN_DIFFERENCES} more"]
+    if lines:
+        advice = "use another file, or the same settings as before"
+        raise StoreMismatchError(f"store: {where} holds another run; {advice}\n  " + "\n  ".join(lines))
+
+
+def _differences(kept: Any, given: Any, path: str) -> Iterator[str]:
+    """A line for each leaf that is not the same in both."""
+    if isinstance(kept, Mapping) and isinstance(given, Mapping):
+        for key in [*kept, *(k for k in given if k not in kept)]:
+            yield from _differences(kept.get(key, _NOTHING), given.get(key, _NOTHING), f"{path}.{key}".lstrip("."))
+    elif isinstance(kept, list) and isinstance(given, list):
+        for i in range(max(len(kept), len(given))):
+            a, b = (items[i] if i < len(items) else _NOTHING for items in (kept, given))
+            yield from _differences(a, b, f"{path}[{i}]")
+    elif type(kept) is not type(given) or kept != given:
+        yield f"{path}: the store has {_text(kept)}, here it is {_text(given)}"
+
+
+class _Nothing:
+    pass
+
+
+_NOTHING = _Nothing()
+
+
+def _text(value: Any) -> str:
+    return "nothing" if value is _NOTHING else f"{value!r:.120}"

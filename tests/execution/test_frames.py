@@ -1,0 +1,131 @@
+"""The protocol: frames in pieces, messages there and back, and bytes of anybody else."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autohpo.execution.frames import (
+    LENGTH,
+    MAX_ANSWER_BYTES,
+    MAX_ERROR_CHARACTERS,
+    FrameError,
+    FrameReader,
+    Message,
+    clip,
+    pack_frame,
+    read_frame,
+)
+from autohpo.trial import TrialState
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+states = st.sampled_from([TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED, TrialState.INVALID])
+
+
+@given(st.lists(st.binary(max_size=50), max_size=8), st.data())
+def test_frames_survive_any_cut_into_pieces(bodies, data):
+    """However a stream is cut, the reader gives its frames back; the blocking one does so, too."""
+    stream = b"".join(pack_frame(body[:3], body[3:]) for body in bodies)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
+    reader = FrameReader()
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    assert [frame for piece in pieces for frame in reader.feed(piece)] == bodies
+    pipe = io.BytesIO(stream)
+    assert [read_frame(pipe) for _ in bodies] == bodies
+    assert read_frame(pipe) is None
+
+
+def test_a_stream_that_ends_inside_a_frame_is_at_its_end():
+    """Half a head or half a body is no frame."""
+    frame = pack_frame(b"abcdef")
+    assert [read_frame(io.BytesIO(frame[:n])) for n in range(len(frame))] == [None] * len(frame)
+
+
+def test_a_frame_too_long_is_refused_before_it_is_read():
+    """The limit itself is allowed; one byte more is refused from the head alone."""
+    assert FrameReader().feed(LENGTH.pack(MAX_ANSWER_BYTES)) == []
+    with pytest.raises(FrameError, match="at most"):
+        FrameReader().feed(LENGTH.pack(MAX_ANSWER_BYTES + 1))
+
+
+@given(st.integers(0, 2**40), st.integers(1, 99), finite, finite, states, st.text(max_size=40), st.booleans())
+def test_messages_survive_the_way(number, attempt, fidelity, perf, state, error, is_paused):
+    """Every kind of message comes back equal, each float to its last bit."""
+    messages = [
+        Message("ready"),
+        Message("started", number, attempt),
+        Message("report", number, attempt, fidelity, perf),
+        Message("end", number, attempt, fidelity, perf, state, error, is_paused),
+    ]
+    bodies = FrameReader().feed(b"".join(message.pack() for message in messages))
+    assert [Message.unpack(body) for body in bodies] == [*messages[:3], messages[3]]
+
+
+@settings(max_examples=500)
+@given(st.binary(max_size=60))
+def test_random_bytes_are_refused_or_framed(data):
+    """No bytes make the reader or the parser raise anything but FrameError."""
+    try:
+        for body in [*FrameReader().feed(data), data]:
+            Message.unpack(body)
+    except FrameError:
+        pass
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = ["kind", "number", "attempt", "fidelity", "perf", "state", "error", "is_paused", "other"]
+
+
+@settings(max_examples=500)
+@given(st.dictionaries(st.sampled_from(NAMES), json_values | st.sampled_from(["report", "end", "COMPLETE", 1.0])))
+def test_a_message_that_is_accepted_is_whole(fields):
+    """JSON with the right names and any values is refused, or has all that its kind needs."""
+    try:
+        message = Message.unpack(json.dumps(fields).encode())
+    except FrameError:
+        return
+    assert message.kind in ("ready", "started", "report", "end")
+    assert isinstance(message.number, int)
+    assert isinstance(message.error, str)
+    if message.kind == "report" or (message.state is not None and message.state.has_perf):
+        assert math.isfinite(message.perf)
+    assert (message.kind == "end") == (message.state is not None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"kind": "report", "number": 1, "attempt": 1, "fidelity": 1, "perf": NaN}',
+        b'{"kind": "end", "number": 1, "attempt": 1, "state": "CRASHED"}',
+        b'{"kind": "end", "number": 1, "attempt": 1, "state": "COMPLETE", "perf": null}',
+        b'{"kind": "end", "number": 1, "attempt": 1, "state": ["COMPLETE"], "perf": 1}',
+        b'{"kind": "started", "number": true}',
+        b"\xff\xfe",
+        b"null",
+    ],
+)
+def test_what_is_no_message_is_refused(body):
+    """Deep nesting, non-finite values, states that no worker may say, and other JSON."""
+    with pytest.raises(FrameError):
+        Message.unpack(body)
+
+
+def test_long_texts_keep_head_and_tail():
+    """A text at the limit stays; one above keeps both ends and says how much is missing."""
+    text = "a" * (MAX_ERROR_CHARACTERS // 2) + "b" * (MAX_ERROR_CHARACTERS // 2)
+    assert clip(text) == text
+    cut = clip("head" + text + "tail")
+    assert cut.startswith("head")
+    assert cut.endswith("tail")
+    assert "8 characters left out" in cut
+    assert clip("\ud800") == "\\ud800"
