@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 import numpy as np
 
+from autohpo.algorithms.history import History, ReadOnly
 from autohpo.algorithms.options import check_types
 from autohpo.errors import (
     EvaluationsError,
@@ -21,48 +22,17 @@ from autohpo.errors import (
     SuggestionError,
 )
 from autohpo.spaces import HPSpace, SearchSpace
-from autohpo.trial import Suggestion, Trial, TrialState, as_perf, incumbent, short
+from autohpo.trial import Suggestion, TrialState, as_perf, incumbent, short
 
 if TYPE_CHECKING:
     from autohpo.result import Result
-
-
-class _ReadOnly(Sequence[Trial]):
-    """A list that others may look at."""
-
-    def __init__(self, items: list[Trial]) -> None:
-        self._items = items
-
-    @overload
-    def __getitem__(self, index: int) -> Trial: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Trial]: ...
-    def __getitem__(self, index: int | slice) -> Trial | list[Trial]:
-        return self._items[index]
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __iter__(self) -> Iterator[Trial]:
-        return iter(self._items)
-
-    def __repr__(self) -> str:
-        return repr(self._items)
 
 
 class _TrialsOf:
     """Reads an optimizer's history; a subclass may still set a ``self.trials`` of its own, as AutoGL's docs allow."""
 
     def __get__(self, optimizer: BaseHPOptimizer | None, owner: type) -> Any:
-        return self if optimizer is None else _ReadOnly(optimizer._told)
-
-
-@dataclass
-class _Pending:
-    """A suggestion without a result, as the optimizer keeps it."""
-
-    suggestion: Suggestion
-    reports: list[tuple[float, float]]
+        return self if optimizer is None else ReadOnly(optimizer._history.told)
 
 
 @dataclass(eq=False)
@@ -126,9 +96,7 @@ class BaseHPOptimizer:
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0])
         self._sign = 1 if self.mode == "max" else -1
-        self._told: list[Trial] = []
-        self._running: dict[int, _Pending] = {}
-        self._n_asked = 0
+        self._history = History()
         self._is_set_up = False
         self._rng: np.random.Generator | None = None
         self.number = 0
@@ -174,9 +142,9 @@ class BaseHPOptimizer:
 
     def _best_hp(self) -> tuple[dict[str, Any], float]:
         """The best configuration and its perf (higher is better), of those with the highest fidelity."""
-        best = incumbent(self._told)
+        best = incumbent(self._history.told)
         if best is None or best.perf is None:
-            raise NoResultError(f"no trial of {len(self._told)} has a result yet")
+            raise NoResultError(f"no trial of {len(self._history.told)} has a result yet")
         return dict(best.hp), best.perf
 
     # What an algorithm may use.
@@ -191,12 +159,12 @@ class BaseHPOptimizer:
     @property
     def running(self) -> list[Suggestion]:
         """Suggestions without a result, in the order asked."""
-        return [pending.suggestion for pending in self._running.values()]
+        return [pending.suggestion for pending in self._history.running.values()]
 
     @property
     def n_asked(self) -> int:
         """How many suggestions were made."""
-        return self._n_asked
+        return self._history.n_asked
 
     @property
     def is_finite(self) -> bool:
@@ -218,7 +186,7 @@ class BaseHPOptimizer:
     def set_up(
         self, num_workers: int = 1, time_limit: float | None = None, memory_limit: int | None = None
     ) -> None:
-        """Gets the algorithm ready; :meth:`ask` and :meth:`optimize` do it where it was not done. Later calls do nothing."""
+        """Gets the algorithm ready, once; :meth:`ask` and :meth:`optimize` do it where it was not done."""
         if not self._is_set_up:
             self.time_limit, self.memory_limit = time_limit, memory_limit
             self._set_up(num_workers, time_limit, memory_limit)
@@ -236,9 +204,9 @@ class BaseHPOptimizer:
             SuggestionError: The algorithm returned something that is no configuration of the space.
         """
         self.set_up()
-        if self.max_evals is not None and self._n_asked >= self.max_evals:
+        if self.max_evals is not None and self._history.n_asked >= self.max_evals:
             raise OptimizationComplete(f"max_evals: {self.max_evals} suggestions were made")
-        self.number, self._rng = self._n_asked, None
+        self.number, self._rng = self._history.n_asked, None
         suggestion = self._checked(self._get_suggestion(pid))
         suggestion.number, suggestion.pid = self.number, pid
         suggestion.seed = self._trial_seed()
@@ -253,8 +221,8 @@ class BaseHPOptimizer:
             SpaceError: It is no configuration of the space.
         """
         self.set_up()
-        if suggestion.number != self._n_asked:
-            raise OptionError(f"suggestion: number must be {self._n_asked}, the next one, got {suggestion.number}")
+        if suggestion.number != self.n_asked:
+            raise OptionError(f"suggestion: number must be the next, {self.n_asked}, got {suggestion.number}")
         self.space.check(suggestion)
         self._add(suggestion.copy())
 
@@ -288,7 +256,7 @@ class BaseHPOptimizer:
         for item in batch:
             try:
                 item, value = _pair(item)
-                self._finish(item, state, self._sign * as_perf(value))
+                self._history.finish(item, state, self._sign * as_perf(value), "", self._hand_over)
             except (InvalidPerfError, OptionError) as error:
                 refused.append((item, str(error)))
         if refused:
@@ -306,7 +274,7 @@ class BaseHPOptimizer:
             EvaluationsError: The trial is not running, or `fidelity` or `perf` is not one finite number.
         """
         try:
-            pending = self._pending(suggestion)
+            pending = self._history.pending(suggestion)
             done = _plain(fidelity)
             if not (isinstance(done, (int, float)) and 0 <= done < math.inf):
                 raise OptionError(f"fidelity: must be a finite number of at least 0, got {short(fidelity)}")
@@ -323,7 +291,7 @@ class BaseHPOptimizer:
             EvaluationsError: The trial is not running.
         """
         try:
-            self._pending(suggestion).reports.clear()
+            self._history.pending(suggestion).reports.clear()
         except OptionError as error:
             raise EvaluationsError([(suggestion, str(error))]) from None
 
@@ -342,7 +310,7 @@ class BaseHPOptimizer:
         if state.has_perf or not state.is_final:
             raise OptionError(f"state: must be the end of a failed trial, got {state}")
         try:
-            self._finish(suggestion, state, None, reason)
+            self._history.finish(suggestion, state, None, reason, self._hand_over)
         except OptionError as error:
             raise EvaluationsError([(suggestion, str(error))]) from None
 
@@ -432,54 +400,20 @@ class BaseHPOptimizer:
             raise SuggestionError(f"{who}: resume must be the number of an earlier trial, got {short(resume)}")
         return suggestion
 
+    def _add(self, suggestion: Suggestion) -> None:
+        """Takes a suggestion, asked or adopted; both leave the same state behind."""
+        self._history.add(suggestion)
+        self.number, self._rng = self._history.n_asked, None
+
+    def _hand_over(self, pid: int, hp: Suggestion, perf: float) -> None:
+        """Calls the hook, with a generator that does not depend on what was drawn before."""
+        self._rng = None
+        self._update_trials(pid, hp, perf)
+
     def _trial_seed(self) -> int:
         """For the objective, in [0, 2**31): another stream than that of the suggestion itself."""
         state = np.random.SeedSequence((_seed_of(self), self.number, 1)).generate_state(1)
         return int(state[0]) & 0x7FFFFFFF
-
-    def _add(self, suggestion: Suggestion) -> None:
-        self._running[suggestion.number] = _Pending(suggestion, [])
-        self._n_asked = self.number = suggestion.number + 1
-
-    def _pending(self, suggestion: object) -> _Pending:
-        """What is kept of a running trial."""
-        if not isinstance(suggestion, Suggestion):
-            raise OptionError(f"suggestion: must be one that ask() returned, got {type(suggestion).__name__}")
-        pending = self._running.get(suggestion.number)
-        if pending is None:
-            was_told = 0 <= suggestion.number < self._n_asked
-            reason = "was told before" if was_told else "was not asked for here"
-            raise OptionError(f"suggestion: number {suggestion.number} {reason}")
-        return pending
-
-    def _finish(self, suggestion: object, state: TrialState, perf: float | None, reason: str = "") -> None:
-        """Moves a trial from running to told; where the hook raises, nothing has changed."""
-        pending = self._pending(suggestion)
-        kept = pending.suggestion
-        running = dict(self._running)
-        self._told.append(
-            Trial(
-                number=kept.number,
-                hp=dict(kept),
-                state=state,
-                perf=perf,
-                fidelity=kept.fidelity,
-                resume=kept.resume,
-                pid=kept.pid,
-                info=kept.info,
-                reports=tuple(pending.reports),
-                error=reason,
-            )
-        )
-        del self._running[kept.number]
-        self._rng = None
-        try:
-            if perf is not None:
-                self._update_trials(kept.pid, kept.copy(), perf)
-        except BaseException:
-            self._told.pop()
-            self._running = running
-            raise
 
 
 def _seed_of(optimizer: BaseHPOptimizer) -> int:

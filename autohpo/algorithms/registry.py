@@ -21,7 +21,7 @@ from autohpo.spaces import HPSpace, SearchSpace
 GROUP = "autohpo.algorithms"
 """Entry-point group of plug-ins: ``my_name = "my_package.my_module:MyOptimizer"``."""
 
-_NOT_ALGORITHMS = {"base", "options", "registry"}
+_NOT_ALGORITHMS = {"base", "history", "options", "registry"}
 _REGISTERED: dict[str, type[BaseHPOptimizer]] = {}
 _log = logging.getLogger("autohpo")
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,14 +90,14 @@ class WorkerProcess:
         log_start: Byte of the log where its output begins.
         is_ready: Whether it has loaded the objective; set by the slot.
         is_eof: Whether its pipe has ended.
-        unsent: What the pipe to it had no room for.
+        unsent: Frames, or the rest of one, that the pipe to it had no room for.
     """
 
     def __init__(self, launch: Launch, slot: int, guardian: Guardian) -> None:
         self.log = launch.log(slot)
         self.started = time.monotonic()
         self.is_ready = self.is_eof = False
-        self.unsent = b""
+        self.unsent: deque[memoryview] = deque()
         self._frames = FrameReader()
         self._guardian = guardian
         fds: list[int] = []
@@ -130,18 +131,22 @@ class WorkerProcess:
 
     def send(self, frame: bytes) -> None:
         """Sends a frame, at once as far as the pipe has room; :meth:`flush` sends the rest."""
-        self.unsent += frame
+        self.unsent.append(memoryview(frame))
         self.flush()
 
     def flush(self) -> None:
         """Sends what there is room for; never waits, whatever the worker does."""
         try:
             while self.unsent:
-                self.unsent = self.unsent[os.write(self.write_fd, self.unsent[:PIPE_BYTES]) :]
+                rest = self.unsent[0][os.write(self.write_fd, self.unsent[0]) :]
+                if rest:
+                    self.unsent[0] = rest
+                else:
+                    self.unsent.popleft()
         except BlockingIOError:
             pass
         except BrokenPipeError:  # it is dead, as its other pipe will tell
-            self.unsent = b""
+            self.unsent.clear()
 
     def receive(self) -> list[bytes]:
         """The frames that have come, without waiting.

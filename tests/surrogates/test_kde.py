@@ -285,16 +285,29 @@ def test_no_use_of_levels_yields_an_illegal_bandwidth(n_levels: int) -> None:
 
 
 def test_the_order_of_the_levels_changes_no_digit_of_the_bandwidths() -> None:
-    """Renaming levels is no information: bandwidths and densities are equal bit for bit."""
+    """Renaming levels is no information: bandwidths and densities are equal bit for bit, in 30 renamings."""
     rng = np.random.default_rng(5)
-    codes, order = rng.choice(7, size=23, p=[0.4, 0.2, 0.2, 0.1, 0.05, 0.05, 0.0]), rng.permutation(7)
-    levels = np.array([0, 7])
-    x = rng.random(23)
-    before, after = (np.column_stack([x, centres(7)[column]]) for column in (codes, order[codes]))
-    h = normal_reference(before, levels)
-    np.testing.assert_array_equal(normal_reference(after, levels), h)
-    densities = [MixedKDE(points, levels, h).log_density(points) for points in (before, after)]
-    np.testing.assert_array_equal(*densities)
+    levels, x = np.array([0, 7]), rng.random(23)
+    for _ in range(30):
+        codes, order = rng.choice(7, size=23, p=[0.4, 0.2, 0.2, 0.1, 0.05, 0.05, 0.0]), rng.permutation(7)
+        before, after = (np.column_stack([x, centres(7)[column]]) for column in (codes, order[codes]))
+        h = normal_reference(before, levels)
+        np.testing.assert_array_equal(normal_reference(after, levels), h)
+        densities = [MixedKDE(points, levels, h).log_density(points) for points in (before, after)]
+        np.testing.assert_array_equal(*densities)
+
+
+def test_a_level_that_the_good_never_saw_does_not_win() -> None:
+    """Converged good data against bad data of all levels: every ratio is finite, the good level's is highest.
+
+    With L counted from the data the bad density of the others is infinite, or the ratio NaN (T2).
+    """
+    levels = np.array([8])
+    good, bad = np.full((11, 1), centres(8)[3]), centres(8)[np.arange(39) % 8][:, None]
+    models = [MixedKDE(points, levels, normal_reference(points, levels, 1e-3)) for points in (good, bad)]
+    ratio = models[0].log_density(centres(8)[:, None]) - models[1].log_density(centres(8)[:, None])
+    assert np.isfinite(ratio).all()
+    assert ratio.argmax() == 3
 
 
 def test_the_floor_raises_every_bandwidth_but_never_past_the_bound() -> None:

@@ -1,0 +1,287 @@
+"""What optimizers are checked with: small search spaces, a cheap objective, and sessions that record what happened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.registry import get_hpo
+from autohpo.errors import NotReady, OptimizationComplete
+from autohpo.spaces import ChoiceHP, FixedHP, HPSpace, LogRangeHP, RangeHP, SearchSpace
+from autohpo.testing.checks import CheckFailed, expect
+from autohpo.trial import Suggestion, TrialState
+
+N_ASKS = 30
+"""Suggestions of a usual session: enough for a model with ten initial points to have worked for a while."""
+
+FAILED_STATES = tuple(state for state in TrialState if state.is_final and not state.has_perf)
+"""Every way in which a trial may end without a performance."""
+
+
+class _OddHP(HPSpace):
+    """Odd whole numbers: a kind of parameter that no algorithm has seen before."""
+
+    def __init__(self, name: str, low: int, high: int) -> None:
+        super().__init__(name)
+        self.low, self.high = low, high
+
+    @property
+    def n_values(self) -> int:
+        """How many there are."""
+        return (self.high - self.low) // 2 + 1
+
+    def decode(self, units: NDArray[np.float64]) -> list[Any]:
+        """The numbers of ``(n, 1)`` points."""
+        n = self.n_values
+        return [self.low + 2 * min(int(unit * n), n - 1) for unit in units[:, 0]]
+
+    def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
+        """``(n, 1)`` points in the middle of the numbers' cells."""
+        return np.array([[((value - self.low) // 2 + 0.5) / self.n_values] for value in values])
+
+    def contains(self, value: Any) -> bool:
+        """Whether a value is an odd int within the ends."""
+        return type(value) is int and value % 2 == 1 and self.low <= value <= self.high
+
+
+def mixed_space() -> SearchSpace:
+    """One parameter of each common kind; no algorithm comes to its end."""
+    return SearchSpace(
+        [
+            RangeHP("dropout", 0.0, 0.9),
+            LogRangeHP("lr", 1e-4, 1e-1),
+            RangeHP("hops", 1, 8),
+            ChoiceHP("norm", [None, "batch", True, 1]),
+        ]
+    )
+
+
+def few_space() -> SearchSpace:
+    """Six configurations in all."""
+    return SearchSpace([RangeHP("hops", 1, 3), ChoiceHP("norm", ["batch", "layer"])])
+
+
+SPACES: Mapping[str, Callable[[], SearchSpace]] = {
+    "one float": lambda: SearchSpace([RangeHP("x", -1.0, 1.0)]),
+    "one log float": lambda: SearchSpace([LogRangeHP("x", 1e-5, 1e3)]),
+    "one int": lambda: SearchSpace([RangeHP("x", -3, 40)]),
+    "one log int": lambda: SearchSpace([LogRangeHP("x", 1, 1000)]),
+    "steps": lambda: SearchSpace([RangeHP("x", 0.1, 0.9, step=0.1), RangeHP("y", -4, 20, step=4)]),
+    "one choice of one": lambda: SearchSpace([ChoiceHP("x", ["only"])]),
+    "choices that are nearly equal": lambda: SearchSpace([ChoiceHP("x", [None, True, 1, 1.0, "1", float("nan")])]),
+    "choices without a hash": lambda: SearchSpace([ChoiceHP("x", [[1], [1, 2], {"a": 1}]), RangeHP("y", 0.0, 1.0)]),
+    "all fixed": lambda: SearchSpace([FixedHP("x", 3), FixedHP("y", ["a"])]),
+    "fixed among others": lambda: SearchSpace([FixedHP("x", None), RangeHP("y", 0, 1), LogRangeHP("z", 1.0, 2.0)]),
+    "a kind of one's own": lambda: SearchSpace([_OddHP("x", 1, 15), RangeHP("y", 0.0, 1.0)]),
+    "few configurations": few_space,
+    "mixed": mixed_space,
+}
+"""Search spaces of every kind, made anew at each call."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An algorithm under check, and the options it is built with."""
+
+    cls: type[BaseHPOptimizer]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def of(name_or_class: str | type[BaseHPOptimizer], options: Mapping[str, Any]) -> Case:
+        """The case of a registered name, or of a class.
+
+        Raises:
+            RegistryError: The name is unknown.
+        """
+        return Case(get_hpo(name_or_class) if isinstance(name_or_class, str) else name_or_class, dict(options))
+
+    def build(self, space: SearchSpace | None = None, **changes: Any) -> BaseHPOptimizer:
+        """A fresh optimizer of seed 7, on the mixed space where none is given."""
+        return self.cls(mixed_space() if space is None else space, **{"seed": 7, **self.options, **changes})
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a session.
+
+    Attributes:
+        suggestion: That was asked for, or whose end was told; as it was asked.
+        state: How it ended; RUNNING where it was asked for.
+        value: The user's own value, where it has one.
+    """
+
+    suggestion: Suggestion
+    state: TrialState = TrialState.RUNNING
+    value: float | None = None
+
+
+def measure(space: SearchSpace, suggestion: Suggestion) -> float:
+    """The performance of a configuration: a bowl in the unit cube, dimmer at low fidelity; always below 0."""
+    point = space.encode([suggestion])[0]
+    fidelity = suggestion.fidelity
+    return -float(((point - 0.3) ** 2).sum()) - 0.1 - (0.0 if fidelity is None else 0.1 / fidelity)
+
+
+@dataclass
+class Session:
+    """An optimizer at work on the test objective, and the record of what happened.
+
+    Attributes:
+        hpo: The optimizer.
+        n_workers: How many trials run at once.
+        order: Which running trial ends next: the oldest, the newest, or one or the other in turn.
+        value: The performance of a suggestion in place of the usual one.
+        ending: How a suggestion ends, in place of COMPLETE.
+        on_ask: Called with each suggestion as the caller got it.
+    """
+
+    hpo: BaseHPOptimizer
+    n_workers: int = 1
+    order: str = "oldest"
+    value: Callable[[Suggestion], float] | None = None
+    ending: Callable[[Suggestion], TrialState] = lambda suggestion: TrialState.COMPLETE
+    on_ask: Callable[[Suggestion], None] = lambda suggestion: None
+    events: list[Event] = field(default_factory=list)
+    running: list[tuple[Suggestion, Suggestion]] = field(default_factory=list)  # as the caller has it, as it was asked
+    is_complete: bool = False
+
+    @property
+    def asked(self) -> list[Suggestion]:
+        """All suggestions, as they were asked."""
+        return [event.suggestion for event in self.events if event.state is TrialState.RUNNING]
+
+    @property
+    def records(self) -> list[str]:
+        """All suggestions, each as a text that any other would differ in."""
+        return [record(self.hpo.space, suggestion) for suggestion in self.asked]
+
+    def run(self, n: int = N_ASKS) -> Session:
+        """Asks until n more suggestions were made or there are no more; the last ones stay running."""
+        goal = len(self.asked) + n
+        while len(self.asked) < goal and not self.is_complete:
+            if len(self.running) >= self.n_workers or not self.ask():
+                self.finish()
+        return self
+
+    def ask(self) -> bool:
+        """Asks for one suggestion; False where there is none now.
+
+        Raises:
+            CheckFailed: The optimizer waits for a result although no trial runs.
+        """
+        busy = {suggestion.pid for _, suggestion in self.running}
+        try:
+            given = self.hpo.ask(min(set(range(self.n_workers + len(busy))) - busy))
+        except OptimizationComplete:
+            self.is_complete = True
+            return False
+        except NotReady as error:
+            if not self.running:
+                raise CheckFailed(f"wanted a suggestion, as no trial is running, got NotReady: {error}") from error
+            return False
+        kept = given.copy()
+        self.events.append(Event(kept))
+        self.running.append((given, kept))
+        self.on_ask(given)
+        return True
+
+    def finish(self) -> None:
+        """Ends one running trial, if there is one."""
+        if self.running:
+            is_newest = self.order == "newest" or (self.order == "mixed" and len(self.events) % 2 == 0)
+            given, kept = self.running.pop(-1 if is_newest else 0)
+            event = self.result_of(kept)
+            apply(self.hpo, event, given)
+            self.events.append(event)
+
+    def finish_all(self) -> Session:
+        """Ends every running trial."""
+        while self.running:
+            self.finish()
+        return self
+
+    def result_of(self, suggestion: Suggestion) -> Event:
+        """How a suggestion ends."""
+        state = self.ending(suggestion)
+        if not state.has_perf:
+            return Event(suggestion, state)
+        perf = measure(self.hpo.space, suggestion) if self.value is None else self.value(suggestion)
+        return Event(suggestion, state, perf if self.hpo.mode == "max" else -perf)
+
+
+def apply(hpo: BaseHPOptimizer, event: Event, given: Suggestion) -> None:
+    """Tells the end of a trial.
+
+    Args:
+        hpo: The optimizer.
+        event: The end.
+        given: The suggestion as the caller has it.
+    """
+    if event.value is None:
+        hpo.fail(given, "made to fail", event.state)
+    else:
+        hpo.tell(given, event.value, is_stopped=event.state is TrialState.STOPPED)
+
+
+def record(space: SearchSpace, suggestion: Suggestion) -> str:
+    """A text that two suggestions share only if they are equal in every part, in this process and in any other."""
+    hp = space.to_json(suggestion)
+    parts = [suggestion.number, hp, suggestion.fidelity, suggestion.resume, suggestion.pid, suggestion.seed, suggestion.info]
+    return json.dumps(parts, sort_keys=True)
+
+
+def as_stored(space: SearchSpace, suggestion: Suggestion) -> Suggestion:
+    """The suggestion as a store gives it back: through JSON."""
+    data = json.loads(json.dumps([space.to_json(suggestion), suggestion.info]))
+    return Suggestion(
+        space.from_json(data[0]),
+        fidelity=suggestion.fidelity,
+        resume=suggestion.resume,
+        info=data[1],
+        number=suggestion.number,
+        pid=suggestion.pid,
+        seed=suggestion.seed,
+    )
+
+
+def replay(hpo: BaseHPOptimizer, events: Sequence[Event]) -> None:
+    """Brings a fresh optimizer to where the events end, as a resumed search does."""
+    for event in events:
+        stored = as_stored(hpo.space, event.suggestion)
+        if event.state is TrialState.RUNNING:
+            hpo.adopt(stored)
+        else:
+            apply(hpo, event, stored)
+
+
+def follow(hpo: BaseHPOptimizer, events: Sequence[Event], what: str) -> None:
+    """Goes on along the events of another session, whose suggestions must come again.
+
+    Raises:
+        CheckFailed: A suggestion differs.
+    """
+    for event in events:
+        if event.state is TrialState.RUNNING:
+            wanted = record(hpo.space, event.suggestion)
+            got = record(hpo.space, hpo.ask(event.suggestion.pid))
+            expect(wanted == got, f"{what}: {wanted}", got)
+        else:
+            apply(hpo, event, event.suggestion)
+
+
+def every_third_fails(suggestion: Suggestion) -> TrialState:
+    """An ending for sessions: trials 1, 4, 7, ... fail, each in another way."""
+    number = suggestion.number
+    return TrialState.COMPLETE if number % 3 != 1 else FAILED_STATES[number // 3 % len(FAILED_STATES)]
+
+
+def transcript(case: Case) -> list[str]:
+    """The records of a session in which much happens: what must be equal in every process."""
+    session = Session(case.build(), n_workers=3, order="mixed", ending=every_third_fails)
+    return session.run().records

@@ -1,0 +1,175 @@
+"""The house: who imports whom, what an import loads, and what a wheel holds."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "autohpo"
+
+LEAVES = {"errors", "version"}  # anybody may import these
+MAY_IMPORT = {  # the table of DESIGN.md; the driver is the runner's loop, and progress its display
+    "spaces": set(),
+    "trial": set(),
+    "surrogates": set(),
+    "algorithms": {"spaces", "trial", "surrogates"},
+    "store": {"trial", "spaces"},
+    "objective": {"trial"},
+    "execution": {"trial", "objective"},
+    "progress": {"trial"},
+    "result": {"trial"},
+    "driver": {"algorithms", "store", "execution", "objective", "progress", "trial", "spaces"},
+    "runner": {"algorithms", "store", "execution", "objective", "progress", "result", "driver", "trial", "spaces"},
+    "report": {"result", "trial", "store", "spaces"},
+    "testing": {"algorithms", "spaces", "trial", "surrogates", "store", "execution", "objective", "runner", "result"},
+    "demo": {"report", "result", "trial", "spaces", "algorithms", ""},
+    "": {"algorithms", "spaces", "trial", "result"},  # autohpo/__init__.py
+}
+UPWARD = {  # the few steps up, each inside a function or for the type checker, with its reason beside it
+    ("algorithms/base.py", "runner"),
+    ("algorithms/base.py", "result"),
+    ("driver.py", "runner"),
+}
+CONCRETE = {"grid", "quasi_random", "random", "tpe", "hyperband", "bohb"}
+
+
+def room_of(path: Path) -> str:
+    """The room a file belongs to; the empty text for the package's own __init__."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return "" if parts == ("__init__",) else parts[0]
+
+
+def imports_of(path: Path) -> list[str]:
+    """Dotted names below autohpo that a file imports, anywhere in it."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the room"
+            names += [node.module or ""] + [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name for name in names if name == "autohpo" or name.startswith("autohpo.")]
+
+
+def violations(sources: dict[Path, list[str]]) -> list[str]:
+    """A line for each import that the table does not allow."""
+    rooms = {room_of(path) for path in PACKAGE.rglob("*.py")}
+    found = []
+    for path, names in sources.items():
+        room, where = room_of(path), path.relative_to(PACKAGE).as_posix()
+        for name in names:
+            parts = name.split(".")
+            target = parts[1] if len(parts) > 1 and parts[1] in rooms else ""
+            if len(parts) == 2 and target == "" and room not in ("", "demo"):
+                continue  # `from autohpo import Name`, judged by the plain `autohpo` beside it
+            if target != room and target not in MAY_IMPORT.get(room, set()) | LEAVES and (where, target) not in UPWARD:
+                found.append(f"{where} imports {name}")
+            if room in ("runner", "driver") and target == "algorithms" and CONCRETE & set(parts):
+                found.append(f"{where} imports the concrete {name}")
+    return found
+
+
+def test_every_import_follows_the_table() -> None:
+    """No room imports one that the table does not allow it."""
+    assert violations({path: imports_of(path) for path in PACKAGE.rglob("*.py")}) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        ("spaces/base.py", "autohpo.algorithms.base"),
+        ("surrogates/kde.py", "autohpo.trial"),
+        ("store/base.py", "autohpo.runner"),
+        ("algorithms/random.py", "autohpo.store"),
+        ("runner.py", "autohpo.algorithms.tpe"),
+        ("execution/base.py", "autohpo"),
+    ],
+)
+def test_a_planted_upward_import_is_found(where: str, name: str) -> None:
+    """The check above can fail."""
+    assert len(violations({PACKAGE / where: [name]})) >= 1
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    """The imports at the top of the modules have no cycle."""
+    graph = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        top = ast.Module([n for n in ast.parse(path.read_text()).body if isinstance(n, ast.Import | ast.ImportFrom)], [])
+        graph[name] = {alias for alias in _modules(top) if alias != name}
+    assert _cycle(graph) is None
+    assert _cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) is not None
+
+
+def _modules(tree: ast.AST) -> set[str]:
+    """The modules of ours that a tree imports."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            for name in (f"{node.module}.{alias.name}" for alias in node.names):
+                is_module = (ROOT / name.replace(".", "/")).with_suffix(".py").exists()
+                found.add(name if is_module else node.module or "")
+    return {name for name in found if name.startswith("autohpo")}
+
+
+def _cycle(graph: dict[str, set[str]]) -> list[str] | None:
+    """Some cycle of a graph, if it has one."""
+    done: set[str] = set()
+
+    def walk(node: str, trail: list[str]) -> list[str] | None:
+        if node in trail:
+            return [*trail[trail.index(node) :], node]
+        if node in done:
+            return None
+        for child in sorted(graph.get(node, ())):
+            found = walk(child, [*trail, node])
+            if found:
+                return found
+        done.add(node)
+        return None
+
+    return next((found for node in graph if (found := walk(node, []))), None)
+
+
+def run_python(code: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Runs code in a fresh interpreter."""
+    return subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_importing_autohpo_loads_nothing_heavy() -> None:
+    """Users import it in every worker: only numpy may come along."""
+    heavy = ["scipy.optimize", "scipy.stats", "sklearn", "statsmodels", "hyperopt", "torch", "pandas", "rich", "sqlite3"]
+    done = run_python(f"import sys, autohpo; print([m for m in {heavy} if m in sys.modules])")
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("name", ["spaces", "algorithms"])
+def test_a_root_link_cannot_be_imported(name: str) -> None:
+    """The names belong to other published packages: the links are views."""
+    assert (ROOT / name).is_symlink()
+    done = run_python(f"import {name}")
+    assert done.returncode != 0
+    assert f"import autohpo.{name}" in done.stderr
+
+
+def test_a_wheel_holds_autohpo_alone(tmp_path: Path) -> None:
+    """A top-level `spaces` in a wheel would overwrite somebody else's package."""
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"autohpo"}
+    assert {"autohpo/py.typed", "autohpo/demo/data/cora.npz"} <= set(names)
+
+
+def test_no_file_is_too_long() -> None:
+    """No file of the package is above 500 lines, and nine in ten are at most 350."""
+    lengths = sorted(len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py"))
+    assert lengths[-1] <= 500
+    assert lengths[int(0.9 * len(lengths))] <= 350
