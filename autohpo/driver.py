@@ -373,7 +373,7 @@ class Driver:
         _log.warning("interrupted after %d trials with a result%s", self._n_done, hint)
 
     def _standing(self) -> Standing:
-        best = incumbent(self.hpo.trials)
+        best = incumbent(self.hpo.history)
         perf = None if best is None or best.perf is None else best.perf
         return Standing(
             n_done=self._n_done,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +71,14 @@ class RunOptions:
             raise OptionError(f"store: must be a path or a Store, got {type(self.store).__name__}")
 
 
+class _TemporaryFolder:
+    """A folder that goes when nobody refers to this any more; ``tempfile.TemporaryDirectory`` would warn then."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="autohpo-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
 def parse_bytes(limit: int | str | None) -> int | None:
     """Bytes of a memory limit: 4_000_000_000, "4GB", "300M" and "2GiB" are understood.
 
@@ -119,8 +129,8 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
     if isinstance(store, SQLiteStore):
         files = store.path.with_name(store.path.name + ".files")
     else:
-        temporary = tempfile.TemporaryDirectory(prefix="autohpo-")
-        files = Path(temporary.name)
+        temporary = _TemporaryFolder()
+        files = temporary.path
     trials: list[Trial] = []
     store.open()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
@@ -22,7 +22,7 @@ from autohpo.errors import (
     SuggestionError,
 )
 from autohpo.spaces import HPSpace, SearchSpace
-from autohpo.trial import Suggestion, TrialState, as_perf, incumbent, short
+from autohpo.trial import Suggestion, Trial, TrialState, as_perf, incumbent, short
 
 if TYPE_CHECKING:
     from autohpo.result import Result
@@ -32,7 +32,7 @@ class _TrialsOf:
     """Reads an optimizer's history; a subclass may still set a ``self.trials`` of its own, as AutoGL's docs allow."""
 
     def __get__(self, optimizer: BaseHPOptimizer | None, owner: type) -> Any:
-        return self if optimizer is None else ReadOnly(optimizer._history.told)
+        return self if optimizer is None else optimizer.history
 
 
 @dataclass(eq=False)
@@ -142,9 +142,9 @@ class BaseHPOptimizer:
 
     def _best_hp(self) -> tuple[dict[str, Any], float]:
         """The best configuration and its perf (higher is better), of those with the highest fidelity."""
-        best = incumbent(self._history.told)
+        best = incumbent(self.history)
         if best is None or best.perf is None:
-            raise NoResultError(f"no trial of {len(self._history.told)} has a result yet")
+            raise NoResultError(f"no trial of {len(self.history)} has a result yet")
         return dict(best.hp), best.perf
 
     # What an algorithm may use.
@@ -160,6 +160,11 @@ class BaseHPOptimizer:
     def running(self) -> list[Suggestion]:
         """Suggestions without a result, in the order asked."""
         return [pending.suggestion for pending in self._history.running.values()]
+
+    @property
+    def history(self) -> Sequence[Trial]:
+        """The finished trials in the order told, also where a subclass keeps a ``trials`` of its own."""
+        return ReadOnly(self._history.told)
 
     @property
     def n_asked(self) -> int:

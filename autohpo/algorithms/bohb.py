@@ -114,14 +114,15 @@ class BOHB(BracketSearch):
         fids = sorted((b for b in ok), reverse=True)
         if v.startswith("ovl"):
             need = m + 2
+            v = v[3:] or "hpb"
         else:
             need = 2 * m
         enough = [b for b in fids if ok[b] >= need]
         if not enough:
             return []
-        if v in ("hpb", "ovl"):
+        if v in ("hpb",):
             return [(1.0, *self.split_one(enough[0], m))]
-        if v.startswith("frac") or v.startswith("ovlfrac"):
+        if v.startswith("frac"):
             c = float(v.split("_")[1])
             for b in enough:
                 if ok[b] >= c * max([ok[x] for x in fids if x <= b]):

@@ -95,7 +95,7 @@ def _descendants(pid: int) -> list[int]:
     tree = [pid]
     for parent in tree:  # grows while it is walked
         try:
-            threads = os.listdir(f"/proc/{parent}/task")
+            threads = os.listdir(f"/proc/{parent}/task")  # noqa: PTH208 - many times a second
         except OSError:
             continue
         for thread in threads:

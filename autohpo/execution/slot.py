@@ -250,7 +250,7 @@ class Slot:
 
 def _dump(task: Task) -> bytes:
     try:
-        return cloudpickle.dumps(task, pickle.HIGHEST_PROTOCOL)
+        return bytes(cloudpickle.dumps(task, pickle.HIGHEST_PROTOCOL))
     except Exception as fault:  # a value of the user's own may raise anything
         text = f"hp: must be picklable to run in another process, got {type(fault).__name__}: {fault}"
         raise OptionError(text) from fault

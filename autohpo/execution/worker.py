@@ -36,7 +36,7 @@ def main(text: str) -> None:
     sys.argv = setting["argv"]
     read_fd, write_fd = setting["fds"]
     for fd in (read_fd, write_fd):  # whoever inherits them would keep the pipe open after this process ended
-        os.set_inheritable(fd, False)
+        os.set_inheritable(fd, False)  # noqa: FBT003
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then decides
     for stream in (sys.stdout, sys.stderr):  # what was printed before a crash must be in the log

@@ -65,18 +65,12 @@ def test_the_start_of_a_worker_does_not_count(drive_local):
     """An objective that takes longer to load than a trial may run is not killed for that; a short trial ends well."""
 
     class Slow:
-        def __call__(self, hp):
-            return 1.0
-
         def __reduce__(self):
             return exec, ("import time; time.sleep(0.6)",)
 
-    def f(hp):
-        return 1.0 if slow is None else -1.0  # what exec returned when the objective was loaded
-
     slow = Slow()
-    driver = drive_local(f, trial_time_limit=0.3)
-    assert driver.run(0).outcome.perf == 1.0
+    driver = drive_local(lambda hp: float(slow is None), trial_time_limit=0.3)
+    assert driver.run(0).outcome.perf == 1.0  # None is what exec returned, when the objective was loaded
 
 
 def test_a_worker_that_never_gets_ready_is_given_up(drive_local, monkeypatch):
@@ -117,7 +111,8 @@ def hogs():
         import sys
 
         code = "import time; held = b'x' * 800_000_000; time.sleep(20)"
-        subprocess.run([sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"])
+        parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
+        subprocess.run([sys.executable, "-c", parent], check=False)
 
     return [slowly, at_once, in_a_grandchild]
 
@@ -148,20 +143,6 @@ def test_memory_shared_with_forked_children_counts_once(drive_local):
         import time
 
         held = b"x" * 150_000_000
-        pids = [os.fork() for _ in range(4)] if hp["x"] == 0 else []
-        if 0 in pids:
-            held.count(b"y")
-            time.sleep(0.5)
-            os._exit(0)
-        for pid in pids:
-            os.waitpid(pid, 0)
-        return 1.0
-
-    def g(hp):  # fork from the parent alone
-        import os
-        import time
-
-        held = b"x" * 150_000_000
         pids = []
         for _ in range(4):
             pid = os.fork()
@@ -174,12 +155,11 @@ def test_memory_shared_with_forked_children_counts_once(drive_local):
             os.waitpid(pid, 0)
         return 1.0
 
-    del f
-    assert drive_local(g, memory_limit=300_000_000).run(0).kind == "done"
+    assert drive_local(f, memory_limit=300_000_000).run(0).kind == "done"
 
 
 @linux
-def test_the_memory_of_a_tree_is_the_sum_of_its_processes(monkeypatch):
+def test_the_memory_of_a_tree_is_the_sum_of_its_processes():
     """A child that holds 100 MB more in touched pages adds 100 MB to the tree of this process, within 5 MB."""
     before = limits.tree_memory(os.getpid(), 1 << 60)
     code = "import sys; held = b'x' * int(sys.argv[1]); print(flush=True); sys.stdin.read()"

@@ -57,7 +57,7 @@ def test_a_killed_objective_that_catches_everything_hears_it_at_each_report():
         for _ in range(5):
             try:
                 trial.report(1.0)
-            except BaseException:  # noqa: S112 - the worst a user's code can do
+            except BaseException:  # the worst a user's code can do
                 continue
         return 5.0
 

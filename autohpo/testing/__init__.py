@@ -1,0 +1,21 @@
+"""Conformance checks for plug-in authors: algorithms and kinds of parameters; no test framework is needed."""
+
+from autohpo.testing.cases import Case
+from autohpo.testing.checks import BoundCheck, Check, CheckFailed, CheckResult, ConformanceError
+from autohpo.testing.optimizers import OPTIMIZER_CHECKS, check_optimizer, optimizer_checks
+from autohpo.testing.spaces import SPACE_CHECKS, check_space, space_checks
+
+__all__ = [
+    "OPTIMIZER_CHECKS",
+    "SPACE_CHECKS",
+    "BoundCheck",
+    "Case",
+    "Check",
+    "CheckFailed",
+    "CheckResult",
+    "ConformanceError",
+    "check_optimizer",
+    "check_space",
+    "optimizer_checks",
+    "space_checks",
+]

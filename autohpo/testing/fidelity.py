@@ -1,0 +1,93 @@
+"""Checks of algorithms that are declared to be multi-fidelity."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.testing.cases import Case, Session, every_third_fails
+from autohpo.testing.checks import expect
+from autohpo.trial import Suggestion
+
+N_ASKS = 80
+"""Enough to fill the lowest rung of one bracket with eta 3 and five rungs, and to promote some."""
+
+
+def stays_within_its_fidelities(case: Case) -> None:
+    """Every fidelity lies within `min_fidelity` and `max_fidelity`, and the highest is given to some trial."""
+    hpo = case.build()
+    low, high = (getattr(hpo, name, None) for name in ("min_fidelity", "max_fidelity"))
+    expect(low is not None and high is not None, "attributes min_fidelity and max_fidelity", (low, high))
+    session = Session(hpo, n_workers=2)
+    while len(session.asked) < 500 and not session.is_complete:
+        session.run(N_ASKS)
+        if any(suggestion.fidelity == high for suggestion in session.asked):
+            break
+    fidelities = [suggestion.fidelity for suggestion in session.asked]
+    for fidelity in fidelities:
+        expect(fidelity is not None and low <= fidelity <= high, f"a fidelity from {low} to {high}", fidelity)
+    expect(high in fidelities, f"a trial at fidelity {high} within 500 suggestions", sorted(set(fidelities), key=str))
+
+
+def resumes_rightly(case: Case) -> None:
+    """A resumed trial is complete, has the same configuration and a lower fidelity, and is resumed once for each rung.
+
+    Whoever runs the trials keeps the state of those that `resumable` names and may let go of all others; so a trial is
+    resumed only while it is named there, and one that has left never comes back.
+    """
+    hpo = case.build()
+    session = Session(hpo, n_workers=3, order="mixed", ending=every_third_fails)
+    resumed: set[tuple[int, float]] = set()
+    known, gone = frozenset[int](), set[int]()
+    for _ in range(N_ASKS):
+        while len(session.running) < 3:
+            now = hpo.resumable
+            gone |= known - now
+            expect(not gone & now, "trials that have left `resumable` to stay away", sorted(gone & now))
+            known = now
+            if not session.ask():
+                break
+            _expect_right(hpo, session.asked[-1], now, resumed)
+        session.finish()
+
+
+def _expect_right(
+    hpo: BaseHPOptimizer, suggestion: Suggestion, resumable: frozenset[int], resumed: set[tuple[int, float]]
+) -> None:
+    """Goes on where a suggestion resumes nothing, or does so rightly."""
+    number = suggestion.resume
+    if number is None:
+        return
+    earlier = next((trial for trial in hpo.trials if trial.number == number), None)
+    expect(earlier is not None and earlier.perf is not None, f"trial {number}, to be resumed, to have a result", earlier)
+    assert earlier is not None  # for the type checker
+    same = hpo.space.key(earlier.hp) == hpo.space.key(suggestion)
+    expect(same, f"the configuration of trial {number}, {dict(earlier.hp)}", dict(suggestion))
+    low, high = (math.inf if one.fidelity is None else one.fidelity for one in (earlier, suggestion))
+    expect(low < high, f"more fidelity than trial {number} had, {low}", high)
+    expect(number in resumable, f"trial {number}, to be resumed, to be in `resumable`", sorted(resumable))
+    expect((number, high) not in resumed, f"trial {number} to be resumed once at fidelity {high}", "a second time")
+    resumed.add((number, high))
+
+
+def works_without_fidelity(case: Case) -> None:
+    """Where the objective takes no fidelity, every trial is run in full and from scratch, and one warning says so."""
+    hpo = case.build()
+    hpo.has_fidelity = False
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        session = Session(hpo, n_workers=2).run()
+    for suggestion in session.asked:
+        got = suggestion.fidelity, suggestion.resume
+        expect(got == (None, None), "no fidelity and no resume, as has_fidelity is False", got)
+    texts = [str(warning.message) for warning in caught]
+    about = [text for text in texts if "fidelity" in text]
+    expect(len(about) == 1, "one warning that speaks of fidelity", texts)
+
+
+def survives_lost_survivors(case: Case) -> None:
+    """Fills up or closes a rung whose trials have failed: missing survivors must not stop the search."""
+    session = Session(case.build(), n_workers=4, ending=every_third_fails).run(N_ASKS)
+    n = len(session.asked)
+    expect(n == N_ASKS or session.is_complete, f"{N_ASKS} suggestions, or an end", n)

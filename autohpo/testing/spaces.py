@@ -1,0 +1,190 @@
+"""The conformance checks of parameters: whether a kind of your own can be sampled, coded, and kept in a log."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from autohpo.spaces import ChoiceHP, FixedHP, HPSpace
+from autohpo.spaces.tagged import is_same
+from autohpo.testing.checks import BoundCheck, Check, CheckResult, bind, expect, run_checks
+
+N_POINTS = 200
+
+
+def _points(hp: HPSpace) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """``(n, width)`` points: both ends of the unit cube, one step beside them, and points drawn inside."""
+    inside = np.random.default_rng(0).random((N_POINTS, hp.width))
+    ends = [np.full((1, hp.width), unit) for unit in (0.0, 1.0, 2.0**-53, 1.0 - 2.0**-53, 0.5)]
+    return np.concatenate([*ends, inside])
+
+
+def declares_its_width(hp: HPSpace) -> None:
+    """`width`, `levels` and `n_values` are counts, and `encode` gives `width` columns: models allot columns by it."""
+    for name in ("width", "levels"):
+        value = getattr(hp, name)
+        expect(type(value) is int and value >= 0, f"{name} to be an int of at least 0", repr(value))
+    n = hp.n_values
+    expect(n is None or (type(n) is int and n >= 1), "n_values to be None or an int of at least 1", repr(n))
+    points = np.asarray(hp.encode(hp.decode(_points(hp))))
+    wanted = (len(_points(hp)), hp.width)
+    expect(points.shape == wanted, f"encode to give an array of shape {wanted}", points.shape)
+
+
+def decodes_to_legal_values(hp: HPSpace) -> None:
+    """Every point of the unit cube, both ends included, stands for a legal value: that is how values are drawn."""
+    points = _points(hp)
+    values = hp.decode(points)
+    expect(len(values) == len(points), f"{len(points)} values", len(values))
+    for point, value in zip(points, values, strict=True):
+        expect(hp.contains(value) is True, f"a legal value at {point}", repr(value))
+    expect(hp.decode(points[:0]) == [], "no value for no points", hp.decode(points[:0]))
+
+
+def decodes_to_plain_types(hp: HPSpace) -> None:
+    """Values are plain Python types, or the user's own objects: numpy's types break JSON and the user's checks."""
+    for value in hp.decode(_points(hp)):
+        kind = type(value)
+        if isinstance(hp, (ChoiceHP, FixedHP)):
+            given = hp.choices if isinstance(hp, ChoiceHP) else (hp.value,)
+            expect(any(value is one for one in given), "one of the very objects given", repr(value))
+        else:
+            expect(kind.__module__ != "numpy", "a value of a plain Python type", f"{kind.__module__}.{kind.__name__}")
+
+
+def encodes_into_the_unit_cube(hp: HPSpace) -> None:
+    """Codes of legal values lie in the unit cube: models know no other points."""
+    values = hp.decode(_points(hp))
+    for value, point in zip(values, np.asarray(hp.encode(values), dtype=float), strict=True):
+        expect(bool(((point >= 0) & (point <= 1)).all()), f"a code in [0, 1] for {value!r}", point)
+
+
+def decodes_what_it_encodes(hp: HPSpace) -> None:
+    """A value that is encoded and decoded again is the same one; a float may differ by rounding."""
+    values = hp.decode(_points(hp))
+    for value, again in zip(values, hp.decode(np.asarray(hp.encode(values), dtype=float)), strict=True):
+        is_float = type(value) is float and type(again) is float and hp.n_values is None
+        close = is_float and abs(value - again) <= _rounding(values)
+        expect(close or is_same(value, again), f"{value!r} to come back", repr(again))
+
+
+def _rounding(values: list[Any]) -> float:
+    """How far a float may be off: 2**-40 of the largest, a thousand times the rounding of a few operations."""
+    return float(max(abs(value) for value in values) * 2.0**-40)
+
+
+def refuses_strangers(hp: HPSpace) -> None:
+    """`contains` answers False, and raises nothing, for values of no sense: it judges what users and plug-ins hand in."""
+    for stranger in (object(), {"no": "value"}, [object()], "\0 no value", complex(1, 1), float("nan"), np.array([1, 2])):
+        answer = hp.contains(stranger)
+        known = any(stranger is one or is_same(stranger, one) for one in hp.decode(_points(hp)))
+        expect(answer is known, f"contains({stranger!r}) to be {known}", repr(answer))
+
+
+def keeps_values_in_json(hp: HPSpace) -> None:
+    """A value goes through JSON and comes back the same: the log of a run holds nothing but JSON."""
+    for value in hp.decode(_points(hp)):
+        text = json.dumps(hp.to_json(value), allow_nan=False)
+        again = hp.from_json(json.loads(text))
+        expect(is_same(value, again), f"{value!r} to come back from {text}", repr(again))
+
+
+def keeps_itself_in_json(hp: HPSpace) -> None:
+    """The parameter goes through JSON and comes back equal, so that a stored run can be read without its program."""
+    data = hp.to_dict()
+    text = json.dumps(data, allow_nan=False)
+    if '"opaque"' in text:  # values that JSON cannot hold are compared by name only, and that is documented
+        return
+    again = HPSpace.from_dict(json.loads(text))
+    expect(again == hp, f"a parameter equal to {data}", again.to_dict())
+    expect(hash(again) == hash(hp), "equal parameters to have equal hashes", "different ones")
+    expect(again.decode(_points(hp)).__repr__() == repr(hp.decode(_points(hp))), "the same values from it", "others")
+
+
+def counts_its_values(hp: HPSpace) -> None:
+    """`n_values` is how many values there are, each reached from the unit cube; a finite search ends by it."""
+    n = hp.n_values
+    if n is None or n > 1000:
+        return
+    units = np.linspace(0.0, 1.0, 20 * n + 1)[:, None]
+    reached = _distinct(hp.decode(np.repeat(units, hp.width, axis=1)))
+    expect(len(reached) <= n, f"at most n_values = {n} values", len(reached))
+    if hp.width <= 1 and n <= 20:
+        expect(len(reached) == n, f"all n_values = {n} values to be reached from the unit interval", len(reached))
+
+
+def has_a_grid(hp: HPSpace) -> None:
+    """`grid(steps)` gives legal values, none twice: all of them where they are few or unordered, else at most `steps`."""
+    n = hp.n_values
+    for steps in (2, 3, 7):
+        values = hp.grid(steps)
+        for value in values:
+            expect(hp.contains(value) is True, f"a legal value in grid({steps})", repr(value))
+        expect(len(_distinct(values)) == len(values), f"no value twice in grid({steps})", values)
+        if n is not None and (hp.levels or n <= steps):
+            expect(len(values) == n, f"all {n} values in grid({steps})", values)
+        else:
+            expect(1 <= len(values) <= steps, f"1 to {steps} values in grid({steps})", values)
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    distinct: list[Any] = []
+    for value in values:
+        if not any(is_same(value, other) for other in distinct):
+            distinct.append(value)
+    return distinct
+
+
+def draws_no_randomness(hp: HPSpace) -> None:
+    """Coding is a function of its argument, point by point: equal points give equal values, alone or together."""
+    points = _points(hp)
+    together, again = hp.decode(points.copy()), hp.decode(points.copy())
+    alone = [hp.decode(points[i : i + 1])[0] for i in range(len(points))]
+    for a, b, c in zip(together, again, alone, strict=True):
+        expect(is_same(a, b) and is_same(a, c), f"{a!r} again from the same point", f"{b!r} and, alone, {c!r}")
+    kept = points.copy()
+    hp.decode(points)
+    expect(bool((points == kept).all()), "decode to leave its points alone", "changed points")
+
+
+SPACE_CHECKS: tuple[Check, ...] = tuple(
+    Check(check)
+    for check in (
+        declares_its_width,
+        decodes_to_legal_values,
+        decodes_to_plain_types,
+        encodes_into_the_unit_cube,
+        decodes_what_it_encodes,
+        refuses_strangers,
+        keeps_values_in_json,
+        keeps_itself_in_json,
+        counts_its_values,
+        has_a_grid,
+        draws_no_randomness,
+    )
+)
+"""Every check of a parameter, in the order in which they run; each takes an HPSpace."""
+
+
+def check_space(hp: HPSpace) -> list[CheckResult]:
+    """Runs every check of a parameter, and returns how each ended.
+
+    Args:
+        hp: One parameter of the kind to be checked; check a kind with several: narrow, wide, of one value.
+
+    Raises:
+        ConformanceError: Some checks failed; it names each, with what was wanted and what was got.
+
+    Example:
+        >>> from autohpo import LogRangeHP
+        >>> all(result.state == "passed" for result in check_space(LogRangeHP("lr", 1e-4, 1e-1)))
+        True
+    """
+    return run_checks(f"{type(hp).__name__} {hp.name!r}", SPACE_CHECKS, hp)
+
+
+def space_checks(hp: HPSpace) -> list[BoundCheck]:
+    """The checks of a parameter, to be run one by one, as :func:`autohpo.testing.optimizer_checks` gives them."""
+    return bind(SPACE_CHECKS, hp)

@@ -1,0 +1,388 @@
+"""The search as a user runs it: build, optimize, resume, and what happens when things go wrong."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autohpo import (
+    BaseHPOptimizer,
+    ChoiceHP,
+    FirstTrialError,
+    LogRangeHP,
+    NoResultError,
+    OptionError,
+    RangeHP,
+    StoreError,
+    build_hpo_from_name,
+)
+from autohpo.errors import AutoHPOError, StoreMismatchError
+from autohpo.runner import RunOptions, parse_bytes
+from autohpo.trial import TrialState
+
+SPACE = [RangeHP("x", 0.0, 1.0), RangeHP("k", 1, 4), ChoiceHP("act", [None, True, 1, (1, 2)])]
+
+
+def quadratic(hps):
+    """Best at x = .3, k = 2."""
+    return -((hps["x"] - 0.3) ** 2) - (hps["k"] - 2) ** 2
+
+
+def run(name="random", f=quadratic, max_evals=12, seed=0, space=SPACE, options=None, **how):
+    """An optimizer that has run."""
+    hpo = build_hpo_from_name(name, space, f, max_evals=max_evals, seed=seed, **(options or {}))
+    hpo.optimize(**{"progress": False, **how})
+    return hpo
+
+
+def outline(hpo):
+    """What two equal runs share: trials without their times."""
+    return [(t.number, dict(t.hp), t.state, t.perf, t.fidelity, t.resume, t.reports) for t in hpo.result.trials]
+
+
+def test_optimize_returns_the_best_configuration_and_its_own_value():
+    """The pair is one of the trials, and no trial is better."""
+    hpo = build_hpo_from_name("random", SPACE, quadratic, max_evals=20, seed=1)
+    best_hp, best_perf = hpo.optimize(progress=False)
+    assert best_perf == quadratic(best_hp) == max(t.perf for t in hpo.result.trials)
+    assert len(hpo.result) == 20
+
+
+def test_what_f_sees_is_what_was_suggested():
+    """Identity is kept: True is not 1, None is None."""
+    seen = []
+    hpo = run(f=lambda hps: seen.append(hps) or 0.0)
+    assert seen == [dict(t.hp) for t in hpo.result.trials]
+    assert {type(hps["act"]) for hps in seen} <= {type(None), bool, int, tuple}
+
+
+def test_the_smaller_is_better_where_the_mode_says_so():
+    """best_perf is the user's own value."""
+    hpo = build_hpo_from_name("random", SPACE, lambda h: h["x"], max_evals=20, seed=1, mode="min")
+    _, best_perf = hpo.optimize(progress=False)
+    assert best_perf == min(t.perf for t in hpo.result.trials)
+
+
+def test_two_workers_run_every_trial_once():
+    """Lambdas and closures work in processes, and each value is right."""
+    shift = 0.25
+    hpo = run(f=lambda hps: hps["x"] + shift, num_workers=2)
+    assert sorted(t.number for t in hpo.result.trials) == list(range(12))
+    assert all(t.perf == t.hp["x"] + shift and t.state is TrialState.COMPLETE for t in hpo.result.trials)
+
+
+def test_the_example_of_autogls_docs_runs_unchanged_with_four_workers():
+    """Hooks as documented there: positional, num_slaves, an own list called trials, no call of super."""
+
+    class MyOptimizer(BaseHPOptimizer):
+        def _set_up(self, num_slaves, time_limit, memory_limit):
+            self.trials = []
+            self.slaves = num_slaves
+            self.best_hp, self.best_perf = None, None
+
+        def _update_trials(self, pid, hp, perf):
+            self.trials.append((pid, hp, perf))
+            if self.best_perf is None or perf > self.best_perf:
+                self.best_hp, self.best_perf = hp, perf
+
+        def _get_suggestion(self, pid):
+            return {"x": 0.1 * len(self.trials) % 1, "k": 1 + pid % 4, "act": None}
+
+        def _best_hp(self):
+            return self.best_hp, self.best_perf
+
+    hpo = MyOptimizer(SPACE, quadratic, max_evals=16)
+    best_hp, best_perf = hpo.optimize(num_workers=4, progress=False)
+    assert hpo.slaves == 4
+    assert len(hpo.trials) == 16
+    assert best_perf == max(perf for _, _, perf in hpo.trials) == quadratic(best_hp)
+
+
+def test_a_promoted_generator_is_never_trained_twice(tmp_path):
+    """Epochs written by the objective: one of each for every training, up to its highest rung; two workers."""
+    folder = str(tmp_path)
+
+    def f(hps, trial):
+        name = f"{trial.number}-{trial.attempt}"
+        for epoch in range(1, 10):
+            with open(f"{folder}/{name}", "a") as file:
+                file.write(f"{epoch}\n")
+            yield hps["x"] * epoch
+
+    hpo = run("hyperband", f, 40, options={"min_fidelity": 1, "max_fidelity": 9}, num_workers=2)
+    trained = {int(p.name.split("-")[0]): p.read_text().split() for p in tmp_path.iterdir()}
+    highest = {}
+    roots = {}
+    for t in hpo.result.trials:
+        root = roots[t.number] = t.number if t.resume is None else roots[t.resume]
+        highest[root] = t.fidelity
+    assert any(t.resume is not None for t in hpo.result.trials)
+    assert trained == {root: [str(e) for e in range(1, int(top) + 1)] for root, top in highest.items()}
+
+
+def test_without_a_budget_the_search_ends_after_a_hundred_trials(caplog):
+    """AutoGL's default; the log says so."""
+    with caplog.at_level(logging.INFO, logger="autohpo"):
+        assert len(run(max_evals=None).result) == 100
+    assert "after 100 trials" in caplog.text
+
+
+def test_calling_optimize_again_goes_on_where_it_ended():
+    """The budget counts what is there."""
+    hpo = run(max_evals=5)
+    first = outline(hpo)
+    hpo.max_evals = 9
+    hpo.optimize(progress=False)
+    assert outline(hpo)[:5] == first
+    assert outline(hpo) == outline(run(max_evals=9))
+
+
+def test_a_history_made_by_hand_is_not_mixed_with_that_of_optimize():
+    """Its results would be missing in the log."""
+    hpo = build_hpo_from_name("random", SPACE, quadratic, max_evals=5)
+    hpo.tell(hpo.ask(), 1.0)
+    with pytest.raises(OptionError, match="history"):
+        hpo.optimize(progress=False)
+
+
+def test_a_store_is_resumed_and_counts_towards_the_budget(tmp_path):
+    """Six trials and then six more are twelve of one run."""
+    store = tmp_path / "run.db"
+    run(max_evals=6, store=store)
+    again = run(max_evals=12, store=str(store))
+    assert outline(again) == outline(run(max_evals=12))
+
+
+def test_a_resumed_run_keeps_the_seed_that_was_drawn(tmp_path):
+    """Where the user gave none, the store knows it."""
+    first = run(seed=None, max_evals=3, store=tmp_path / "run.db")
+    assert run(seed=None, max_evals=5, store=tmp_path / "run.db").seed == first.seed
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"seed": 1}, "options.seed: the store has 0, here it is 1"),
+        ({"name": "quasi_random"}, "algorithm: the store has 'random', here it is 'quasi_random'"),
+        ({"space": [RangeHP("x", 0.0, 2.0), *SPACE[1:]]}, r"space.parameters\[0\].high: the store has 1.0"),
+    ],
+)
+def test_a_store_of_another_run_is_refused_with_the_difference(tmp_path, change, text):
+    """Another seed, algorithm or space is another run."""
+    run(store=tmp_path / "run.db")
+    with pytest.raises(StoreMismatchError, match=text):
+        run(**change, store=tmp_path / "run.db")
+
+
+def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path):
+    """Also another program's database."""
+    text, other = tmp_path / "notes.txt", tmp_path / "other.db"
+    text.write_text("notes" * 1000)
+    with sqlite3.connect(other) as db:
+        db.execute("CREATE TABLE t (a)")
+    db.close()
+    for path in (text, other):
+        before = path.read_bytes()
+        with pytest.raises(StoreError):
+            run(store=path)
+        assert path.read_bytes() == before
+
+
+def test_the_first_trial_that_raises_ends_the_search_with_advice():
+    """A typo shows at once, with its traceback."""
+    with pytest.raises(FirstTrialError, match=r"(?s)continue_on_error.*KeyError: 'learning_rate'"):
+        run(f=lambda hps: hps["learning_rate"])
+
+
+def test_a_search_goes_on_over_failures_where_it_is_told_to():
+    """Only those trials fail."""
+
+    def f(hps):
+        if hps["k"] < 3:
+            raise ValueError("small")
+        return hps["x"]
+
+    hpo = run(f=f, max_evals=30, continue_on_error=True)
+    for t in hpo.result.trials:
+        assert t.state is (TrialState.FAILED if t.hp["k"] < 3 else TrialState.COMPLETE)
+        assert ("ValueError: small" in t.error) is (t.hp["k"] < 3)
+
+
+@pytest.mark.parametrize("value", [float("nan"), None, "0.5", 1j, np.ones(2), float("inf")])
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_a_result_that_is_no_number_is_an_invalid_trial_and_the_search_goes_on(value, num_workers):
+    """Never a number to a model, never the end of the search."""
+    hpo = run(f=lambda hps: value if hps["k"] < 3 else 1.0, max_evals=10, num_workers=num_workers)
+    assert {t.state for t in hpo.result.trials if t.hp["k"] < 3} == {TrialState.INVALID}
+    assert {t.state for t in hpo.result.trials if t.hp["k"] >= 3} == {TrialState.COMPLETE}
+
+
+def test_no_result_at_all_is_a_typed_error():
+    """All invalid: there is no best."""
+    with pytest.raises(NoResultError):
+        run(f=lambda hps: None, max_evals=3)
+
+
+def test_the_time_limit_ends_a_running_trial_and_resume_runs_it_again(tmp_path):
+    """What ran is cancelled, not lost: the next call starts it once more."""
+    marker = tmp_path / "fast"
+
+    def f(hps):
+        while not marker.exists():
+            time.sleep(0.02)
+        return hps["x"]
+
+    began = time.monotonic()
+    with pytest.raises(NoResultError, match="time limit"):
+        run(f=f, max_evals=2, store=tmp_path / "run.db", time_limit=0.5, grace_seconds=0.3)
+    assert time.monotonic() - began < 6  # .8 s of limits, the rest is the start of a slot on a busy machine
+    marker.touch()
+    hpo = run(f=f, max_evals=2, store=tmp_path / "run.db")
+    assert [(t.state, t.attempt) for t in hpo.result.trials] == [(TrialState.COMPLETE, 2), (TrialState.COMPLETE, 1)]
+
+
+def test_a_trial_time_limit_ends_that_trial_alone():
+    """TIMEOUT, and the others are complete."""
+
+    def f(hps):
+        if hps["k"] == 1:
+            time.sleep(60)
+        return 1.0
+
+    hpo = run(f=f, max_evals=8, trial_time_limit=0.5, num_workers=2)
+    for t in hpo.result.trials:
+        assert t.state is (TrialState.TIMEOUT if t.hp["k"] == 1 else TrialState.COMPLETE)
+
+
+def test_checkpoints_live_beside_the_store(tmp_path):
+    """One folder for each training, named in the result."""
+
+    def f(hps, trial):
+        (trial.checkpoint_dir / "model").write_text("weights")
+        return 1.0
+
+    hpo = run(f=f, max_evals=2, store=tmp_path / "run.db")
+    assert sorted(p.parent.name for p in hpo.result.files.rglob("model")) == ["trial-0", "trial-1"]
+    assert hpo.result.files.parent == tmp_path
+
+
+def test_the_objective_gets_a_seed_of_its_own_for_each_trial():
+    """Distinct, and the same in every run of the same seed."""
+    seeds = [t.perf for t in run(f=lambda hps, seed: seed).result.trials]
+    assert len(set(seeds)) == len(seeds)
+    assert seeds == [t.perf for t in run(f=lambda hps, seed: seed, num_workers=2).result.trials]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"num_workers": 0},
+        {"num_workers": 1.5},
+        {"num_workers": True},
+        {"time_limit": -1},
+        {"time_limit": "60"},
+        {"trial_time_limit": float("nan")},
+        {"memory_limit": "lots"},
+        {"memory_limit": 0},
+        {"store": 3},
+        {"progress": "loud"},
+        {"grace_seconds": None},
+    ],
+)
+def test_a_wrong_argument_of_optimize_is_named(how):
+    """Argument, rule, value."""
+    with pytest.raises(OptionError, match=next(iter(how))):
+        run(**how)
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bytes"),
+    [(5, 5), ("300M", 300_000_000), ("4GB", 4_000_000_000), ("2 GiB", 2**31), ("1.5k", 1500), ("7B", 7)],
+)
+def test_memory_limits_are_read_as_people_write_them(text, n_bytes):
+    """Decimal and binary units."""
+    assert parse_bytes(text) == n_bytes
+    assert RunOptions(memory_limit=text).memory_bytes == n_bytes
+
+
+def test_an_optimizer_without_an_objective_says_so():
+    """It was built for ask and tell."""
+    with pytest.raises(OptionError, match="objective"):
+        build_hpo_from_name("random", SPACE).optimize()
+
+
+def test_an_algorithm_that_waits_for_nothing_is_named():
+    """NotReady while nothing runs would wait for ever."""
+
+    from autohpo import NotReady
+
+    class Stuck(BaseHPOptimizer):
+        def _get_suggestion(self, pid):
+            raise NotReady
+
+    with pytest.raises(AutoHPOError, match="Stuck"):
+        Stuck(SPACE, quadratic).optimize(progress=False)
+
+
+class RidgeTrainer:
+    """A small real trainer with AutoGL's contract: ridge regression, trained for real on made-up data."""
+
+    def __init__(self, data_seed=0, penalty=1.0, sign=1):
+        rng = np.random.default_rng(data_seed)
+        self.x, self.w = rng.normal(size=(60, 8)), rng.normal(size=8)
+        self.y = self.x @ self.w + rng.normal(size=60)
+        self.penalty, self.sign, self.weights = penalty, sign, None
+
+    def duplicate_from_hyper_parameter(self, hp):
+        """A new trainer of the same data."""
+        new = type(self)(0, hp["trainer"]["penalty"], self.sign)
+        new.x, new.y = self.x, self.y
+        return new
+
+    def train(self, dataset, keep_valid_result=True):
+        """Fits on the first half."""
+        assert dataset == "the dataset"
+        x, y = self.x[:30], self.y[:30]
+        self.weights = np.linalg.solve(x.T @ x + self.penalty * np.eye(8), x.T @ y)
+
+    def get_valid_score(self, return_major=True):
+        """Mean squared error on the second half: lower is better."""
+        return float(np.mean((self.x[30:] @ self.weights - self.y[30:]) ** 2)), False
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_a_trainer_comes_back_trained_and_the_optimizer_serves_the_next_one(num_workers):
+    """(best_trainer, best_hp), and a second trainer starts a search of its own."""
+    hpo = build_hpo_from_name("random", [LogRangeHP("trainer:penalty", 1e-4, 1e3)], max_evals=8, seed=0)
+    for data_seed in (0, 1):
+        trainer = RidgeTrainer(data_seed)
+        best, best_hp = hpo.optimize(trainer, "the dataset", num_workers=num_workers, progress=False)
+        assert best.penalty == best_hp["trainer:penalty"]
+        assert trainer.weights is None
+        scores = [-t.perf for t in hpo.result.trials]
+        assert len(scores) == 8
+        assert best.get_valid_score()[0] == pytest.approx(min(scores), rel=1e-12)
+
+
+def test_a_trainer_resumed_from_a_store_is_trained_again(tmp_path):
+    """Its trained weights died with the first process; the search is not repeated."""
+    space = [LogRangeHP("trainer:penalty", 1e-4, 1e3)]
+    how = {"store": tmp_path / "run.db", "progress": False}
+    _, first = build_hpo_from_name("random", space, max_evals=4, seed=0).optimize(RidgeTrainer(), "the dataset", **how)
+    best, again = build_hpo_from_name("random", space, max_evals=4, seed=0).optimize(
+        RidgeTrainer(), "the dataset", **how
+    )
+    assert again == first
+    assert best.weights is not None
+
+
+def test_nothing_is_left_in_the_working_directory(tmp_path, monkeypatch):
+    """No folder, no file, where no store was asked for."""
+    monkeypatch.chdir(tmp_path)
+    run(f=lambda hps, trial: float(trial.checkpoint_dir.is_dir()), num_workers=2, max_evals=3)
+    assert list(Path(tmp_path).iterdir()) == []
