@@ -127,6 +127,11 @@ class BOHB(BracketSearch):
             for b in enough:
                 if ok[b] >= c * max([ok[x] for x in fids if x <= b]):
                     return [(1.0, *self.split_one(b, m))]
+        if v.startswith("rich"):
+            c, k = map(float, v.split("_")[1:])
+            for b in enough:
+                if ok[b] >= min(k * m, c * max([ok[x] for x in fids if x <= b])):
+                    return [(1.0, *self.split_one(b, m))]
         if v.startswith("losers"):
             # bad = bad at b + trials of lower rungs whose config never came to b
             b = enough[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
@@ -53,14 +54,16 @@ class FrameReader:
         self._max_bytes = max_bytes
         self._rest = bytearray()
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The frames that `data` completes.
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The frames that `data` completes, one by one: those before a bad one are good.
 
         Raises:
             FrameError: A frame says that it is longer than the limit: whoever wrote it does not speak this protocol.
         """
         self._rest += data
-        frames = []
+        return self._frames()
+
+    def _frames(self) -> Iterator[bytes]:
         while len(self._rest) >= LENGTH.size:
             (length,) = LENGTH.unpack_from(self._rest)
             if length > self._max_bytes:
@@ -68,9 +71,9 @@ class FrameReader:
             end = LENGTH.size + length
             if len(self._rest) < end:
                 break
-            frames.append(bytes(self._rest[LENGTH.size : end]))
+            frame = bytes(self._rest[LENGTH.size : end])
             del self._rest[:end]
-        return frames
+            yield frame
 
 
 @dataclass(frozen=True)

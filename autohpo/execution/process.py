@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -148,7 +149,7 @@ class WorkerProcess:
         except BrokenPipeError:  # it is dead, as its other pipe will tell
             self.unsent.clear()
 
-    def receive(self) -> list[bytes]:
+    def receive(self) -> Iterator[bytes]:
         """The frames that have come, without waiting.
 
         Raises:
@@ -157,8 +158,9 @@ class WorkerProcess:
         try:
             data = os.read(self.read_fd, PIPE_BYTES)
         except BlockingIOError:
-            return []
-        self.is_eof = not data
+            data = b""
+        else:
+            self.is_eof = not data
         return self._frames.feed(data)
 
     def has_exited(self) -> bool:

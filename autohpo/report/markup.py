@@ -14,17 +14,18 @@ class Markup(str):
     __slots__ = ()
 
 
-def tag(name: str, *children: str, **attributes: str | float) -> Markup:
+def tag(name: str, /, *children: str, **attributes: str | float) -> Markup:
     """An element with its children, where plain text is escaped.
 
     Args:
         name: Of the element.
         children: Text or markup.
-        attributes: `class_` stands for ``class``, and ``_`` elsewhere for ``-``.
+        attributes: `class_` stands for ``class``, and ``_`` elsewhere for ``-``; an empty text is left out.
     """
     text = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(value if isinstance(value, str) else number(value))}"'
         for key, value in attributes.items()
+        if value != ""
     )
     if name in _VOID:
         return Markup(f"<{name}{text}/>")

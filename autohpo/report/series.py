@@ -52,10 +52,12 @@ def added_training(trials: Iterable[Trial]) -> dict[int, float] | None:
 def course(result: Result) -> list[Step]:
     """The trials that ended, in the order they did, each with the incumbent of that moment.
 
-    The incumbent is what the search would have returned: its performance may fall where a longer training takes over.
+    The incumbent is what the search would have returned: its performance may fall where a longer training
+    takes over.
     """
     ended = sorted(
-        (t for t in result if t.state.is_final), key=lambda t: (math.inf if t.ended is None else t.ended, t.number)
+        (t for t in result if t.state.is_final),
+        key=lambda t: (math.inf if t.ended is None else t.ended, t.number),
     )
     added = added_training(result)
     steps: list[Step] = []

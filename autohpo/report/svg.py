@@ -48,7 +48,7 @@ class Axis:
         return replace(self, start=start, end=end)
 
 
-def linear_axis(values: Iterable[float], n_ticks: int = 5, margin: float = 0.0) -> Axis:
+def linear_axis(values: Iterable[float], n_ticks: int = 6, margin: float = 0.0) -> Axis:
     """An axis that holds all values, with a margin at both ends: a share of their spread."""
     held = [min(max(value, -LARGEST), LARGEST) for value in values] or [0.0, 1.0]
     low, high = min(held), max(held)
@@ -61,14 +61,16 @@ def linear_axis(values: Iterable[float], n_ticks: int = 5, margin: float = 0.0) 
 
 
 def log_axis(low: float, high: float, n_ticks: int = 5) -> Axis:
-    """A logarithmic axis between two different values above 0; labels at powers of ten where there are enough."""
+    """A logarithmic axis between two different values above 0, labelled at powers of ten if there are enough."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     stride = max(math.ceil((last - first + 1) / n_ticks), 1)
     values = [10.0**k for k in range(first, last + 1, stride)]
     if len(values) < 3:
         values = [m * 10.0**k for k in range(first - 1, last + 1) for m in (1, 2, 5)]
         values = [v for v in values if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
-    ticks = tuple((v, short_number(v)) for v in values) if len(values) > 1 else _linear_ticks(low, high, n_ticks)
+    ticks = (
+        tuple((v, short_number(v)) for v in values) if len(values) > 1 else _linear_ticks(low, high, n_ticks)
+    )
     return Axis(low, high, ticks, is_log=True)
 
 

@@ -139,22 +139,22 @@ class Session:
         value: The performance of a suggestion in place of the usual one.
         ending: How a suggestion ends, in place of COMPLETE.
         on_ask: Called with each suggestion as the caller got it.
+        events: What happened, in order.
+        asked: All suggestions, as they were asked.
+        running: Of each running trial the suggestion as the caller has it, and as it was asked.
+        is_complete: Whether the optimizer has said that there is nothing left.
     """
 
     hpo: BaseHPOptimizer
     n_workers: int = 1
     order: str = "oldest"
     value: Callable[[Suggestion], float] | None = None
-    ending: Callable[[Suggestion], TrialState] = lambda suggestion: TrialState.COMPLETE
-    on_ask: Callable[[Suggestion], None] = lambda suggestion: None
+    ending: Callable[[Suggestion], TrialState] | None = None
+    on_ask: Callable[[Suggestion], None] | None = None
     events: list[Event] = field(default_factory=list)
-    running: list[tuple[Suggestion, Suggestion]] = field(default_factory=list)  # as the caller has it, as it was asked
+    asked: list[Suggestion] = field(default_factory=list)
+    running: list[tuple[Suggestion, Suggestion]] = field(default_factory=list)
     is_complete: bool = False
-
-    @property
-    def asked(self) -> list[Suggestion]:
-        """All suggestions, as they were asked."""
-        return [event.suggestion for event in self.events if event.state is TrialState.RUNNING]
 
     @property
     def records(self) -> list[str]:
@@ -186,9 +186,11 @@ class Session:
                 raise CheckFailed(f"wanted a suggestion, as no trial is running, got NotReady: {error}") from error
             return False
         kept = given.copy()
+        self.asked.append(kept)
         self.events.append(Event(kept))
         self.running.append((given, kept))
-        self.on_ask(given)
+        if self.on_ask is not None:
+            self.on_ask(given)
         return True
 
     def finish(self) -> None:
@@ -208,7 +210,7 @@ class Session:
 
     def result_of(self, suggestion: Suggestion) -> Event:
         """How a suggestion ends."""
-        state = self.ending(suggestion)
+        state = TrialState.COMPLETE if self.ending is None else self.ending(suggestion)
         if not state.has_perf:
             return Event(suggestion, state)
         perf = measure(self.hpo.space, suggestion) if self.value is None else self.value(suggestion)
@@ -231,9 +233,8 @@ def apply(hpo: BaseHPOptimizer, event: Event, given: Suggestion) -> None:
 
 def record(space: SearchSpace, suggestion: Suggestion) -> str:
     """A text that two suggestions share only if they are equal in every part, in this process and in any other."""
-    hp = space.to_json(suggestion)
-    parts = [suggestion.number, hp, suggestion.fidelity, suggestion.resume, suggestion.pid, suggestion.seed, suggestion.info]
-    return json.dumps(parts, sort_keys=True)
+    s = suggestion
+    return json.dumps([s.number, space.to_json(s), s.fidelity, s.resume, s.pid, s.seed, s.info], sort_keys=True)
 
 
 def as_stored(space: SearchSpace, suggestion: Suggestion) -> Suggestion:

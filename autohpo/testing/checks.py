@@ -62,7 +62,7 @@ class Check:
     """
 
     run: Callable[[Any], None]
-    concerns: Callable[[Any], bool] = lambda subject: True
+    concerns: Callable[[Any], bool] = lambda _: True
 
     @property
     def name(self) -> str:
@@ -83,6 +83,7 @@ class BoundCheck:
     subject: Any
 
     def __call__(self) -> None:
+        """Runs the check."""
         self.check.run(self.subject)
 
     def __str__(self) -> str:

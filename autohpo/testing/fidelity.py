@@ -7,7 +7,7 @@ import warnings
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.testing.cases import Case, Session, every_third_fails
-from autohpo.testing.checks import expect
+from autohpo.testing.checks import CheckFailed, expect
 from autohpo.trial import Suggestion
 
 N_ASKS = 80
@@ -17,8 +17,10 @@ N_ASKS = 80
 def stays_within_its_fidelities(case: Case) -> None:
     """Every fidelity lies within `min_fidelity` and `max_fidelity`, and the highest is given to some trial."""
     hpo = case.build()
-    low, high = (getattr(hpo, name, None) for name in ("min_fidelity", "max_fidelity"))
-    expect(low is not None and high is not None, "attributes min_fidelity and max_fidelity", (low, high))
+    low, high = (getattr(hpo, name, math.nan) for name in ("min_fidelity", "max_fidelity"))
+    expect(
+        0 < low <= high, "attributes min_fidelity and max_fidelity, the one positive, the other no lower", (low, high)
+    )
     session = Session(hpo, n_workers=2)
     while len(session.asked) < 500 and not session.is_complete:
         session.run(N_ASKS)
@@ -60,8 +62,8 @@ def _expect_right(
     if number is None:
         return
     earlier = next((trial for trial in hpo.trials if trial.number == number), None)
-    expect(earlier is not None and earlier.perf is not None, f"trial {number}, to be resumed, to have a result", earlier)
-    assert earlier is not None  # for the type checker
+    if earlier is None or earlier.perf is None:
+        raise CheckFailed(f"wanted trial {number}, to be resumed, to have a result, got {earlier}")
     same = hpo.space.key(earlier.hp) == hpo.space.key(suggestion)
     expect(same, f"the configuration of trial {number}, {dict(earlier.hp)}", dict(suggestion))
     low, high = (math.inf if one.fidelity is None else one.fidelity for one in (earlier, suggestion))

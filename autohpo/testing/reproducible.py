@@ -8,6 +8,7 @@ import pickle
 import random
 import subprocess
 import sys
+from typing import Any
 
 import cloudpickle
 import numpy as np
@@ -81,21 +82,26 @@ def _check_rebuilding(case: Case, events: list[Event]) -> None:
 
 def draws_from_its_own_generator(case: Case) -> None:
     """Neither reads nor moves the global generators of Python and numpy: they belong to the user."""
-    kept = random.getstate(), np.random.get_state()
+    kept = _global_states()
     try:
         records = []
         for seed in (1, 2):
             random.seed(seed)
-            np.random.seed(seed)
-            before = random.getstate(), pickle.dumps(np.random.get_state())
+            np.random.seed(seed)  # noqa: NPY002 - the old global generator is what is watched
+            before = _global_states()
             records.append(transcript(case))
-            after = random.getstate(), pickle.dumps(np.random.get_state())
+            after = _global_states()
             expect(before[0] == after[0], "the state of Python's random to be left alone", "another state")
             expect(before[1] == after[1], "the state of numpy.random to be left alone", "another state")
         expect_equal(records[0], records[1], "suggestions with other global generators")
     finally:
         random.setstate(kept[0])
-        np.random.set_state(kept[1])
+        np.random.set_state(pickle.loads(kept[1]))  # noqa: NPY002
+
+
+def _global_states() -> tuple[Any, bytes]:
+    """Of Python's and of numpy's global generator; numpy's as bytes, since arrays have no plain equality."""
+    return random.getstate(), pickle.dumps(np.random.get_state())  # noqa: NPY002
 
 
 def mode_min_mirrors_mode_max(case: Case) -> None:

@@ -76,8 +76,9 @@ def _rounding(values: list[Any]) -> float:
 
 
 def refuses_strangers(hp: HPSpace) -> None:
-    """`contains` answers False, and raises nothing, for values of no sense: it judges what users and plug-ins hand in."""
-    for stranger in (object(), {"no": "value"}, [object()], "\0 no value", complex(1, 1), float("nan"), np.array([1, 2])):
+    """`contains` says False to values of no sense, and raises nothing: it judges what users and plug-ins hand in."""
+    strangers = (object(), {"no": "value"}, [object()], "\0 no value", complex(1, 1), float("nan"), np.array([1, 2]))
+    for stranger in strangers:
         answer = hp.contains(stranger)
         known = any(stranger is one or is_same(stranger, one) for one in hp.decode(_points(hp)))
         expect(answer is known, f"contains({stranger!r}) to be {known}", repr(answer))
@@ -116,7 +117,7 @@ def counts_its_values(hp: HPSpace) -> None:
 
 
 def has_a_grid(hp: HPSpace) -> None:
-    """`grid(steps)` gives legal values, none twice: all of them where they are few or unordered, else at most `steps`."""
+    """`grid(steps)` gives legal values, none twice: all where they are few or unordered, else at most `steps`."""
     n = hp.n_values
     for steps in (2, 3, 7):
         values = hp.grid(steps)

@@ -280,8 +280,8 @@ def test_bystanders_survive_crashes(drive_local):
     assert all(ends[n].outcome.perf == n for n in range(48) if n % 3)
 
 
-def test_crashes_leave_nothing_behind(drive_local):
-    """After 20 crashes and a close: no file descriptor, child, thread or temporary file more than before."""
+def test_crashes_leave_nothing_behind(drive_local, tmp_path):
+    """After 20 crashes and a close: no descriptor, child, grandchild, thread or temporary file more than before."""
 
     def count():
         gc.collect()
@@ -291,9 +291,11 @@ def test_crashes_leave_nothing_behind(drive_local):
         import os
         import subprocess
 
-        subprocess.Popen(["sleep", "600"])
+        with open(path, "a") as file:
+            file.write(f"{subprocess.Popen(['sleep', '600']).pid}\n")
         os._exit(1)
 
+    path = str(tmp_path / "pids")
     before = count()
     driver = drive_local(f, n_slots=2, trial_time_limit=60, memory_limit=10**10)
     private = driver.executor._slots[0]._launch.objective.parent
@@ -302,6 +304,9 @@ def test_crashes_leave_nothing_behind(drive_local):
         driver.run(number, number % 2)
     driver.executor.close()
     assert count() == before
+    pids = [int(pid) for pid in Path(path).read_text().split()]
+    assert len(pids) == 20
+    assert wait_until(lambda: not any(map(is_running, pids)))
     assert not private.exists()
 
 
@@ -392,6 +397,32 @@ def test_the_driver_need_not_poll_for_a_limit_to_hold(drive_local, tmp_path):
     assert driver.end_of(0).outcome.state is TrialState.TIMEOUT
 
 
+def test_a_result_that_came_in_time_is_not_lost_while_the_driver_is_busy(drive_local):
+    """A trial that ended before its limit is done, however late the driver polls; the next one is well, too."""
+    driver = drive_local(lambda hp: hp["x"], trial_time_limit=0.3)
+    driver.run(0)
+    driver.submit(1)
+    time.sleep(0.6)
+    assert driver.end_of(1).outcome.perf == 1.0
+    assert driver.run(2).outcome.perf == 2.0
+
+
+def test_children_of_the_objective_inherit_no_pipe(drive_local, tmp_path):
+    """A program that the objective starts, even with all descriptors open, has none of the worker's frames."""
+
+    def f(hp):
+        import subprocess
+
+        with open(path, "w") as file:
+            subprocess.run(["ls", "-l", "/proc/self/fd"], stdout=file, close_fds=False, check=True)
+        return 1.0
+
+    path = str(tmp_path / "descriptors")
+    assert drive_local(f).run(0).kind == "done"
+    assert "/dev/null" in Path(path).read_text()
+    assert "pipe:" not in Path(path).read_text()
+
+
 def test_a_forked_child_of_the_objective_is_no_worker(drive_local):
     """A child that comes back into the worker's code ends there; one that keeps the pipe open hides no death."""
 
@@ -440,19 +471,22 @@ def test_late_reports_of_a_thread_belong_to_no_trial(drive_local):
 
 
 def test_many_reports_from_several_threads_arrive_whole(drive_local):
-    """4 threads x 2,000 reports are all there, and a flood does not keep poll from returning."""
+    """4 threads x 2,000 reports are all there, and a long error in the midst of them is not torn."""
 
     def f(hp, trial):
         import threading
 
         threads = [threading.Thread(target=lambda: [trial.report(1.0) for _ in range(2000)]) for _ in range(4)]
         [thread.start() for thread in threads]
+        if hp["x"] == 1:
+            raise ValueError("long" * 10_000)
         [thread.join() for thread in threads]
         return 1.0
 
     driver = drive_local(f)
     assert driver.run(0).outcome.perf == 1.0
     assert len(driver.reports) == 8000
+    assert driver.run(1).outcome.state is TrialState.FAILED
 
 
 def test_a_worker_knows_its_slot_and_its_share_of_the_cores(drive_local, monkeypatch):
@@ -515,6 +549,25 @@ def test_close_ends_a_worker_that_ignores_everything(drive_local):
     driver.executor.close()
     assert time.monotonic() - start < 1.0
     assert wait_until(lambda: not any(map(is_running, pids)), 1.0)
+
+
+def test_close_does_not_wait_for_a_worker_that_will_not_exit(drive_local):
+    """An idle worker whose trial left a thread behind is given a second, and then ended."""
+
+    def f(hp):
+        import threading
+        import time
+
+        threading.Thread(target=time.sleep, args=(60,)).start()
+        return 1.0
+
+    driver = drive_local(f)
+    driver.run(0)
+    pid = pid_of(driver)
+    start = time.monotonic()
+    driver.executor.close()
+    assert 0.9 < time.monotonic() - start < 2.0
+    assert not is_running(pid)
 
 
 def test_an_executor_that_is_forgotten_ends_its_workers():

@@ -1,12 +1,14 @@
-"""Kinds of parameters with one fault each, for the checks that must find it, and one without a fault."""
+"""Every check of a parameter goes red on a fault planted for it, and stays green where there is none."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 from autohpo import HPSpace
+from autohpo.testing import SPACE_CHECKS, ConformanceError, check_space
 
 
 class SoundKind(HPSpace):
@@ -126,17 +128,53 @@ class MovesItsPoints(SoundKind):
         return values
 
 
-FAULTS: dict[str, list[HPSpace]] = {
-    "declares_its_width": [FlatCode("kernel", 1, 15)],
-    "decodes_to_legal_values": [OpenEnd("kernel", 1, 15)],
-    "decodes_to_plain_types": [NumpyValues("kernel", 1, 15)],
-    "encodes_into_the_unit_cube": [CodesBeyondOne("kernel", 1, 15)],
-    "decodes_what_it_encodes": [CodesTheNeighbour("kernel", 1, 15)],
-    "refuses_strangers": [RaisesOnStrangers("kernel", 1, 15), Welcoming("kernel", 1, 15)],
-    "keeps_values_in_json": [Fractions("kernel", 1, 15)],
-    "keeps_itself_in_json": [KeepsACache("kernel", 1, 15)],
-    "counts_its_values": [CountsOneMore("kernel", 1, 15), CountsOneLess("kernel", 1, 15)],
-    "has_a_grid": [GridWithTwins("kernel", 1, 15), GridTooLong("kernel", 1, 31)],
-    "draws_no_randomness": [DrawsItself("kernel", 1, 15), MovesItsPoints("kernel", 1, 15)],
+FAULTS: dict[str, list[tuple[HPSpace, str]]] = {
+    "declares_its_width": [(FlatCode("kernel", 1, 15), "of shape (205, 1), got (205,)")],
+    "decodes_to_legal_values": [(OpenEnd("kernel", 1, 15), "a legal value at [1.], got 17")],
+    "decodes_to_plain_types": [(NumpyValues("kernel", 1, 15), "got numpy.int64")],
+    "encodes_into_the_unit_cube": [(CodesBeyondOne("kernel", 1, 15), "a code in [0, 1] for 15")],
+    "decodes_what_it_encodes": [(CodesTheNeighbour("kernel", 1, 15), "wanted 1 to come back, got 3")],
+    "refuses_strangers": [
+        (RaisesOnStrangers("kernel", 1, 15), "got TypeError"),
+        (Welcoming("kernel", 1, 15), "to be False, got True"),
+    ],
+    "keeps_values_in_json": [(Fractions("kernel", 1, 15), "cannot be read back from JSON")],
+    "keeps_itself_in_json": [(KeepsACache("kernel", 1, 15), "KeepsACache: cannot be made from ['cache'")],
+    "counts_its_values": [
+        (CountsOneMore("kernel", 1, 15), "wanted all n_values = 9"),
+        (CountsOneLess("kernel", 1, 15), "at most n_values = 7 values, got 8"),
+    ],
+    "has_a_grid": [
+        (GridWithTwins("kernel", 1, 15), "no value twice in grid(2), got [1, 1]"),
+        (GridTooLong("kernel", 1, 31), "1 to 2 values in grid(2)"),
+    ],
+    "draws_no_randomness": [
+        (DrawsItself("kernel", 1, 15), "again from the same point"),
+        (MovesItsPoints("kernel", 1, 15), "decode to leave its points alone"),
+    ],
 }
-"""By the name of the check that must find the fault."""
+"""By the name of the check that must find the fault: the parameter, and what the check must say of it."""
+
+CHECKS = {check.name: check for check in SPACE_CHECKS}
+PLANTED = [(name, *fault) for name, faults in FAULTS.items() for fault in faults]
+
+
+def test_every_check_has_a_fault_planted_for_it():
+    """No check may be one that nothing has ever failed."""
+    assert list(FAULTS) == list(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("name", "hp", "text"), PLANTED, ids=[f"{name}-{type(hp).__name__}" for name, hp, _ in PLANTED]
+)
+def test_check_finds_the_fault_planted_for_it(name, hp, text):
+    """The very check goes red, not only another one, and says why."""
+    with pytest.raises(ConformanceError) as caught:
+        check_space(hp)
+    details = {result.name: result.detail for result in caught.value.results if result.state == "failed"}
+    assert text in details[name]
+
+
+def test_sound_kind_passes_every_check():
+    """The faults are in the planted lines, not in what they are planted in."""
+    assert {result.state for result in check_space(SoundKind("kernel", 1, 15))} == {"passed"}

@@ -1,0 +1,269 @@
+"""The page of a run: one HTML file that tells what was found, how, and what went wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from autohpo.errors import StoreError
+from autohpo.report.charts import course_chart, curves_chart
+from autohpo.report.markup import Markup, tag
+from autohpo.report.panels import label_of, parameter_panels
+from autohpo.report.series import added_training
+from autohpo.report.style import STYLE
+from autohpo.result import Result
+from autohpo.spaces import HPSpace, SearchSpace
+from autohpo.store import SQLiteStore
+from autohpo.store.fold import fold
+from autohpo.trial import Trial, TrialState
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""Whatever a log may hold, the page runs nothing and fetches nothing."""
+
+TITLE = "Hyper-parameter search"
+TOP = 10
+MAX_ERRORS, MAX_NUMBERS, MAX_TRACEBACK = (
+    20,
+    12,
+    4_000,
+)  # kinds of error, trials named for each, letters of a traceback
+
+
+def write_html(
+    result: Result,
+    path: str | Path,
+    *,
+    title: str = TITLE,
+    notes: Sequence[tuple[str, str]] = (),
+    space: SearchSpace | Iterable[HPSpace] | None = None,
+) -> Path:
+    """Writes the page of a result and returns where it is; equal results give equal files.
+
+    Args:
+        result: Of the run.
+        path: Of the file.
+        title: Of the page.
+        notes: ``(name, value)`` pairs to show beside the best configuration, such as test accuracies.
+        space: What was searched: gives axes their ends and scales. Without it they follow the values tried.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    path = Path(path)
+    page = render_html(result, title=title, notes=notes, space=space)
+    path.write_bytes(page.encode("utf-8", "backslashreplace"))  # a user's text may hold half a character
+    return path
+
+
+def write_html_from_store(
+    store: str | Path,
+    path: str | Path,
+    *,
+    title: str = TITLE,
+    notes: Sequence[tuple[str, str]] = (),
+    space: SearchSpace | Iterable[HPSpace] | None = None,
+) -> Path:
+    """Writes the page of the run in an SQLite store, which may still be going on.
+
+    Args:
+        store: Path of the store.
+        path: Of the file.
+        title: Of the page.
+        notes: ``(name, value)`` pairs to show beside the best configuration.
+        space: What was searched; needed only where it holds objects that the store cannot carry.
+
+    Raises:
+        StoreError: The store does not exist, is damaged, or holds no run.
+        SpaceError: Its space cannot be read back; give `space`.
+        OSError: The file cannot be written.
+    """
+    log = SQLiteStore(store, read_only=True)
+    try:
+        header = log.header
+        if header is None:
+            raise StoreError(f"store: {store} holds no run yet")
+        space = SearchSpace.from_dict(header["space"]) if space is None else SearchSpace(space)
+        result = Result(fold(log.events(), space), header["options"]["mode"], header["algorithm"])
+    finally:
+        log.close()
+    return write_html(result, path, title=title, notes=notes, space=space)
+
+
+def render_html(
+    result: Result,
+    *,
+    title: str = TITLE,
+    notes: Sequence[tuple[str, str]] = (),
+    space: SearchSpace | Iterable[HPSpace] | None = None,
+) -> str:
+    """The page as text; see :func:`write_html`."""
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", title),
+        tag("style", Markup(STYLE)),
+    )
+    top = result.top(TOP)
+    parts = [_headline(result, title), tag("div", _configuration(result), _notes(notes), class_="pair")]
+    parts += [tag("h2", "Search"), tag("div", course_chart(result), curves_chart(result), class_="pair")]
+    if top:
+        panels = parameter_panels(result, None if space is None else SearchSpace(space))
+        parts += [tag("h2", "Parameters"), panels]
+        parts += [tag("h2", "Best trials"), _ranking(result, top)]
+    errors = _errors(result)
+    if errors:
+        parts += [tag("h2", "Trials without a result"), errors]
+    return f'<!doctype html>\n<html lang="en">{head}{tag("body", tag("main", *parts))}</html>\n'
+
+
+def _headline(result: Result, title: str) -> Markup:
+    """Title, and the figures of the run: best, trials, training, time."""
+    counts = result.counts()
+    states = [f"{counts[s.value]} {s.value.lower()}" for s in TrialState if s.value in counts]
+    facts: list[tuple[str, str]] = []
+    has_best = bool(result.top(1))
+    if has_best:
+        best = result.best
+        facts.append((f"best perf, trial {best.number}{_after(best)}", f"{best.perf:.6g}"))
+    facts.append((", ".join(states) or "no trial was made", f"{len(result):,} trial" + "s" * (len(result) != 1)))
+    spent = added_training(result)
+    if spent and result.curves() and any(spent.values()):
+        facts.append(("training spent, in units of fidelity", f"{sum(spent.values()):,.6g}"))
+    started = [t.started for t in result if t.started is not None]
+    ended = [t.ended for t in result if t.ended is not None]
+    if started and ended:
+        facts.append((f"from {_date(min(started))}", _duration(max(ended) - min(started))))
+    way = "higher is better" if result.sign > 0 else "lower is better"
+    items = [
+        tag("div", tag("dt", name), tag("dd", value), class_="first" if has_best and k == 0 else "")
+        for k, (name, value) in enumerate(facts)
+    ]
+    algorithm = [tag("strong", result.algorithm), ", "] if result.algorithm else []
+    return tag("header", tag("h1", title), tag("p", *algorithm, way, class_="quiet"), tag("dl", *items))
+
+
+def _configuration(result: Result) -> Markup:
+    """The best configuration, every digit of it."""
+    if not result.top(1):
+        return tag("p", "No trial has a result yet.", class_="card")
+    hp = result.best.hp
+    rows = [[_row_head(name), tag("td", label_of(value, 400), class_="mono")] for name, value in hp.items()]
+    return tag("div", _table("Best configuration", ["parameter", "value"], rows), class_="card")
+
+
+def _notes(notes: Sequence[tuple[str, str]]) -> Markup:
+    rows = [[_row_head(name), tag("td", value)] for name, value in notes]
+    return tag("div", _table("Notes", ["what", "value"], rows), class_="card") if rows else Markup()
+
+
+def _ranking(result: Result, top: Sequence[Trial]) -> Markup:
+    """The best trials, each with its configuration."""
+    names = list(dict.fromkeys(name for trial in top for name in trial.hp))
+    known = {trial.number: trial for trial in result}
+    has_fidelity = any(math.isfinite(t.reached) for t in top)
+    seconds = {t.number: _training_seconds(t, known) for t in top}
+    has_time = any(s is not None for s in seconds.values())
+    rows = []
+    for trial in top:
+        cells = [_row_head(str(trial.number)), _figure_cell(f"{trial.perf:.6g}")]
+        if has_fidelity:
+            cells.append(_figure_cell(f"{trial.reached:g}" if math.isfinite(trial.reached) else "full"))
+        if has_time:
+            s = seconds[trial.number]
+            cells.append(_figure_cell("" if s is None else _duration(s)))
+        cells += [
+            tag("td", _brief(trial.hp[name]) if name in trial.hp else "", class_="mono") for name in names
+        ]
+        rows.append(cells)
+    heads = ["trial", "perf", *["fidelity"] * has_fidelity, *["time"] * has_time]
+    caption = "Those with the most training first; a promoted trial stands for all the training it continued"
+    table = _table(caption, [*heads, *names], rows, n_figures=len(heads) - 1)
+    return tag("div", table, class_="card wide", role="region", aria_label="Best trials", tabindex="0")
+
+
+def _errors(result: Result) -> Markup:
+    """Trials that ended without a result, one row for each kind of error; empty where there are none."""
+    kinds: dict[tuple[str, str], list[Trial]] = {}
+    for trial in result:
+        if trial.state.is_final and not trial.state.has_perf:
+            lines = trial.error.strip().splitlines() or [""]
+            kinds.setdefault((trial.state.value, lines[-1]), []).append(trial)
+    rows = []
+    often = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[1][0].number))
+    for (state, last), trials in often[:MAX_ERRORS]:
+        numbers = ", ".join(str(t.number) for t in trials[:MAX_NUMBERS]) + ", ..." * (
+            len(trials) > MAX_NUMBERS
+        )
+        error = trials[0].error.strip()
+        shown: str = last[:400]
+        if error != shown:
+            cut = "...\n" if len(error) > MAX_TRACEBACK else ""
+            shown = tag(
+                "details", tag("summary", shown), tag("pre", cut + error[-MAX_TRACEBACK:], tabindex="0")
+            )
+        rows.append([_row_head(state), tag("td", shown), _figure_cell(str(len(trials))), tag("td", numbers)])
+    if not rows:
+        return Markup()
+    more = f"; {len(often) - MAX_ERRORS} other kinds are not shown" if len(often) > MAX_ERRORS else ""
+    caption = (
+        f"By the last line of the error, most frequent first; the traceback is that of the first trial{more}"
+    )
+    return tag("div", _table(caption, ["state", "error", "count", "trials"], rows), class_="card")
+
+
+def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], n_figures: int = 0) -> Markup:
+    """A table whose columns 1 to `n_figures` hold figures."""
+    columns = [
+        tag("th", h, scope="col", **({"class_": "n"} if 1 <= k <= n_figures else {}))
+        for k, h in enumerate(heads)
+    ]
+    body = tag("tbody", *(tag("tr", *row) for row in rows))
+    return tag("table", tag("caption", caption), tag("thead", tag("tr", *columns)), body)
+
+
+def _row_head(text: str) -> Markup:
+    return tag("th", text, scope="row")
+
+
+def _figure_cell(text: str) -> Markup:
+    return tag("td", text, class_="n")
+
+
+def _after(trial: Trial) -> str:
+    """How much training a trial's result stands for, where that is known."""
+    return f", fidelity {trial.reached:g}" if math.isfinite(trial.reached) else ""
+
+
+def _brief(value: object) -> str:
+    """A value in a narrow column."""
+    return f"{value:.4g}" if isinstance(value, float) else label_of(value, 40)
+
+
+def _training_seconds(trial: Trial, known: Mapping[int, Trial]) -> float | None:
+    """Wall-clock seconds of a trial and of those it continued; None where one is unknown."""
+    total = 0.0
+    while True:
+        if trial.seconds is None:
+            return None
+        total += trial.seconds
+        if trial.resume is None or trial.resume >= trial.number or trial.resume not in known:
+            return total
+        trial = known[trial.resume]
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as 4.21 s, 3 min 20 s or 5 h 02 min."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours:,} h {minute:02d} min" if hours else f"{minute} min {second:02d} s"
+
+
+def _date(seconds: float) -> str:
+    """A moment in UTC, to the minute."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,30 @@
+"""Every registered algorithm keeps what the library promises of every algorithm."""
+
+from __future__ import annotations
+
+import pytest
+
+from autohpo.algorithms.registry import available_hpos, get_hpo
+from autohpo.testing import optimizer_checks
+
+BRACKETS = {"max_fidelity": 9.0}  # three rungs: enough to promote twice, and quick
+CASES = [(name, BRACKETS if get_hpo(name).is_multi_fidelity else {}) for name in available_hpos()]
+CASES += [
+    ("bohb", {**BRACKETS, "num_iterations": 3}),
+    ("hyperband", {**BRACKETS, "num_iterations": 3}),
+    ("hyperband", {"min_fidelity": 2.0, "max_fidelity": 16.0, "eta": 2.0, "bracket_sizes": "floor"}),
+    ("grid", {"steps": 2}),
+    ("quasi_random", {"sequence": "halton"}),
+    ("random", {"mode": "min"}),
+]
+CHECKS = [
+    pytest.param(check, id="-".join([name, *map(str, options.values()), str(check)]))
+    for name, options in CASES
+    for check in optimizer_checks(name, **options)
+]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_algorithm_conforms(check):
+    """Each check of each algorithm stands on its own, so that a failure names both."""
+    check()
