@@ -142,7 +142,7 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
             hpo,
             objective,
             store=store,
-            executor=_executor(options),
+            executor=_executor(options, None if temporary else files / "logs"),
             progress=progress,
             files=files,
             options=options,
@@ -188,8 +188,8 @@ def _header(hpo: BaseHPOptimizer, objective: Objective, tuned: str) -> Mapping[s
     }
 
 
-def _executor(options: RunOptions) -> Executor:
-    """In this process for one worker without limits; else a process for each worker."""
+def _executor(options: RunOptions, logs: Path | None) -> Executor:
+    """In this process for one worker without limits; else a process for each worker, with its output in `logs`."""
     limits = (options.time_limit, options.trial_time_limit, options.memory_bytes)
     if options.num_workers == 1 and all(limit is None for limit in limits):
         from autohpo.execution.serial import SerialExecutor
@@ -198,5 +198,8 @@ def _executor(options: RunOptions) -> Executor:
     from autohpo.execution.local import LocalExecutor
 
     return LocalExecutor(
-        options.num_workers, trial_time_limit=options.trial_time_limit, memory_limit=options.memory_bytes
+        options.num_workers,
+        trial_time_limit=options.trial_time_limit,
+        memory_limit=options.memory_bytes,
+        log_folder=logs,
     )

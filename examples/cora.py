@@ -16,7 +16,7 @@ SPACE = [
     RangeHP("hops", 1, 20),
     ChoiceHP("activation", ["relu", "tanh", "elu"]),
 ]
-EPOCHS = 189
+EPOCHS = 81
 
 
 def objective(hps: dict[str, Any], dataset: Cora, seed: int) -> Iterator[float]:
@@ -34,7 +34,7 @@ def main() -> None:
 
     data = load_cora()
     hpo = build_hpo_from_name(
-        "bohb", SPACE, objective, max_evals=given.max_evals, seed=0, min_fidelity=7, max_fidelity=EPOCHS
+        "bohb", SPACE, objective, max_evals=given.max_evals, seed=0, min_fidelity=9, max_fidelity=EPOCHS
     )
     best_hp, best_perf = hpo.optimize(dataset=data, num_workers=given.workers, store=given.store)
     _, test = evaluate(best_hp, EPOCHS, range(3), data)

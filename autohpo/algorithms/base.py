@@ -287,7 +287,7 @@ class BaseHPOptimizer:
         except (InvalidPerfError, OptionError) as error:
             raise EvaluationsError([(suggestion, str(error))]) from None
         given = pending.suggestion.fidelity
-        return given is None or fidelity < given
+        return given is None or bool(done < given)
 
     def restart(self, suggestion: Suggestion) -> None:
         """Says that a running trial is started anew: what it has reported so far does not count.

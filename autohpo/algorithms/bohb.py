@@ -1,81 +1,75 @@
-"""BOHB: Hyperband's brackets, filled from two density estimates of where good and bad configurations lie."""
+"""BOHB: Hyperband's brackets, filled from two density estimates, of good and of bad configurations."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from bisect import insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autohpo.algorithms._brackets import BracketSearch
 from autohpo.algorithms.registry import register_hpo
+from autohpo.errors import NotReady, OptimizationComplete, OptionError
 from autohpo.spaces import SearchSpace
-from autohpo.surrogates.kde import MixedKDE, normal_reference
+from autohpo.surrogates.kde import MixedKDE, cv_ml_bandwidths, normal_reference
 from autohpo.trial import Suggestion, Trial
 
 FloatArray = NDArray[np.float64]
 
-
-class _Seen:
-    """Every configuration suggested so far, as a row of the unit cube, and what came of it.
-
-    Attributes:
-        ranked: For each fidelity the trials that ended, ``(loss, number)``, best first; the loss of a failed one is
-            infinite.
-        n_good: For each fidelity how many of them have a result.
-    """
-
-    def __init__(self, space: SearchSpace, max_fidelity: float) -> None:
-        self._space, self._full = space, max_fidelity
-        self._rows = np.empty((64, space.n_columns))
-        self._known: set[int] = set()
-        self._keys: set[bytes] = set()
-        self._n_followed = 0
-        self.ranked: dict[float, list[tuple[float, int]]] = {}
-        self.n_ok: dict[float, int] = {}
-
-    def follow(self, trials: Sequence[Trial], running: Iterable[Suggestion]) -> None:
-        """Catches up with the history; every configuration is encoded once."""
-        for suggestion in running:
-            self._enter(suggestion.number, suggestion.resume, suggestion)
-        for trial in trials[self._n_followed :]:
-            self._enter(trial.number, trial.resume, trial.hp)
-            fidelity = self._full if trial.fidelity is None else trial.fidelity
-            loss = math.inf if trial.perf is None else -trial.perf
-            insort(self.ranked.setdefault(fidelity, []), (loss, trial.number))
-            self.n_ok[fidelity] = self.n_ok.get(fidelity, 0) + (trial.perf is not None)
-        self._n_followed = len(trials)
-
-    def rows(self, numbers: Sequence[int]) -> FloatArray:
-        return self._rows[numbers]
-
-    def has(self, row: FloatArray) -> bool:
-        return row.tobytes() in self._keys
-
-    def _enter(self, number: int, resume: int | None, hp: Mapping[str, Any]) -> None:
-        if number in self._known:
-            return
-        if number >= len(self._rows):
-            self._rows = np.concatenate([self._rows, np.empty((number + 1, self._rows.shape[1]))])
-        row = self._rows[resume] if resume in self._known else self.encode(hp)
-        self._rows[number] = row
-        self._known.add(number)
-        self._keys.add(row.tobytes())
-
-    def encode(self, hp: Mapping[str, Any]) -> FloatArray:
-        return np.clip(self._space.encode([hp])[0], 0.0, 1.0)
+_RICH = 4  # times the least a model needs: so many results do, however many more a lower fidelity has
+_BLIND_SHARE = 1 / 6  # of all new configurations: so many may be drawn before the first result
+_MOST_DRAWS = 2**17  # from the prior, in search of a configuration not seen yet
 
 
 @register_hpo("bohb")
 @dataclass(eq=False, kw_only=True)
 class BOHB(BracketSearch):
-    """X."""
+    """Fills Hyperband's brackets from two kernel densities, of good and of bad configurations.
 
-    top_n_percent: int = 15
+    Most new configurations are drawn around good ones, `num_samples` at a time; the one with the largest ratio
+    of good to bad density is suggested. The rest come from the prior, so that no region is given up.
+
+    Source: Falkner, Klein and Hutter 2018, ICML, Algorithms 1 and 2. Where they are silent, or fail:
+
+    * The model learns at the largest fidelity with enough results (the paper's N_min + 2), if they are half as
+      many as at any lower one, or four times enough: seven full evaluations say less than fifty shorter ones.
+    * Failed trials are bad ones, and count neither as results nor towards the share of the good.
+    * In a space that can be counted no configuration is drawn twice; when all were drawn, the search is over.
+    * Where the number of brackets or suggestions is limited, no more than a sixth of it is drawn blindly while
+      the results for a first model are on their way: other workers wait for them.
+
+    Args:
+        top_n_percent: Share of the results that counts as good, in percent from 1 to 99.
+        num_samples: Candidates of which the best is suggested.
+        random_fraction: Chance that a new configuration is drawn from the prior.
+        bandwidth_factor: Widens the kernels that candidates are drawn from.
+        min_bandwidth: Floor of every kernel's bandwidth, in the unit cube.
+        min_samples_in_model: Least number of good and of bad points (N_min); None is the searched columns + 1.
+        bandwidth: "normal_reference" is a rule of thumb; "cv_ml" searches for the likeliest, which takes seconds,
+            and keeps to the rule of thumb where the likelihood has no maximum.
+
+    Example:
+        >>> from autohpo import RangeHP
+        >>> hpo = BOHB([RangeHP("x", 0.0, 1.0)], min_fidelity=1, max_fidelity=9, seed=0)
+        >>> for _ in range(9):
+        ...     suggestion = hpo.ask()
+        ...     hpo.tell(suggestion, -abs(suggestion["x"] - 0.3))
+        >>> promoted = hpo.ask()
+        >>> promoted.fidelity, promoted.resume == max(hpo.trials, key=lambda trial: trial.perf).number
+        (3.0, True)
+    """
+
+    option_aliases: ClassVar[Mapping[str, str]] = {
+        **BracketSearch.option_aliases,
+        "min_points_in_model": "min_samples_in_model",
+    }
+
+    top_n_percent: float = 15
     num_samples: int = 64
     random_fraction: float = 1 / 3
     bandwidth_factor: float = 3.0
@@ -83,97 +77,202 @@ class BOHB(BracketSearch):
     min_samples_in_model: int | None = None
     bandwidth: Literal["normal_reference", "cv_ml"] = "normal_reference"
 
-    variant = "hpb"
-    wait = 0.0
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._seen = _Seen(self.space, self.max_fidelity)
-        self.nmodel = self.ndraw = 0
+        self._check_options()
+        n_min = self.min_samples_in_model
+        self._n_min = self.space.n_columns + 1 if n_min is None else n_min
+        self._observations = _Observations(self.space, self.max_fidelity)
+        self._model: tuple[tuple[float, int], _Model] | None = None  # a cache, with fidelity and number of results
 
-    def _get_suggestion(self, pid: int) -> Suggestion:
-        self._seen.follow(self.trials, self.running)
-        return self._suggest(self._draw)
+    def _check_options(self) -> None:
+        rules = [
+            ("top_n_percent", 1 <= self.top_n_percent <= 99, "a percentage from 1 to 99"),
+            ("num_samples", self.num_samples >= 1, "at least 1"),
+            ("random_fraction", 0 <= self.random_fraction <= 1, "from 0 to 1"),
+            ("bandwidth_factor", 0 < self.bandwidth_factor < math.inf, "positive and finite"),
+            ("min_bandwidth", 0 < self.min_bandwidth <= 1, "above 0 and at most 1"),
+            ("min_samples_in_model", (self.min_samples_in_model or 2) >= 2, "at least 2, or None"),
+        ]
+        for name, is_kept, rule in rules:
+            if not is_kept:
+                raise OptionError(f"{name}: must be {rule}, got {getattr(self, name)}")
 
     @property
-    def _least(self) -> int:
-        return self.space.n_columns + 1 if self.min_samples_in_model is None else self.min_samples_in_model
+    def is_finite(self) -> bool:
+        """Whether it ends by itself: after `num_iterations`, or when a space that can be counted is used up."""
+        return super().is_finite or self.space.n_configurations is not None
 
-    def split_one(self, b, m, frac=None):
-        r = self._seen.ranked[b]; n = len(r); ok = self._seen.n_ok[b]
-        f = self.top_n_percent if frac is None else frac
-        ng = min(max(m, f * n // 100), ok)
-        if n >= 2 * m:
-            nb = max(m, (100 - f) * n // 100) if frac is None else n
-            return [i for _, i in r[:ng]], [i for _, i in r[ng:ng + nb]]
-        return [i for _, i in r[:ng]], [i for _, i in r[max(0, n - max(m, n - ng)):]]
-
-    def _splits(self):
-        """List of (weight, good, bad)"""
-        m = self._least; ok = self._seen.n_ok; v = self.variant
-        fids = sorted((b for b in ok), reverse=True)
-        if v.startswith("ovl"):
-            need = m + 2
-            v = v[3:] or "hpb"
-        else:
-            need = 2 * m
-        enough = [b for b in fids if ok[b] >= need]
-        if not enough:
-            return []
-        if v in ("hpb",):
-            return [(1.0, *self.split_one(enough[0], m))]
-        if v.startswith("frac"):
-            c = float(v.split("_")[1])
-            for b in enough:
-                if ok[b] >= c * max([ok[x] for x in fids if x <= b]):
-                    return [(1.0, *self.split_one(b, m))]
-        if v.startswith("rich"):
-            c, k = map(float, v.split("_")[1:])
-            for b in enough:
-                if ok[b] >= min(k * m, c * max([ok[x] for x in fids if x <= b])):
-                    return [(1.0, *self.split_one(b, m))]
-        if v.startswith("losers"):
-            # bad = bad at b + trials of lower rungs whose config never came to b
-            b = enough[0]
-            good, bad = self.split_one(b, m, frac=self.top_n_percent)
-            here = {self._seen.rows([i])[0].tobytes() for _, i in self._seen.ranked[b]}
-            extra = []
-            for x in fids:
-                if x < b:
-                    r = self._seen.ranked[x]
-                    k = int(len(r) * (1 - 1 / self.eta))
-                    for _, i in r[len(r) - k:]:
-                        key = self._seen.rows([i])[0].tobytes()
-                        if key not in here:
-                            here.add(key); extra.append(i)
-            return [(1.0, good, bad + extra)]
-        if v.startswith("sum"):
-            k = float(v.split("_")[1])
-            out = []
-            rest = 1.0
-            for b in enough:
-                w = rest * min(1.0, ok[b] / (k * m)) if b != enough[-1] else rest
-                out.append((w, *self.split_one(b, m)))
-                rest -= w
-                if rest <= 1e-9: break
-            return out
-        raise ValueError(v)
-
-    def _kde(self, numbers):
-        X = self._seen.rows(numbers)
-        return MixedKDE(X, self.space.levels, normal_reference(X, self.space.levels, self.min_bandwidth))
+    def _get_suggestion(self, pid: int) -> Suggestion:
+        self._observations.follow(self.trials, self.running)
+        return self._suggest(self._draw)
 
     def _draw(self, fidelity: float) -> Suggestion:
-        self.ndraw += 1
-        splits = self._splits()
-        if splits and self.rng.random() >= self.random_fraction:
-            self.nmodel += 1
-            models = [(w, self._kde(g), self._kde(b)) for w, g, b in splits]
-            ws = np.array([w for w, _, _ in models])
-            which = self.rng.choice(len(ws), p=ws / ws.sum()) if len(ws) > 1 else 0
-            ns = getattr(self, "ns", self.num_samples)
-            pts = models[which][1].sample(ns, self.rng, self.bandwidth_factor)
-            score = sum(w * (g.log_density(pts) - b.log_density(pts)) for w, g, b in models)
-            hp = self.space.decode(pts[[int(np.argmax(score))]])[0]
-            return Suggestion(hp, info={"model": True})
-        return Suggestion(self.space.sample(self.rng, 1)[0], info={"model": False})
+        """A new configuration: the best of the model's candidates, or one from the prior."""
+        model = self._current_model()
+        if model is None:
+            self._wait_for_first_results()
+        if model is None or self.rng.random() < self.random_fraction:
+            point = self._observations.unseen(1, self.rng)
+            return Suggestion(self.space.decode(point)[0], info={"model": False})
+        candidates = model.good.sample(self.num_samples, self.rng, self.bandwidth_factor)
+        candidates = self._observations.without_seen(candidates)
+        if not len(candidates):  # everything near the good ones was tried
+            candidates = self._observations.unseen(self.num_samples, self.rng)
+        best = np.argmax(model.log_ratio(candidates))
+        return Suggestion(self.space.decode(candidates[[best]])[0], info={"model": True})
+
+    def _current_model(self) -> _Model | None:
+        """The model of the results so far; None while they are too few."""
+        fidelity = self._observations.informative_fidelity(self._n_min + 2)
+        if fidelity is None or not self.space.n_columns:
+            return None
+        ranked = self._observations.ranked[fidelity]
+        key = (fidelity, len(ranked))
+        if self._model is None or self._model[0] != key:
+            numbers = [number for _, number in ranked]
+            n_ok = self._observations.n_ok[fidelity]
+            n_good = max(self._n_min, int(self.top_n_percent * n_ok // 100))
+            n_bad = max(self._n_min, len(numbers) - n_good)  # the two overlap while there are few
+            good, bad = self._estimate(numbers[:n_good]), self._estimate(numbers[-n_bad:])
+            self._model = key, _Model(good, bad)
+        return self._model[1]
+
+    def _estimate(self, numbers: Sequence[int]) -> MixedKDE:
+        """The density of some trials' configurations."""
+        points, levels = self._observations.points(numbers), self.space.levels
+        bandwidths = normal_reference(points, levels, self.min_bandwidth)
+        if self.bandwidth == "cv_ml":
+            with contextlib.suppress(ValueError):  # no maximum: too few points, or a level seen once
+                bandwidths = cv_ml_bandwidths(points, levels, self.min_bandwidth)
+        return MixedKDE(points, levels, bandwidths)
+
+    def _wait_for_first_results(self) -> None:
+        """Keeps many workers from drawing most of a limited number of configurations blindly.
+
+        It costs them one evaluation at the lowest fidelity, so it needs a schedule in which that is short: of
+        three rungs and eta 3, it is a thirteenth of the first bracket's time.
+
+        Raises:
+            NotReady: Enough was drawn, and what runs at the lowest fidelity will do for a model.
+        """
+        limit = _BLIND_SHARE * self._most_configurations()
+        is_short = self.has_fidelity and len(self._schedule.fidelities) >= 3
+        if not is_short or self._observations.n_drawn < limit:
+            return
+        lowest = self._schedule.fidelities[0]
+        n_coming = sum(suggestion.fidelity == lowest for suggestion in self.running)
+        if n_coming and self._observations.n_ok.get(lowest, 0) + n_coming >= self._n_min + 2:
+            raise NotReady(f"the first model waits for {n_coming} trials at fidelity {lowest:g}")
+
+    def _most_configurations(self) -> float:
+        """How many new configurations there will be at most; infinite where neither limit is given."""
+        limits = [math.inf]
+        if self.num_iterations is not None:
+            limits.append(sum(self._schedule.bracket(i).sizes[0] for i in range(self.num_iterations)))
+        if self.max_evals is not None:
+            brackets = self._schedule.brackets  # a promotion is a suggestion too
+            share = sum(b.sizes[0] for b in brackets) / sum(sum(b.sizes) for b in brackets)
+            limits.append(self.max_evals * share)
+        return min(limits)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """Where good configurations lie, and where bad ones."""
+
+    good: MixedKDE
+    bad: MixedKDE
+
+    def log_ratio(self, points: FloatArray) -> FloatArray:
+        """``(m,)`` log of good over bad density at ``(m, d)`` points of the unit cube.
+
+        Expected improvement grows with it: Bergstra et al. 2011, NeurIPS, section 4.1.
+        """
+        return self.good.log_density(points) - self.bad.log_density(points)
+
+
+class _Observations:
+    """What was suggested and what came of it, in arrays; every configuration is encoded once.
+
+    Attributes:
+        ranked: For each fidelity ``(loss, number)`` of the trials that ended, best first; failed ones have an
+            infinite loss. The order told leaves no trace.
+        n_ok: For each fidelity how many of them did not fail.
+        n_drawn: How many suggestions were new configurations.
+    """
+
+    def __init__(self, space: SearchSpace, max_fidelity: float) -> None:
+        self.ranked: dict[float, list[tuple[float, int]]] = {}
+        self.n_ok: dict[float, int] = {}
+        self.n_drawn = 0
+        self._space, self._max_fidelity = space, max_fidelity
+        self._n_values = space.n_configurations
+        self._n_told = 0
+        self._points = np.empty((0, space.n_columns))  # of each suggestion by its number
+        self._numbers: set[int] = set()  # of the suggestions that are in there
+        self._keys: set[bytes] = set()  # the points of a space that can be counted
+
+    def follow(self, trials: Sequence[Trial], running: Sequence[Suggestion]) -> None:
+        """Catches up with all trials that ended, in the order told, and all that run."""
+        told = trials[self._n_told :]
+        self._n_told = len(trials)
+        hps = {t.number: (t.hp, t.resume) for t in told} | {s.number: (s, s.resume) for s in running}
+        self._encode({number: hp for number, hp in hps.items() if number not in self._numbers})
+        for trial in told:
+            fidelity = self._max_fidelity if trial.fidelity is None else trial.fidelity
+            loss = math.inf if trial.perf is None else -trial.perf
+            insort(self.ranked.setdefault(fidelity, []), (loss, trial.number))
+            self.n_ok[fidelity] = self.n_ok.get(fidelity, 0) + (trial.perf is not None)
+
+    def _encode(self, new: Mapping[int, tuple[Mapping[str, Any], int | None]]) -> None:
+        """Takes in suggestions not seen yet: number to configuration, and the trial it continues."""
+        if not new:
+            return
+        points = self._space.encode([hp for hp, _ in new.values()])
+        n_missing = max(new) + 1 - len(self._points)
+        if n_missing > 0:  # doubled, so that the copying costs little
+            spare = np.empty((max(n_missing, len(self._points)), self._space.n_columns))
+            self._points = np.concatenate([self._points, spare])
+        self._points[list(new)] = points
+        self._numbers.update(new)
+        self.n_drawn += sum(resume is None for _, resume in new.values())
+        if self._n_values is not None:
+            self._keys.update(map(bytes, points))
+
+    def points(self, numbers: Sequence[int]) -> FloatArray:
+        """``(n, d)`` points of the unit cube, of suggestions by their number."""
+        return self._points[numbers]
+
+    def informative_fidelity(self, n_least: int) -> float | None:
+        """The largest fidelity with at least `n_least` results, not barely filled beside a lower one."""
+        richest, chosen = 0, None
+        for fidelity in sorted(self.n_ok):
+            n = self.n_ok[fidelity]
+            if n >= n_least and n >= min(_RICH * n_least, richest / 2):
+                chosen = fidelity
+            richest = max(richest, n)
+        return chosen
+
+    def without_seen(self, points: FloatArray) -> FloatArray:
+        """Those of ``(n, d)`` points whose configuration was not suggested yet; all where it cannot recur."""
+        if self._n_values is None or not self._keys:
+            return points
+        own = self._space.encode(self._space.decode(points))  # one point for each value, wherever in its cell
+        return points[[bytes(point) not in self._keys for point in own]]
+
+    def unseen(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """``(m, d)`` points from the prior, 1 <= m <= n, whose configurations were not suggested yet.
+
+        Raises:
+            OptimizationComplete: There are none.
+        """
+        if self._n_values is None:
+            return rng.random((n, self._space.n_columns))
+        batch = n
+        while len(self._keys) < self._n_values and batch <= _MOST_DRAWS:
+            points = self.without_seen(rng.random((batch, self._space.n_columns)))
+            if len(points):
+                return points[:n]
+            batch *= 2  # most of the space is used up
+        raise OptimizationComplete(f"all {self._n_values} configurations of the space were suggested")

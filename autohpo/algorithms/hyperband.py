@@ -1,4 +1,4 @@
-"""Hyperband: many configurations at little fidelity, few at much, in brackets that weigh the two differently."""
+"""Hyperband: many configurations at little fidelity, few at much, in brackets that trade one for the other."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from autohpo.trial import Suggestion
 class Hyperband(BracketSearch):
     """Draws every configuration from the prior, stops most early, and trains the best of them on.
 
-    A promoted trial continues its own training (``Suggestion.resume``). Where results at little fidelity mislead,
-    the later brackets, which start higher, still find what the first ones drop.
+    A promoted trial continues its own training (``Suggestion.resume``). Where results at little fidelity
+    mislead, the later brackets, which start higher, still find what the first ones drop.
 
-    Source: Li et al. 2018, JMLR 18(185), Algorithm 1. The next bracket opens as soon as all others wait, as in
-    HpBandSter, so that no worker idles.
+    Source: Li et al. 2018, JMLR 18(185), Algorithm 1. Another bracket opens as soon as all open ones wait, as
+    in HpBandSter, so that no worker idles.
 
     Example:
         >>> from autohpo import RangeHP

@@ -164,7 +164,7 @@ def _load(name: str, point: EntryPoint) -> type[BaseHPOptimizer]:
     """
     try:
         cls = point.load()
-    except Exception as error:  # a plug-in may fail in any way, and must harm nobody else
+    except (Exception, SystemExit) as error:  # a plug-in may fail in any way, and must harm nobody else
         raise RegistryError(f"{name}: plug-in {point.value} cannot be loaded: {type(error).__name__}: {error}") from error
     _check_class(name, cls)
     _REGISTERED[name] = cls

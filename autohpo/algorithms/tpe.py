@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -20,11 +20,15 @@ from autohpo.surrogates.parzen import Columns, Kernels, ParzenEstimator, even_ba
 
 FloatArray = NDArray[np.float64]
 
+Model = tuple[ParzenEstimator, ParzenEstimator]  # of good trials, of bad ones
+
 LONGEST_TABLE = 32
 """Values of an ordered parameter that get a table; with more, a cell is seldom wider than a kernel."""
+LONGEST_LIST = 4096
+"""Configurations of a space that are listed when draws meet no new one; of more, there is always one to be drawn."""
 
-_PRIOR_BATCHES, _BATCH_SIZE = 8, 64  # 512 draws from the prior, all seen before, mean that hardly anything is left
-_LARGEST_MESH = 2**20  # points a parameter is decoded at, at most, to see all its values; about a second
+_PRIOR_BATCHES = 8
+_PRIOR_BATCHES_OF_MANY = 10_000  # about a second: a parameter that counts more values than it has must not hang us
 
 
 @register_hpo("tpe")
@@ -61,7 +65,7 @@ class TPE(BaseHPOptimizer):
 
     n_startup: int = 10
     n_candidates: int = 24
-    gamma: float = 0.1
+    gamma: float = 0.15
     max_good: int = 25
     prior_weight: float = 1.0
 
@@ -81,10 +85,8 @@ class TPE(BaseHPOptimizer):
         return self.space.n_configurations is not None
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        parameters = [hp for hp in self.space for _ in range(hp.width)]
-        grids = [_all_values(hp, 1024) if _is_ordered(hp, LONGEST_TABLE) else None for hp in parameters]
+        grids = [_short_grid(hp) for hp in self.space for _ in range(hp.width)]
         self._rows = _Rows(Columns(self.space.levels, grids))
-        self._rounded = [(j, hp) for j, hp in enumerate(parameters) if _is_ordered(hp) and grids[j] is None]
         self._order: list[tuple[float, int]] = []  # (-perf, number): the best first, of equals the older
         self._n_told = 0  # trials taken in
         self._seen: set[bytes] = set()  # coded configurations
@@ -94,15 +96,17 @@ class TPE(BaseHPOptimizer):
         n = self.space.n_configurations
         if n is not None and len(self._seen) >= n:
             raise OptimizationComplete(f"all {n} configurations were suggested")
-        for points in self._batches():
-            for point in points:
-                if point.tobytes() not in self._seen:
-                    hp = self.space.decode(point[None])[0]
-                    if self.space.encode([hp]).tobytes() not in self._seen:  # a value may stand for many points
-                        return hp
+        model = self._estimators() if self._n_told >= self.n_startup and self._order else None
+        hps: list[dict[str, Any]] = []
+        for points in self._batches(model):
+            hps = self.space.decode(points)
+            points = self.space.encode(hps)  # noqa: PLW2901 - where they will stand once they are trials
+            for i in _best_first(points, model):
+                if points[i].tobytes() not in self._seen:
+                    return hps[i]
         if n is not None:
-            raise OptimizationComplete("every configuration that can be found was suggested")
-        return self.space.decode(self.rng.random((1, self.space.n_columns)))[0]  # a space of a few floats
+            raise OptimizationComplete(f"every configuration that can be found was suggested: {len(self._seen)} of {n}")
+        return hps[0]  # floats so few that all were seen, in a range of next to no length
 
     def _take_in(self) -> None:
         """Learns what was asked and told since the last suggestion: each configuration is coded once.
@@ -110,7 +114,7 @@ class TPE(BaseHPOptimizer):
         Numbers have no gaps, and what is not told is running, so row i of the caches is trial i; they are the same
         whatever the order of the results.
         """
-        told = self.trials[self._n_told :]
+        told = self.history[self._n_told :]
         new = {t.number: t.hp for t in told if t.number >= len(self._rows)}
         new |= {s.number: s for s in self.running if s.number >= len(self._rows)}
         if new:
@@ -122,25 +126,19 @@ class TPE(BaseHPOptimizer):
                 insort(self._order, (-trial.perf, trial.number))
         self._n_told += len(told)
 
-    def _batches(self) -> Iterator[FloatArray]:
-        """``(m, d)`` candidates, the most wanted first; batch after batch until one is new."""
-        if self._n_told < self.n_startup or not self._order:
-            rank = _as_they_are
-        else:
-            good, bad = self._estimators()
+    def _batches(self, model: Model | None) -> Iterator[FloatArray]:
+        """``(m, d)`` candidates, batch after batch until one is new: of the model, of the prior, and all there are."""
+        if model is not None:
+            yield model[0].sample(self.n_candidates, self.rng)
+        n = self.space.n_configurations
+        is_long = n is not None and n > LONGEST_LIST
+        for _ in range(_PRIOR_BATCHES_OF_MANY if is_long else _PRIOR_BATCHES):
+            yield self.rng.random((self.n_candidates, self.space.n_columns))
+        if n is not None and not is_long:
+            rows = [hp.encode(_every_value(hp)) for hp in self.space]
+            yield np.array([np.concatenate(parts) for parts in product(*rows)])
 
-            def rank(points: FloatArray) -> FloatArray:
-                return points[np.argsort(bad.log_density(points) - good.log_density(points), kind="stable")]
-
-            yield rank(self._round(good.sample(self.n_candidates, self.rng)))
-        for _ in range(_PRIOR_BATCHES):
-            yield rank(self._round(self.rng.random((_BATCH_SIZE, self.space.n_columns))))
-        if self.is_finite:
-            values = [_all_values(hp, _LARGEST_MESH) for hp in self.space if hp.width]
-            if all(v is not None for v in values):
-                yield rank(np.array(list(product(*values))).reshape(-1, self.space.n_columns))
-
-    def _estimators(self) -> tuple[ParzenEstimator, ParzenEstimator]:
+    def _estimators(self) -> Model:
         """The densities of good and of bad trials; there must be a trial with a perf."""
         rows = self._rows
         n_good = min(math.ceil(self.gamma * len(self._order)), self.max_good)
@@ -152,12 +150,6 @@ class TPE(BaseHPOptimizer):
         rest = np.ones(len(rows))
         rest[numbers] = 0.0
         return good, rows.estimator(rest, self.prior_weight)
-
-    def _round(self, points: FloatArray) -> FloatArray:
-        """Moves candidates to where they will stand once they are trials, in parameters of many values."""
-        for j, hp in self._rounded:
-            points[:, j] = hp.encode(hp.decode(points[:, j : j + 1]))[:, 0]
-        return points
 
 
 class _Rows:
@@ -215,27 +207,22 @@ class _Rows:
         )
 
 
-def _as_they_are(points: FloatArray) -> FloatArray:
-    return points
+def _best_first(points: FloatArray, model: Model | None) -> Iterable[int]:
+    """The order of candidates: by the ratio of the densities; without a model as they are."""
+    if model is None:
+        return range(len(points))
+    good, bad = model
+    order: list[int] = np.argsort(bad.log_density(points) - good.log_density(points), kind="stable").tolist()
+    return order
 
 
-def _is_ordered(hp: HPSpace, most: float = math.inf) -> bool:
-    """Whether a parameter is one column of ordered values that can be counted, `most` at most."""
-    return hp.width == 1 and not hp.levels and hp.n_values is not None and hp.n_values <= most
-
-
-def _all_values(hp: HPSpace, largest_mesh: int) -> FloatArray | None:
-    """``(n_values,)`` sorted points of all values of a one-column parameter; None where a mesh does not meet them all.
-
-    The ends of the cells are the parameter's own business, so it is decoded at ever more points.
-    """
-    if hp.width != 1 or hp.n_values is None:
+def _short_grid(hp: HPSpace) -> FloatArray | None:
+    """``(V,)`` points of the values of an ordered parameter that has but a few; else None."""
+    if hp.width != 1 or hp.levels or hp.n_values is None or hp.n_values > LONGEST_TABLE:
         return None
-    size = 256
-    while size <= largest_mesh:
-        mesh = (np.arange(size) + 0.5) / size
-        values = np.unique(hp.encode(hp.decode(mesh[:, None])))
-        if len(values) == hp.n_values:
-            return values
-        size *= 2
-    return None
+    return np.unique(hp.encode(_every_value(hp)))
+
+
+def _every_value(hp: HPSpace) -> list[Any]:
+    """The values of a parameter whose values can be counted."""
+    return hp.grid(hp.n_values or 1)

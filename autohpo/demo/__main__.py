@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.registry import build_hpo_from_name
-from autohpo.demo.cora import DEFAULTS, Cora, cora_space, evaluate, load_cora, train_appnp
+from autohpo.demo.cora import DEFAULTS, Cora, Floats, cora_space, evaluate, load_cora, train_appnp
 from autohpo.errors import AutoHPOError
 from autohpo.report import write_html
 from autohpo.result import Result
 
-MIN_EPOCHS, MAX_EPOCHS = 7, 189  # rungs at 7, 21, 63 and 189 epochs
+MIN_EPOCHS, MAX_EPOCHS = 9, 81  # rungs at 9, 27 and 81 epochs
+DEFAULT_EPOCHS = 200  # what a newcomer trains for: Kipf & Welling 2017, ICLR
 FINAL_SEEDS = range(1000, 1005)  # none of them was seen by the search
+N_FINALISTS = 5
 
 
 def objective(hps: dict[str, Any], dataset: Cora, seed: int) -> Iterator[float]:
@@ -37,20 +37,36 @@ class Row:
 
     Attributes:
         name: Who chose it.
-        validation: ``(n,)`` accuracies, one a seed.
-        test: ``(n,)`` accuracies, one a seed.
+        hp: The configuration.
+        validation: ``(n,)`` accuracies, one for each seed.
+        test: ``(n,)`` accuracies, one for each seed.
     """
 
     name: str
-    validation: np.ndarray[Any, np.dtype[np.floating[Any]]]
-    test: np.ndarray[Any, np.dtype[np.floating[Any]]]
+    hp: Mapping[str, Any]
+    validation: Floats
+    test: Floats
+
+    @classmethod
+    def of(cls, name: str, hp: Mapping[str, Any], data: Cora, epochs: int = MAX_EPOCHS) -> Row:
+        """Trains a configuration with every final seed."""
+        return cls(name, hp, *evaluate(hp, epochs, FINAL_SEEDS, data))
+
+    @classmethod
+    def of_best(cls, name: str, result: Result, data: Cora) -> Row:
+        """The best of a search's finalists by their mean **validation** accuracy over the final seeds.
+
+        One seed's best is half luck; the test accuracies of the finalists play no part.
+        """
+        finalists = [cls.of(name, trial.hp, data) for trial in result.top(N_FINALISTS)]
+        return max(finalists, key=lambda row: float(row.validation.mean()))
 
     def cells(self) -> tuple[str, str, str]:
         """Name and both accuracies as text."""
         return self.name, _text(self.validation), _text(self.test)
 
 
-def _text(accuracies: np.ndarray[Any, Any]) -> str:
+def _text(accuracies: Floats) -> str:
     return f"{accuracies.mean():.3f} +- {accuracies.std(ddof=1):.3f}"
 
 
@@ -92,25 +108,26 @@ def _run(folder: Path, max_evals: int, how: Mapping[str, Any]) -> None:
     print("BOHB tunes seven hyper-parameters on the validation papers ...")
     bohb = search("bohb", max_evals, folder, {"min_fidelity": MIN_EPOCHS, "max_fidelity": MAX_EPOCHS}, how)
     n_epochs = epochs_trained(bohb)
-    print(f"Random search gets as many epochs, {n_epochs} ...")
+    print(f"Random search gets as many epochs, {n_epochs:,} ...")
     random = search("random", max(1, n_epochs // MAX_EPOCHS), folder, {}, how)
 
+    print(f"The {N_FINALISTS} best of each are trained with {len(FINAL_SEEDS)} new seeds ...")
+    best = Row.of_best("BOHB", bohb, data)
     rows = [
-        Row("untuned default", *evaluate(DEFAULTS, MAX_EPOCHS, FINAL_SEEDS, data)),
-        Row("random search", *evaluate(random.best.hp, MAX_EPOCHS, FINAL_SEEDS, data)),
-        Row("BOHB", *evaluate(bohb.best.hp, MAX_EPOCHS, FINAL_SEEDS, data)),
+        Row.of(f"untuned, {DEFAULT_EPOCHS} epochs", DEFAULTS, data, DEFAULT_EPOCHS),
+        Row.of_best("random search", random, data),
+        best,
     ]
     notes = [(row.name, f"validation {row.cells()[1]}, test {row.cells()[2]}") for row in rows]
-    notes.append(("epochs", f"{n_epochs} by BOHB in {len(bohb.curves())} trainings, random search the same"))
+    notes.append(("epochs", f"{n_epochs:,} by BOHB in {len(bohb.curves())} trainings, as many by random search"))
     page = write_html(bohb, folder / "report.html", title="BOHB tunes APPNP on Cora", notes=notes)
 
     print("\nBest configuration:")
-    for name, value in bohb.best.hp.items():
+    for name, value in best.hp.items():
         print(f"  {name:<14}{value:.4g}" if isinstance(value, float) else f"  {name:<14}{value}")
     print(f"\nAccuracy after {MAX_EPOCHS} epochs, mean and spread over {len(FINAL_SEEDS)} new seeds:\n")
-    print(f"  {'':<18}{'validation':<18}{'test':<18}")
-    for row in rows:
-        print("  " + "".join(f"{cell:<18}" for cell in row.cells()))
+    for cells in [("", "validation", "test"), *(row.cells() for row in rows)]:
+        print("  " + "".join(f"{cell:<22}" for cell in cells).rstrip())
     print(f"\nStore:  {folder / 'bohb.db'}\nReport: {page}")
 
 

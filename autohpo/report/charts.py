@@ -17,14 +17,15 @@ MAX_RUNGS = 12  # that are drawn and labelled
 
 
 def course_chart(result: Result) -> Markup:
-    """Best so far against the training spent, or against trials where it is not known; results as dots."""
+    """Best so far against the training spent, or trials where that is unknown; empty without results."""
     steps = course(result)
     done = [step for step in steps if step.trial.perf is not None]
     if not done or done[-1].best is None or done[-1].best.perf is None:
-        return tag("p", "No trial has a result yet.", class_="quiet")
-    x_name = "trials ended" if added_training(result) is None else "training spent, in units of fidelity"
+        return Markup()
+    is_count = added_training(result) is None
+    x_name = "trials ended" if is_count else "training spent, in units of fidelity"
     y = perf_axis([perf_of(s.trial) for s in done], result.sign, WIDE)
-    x = x_axis(svg.linear_axis([0.0, steps[-1].spent]), y, WIDE)
+    x = x_axis(svg.linear_axis([0.0, steps[-1].spent], least_step=is_count), y, WIDE)
     stride = math.ceil(len(done) / MAX_DOTS)
     failed = [s for s in steps if s.trial.perf is None][:MAX_DOTS]
     body = [
@@ -34,15 +35,13 @@ def course_chart(result: Result) -> Markup:
         svg.path([_stairs(done, x, y)], "best line"),
         svg.path([svg.dot(x(steps[-1].spent), y(done[-1].best.perf))], "best dots"),
     ]
-    caption = ["Line: the trial that the search would have returned. Dots: results."]
-    caption += ["Crosses: trials without a result."] * bool(failed)
-    caption += [f"One dot of {stride} is drawn."] * (stride > 1)
-    caption += _beyond(y, [perf_of(s.trial) for s in done])
+    caption = "Line: the trial that the search would have returned. Dots: results."
+    caption += " Crosses: trials without a result." * bool(failed)
+    caption += f" One dot of {stride} is drawn." * (stride > 1)
+    caption += beyond(y, [perf_of(s.trial) for s in done])
     first, last = done[0].trial.perf, done[-1].best.perf
     about = f"From {first:.6g} to {last:.6g} over {len(steps)} trials that ended."
-    return figure(
-        "Course of the search", body, name="course", about=about, caption=" ".join(caption), size=WIDE
-    )
+    return figure("Course of the search", body, name="course", about=about, caption=caption, size=WIDE)
 
 
 def curves_chart(result: Result) -> Markup:
@@ -67,13 +66,14 @@ def curves_chart(result: Result) -> Markup:
         svg.path((svg.dot(*mark) for mark in marks[:MAX_DOTS]), "dots small k2"),
         svg.path((line for root, line in lines.items() if root == best), "best line"),
     ]
-    caption = ["One line a training: a promoted trial continues the line."]
-    caption += [f"Orange: the training of the best trial, {result.best.number}."] * (best in longest)
-    caption += ["Dashes: the rungs."] * (1 < len(rungs) <= MAX_RUNGS)
-    caption += [f"The {len(longest)} longest of {len(curves)} are drawn."] * (len(longest) < len(curves))
-    caption += _beyond(y, [perf for root in longest for _, perf in curves[root]])
+    caption = "One line a training: a promoted trial continues the line."
+    if best in longest:
+        caption += f" Orange: the training of the best trial, {result.best.number}."
+    caption += " Dashes: the rungs." * (1 < len(rungs) <= MAX_RUNGS)
+    caption += f" The {len(longest)} longest of {len(curves)} are drawn." * (len(longest) < len(curves))
+    caption += beyond(y, [perf for root in longest for _, perf in curves[root]])
     about = f"{len(curves)} trainings, the longest up to fidelity {x.high:g}."
-    return figure("Learning curves", body, name="curves", about=about, caption=" ".join(caption), size=WIDE)
+    return figure("Learning curves", body, name="curves", about=about, caption=caption, size=WIDE)
 
 
 def perf_axis(perfs: Sequence[float], sign: int, size: tuple[int, int], n_ticks: int = 5) -> svg.Axis:
@@ -129,16 +129,16 @@ def _thinned(points: Sequence[tuple[float, float]], n: int) -> list[tuple[float,
 def figure(
     title: str, body: Iterable[str], *, name: str, about: str, caption: str, size: tuple[int, int]
 ) -> Markup:
-    """A chart with its heading and caption; `name` is unique in the page, `about` for those who cannot see."""
+    """A chart with heading and caption; `name` is unique in the page, `about` for those who cannot see."""
     drawing = svg.drawing(join(body), size, name, title, about)
     note = [tag("figcaption", caption)] if caption else []
     return tag("figure", tag("h3", title), drawing, *note)
 
 
-def _beyond(y: svg.Axis, perfs: Iterable[float]) -> list[str]:
-    """Says so where performances lie beyond an axis."""
+def beyond(y: svg.Axis, perfs: Iterable[float]) -> str:
+    """A sentence for a caption where performances lie beyond an axis."""
     n = sum(not y.low <= perf <= y.high for perf in perfs)
-    return [f"{n} far worse lie at the edge."] if n else []
+    return f" {n} beyond the axis, drawn at its edge." if n else ""
 
 
 def perf_of(trial: Trial) -> float:

@@ -109,8 +109,9 @@ def render_html(
     )
     top = result.top(TOP)
     parts = [_headline(result, title), tag("div", _configuration(result), _notes(notes), class_="pair")]
-    parts += [tag("h2", "Search"), tag("div", course_chart(result), curves_chart(result), class_="pair")]
     if top:
+        charts = tag("div", course_chart(result), curves_chart(result), class_="pair")
+        parts += [tag("h2", "Search"), charts]
         panels = parameter_panels(result, None if space is None else SearchSpace(space))
         parts += [tag("h2", "Parameters"), panels]
         parts += [tag("h2", "Best trials"), _ranking(result, top)]
@@ -129,7 +130,9 @@ def _headline(result: Result, title: str) -> Markup:
     if has_best:
         best = result.best
         facts.append((f"best perf, trial {best.number}{_after(best)}", f"{best.perf:.6g}"))
-    facts.append((", ".join(states) or "no trial was made", f"{len(result):,} trial" + "s" * (len(result) != 1)))
+    facts.append(
+        (", ".join(states) or "no trial was made", f"{len(result):,} trial" + "s" * (len(result) != 1))
+    )
     spent = added_training(result)
     if spent and result.curves() and any(spent.values()):
         facts.append(("training spent, in units of fidelity", f"{sum(spent.values()):,.6g}"))
@@ -149,7 +152,7 @@ def _headline(result: Result, title: str) -> Markup:
 def _configuration(result: Result) -> Markup:
     """The best configuration, every digit of it."""
     if not result.top(1):
-        return tag("p", "No trial has a result yet.", class_="card")
+        return tag("p", "No trial has a result.", class_="card")
     hp = result.best.hp
     rows = [[_row_head(name), tag("td", label_of(value, 400), class_="mono")] for name, value in hp.items()]
     return tag("div", _table("Best configuration", ["parameter", "value"], rows), class_="card")
@@ -181,7 +184,7 @@ def _ranking(result: Result, top: Sequence[Trial]) -> Markup:
         rows.append(cells)
     heads = ["trial", "perf", *["fidelity"] * has_fidelity, *["time"] * has_time]
     caption = "Those with the most training first; a promoted trial stands for all the training it continued"
-    table = _table(caption, [*heads, *names], rows, n_figures=len(heads) - 1)
+    table = _table(caption, [*heads, *names], rows, figures=range(1, len(heads)))
     return tag("div", table, class_="card wide", role="region", aria_label="Best trials", tabindex="0")
 
 
@@ -202,24 +205,24 @@ def _errors(result: Result) -> Markup:
         shown: str = last[:400]
         if error != shown:
             cut = "...\n" if len(error) > MAX_TRACEBACK else ""
-            shown = tag(
-                "details", tag("summary", shown), tag("pre", cut + error[-MAX_TRACEBACK:], tabindex="0")
-            )
+            traceback = tag("pre", cut + error[-MAX_TRACEBACK:], tabindex="0")
+            shown = tag("details", tag("summary", shown), traceback)
         rows.append([_row_head(state), tag("td", shown), _figure_cell(str(len(trials))), tag("td", numbers)])
     if not rows:
         return Markup()
     more = f"; {len(often) - MAX_ERRORS} other kinds are not shown" if len(often) > MAX_ERRORS else ""
-    caption = (
-        f"By the last line of the error, most frequent first; the traceback is that of the first trial{more}"
+    caption = f"By the last line of the error, most frequent first, with the first trial's traceback{more}"
+    return tag(
+        "div", _table(caption, ["state", "error", "count", "trials"], rows, figures=[2]), class_="card"
     )
-    return tag("div", _table(caption, ["state", "error", "count", "trials"], rows), class_="card")
 
 
-def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], n_figures: int = 0) -> Markup:
-    """A table whose columns 1 to `n_figures` hold figures."""
+def _table(
+    caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], figures: Sequence[int] = ()
+) -> Markup:
+    """A table; `figures` are the places of the columns that hold figures."""
     columns = [
-        tag("th", h, scope="col", **({"class_": "n"} if 1 <= k <= n_figures else {}))
-        for k, h in enumerate(heads)
+        tag("th", head, scope="col", class_="n" if k in figures else "") for k, head in enumerate(heads)
     ]
     body = tag("tbody", *(tag("tr", *row) for row in rows))
     return tag("table", tag("caption", caption), tag("thead", tag("tr", *columns)), body)

@@ -6,40 +6,45 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from autohpo.report import svg
-from autohpo.report.charts import MAX_DOTS, PANEL, figure, perf_axis, perf_name, perf_of, x_axis
+from autohpo.report.charts import PANEL, beyond, figure, perf_axis, perf_of, x_axis
 from autohpo.report.markup import Markup, join, tag
 from autohpo.result import Result
 from autohpo.spaces import HPSpace, LogRangeHP, RangeHP, SearchSpace
 from autohpo.trial import Trial
 
-BEST = "best dots"
+BEST, LOST = "best dots", "fail"
 GOLDEN = 0.618034  # multiples of the golden ratio spread neighbouring trials evenly over a strip
 LEVELS = 5  # of colour, for fidelities
-MAX_PANEL_DOTS = 10_000  # in all panels together: 130 KB
+MAX_PANEL_DOTS = 8_000  # in all panels together: 100 KB
 MAX_LABELS = 12  # values of a choice that are listed by name
 
 
 def parameter_panels(result: Result, space: SearchSpace | None) -> Markup:
     """A panel for each parameter that was varied: its value against the last result of each training."""
-    trials = sorted(result.top(len(result)), key=lambda t: t.number)
-    if not trials:
+    if not result.top(1):
         return Markup()
-    names = list(dict.fromkeys(name for trial in result for name in trial.hp))
-    parameters = [_parameter(result, name, space) for name in names]
-    varied = [p for p in parameters if p is not None]
+    names = dict.fromkeys(name for trial in result for name in trial.hp)
+    varied = [p for p in (_parameter(result, name, space) for name in names) if p is not None]
     if not varied:
         return tag("p", "No parameter was varied.", class_="quiet")
-    drawn = {t.number for t in result.top(max(MAX_PANEL_DOTS // len(varied), 50))}
-    shown = [t for t in trials if t.number in drawn]
+    n_dots = max(MAX_PANEL_DOTS // len(varied), 50)
+    shown = sorted(result.top(n_dots), key=lambda t: t.number)
+    lost = [t for t in result if t.state.is_final and t.perf is None][
+        : n_dots // 2
+    ]  # a cross is as long as two dots
     levels, legend = _levels(shown)
-    kinds = {t.number: f"dots k{levels[t.reached]}" for t in shown} | {result.best.number: BEST}
-    caption = "Each training once, with its last result. Orange: the best. Crosses: trials without a result."
-    if len(shown) < len(trials):
-        caption += f" The {len(shown)} best of {len(trials)}, those with the most training first."
-    panels = [_panel(result, p, shown, kinds, f"hp{k}") for k, p in enumerate(varied)]
+    kinds = {t.number: f"dots k{levels[t.reached]}" for t in shown} | {t.number: LOST for t in lost}
+    kinds[result.best.number] = BEST
+    y = perf_axis([perf_of(t) for t in shown], result.sign, PANEL, n_ticks=4)
+    panels = [_panel(p, y, shown + lost, kinds, f"hp{k}") for k, p in enumerate(varied)]
+    caption = "Each training once, with its last result. Orange: the best."
+    caption += " Crosses: trials without a result." * bool(lost)
+    n_results = len(result.top(len(result)))
+    if len(shown) < n_results:
+        caption += f" The {len(shown)} best of {n_results}, those with the most training first."
+    caption += beyond(y, map(perf_of, shown))
     return join([tag("p", caption, " ", legend, class_="quiet"), tag("div", *panels, class_="panels")])
 
 
@@ -59,13 +64,14 @@ class _Parameter:
     labels: tuple[str, ...] = ()
     note: str = ""
 
-    def place(self, hp: Mapping[str, Any], jitter: float) -> float | None:
-        """Where the axis has the value of a configuration; None if it has none."""
-        if self.name not in hp:
+    def place(self, trial: Trial) -> float | None:
+        """Where the axis has the value of a trial; None if it has none."""
+        if self.name not in trial.hp:
             return None
         if self.labels:
-            return self.labels.index(label_of(hp[self.name])) + 0.6 * (jitter - 0.5)
-        return float(hp[self.name])
+            jitter = trial.number * GOLDEN % 1 - 0.5
+            return self.labels.index(label_of(trial.hp[self.name])) + 0.6 * jitter
+        return float(trial.hp[self.name])
 
 
 def _parameter(result: Result, name: str, space: SearchSpace | None) -> _Parameter | None:
@@ -82,12 +88,13 @@ def _parameter(result: Result, name: str, space: SearchSpace | None) -> _Paramet
     if isinstance(kind, (RangeHP, LogRangeHP)):
         numbers = [float(kind.low), float(kind.high)]
     is_log = isinstance(kind, LogRangeHP) or (not isinstance(kind, RangeHP) and _looks_logarithmic(numbers))
-    axis = svg.log_axis(min(numbers), max(numbers), 4) if is_log else svg.linear_axis(numbers)
-    return _Parameter(name, axis)
+    if is_log:
+        return _Parameter(name, svg.log_axis(min(numbers), max(numbers), n_ticks=4))
+    return _Parameter(name, svg.linear_axis(numbers, least_step=all(isinstance(v, int) for v in values)))
 
 
 def _strips(name: str, labels: tuple[str, ...]) -> _Parameter:
-    """A parameter without order: strips labelled with the values, or with numbers where those are too long."""
+    """A parameter without order: strips labelled with the values, or numbered where those are too long."""
     room = (PANEL[0] - 50) / len(labels) / svg.LETTER  # letters that fit in a strip
     if all(len(label) <= room for label in labels):
         return _Parameter(name, svg.strip_axis(labels), labels)
@@ -111,24 +118,19 @@ def _looks_logarithmic(numbers: Sequence[float]) -> bool:
 
 
 def _panel(
-    result: Result, p: _Parameter, trials: Sequence[Trial], kinds: Mapping[int, str], name: str
+    p: _Parameter, y: svg.Axis, trials: Sequence[Trial], kinds: Mapping[int, str], name: str
 ) -> Markup:
     """One panel; `kinds` says how to draw each trial."""
-    y = perf_axis([perf_of(t) for t in trials], result.sign, PANEL, n_ticks=4)
     x = x_axis(p.axis, y, PANEL)
     marks: dict[str, list[str]] = {}
     for trial in trials:
-        place = p.place(trial.hp, jitter=trial.number * GOLDEN % 1)
+        place, kind = p.place(trial), kinds[trial.number]
         if place is not None:
-            marks.setdefault(kinds[trial.number], []).append(svg.dot(x(place), y(perf_of(trial))))
-    failed = [p.place(t.hp, jitter=0.5) for t in result if t.state.is_final and t.perf is None][:MAX_DOTS]
+            mark = svg.cross(x(place), y.start - 4) if kind == LOST else svg.dot(x(place), y(perf_of(trial)))
+            marks.setdefault(kind, []).append(mark)
     order = sorted(marks, key=lambda kind: (kind == BEST, kind))  # the best on top, more training above less
-    body = [
-        svg.frame(x, y),
-        *(svg.path(marks[kind], kind) for kind in order),
-        svg.path((svg.cross(x(place), y.start - 4) for place in failed if place is not None), "fail"),
-    ]
-    about = f"{perf_name(result)} of {len(trials)} trials against {p.name}."
+    body = [svg.frame(x, y), *(svg.path(marks[kind], kind) for kind in order)]
+    about = f"Performance of {len(trials)} trials against {p.name}."
     return figure(p.name, body, name=name, about=about, caption=p.note, size=PANEL)
 
 

@@ -28,11 +28,12 @@ svg{display:block;width:100%;height:auto}
 .panels svg{max-width:340px}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
 caption{text-align:left;padding-bottom:6px}
-th,td{padding:5px 14px 5px 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--grid)}
+th,td{padding:5px 18px 5px 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--grid)}
 tr:last-child>*{border-bottom:0}
 thead th{color:var(--quiet);font-weight:500;white-space:nowrap}
 tbody th{font-weight:500}
 .pair td,.pair tbody th{overflow-wrap:anywhere}
+.wide table{width:auto}
 .wide td,.wide tbody th{white-space:nowrap}
 .n{text-align:right}
 code,pre,.mono{font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}

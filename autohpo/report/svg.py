@@ -48,8 +48,13 @@ class Axis:
         return replace(self, start=start, end=end)
 
 
-def linear_axis(values: Iterable[float], n_ticks: int = 6, margin: float = 0.0) -> Axis:
-    """An axis that holds all values, with a margin at both ends: a share of their spread."""
+def linear_axis(
+    values: Iterable[float], n_ticks: int = 6, *, margin: float = 0.0, least_step: float = 0.0
+) -> Axis:
+    """An axis that holds all values, with a margin at both ends: a share of their spread.
+
+    Labels are at least `least_step` apart: 1 where the values are whole numbers.
+    """
     held = [min(max(value, -LARGEST), LARGEST) for value in values] or [0.0, 1.0]
     low, high = min(held), max(held)
     if high - low <= max(1e-9 * max(abs(low), abs(high)), 1e-290):  # equal, as far as a chart can tell
@@ -57,11 +62,11 @@ def linear_axis(values: Iterable[float], n_ticks: int = 6, margin: float = 0.0) 
         low, high = low - pad, high + pad
     pad = margin * (high - low)
     low, high = low - pad, high + pad
-    return Axis(low, high, _linear_ticks(low, high, n_ticks))
+    return Axis(low, high, _linear_ticks(low, high, n_ticks, least_step))
 
 
 def log_axis(low: float, high: float, n_ticks: int = 5) -> Axis:
-    """A logarithmic axis between two different values above 0, labelled at powers of ten if there are enough."""
+    """A logarithmic axis between two different values above 0, labelled at powers of ten if they suffice."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     stride = max(math.ceil((last - first + 1) / n_ticks), 1)
     values = [10.0**k for k in range(first, last + 1, stride)]
@@ -81,20 +86,25 @@ def strip_axis(labels: Sequence[str]) -> Axis:
 
 def short_number(value: float) -> str:
     """A number in at most four digits: 0.0312, 1e-5."""
-    return f"{value:.4g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+    return _short_exponent(f"{value:.4g}")
 
 
-def _linear_ticks(low: float, high: float, n_ticks: int) -> Ticks:
+def _short_exponent(text: str) -> str:
+    """1e-05 as 1e-5, and 1e+12 as 1e12."""
+    return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+
+
+def _linear_ticks(low: float, high: float, n_ticks: int, least_step: float = 0.0) -> Ticks:
     """About `n_ticks` round values within the ends, labelled with as many digits as tell them apart."""
     raw = (high - low) / n_ticks
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * (1 - 1e-9))
+    step = max(next(m * power for m in (1, 2, 5, 10) if m * power >= raw * (1 - 1e-9)), least_step)
     values = [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
     largest, exponent = max(map(abs, values)), math.floor(math.log10(step) + 1e-9)
     if largest < 1e6 and exponent >= -5:
         return tuple((v, f"{v + 0.0:,.{max(-exponent, 0)}f}") for v in values)
     digits = max(math.floor(math.log10(largest)) - exponent + 1, 1)
-    return tuple((v, f"{v + 0.0:.{digits}g}".replace("e+", "e")) for v in values)
+    return tuple((v, _short_exponent(f"{v + 0.0:.{digits}g}")) for v in values)
 
 
 def frame(x: Axis, y: Axis, x_name: str = "", y_name: str = "") -> Markup:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Any
 
 from autohpo.spaces import SearchSpace
@@ -42,23 +41,22 @@ def fold(events: Iterable[LogEvent], space: SearchSpace) -> list[Trial]:
 
     Reports of an attempt that was superseded are left out: the later attempt reports anew.
     """
-    trials: dict[int, Trial] = {}
-    reports: dict[int, list[tuple[float, float]]] = {}
+    trials: dict[int, dict[str, Any]] = {}  # the fields of each
     for event in events:
-        number = event.trial
+        data = event.data
         if event.kind == "ask":
             s = suggestion_from(event, space)
-            trials[number] = Trial(number, dict(s), fidelity=s.fidelity, resume=s.resume, pid=s.pid, info=s.info)
-        elif event.kind == "start":
-            reports[number] = []
-            fresh = replace(trials[number], state=TrialState.RUNNING, ended=None, error="")
-            trials[number] = replace(fresh, attempt=event.attempt, started=event.time)
+            fields = {"number": s.number, "hp": dict(s), "fidelity": s.fidelity, "resume": s.resume, "pid": s.pid}
+            trials[event.trial] = {**fields, "info": s.info, "attempt": 0, "reports": []}
+            continue
+        trial = trials[event.trial]
+        if event.kind == "start":
+            trial.update(state=TrialState.RUNNING, attempt=event.attempt, started=event.time, ended=None)
+            trial.update(reports=[], error="")
         elif event.kind == "report":
-            reports[number].append((event.data["fidelity"], event.data["perf"]))
+            if event.attempt == trial["attempt"]:
+                trial["reports"].append((data["fidelity"], data["perf"]))
         else:  # end, interrupt
-            trials[number] = replace(trials[number], ended=event.time, **_end(event.data))
-    return [replace(trial, reports=tuple(reports.get(n, ()))) for n, trial in trials.items()]
-
-
-def _end(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {"state": TrialState(data["state"]), "perf": data.get("perf"), "error": data.get("error", "")}
+            trial.update(state=TrialState(data["state"]), perf=data.get("perf"), error=data.get("error", ""))
+            trial.update(ended=event.time)
+    return [Trial(**{**trial, "reports": tuple(trial["reports"])}) for trial in trials.values()]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import sys
 import time
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
-from autohpo.errors import RunBusyError
+from autohpo.errors import RunBusyError, StoreError
 
-_HELD: set[Path] = set()
-"""Locks of this process: POSIX record locks never exclude their own process, so this does."""
+_HELD: dict[Path, int] = {}
+"""Locks of this process, with its number: POSIX record locks never exclude their own process, so this does.
+
+The number tells a forked child that they are not its own.
+"""
 
 
 class RunLock:
@@ -28,44 +32,48 @@ class RunLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
-        self._file: IO[str] | None = None
+        self._file: BinaryIO | None = None
 
     def acquire(self) -> None:
         """Takes the lock.
 
         Raises:
             RunBusyError: Another driver has it; the text names its host, process and start.
+            StoreError: The lock file cannot be written.
         """
-        if self._path in _HELD:
+        if _HELD.get(self._path) == os.getpid():
             raise RunBusyError(f"store: {self._path.stem} is in use by this very process ({os.getpid()})")
-        handle = self._path.open("a+", encoding="utf-8")  # open as long as the lock is held
+        try:
+            handle = self._path.open("a+b", buffering=0)  # open as long as the lock is held
+        except OSError as error:
+            raise StoreError(f"store: {self._path} cannot be opened: {error}") from error
         try:
             _lock(handle)
         except OSError:
             handle.seek(0)
-            holder = handle.read().strip() or "a holder that left no name"
+            holder = handle.read().decode(errors="replace") or "a holder that left no name"
             handle.close()
             raise RunBusyError(f"store: {self._path.stem} is in use by {holder}") from None
-        handle.seek(0)
-        handle.truncate()
-        since = time.strftime("%Y-%m-%d %H:%M:%S")
-        handle.write(json.dumps({"host": socket.gethostname(), "process": os.getpid(), "since": since}))
-        handle.flush()
         self._file = handle
-        _HELD.add(self._path)
+        _HELD[self._path] = os.getpid()
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        holder = json.dumps({"host": socket.gethostname(), "process": os.getpid(), "since": since})
+        with contextlib.suppress(OSError):  # the disk is full: the lock holds without a name, too
+            handle.truncate(0)
+            handle.write(holder.encode())
 
     def release(self) -> None:
         """Gives the lock free. May be called twice."""
         if self._file is not None:
             self._file.close()  # which releases it
             self._file = None
-            _HELD.discard(self._path)
+            _HELD.pop(self._path, None)
 
 
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(handle: IO[str]) -> None:
+    def _lock(handle: BinaryIO) -> None:
         handle.seek(2**30)  # a byte far behind the text, so that the text stays readable
         msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
         handle.seek(0)
@@ -73,5 +81,5 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(handle: IO[str]) -> None:
+    def _lock(handle: BinaryIO) -> None:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,33 +17,37 @@ from autohpo.store.lock import RunLock
 
 FORMAT = 1
 APPLICATION_ID = 0x6175746F  # "auto": tells our files from other SQLite files
+HEADER_BYTES = 100  # of every SQLite file
+BUSY_SECONDS = 60.0  # to wait for another process that has locked the file, a backup for instance
 
-_SCHEMA = f"""
-CREATE TABLE header (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE events (
+_TABLES = (
+    "CREATE TABLE header (data TEXT NOT NULL, crc INTEGER NOT NULL)",
+    """CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
     time REAL NOT NULL,
     kind TEXT NOT NULL,
     trial INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
-    data TEXT NOT NULL
-);
-CREATE UNIQUE INDEX one_ask ON events (trial) WHERE kind = 'ask';
-CREATE UNIQUE INDEX one_end ON events (trial) WHERE kind = 'end';
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {FORMAT};
-"""
+    data TEXT NOT NULL,
+    crc INTEGER NOT NULL
+)""",
+    "CREATE UNIQUE INDEX one_ask ON events (trial) WHERE kind = 'ask'",
+    "CREATE UNIQUE INDEX one_end ON events (trial) WHERE kind = 'end'",
+)
+_SCHEMA = f"{';'.join(_TABLES)}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
+_JSON = json.JSONEncoder(allow_nan=False)
 
 
 class SQLiteStore(Store):
     """Keeps the events in a file, each commit on disk before the search goes on.
 
     Write-ahead log, ``synchronous=FULL``, ``BEGIN IMMEDIATE``: a commit survives a kill and a power loss, and readers
-    never block the writer. The file must be on a local disk: SQLite's write-ahead log needs one host.
+    never block the writer. The file must be on a local disk: SQLite's write-ahead log needs one host. Every row has a
+    checksum and its place in the log, because SQLite itself would give back a changed byte of a value as it is.
 
     Args:
         path: Of the file; ``path.lock`` beside it says who writes.
-        read_only: Only looks: needs no lock, makes no file.
+        read_only: Only looks: needs no lock, changes nothing; SQLite may put its own ``path-wal`` and ``-shm`` there.
 
     Raises:
         StoreError: The folder does not exist, or with `read_only` the file does not.
@@ -53,20 +59,26 @@ class SQLiteStore(Store):
         self._connection: sqlite3.Connection | None = None
         if not self.path.parent.is_dir():
             raise StoreError(f"store: folder {self.path.parent} does not exist")
+        self._is_read_only = read_only
         if read_only:
             if not self.path.is_file():
                 raise StoreError(f"store: {self.path} does not exist")
-            with self._faults():
-                uri = f"{self.path.resolve().as_uri()}?mode=ro"
-                self._connection = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None)
-                self._check_format()
+            try:
+                with self._faults():
+                    self._connect("ro")
+                    self._check_format()
+            except BaseException:
+                self.close()
+                raise
 
     def open(self) -> None:
         """Takes the lock, and makes or checks the file."""
+        if self._is_read_only:
+            raise StoreError(f"store: {self.path} was opened to read only")
         self._lock.acquire()
         try:
             with self._faults():
-                self._connect()
+                self._prepare()
         except BaseException:
             self.close()
             raise
@@ -75,21 +87,32 @@ class SQLiteStore(Store):
         """Takes or compares the header."""
         kept = self.header
         if kept is None:
-            rows = [(key, json.dumps(value, allow_nan=False)) for key, value in header.items()]
+            text = _text(dict(header))
             with self._faults(), self._transaction() as db:
-                db.executemany("INSERT INTO header VALUES (?, ?)", rows)
+                db.execute("INSERT INTO header VALUES (?, ?)", (text, _crc(text)))
         else:
             check_header(kept, _through_json(header), str(self.path))
 
-    def _connect(self) -> None:
+    def _connect(self, mode: str) -> None:
+        uri = f"{self.path.resolve().as_uri()}?mode={mode}"
+        if mode == "ro" and not _size(self._wal) and not _may_write(self.path.parent):
+            uri += "&immutable=1"  # an archived run: SQLite could not make the shared memory that it reads through
+        self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        self._connection.text_factory = _decode
+
+    def _prepare(self) -> None:
         """Opens the file for writing; a new or empty one gets its tables."""
-        self._connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+        n_bytes = _size(self.path)
+        if n_bytes < HEADER_BYTES and (n_bytes or _size(self._wal)):  # SQLite would make a new one, and remove the log
+            raise StoreCorruptError(f"store: {self.path} has {n_bytes} bytes; to begin anew remove {self.path.name}*")
+        self._connect("rwc")
         n_tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if n_tables:
+        is_new = n_tables == 0 and self._pragma("application_id") == 0  # also after a kill before the tables were made
+        if not is_new:
             self._check_format()
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        if not n_tables:
+        if is_new:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
 
     def _check_format(self) -> None:
@@ -98,13 +121,17 @@ class SQLiteStore(Store):
         Raises:
             StoreCorruptError: It is another program's, or another version's.
         """
-        kind = self._db.execute("PRAGMA application_id").fetchone()[0]
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if kind != APPLICATION_ID:
+        if self._pragma("application_id") != APPLICATION_ID:
             raise StoreCorruptError(f"store: {self.path} is an SQLite file, but not one of autohpo")
+        version = self._pragma("user_version")
         if version != FORMAT:
             raise StoreCorruptError(f"store: {self.path} has format {version}, this version reads {FORMAT}")
-        found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if self._pragma("journal_mode") != "wal" and _size(self._wal):
+            raise StoreCorruptError(f"store: {self.path} is damaged: it no longer knows of its write-ahead log")
+        made = {sql for (sql,) in self._db.execute("SELECT sql FROM sqlite_master")}
+        if not made.issuperset(_TABLES):
+            raise StoreCorruptError(f"store: {self.path} is damaged: its tables are not those of format {FORMAT}")
+        found = self._pragma("quick_check(1)")
         if found != "ok":
             raise StoreCorruptError(f"store: {self.path} is damaged: {found}")
 
@@ -112,20 +139,28 @@ class SQLiteStore(Store):
     def header(self) -> dict[str, Any] | None:
         """What the run began with."""
         with self._faults():
-            rows = self._db.execute("SELECT key, value FROM header").fetchall()
-            return {key: json.loads(value) for key, value in rows} or None
+            rows = self._db.execute("SELECT data, crc FROM header").fetchall()
+            if not rows:
+                return None
+            text, crc = rows[0]
+            self._check_row(len(rows) == 1 and crc == _crc(text), "the header")
+            return json.loads(text)  # type: ignore[no-any-return]
 
     def append(self, events: Sequence[LogEvent]) -> None:
         """Adds the events in one durable transaction."""
-        rows = [(e.time, e.kind, e.trial, e.attempt, json.dumps(dict(e.data), allow_nan=False)) for e in events]
+        facts = [(float(e.time), e.kind, e.trial, e.attempt, _text(dict(e.data))) for e in events]
         with self._faults(), self._transaction() as db:
-            db.executemany("INSERT INTO events (time, kind, trial, attempt, data) VALUES (?, ?, ?, ?, ?)", rows)
+            (last,) = db.execute("SELECT ifnull(max(seq), 0) FROM events").fetchone()
+            rows = [(last + i, *fact, _crc(last + i, *fact)) for i, fact in enumerate(facts, start=1)]
+            db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def events(self, after: int = 0) -> Iterator[LogEvent]:
         """The events behind a place in the log."""
-        query = "SELECT kind, trial, attempt, data, time, seq FROM events WHERE seq > ? ORDER BY seq"
         with self._faults():
-            for kind, trial, attempt, data, time, seq in self._db.execute(query, (after,)):
+            query = "SELECT * FROM events WHERE seq > ? ORDER BY seq"
+            for place, row in enumerate(self._db.execute(query, (after,)), start=after + 1):
+                seq, time, kind, trial, attempt, data, crc = row
+                self._check_row(seq == place and crc == _crc(*row[:-1]), f"event {place}")
                 yield LogEvent(kind, trial, attempt, json.loads(data), time, seq)
 
     def close(self) -> None:
@@ -134,6 +169,23 @@ class SQLiteStore(Store):
             self._connection.close()
             self._connection = None
         self._lock.release()
+
+    def _check_row(self, is_whole: bool, what: str) -> None:
+        """Passes a row that reads as it was written.
+
+        Raises:
+            StoreCorruptError: It does not.
+        """
+        if not is_whole:
+            raise StoreCorruptError(f"store: {self.path} is damaged: {what} is not what was written")
+
+    def _pragma(self, name: str) -> Any:
+        return self._db.execute(f"PRAGMA {name}").fetchone()[0]
+
+    @property
+    def _wal(self) -> Path:
+        """SQLite's write-ahead log: what was committed and is not in the file yet."""
+        return self.path.with_name(self.path.name + "-wal")
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -159,13 +211,44 @@ class SQLiteStore(Store):
         try:
             yield
         except sqlite3.IntegrityError as error:
-            raise StoreError(f"store: {self.path}: a second ask or end of a trial ({error})") from error
+            raise StoreError(f"store: {self.path}: this contradicts the log ({error})") from error
         except sqlite3.OperationalError as error:
             raise StoreError(f"store: {self.path}: {error}") from error
         except (sqlite3.DatabaseError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise StoreCorruptError(f"store: {self.path} is damaged, or no store: {error}") from error
 
 
+def _text(data: Mapping[str, Any]) -> str:
+    """JSON text.
+
+    Raises:
+        StoreError: A value is of no JSON type, or not finite.
+    """
+    try:
+        return _JSON.encode(data)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"store: events and headers must be of JSON types: {error}") from error
+
+
 def _through_json(header: Mapping[str, Any]) -> dict[str, Any]:
     """The header as it reads after being saved: tuples as lists, keys as text."""
-    return json.loads(json.dumps(dict(header), allow_nan=False))  # type: ignore[no-any-return]
+    return json.loads(_text(dict(header)))  # type: ignore[no-any-return]
+
+
+def _decode(raw: bytes) -> str:
+    """Text as it was written; what is no text must not stop us before its checksum is compared."""
+    return raw.decode(errors="replace")
+
+
+def _crc(*values: object) -> int:
+    """A checksum of a row."""
+    return zlib.crc32(repr(values).encode(errors="backslashreplace"))
+
+
+def _may_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 where there is none."""
+    return path.stat().st_size if path.exists() else 0

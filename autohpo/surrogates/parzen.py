@@ -51,7 +51,7 @@ class Columns:
         for column, (n_levels, grid) in enumerate(zip(self.levels, self.grids, strict=True)):
             if n_levels < 0 or (n_levels and grid is not None):
                 raise ValueError(f"levels: column {column} must be 0 with a grid, else 0 or more, got {n_levels}")
-            if grid is not None and not (len(grid) and 0 <= grid[0] and grid[-1] <= 1 and (np.diff(grid) > 0).all()):
+            if grid is not None and not (len(grid) and grid[0] >= 0 and grid[-1] <= 1 and (np.diff(grid) > 0).all()):
                 raise ValueError(f"grids: column {column} must hold rising values of [0, 1], got {grid}")
 
     @cached_property
@@ -76,9 +76,14 @@ class Columns:
         return [np.concatenate([[0.0], (v[1:] + v[:-1]) / 2, [1.0]]) for v in self.values]
 
     @cached_property
+    def log_cells(self) -> list[FloatArray]:
+        """``(V,)`` log probability of each tabled column's values under the uniform density."""
+        return [np.log(np.diff(edges)) for edges in self.edges]
+
+    @cached_property
     def starts(self) -> list[int]:
         """Where the features of each tabled column begin; one item more, the number of features."""
-        return np.cumsum([len(self.ranges), *map(len, self.values)]).tolist()
+        return [int(end) for end in np.cumsum([len(self.ranges), *map(len, self.values)])]
 
     def codes(self, points: FloatArray) -> list[IntArray]:
         """For each tabled column the ``(n,)`` places of the values of ``(n, d)`` points."""
@@ -195,7 +200,7 @@ class ParzenEstimator:
     Raises:
         ValueError: A shape, a negative weight, or no prior weight.
 
-    Source: Bergstra et al. 2011, NeurIPS 24, section 4; as one product kernel for each point, Falkner et al. 2018, ICML.
+    Source: Bergstra et al. 2011, NeurIPS 24, section 4; product kernels: Falkner et al. 2018, ICML.
 
     Example:
         >>> kernels = Kernels(Columns(np.array([0, 2]), [None, None]), np.array([0.1, 0.2]))
@@ -228,10 +233,11 @@ class ParzenEstimator:
         """``(m,)`` log density at ``(m, d)`` points in the unit cube; always finite."""
         queries = np.asarray(queries, dtype=float)
         columns, features, constants = self.kernels.columns, self.features, self.constants
-        assert features is not None and constants is not None  # for the type checker; set in __post_init__
+        assert features is not None  # for the type checker; __post_init__ sets both
+        assert constants is not None
         log_prior = np.full(len(queries), math.log(self.prior_weight))
-        for edges, codes in zip(columns.edges, columns.codes(queries), strict=True):
-            log_prior += np.log(np.diff(edges))[codes]
+        for log_cells, codes in zip(columns.log_cells, columns.codes(queries), strict=True):
+            log_prior += log_cells[codes]
         with np.errstate(divide="ignore"):  # a weight of 0 leaves its point out: exp(-inf) is 0
             constants = constants + np.log(self.weights)
         exponents = self.kernels.log_kernels(queries, features, constants)

@@ -1,0 +1,132 @@
+"""Hyperband's schedule: sizes, fidelities and cost of its brackets, as pure arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from autohpo.errors import OptionError
+
+SLACK = 1e-9  # powers and quotients of floats miss a whole number by far less, other fractions by far more
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One bracket: how many configurations run at which fidelity, rung by rung.
+
+    Attributes:
+        sizes: Configurations in each rung.
+        fidelities: Of each rung, rising; the last is the full one.
+    """
+
+    sizes: tuple[int, ...]
+    fidelities: tuple[float, ...]
+
+    @property
+    def cost(self) -> float:
+        """Full evaluations it costs where every rung starts from scratch."""
+        return sum(n * r for n, r in zip(self.sizes, self.fidelities, strict=True)) / self.fidelities[-1]
+
+    @property
+    def resumed_cost(self) -> float:
+        """Full evaluations it costs where a promoted trial continues its training."""
+        steps = [b - a for a, b in zip((0.0, *self.fidelities), self.fidelities, strict=False)]
+        return sum(n * r for n, r in zip(self.sizes, steps, strict=True)) / self.fidelities[-1]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The brackets that Hyperband opens in turn; printed, it is a table of them.
+
+    Every rung has `eta` times the fidelity of the one below and about 1 / `eta` of its configurations.
+
+    Args:
+        min_fidelity: Lower bound of the lowest rung, which is the lowest ``max_fidelity / eta^k`` above it.
+        max_fidelity: Of the last rung of every bracket.
+        eta: Factor between rungs.
+        bracket_sizes: How many configurations bracket s of S, with s rungs above the first, starts with:
+            "ceil" is ``ceil(S / (s+1) * eta^s)``, as in Algorithm 1 of the paper; "floor" is
+            ``floor(S / (s+1)) * eta^s``, as in its Table 1 and in HpBandSter.
+
+    Raises:
+        OptionError: A bound or the factor breaks a rule.
+
+    Source: Li et al. 2018, JMLR 18(185), Algorithm 1.
+
+    Example:
+        >>> print(Schedule(1, 9, 3))
+        configurations at each fidelity; cost in full evaluations, from scratch and resumed
+        bracket   @1   @3   @9     cost  resumed
+              0    9    3    1     3.00     2.33
+              1         5    1     2.67     2.33
+              2              3     3.00     3.00
+            all    9    8    5     8.67     7.67
+    """
+
+    min_fidelity: float
+    max_fidelity: float
+    eta: float = 3.0
+    bracket_sizes: Literal["ceil", "floor"] = "ceil"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_fidelity < math.inf:
+            raise OptionError(f"min_fidelity: must be positive and finite, got {self.min_fidelity}")
+        if not self.min_fidelity <= self.max_fidelity < math.inf:
+            rule = f"finite and at least min_fidelity, {self.min_fidelity}"
+            raise OptionError(f"max_fidelity: must be {rule}, got {self.max_fidelity}")
+        if not self.eta >= 2:
+            raise OptionError(f"eta: must be at least 2, got {self.eta}")
+
+    @cached_property
+    def fidelities(self) -> tuple[float, ...]:
+        """Every rung's fidelity, rising."""
+        n_rungs, lowest = 1, self.min_fidelity * (1 - SLACK)
+        while self.max_fidelity / self.eta**n_rungs >= lowest:  # int(log(243) / log(3)) would lose a rung
+            n_rungs += 1
+        rungs = [self.max_fidelity / self.eta**k for k in reversed(range(n_rungs))]
+        return (max(rungs[0], self.min_fidelity), *rungs[1:])
+
+    @cached_property
+    def brackets(self) -> tuple[Plan, ...]:
+        """One round of brackets, that with the most rungs first; the next round is the same."""
+        n = len(self.fidelities)
+        return tuple(Plan(self._sizes(n, n - first), self.fidelities[first:]) for first in range(n))
+
+    def _sizes(self, n_brackets: int, n_rungs: int) -> tuple[int, ...]:
+        """Configurations in each rung of the bracket with `n_rungs` rungs."""
+        width = self.eta ** (n_rungs - 1)
+        if self.bracket_sizes == "ceil":
+            start = math.ceil(n_brackets * width / n_rungs - SLACK)
+        else:
+            start = int(n_brackets // n_rungs * width + SLACK)
+        return tuple(max(1, int(start / self.eta**k + SLACK)) for k in range(n_rungs))
+
+    def bracket(self, index: int) -> Plan:
+        """The bracket opened as number `index`, from 0."""
+        return self.brackets[index % len(self.brackets)]
+
+    def cost(self, n: int) -> float:
+        """Full evaluations that the first n brackets cost, each rung from scratch."""
+        return sum(self.bracket(i).cost for i in range(n))
+
+    def __str__(self) -> str:
+        heads = [f"@{fidelity:.6g}" for fidelity in self.fidelities]
+        width = max(5, *(len(head) + 2 for head in heads))
+        padded = [(0,) * i + bracket.sizes for i, bracket in enumerate(self.brackets)]
+        rows: list[tuple[object, Sequence[int], float, float]] = [
+            (i, padded[i], bracket.cost, bracket.resumed_cost) for i, bracket in enumerate(self.brackets)
+        ]
+        totals = [sum(column) for column in zip(*padded, strict=True)]
+        resumed_cost = sum(bracket.resumed_cost for bracket in self.brackets)
+        rows.append(("all", totals, self.cost(len(self.brackets)), resumed_cost))
+        lines = [
+            "configurations at each fidelity; cost in full evaluations, from scratch and resumed",
+            "bracket" + "".join(f"{head:>{width}}" for head in heads) + "     cost  resumed",
+        ]
+        for name, sizes, cost, resumed in rows:
+            cells = "".join(f"{size or '':>{width}}" for size in sizes)
+            lines.append(f"{name:>7}{cells}{cost:9.2f}{resumed:9.2f}")
+        return "\n".join(lines)

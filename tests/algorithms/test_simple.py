@@ -1,0 +1,110 @@
+"""Random, grid and quasi-random search: what makes each of them the one that it is."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from autohpo import ChoiceHP, FixedHP, LogRangeHP, OptimizationComplete, OptionError, RangeHP, build_hpo_from_name
+
+
+def ask(hpo, n):
+    """The next n suggestions."""
+    return [hpo.ask() for _ in range(n)]
+
+
+def test_random_search_draws_from_the_prior():
+    """Uniform on a range, log-uniform on a log range, equal shares of ints and choices: scipy's tests agree.
+
+    A right sampler fails one of the four tests with probability 4e-6; the seed is fixed, so it fails always or never.
+    """
+    space = [RangeHP("x", -1.0, 3.0), LogRangeHP("lr", 1e-4, 1e-1), RangeHP("n", 1, 8), ChoiceHP("c", ["a", "b", "c"])]
+    asked = ask(build_hpo_from_name("random", space, seed=0), 2000)
+    assert stats.kstest([hp["x"] for hp in asked], stats.uniform(-1, 4).cdf).pvalue > 1e-6
+    assert stats.kstest([hp["lr"] for hp in asked], stats.loguniform(1e-4, 1e-1).cdf).pvalue > 1e-6
+    for name, values in (("n", range(1, 9)), ("c", "abc")):
+        counts = [sum(hp[name] == value for hp in asked) for value in values]
+        assert stats.chisquare(counts).pvalue > 1e-6
+
+
+def test_random_search_draws_parameters_and_trials_apart():
+    """No correlation between parameters or between one trial and the next beyond chance: 5 standard errors."""
+    points = np.array([list(hp.values()) for hp in ask(build_hpo_from_name("random", UNIT, seed=1), 2000)])
+    for a, b in ((points[:, 0], points[:, 1]), (points[1:, 0], points[:-1, 0]), (points[1:, 0], points[:-1, 1])):
+        assert abs(np.corrcoef(a, b)[0, 1]) < 5 / np.sqrt(2000)
+
+
+UNIT = [RangeHP("x", 0.0, 1.0), RangeHP("y", 0.0, 1.0)]
+
+
+def test_grid_is_the_product_of_its_axes():
+    """Every combination once, the first parameter fastest, then the end: itertools agrees."""
+    space = [RangeHP("x", 0.0, 1.0), RangeHP("n", 1, 2), ChoiceHP("c", ["a", None, 1]), FixedHP("k", 7)]
+    hpo = build_hpo_from_name("grid", space, steps=3)
+    axes = [[0.0, 0.5, 1.0], [1, 2], ["a", None, 1], [7]]
+    wanted = [dict(zip("xnck", row[::-1], strict=True)) for row in itertools.product(*axes[::-1])]
+    assert ask(hpo, len(wanted)) == wanted
+    for _ in range(2):
+        with pytest.raises(OptimizationComplete, match="every point of the grid was suggested"):
+            hpo.ask()
+
+
+def test_grid_is_even_on_the_scale_of_each_range():
+    """Steps are equal on a range, equal factors on a log range, and the ends belong to it."""
+    space = [LogRangeHP("lr", 1e-4, 1e-1)]
+    values = [hp["lr"] for hp in ask(build_hpo_from_name("grid", space, steps=4), 4)]
+    np.testing.assert_allclose(values, [1e-4, 1e-3, 1e-2, 1e-1], rtol=1e-12)
+    assert values[0] == 1e-4
+    assert values[-1] == 1e-1
+
+
+@pytest.mark.parametrize("kind", [RangeHP, LogRangeHP])
+def test_grid_holds_all_of_few_whole_numbers(kind):
+    """A range of no more values than steps gives all of them, whatever its scale."""
+    assert [hp["n"] for hp in ask(build_hpo_from_name("grid", [kind("n", 1, 6)], steps=6), 6)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_grid_does_not_build_its_product():
+    """A grid of 10**30 points starts at once, and its points are the digits of the number."""
+    hpo = build_hpo_from_name("grid", [RangeHP(f"x{i}", 0.0, 9.0, step=1.0) for i in range(30)], steps=10)
+    assert list(ask(hpo, 124)[123].values())[:4] == [3.0, 2.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("steps", [1, 0, -3])
+def test_grid_of_one_step_is_refused(steps):
+    """One value of a range is no search."""
+    with pytest.raises(OptionError, match=f"steps: must be at least 2, got {steps}"):
+        build_hpo_from_name("grid", UNIT, steps=steps)
+
+
+@pytest.mark.parametrize(("sequence", "bases", "power"), [("sobol", (2, 2, 2), 6), ("halton", (2, 3, 5), 3)])
+def test_quasi_random_points_fill_every_cell_once(sequence, bases, power):
+    """The first b**k points lie in b**k different cells of each axis: what makes these sequences even.
+
+    Scrambling keeps it (Owen); b is 2 for every axis of Sobol, and the axis's own prime for Halton.
+    """
+    for axis, base in enumerate(bases):
+        n = base**power
+        space = [RangeHP(f"x{i}", 0, n - 1) for i in range(len(bases))]
+        asked = ask(build_hpo_from_name("quasi_random", space, seed=3, sequence=sequence), n)
+        assert sorted(hp[f"x{axis}"] for hp in asked) == list(range(n))
+
+
+def test_quasi_random_points_are_scipys_own():
+    """The sequence, also when it goes on after a resume, is the one that scipy gives for the seed."""
+    wanted = stats.qmc.Sobol(2, scramble=True, rng=np.random.default_rng(11)).random(32)
+    hpo = build_hpo_from_name("quasi_random", UNIT, seed=11)
+    asked = ask(hpo, 20)
+    resumed = build_hpo_from_name("quasi_random", UNIT, seed=11)
+    for suggestion in asked:
+        resumed.adopt(suggestion)
+    np.testing.assert_array_equal([list(hp.values()) for hp in asked + ask(resumed, 12)], wanted)
+
+
+def test_quasi_random_sequence_must_be_known():
+    """A misspelt sequence is an error that lists the known ones."""
+    with pytest.raises(OptionError, match="sequence: must be 'sobol' or 'halton', got 'sobel'"):
+        build_hpo_from_name("quasi_random", UNIT, sequence="sobel")
