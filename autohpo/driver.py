@@ -101,7 +101,7 @@ class Driver:
             self._fill()
             if not self._busy:
                 return
-            self._in_user_code = True
+            self._enter_user_code()
             events = self.executor.poll(POLL_SECONDS)
             self._in_user_code = False
             for event in events:
@@ -244,7 +244,7 @@ class Driver:
                 self._save()
         self.progress.update(self._standing)
         self._check_ending()
-        self._in_user_code = True
+        self._enter_user_code()
         has_all = given is not None and event.fidelity >= given
         return not self._ending and (go or has_all)
 
@@ -334,8 +334,10 @@ class Driver:
     def _end(self) -> None:
         """Closes everything; a trial that still runs is marked as cancelled."""
         try:
+            self._in_user_code = True  # a second signal ends paused trainings that do not end by themselves
             self.executor.close()
         finally:
+            self._in_user_code = False
             for number in self._busy.values():
                 data = {"state": TrialState.CANCELLED.value, "error": self._ending or "the search ended"}
                 self._note("interrupt", number, self._attempts[number], data)
@@ -365,6 +367,12 @@ class Driver:
             self._ends_at = 0.0
         self._signal = self._signal or signum
         if self._in_user_code and self.executor.is_inline:  # the objective runs in this very thread
+            raise KeyboardInterrupt
+
+    def _enter_user_code(self) -> None:
+        """From here on a signal interrupts an objective that runs in this thread; one that came before does so too."""
+        self._in_user_code = True
+        if self._signal is not None and self.executor.is_inline:
             raise KeyboardInterrupt
 
     def _say_interrupted(self) -> None:

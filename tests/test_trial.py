@@ -111,9 +111,7 @@ def test_states_say_what_they_carry():
     assert [str(state) for state in TrialState] == [state.name for state in TrialState]
 
 
-FULL = Suggestion(
-    {"x": 1, "c": [2]}, fidelity=3.0, resume=4, info={"rung": [1, {"a": None}]}, number=5, pid=6, seed=7
-)
+FULL = Suggestion({"x": 1, "c": [2]}, fidelity=3.0, resume=4, info={"rung": [1, {"a": None}]}, number=5, pid=6, seed=7)
 PARTS = ("fidelity", "resume", "info", "number", "pid", "seed")
 
 

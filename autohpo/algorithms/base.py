@@ -252,15 +252,16 @@ class BaseHPOptimizer:
             is_stopped: Whether the trial ended early because :meth:`report` said so.
 
         Raises:
-            EvaluationsError: Some were refused: unknown, told before, or `perf` is not one finite number. It names each.
+            EvaluationsError: Some were refused: unknown, told before, or `perf` is no finite number. It names each.
         """
         is_one = isinstance(suggestion, Mapping) or perf is not None
         batch: list[Any] = [(suggestion, perf)] if is_one else list(suggestion)
         state = TrialState.STOPPED if is_stopped else TrialState.COMPLETE
         refused: list[tuple[object, str]] = []
-        for item in batch:
+        for pair in batch:
+            item: object = pair
             try:
-                item, value = _pair(item)
+                item, value = _pair(pair)
                 self._history.finish(item, state, self._sign * as_perf(value), "", self._hand_over)
             except (InvalidPerfError, OptionError) as error:
                 refused.append((item, str(error)))
@@ -280,14 +281,12 @@ class BaseHPOptimizer:
         """
         try:
             pending = self._history.pending(suggestion)
-            done = _plain(fidelity)
-            if not (isinstance(done, (int, float)) and 0 <= done < math.inf):
-                raise OptionError(f"fidelity: must be a finite number of at least 0, got {short(fidelity)}")
-            pending.reports.append((float(done), self._sign * as_perf(perf)))
+            done = _amount(fidelity)
+            pending.reports.append((done, self._sign * as_perf(perf)))
         except (InvalidPerfError, OptionError) as error:
             raise EvaluationsError([(suggestion, str(error))]) from None
         given = pending.suggestion.fidelity
-        return given is None or bool(done < given)
+        return given is None or done < given
 
     def restart(self, suggestion: Suggestion) -> None:
         """Says that a running trial is started anew: what it has reported so far does not count.
@@ -429,6 +428,18 @@ def _seed_of(optimizer: BaseHPOptimizer) -> int:
 def _plain(value: Any) -> Any:
     """A numpy scalar as Python's own type; anything else as it is."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _amount(fidelity: object) -> float:
+    """How much training was done, as a plain float.
+
+    Raises:
+        OptionError: It is no finite number of at least 0.
+    """
+    done = _plain(fidelity)
+    if not (isinstance(done, (int, float)) and 0 <= done < math.inf):
+        raise OptionError(f"fidelity: must be a finite number of at least 0, got {short(fidelity)}")
+    return float(done)
 
 
 def _pair(item: object) -> tuple[object, object]:

@@ -165,7 +165,8 @@ def _load(name: str, point: EntryPoint) -> type[BaseHPOptimizer]:
     try:
         cls = point.load()
     except (Exception, SystemExit) as error:  # a plug-in may fail in any way, and must harm nobody else
-        raise RegistryError(f"{name}: plug-in {point.value} cannot be loaded: {type(error).__name__}: {error}") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise RegistryError(f"{name}: plug-in {point.value} cannot be loaded: {reason}") from error
     _check_class(name, cls)
     _REGISTERED[name] = cls
     return _REGISTERED[name]

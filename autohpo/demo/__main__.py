@@ -19,6 +19,7 @@ from autohpo.demo.cora import DEFAULTS, Cora, Floats, cora_space, evaluate, load
 from autohpo.errors import AutoHPOError
 from autohpo.report import write_html
 from autohpo.result import Result
+from autohpo.spaces import SearchSpace
 
 MIN_EPOCHS, MAX_EPOCHS = 9, 81  # rungs at 9, 27 and 81 epochs
 DEFAULT_EPOCHS = 200  # what a newcomer trains for: Kipf & Welling 2017, ICLR
@@ -120,7 +121,7 @@ def _run(folder: Path, max_evals: int, how: Mapping[str, Any]) -> None:
     ]
     notes = [(row.name, f"validation {row.cells()[1]}, test {row.cells()[2]}") for row in rows]
     notes.append(("epochs", f"{n_epochs:,} by BOHB in {len(bohb.curves())} trainings, as many by random search"))
-    page = write_html(bohb, folder / "report.html", title="BOHB tunes APPNP on Cora", notes=notes)
+    page = write_html(bohb, folder / "report.html", title="BOHB tunes APPNP on Cora", notes=notes, space=SearchSpace(cora_space()))
 
     print("\nBest configuration:")
     for name, value in best.hp.items():

@@ -53,6 +53,7 @@ def curves_chart(result: Result) -> Markup:
     order = sorted(curves, key=lambda root: (root != best, -max(f for f, _ in curves[root]), root))
     longest = order[:MAX_CURVES]
     rungs = sorted({t.fidelity for t in result if t.fidelity is not None and t.perf is not None})
+    has_rungs = 1 < len(rungs) <= MAX_RUNGS
     y = perf_axis([perf for root in longest for _, perf in curves[root]], result.sign, WIDE)
     x = x_axis(_fidelity_axis([f for root in longest for f, _ in curves[root]], rungs), y, WIDE)
     n_points = max(MAX_POINTS // len(longest), 8)
@@ -61,7 +62,7 @@ def curves_chart(result: Result) -> Markup:
     marks = [(x(f), y(p)) for root in longest for f, p in curves[root] if f in ends]
     body = [
         svg.frame(x, y, "fidelity", perf_name(result)),
-        svg.path((f"M{number(x(rung))} {y.start}V{y.end}" for rung in rungs[:MAX_RUNGS]), "rung"),
+        svg.path((f"M{number(x(rung))} {y.start}V{y.end}" for rung in rungs if has_rungs), "rung"),
         svg.path((line for root, line in lines.items() if root != best), "curve"),
         svg.path((svg.dot(*mark) for mark in marks[:MAX_DOTS]), "dots small k2"),
         svg.path((line for root, line in lines.items() if root == best), "best line"),
@@ -69,7 +70,7 @@ def curves_chart(result: Result) -> Markup:
     caption = "One line a training: a promoted trial continues the line."
     if best in longest:
         caption += f" Orange: the training of the best trial, {result.best.number}."
-    caption += " Dashes: the rungs." * (1 < len(rungs) <= MAX_RUNGS)
+    caption += " Dashes: the rungs." * has_rungs
     caption += f" The {len(longest)} longest of {len(curves)} are drawn." * (len(longest) < len(curves))
     caption += beyond(y, [perf for root in longest for _, perf in curves[root]])
     about = f"{len(curves)} trainings, the longest up to fidelity {x.high:g}."

@@ -85,9 +85,11 @@ def _parameter(result: Result, name: str, space: SearchSpace | None) -> _Paramet
     if len(numbers) < len(values) or (kind is not None and kind.levels):
         choices = dict.fromkeys(label_of(v) for v in kind.grid(2)) if kind is not None and kind.levels else {}
         return _strips(name, tuple(choices | labels))
+    is_log = isinstance(kind, LogRangeHP)
     if isinstance(kind, (RangeHP, LogRangeHP)):
         numbers = [float(kind.low), float(kind.high)]
-    is_log = isinstance(kind, LogRangeHP) or (not isinstance(kind, RangeHP) and _looks_logarithmic(numbers))
+    else:
+        is_log = _looks_logarithmic(numbers)
     if is_log:
         return _Parameter(name, svg.log_axis(min(numbers), max(numbers), n_ticks=4))
     return _Parameter(name, svg.linear_axis(numbers, least_step=all(isinstance(v, int) for v in values)))

@@ -102,9 +102,9 @@ def _linear_ticks(low: float, high: float, n_ticks: int, least_step: float = 0.0
     values = [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
     largest, exponent = max(map(abs, values)), math.floor(math.log10(step) + 1e-9)
     if largest < 1e6 and exponent >= -5:
-        return tuple((v, f"{v + 0.0:,.{max(-exponent, 0)}f}") for v in values)
+        return tuple((v, f"{v:,.{max(-exponent, 0)}f}") for v in values)
     digits = max(math.floor(math.log10(largest)) - exponent + 1, 1)
-    return tuple((v, _short_exponent(f"{v + 0.0:.{digits}g}")) for v in values)
+    return tuple((v, _short_exponent(f"{v:.{digits}g}")) for v in values)
 
 
 def frame(x: Axis, y: Axis, x_name: str = "", y_name: str = "") -> Markup:

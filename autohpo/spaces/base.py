@@ -111,7 +111,7 @@ class HPSpace(ABC):
         """
         fields = dict(data)
         kind = fields.pop("kind", None)
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise SpaceError(f"kind: must be one of {sorted(KINDS)}, got {kind!r}; import the module that defines it")
         try:
             return KINDS[kind](**{k: tagged.from_json(v) for k, v in fields.items()})

@@ -183,11 +183,12 @@ class LogRangeHP(HPSpace):
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
         """``(n, 1)`` points at the logarithms of the values."""
         low, high = self._log_ends
-        units = (np.log(np.asarray(values, dtype=float)) - low) / (high - low)
-        return np.clip(units, 0.0, 1.0)[:, None]  # numpy's logarithm and Python's may differ in the last digit
+        logs = np.log(np.asarray(values, dtype=float))[:, None]
+        units: NDArray[np.float64] = (logs - low) / (high - low)
+        return np.clip(units, 0.0, 1.0)  # numpy's logarithm and Python's may differ in the last digit
 
     def grid(self, steps: int) -> list[Any]:
-        """At most `steps` values, evenly spaced in the logarithm from end to end, none twice; all where they are few."""
+        """At most `steps` values, evenly spaced in the logarithm from end to end; all of them where they are few."""
         if self.is_int and self.high - self.low < steps:  # their cells differ in length, so even points miss some
             return list(range(int(self.low), int(self.high) + 1))
         return super().grid(steps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ class SearchSpace:
     """
 
     def __init__(self, parameters: Iterable[HPSpace] | SearchSpace) -> None:
-        if isinstance(parameters, (str, bytes, Mapping, HPSpace)) or not isinstance(parameters, (Iterable, SearchSpace)):
+        if isinstance(parameters, (str, bytes, Mapping, HPSpace)) or not isinstance(parameters, Iterable):
             raise SpaceError(f"space: must be a list of parameters, got {type(parameters).__name__}")
         self.parameters: tuple[HPSpace, ...] = tuple(parameters)
         if not self.parameters:
@@ -56,7 +57,7 @@ class SearchSpace:
             self._by_name[hp.name] = hp
         self.names = tuple(self._by_name)
         ends = np.cumsum([0, *(hp.width for hp in self.parameters)])
-        self._columns = [slice(int(a), int(b)) for a, b in zip(ends, ends[1:], strict=False)]
+        self._columns = [slice(int(a), int(b)) for a, b in pairwise(ends)]
         self.n_columns = int(ends[-1])
         self.levels = np.array([hp.levels for hp in self.parameters for _ in range(hp.width)], dtype=np.int64)
 
@@ -118,7 +119,7 @@ class SearchSpace:
         return [dict(zip(self.names, row, strict=True)) for row in zip(*values, strict=True)]
 
     def sample(self, rng: np.random.Generator, n: int) -> list[dict[str, Any]]:
-        """n configurations drawn from the prior."""
+        """The next n configurations drawn from the prior."""
         return self.decode(rng.random((n, self.n_columns)))
 
     def check(self, hp: Mapping[str, Any]) -> None:

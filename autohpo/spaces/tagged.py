@@ -38,12 +38,15 @@ def from_json(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     match data:
-        case {"float": str(text)}:
+        case {"float": "nan" | "inf" | "-inf" as text}:
             return float(text)
         case {"tuple": list(items)}:
             return tuple(from_json(v) for v in items)
-        case {"dict": list(items)}:
-            return {from_json(k): from_json(v) for k, v in items}
+        case {"dict": list(items)} if all(isinstance(item, list) and len(item) == 2 for item in items):
+            try:
+                return {from_json(k): from_json(v) for k, v in items}
+            except TypeError:
+                raise SpaceError(f"value: a key has no hash in {data!r}") from None
         case {"opaque": name}:
             raise SpaceError(f"value: {name} cannot be read back from JSON; build the space in code")
     raise SpaceError(f"value: unknown tag in {data!r}")

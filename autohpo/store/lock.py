@@ -10,14 +10,14 @@ import sys
 import time
 from pathlib import Path
 from typing import BinaryIO
+from weakref import WeakValueDictionary
 
 from autohpo.errors import RunBusyError, StoreError
 
-_HELD: dict[Path, int] = {}
-"""Locks of this process, with its number: POSIX record locks never exclude their own process, so this does.
 
-The number tells a forked child that they are not its own.
-"""
+
+_HELD: WeakValueDictionary[Path, RunLock] = WeakValueDictionary()
+"""Locks of this process: POSIX record locks never exclude their own process, so this does."""
 
 
 class RunLock:
@@ -33,6 +33,7 @@ class RunLock:
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
         self._file: BinaryIO | None = None
+        self._process = 0  # that took it: a forked child has a copy of this object, but not the lock
 
     def acquire(self) -> None:
         """Takes the lock.
@@ -41,7 +42,8 @@ class RunLock:
             RunBusyError: Another driver has it; the text names its host, process and start.
             StoreError: The lock file cannot be written.
         """
-        if _HELD.get(self._path) == os.getpid():
+        known = _HELD.get(self._path)
+        if known is not None and known._process == os.getpid():
             raise RunBusyError(f"store: {self._path.stem} is in use by this very process ({os.getpid()})")
         try:
             handle = self._path.open("a+b", buffering=0)  # open as long as the lock is held
@@ -54,8 +56,8 @@ class RunLock:
             holder = handle.read().decode(errors="replace") or "a holder that left no name"
             handle.close()
             raise RunBusyError(f"store: {self._path.stem} is in use by {holder}") from None
-        self._file = handle
-        _HELD[self._path] = os.getpid()
+        self._file, self._process = handle, os.getpid()
+        _HELD[self._path] = self
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         holder = json.dumps({"host": socket.gethostname(), "process": os.getpid(), "since": since})
         with contextlib.suppress(OSError):  # the disk is full: the lock holds without a name, too

@@ -120,6 +120,7 @@ def test_hook_sees_its_result_in_the_history():
 @pytest.mark.parametrize("state", [TrialState.CRASHED, TrialState.INVALID, TrialState.MEMORY])
 def test_failed_trial_is_kept_with_its_state_and_reason(state):
     """A failure joins the history without a performance, and never reaches ``_update_trials``."""
+
     class Deaf(Steps):
         def _update_trials(self, pid, hp, perf):
             raise AssertionError
@@ -150,6 +151,7 @@ def test_best_of_no_results_is_an_error():
 
 def test_report_says_when_a_trial_has_had_its_fidelity():
     """True below the fidelity, False from there on; without a fidelity always True."""
+
     class ThreeUnits(Steps):
         def _get_suggestion(self, pid):
             return Suggestion(super()._get_suggestion(pid), fidelity=3)

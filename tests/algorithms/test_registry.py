@@ -243,7 +243,7 @@ def test_second_plug_in_of_a_name_is_ignored_aloud(install, caplog):
 
 
 def test_listing_imports_nothing(install):
-    """Neither plug-ins nor built-in algorithms are loaded to tell their names, and a broken one cannot break the list."""
+    """Neither plug-ins nor built-in algorithms are loaded to tell their names, so a broken one cannot break it."""
     folder = install("plugin_bad", "raise RuntimeError", ["bad = plugin_bad:X"])
     code = (
         "import sys, json; from autohpo import available_hpos; names = available_hpos();"

@@ -112,7 +112,7 @@ GRIDS = {"hops": [1, 2, 3, 4, 5], "units": list(range(1, 501))}
 def test_suggestions_equal_those_of_the_plain_formula():
     """Every suggestion of a disorderly run, past the growth of the caches and several steps of the bandwidths.
 
-    Rounding may only decide between ratios that are equal to 1e-9; none of this run's are.
+    To 1e-9: a draw carries the rounding of the widths, 1e-15. No two ratios of this run are nearer than that.
     """
     hpo = TPE(MIXED, seed=3)
     run_in_disorder(hpo, 20)
@@ -120,7 +120,7 @@ def test_suggestions_equal_those_of_the_plain_formula():
         expected, ratios = plain_suggestion(hpo)
         assert ratios[0] > ratios[1] * (1 + 1e-9)
         suggestion = hpo.ask()
-        assert dict(suggestion) == expected
+        np.testing.assert_allclose(hpo.space.encode([suggestion]), hpo.space.encode([expected]), rtol=0, atol=1e-9)
         if i % 7 == 6:
             hpo.fail(suggestion, "planned")
         elif i % 5:  # every fifth keeps running
@@ -152,26 +152,32 @@ def test_a_pickled_optimizer_goes_on_alike():
 
 
 def test_running_trials_count_as_bad():
-    """Two suggestions without a result between them differ, and the second sees the first as one bad trial more."""
+    """While it runs a suggestion is one bad trial more, which makes its place less wanted; the best of all is good."""
     hpo = TPE([RangeHP("x", 0.0, 1.0)], seed=0)
     run(hpo, 30, lambda hp: -abs(hp["x"] - 0.5))
     first = hpo.ask()
-    hpo._take_in()
-    _, bad = hpo._estimators()
-    there = hpo.space.encode([first])
-    assert bad.weights[first.number] == 1.0
-    assert len({hpo.ask()["x"] for _ in range(10)} | {first["x"]}) == 11
-    hpo.tell(first, 1.0)  # now the best of all
-    hpo._take_in()
-    _, later = hpo._estimators()
-    assert later.weights[first.number] == 0.0
-    assert later.log_density(there)[0] < bad.log_density(there)[0]
+    there, wanted = hpo.space.encode([first]), []
+    for weight in (1.0, 0.0):
+        hpo._take_in()
+        good, bad = hpo._estimators()
+        assert bad.weights[first.number] == weight
+        wanted.append(good.log_density(there)[0] - bad.log_density(there)[0])
+        if first.number in {s.number for s in hpo.running}:
+            hpo.tell(first, 1.0)
+    assert wanted[0] < wanted[1]
+
+
+def test_suggestions_without_results_between_them_differ():
+    """Twenty at once, of a model that knows thirty results."""
+    hpo = TPE(MIXED, seed=0)
+    run(hpo, 30)
+    assert len({hpo.space.key(hpo.ask()) for _ in range(20)}) == 20
 
 
 def test_failures_are_avoided_and_are_never_good():
-    """The function rises into a region where it fails: half of the space, and at most a fifth of 60 suggestions.
+    """Half of the space fails, the rest is flat: failures alone tell the halves apart, and few more are made.
 
-    A binomial(60, 1/2) has 1 in 10^6 below 12.
+    Of 60 blind suggestions 30 would fail; 12 or fewer have a chance of 2e-6.
     """
     hpo = TPE([RangeHP("x", 0.0, 1.0), RangeHP("y", 0.0, 1.0)], seed=0)
     for _ in range(80):
@@ -179,9 +185,8 @@ def test_failures_are_avoided_and_are_never_good():
         if suggestion["x"] > 0.5:
             hpo.fail(suggestion, "no memory")
         else:
-            hpo.tell(suggestion, suggestion["x"])
+            hpo.tell(suggestion, 0.0)
     assert sum(t.perf is None for t in hpo.trials[20:]) <= 12
-    assert hpo.best()[0]["x"] > 0.45
     assert {number for _, number in hpo._order} <= {t.number for t in hpo.trials if t.perf is not None}
 
 
@@ -236,8 +241,9 @@ def test_the_last_configurations_of_a_space_too_long_to_list_are_found():
         hpo.ask()
 
 
-def test_a_parameter_that_counts_values_it_has_not_ends_the_search():
+def test_a_parameter_that_counts_values_it_has_not_ends_the_search(monkeypatch):
     """A fault of a plug-in's space, and no endless loop: 5000 values are claimed, two can be had."""
+    monkeypatch.setattr("autohpo.algorithms.tpe._PRIOR_BATCHES_OF_MANY", 20)
 
     class Boastful(RangeHP):
         n_values = 5000
@@ -245,7 +251,7 @@ def test_a_parameter_that_counts_values_it_has_not_ends_the_search():
         def decode(self, units):
             return [int(u > 0.5) for u in units[:, 0]]
 
-    hpo = TPE([Boastful("n", 0, 4999)], seed=0, n_startup=1, n_candidates=1)
+    hpo = TPE([Boastful("n", 0, 4999)], seed=0, n_startup=1)
     run(hpo, 2, lambda hp: 0.0)
     with pytest.raises(OptimizationComplete, match="that can be found was suggested: 2 of 5000"):
         hpo.ask()
@@ -266,7 +272,7 @@ def test_one_trial_is_enough_for_a_model():
     hpo = TPE(MIXED, seed=0, n_startup=1)
     run(hpo, 1)
     expected, _ = plain_suggestion(hpo)
-    assert dict(hpo.ask()) == expected
+    np.testing.assert_allclose(hpo.space.encode([hpo.ask()]), hpo.space.encode([expected]), rtol=0, atol=1e-9)
 
 
 def test_equal_results_rank_by_number():
@@ -308,8 +314,11 @@ def test_the_space_of_the_caller_is_used_as_it_is():
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("n_startup", 0), ("n_candidates", 0), ("max_good", 0), ("gamma", 0.0), ("gamma", 1.0), ("prior_weight", 0.0)]
-    + [("prior_weight", math.inf), ("gamma", math.nan), ("prior_weight", math.nan)],
+    [
+        *(("n_startup", 0), ("n_candidates", 0), ("max_good", 0)),
+        *(("gamma", 0.0), ("gamma", 1.0), ("gamma", math.nan)),
+        *(("prior_weight", 0.0), ("prior_weight", math.inf), ("prior_weight", math.nan)),
+    ],
 )
 def test_wrong_options_are_named(option, value):
     """Option, rule, value."""

@@ -73,6 +73,12 @@ def test_the_start_of_a_worker_does_not_count(drive_local):
     assert driver.run(0).outcome.perf == 1.0  # None is what exec returned, when the objective was loaded
 
 
+def test_the_first_trial_of_a_worker_has_its_time_limit(drive_local):
+    """A trial that waits for its worker to start is limited once it runs."""
+    driver = drive_local(lambda hp: __import__("time").sleep(60), trial_time_limit=0.3)
+    assert driver.run(0).outcome.state is TrialState.TIMEOUT
+
+
 def test_a_worker_that_never_gets_ready_is_given_up(drive_local, monkeypatch):
     """Loading has a generous limit of its own."""
     monkeypatch.setattr("autohpo.execution.slot.START_LIMIT_SECONDS", 0.5)

@@ -141,10 +141,13 @@ def test_the_error_of_a_crash_has_the_last_output_of_its_own_trial(drive_local):
 
     def f(hp):
         import ctypes
+        import os
 
         print(f"printed by {hp['x']:g}")
         if hp["x"] == 2:
             print("x" * 5000)
+        if hp["x"] == 3:
+            os._exit(1)
         if hp["x"] > 0:
             ctypes.string_at(0)
         return 0.0
@@ -159,6 +162,7 @@ def test_the_error_of_a_crash_has_the_last_output_of_its_own_trial(drive_local):
     assert "Segmentation fault" in error
     assert "printed by" not in error
     assert len(error) < 2200
+    assert driver.run(3).outcome.error.endswith("its last output:\nprinted by 3")
 
 
 def test_a_worker_that_is_killed_while_idle_costs_no_trial(drive_local):
@@ -475,15 +479,17 @@ def test_many_reports_from_several_threads_arrive_whole(drive_local):
 
     def f(hp, trial):
         import threading
+        import time
 
         threads = [threading.Thread(target=lambda: [trial.report(1.0) for _ in range(2000)]) for _ in range(4)]
         [thread.start() for thread in threads]
         if hp["x"] == 1:
+            time.sleep(0.2)
             raise ValueError("long" * 10_000)
         [thread.join() for thread in threads]
         return 1.0
 
-    driver = drive_local(f)
+    driver = drive_local(f, lambda event: time.sleep(0.0001) is None)  # so slow that the pipe is full
     assert driver.run(0).outcome.perf == 1.0
     assert len(driver.reports) == 8000
     assert driver.run(1).outcome.state is TrialState.FAILED

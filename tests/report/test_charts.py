@@ -115,14 +115,16 @@ def test_curves_chart_joins_the_rungs_of_a_training() -> None:
 
 
 def test_curves_chart_is_logarithmic_for_rungs_far_apart() -> None:
-    """Rungs 1, 3, 9, 27 are evenly spaced."""
+    """Rungs 1, 3, 9, 27 are evenly spaced and labelled."""
     trials = [
         Trial(
             k, {"x": k}, DONE, 0.5 + k / 10, 3.0**k, resume=k - 1 if k else None, reports=((3.0**k, k / 10),)
         )
         for k in range(4)
     ]
-    (rungs,) = paths(curves_chart(Result(trials)), "rung")
+    chart = curves_chart(Result(trials))
+    assert re.findall(r'text-anchor="middle" class="label">(\d+)<', chart) == ["1", "3", "9", "27"]
+    (rungs,) = paths(chart, "rung")
     places = [float(x) for x in re.findall(r"M([\d.]+) ", rungs)]
     assert len(places) == 4
     gaps = [b - a for a, b in pairwise(places)]
@@ -135,19 +137,16 @@ def test_runs_without_fidelity_have_no_curves() -> None:
 
 
 def test_panel_uses_the_scale_of_the_space() -> None:
-    """1, 10 and 100 are evenly spaced for a LogRangeHP and not for a RangeHP; the best has its own mark."""
+    """1, 10 and 100 are where a LogRangeHP and a RangeHP up to 1,000 have them; the best has its own mark."""
     trials = [Trial(k, {"x": 10**k}, DONE, float(-abs(k - 1))) for k in range(3)]
-    places = []
-    for kind in (LogRangeHP, RangeHP):
-        chart = parameter_panels(Result(trials), SearchSpace([kind("x", 1, 100)]))
-        dots = "".join(paths(chart, "dots k5") + paths(chart, "best dots"))
-        places.append([float(x) for x in re.findall(r"M([\d.]+) ", dots)])  # of 1, 100 and then the best, 10
-    (a, c, b), (d, f, e) = places
-    assert b - a == pytest.approx(c - b, abs=0.2)
-    assert (e - d) / (f - d) == pytest.approx(9 / 99, abs=0.01)
-    assert (
-        (a, c) == (d, f) == (pytest.approx(14 + 6.6 * 4, abs=0.1), 246)
-    )  # labels -1.0 to 0.0, width 260 - 14
+    left = 14 + 6.6 * len("-1.0")
+    for kind, shares in ((LogRangeHP, [0, 1 / 3, 2 / 3]), (RangeHP, [0, 9 / 999, 99 / 999])):
+        chart = parameter_panels(Result(trials), SearchSpace([kind("x", 1, 1000)]))
+        places = [left + share * (246 - left) for share in shares]  # a panel is 260 wide, 14 of them margin
+        heights = [svg.linear_axis([-1.0, 0.0], margin=0.05).on(156, 8)(perf) for perf in (-1.0, 0.0)]
+        low, high = map(number, heights)
+        assert paths(chart, "dots k5") == [f"M{number(places[0])} {low}h0M{number(places[2])} {low}h0"]
+        assert paths(chart, "best dots") == [f"M{number(places[1])} {high}h0"]
 
 
 def test_scale_without_a_space_is_that_of_the_values() -> None:
@@ -161,21 +160,50 @@ def test_scale_without_a_space_is_that_of_the_values() -> None:
         assert gaps == pytest.approx([gaps[0]] * 4, abs=0.2)
 
 
-def test_choices_get_a_strip_each_in_the_order_of_the_space() -> None:
+@pytest.mark.parametrize("choices", [[64, None, 8, 16], [64, 32, 8, 16], [2, True, 1, False]])
+def test_choices_get_a_strip_each_in_the_order_of_the_space(choices: list) -> None:
     """A dot lies in the middle 60 % of its choice's strip, numbers too; untried choices keep theirs."""
-    choices = [64, None, 8, 16]
     trials = [Trial(k, {"x": choices[1 + k % 3]}, DONE, float(k)) for k in range(30)]
     chart = parameter_panels(Result(trials), SearchSpace([ChoiceHP("x", choices)]))
-    assert re.findall(r'text-anchor="middle" class="label">([^<]*)<', chart) == ["64", "None", "8", "16"]
+    assert re.findall(r'text-anchor="middle" class="label">([^<]*)<', chart) == [repr(c) for c in choices]
     (marks,) = paths(chart, "dots k5")
     dots = [float(x) for x in re.findall(r"M([\d.]+) ", marks + paths(chart, "best dots")[0])]
     left = 14 + 6.6 * len("10")
     assert len(dots) == 30
     for k, x in enumerate(dots):
         strip = (x - left) / (246 - left) * 4 - (1 + k % 3)  # in [0, 1) within its own strip
-        assert (
-            0.2 - 1e-3 <= strip <= 0.8 + 1e-3
-        )  # a tenth of a pixel is less than 0.001 of 4 strips in 219 pixels
+        assert 0.2 - 1e-3 <= strip <= 0.8 + 1e-3  # places are rounded: 0.05 pixels of 219 for 4 strips
+
+
+def test_switches_are_choices_also_without_a_space() -> None:
+    """True and False have strips with their names, not places 1 and 0."""
+    trials = [Trial(k, {"x": k == 0}, DONE, float(k)) for k in range(2)]
+    chart = parameter_panels(Result(trials), None)
+    assert re.findall(r'text-anchor="middle" class="label">([^<]*)<', chart) == ["True", "False"]
+
+
+def test_many_rungs_are_not_drawn_one_by_one() -> None:
+    """An algorithm that gives each trial a fidelity of its own gets plain labels."""
+    trials = [Trial(k, {"x": k}, DONE, float(k), float(k + 1)) for k in range(40)]
+    chart = curves_chart(Result(trials))
+    assert paths(chart, "rung") == []
+    assert re.findall(r'text-anchor="middle" class="label">(\d+)<', chart) == ["1", "2", "5", "10", "20"]
+
+
+def test_a_chart_draws_a_bounded_number_of_marks() -> None:
+    """Of 9,000 results each chart shows a part, and says which."""
+    trials = [Trial(k, {"x": k}, DONE, float(k % 97), 1.0) for k in range(9_000)]
+    course, curves, panels = (
+        course_chart(Result(trials)),
+        curves_chart(Result(trials)),
+        parameter_panels(Result(trials), None),
+    )
+    assert paths(course, "dots k2")[0].count("M") == 1_800  # every fifth: no more than 2,000
+    assert "One dot of 5 is drawn." in course
+    assert paths(curves, "curve")[0].count("M") == 399  # and the best
+    assert "The 400 longest of 9000 are drawn." in curves
+    assert paths(panels, "dots k5")[0].count("M") == 7_999  # and the best
+    assert "The 8000 best of 9000" in panels
 
 
 def test_more_training_is_drawn_stronger_and_over_less() -> None:
@@ -222,6 +250,14 @@ def test_labels_are_round_numbers(low: float, high: float, labels: list[str]) ->
     assert [label for _, label in axis.ticks] == labels
     for value, label in axis.ticks:
         assert float(label.replace(",", "")) == pytest.approx(value, abs=1e-9 * (axis.high - axis.low))
+
+
+@pytest.mark.parametrize(
+    "values", [[1.0, 1 + 2**-52], [1e16, 1e16 + 2], [0.0, 5e-324], [0.0, 0.0], [-7.0, -7.0]]
+)
+def test_equal_values_lie_in_the_middle(values: list[float]) -> None:
+    """Also those that differ by rounding alone."""
+    assert svg.linear_axis(values).on(0, 10)(values[0]) == pytest.approx(5, abs=1e-6)
 
 
 def test_whole_numbers_have_whole_labels() -> None:

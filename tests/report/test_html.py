@@ -231,6 +231,21 @@ def test_headline_and_tables_tell_the_result() -> None:
     assert page.table("state") == [["FAILED", "BoomT\nBoom", "2", "3, 4"]]
 
 
+def test_frequent_errors_come_first() -> None:
+    """One row for each last line and state, by count, then by number; a single line does not fold."""
+    errors = ["a\nrare", "b\noften", "c\noften", "once"]
+    trials = [trial(k, None, error=error) for k, error in enumerate(errors)]
+    trials.append(trial(4, None, state=TrialState.CRASHED, error="d\noften"))
+    rows = Page(render_html(Result(trials))).table("state")
+    assert [(state, n, numbers) for state, _, n, numbers in rows] == [
+        ("FAILED", "2", "1, 2"),
+        ("FAILED", "1", "0"),
+        ("FAILED", "1", "3"),
+        ("CRASHED", "1", "4"),
+    ]
+    assert [error for _, error, _, _ in rows] == ["oftenb\noften", "rarea\nrare", "once", "oftend\noften"]
+
+
 def test_ten_best_trials_are_listed_best_first() -> None:
     """The ranking of a minimised run is that of a plain sort."""
     perfs = [float(k * 7 % 23) for k in range(23)]

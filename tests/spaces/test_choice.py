@@ -51,7 +51,7 @@ def test_choices_are_equally_likely():
 
 def test_ends_of_the_unit_interval_are_choices():
     """Both ends included."""
-    assert ChoiceHP("x", "a b c".split()).decode(np.array([[0.0], [1.0]])) == ["a", "c"]
+    assert ChoiceHP("x", ["a", "b", "c"]).decode(np.array([[0.0], [1.0]])) == ["a", "c"]
 
 
 def test_one_choice_takes_no_column():

@@ -10,7 +10,8 @@ from scipy import stats
 
 from autohpo import LogRangeHP, RangeHP, SpaceError
 
-THRESHOLD = 1e-6  # of each statistical test: with fixed seeds a right sampler passes always, and fails once in 10**6 seeds
+THRESHOLD = 1e-6
+"""Of each statistical test: the seeds are fixed, and one seed in a million would fail a right sampler."""
 
 
 def column(*units):
@@ -86,7 +87,8 @@ def test_whole_numbers_on_a_log_scale_have_the_mass_of_their_cells():
 
 
 @pytest.mark.parametrize(
-    ("hp", "law"), [(RangeHP("x", -2.0, 3.0), stats.uniform(-2, 5)), (LogRangeHP("x", 1e-5, 1e2), stats.loguniform(1e-5, 1e2))]
+    ("hp", "law"),
+    [(RangeHP("x", -2.0, 3.0), stats.uniform(-2, 5)), (LogRangeHP("x", 1e-5, 1e2), stats.loguniform(1e-5, 1e2))],
 )
 def test_floats_follow_their_law(hp, law):
     """Uniform, and uniform in the logarithm: scipy's Kolmogorov-Smirnov test agrees."""

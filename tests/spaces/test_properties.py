@@ -100,7 +100,7 @@ def test_every_legal_number_comes_back(hp, data):
         return
     k = data.draw(st.integers(0, hp.n_values - 1))
     step = getattr(hp, "step", None) or 1
-    value = hp.low + k * step
+    value = min(hp.low + k * step, hp.high)  # rounding may carry it beyond the end
     assert hp.contains(value)
     again = hp.decode(hp.encode([value]))[0]
     assert again == value if hp.is_int else again == pytest.approx(value, rel=1e-9, abs=1e-9 * step)
@@ -116,7 +116,7 @@ def test_parameters_come_back_from_json(hp):
     assert repr(again) == repr(hp)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(PARAMETERS)
 def test_built_in_parameters_conform(hp):
     """What is demanded of a plug-in's kinds holds for the built-in ones."""

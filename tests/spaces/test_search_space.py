@@ -54,7 +54,7 @@ def test_samples_are_decoded_uniform_points():
 def test_configurations_are_counted():
     """The product of the counts, or None where one cannot be counted."""
     assert SPACE.n_configurations is None
-    assert SearchSpace([RangeHP("n", 1, 4), ChoiceHP("c", "a b c".split()), FixedHP("k", 0)]).n_configurations == 12
+    assert SearchSpace([RangeHP("n", 1, 4), ChoiceHP("c", ["a", "b", "c"]), FixedHP("k", 0)]).n_configurations == 12
     assert SearchSpace([RangeHP(f"n{i}", 1, 10) for i in range(30)]).n_configurations == 10**30
 
 
@@ -85,7 +85,10 @@ def test_what_is_no_space_is_refused(parameters, text):
         ({"k": "w"}, "k: must be a value of FixedHP"),
         ({"n": 2.0}, "n: must be a value of RangeHP"),
         ({"c": "None"}, "c: must be a value of ChoiceHP"),
-        ({"extra": 1, 3: 4}, "configuration: unknown parameters [3, 'extra']; the space has ['x', 'k', 'n', 'c', 'one']"),
+        (
+            {"extra": 1, 3: 4},
+            "configuration: unknown parameters [3, 'extra']; the space has ['x', 'k', 'n', 'c', 'one']",
+        ),
     ],
 )
 def test_illegal_configurations_are_named(change, text):
@@ -118,7 +121,9 @@ def test_points_outside_the_cube_are_refused(units):
 
 def test_space_goes_through_json_and_pickle():
     """A stored run can be read without its program, and an optimizer can be sent to another process."""
-    space = SearchSpace([*SPACE, LogRangeHP("lr", 1e-4, 1.0), RangeHP("s", 0.0, 1.0, step=0.1), ChoiceHP("t", [(1, 2), 1.5])])
+    space = SearchSpace(
+        [*SPACE, LogRangeHP("lr", 1e-4, 1.0), RangeHP("s", 0.0, 1.0, step=0.1), ChoiceHP("t", [(1, 2), 1.5])]
+    )
     again = SearchSpace.from_dict(json.loads(json.dumps(space.to_dict())))
     assert again == space
     assert hash(again) == hash(space)

@@ -1,0 +1,138 @@
+"""The lock of a run: who is refused, who is told what, and what ends it."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from autohpo.errors import RunBusyError, StoreError
+from autohpo.store.lock import RunLock
+
+Python = Callable[..., subprocess.Popen[str]]
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from autohpo.store.lock import RunLock
+lock = RunLock(Path(sys.argv[1]))
+lock.acquire()
+print("held", flush=True)
+time.sleep(60)
+"""
+HOLD_AND_FORK = """
+import os, sys, time
+from pathlib import Path
+from autohpo.store.lock import RunLock
+lock = RunLock(Path(sys.argv[1]))
+lock.acquire()
+child = os.fork()
+if child == 0:
+    lock.release()  # is not the child's to give
+    time.sleep(60)
+print(child, flush=True)
+time.sleep(60)
+"""
+
+
+def test_another_process_is_refused_and_told_who_holds_it(tmp_path: Path, python: Python) -> None:
+    """The text has host, process and start of the holder."""
+    path = tmp_path / "run.db.lock"
+    holder = python(HOLD, path)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(RunBusyError) as caught:
+        RunLock(path).acquire()
+    said = json.loads(str(caught.value).split(" in use by ")[1])
+    assert (said["host"], said["process"]) == (socket.gethostname(), holder.pid)
+    started = time.mktime(time.strptime(said["since"], "%Y-%m-%d %H:%M:%S"))
+    assert -2 < time.time() - started < 60
+    with pytest.raises(RunBusyError):  # being refused does not break it
+        RunLock(path).acquire()
+
+
+def test_a_killed_holder_leaves_it_free_at_once(tmp_path: Path, python: Python) -> None:
+    """The system gives it free: no age of a file to wait for."""
+    path = tmp_path / "run.db.lock"
+    holder = python(HOLD, path)
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    holder.kill()
+    holder.wait()
+    began = time.monotonic()
+    lock = RunLock(path)
+    lock.acquire()
+    assert time.monotonic() - began < 1
+    lock.release()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_neither_frees_nor_keeps_it(tmp_path: Path, python: Python) -> None:
+    """Objectives fork (data loaders do): such a child must not outlive its driver as holder."""
+    path = tmp_path / "run.db.lock"
+    holder = python(HOLD_AND_FORK, path)
+    assert holder.stdout is not None
+    child = int(holder.stdout.readline())
+    time.sleep(0.2)  # for the child to try
+    with pytest.raises(RunBusyError, match=str(holder.pid)):
+        RunLock(path).acquire()
+    holder.kill()
+    holder.wait()
+    os.kill(child, 0)  # it lives
+    lock = RunLock(path)
+    lock.acquire()
+    lock.release()
+    os.kill(child, signal.SIGKILL)
+
+
+def test_the_same_process_is_refused_too_until_it_gives_it_free(tmp_path: Path) -> None:
+    """Under another name of the file as well."""
+    path = tmp_path / "run.db.lock"
+    lock = RunLock(path)
+    lock.acquire()
+    link = tmp_path / "link.lock"
+    link.symlink_to(path)
+    for name in (path, tmp_path / "." / "run.db.lock", link):
+        with pytest.raises(RunBusyError, match="this very process"):
+            RunLock(name).acquire()
+    lock.release()
+    lock.release()
+    again = RunLock(path)
+    again.acquire()
+    again.release()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the file left open
+def test_a_lock_that_nobody_has_any_more_is_free(tmp_path: Path) -> None:
+    """A store that was dropped without being closed does not bar its own process for ever."""
+    RunLock(tmp_path / "run.db.lock").acquire()
+    gc.collect()
+    lock = RunLock(tmp_path / "run.db.lock")
+    lock.acquire()
+    lock.release()
+
+
+def test_a_lock_file_that_cannot_be_made_is_a_store_error(tmp_path: Path) -> None:
+    """Its path is in the text; here a folder stands where the file should be."""
+    (tmp_path / "run.db.lock").mkdir()
+    with pytest.raises(StoreError, match=r"run\.db\.lock cannot be opened"):
+        RunLock(tmp_path / "run.db.lock").acquire()
+
+
+def test_what_an_earlier_holder_wrote_is_replaced(tmp_path: Path) -> None:
+    """A longer name of an earlier holder leaves no rest behind."""
+    path = tmp_path / "run.db.lock"
+    path.write_text(json.dumps({"host": "x" * 1000}))
+    lock = RunLock(path)
+    lock.acquire()
+    assert path.stat().st_size < 200
+    lock.release()
+    assert json.loads(path.read_text())["process"] == os.getpid()
