@@ -15,7 +15,8 @@ COMPLETE = TrialState.COMPLETE
 
 def trial(number, perf, fidelity=None, resume=None, reports=(), state=COMPLETE):
     """A trial by the few things that matter here."""
-    return Trial(number, {"x": number}, state, perf, fidelity, resume, reports=reports, attempt=1, started=1.0, ended=3.5)
+    times = {"attempt": 1, "started": 1.0, "ended": 3.5}
+    return Trial(number, {"x": number}, state, perf, fidelity, resume, reports=reports, **times)
 
 
 HYPERBAND = [

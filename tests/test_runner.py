@@ -318,7 +318,6 @@ def test_an_optimizer_without_an_objective_says_so():
 
 def test_an_algorithm_that_waits_for_nothing_is_named():
     """NotReady while nothing runs would wait for ever."""
-
     from autohpo import NotReady
 
     class Stuck(BaseHPOptimizer):

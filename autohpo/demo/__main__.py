@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class Row:
     Attributes:
         name: Who chose it.
         hp: The configuration.
+        number: Of its trial in the search; -1 where there is none.
         validation: ``(n,)`` accuracies, one for each seed.
         test: ``(n,)`` accuracies, one for each seed.
     """
@@ -47,11 +48,7 @@ class Row:
     hp: Mapping[str, Any]
     validation: Floats
     test: Floats
-
-    @classmethod
-    def of(cls, name: str, hp: Mapping[str, Any], data: Cora, epochs: int = MAX_EPOCHS) -> Row:
-        """Trains a configuration with every final seed."""
-        return cls(name, hp, *evaluate(hp, epochs, FINAL_SEEDS, data))
+    number: int = -1
 
     @classmethod
     def of_best(cls, name: str, result: Result, data: Cora) -> Row:
@@ -59,7 +56,10 @@ class Row:
 
         One seed's best is half luck; the test accuracies of the finalists play no part.
         """
-        finalists = [cls.of(name, trial.hp, data) for trial in result.top(N_FINALISTS)]
+        finalists = [
+            cls(name, trial.hp, *evaluate(trial.hp, MAX_EPOCHS, FINAL_SEEDS, data), trial.number)
+            for trial in result.top(N_FINALISTS)
+        ]
         return max(finalists, key=lambda row: float(row.validation.mean()))
 
     def cells(self) -> tuple[str, str, str]:
@@ -100,6 +100,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nStopped. Start the demo again, and it goes on from here.", file=sys.stderr)
         return 130
+    except AutoHPOError as error:
+        print(f"autohpo: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -113,23 +116,29 @@ def _run(folder: Path, max_evals: int, how: Mapping[str, Any]) -> None:
     random = search("random", max(1, n_epochs // MAX_EPOCHS), folder, {}, how)
 
     print(f"The {N_FINALISTS} best of each are trained with {len(FINAL_SEEDS)} new seeds ...")
-    best = Row.of_best("BOHB", bohb, data)
+    best, untuned = Row.of_best("BOHB", bohb, data), f"untuned, {DEFAULT_EPOCHS} epochs"
     rows = [
-        Row.of(f"untuned, {DEFAULT_EPOCHS} epochs", DEFAULTS, data, DEFAULT_EPOCHS),
+        Row(untuned, DEFAULTS, *evaluate(DEFAULTS, DEFAULT_EPOCHS, FINAL_SEEDS, data)),
         Row.of_best("random search", random, data),
         best,
     ]
     notes = [(row.name, f"validation {row.cells()[1]}, test {row.cells()[2]}") for row in rows]
     notes.append(("epochs", f"{n_epochs:,} by BOHB in {len(bohb.curves())} trainings, as many by random search"))
-    page = write_html(bohb, folder / "report.html", title="BOHB tunes APPNP on Cora", notes=notes, space=SearchSpace(cora_space()))
+    notes.append(("chosen", f"trial {best.number}, the best of BOHB's first {N_FINALISTS} over the new seeds"))
+    space = SearchSpace(cora_space())
+    page = write_html(bohb, folder / "report.html", title="BOHB tunes APPNP on Cora", notes=notes, space=space)
+    _show(best, rows)
+    print(f"\nStore:  {folder / 'bohb.db'}\nReport: {page}")
 
-    print("\nBest configuration:")
+
+def _show(best: Row, rows: Sequence[Row]) -> None:
+    """Prints the chosen configuration, and what each of the rows reaches."""
+    print(f"\nBest configuration, trial {best.number} of BOHB:")
     for name, value in best.hp.items():
         print(f"  {name:<14}{value:.4g}" if isinstance(value, float) else f"  {name:<14}{value}")
     print(f"\nAccuracy after {MAX_EPOCHS} epochs, mean and spread over {len(FINAL_SEEDS)} new seeds:\n")
     for cells in [("", "validation", "test"), *(row.cells() for row in rows)]:
         print("  " + "".join(f"{cell:<22}" for cell in cells).rstrip())
-    print(f"\nStore:  {folder / 'bohb.db'}\nReport: {page}")
 
 
 if __name__ == "__main__":

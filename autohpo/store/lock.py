@@ -14,8 +14,6 @@ from weakref import WeakValueDictionary
 
 from autohpo.errors import RunBusyError, StoreError
 
-
-
 _HELD: WeakValueDictionary[Path, RunLock] = WeakValueDictionary()
 """Locks of this process: POSIX record locks never exclude their own process, so this does."""
 

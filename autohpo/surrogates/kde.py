@@ -291,7 +291,8 @@ def _truncated_normal(centres: FloatArray, scales: FloatArray, rng: np.random.Ge
     below = ndtr(-centres / scales) + uniforms * mass
     above = ndtr((centres - 1.0) / scales) + (1.0 - uniforms) * mass
     steps = np.where(below < above, ndtri(below), -ndtri(above))
-    return np.clip(centres + scales * steps, 0.0, 1.0)  # a draw at an end may leave by a rounding
+    drawn: FloatArray = np.clip(centres + scales * steps, 0.0, 1.0)  # a draw at an end may leave by a rounding
+    return drawn
 
 
 def _log_sum_exp(exponents: FloatArray) -> FloatArray:

@@ -54,7 +54,7 @@ def run_in_disorder(hpo, n, seed=0):
                 hpo.tell(suggestion, round(score(suggestion), 1))  # rounded, so that there are ties
 
 
-def kernel_sum(points, rows, weights, bandwidths, columns):
+def kernel_sum(points, rows, weights, bandwidths, columns, prior_weight):
     """``(m,)`` density of a mixture, column by column with scipy's distributions; nothing kept, nothing expanded."""
     kernels = np.ones((len(points), len(rows)))
     uniform = np.ones(len(points))
@@ -73,7 +73,7 @@ def kernel_sum(points, rows, weights, bandwidths, columns):
             low, high = ends[cell], ends[cell + 1]
             kernels *= normal.cdf(high[:, None]) - normal.cdf(low[:, None])
             uniform *= high - low
-    return (kernels @ weights + uniform) / (weights.sum() + 1)
+    return (kernels @ weights + prior_weight * uniform) / (weights.sum() + prior_weight)
 
 
 def plain_suggestion(hpo):
@@ -84,7 +84,7 @@ def plain_suggestion(hpo):
     grids = [None if len(g) > LONGEST_TABLE else space[n].encode(g)[:, 0] for n, g in GRIDS.items()]
     columns = Columns(space.levels, [None, None, *grids, None])
     ranked = sorted((t for t in hpo.trials if t.perf is not None), key=lambda t: (-t.perf, t.number))
-    good = [t.number for t in ranked[: min(math.ceil(0.15 * len(ranked)), 25)]]
+    good = [t.number for t in ranked[: min(math.ceil(hpo.gamma * len(ranked)), hpo.max_good)]]
     k, weights = len(good), 1 - np.arange(len(good)) / len(good)
     mean = np.average(rows[good], axis=0, weights=weights)
     variance = np.average((rows[good] - mean) ** 2, axis=0, weights=weights)
@@ -96,12 +96,12 @@ def plain_suggestion(hpo):
     bad_widths = np.full(d, 0.2 * n ** (-1 / (d + 4)))
     bad_widths[-1] = 2 / (n + 3)
     rng = np.random.default_rng((hpo.seed, hpo.n_asked))
-    drawn = space.decode(ParzenEstimator(Kernels(columns, widths), rows[good], weights).sample(24, rng))
+    estimator = ParzenEstimator(Kernels(columns, widths), rows[good], weights, hpo.prior_weight)
+    drawn = space.decode(estimator.sample(hpo.n_candidates, rng))
     points = space.encode(drawn)
     bad = np.delete(rows, good, axis=0)
-    ratio = kernel_sum(points, rows[good], weights, widths, columns) / kernel_sum(
-        points, bad, np.ones(len(bad)), bad_widths, columns
-    )
+    ratio = kernel_sum(points, rows[good], weights, widths, columns, hpo.prior_weight)
+    ratio /= kernel_sum(points, bad, np.ones(len(bad)), bad_widths, columns, hpo.prior_weight)
     fresh = [i for i in np.argsort(-ratio, kind="stable") if not (rows == points[i]).all(axis=1).any()]
     return drawn[fresh[0]], ratio[fresh[:2]]
 
@@ -109,12 +109,13 @@ def plain_suggestion(hpo):
 GRIDS = {"hops": [1, 2, 3, 4, 5], "units": list(range(1, 501))}
 
 
-def test_suggestions_equal_those_of_the_plain_formula():
+@pytest.mark.parametrize("options", [{}, {"gamma": 0.4, "max_good": 6, "prior_weight": 3.0, "n_candidates": 9}])
+def test_suggestions_equal_those_of_the_plain_formula(options):
     """Every suggestion of a disorderly run, past the growth of the caches and several steps of the bandwidths.
 
     To 1e-9: a draw carries the rounding of the widths, 1e-15. No two ratios of this run are nearer than that.
     """
-    hpo = TPE(MIXED, seed=3)
+    hpo = TPE(MIXED, seed=3, **options)
     run_in_disorder(hpo, 20)
     for i in range(60):
         expected, ratios = plain_suggestion(hpo)
@@ -265,6 +266,22 @@ def test_an_endless_space_has_no_duplicates_and_does_not_end():
     short = TPE([RangeHP("x", 1.0, np.nextafter(1.0, 2.0).item())], seed=0, n_startup=1)
     found = [s["x"] for s in run(short, 6, lambda hp: 0.0)]
     assert set(found[:2]) == set(found) == {1.0, 1.0000000000000002}
+
+
+def test_the_first_trials_are_drawn_from_the_prior():
+    """As many as `n_startup` must have ended, failed ones among them; running ones do not count."""
+    hpo = TPE(MIXED, seed=0, n_startup=4)
+    first = [hpo.ask() for _ in range(7)]
+    for suggestion in first[:4]:
+        prior = hpo.space.decode(np.random.default_rng((0, hpo.n_asked)).random((24, 5)))[0]
+        asked = hpo.ask()
+        assert dict(asked) == prior
+        if suggestion.number:
+            hpo.tell(suggestion, score(suggestion))
+        else:
+            hpo.fail(suggestion, "planned")
+    expected, _ = plain_suggestion(hpo)
+    np.testing.assert_allclose(hpo.space.encode([hpo.ask()]), hpo.space.encode([expected]), rtol=0, atol=1e-9)
 
 
 def test_one_trial_is_enough_for_a_model():

@@ -136,7 +136,7 @@ def test_a_dead_worker_is_one_crashed_trial_and_the_slot_comes_back(drive_local,
     assert driver.kinds(0) == ["started", "died"]
 
 
-def test_the_error_of_a_crash_has_the_last_output_of_its_own_trial(drive_local):
+def test_the_error_of_a_crash_has_the_last_output_of_its_own_trial(drive_local, monkeypatch):
     """Prints and faulthandler's traceback of the trial are there, the end of it only, and nothing of the one before."""
 
     def f(hp):
@@ -152,6 +152,7 @@ def test_the_error_of_a_crash_has_the_last_output_of_its_own_trial(drive_local):
             ctypes.string_at(0)
         return 0.0
 
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     driver = drive_local(f)
     driver.run(0)
     error = driver.run(1).outcome.error
@@ -485,7 +486,7 @@ def test_many_reports_from_several_threads_arrive_whole(drive_local):
         [thread.start() for thread in threads]
         if hp["x"] == 1:
             time.sleep(0.2)
-            raise ValueError("long" * 10_000)
+            raise ValueError("\u6f22" * 40_000)  # in JSON longer than the pipe holds
         [thread.join() for thread in threads]
         return 1.0
 
@@ -493,6 +494,27 @@ def test_many_reports_from_several_threads_arrive_whole(drive_local):
     assert driver.run(0).outcome.perf == 1.0
     assert len(driver.reports) == 8000
     assert driver.run(1).outcome.state is TrialState.FAILED
+
+
+def test_what_on_report_raises_loses_no_event(drive_local):
+    """Where report and end come together and on_report raises, the next poll has the end."""
+
+    def f(hp, trial):
+        trial.report(1.0)
+        return 2.0
+
+    def on_report(event):
+        raise LookupError("the store is gone")
+
+    driver = drive_local(f, on_report)
+    driver.submit(0)
+    while not driver.events:
+        time.sleep(0.3)
+        try:
+            driver.events += driver.executor.poll(0.1)
+        except LookupError:
+            continue
+    assert driver.kinds(0) == ["started", "done"]
 
 
 def test_a_worker_knows_its_slot_and_its_share_of_the_cores(drive_local, monkeypatch):

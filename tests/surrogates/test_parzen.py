@@ -110,6 +110,16 @@ def test_a_level_nobody_sampled_has_the_mass_of_the_kernels_tails():
     np.testing.assert_allclose(density, [(5 * 0.7 + 0.25) / 6, (5 * 0.1 + 0.25) / 6], rtol=1e-14)
 
 
+def test_the_ends_of_the_interval_belong_to_the_outermost_values():
+    """0 is of the first category and cell, 1 of the last."""
+    features = MIXED.features(np.array([[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.5, 0.5, 0.65, 0.5]]))
+    assert features.tolist() == [
+        [-0.5, -0.5, 1, 0, 0, 1, 0, 0, 0],
+        [0.5, 0.5, 0, 0, 1, 0, 0, 0, 1],
+        [0.0, 0.0, 0, 1, 0, 0, 0, 0, 1],
+    ]
+
+
 def test_a_weight_of_zero_leaves_a_point_out():
     """The same as an estimator without the point."""
     points, queries = mixed_points(6), mixed_points(20, seed=1)

@@ -1,0 +1,193 @@
+"""The search that is killed: a script that always does the same, and goes on where it was ended.
+
+Called as ``program.py '{"store": ..., ...}'``, with the fields of :class:`scenarios.Search`. Nothing in autohpo knows of
+this: what is to happen at some point of its loop is wrapped around its methods here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from autohpo import BaseHPOptimizer, ChoiceHP, LogRangeHP, RangeHP, build_hpo_from_name
+from autohpo.algorithms.registry import get_hpo
+from autohpo.execution.local import LocalExecutor
+from autohpo.execution.serial import SerialExecutor
+from autohpo.store import LogEvent, SQLiteStore
+from autohpo.store import lock as lock_module
+
+SPACE = [LogRangeHP("lr", 1e-4, 1.0), RangeHP("hops", 1, 8), RangeHP("dropout", 0.0, 0.9), ChoiceHP("act", ["relu", None])]
+EPOCHS = 9
+
+POINTS: dict[str, tuple[type, str, str]] = {
+    "before_open": (SQLiteStore, "open", "before"),
+    "after_open": (SQLiteStore, "open", "after"),
+    "after_header": (SQLiteStore, "begin", "after"),
+    "before_ask": (BaseHPOptimizer, "ask", "before"),
+    "after_ask": (BaseHPOptimizer, "ask", "after"),
+    "before_commit": (SQLiteStore, "append", "before"),
+    "inside_commit": (SQLiteStore, "_transaction", "inside"),
+    "after_commit": (SQLiteStore, "append", "after"),
+    "before_submit": (SerialExecutor, "submit", "before"),
+    "after_submit": (SerialExecutor, "submit", "after"),
+    "before_report": (BaseHPOptimizer, "report", "before"),
+    "after_report": (BaseHPOptimizer, "report", "after"),
+    "before_tell": (BaseHPOptimizer, "tell", "before"),
+    "after_tell": (BaseHPOptimizer, "tell", "after"),
+    "before_close": (SerialExecutor, "close", "before"),
+    "after_close": (SQLiteStore, "close", "after"),
+}
+"""Where a driver can be made to kill itself: class, method, and before or after it (or before its COMMIT)."""
+
+
+def value(hps: dict[str, Any]) -> float:
+    """What a full training of a configuration gives."""
+    bonus = 0.1 if hps["act"] == "relu" else 0.0
+    return bonus - (math.log10(hps["lr"]) + 2) ** 2 - 0.1 * (hps["hops"] - 3) ** 2 - hps["dropout"]
+
+
+def plain(hps: dict[str, Any], *, pause: float) -> float:
+    """An objective that returns its result."""
+    time.sleep(pause)
+    return value(hps)
+
+
+def epochs(hps: dict[str, Any], seed: int, *, pause: float) -> Iterator[float]:
+    """An objective that yields after each epoch; its noise follows from the seed, so a training can be repeated."""
+    noise = random.Random(seed)
+    for epoch in range(1, EPOCHS + 1):
+        time.sleep(pause)
+        yield value(hps) * (1 + 2.0**-epoch) + noise.gauss(0, 0.01)
+
+
+def marked(hps: dict[str, Any], trial: Any, *, pause: float, folder: str) -> float:
+    """Says in a file which trial this process runs, as long as it does."""
+    mark = Path(folder) / f"runs-{os.getpid()}"
+    mark.write_text(f"{trial.number}")
+    time.sleep(pause)
+    mark.unlink()
+    return value(hps)
+
+
+def stubborn(hps: dict[str, Any], *, pause: float) -> float:
+    """Starts a child of its own now and then, and takes no notice of being asked to end."""
+    if hps["hops"] <= 2:
+        subprocess.Popen(["sleep", "600"])
+    time.sleep(pause)
+    return value(hps)
+
+
+def kill_myself() -> None:
+    """What the fault of a power supply is to a process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(point: str, k: int) -> None:
+    """Makes the process kill itself when it comes to `point` for the k-th time."""
+    owner, name, moment = POINTS[point]
+    original, n_left = getattr(owner, name), [k]
+
+    def comes() -> None:
+        n_left[0] -= 1
+        if not n_left[0]:
+            kill_myself()
+
+    @functools.wraps(original)
+    def wrapped(*args: Any, **options: Any) -> Any:
+        if moment == "before":
+            comes()
+        result = original(*args, **options)
+        if moment == "after":
+            comes()
+        return result
+
+    @contextlib.contextmanager
+    def transaction(store: SQLiteStore) -> Iterator[Any]:
+        with original(store) as db:
+            yield db
+            comes()  # everything is inserted, nothing committed
+
+    setattr(owner, name, transaction if moment == "inside" else wrapped)
+
+
+def acknowledge(path: str) -> None:
+    """Writes a line for every result whose append returned; what is written here must never be lost."""
+    original = SQLiteStore.append
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def append(store: SQLiteStore, events: list[LogEvent]) -> None:
+        original(store, events)
+        for event in events:
+            if event.kind == "end":
+                os.write(file, f"{event.trial} {event.data['perf']!r}\n".encode())
+
+    SQLiteStore.append = append  # type: ignore[method-assign,assignment]
+
+
+def plant(fault: str) -> None:
+    """Breaks autohpo in one way, so that a check shows that it can fail."""
+    if fault == "forgets":  # every tenth result is acknowledged but not written
+
+        def forget(store: SQLiteStore, events: list[LogEvent], original: Callable[..., None] = SQLiteStore.append) -> None:
+            original(store, [e for e in events if not (e.kind == "end" and e.trial % 10 == 5)])
+
+        SQLiteStore.append = forget  # type: ignore[method-assign,assignment]
+    elif fault == "unseeded":  # suggestions do not follow from the history
+        BaseHPOptimizer.rng = property(lambda self: __import__("numpy").random.default_rng())  # type: ignore[assignment]
+    elif fault == "unlocked":  # the lock excludes nobody
+        lock_module._lock = lambda handle: None
+    elif fault == "orphan":  # a process that nobody ends
+        subprocess.Popen(["sleep", "30"], start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    elif fault == "harms":  # where one worker dies, its neighbour is ended too
+        original = LocalExecutor._handle
+
+        def handle(executor: LocalExecutor, event: Any) -> None:
+            original(executor, event)
+            if event.kind == "died":
+                running = [slot for slot in executor._slots if slot.attempt is not None and slot.process is not None]
+                for slot in running[:1]:
+                    slot.process.kill()
+
+        LocalExecutor._handle = handle  # type: ignore[method-assign]
+    elif fault == "deaf":  # signals end it at once, with nothing saved
+        from autohpo.driver import Driver
+
+        Driver._signals = lambda self: contextlib.nullcontext()  # type: ignore[assignment,method-assign]
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    elif fault:
+        raise ValueError(f"plant: no such fault: {fault}")
+
+
+def main(options: dict[str, Any]) -> None:
+    """Runs the search."""
+    warnings.simplefilter("ignore", UserWarning)  # hyperband says that a plain function takes no fidelity
+    plant(options["plant"])
+    acknowledge(options["acknowledged"])
+    if options["failpoint"]:
+        point, k = options["failpoint"].split(":")
+        arm(point, int(k))
+    shapes: dict[str, Callable[..., Any]] = {"plain": plain, "epochs": epochs, "marked": marked, "stubborn": stubborn}
+    settings: dict[str, Any] = {"pause": options["pause"]}
+    if options["shape"] == "marked":
+        settings["folder"] = options["folder"]
+    f = functools.partial(shapes[options["shape"]], **settings)
+    extra = {"max_fidelity": EPOCHS} if get_hpo(options["algorithm"]).is_multi_fidelity else {}
+    hpo = build_hpo_from_name(options["algorithm"], SPACE, f, max_evals=options["max_evals"], seed=0, **extra)
+    print("go", flush=True)
+    hpo.optimize(store=options["store"], num_workers=options["workers"], progress=False)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,367 @@
+"""What may happen to a search, and what must hold afterwards. Each scenario returns counts.
+
+Tests run them small and ``benchmarks/faults.py`` runs them large. Counts named in :data:`MUST_BE_ZERO` are faults.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from program import SPACE, value
+
+from autohpo import SearchSpace, TrialState
+from autohpo.store import LogEvent, SQLiteStore
+from autohpo.store.fold import fold
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+MARK = "AUTOHPO_CHAOS"  # in the environment of every process of a search
+HANG_SECONDS = 120.0
+GONE_SECONDS = 2.0  # that the processes of a killed driver may take to end
+
+Counts = dict[str, Any]
+MUST_BE_ZERO = (
+    "lost",  # results that were acknowledged and are not there, or not the same
+    "twice",  # trials with more than one ask or end
+    "wrong",  # trials with another value than theirs
+    "missing",  # trials that the finished search does not have
+    "running",  # trials that a finished or interrupted search left without an end
+    "different",  # runs whose log is not that of a run that nobody disturbed
+    "orphans",  # processes that outlived their driver
+    "bystanders",  # trials that ended badly though their worker was not touched
+    "unnamed",  # killed workers whose trial does not say so
+    "unreached",  # points that the search never came to
+    "late",  # drivers that took too long to end
+    "exits",  # drivers that ended with another code than they should
+    "admitted",  # second drivers that were let in
+)
+
+
+def faults(counts: Counts) -> Counts:
+    """The counts that should be zero and are not."""
+    return {name: counts[name] for name in MUST_BE_ZERO if counts.get(name)}
+
+
+def canonical(events: Iterable[LogEvent]) -> list[tuple[str, int, dict[str, Any]]]:
+    """A log without what depends on when its drivers died, and on nothing else.
+
+    Left out are times, places and attempts; *start* and *interrupt* events; and reports of attempts that did not end
+    their trial, which the last attempt made anew. What remains, in its order, is every suggestion, every report
+    and every result: two runs of one search with one worker share it exactly.
+    """
+    events = list(events)
+    last = {event.trial: event.attempt for event in events if event.kind == "end"}
+    return [
+        (event.kind, event.trial, dict(event.data))
+        for event in events
+        if event.kind in ("ask", "end") or (event.kind == "report" and event.attempt == last.get(event.trial))
+    ]
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search, which can be started again and again until it is finished.
+
+    Attributes:
+        folder: Where its files are.
+        algorithm: A registered name.
+        shape: Of the objective: plain, epochs, marked or stubborn.
+        max_evals: Trials.
+        workers: At once.
+        pause: Seconds that an evaluation or an epoch takes.
+        plant: A fault to break it with, see :func:`program.plant`.
+        tag: Tells its processes from all others.
+    """
+
+    folder: Path
+    algorithm: str = "random"
+    shape: str = "plain"
+    max_evals: int = 40
+    workers: int = 1
+    pause: float = 0.005
+    plant: str = ""
+    tag: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def store(self) -> Path:
+        """Its log."""
+        return self.folder / "run.db"
+
+    def start(self, failpoint: str = "") -> subprocess.Popen[str]:
+        """A driver, from where it says that the search begins; `failpoint` is ``name:k``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        options = {name: getattr(self, name) for name in ("algorithm", "shape", "max_evals", "workers", "pause", "plant")}
+        options |= {"store": str(self.store), "folder": str(self.folder), "failpoint": failpoint}
+        options["acknowledged"] = str(self.folder / "acknowledged")
+        environment = {**os.environ, MARK: self.tag, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        with (self.folder / "stderr").open("a") as errors:
+            driver = subprocess.Popen(
+                [sys.executable, str(HERE / "program.py"), json.dumps(options)],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=environment,
+                start_new_session=True,  # a process group of its own, as a job of a terminal has
+            )
+        assert driver.stdout is not None
+        with driver.stdout:
+            if driver.stdout.readline() != "go\n":
+                raise AssertionError(f"the driver did not begin: {self.errors()}")
+        return driver
+
+    def finish(self) -> float:
+        """Runs it to its end, and returns the seconds that took."""
+        began = time.monotonic()
+        code = self.start().wait(HANG_SECONDS)
+        if code:
+            raise AssertionError(f"the driver ended with {code}: {self.errors()}")
+        return time.monotonic() - began
+
+    def errors(self) -> str:
+        """The end of what its drivers printed."""
+        return (self.folder / "stderr").read_text()[-3000:]
+
+    def events(self) -> list[LogEvent]:
+        """Its log as anybody may read it."""
+        if not self.store.exists():
+            return []
+        store = SQLiteStore(self.store, read_only=True)
+        with contextlib.closing(store):
+            return list(store.events())
+
+    def acknowledged(self) -> dict[int, str]:
+        """The results whose commit returned, by trial; a line that was cut off is none."""
+        path = self.folder / "acknowledged"
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []
+        return {int(number): perf for number, perf in (line.split() for line in lines)}
+
+    def processes(self) -> list[int]:
+        """Numbers of all its processes that live."""
+        mark, found = f"{MARK}={self.tag}".encode(), []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+        return found
+
+    def orphans(self) -> int:
+        """How many processes are there though no driver is; they get a moment to go, then are killed."""
+        until = time.monotonic() + GONE_SECONDS
+        while self.processes() and time.monotonic() < until:
+            time.sleep(0.02)
+        left = self.processes()
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return len(left)
+
+    def n_lost(self) -> int:
+        """Acknowledged results that the log does not have as they were."""
+        kept = {e.trial: repr(e.data["perf"]) for e in self.events() if e.kind == "end"}
+        return sum(kept.get(number) != perf for number, perf in self.acknowledged().items())
+
+    def check(self, n_trials: int) -> Counts:
+        """What must hold of a finished search with so many trials."""
+        events = self.events()
+        once = [(e.kind, e.trial) for e in events if e.kind in ("ask", "end")]
+        trials = fold(events, SearchSpace(SPACE))
+        done = [t for t in trials if t.state is TrialState.COMPLETE]
+        return {
+            "lost": self.n_lost(),
+            "twice": len(once) - len(set(once)),
+            "missing": n_trials - len(trials),
+            "running": sum(not t.state.is_final for t in trials),
+            "wrong": sum(t.perf != value(dict(t.hp)) for t in done) if self.shape != "epochs" else 0,
+        }
+
+
+def copy_of(search: Search, name: str) -> Search:
+    """The same search in another folder beside it."""
+    return dataclasses.replace(search, folder=search.folder / name, tag=uuid.uuid4().hex)
+
+
+def rounds(search: Search, n: int) -> Iterator[tuple[Search, random.Random]]:
+    """The same search anew, as long as the caller asks: one may be finished before it was killed n times."""
+    draw = random.Random(n)
+    for i in range(10 * n):
+        yield copy_of(search, f"round-{i}"), draw
+
+
+def kill_driver(search: Search, n_kills: int, most_seconds: float = 0.3) -> Counts:
+    """Kills the driver at random moments and starts it again until the search is finished, n times in all.
+
+    Args:
+        search: With one worker it is compared with a run that nobody disturbed, event for event.
+        n_kills: SIGKILLs.
+        most_seconds: From the start of a search to the kill; drawn uniformly from 0.
+    """
+    reference = copy_of(search, "reference")
+    reference.finish()
+    expected = canonical(reference.events())
+    n_trials = len({number for _, number, _ in expected})
+    counts: Counts = {"kills": 0, "rounds": 0, "lost": 0, "orphans": 0, "different": 0}
+    for one, draw in rounds(search, n_kills):
+        is_over = False
+        while not is_over:
+            driver = one.start()
+            try:
+                if counts["kills"] < n_kills:
+                    driver.wait(draw.uniform(0, most_seconds))
+                is_over = driver.wait(HANG_SECONDS) == 0
+                if not is_over:
+                    raise AssertionError(f"the driver ended with {driver.returncode}: {one.errors()}")
+            except subprocess.TimeoutExpired:
+                driver.kill()
+                driver.wait()
+                counts["kills"] += 1
+                counts["orphans"] += one.orphans()
+                counts["lost"] += one.n_lost()
+        counts["rounds"] += 1
+        for name, n in one.check(n_trials).items():
+            counts[name] = counts.get(name, 0) + n
+        if one.workers == 1:
+            counts["different"] += canonical(one.events()) != expected
+        if counts["kills"] >= n_kills:
+            break
+    return counts
+
+
+def fail_at(search: Search, points: Iterable[str], times: Iterable[int] = (3,)) -> Counts:
+    """Kills the driver at each named point of its loop, the k-th time it comes there; then finishes the search."""
+    reference = copy_of(search, "reference")
+    reference.finish()
+    expected = canonical(reference.events())
+    n_trials = len({number for _, number, _ in expected})
+    counts: Counts = {"kills": 0, "unreached": 0, "different": 0, "lost": 0}
+    for point in points:
+        for k in times:
+            one = copy_of(search, f"{point}-{k}")
+            code = one.start(f"{point}:{k}").wait(HANG_SECONDS)
+            counts["kills"] += code == -signal.SIGKILL
+            counts["unreached"] += code == 0
+            if code not in (0, -signal.SIGKILL):
+                raise AssertionError(f"the driver ended with {code}: {one.errors()}")
+            counts["lost"] += one.n_lost()
+            one.finish()
+            for name, n in one.check(n_trials).items():
+                counts[name] = counts.get(name, 0) + n
+            counts["different"] += canonical(one.events()) != expected
+    return counts
+
+
+def kill_workers(search: Search, n_kills: int) -> Counts:
+    """Kills workers in the middle of a trial: that trial is CRASHED, and no other one notices.
+
+    A worker is stopped first, so that what it says of the trial that it runs is true when it is killed.
+    """
+    driver, draw = search.start(), random.Random(n_kills)
+    killed: dict[int, float] = {}
+    while len(killed) < n_kills and driver.poll() is None:
+        time.sleep(draw.uniform(0, 2 * search.pause))
+        marks = list(search.folder.glob("runs-*"))
+        if not marks:
+            continue
+        mark = draw.choice(marks)
+        pid = int(mark.name.removeprefix("runs-"))
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            os.kill(pid, signal.SIGSTOP)
+            while _state_of(pid) not in "TZ":
+                time.sleep(0.0005)
+            number = mark.read_text() if mark.exists() else ""
+            os.kill(pid, signal.SIGKILL if number else signal.SIGCONT)
+            if number:
+                killed[int(number)] = time.time()
+                mark.unlink()
+    driver.wait(HANG_SECONDS)
+    trials = {t.number: t for t in fold(search.events(), SearchSpace(SPACE))}
+    hit = [trials[number] for number in killed]
+    others = [t for t in trials.values() if t.number not in killed]
+    named = [t for t in hit if t.state is TrialState.CRASHED and "SIGKILL" in t.error]
+    seconds = sorted(t.ended - killed[t.number] for t in named if t.ended is not None)
+    return {
+        "kills": len(killed),
+        "unnamed": len(hit) - len(named),
+        "bystanders": sum(t.state is not TrialState.COMPLETE for t in others),
+        "exits": int(driver.returncode != 0),
+        "orphans": search.orphans(),
+        "detected_p50_ms": round(1000 * seconds[len(seconds) // 2], 1) if seconds else None,
+        "detected_max_ms": round(1000 * seconds[-1], 1) if seconds else None,
+        **search.check(search.max_evals),
+    }
+
+
+def _state_of(pid: int) -> str:
+    """The letter that Linux has for the state of a process."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def send_signals(search: Search, signals: list[int], most_seconds: float, gap_seconds: float = 0.3) -> Counts:
+    """Sends signals to the driver's process group in the middle of the search; then lets the same command finish it.
+
+    Args:
+        search: With one worker it is compared with a run that nobody disturbed.
+        signals: The first ends it in order, a second one at once.
+        most_seconds: From the last signal to its end.
+        gap_seconds: Between two signals.
+    """
+    reference = copy_of(search, "reference")
+    reference.finish()
+    one = copy_of(search, "interrupted")
+    driver = one.start()
+    while len(one.acknowledged()) < min(5, search.max_evals // 4) and driver.poll() is None:
+        time.sleep(0.005)
+    for i, number in enumerate(signals):
+        time.sleep(gap_seconds if i else search.pause / 2)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(driver.pid, number)
+    began = time.monotonic()
+    code = driver.wait(HANG_SECONDS)
+    late = time.monotonic() - began
+    codes = {signal.SIGINT: (-signal.SIGINT, 130), signal.SIGTERM: (143,)}[signal.Signals(signals[0])]
+    trials = fold(one.events(), SearchSpace(SPACE))
+    counts: Counts = {
+        "seconds": round(late, 2),
+        "late": int(late > most_seconds),
+        "exits": int(code not in codes),
+        "left_running": sum(t.state is TrialState.RUNNING for t in trials),
+        "orphans": one.orphans(),
+        "interrupted": sum(t.state is TrialState.CANCELLED for t in trials),
+    }
+    one.finish()
+    checked = one.check(search.max_evals)
+    checked["running"] += counts.pop("left_running")
+    is_equal = search.workers > 1 or canonical(one.events()) == canonical(reference.events())
+    return {**counts, **checked, "different": int(not is_equal)}
+
+
+def start_twice(search: Search) -> Counts:
+    """Starts a second driver while the first one runs: it is refused by name, and the first one does not notice."""
+    reference = copy_of(search, "reference")
+    reference.finish()
+    one = copy_of(search, "one")
+    first = one.start()
+    while not one.acknowledged():
+        time.sleep(0.005)
+    second = one.start()
+    code = second.wait(HANG_SECONDS)
+    is_refused = code != 0 and "RunBusyError" in one.errors() and f'"process": {first.pid}' in one.errors()
+    exits = int(first.wait(HANG_SECONDS) != 0)
+    return {
+        "admitted": int(not is_refused),
+        "exits": exits,
+        "different": int(canonical(one.events()) != canonical(reference.events())),
+        **one.check(search.max_evals),
+    }
