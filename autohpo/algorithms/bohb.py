@@ -38,6 +38,8 @@ class BOHB(BracketSearch):
 
     * The model learns at the largest fidelity with enough results (the paper's N_min + 2), if they are half as
       many as at any lower one, or four times enough: seven full evaluations say less than fifty shorter ones.
+    * Both densities of a choice have the bandwidth of the good one, so that a level nobody has seen is neither
+      good nor bad.
     * Failed trials are bad ones, and count neither as results nor towards the share of the good.
     * In a space that can be counted no configuration is drawn twice; when all were drawn, the search is over.
     * Where the number of brackets or suggestions is limited, no more than a sixth of it is drawn blindly while
@@ -86,13 +88,14 @@ class BOHB(BracketSearch):
         self._model: tuple[tuple[float, int], _Model] | None = None  # a cache, with fidelity and number of results
 
     def _check_options(self) -> None:
+        n_min = self.min_samples_in_model
         rules = [
             ("top_n_percent", 1 <= self.top_n_percent <= 99, "a percentage from 1 to 99"),
             ("num_samples", self.num_samples >= 1, "at least 1"),
             ("random_fraction", 0 <= self.random_fraction <= 1, "from 0 to 1"),
             ("bandwidth_factor", 0 < self.bandwidth_factor < math.inf, "positive and finite"),
             ("min_bandwidth", 0 < self.min_bandwidth <= 1, "above 0 and at most 1"),
-            ("min_samples_in_model", (self.min_samples_in_model or 2) >= 2, "at least 2, or None"),
+            ("min_samples_in_model", n_min is None or n_min >= 2, "at least 2, or None"),
         ]
         for name, is_kept, rule in rules:
             if not is_kept:
@@ -134,18 +137,25 @@ class BOHB(BracketSearch):
             n_ok = self._observations.n_ok[fidelity]
             n_good = max(self._n_min, int(self.top_n_percent * n_ok // 100))
             n_bad = max(self._n_min, len(numbers) - n_good)  # the two overlap while there are few
-            good, bad = self._estimate(numbers[:n_good]), self._estimate(numbers[-n_bad:])
-            self._model = key, _Model(good, bad)
+            good = self._observations.points(numbers[:n_good])
+            bad = self._observations.points(numbers[-n_bad:])
+            self._model = key, self._fit(good, bad)
         return self._model[1]
 
-    def _estimate(self, numbers: Sequence[int]) -> MixedKDE:
-        """The density of some trials' configurations."""
-        points, levels = self._observations.points(numbers), self.space.levels
-        bandwidths = normal_reference(points, levels, self.min_bandwidth)
+    def _fit(self, good: FloatArray, bad: FloatArray) -> _Model:
+        """The densities of ``(n, d)`` good and ``(m, d)`` bad points."""
+        levels = self.space.levels
+        good_widths, bad_widths = self._bandwidths(good), self._bandwidths(bad)
+        # Fewer points make for wider kernels, under which a level that neither side has seen would look good.
+        bad_widths = np.where(levels > 0, good_widths, bad_widths)
+        return _Model(MixedKDE(good, levels, good_widths), MixedKDE(bad, levels, bad_widths))
+
+    def _bandwidths(self, points: FloatArray) -> FloatArray:
+        """``(d,)`` bandwidths for ``(n, d)`` points, by the chosen rule."""
         if self.bandwidth == "cv_ml":
             with contextlib.suppress(ValueError):  # no maximum: too few points, or a level seen once
-                bandwidths = cv_ml_bandwidths(points, levels, self.min_bandwidth)
-        return MixedKDE(points, levels, bandwidths)
+                return cv_ml_bandwidths(points, self.space.levels, self.min_bandwidth)
+        return normal_reference(points, self.space.levels, self.min_bandwidth)
 
     def _wait_for_first_results(self) -> None:
         """Keeps many workers from drawing most of a limited number of configurations blindly.

@@ -100,7 +100,7 @@ class TPE(BaseHPOptimizer):
         hps: list[dict[str, Any]] = []
         for points in self._batches(model):
             hps = self.space.decode(points)
-            points = self.space.encode(hps)  # noqa: PLW2901 - where they will stand once they are trials
+            points = self.space.encode(hps)  # where they will stand once they are trials
             for i in _best_first(points, model):
                 if points[i].tobytes() not in self._seen:
                     return hps[i]

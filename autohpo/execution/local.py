@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import select
@@ -25,8 +24,6 @@ from autohpo.execution.process import Guardian, Launch
 from autohpo.execution.slot import Slot
 from autohpo.objective import Objective
 from autohpo.trial import Outcome, Task, TrialState
-
-logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 0.2  # between looks at what no pipe tells
 GRACE_SECONDS = 1.0  # for idle workers to exit in order

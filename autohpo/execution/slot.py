@@ -99,8 +99,8 @@ class Slot:
         self.start()
         attempt = Attempt(task, pack_frame(TASK, KEY.pack(task.number, task.attempt), _dump(task)))
         self.paused.discard(task.root)
+        self.attempt = attempt  # first, so that an interrupt here loses no task that was sent
         self._send(attempt)
-        self.attempt = attempt
 
     def _send(self, attempt: Attempt) -> None:
         process = self.start()

@@ -50,12 +50,12 @@ class SQLiteStore(Store):
         read_only: Only looks: needs no lock, changes nothing; SQLite may put its own ``path-wal`` and ``-shm`` there.
 
     Raises:
-        StoreError: The folder does not exist, or with `read_only` the file does not.
+        StoreError: The folder does not exist; or, with `read_only`, the file does not, or it holds no run yet.
     """
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         self.path = Path(path)
-        self._lock = RunLock(self.path.with_name(self.path.name + ".lock"))
+        self._lock = RunLock(self._beside(".lock"))
         self._connection: sqlite3.Connection | None = None
         if not self.path.parent.is_dir():
             raise StoreError(f"store: folder {self.path.parent} does not exist")
@@ -66,6 +66,8 @@ class SQLiteStore(Store):
             try:
                 with self._faults():
                     self._connect("ro")
+                    if self._beside("-journal").exists() or self._is_new():  # the first is there only while it is made
+                        raise StoreError(f"store: {self.path} holds no run yet")
                     self._check_format()
             except BaseException:
                 self.close()
@@ -95,7 +97,7 @@ class SQLiteStore(Store):
 
     def _connect(self, mode: str) -> None:
         uri = f"{self.path.resolve().as_uri()}?mode={mode}"
-        if mode == "ro" and not _size(self._wal) and not _may_write(self.path.parent):
+        if mode == "ro" and not _size(self._beside("-wal")) and not _may_write(self.path.parent):
             uri += "&immutable=1"  # an archived run: SQLite could not make the shared memory that it reads through
         self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
         self._connection.text_factory = _decode
@@ -103,11 +105,10 @@ class SQLiteStore(Store):
     def _prepare(self) -> None:
         """Opens the file for writing; a new or empty one gets its tables."""
         n_bytes = _size(self.path)
-        if n_bytes < HEADER_BYTES and (n_bytes or _size(self._wal)):  # SQLite would make a new one, and remove the log
+        if n_bytes < HEADER_BYTES and (n_bytes or _size(self._beside("-wal"))):  # SQLite would make a new one, and remove the log
             raise StoreCorruptError(f"store: {self.path} has {n_bytes} bytes; to begin anew remove {self.path.name}*")
         self._connect("rwc")
-        n_tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        is_new = n_tables == 0 and self._pragma("application_id") == 0  # also after a kill before the tables were made
+        is_new = self._is_new()
         if not is_new:
             self._check_format()
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -115,18 +116,23 @@ class SQLiteStore(Store):
         if is_new:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
 
+    def _is_new(self) -> bool:
+        """Whether nothing was made in the file yet; so a kill may leave it, too."""
+        n_tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        return n_tables == 0 and self._pragma("application_id") == 0
+
     def _check_format(self) -> None:
         """Passes a file that this version wrote.
 
         Raises:
-            StoreCorruptError: It is another program's, or another version's.
+            StoreCorruptError: It is another program's, or another version's, or damaged.
         """
         if self._pragma("application_id") != APPLICATION_ID:
             raise StoreCorruptError(f"store: {self.path} is an SQLite file, but not one of autohpo")
         version = self._pragma("user_version")
         if version != FORMAT:
             raise StoreCorruptError(f"store: {self.path} has format {version}, this version reads {FORMAT}")
-        if self._pragma("journal_mode") != "wal" and _size(self._wal):
+        if self._pragma("journal_mode") != "wal" and _size(self._beside("-wal")):
             raise StoreCorruptError(f"store: {self.path} is damaged: it no longer knows of its write-ahead log")
         made = {sql for (sql,) in self._db.execute("SELECT sql FROM sqlite_master")}
         if not made.issuperset(_TABLES):
@@ -182,10 +188,9 @@ class SQLiteStore(Store):
     def _pragma(self, name: str) -> Any:
         return self._db.execute(f"PRAGMA {name}").fetchone()[0]
 
-    @property
-    def _wal(self) -> Path:
-        """SQLite's write-ahead log: what was committed and is not in the file yet."""
-        return self.path.with_name(self.path.name + "-wal")
+    def _beside(self, ending: str) -> Path:
+        """A file of SQLite's own; ``-wal`` has what was committed and is not in the main file yet."""
+        return self.path.with_name(self.path.name + ending)
 
     @property
     def _db(self) -> sqlite3.Connection:

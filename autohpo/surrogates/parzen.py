@@ -169,13 +169,14 @@ class Kernels:
         constants: FloatArray = -(0.5 * ((x - 0.5) / h) ** 2 + np.log(h * mass) + _LOG_SQRT_2PI).sum(axis=1)
         return constants
 
-    def log_kernels(self, queries: FloatArray, features: FloatArray, constants: FloatArray) -> FloatArray:
-        """``(m, n)`` log density at ``(m, d)`` queries of the kernel of each point, from what was kept of the points.
+    def log_kernels(
+        self, queries: FloatArray, codes: list[IntArray], features: FloatArray, constants: FloatArray
+    ) -> FloatArray:
+        """``(m, n)`` log density at ``(m, d)`` queries, whose codes are known, of the kernel of each point.
 
-        With the square expanded, all columns of all pairs are one matrix product.
+        With the square expanded, all columns of all pairs are one matrix product with what was kept of the points.
         """
         x, h = queries[:, self.columns.ranges] - 0.5, self.bandwidths[self.columns.ranges]
-        codes = self.columns.codes(queries)
         blocks = [table[c] for table, c in zip(self._log_tables, codes, strict=True)]
         exponents: FloatArray = np.concatenate([x / h**2, *blocks], axis=1) @ features.T
         exponents += constants
@@ -236,11 +237,12 @@ class ParzenEstimator:
         assert features is not None  # for the type checker; __post_init__ sets both
         assert constants is not None
         log_prior = np.full(len(queries), math.log(self.prior_weight))
-        for log_cells, codes in zip(columns.log_cells, columns.codes(queries), strict=True):
-            log_prior += log_cells[codes]
+        codes = columns.codes(queries)
+        for log_cells, places in zip(columns.log_cells, codes, strict=True):
+            log_prior += log_cells[places]
         with np.errstate(divide="ignore"):  # a weight of 0 leaves its point out: exp(-inf) is 0
             constants = constants + np.log(self.weights)
-        exponents = self.kernels.log_kernels(queries, features, constants)
+        exponents = self.kernels.log_kernels(queries, codes, features, constants)
         peaks = np.maximum(exponents.max(axis=1, initial=-np.inf), log_prior)
         exponents -= peaks[:, None]
         total = np.exp(exponents, out=exponents).sum(axis=1) + np.exp(log_prior - peaks)
@@ -251,23 +253,22 @@ class ParzenEstimator:
         """Draws ``(n, d)`` points; a tabled column has exactly one of its values."""
         from scipy.special import ndtr, ndtri
 
-        columns, bandwidths = self.kernels.columns, self.kernels.bandwidths
+        columns, n_points = self.kernels.columns, len(self.points)
         uniforms = rng.random((n, 1 + len(columns.levels)))
         ends = np.cumsum(np.append(self.weights, self.prior_weight))
         rows = np.searchsorted(ends[:-1], uniforms[:, 0] * ends[-1], side="right")
-        draws = uniforms[:, 1:]  # what the prior gives; the points' kernels bend it
-        moved = np.flatnonzero(rows < len(self.points))
-        centres = self.points[rows[moved]]
-        x, h = centres[:, columns.ranges], bandwidths[columns.ranges]
+        draws = uniforms[:, 1:]  # as they are, they follow the prior; the kernels bend those that are a point's
+        is_bent = (rows < n_points)[:, None]
+        centres = self.points[np.minimum(rows, n_points - 1)] if n_points else draws
+        x, z, h = centres[:, columns.ranges], draws[:, columns.ranges], self.kernels.bandwidths[columns.ranges]
         below = ndtr(-x / h)
-        quantiles = below + draws[np.ix_(moved, columns.ranges)] * (ndtr((1.0 - x) / h) - below)
-        codes = columns.codes(draws)
-        for place, (j, own) in enumerate(zip(columns.tabled, columns.codes(centres), strict=True)):
+        bent = np.clip(x + h * ndtri(below + z * (ndtr((1.0 - x) / h) - below)), 0.0, 1.0)
+        codes, own_codes = columns.codes(draws), columns.codes(centres)
+        draws[:, columns.ranges] = np.where(is_bent, bent, z)
+        for place, j in enumerate(columns.tabled):
             ends = np.cumsum(self.kernels.tables[place], axis=1)[:, :-1]  # the last is 1, but for rounding
-            codes[place][moved] = (ends[own] <= draws[moved, j][:, None]).sum(axis=1)
-        draws[np.ix_(moved, columns.ranges)] = np.clip(x + h * ndtri(quantiles), 0.0, 1.0)
-        for j, values, places in zip(columns.tabled, columns.values, codes, strict=True):
-            draws[:, j] = values[places]
+            moved = (ends[own_codes[place]] <= draws[:, j : j + 1]).sum(axis=1)
+            draws[:, j] = columns.values[place][np.where(is_bent[:, 0], moved, codes[place])]
         return draws
 
 

@@ -170,14 +170,8 @@ def plant(fault: str) -> None:
         raise ValueError(f"plant: no such fault: {fault}")
 
 
-def main(options: dict[str, Any]) -> None:
-    """Runs the search."""
-    warnings.simplefilter("ignore", UserWarning)  # hyperband says that a plain function takes no fidelity
-    plant(options["plant"])
-    acknowledge(options["acknowledged"])
-    if options["failpoint"]:
-        point, k = options["failpoint"].split(":")
-        arm(point, int(k))
+def run(options: dict[str, Any]) -> None:
+    """Runs the search, from wherever it is to its end."""
     shapes: dict[str, Callable[..., Any]] = {"plain": plain, "epochs": epochs, "marked": marked, "stubborn": stubborn}
     settings: dict[str, Any] = {"pause": options["pause"]}
     if options["shape"] == "marked":
@@ -186,7 +180,19 @@ def main(options: dict[str, Any]) -> None:
     extra = {"max_fidelity": EPOCHS} if get_hpo(options["algorithm"]).is_multi_fidelity else {}
     hpo = build_hpo_from_name(options["algorithm"], SPACE, f, max_evals=options["max_evals"], seed=0, **extra)
     print("go", flush=True)
-    hpo.optimize(store=options["store"], num_workers=options["workers"], progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # hyperband says that a plain function takes no fidelity
+        hpo.optimize(store=options["store"], num_workers=options["workers"], progress=False)
+
+
+def main(options: dict[str, Any]) -> None:
+    """Runs the search with what is to happen to it."""
+    plant(options["plant"])
+    acknowledge(options["acknowledged"])
+    if options["failpoint"]:
+        point, k = options["failpoint"].split(":")
+        arm(point, int(k))
+    run(options)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import program
 from program import SPACE, value
 
-from autohpo import SearchSpace, TrialState
+from autohpo import SearchSpace, StoreError, TrialState
 from autohpo.store import LogEvent, SQLiteStore
 from autohpo.store.fold import fold
 
@@ -100,12 +101,21 @@ class Search:
         """Its log."""
         return self.folder / "run.db"
 
+    def options(self, failpoint: str = "") -> dict[str, Any]:
+        """What the program is called with."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        fields = dataclasses.asdict(self) | {"folder": str(self.folder), "store": str(self.store), "failpoint": failpoint}
+        return {**fields, "acknowledged": str(self.folder / "acknowledged")}
+
+    def undisturbed(self) -> list[tuple[str, int, dict[str, Any]]]:
+        """The canonical log of the same search in one go, in this very process."""
+        reference = copy_of(self, "reference")
+        program.run(reference.options())
+        return canonical(reference.events())
+
     def start(self, failpoint: str = "") -> subprocess.Popen[str]:
         """A driver, from where it says that the search begins; `failpoint` is ``name:k``."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        options = {name: getattr(self, name) for name in ("algorithm", "shape", "max_evals", "workers", "pause", "plant")}
-        options |= {"store": str(self.store), "folder": str(self.folder), "failpoint": failpoint}
-        options["acknowledged"] = str(self.folder / "acknowledged")
+        options = self.options(failpoint)
         environment = {**os.environ, MARK: self.tag, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         with (self.folder / "stderr").open("a") as errors:
             driver = subprocess.Popen(
@@ -136,9 +146,12 @@ class Search:
 
     def events(self) -> list[LogEvent]:
         """Its log as anybody may read it."""
-        if not self.store.exists():
-            return []
-        store = SQLiteStore(self.store, read_only=True)
+        try:
+            store = SQLiteStore(self.store, read_only=True)
+        except StoreError as error:
+            if "does not exist" in str(error) or "no run yet" in str(error):  # the driver died that early
+                return []
+            raise
         with contextlib.closing(store):
             return list(store.events())
 
@@ -173,8 +186,8 @@ class Search:
         kept = {e.trial: repr(e.data["perf"]) for e in self.events() if e.kind == "end"}
         return sum(kept.get(number) != perf for number, perf in self.acknowledged().items())
 
-    def check(self, n_trials: int) -> Counts:
-        """What must hold of a finished search with so many trials."""
+    def check(self) -> Counts:
+        """What must hold of a finished search."""
         events = self.events()
         once = [(e.kind, e.trial) for e in events if e.kind in ("ask", "end")]
         trials = fold(events, SearchSpace(SPACE))
@@ -182,7 +195,7 @@ class Search:
         return {
             "lost": self.n_lost(),
             "twice": len(once) - len(set(once)),
-            "missing": n_trials - len(trials),
+            "missing": self.max_evals - len(trials),
             "running": sum(not t.state.is_final for t in trials),
             "wrong": sum(t.perf != value(dict(t.hp)) for t in done) if self.shape != "epochs" else 0,
         }
@@ -208,10 +221,7 @@ def kill_driver(search: Search, n_kills: int, most_seconds: float = 0.3) -> Coun
         n_kills: SIGKILLs.
         most_seconds: From the start of a search to the kill; drawn uniformly from 0.
     """
-    reference = copy_of(search, "reference")
-    reference.finish()
-    expected = canonical(reference.events())
-    n_trials = len({number for _, number, _ in expected})
+    expected = search.undisturbed() if search.workers == 1 else []
     counts: Counts = {"kills": 0, "rounds": 0, "lost": 0, "orphans": 0, "different": 0}
     for one, draw in rounds(search, n_kills):
         is_over = False
@@ -230,7 +240,7 @@ def kill_driver(search: Search, n_kills: int, most_seconds: float = 0.3) -> Coun
                 counts["orphans"] += one.orphans()
                 counts["lost"] += one.n_lost()
         counts["rounds"] += 1
-        for name, n in one.check(n_trials).items():
+        for name, n in one.check().items():
             counts[name] = counts.get(name, 0) + n
         if one.workers == 1:
             counts["different"] += canonical(one.events()) != expected
@@ -241,10 +251,7 @@ def kill_driver(search: Search, n_kills: int, most_seconds: float = 0.3) -> Coun
 
 def fail_at(search: Search, points: Iterable[str], times: Iterable[int] = (3,)) -> Counts:
     """Kills the driver at each named point of its loop, the k-th time it comes there; then finishes the search."""
-    reference = copy_of(search, "reference")
-    reference.finish()
-    expected = canonical(reference.events())
-    n_trials = len({number for _, number, _ in expected})
+    expected = search.undisturbed()
     counts: Counts = {"kills": 0, "unreached": 0, "different": 0, "lost": 0}
     for point in points:
         for k in times:
@@ -256,7 +263,7 @@ def fail_at(search: Search, points: Iterable[str], times: Iterable[int] = (3,)) 
                 raise AssertionError(f"the driver ended with {code}: {one.errors()}")
             counts["lost"] += one.n_lost()
             one.finish()
-            for name, n in one.check(n_trials).items():
+            for name, n in one.check().items():
                 counts[name] = counts.get(name, 0) + n
             counts["different"] += canonical(one.events()) != expected
     return counts
@@ -299,7 +306,7 @@ def kill_workers(search: Search, n_kills: int) -> Counts:
         "orphans": search.orphans(),
         "detected_p50_ms": round(1000 * seconds[len(seconds) // 2], 1) if seconds else None,
         "detected_max_ms": round(1000 * seconds[-1], 1) if seconds else None,
-        **search.check(search.max_evals),
+        **search.check(),
     }
 
 
@@ -317,8 +324,6 @@ def send_signals(search: Search, signals: list[int], most_seconds: float, gap_se
         most_seconds: From the last signal to its end.
         gap_seconds: Between two signals.
     """
-    reference = copy_of(search, "reference")
-    reference.finish()
     one = copy_of(search, "interrupted")
     driver = one.start()
     while len(one.acknowledged()) < min(5, search.max_evals // 4) and driver.poll() is None:
@@ -340,17 +345,15 @@ def send_signals(search: Search, signals: list[int], most_seconds: float, gap_se
         "orphans": one.orphans(),
         "interrupted": sum(t.state is TrialState.CANCELLED for t in trials),
     }
-    one.finish()
-    checked = one.check(search.max_evals)
+    dataclasses.replace(one, pause=0.0).finish()
+    checked = one.check()
     checked["running"] += counts.pop("left_running")
-    is_equal = search.workers > 1 or canonical(one.events()) == canonical(reference.events())
+    is_equal = search.workers > 1 or canonical(one.events()) == search.undisturbed()
     return {**counts, **checked, "different": int(not is_equal)}
 
 
 def start_twice(search: Search) -> Counts:
     """Starts a second driver while the first one runs: it is refused by name, and the first one does not notice."""
-    reference = copy_of(search, "reference")
-    reference.finish()
     one = copy_of(search, "one")
     first = one.start()
     while not one.acknowledged():
@@ -362,6 +365,6 @@ def start_twice(search: Search) -> Counts:
     return {
         "admitted": int(not is_refused),
         "exits": exits,
-        "different": int(canonical(one.events()) != canonical(reference.events())),
-        **one.check(search.max_evals),
+        "different": int(canonical(one.events()) != search.undisturbed()),
+        **one.check(),
     }

@@ -68,7 +68,7 @@ def test_messages_survive_the_way(number, attempt, fidelity, perf, state, error,
     assert [Message.unpack(body) for body in bodies] == [*messages[:3], messages[3]]
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.binary(max_size=60))
 def test_random_bytes_are_refused_or_framed(data):
     """No bytes make the reader or the parser raise anything but FrameError."""
@@ -87,7 +87,7 @@ json_values = st.recursive(
 NAMES = ["kind", "number", "attempt", "fidelity", "perf", "state", "error", "is_paused", "other"]
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(NAMES), json_values | st.sampled_from(["report", "end", "COMPLETE", 1.0])))
 def test_a_message_that_is_accepted_is_whole(fields):
     """JSON with the right names and any values is refused, or has all that its kind needs."""

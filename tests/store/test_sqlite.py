@@ -241,7 +241,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> Non
         path.write_bytes(content)
         with pytest.raises(StoreCorruptError, match=r"run\.db"):
             SQLiteStore(path).open()
-        with pytest.raises(StoreCorruptError):
+        with pytest.raises(StoreError):
             SQLiteStore(path, read_only=True)
         assert path.read_bytes() == content
 
@@ -272,12 +272,30 @@ def test_an_empty_file_and_a_half_made_one_are_new(path: Path) -> None:
     for prepare in ("SELECT 1", "PRAGMA journal_mode = WAL"):
         with contextlib.closing(sqlite3.connect(path)) as db:
             db.execute(prepare)
+        with pytest.raises(StoreError, match="holds no run yet") as caught:
+            SQLiteStore(path, read_only=True)
+        assert not isinstance(caught.value, StoreCorruptError)  # a reader may come while a driver makes it
         store = SQLiteStore(path)
         store.open()
         assert store.header is None
         assert store._db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         store.close()
         path.unlink()
+
+
+def test_a_file_that_a_kill_left_before_its_first_page_was_whole_is_new(path: Path, python: Python) -> None:
+    """SQLite's rollback journal is there only then: a reader cannot undo it, a driver does."""
+    code = "import os, sqlite3, sys\ndb = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+    code += "db.execute('PRAGMA cache_size = 1')\ndb.execute('PRAGMA cache_spill = 1')\ndb.execute('BEGIN IMMEDIATE')\n"
+    code += "[db.execute(f'CREATE TABLE t{i} (x)') for i in range(200)]\nos.kill(os.getpid(), 9)"
+    python(code, path).wait()
+    assert path.with_name("run.db-journal").stat().st_size > 0
+    with pytest.raises(StoreError, match="holds no run yet"):
+        SQLiteStore(path, read_only=True)
+    store = SQLiteStore(path)
+    store.open()
+    assert store.header is None
+    store.close()
 
 
 def test_a_missing_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
