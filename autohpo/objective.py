@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import logging
+import math
 import traceback
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -13,6 +15,8 @@ import cloudpickle
 
 from autohpo.errors import InvalidPerfError, OptionError
 from autohpo.trial import Outcome, Task, TrialState, as_perf, short
+
+_log = logging.getLogger("autohpo")
 
 OFFERED = ("dataset", "fidelity", "trial", "seed")
 
@@ -57,10 +61,13 @@ class TrialHandle:
             fidelity: How much training is done, counted from nothing; by default one more than at the last report.
 
         Raises:
-            InvalidPerfError: `perf` is not one finite number. Uncaught, it makes the trial INVALID.
+            InvalidPerfError: `perf` or `fidelity` is not one finite number. Uncaught, it makes the trial INVALID.
         """
         value = as_perf(perf)
-        self._done = self._done + 1 if fidelity is None else float(fidelity)
+        done = self._done + 1 if fidelity is None else float(fidelity)
+        if not math.isfinite(done):
+            raise InvalidPerfError(f"fidelity: must be finite, got {done}")
+        self._done = done
         self.reports.append((self._done, value))
         if not self._send(self._done, value):
             self.is_stopped = True
@@ -182,11 +189,18 @@ class Evaluator:
             self._paused[task.root] = _Paused(steps, handle)
         return Outcome(TrialState.COMPLETE, handle.reports[-1][1], handle.reports[-1][0])
 
+    def holds(self, root: int) -> bool:
+        """Whether the training of a chain is paused here."""
+        return root in self._paused
+
     def drop(self, root: int) -> None:
         """Ends the paused generator of a chain that will not be continued; its ``finally`` blocks run."""
         paused = self._paused.pop(root, None)
         if paused is not None:
-            paused.steps.close()
+            try:
+                paused.steps.close()
+            except Exception:  # one of those blocks raised: it harms no trial
+                _log.warning("the paused training of trial %d could not be closed", root, exc_info=True)
 
     def close(self) -> None:
         """Ends every paused generator."""

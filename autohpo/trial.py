@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import numbers
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -238,8 +239,11 @@ def as_perf(value: object) -> float:
 
 def short(value: object) -> str:
     """Type and at most 80 characters of a value whose own ``repr`` may be huge or broken."""
+    cutter = reprlib.Repr()  # does not build the whole text of a huge list or string first
+    cutter.maxstring = cutter.maxother = 80
+    size = len(value) if isinstance(value, (bytes, bytearray)) else 0
     try:
-        text = repr(value)
+        text = f"of {size} bytes" if size > 80 else cutter.repr(value)
     except Exception:  # a user's __repr__ may raise anything
         text = "<no repr>"
     return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"

@@ -61,7 +61,7 @@ class _Bracket:
         return self.level == len(self.rungs)
 
     def decide(self, is_exhausted: bool = False) -> None:
-        """Goes up as far as every trial has ended; waits for free slots, unless nothing is left to fill them."""
+        """Goes up as far as all trials have ended; waits for free slots, unless nothing is left to fill them."""
         while not (self.is_over or self.rung.running or self.rung.waiting):
             if self.rung.n_free > 0 and not is_exhausted:
                 return
@@ -83,8 +83,8 @@ class Brackets:
     """Synchronous successive halving over the brackets of a schedule, with any sampler.
 
     A rung is decided when all its trials have ended: the best go on, each continuing its own training. Where
-    fewer have survived than the next rung holds, new configurations start there. What it knows follows from the
-    trials and their notes alone, in whatever order they ended.
+    fewer have survived than the next rung holds, new configurations start there. What it knows follows from
+    the trials and their notes alone, in whatever order they ended.
 
     Args:
         schedule: The brackets.
@@ -117,7 +117,7 @@ class Brackets:
         self._decide()
 
     def suggest(self, sample: Sampler) -> Suggestion:
-        """The next promotion of the oldest bracket that has one; else a new configuration in the oldest free slot.
+        """The next promotion of the oldest bracket that has one; else a new configuration for a free slot.
 
         It changes nothing: the history does, once the suggestion is running.
 
@@ -201,11 +201,11 @@ class BracketSearch(BaseHPOptimizer):
     """What every algorithm over brackets has; a subclass says where new configurations come from.
 
     Args:
-        min_fidelity: Least that a trial gets; the lowest rung is the lowest ``max_fidelity / eta^k`` from there.
+        min_fidelity: Least that a trial gets; the lowest rung is the least ``max_fidelity / eta^k`` above it.
         max_fidelity: What a full evaluation gets.
         eta: Factor between the fidelities of two rungs; 1 / `eta` of the trials go on. At least 2.
         num_iterations: Brackets to open at most; None goes on as long as it is asked.
-        bracket_sizes: "ceil" sizes brackets as the paper's Algorithm 1, "floor" as its Table 1 and HpBandSter.
+        bracket_sizes: "ceil" sizes brackets like the paper's Algorithm 1, "floor" like HpBandSter.
     """
 
     is_multi_fidelity: ClassVar[bool] = True
@@ -256,7 +256,7 @@ class BracketSearch(BaseHPOptimizer):
             warnings.warn(f"{type(self).__name__}: {message}", UserWarning, stacklevel=2)
         n = self.num_iterations
         if n is not None and self.number >= int(self._schedule.cost(n) + SLACK):
-            raise OptimizationComplete(f"num_iterations: what {n} brackets cost was spent on full evaluations")
+            raise OptimizationComplete(f"num_iterations: what {n} brackets cost went into full evaluations")
         suggestion = sample(self.max_fidelity)
         suggestion.fidelity = None
         return suggestion

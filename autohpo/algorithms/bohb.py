@@ -31,19 +31,19 @@ _MOST_DRAWS = 2**17  # from the prior, in search of a configuration not seen yet
 class BOHB(BracketSearch):
     """Fills Hyperband's brackets from two kernel densities, of good and of bad configurations.
 
-    Most new configurations are drawn around good ones, `num_samples` at a time; the one with the largest ratio
-    of good to bad density is suggested. The rest come from the prior, so that no region is given up.
+    Most new configurations are drawn around good ones, `num_samples` at a time, and the one with the largest
+    ratio of good to bad density is suggested. The rest come from the prior, so that no region is given up.
 
     Source: Falkner, Klein and Hutter 2018, ICML, Algorithms 1 and 2. Where they are silent, or fail:
 
-    * The model learns at the largest fidelity with enough results (the paper's N_min + 2), if they are half as
-      many as at any lower one, or four times enough: seven full evaluations say less than fifty shorter ones.
+    * The model learns at the largest fidelity with enough results (the paper's N_min + 2), if they are half
+      as many as at any lower one, or four times enough: nine full evaluations say less than fifty short ones.
     * Both densities of a choice have the bandwidth of the good one, so that a level nobody has seen is neither
       good nor bad.
     * Failed trials are bad ones, and count neither as results nor towards the share of the good.
-    * In a space that can be counted no configuration is drawn twice; when all were drawn, the search is over.
-    * Where the number of brackets or suggestions is limited, no more than a sixth of it is drawn blindly while
-      the results for a first model are on their way: other workers wait for them.
+    * In a space that can be counted no configuration is drawn twice; after the last one the search is over.
+    * Where the number of brackets or suggestions is limited, no more than a sixth of it is drawn blindly
+      while the results for a first model are on their way: other workers wait for them.
 
     Args:
         top_n_percent: Share of the results that counts as good, in percent from 1 to 99.
@@ -51,9 +51,10 @@ class BOHB(BracketSearch):
         random_fraction: Chance that a new configuration is drawn from the prior.
         bandwidth_factor: Widens the kernels that candidates are drawn from.
         min_bandwidth: Floor of every kernel's bandwidth, in the unit cube.
-        min_samples_in_model: Least number of good and of bad points (N_min); None is the searched columns + 1.
-        bandwidth: "normal_reference" is a rule of thumb; "cv_ml" searches for the likeliest, which takes seconds,
-            and keeps to the rule of thumb where the likelihood has no maximum.
+        min_samples_in_model: Least number of good and of bad points (N_min); None is the number of searched
+            columns + 1.
+        bandwidth: "normal_reference" is a rule of thumb; "cv_ml" searches for the likeliest, which takes
+            seconds, and keeps to the rule of thumb where the likelihood has no maximum.
 
     Example:
         >>> from autohpo import RangeHP
@@ -85,7 +86,7 @@ class BOHB(BracketSearch):
         n_min = self.min_samples_in_model
         self._n_min = self.space.n_columns + 1 if n_min is None else n_min
         self._observations = _Observations(self.space, self.max_fidelity)
-        self._model: tuple[tuple[float, int], _Model] | None = None  # a cache, with fidelity and number of results
+        self._model: tuple[tuple[float, int], _Model] | None = None  # with its fidelity and number of results
 
     def _check_options(self) -> None:
         n_min = self.min_samples_in_model
@@ -103,7 +104,7 @@ class BOHB(BracketSearch):
 
     @property
     def is_finite(self) -> bool:
-        """Whether it ends by itself: after `num_iterations`, or when a space that can be counted is used up."""
+        """Whether it ends by itself: after `num_iterations`, or with a space that can be counted."""
         return super().is_finite or self.space.n_configurations is not None
 
     def _get_suggestion(self, pid: int) -> Suggestion:

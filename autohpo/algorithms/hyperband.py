@@ -1,4 +1,4 @@
-"""Hyperband: many configurations at little fidelity, few at much, in brackets that trade one for the other."""
+"""Hyperband: many configurations at little fidelity, few at much, in brackets that weigh the two."""
 
 from __future__ import annotations
 

@@ -9,14 +9,16 @@ import pkgutil
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import check_names, did_you_mean, option_names
 from autohpo.errors import OptionError, RegistryError
 from autohpo.spaces import HPSpace, SearchSpace
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "autohpo.algorithms"
 """Entry-point group of plug-ins: ``my_name = "my_package.my_module:MyOptimizer"``."""
@@ -146,6 +148,8 @@ def _built_in_names() -> frozenset[str]:
 
 def _plug_ins() -> dict[str, EntryPoint]:
     """Entry points of installed packages; one that would shadow a built-in is named in the log and left out."""
+    from importlib.metadata import entry_points  # a sixth of the time to import autohpo, and seldom needed
+
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
         if point.name in _built_in_names():

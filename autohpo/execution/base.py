@@ -77,7 +77,8 @@ class Executor(ABC):
 
     @abstractmethod
     def kill(self, number: int, state: TrialState, reason: str) -> None:
-        """Ends a running trial at once; a *killed* event with this state and reason follows.
+        """Ends a running trial at once; a *killed* event with this state and reason follows, or the end it came to
+        just before.
 
         No effect on a trial that is not running.
         """

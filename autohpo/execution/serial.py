@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import NoReturn
 
@@ -11,8 +10,6 @@ from autohpo.execution.base import Event, EventKind, Executor, OnReport
 from autohpo.execution.frames import clip
 from autohpo.objective import Evaluator, Objective
 from autohpo.trial import Outcome, Task, TrialState
-
-logger = logging.getLogger(__name__)
 
 
 class _Unwind(BaseException):
@@ -130,18 +127,14 @@ class SerialExecutor(Executor):
 
     def holds(self, slot: int, root: int) -> bool:
         """As in :class:`Executor`."""
-        return slot == 0 and root in self._opened()._paused
+        return slot == 0 and self._opened().holds(root)
 
     def drop(self, root: int) -> None:
         """As in :class:`Executor`."""
-        try:
-            self._opened().drop(root)
-        except Exception:  # the objective's own `finally` raised: it harms no trial
-            logger.warning("the paused training of trial %d could not be closed", root, exc_info=True)
+        self._opened().drop(root)
 
     def close(self) -> None:
         """Ends the paused trainings."""
         if self._evaluator is not None:
-            for root in list(self._evaluator._paused):
-                self.drop(root)
+            self._evaluator.close()
         self._task = self._evaluator = None

@@ -106,7 +106,7 @@ class Worker:
             try:
                 task: Task = pickle.loads(memoryview(body)[KEY.size :])
                 outcome = self._evaluator.run(task, self._reporter(number, attempt))
-                is_paused = task.root in self._evaluator._paused
+                is_paused = self._evaluator.holds(task.root)
             except BaseException:  # a configuration that cannot be loaded; a KeyboardInterrupt of the objective
                 outcome = Outcome(TrialState.FAILED, error=traceback.format_exc())
         if os.getpid() != self._process:  # the objective forked, and this is its child coming back

@@ -65,10 +65,7 @@ class SQLiteStore(Store):
                 raise StoreError(f"store: {self.path} does not exist")
             try:
                 with self._faults():
-                    self._connect("ro")
-                    if self._beside("-journal").exists() or self._is_new():  # the first is there only while it is made
-                        raise StoreError(f"store: {self.path} holds no run yet")
-                    self._check_format()
+                    self._look()
             except BaseException:
                 self.close()
                 raise
@@ -97,15 +94,23 @@ class SQLiteStore(Store):
 
     def _connect(self, mode: str) -> None:
         uri = f"{self.path.resolve().as_uri()}?mode={mode}"
-        if mode == "ro" and not _size(self._beside("-wal")) and not _may_write(self.path.parent):
+        if mode == "ro" and not self._beside("-wal").exists() and not _may_write(self.path.parent):
             uri += "&immutable=1"  # an archived run: SQLite could not make the shared memory that it reads through
         self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
         self._connection.text_factory = _decode
 
+    def _look(self) -> None:
+        """Opens the file for reading."""
+        self._connect("ro")
+        if self._beside("-journal").exists() or self._is_new():  # there is a rollback journal only while it is made
+            raise StoreError(f"store: {self.path} holds no run yet")
+        self._check_format()
+
     def _prepare(self) -> None:
         """Opens the file for writing; a new or empty one gets its tables."""
         n_bytes = _size(self.path)
-        if n_bytes < HEADER_BYTES and (n_bytes or _size(self._beside("-wal"))):  # SQLite would make a new one, and remove the log
+        if n_bytes < HEADER_BYTES and (n_bytes or _size(self._beside("-wal"))):
+            # SQLite would take it for an empty one, and remove the write-ahead log with the results in it.
             raise StoreCorruptError(f"store: {self.path} has {n_bytes} bytes; to begin anew remove {self.path.name}*")
         self._connect("rwc")
         is_new = self._is_new()
@@ -119,7 +124,7 @@ class SQLiteStore(Store):
     def _is_new(self) -> bool:
         """Whether nothing was made in the file yet; so a kill may leave it, too."""
         n_tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        return n_tables == 0 and self._pragma("application_id") == 0
+        return not n_tables and not self._pragma("application_id")
 
     def _check_format(self) -> None:
         """Passes a file that this version wrote.

@@ -263,7 +263,7 @@ def test_a_used_up_sampler_waits_for_running_trials():
 def test_resumable_are_those_that_may_still_be_promoted():
     """Three of nine can go on: the best three so far, then those chosen and not asked for, then nobody."""
     driver = Driver(Schedule(1, 9, 3), num_iterations=1)
-    for x in range(9):
+    for _ in range(9):
         driver.ask()
     for x in range(5):
         driver.tell(x, float(x))
@@ -308,8 +308,9 @@ def test_every_rung_promotes_the_best_whatever_fails_and_in_whatever_order_it_en
         except OptimizationComplete:
             if not driver.running:
                 break
-        driver.tell(rng.choice(list(driver.running)), None if rng.random() < 0.3 else rng.choice([0.0, 1.0, rng.random()]))
-    perf = {t.number: t.perf for t in driver.trials}
+        perf = None if rng.random() < 0.3 else rng.choice([0.0, 1.0, rng.random()])  # with failures and ties
+        driver.tell(rng.choice(list(driver.running)), perf)
+    perfs = {t.number: t.perf for t in driver.trials}
     rungs = {}
     for s in driver.asked:
         rungs.setdefault((s.info["bracket"], s.info["rung"]), []).append(s)
@@ -319,8 +320,8 @@ def test_every_rung_promotes_the_best_whatever_fails_and_in_whatever_order_it_en
             rung = rungs[index, level]
             assert len(rung) == size
             if level:
-                below = [s.number for s in rungs[index, level - 1] if perf[s.number] is not None]
-                best = sorted(below, key=lambda number: (-perf[number], number))[:size]
+                below = [s.number for s in rungs[index, level - 1] if perfs[s.number] is not None]
+                best = sorted(below, key=lambda number: (-perfs[number], number))[:size]
                 assert [s.resume for s in rung if s.resume is not None] == best
                 assert [s.resume for s in rung[len(best) :]] == [None] * (size - len(best))
                 assert all(dict(s) == dict(driver.asked[s.resume]) for s in rung[: len(best)])

@@ -1,7 +1,7 @@
 """The search that is killed: a script that always does the same, and goes on where it was ended.
 
-Called as ``program.py '{"store": ..., ...}'``, with the fields of :class:`scenarios.Search`. Nothing in autohpo knows of
-this: what is to happen at some point of its loop is wrapped around its methods here.
+Called as ``program.py '{"store": ..., ...}'``, with what :meth:`scenarios.Search.options` returns. Nothing in autohpo
+knows of this: what is to happen at some point of its loop is wrapped around its methods here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ from autohpo.execution.serial import SerialExecutor
 from autohpo.store import LogEvent, SQLiteStore
 from autohpo.store import lock as lock_module
 
-SPACE = [LogRangeHP("lr", 1e-4, 1.0), RangeHP("hops", 1, 8), RangeHP("dropout", 0.0, 0.9), ChoiceHP("act", ["relu", None])]
+SPACE = [
+    LogRangeHP("lr", 1e-4, 1.0),
+    RangeHP("hops", 1, 8),
+    RangeHP("dropout", 0.0, 0.9),
+    ChoiceHP("act", ["relu", None]),
+]
 EPOCHS = 9
 
 POINTS: dict[str, tuple[type, str, str]] = {
@@ -139,9 +144,10 @@ def acknowledge(path: str) -> None:
 def plant(fault: str) -> None:
     """Breaks autohpo in one way, so that a check shows that it can fail."""
     if fault == "forgets":  # every tenth result is acknowledged but not written
+        append = SQLiteStore.append
 
-        def forget(store: SQLiteStore, events: list[LogEvent], original: Callable[..., None] = SQLiteStore.append) -> None:
-            original(store, [e for e in events if not (e.kind == "end" and e.trial % 10 == 5)])
+        def forget(store: SQLiteStore, events: list[LogEvent]) -> None:
+            append(store, [e for e in events if not (e.kind == "end" and e.trial % 10 == 5)])
 
         SQLiteStore.append = forget  # type: ignore[method-assign,assignment]
     elif fault == "unseeded":  # suggestions do not follow from the history

@@ -104,8 +104,8 @@ class Search:
     def options(self, failpoint: str = "") -> dict[str, Any]:
         """What the program is called with."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        fields = dataclasses.asdict(self) | {"folder": str(self.folder), "store": str(self.store), "failpoint": failpoint}
-        return {**fields, "acknowledged": str(self.folder / "acknowledged")}
+        files = {"folder": self.folder, "store": self.store, "acknowledged": self.folder / "acknowledged"}
+        return dataclasses.asdict(self) | {name: str(path) for name, path in files.items()} | {"failpoint": failpoint}
 
     def undisturbed(self) -> list[tuple[str, int, dict[str, Any]]]:
         """The canonical log of the same search in one go, in this very process."""

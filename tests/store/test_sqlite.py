@@ -187,7 +187,7 @@ def test_a_driver_takes_over_from_a_killed_one_with_all_it_had(path: Path, pytho
     store.close()
 
 
-def test_an_append_waits_while_another_process_has_locked_the_file(run: SQLiteStore, path: Path, python: Python) -> None:
+def test_an_append_waits_while_another_process_locks_the_file(run: SQLiteStore, path: Path, python: Python) -> None:
     """A backup, for instance, takes a while: no error, and the append is there afterwards."""
     other = python(LOCK, path, 3.0)
     assert other.stdout is not None

@@ -1,0 +1,44 @@
+"""Ctrl-C and SIGTERM: the search ends in order, and the same command goes on."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+from scenarios import Search, faults, send_signals
+
+INT, TERM = signal.SIGINT, signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [INT, TERM])
+@pytest.mark.parametrize("shape", ["plain", "epochs"])
+def test_a_signal_ends_a_search_in_this_process_at_once(tmp_path: Path, number: int, shape: str) -> None:
+    """In the middle of a trial, which is marked as cancelled and run again; the log is then that of one run."""
+    algorithm = "hyperband" if shape == "epochs" else "random"
+    search = Search(tmp_path, algorithm, shape, max_evals=12, pause=0.1 if shape == "plain" else 0.02)
+    counts = send_signals(search, [number], most_seconds=2.0)
+    assert faults(counts) == {}, counts
+    assert counts["interrupted"] == 1
+
+
+@pytest.mark.parametrize("number", [INT, TERM])
+def test_a_signal_lets_running_trials_of_workers_end(tmp_path: Path, number: int) -> None:
+    """They end within the grace period, so none is cancelled."""
+    counts = send_signals(Search(tmp_path, max_evals=16, workers=2, pause=0.2), [number], most_seconds=3.0)
+    assert faults(counts) == {}, counts
+    assert counts["interrupted"] == 0
+
+
+def test_a_second_ctrl_c_ends_the_workers_now(tmp_path: Path) -> None:
+    """Trials of ten minutes, and their children, are gone within a second or so; they run again later."""
+    search = Search(tmp_path, shape="stubborn", max_evals=4, workers=2, pause=600.0)
+    counts = send_signals(search, [INT, INT], most_seconds=2.0)
+    assert faults(counts) == {}, counts
+    assert counts["interrupted"] == 2
+
+
+def test_a_driver_that_saves_nothing_when_it_is_told_to_end_is_found(tmp_path: Path) -> None:
+    """The checks above can fail."""
+    counts = send_signals(Search(tmp_path, max_evals=12, pause=0.1, plant="deaf"), [INT], most_seconds=2.0)
+    assert "running" in faults(counts)
