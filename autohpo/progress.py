@@ -51,13 +51,15 @@ class Standing:
 
     def __str__(self) -> str:
         total = "" if self.max_evals is None else f"/{self.max_evals}"
-        parts = [f"{self.n_done}{total} trials", f"{self.n_running} running"]
+        parts = [f"{self.n_done}{total} trials"]
+        if self.n_running:
+            parts.append(f"{self.n_running} running")
         if self.n_failed:
             parts.append(f"{self.n_failed} failed")
         parts.append("no result yet" if self.best is None else f"best {self.best:.6g}")
         parts.append(_clock(self.seconds))
         left = self.left_seconds
-        if left is not None and self.n_running:
+        if left is not None and left >= 1:
             parts.append(f"about {_clock(left)} left")
         return " | ".join(parts)
 

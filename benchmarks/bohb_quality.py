@@ -63,7 +63,7 @@ class Task:
     true_loss: Callable[[Mapping[str, Any]], float]
 
 
-def _hartmann6(hp: Mapping[str, Any], fidelity: float, rng: np.random.Generator | None = None) -> float:
+def _hartmann6(hp: Mapping[str, Any], fidelity: float) -> float:
     """Hartmann-6 of lower humps at lower fidelity, without noise; -3.3224 at best."""
     x = np.array([hp[f"x{i}"] for i in range(6)])
     alpha = _HARTMANN_ALPHA - 0.1 * (1 - fidelity / 27)
@@ -81,7 +81,7 @@ def _true_counting_ones(hp: Mapping[str, Any]) -> float:
 
 
 TASKS = {
-    "H6": Task([RangeHP(f"x{i}", 0.0, 1.0) for i in range(6)], (1, 27), _hartmann6, lambda hp: _hartmann6(hp, 27)),
+    "H6": Task([RangeHP(f"x{i}", 0.0, 1.0) for i in range(6)], (1, 27), lambda hp, r, _: _hartmann6(hp, r), lambda hp: _hartmann6(hp, 27)),
     "CO": Task(
         [ChoiceHP(f"b{i}", [0, 1]) for i in range(8)] + [RangeHP(f"p{i}", 0.0, 1.0) for i in range(8)],
         (9, 729),

@@ -43,6 +43,11 @@ def test_long_times_are_written_in_hours():
     assert text == "0 trials | 2 running | no result yet | 1:01:01"
 
 
+def test_at_the_end_nothing_runs_and_no_time_is_left():
+    """The last line does not speak of what is over."""
+    assert str(standing(n_done=22, n_running=0)) == "22/24 trials | 2 failed | best 0.8125 | 1:00"
+
+
 def test_plain_lines_come_now_and_then_and_at_the_end(monkeypatch):
     """Ten seconds apart, however often it is asked."""
     clock = [0.0]

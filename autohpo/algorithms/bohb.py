@@ -168,8 +168,8 @@ class BOHB(BracketSearch):
             NotReady: Enough was drawn, and what runs at the lowest fidelity will do for a model.
         """
         limit = _BLIND_SHARE * self._most_configurations()
-        is_short = self.has_fidelity and len(self._schedule.fidelities) >= 3
-        if not is_short or self._observations.n_drawn < limit:
+        is_soon = self.has_fidelity and len(self._schedule.fidelities) >= 3
+        if not is_soon or self._observations.n_drawn < limit:
             return
         lowest = self._schedule.fidelities[0]
         n_coming = sum(suggestion.fidelity == lowest for suggestion in self.running)
@@ -227,7 +227,6 @@ class _Observations:
     def follow(self, trials: Sequence[Trial], running: Sequence[Suggestion]) -> None:
         """Catches up with all trials that ended, in the order told, and all that run."""
         told = trials[self._n_told :]
-        self._n_told = len(trials)
         hps = {t.number: (t.hp, t.resume) for t in told} | {s.number: (s, s.resume) for s in running}
         self._encode({number: hp for number, hp in hps.items() if number not in self._numbers})
         for trial in told:
@@ -235,6 +234,7 @@ class _Observations:
             loss = math.inf if trial.perf is None else -trial.perf
             insort(self.ranked.setdefault(fidelity, []), (loss, trial.number))
             self.n_ok[fidelity] = self.n_ok.get(fidelity, 0) + (trial.perf is not None)
+        self._n_told = len(trials)
 
     def _encode(self, new: Mapping[int, tuple[Mapping[str, Any], int | None]]) -> None:
         """Takes in suggestions not seen yet: number to configuration, and the trial it continues."""

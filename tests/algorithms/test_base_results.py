@@ -117,6 +117,22 @@ def test_hook_sees_its_result_in_the_history():
     assert hpo.seen == ((1, 1, 0.5, 1, 1),)
 
 
+def test_hook_cannot_rewrite_the_history():
+    """What ``_update_trials`` gets is a copy: its notes are its own."""
+
+    class Writes(Steps):
+        def _get_suggestion(self, pid):
+            return Suggestion(super()._get_suggestion(pid), info={"rung": 1})
+
+        def _update_trials(self, pid, hp, perf):
+            hp["x"] = 9.0
+            hp.info["rung"] = 2
+
+    hpo = Writes(SPACE)
+    hpo.tell(hpo.ask(), 1.0)
+    assert (hpo.trials[0].hp, hpo.trials[0].info) == ({"x": 0.0, "c": "a"}, {"rung": 1})
+
+
 @pytest.mark.parametrize("state", [TrialState.CRASHED, TrialState.INVALID, TrialState.MEMORY])
 def test_failed_trial_is_kept_with_its_state_and_reason(state):
     """A failure joins the history without a performance, and never reaches ``_update_trials``."""
@@ -208,6 +224,16 @@ def test_adopted_suggestions_count_as_asked():
     hpo.tell(hpo.running[0], 0.5)
     assert (hpo.trials[0].hp, hpo.trials[0].pid) == ({"x": 0.25, "c": "b"}, 2)
     assert hpo.ask().number == 1
+
+
+def test_adopted_suggestion_is_kept_apart_from_the_callers():
+    """Whoever replays a history may go on using what it read."""
+    hpo = Steps(SPACE)
+    suggestion = Suggestion({"x": 0.25, "c": "b"}, number=0, info={"rung": 1})
+    hpo.adopt(suggestion)
+    suggestion["x"] = 9.0
+    suggestion.info["rung"] = 2
+    assert (hpo.running[0], hpo.running[0].info) == ({"x": 0.25, "c": "b"}, {"rung": 1})
 
 
 def test_adopting_out_of_turn_or_space_is_refused():

@@ -51,6 +51,7 @@ def test_values_between_the_ends(hp, values):
         LogRangeHP("x", 3.0, 7.0),
         LogRangeHP("x", 1e-4, 1e-1),
         LogRangeHP("x", 5e-324, 1.7e308),
+        LogRangeHP("x", 9.237591961284905e208, 1e212),  # numpy's logarithm of this low is less than Python's
     ],
 )
 def test_ends_of_the_unit_interval_are_the_ends_exactly(hp):

@@ -67,9 +67,10 @@ PARAMETERS = ranges() | log_ranges() | choices() | VALUES.map(lambda value: Fixe
 def test_every_point_is_a_legal_value_that_comes_back(hp, points):
     """Decoded values are legal; coded again they are in the cube and stand for the same value.
 
-    A float without steps comes back within rounding. Coding divides a difference by high - low: off by 2 units of
-    2**-53, which decoding magnifies by high - low and adds 2 more of the larger end. A logarithm is at most 745 and is
-    off by 2**-53 of itself, in each of 4 steps: 4 * 745 * 2**-53 < 2**-41, relative to the value.
+    A float without steps comes back within rounding. Coding divides one difference by another: off by 3 units of
+    2**-53, which decoding magnifies by high - low; its own two products, sum and complement are off by 4 units of the
+    larger end. A logarithm is at most 745 and is off by 2**-53 of itself, in each of 4 steps: 4 * 745 * 2**-53 <
+    2**-41, relative to the value.
     """
     units = np.array(points)[:, : hp.width]
     values = hp.decode(units)
