@@ -83,7 +83,7 @@ def test_one_finite_number_is_a_performance(value, perf):
         (np.array([1.0]), "must be one number, got ndarray"),
         (np.array("0.5"), "must be one number, got ndarray"),
         (Tensor(1.0, ndim=1), "must be one number, got Tensor"),
-        (Mute(), "must be one number, got Mute <no repr>"),
+        (Mute(), "must be one number, got Mute "),
         (object, "must be one number, got type"),
     ],
 )
@@ -96,7 +96,9 @@ def test_everything_else_is_refused_by_name(value, text):
 
 def test_long_values_are_shown_short():
     """A huge result must not fill the log."""
-    assert short("x" * 10**6) == "str '" + "x" * 76 + "..."
+    for value in ("x" * 10**6, list(range(10**6)), {"x": "y" * 10**6}, 10**400):
+        assert len(short(value)) < 120
+        assert short(value).startswith(f"{type(value).__name__} ")
     assert short(1) == "int 1"
 
 

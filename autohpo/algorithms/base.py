@@ -262,9 +262,12 @@ class BaseHPOptimizer:
             item: object = pair
             try:
                 item, value = _pair(pair)
-                self._history.finish(item, state, self._sign * as_perf(value), "", self._hand_over)
+                self._history.pending(item)
+                value = self._sign * as_perf(value)
             except (InvalidPerfError, OptionError) as error:
                 refused.append((item, str(error)))
+            else:  # what the hook itself raises is not the result's fault
+                self._history.finish(item, state, value, "", self._hand_over)
         if refused:
             raise EvaluationsError(refused)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -36,7 +37,8 @@ def check_names(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
     known = sorted(known)
     for name in given:
         if name not in known:
-            raise OptionError(f"{name}: {owner} has no such option{did_you_mean(name, known)} Options: {', '.join(known)}")
+            hint = did_you_mean(name, known)
+            raise OptionError(f"{name}: {owner} has no such option{hint} Options: {', '.join(known)}")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -46,13 +48,20 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def option_names(cls: type) -> list[str]:
-    """Names of an algorithm's options; the space and the objective are none."""
-    return [f.name for f in dataclasses.fields(cls) if f.init and f.name not in ("space", "f")]
+    """Names of an algorithm's options; the space and the objective are none.
+
+    They are the fields of its dataclass, and the arguments of an ``__init__`` of its own.
+    """
+    fields = [f.name for f in dataclasses.fields(cls) if f.init]
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    arguments = [p.name for p in inspect.signature(cls).parameters.values() if p.kind in named]
+    return [name for name in dict.fromkeys(fields + arguments) if name not in ("space", "f")]
 
 
 def options_of(optimizer: Any) -> dict[str, Any]:
-    """An algorithm's options and their values."""
-    return {name: getattr(optimizer, name) for name in option_names(type(optimizer))}
+    """An algorithm's options and their values, as far as it keeps them under their names."""
+    names = option_names(type(optimizer))
+    return {name: getattr(optimizer, name) for name in names if hasattr(optimizer, name)}
 
 
 def _hints(cls: type) -> Mapping[str, Any]:
@@ -60,7 +69,7 @@ def _hints(cls: type) -> Mapping[str, Any]:
         hints = get_type_hints(cls)
     except NameError:  # an annotation of the subclass that only a type checker can resolve
         return {}
-    names = set(option_names(cls))
+    names = {f.name for f in dataclasses.fields(cls)} & set(option_names(cls))
     return {name: hint for name, hint in hints.items() if name in names}
 
 

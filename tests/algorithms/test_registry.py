@@ -260,3 +260,21 @@ def test_listing_imports_nothing(install):
     names, loaded = json.loads(child.stdout)
     assert {"bad", *BUILT_IN} <= set(names)
     assert {name.rsplit(".", 1)[-1] for name in loaded} <= {"base", "history", "options", "registry"}
+
+
+def test_a_class_with_an_init_of_its_own_gets_its_options_by_name():
+    """AutoGL's users write classes, not dataclasses; the options of the base stay."""
+
+    @register_hpo("own_init")
+    class OwnInit(BaseHPOptimizer):
+        def __init__(self, space, f=None, width=1.0, **kwargs):
+            super().__init__(space, f, **kwargs)
+            self.width = width
+
+        def _get_suggestion(self, pid):
+            return {"x": self.width}
+
+    hpo = build_hpo_from_name("own_init", [RangeHP("x", 0.0, 1.0)], lambda hps: hps["x"], width=0.25, max_evals=2)
+    assert hpo.optimize(progress=False) == ({"x": 0.25}, 0.25)
+    with pytest.raises(OptionError, match="did you mean 'width'"):
+        build_hpo_from_name("own_init", [RangeHP("x", 0.0, 1.0)], widht=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,8 +13,6 @@ if not sys.platform.startswith("linux"):
     collect_ignore_glob = ["*.py"]  # what runs is found in /proc
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
-
-from scenarios import Counts, Search, faults
 
 LIMIT_SECONDS = 120
 
@@ -30,9 +27,3 @@ def _time_box() -> Iterator[None]:
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where the searches of a test are kept."""
-    return tmp_path

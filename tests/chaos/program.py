@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import json
 import math
 import os
@@ -86,12 +87,23 @@ def marked(hps: dict[str, Any], trial: Any, *, pause: float, folder: str) -> flo
     return value(hps)
 
 
+def held(hps: dict[str, Any], *, pause: float, folder: str) -> float:
+    """Ends as soon as there is a file that says so."""
+    while not (Path(folder) / "release").exists():
+        time.sleep(pause)
+    return value(hps)
+
+
 def stubborn(hps: dict[str, Any], *, pause: float) -> float:
     """Starts a child of its own now and then, and takes no notice of being asked to end."""
     if hps["hops"] <= 2:
         subprocess.Popen(["sleep", "600"])
     time.sleep(pause)
     return value(hps)
+
+
+SHAPES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (plain, epochs, marked, held, stubborn)}
+"""The objectives by name."""
 
 
 def kill_myself() -> None:
@@ -162,8 +174,8 @@ def plant(fault: str) -> None:
         def handle(executor: LocalExecutor, event: Any) -> None:
             original(executor, event)
             if event.kind == "died":
-                running = [slot for slot in executor._slots if slot.attempt is not None and slot.process is not None]
-                for slot in running[:1]:
+                others = (slot for slot in executor._slots if slot.process is not None and slot.attempt is not None)
+                for slot in [slot for slot in others if slot.attempt.is_started][:1]:
                     slot.process.kill()
 
         LocalExecutor._handle = handle  # type: ignore[method-assign]
@@ -178,11 +190,9 @@ def plant(fault: str) -> None:
 
 def run(options: dict[str, Any]) -> None:
     """Runs the search, from wherever it is to its end."""
-    shapes: dict[str, Callable[..., Any]] = {"plain": plain, "epochs": epochs, "marked": marked, "stubborn": stubborn}
-    settings: dict[str, Any] = {"pause": options["pause"]}
-    if options["shape"] == "marked":
-        settings["folder"] = options["folder"]
-    f = functools.partial(shapes[options["shape"]], **settings)
+    shape = SHAPES[options["shape"]]
+    settings = {name: options[name] for name in ("pause", "folder") if name in inspect.signature(shape).parameters}
+    f = functools.partial(shape, **settings)
     extra = {"max_fidelity": EPOCHS} if get_hpo(options["algorithm"]).is_multi_fidelity else {}
     hpo = build_hpo_from_name(options["algorithm"], SPACE, f, max_evals=options["max_evals"], seed=0, **extra)
     print("go", flush=True)

@@ -79,7 +79,7 @@ class Search:
     Attributes:
         folder: Where its files are.
         algorithm: A registered name.
-        shape: Of the objective: plain, epochs, marked or stubborn.
+        shape: Of the objective, see :data:`program.SHAPES`.
         max_evals: Trials.
         workers: At once.
         pause: Seconds that an evaluation or an epoch takes.
@@ -109,7 +109,7 @@ class Search:
 
     def undisturbed(self) -> list[tuple[str, int, dict[str, Any]]]:
         """The canonical log of the same search in one go, in this very process."""
-        reference = copy_of(self, "reference")
+        reference = dataclasses.replace(self, folder=self.folder / "reference", pause=0.0)
         program.run(reference.options())
         return canonical(reference.events())
 
@@ -169,6 +169,11 @@ class Search:
                 if mark in (folder / "environ").read_bytes().split(b"\0"):
                     found.append(int(folder.name))
         return found
+
+    def wait_for(self, kind: str, n: int, driver: subprocess.Popen[str]) -> None:
+        """Returns when the log has n events of a kind, or its driver has ended."""
+        while driver.poll() is None and sum(event.kind == kind for event in self.events()) < n:
+            time.sleep(0.01)
 
     def orphans(self) -> int:
         """How many processes are there though no driver is; they get a moment to go, then are killed."""
@@ -326,8 +331,7 @@ def send_signals(search: Search, signals: list[int], most_seconds: float, gap_se
     """
     one = copy_of(search, "interrupted")
     driver = one.start()
-    while len(one.acknowledged()) < min(5, search.max_evals // 4) and driver.poll() is None:
-        time.sleep(0.005)
+    one.wait_for("start", search.workers + 2 if search.pause < 1 else search.workers, driver)
     for i, number in enumerate(signals):
         time.sleep(gap_seconds if i else search.pause / 2)
         with contextlib.suppress(ProcessLookupError):
@@ -354,11 +358,12 @@ def send_signals(search: Search, signals: list[int], most_seconds: float, gap_se
 
 def start_twice(search: Search) -> Counts:
     """Starts a second driver while the first one runs: it is refused by name, and the first one does not notice."""
-    one = copy_of(search, "one")
+    one = dataclasses.replace(search, folder=search.folder / "one", shape="held")
     first = one.start()
-    while not one.acknowledged():
-        time.sleep(0.005)
+    one.wait_for("start", 1, first)
     second = one.start()
+    one.wait_for("start", 2, second)  # until it has ended
+    (one.folder / "release").touch()
     code = second.wait(HANG_SECONDS)
     is_refused = code != 0 and "RunBusyError" in one.errors() and f'"process": {first.pid}' in one.errors()
     exits = int(first.wait(HANG_SECONDS) != 0)

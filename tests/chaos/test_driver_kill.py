@@ -10,7 +10,7 @@ from scenarios import Search, fail_at, faults, kill_driver
 from autohpo import available_hpos
 from autohpo.algorithms.registry import get_hpo
 
-BUILT_IN = [name for name in available_hpos() if get_hpo(name).__module__.startswith("autohpo.algorithms.")]
+OTHERS = sorted({*available_hpos()} - {"random"})
 
 
 def test_a_search_that_was_killed_again_and_again_equals_one_that_was_not(tmp_path: Path) -> None:
@@ -19,12 +19,12 @@ def test_a_search_that_was_killed_again_and_again_equals_one_that_was_not(tmp_pa
     assert (counts["kills"], faults(counts)) == (6, {}), counts
 
 
-@pytest.mark.parametrize("algorithm", BUILT_IN)
+@pytest.mark.parametrize("algorithm", OTHERS)
 def test_every_algorithm_goes_on_as_if_nothing_had_been(tmp_path: Path, algorithm: str) -> None:
     """Also where a kill ends paused trainings: they are trained again, and their known reports not logged twice."""
     shape = "epochs" if get_hpo(algorithm).is_multi_fidelity else "plain"
-    counts = kill_driver(Search(tmp_path, algorithm, shape, pause=0.005), 2)
-    assert (counts["kills"], faults(counts)) == (2, {}), counts
+    counts = kill_driver(Search(tmp_path, algorithm, shape, pause=0.01), 1)
+    assert (counts["kills"], faults(counts)) == (1, {}), counts
 
 
 @pytest.mark.parametrize("point", ["after_ask", "inside_commit", "after_commit", "after_submit", "before_tell"])

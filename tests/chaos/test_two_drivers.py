@@ -9,10 +9,10 @@ from scenarios import Search, faults, start_twice
 
 def test_a_second_driver_is_refused_and_the_first_one_does_not_notice(tmp_path: Path) -> None:
     """The second one says which process has the run."""
-    counts = start_twice(Search(tmp_path, max_evals=20, pause=0.1))
+    counts = start_twice(Search(tmp_path, max_evals=10, pause=0.01))
     assert faults(counts) == {}, counts
 
 
 def test_a_lock_that_lets_everybody_in_is_found(tmp_path: Path) -> None:
     """The check above can fail."""
-    assert "admitted" in faults(start_twice(Search(tmp_path, max_evals=20, pause=0.1, plant="unlocked")))
+    assert "admitted" in faults(start_twice(Search(tmp_path, max_evals=10, pause=0.01, plant="unlocked")))
