@@ -81,7 +81,12 @@ def _true_counting_ones(hp: Mapping[str, Any]) -> float:
 
 
 TASKS = {
-    "H6": Task([RangeHP(f"x{i}", 0.0, 1.0) for i in range(6)], (1, 27), lambda hp, r, _: _hartmann6(hp, r), lambda hp: _hartmann6(hp, 27)),
+    "H6": Task(
+        [RangeHP(f"x{i}", 0.0, 1.0) for i in range(6)],
+        (1, 27),
+        lambda hp, fidelity, _: _hartmann6(hp, fidelity),
+        lambda hp: _hartmann6(hp, 27),
+    ),
     "CO": Task(
         [ChoiceHP(f"b{i}", [0, 1]) for i in range(8)] + [RangeHP(f"p{i}", 0.0, 1.0) for i in range(8)],
         (9, 729),

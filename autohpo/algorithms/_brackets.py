@@ -13,7 +13,10 @@ from autohpo.errors import NotReady, OptimizationComplete, OptionError
 from autohpo.trial import Suggestion, Trial
 
 Sampler = Callable[[float], Suggestion]
-"""A new configuration for a fidelity; raises OptimizationComplete when there is none left, for ever."""
+"""A new configuration for a fidelity; raises OptimizationComplete when there is none left, for ever.
+
+The suggestion's own fidelity stays None: the schedule sets it, or leaves it where the objective takes none.
+"""
 
 
 @dataclass
@@ -119,7 +122,7 @@ class Brackets:
     def suggest(self, sample: Sampler) -> Suggestion:
         """The next promotion of the oldest bracket that has one; else a new configuration for a free slot.
 
-        It changes nothing: the history does, once the suggestion is running.
+        Asking takes no slot: a suggestion counts once it is followed.
 
         Raises:
             OptimizationComplete: Every bracket is over, or nothing is left to fill one with.
@@ -200,12 +203,7 @@ class Brackets:
 class BracketSearch(BaseHPOptimizer):
     """What every algorithm over brackets has; a subclass says where new configurations come from.
 
-    Args:
-        min_fidelity: Least that a trial gets; the lowest rung is the least ``max_fidelity / eta^k`` above it.
-        max_fidelity: What a full evaluation gets.
-        eta: Factor between the fidelities of two rungs; 1 / `eta` of the trials go on. At least 2.
-        num_iterations: Brackets to open at most; None goes on as long as it is asked.
-        bracket_sizes: "ceil" sizes brackets like the paper's Algorithm 1, "floor" like HpBandSter.
+    Its options are told where users read of them, in Hyperband.
     """
 
     is_multi_fidelity: ClassVar[bool] = True
@@ -257,6 +255,4 @@ class BracketSearch(BaseHPOptimizer):
         n = self.num_iterations
         if n is not None and self.number >= int(self._schedule.cost(n) + SLACK):
             raise OptimizationComplete(f"num_iterations: what {n} brackets cost went into full evaluations")
-        suggestion = sample(self.max_fidelity)
-        suggestion.fidelity = None
-        return suggestion
+        return sample(self.max_fidelity)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -110,7 +110,16 @@ class Schedule:
 
     def cost(self, n: int) -> float:
         """Full evaluations that the first n brackets cost, each rung from scratch."""
-        return sum(self.bracket(i).cost for i in range(n))
+        return sum(times * bracket.cost for times, bracket in self._counted(n))
+
+    def n_new(self, n: int) -> int:
+        """How many configurations the first n brackets start with."""
+        return sum(times * bracket.sizes[0] for times, bracket in self._counted(n))
+
+    def _counted(self, n: int) -> Iterator[tuple[int, Plan]]:
+        """How often each bracket is among the first n."""
+        rounds, rest = divmod(n, len(self.brackets))
+        return ((rounds + (i < rest), bracket) for i, bracket in enumerate(self.brackets))
 
     def __str__(self) -> str:
         heads = [f"@{fidelity:.6g}" for fidelity in self.fidelities]

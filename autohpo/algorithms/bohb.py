@@ -45,6 +45,8 @@ class BOHB(BracketSearch):
     * Where the number of brackets or suggestions is limited, no more than a sixth of it is drawn blindly
       while the results for a first model are on their way: other workers wait for them.
 
+    The options of the brackets are those of Hyperband.
+
     Args:
         top_n_percent: Share of the results that counts as good, in percent from 1 to 99.
         num_samples: Candidates of which the best is suggested.
@@ -173,17 +175,17 @@ class BOHB(BracketSearch):
             return
         lowest = self._schedule.fidelities[0]
         n_coming = sum(suggestion.fidelity == lowest for suggestion in self.running)
-        if n_coming and self._observations.n_ok.get(lowest, 0) + n_coming >= self._n_min + 2:
+        if self._observations.n_ok.get(lowest, 0) + n_coming >= self._n_min + 2:
             raise NotReady(f"the first model waits for {n_coming} trials at fidelity {lowest:g}")
 
     def _most_configurations(self) -> float:
         """How many new configurations there will be at most; infinite where neither limit is given."""
         limits = [math.inf]
         if self.num_iterations is not None:
-            limits.append(sum(self._schedule.bracket(i).sizes[0] for i in range(self.num_iterations)))
+            limits.append(self._schedule.n_new(self.num_iterations))
         if self.max_evals is not None:
             brackets = self._schedule.brackets  # a promotion is a suggestion too
-            share = sum(b.sizes[0] for b in brackets) / sum(sum(b.sizes) for b in brackets)
+            share = self._schedule.n_new(len(brackets)) / sum(sum(bracket.sizes) for bracket in brackets)
             limits.append(self.max_evals * share)
         return min(limits)
 

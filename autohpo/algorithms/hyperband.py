@@ -20,6 +20,13 @@ class Hyperband(BracketSearch):
     Source: Li et al. 2018, JMLR 18(185), Algorithm 1. Another bracket opens as soon as all open ones wait, as
     in HpBandSter, so that no worker idles.
 
+    Args:
+        min_fidelity: Least that a trial gets; the lowest rung is the least ``max_fidelity / eta^k`` above it.
+        max_fidelity: What a full evaluation gets.
+        eta: Factor between the fidelities of two rungs; 1 / `eta` of the trials go on. At least 2.
+        num_iterations: Brackets to open at most; None goes on as long as it is asked.
+        bracket_sizes: "ceil" sizes brackets like the paper's Algorithm 1, "floor" like HpBandSter.
+
     Example:
         >>> from autohpo import RangeHP
         >>> hpo = Hyperband([RangeHP("x", 0.0, 1.0)], min_fidelity=1, max_fidelity=9, seed=0)

@@ -57,6 +57,7 @@ class SQLiteStore(Store):
         self.path = Path(path)
         self._lock = RunLock(self._beside(".lock"))
         self._connection: sqlite3.Connection | None = None
+        self._n_events = 0  # as long as it is open, nobody else adds any
         if not self.path.parent.is_dir():
             raise StoreError(f"store: folder {self.path.parent} does not exist")
         self._is_read_only = read_only
@@ -120,6 +121,7 @@ class SQLiteStore(Store):
         self._db.execute("PRAGMA synchronous = FULL")
         if is_new:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        self._n_events = self._db.execute("SELECT ifnull(max(seq), 0) FROM events").fetchone()[0]
 
     def _is_new(self) -> bool:
         """Whether nothing was made in the file yet; so a kill may leave it, too."""
@@ -161,9 +163,9 @@ class SQLiteStore(Store):
         """Adds the events in one durable transaction."""
         facts = [(float(e.time), e.kind, e.trial, e.attempt, _text(dict(e.data))) for e in events]
         with self._faults(), self._transaction() as db:
-            (last,) = db.execute("SELECT ifnull(max(seq), 0) FROM events").fetchone()
-            rows = [(last + i, *fact, _crc(last + i, *fact)) for i, fact in enumerate(facts, start=1)]
+            rows = [(place, *fact, _crc(place, *fact)) for place, fact in enumerate(facts, start=self._n_events + 1)]
             db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._n_events += len(rows)
 
     def events(self, after: int = 0) -> Iterator[LogEvent]:
         """The events behind a place in the log."""

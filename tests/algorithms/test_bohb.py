@@ -72,11 +72,12 @@ def plain_density(points, data, bandwidths, levels):
     return total
 
 
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("n", [6, 7, 30, 61])
-def test_the_suggestion_has_the_largest_density_ratio_of_the_candidates(n):
+def test_the_suggestion_has_the_largest_density_ratio_of_the_candidates(n, seed):
     """Good are the best max(d + 1, 15 %), bad the worst max(d + 1, the rest): sorted and summed by hand."""
-    hpo = BOHB(SPACE, **FULL, seed=4, random_fraction=0.0, bandwidth_factor=2.0)
-    run(hpo, n, lambda hp: score(hp) if hp["x"] < 0.9 else None)
+    hpo = BOHB(SPACE, **FULL, seed=seed, random_fraction=0.0, bandwidth_factor=2.0)
+    run(hpo, n, lambda hp: score(hp) if n < 30 or hp.number % 4 else None)
     while sum(trial.perf is not None for trial in hpo.trials) < 6:
         run(hpo, 1)
     suggestion, space = hpo.ask(), hpo.space
@@ -86,7 +87,7 @@ def test_the_suggestion_has_the_largest_density_ratio_of_the_candidates(n):
     good, bad = (space.encode([t.hp for t in part]) for part in (ranked[:n_good], ranked[-n_bad:]))
     widths = [normal_reference(part, space.levels, 1e-3) for part in (good, bad)]
     widths[1][2] = widths[0][2]  # the choice
-    rng = np.random.default_rng((4, len(hpo.trials)))
+    rng = np.random.default_rng((seed, len(hpo.trials)))
     rng.random()  # the draw that decides between model and prior
     candidates = MixedKDE(good, space.levels, widths[0]).sample(64, rng, 2.0)
     ratio = plain_density(candidates, good, widths[0], space.levels) / plain_density(
@@ -134,13 +135,18 @@ def test_a_third_of_the_draws_comes_from_the_prior():
 
 @pytest.mark.parametrize(
     ("n_short", "n_full", "near"),
-    [(40, 0, 0.2), (40, 15, 0.2), (40, 16, 0.8), (20, 9, 0.2), (20, 10, 0.8), (3, 4, 0.8)],
+    [(40, 0, 0.2), (40, 15, 0.2), (40, 16, 0.8), (60, 40, 0.8), (20, 9, 0.2), (20, 10, 0.8), (3, 4, 0.8)],
 )
 def test_few_full_evaluations_do_not_replace_many_short_ones(n_short, n_full, near):
-    """Short ones say .2, full ones .8, which count when they are half as many, or 4 (N_min + 2) = 16."""
+    """Short ones say .2, full ones .8, which count when they are half as many, or 4 (N_min + 2) = 16.
+
+    The 40 full ones come without a fidelity, which means the same.
+    """
     short, full = ((np.arange(n) + 0.5) / max(n, 1) for n in (n_short, n_full))
     history = [({"x": x}, 1.0, -abs(x - 0.2)) for x in short.tolist()]
     history += [({"x": x}, 9.0, -abs(x - 0.8)) for x in full.tolist()]
+    if n_full == 40:
+        history = [(hp, None if fidelity == 9.0 else fidelity, perf) for hp, fidelity, perf in history]
     drawn = []
     for seed in range(10):
         hpo = with_history(BOHB([RangeHP("x", 0.0, 1.0)], **LADDER, random_fraction=0.0, seed=seed), history)
@@ -202,6 +208,14 @@ def test_the_last_configurations_are_chosen_by_the_model_where_it_is_to_choose()
     assert np.mean([sum(s.values()) for s in asked[6:12]]) < 3 < np.mean([sum(s.values()) for s in asked[21:]])
 
 
+def test_where_every_candidate_was_seen_the_model_chooses_among_the_rest():
+    """200 whole numbers, best at 60: the 100 nearest lie 25 away in the mean, and it takes hardly any other."""
+    hpo = BOHB([RangeHP("n", 1, 200)], **FULL, random_fraction=0.0, seed=0)
+    asked = run(hpo, 100, lambda hp: -abs(hp["n"] - 60.0))
+    assert len({s["n"] for s in asked}) == 100
+    assert np.mean([abs(s["n"] - 60) for s in asked if s.info["model"]]) < 26
+
+
 def test_whole_numbers_on_a_log_scale_are_tried_whole_too():
     """Cells of very unequal length: 1 has 22 % of the prior, 60 has .3 %."""
     hpo = BOHB([LogRangeHP("n", 1, 60)], **FULL, seed=0)
@@ -227,6 +241,16 @@ def test_a_space_without_anything_to_search_has_one_trial():
     assert run(hpo, 1, lambda hp: 0.0)[0] == {"device": "cpu", "one": "only"}
     with pytest.raises(OptimizationComplete):
         hpo.ask()
+    hpo = with_history(BOHB([FixedHP("device", "cpu")], **FULL), [({"device": "cpu"}, 1.0, 0.0)] * 5)
+    with pytest.raises(OptimizationComplete):
+        hpo.ask()
+
+
+def test_it_is_finite_where_brackets_or_configurations_are():
+    """The runner asks for a limit of its own where neither is."""
+    assert BOHB(SPACE, num_iterations=1).is_finite
+    assert BOHB(COUNTABLE).is_finite
+    assert not BOHB(SPACE).is_finite
 
 
 @pytest.mark.parametrize("space", [SPACE, COUNTABLE])
@@ -303,6 +327,24 @@ def test_waiting_for_the_first_results_never_ends_in_a_deadlock(n_workers):
     hpo = BOHB(SPACE, max_fidelity=9.0, num_iterations=4, seed=0)
     simulate(hpo, n_workers, lambda hp: None)
     assert len(hpo.trials) == (9 + 3 + 1) + (5 + 1) + 3 + (9 + 3 + 1)
+
+
+@pytest.mark.parametrize(
+    ("limit", "n_blind"), [({"num_iterations": 8}, 17), ({"max_evals": 100}, 12), ({"max_evals": 9}, 9)]
+)
+def test_a_sixth_of_the_new_configurations_is_drawn_blindly(limit, n_blind):
+    """Of 98 in 8 brackets 16.3; of 100 suggestions 49 in 69 are new, so 11.8; but a model needs 6 + 3 = 9."""
+    hpo = BOHB([RangeHP(f"x{i}", 0.0, 1.0) for i in range(6)], max_fidelity=27.0, **limit, seed=0)
+    asked = [hpo.ask() for _ in range(n_blind)]
+    with pytest.raises((NotReady, OptimizationComplete)):
+        hpo.ask()
+    if n_blind > 9:
+        for suggestion in asked[:8]:
+            hpo.tell(suggestion, 0.0)
+        with pytest.raises(NotReady, match=f"waits for {n_blind - 8} trials at fidelity 1"):
+            hpo.ask()
+        hpo.tell(asked[8], 0.0)
+        hpo.ask()
 
 
 def test_nobody_waits_where_suggestions_are_not_limited():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
+from fractions import Fraction
 
 import pytest
 
@@ -68,6 +70,30 @@ def test_known_traps_of_the_shrinking_sizes_are_avoided(start, eta, k, size):
     assert plan.sizes[k] == size
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.1, 0.3), (0.7, 2.1), (1.1, 9.9)])
+def test_no_rung_is_lost_to_the_rounding_of_a_quotient(low, high):
+    """0.3 / 3 is less than 0.1 as floats go; the lowest rung is 0.1 all the same, and not a bit below."""
+    schedule = Schedule(low, high, 3)
+    assert schedule.fidelities[0] == pytest.approx(low, rel=1e-15)
+    assert schedule.fidelities[0] >= low
+
+
+@pytest.mark.parametrize("eta", range(2, 11))
+def test_sizes_equal_exact_fractions(eta):
+    """Both rules in rational arithmetic, for one to eight rungs."""
+    for n, rule in itertools.product(range(1, 9), ["ceil", "floor"]):
+        plans = Schedule(1, eta ** (n - 1), eta, rule).brackets
+        for plan, s in zip(plans, reversed(range(n)), strict=True):
+            start = math.ceil(Fraction(n, s + 1) * eta**s) if rule == "ceil" else n // (s + 1) * eta**s
+            assert plan.sizes == tuple(start // eta**k for k in range(s + 1))
+
+
+@pytest.mark.parametrize(("rule", "sizes"), [("ceil", (7, 2, 1)), ("floor", (6, 2, 1))])
+def test_an_eta_that_is_no_whole_number_leaves_no_rung_empty(rule, sizes):
+    """2.5^2 = 6.25 configurations are 7 or 6, of which int(6 / 6.25) = 0 would be trained in full."""
+    assert Schedule(1, 6.25, 2.5, rule).brackets[0].sizes == sizes
+
+
 def test_the_lowest_fidelity_is_used_only_where_it_lies_on_the_grid():
     """Rungs come down from the largest fidelity: 100, 33.3, 11.1, 3.7, 1.23."""
     assert Schedule(1, 100, 3).fidelities == pytest.approx([100 / 81, 100 / 27, 100 / 9, 100 / 3, 100])
@@ -84,6 +110,13 @@ def test_brackets_come_round_again():
     """After the last bracket of a round the first one follows."""
     schedule = Schedule(1, 9, 3)
     assert [schedule.bracket(i).sizes[0] for i in range(7)] == [9, 5, 3, 9, 5, 3, 9]
+
+
+def test_many_brackets_are_counted_by_rounds():
+    """A million brackets of 9-3-1, 5-1, 3 start with 17 configurations for each three, and cost 8 2/3."""
+    schedule = Schedule(1, 9, 3)
+    assert schedule.n_new(3_000_002) == 17_000_000 + 9 + 5
+    assert schedule.cost(3_000_002) == pytest.approx(26e6 / 3 + 3 + 8 / 3, rel=1e-12)
 
 
 def test_the_table_has_a_line_for_each_bracket_and_their_sum():
@@ -138,9 +171,7 @@ class Driver:
     def tell(self, number, perf):
         s = self.running.pop(number)
         state = TrialState.FAILED if perf is None else TrialState.COMPLETE
-        self.trials.append(
-            Trial(number, dict(s), state, perf, fidelity=s.fidelity, resume=s.resume, info=s.info)
-        )
+        self.trials.append(Trial(number, dict(s), state, perf, fidelity=s.fidelity, resume=s.resume, info=s.info))
 
     def run(self, n, perf=lambda s: float(s["x"])):
         """Asks and tells n times, one by one."""
@@ -193,6 +224,14 @@ def test_promotions_come_before_new_configurations_and_older_brackets_first():
         driver.tell(s.number, float(s["x"]))
     assert [driver.ask().resume for _ in range(3)] == [8, 7, 6]
     assert [driver.ask().info["bracket"] for _ in range(4)] == [1, 1, 1, 2]
+
+
+def test_of_two_brackets_with_promotions_the_older_goes_first():
+    """Both first rungs end at once: 3 trials of bracket 0 go on, then 1 of bracket 1."""
+    driver = Driver(Schedule(1, 9, 3))
+    for s in [driver.ask() for _ in range(9 + 5)]:
+        driver.tell(s.number, float(s["x"]))
+    assert [driver.ask().resume for _ in range(4)] == [8, 7, 6, 13]
 
 
 def test_failed_trials_are_never_promoted_and_new_configurations_take_their_places():
@@ -282,14 +321,20 @@ def test_resumable_are_those_that_may_still_be_promoted():
 
 def test_trials_of_another_schedule_or_algorithm_take_no_slot():
     """Foreign notes, or none, change nothing; their results are there for the sampler alone."""
-    driver = Driver(Schedule(1, 9, 3))
+    driver = Driver(Schedule(1, 9, 3), num_iterations=2)
     infos = [{}, {"bracket": 0}, {"bracket": "0", "rung": 0}, {"bracket": 0, "rung": 7}, {"bracket": -1, "rung": 0}]
-    infos += [{"bracket": 10**9, "rung": 0}, {"bracket": True, "rung": False}, {"bracket": 0, "rung": 1}]
+    infos += [{"bracket": 30000, "rung": 0}, {"bracket": True, "rung": False}, {"bracket": 0, "rung": 1}]
     for number, info in enumerate(infos):
         driver.asked.append(Suggestion({"x": -1}, number=number))
         driver.trials.append(Trial(number, {"x": -1}, TrialState.COMPLETE, 99.0, fidelity=1.0, info=info))
     driver.run(9)
-    assert driver.ask()["x"] == 8
+    driver.run(3)
+    assert [s["x"] for s in driver.asked[-3:]] == [8, 7, 6]
+    driver.run(1)
+    assert driver.asked[-1]["x"] == 8
+    driver.run(5 + 1)
+    with pytest.raises(OptimizationComplete):
+        driver.ask()
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ if not sys.platform.startswith("linux"):
     collect_ignore_glob = ["*.py"]  # what runs is found in /proc
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
+
+from scenarios import kill_all
 
 LIMIT_SECONDS = 120
 
@@ -26,4 +29,5 @@ def _time_box() -> Iterator[None]:
     signal.alarm(LIMIT_SECONDS)
     yield
     signal.alarm(0)
+    kill_all(f"{os.getpid()}-")  # what a test left that failed
     signal.signal(signal.SIGALRM, before)

@@ -87,9 +87,9 @@ def marked(hps: dict[str, Any], trial: Any, *, pause: float, folder: str) -> flo
     return value(hps)
 
 
-def held(hps: dict[str, Any], *, pause: float, folder: str) -> float:
-    """Ends as soon as there is a file that says so."""
-    while not (Path(folder) / "release").exists():
+def held(hps: dict[str, Any], trial: Any, *, pause: float, folder: str) -> float:
+    """From trial 3 on it ends when there is a file that says so."""
+    while trial.number >= 3 and not (Path(folder) / "release").exists():
         time.sleep(pause)
     return value(hps)
 
@@ -188,14 +188,14 @@ def plant(fault: str) -> None:
         raise ValueError(f"plant: no such fault: {fault}")
 
 
-def run(options: dict[str, Any]) -> None:
-    """Runs the search, from wherever it is to its end."""
+def run(options: dict[str, Any], begin: Callable[[], None] = lambda: None) -> None:
+    """Runs the search, from wherever it is to its end; calls `begin` when it is about to."""
     shape = SHAPES[options["shape"]]
     settings = {name: options[name] for name in ("pause", "folder") if name in inspect.signature(shape).parameters}
     f = functools.partial(shape, **settings)
     extra = {"max_fidelity": EPOCHS} if get_hpo(options["algorithm"]).is_multi_fidelity else {}
     hpo = build_hpo_from_name(options["algorithm"], SPACE, f, max_evals=options["max_evals"], seed=0, **extra)
-    print("go", flush=True)
+    begin()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # hyperband says that a plain function takes no fidelity
         hpo.optimize(store=options["store"], num_workers=options["workers"], progress=False)
@@ -208,7 +208,7 @@ def main(options: dict[str, Any]) -> None:
     if options["failpoint"]:
         point, k = options["failpoint"].split(":")
         arm(point, int(k))
-    run(options)
+    run(options, lambda: print("go", flush=True))
 
 
 if __name__ == "__main__":

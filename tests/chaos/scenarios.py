@@ -84,7 +84,7 @@ class Search:
         workers: At once.
         pause: Seconds that an evaluation or an epoch takes.
         plant: A fault to break it with, see :func:`program.plant`.
-        tag: Tells its processes from all others.
+        tag: Tells its processes from all others; begins with the number of this process.
     """
 
     folder: Path
@@ -94,7 +94,7 @@ class Search:
     workers: int = 1
     pause: float = 0.005
     plant: str = ""
-    tag: str = field(default_factory=lambda: uuid.uuid4().hex)
+    tag: str = field(default_factory=lambda: f"{os.getpid()}-{uuid.uuid4().hex}")
 
     @property
     def store(self) -> Path:
@@ -110,7 +110,9 @@ class Search:
     def undisturbed(self) -> list[tuple[str, int, dict[str, Any]]]:
         """The canonical log of the same search in one go, in this very process."""
         reference = dataclasses.replace(self, folder=self.folder / "reference", pause=0.0)
-        program.run(reference.options())
+        options = reference.options()
+        reference.release()
+        program.run(options)
         return canonical(reference.events())
 
     def start(self, failpoint: str = "") -> subprocess.Popen[str]:
@@ -161,14 +163,9 @@ class Search:
         lines = path.read_text().split("\n")[:-1] if path.exists() else []
         return {int(number): perf for number, perf in (line.split() for line in lines)}
 
-    def processes(self) -> list[int]:
-        """Numbers of all its processes that live."""
-        mark, found = f"{MARK}={self.tag}".encode(), []
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-        return found
+    def release(self) -> None:
+        """Lets the objective "held" end."""
+        (self.folder / "release").touch()
 
     def wait_for(self, kind: str, n: int, driver: subprocess.Popen[str]) -> None:
         """Returns when the log has n events of a kind, or its driver has ended."""
@@ -178,13 +175,9 @@ class Search:
     def orphans(self) -> int:
         """How many processes are there though no driver is; they get a moment to go, then are killed."""
         until = time.monotonic() + GONE_SECONDS
-        while self.processes() and time.monotonic() < until:
+        while processes(self.tag) and time.monotonic() < until:
             time.sleep(0.02)
-        left = self.processes()
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        return len(left)
+        return kill_all(self.tag)
 
     def n_lost(self) -> int:
         """Acknowledged results that the log does not have as they were."""
@@ -206,9 +199,29 @@ class Search:
         }
 
 
+def processes(tag: str) -> list[int]:
+    """Numbers of the processes that live and whose tag begins like this."""
+    mark, found = f"{MARK}={tag}".encode(), []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if any(entry.startswith(mark) for entry in (folder / "environ").read_bytes().split(b"\0")):
+                found.append(int(folder.name))
+    return found
+
+
+def kill_all(tag: str) -> int:
+    """Kills those processes, and returns how many there were."""
+    found = processes(tag)
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(found)
+
+
 def copy_of(search: Search, name: str) -> Search:
-    """The same search in another folder beside it."""
-    return dataclasses.replace(search, folder=search.folder / name, tag=uuid.uuid4().hex)
+    """The same search in another folder below its own."""
+    tag = f"{os.getpid()}-{uuid.uuid4().hex}"
+    return dataclasses.replace(search, folder=search.folder / name, tag=tag)
 
 
 def rounds(search: Search, n: int) -> Iterator[tuple[Search, random.Random]]:
@@ -331,9 +344,9 @@ def send_signals(search: Search, signals: list[int], most_seconds: float, gap_se
     """
     one = copy_of(search, "interrupted")
     driver = one.start()
-    one.wait_for("start", search.workers + 2 if search.pause < 1 else search.workers, driver)
+    one.wait_for("start", min(4, search.workers) if search.shape == "stubborn" else 4, driver)
     for i, number in enumerate(signals):
-        time.sleep(gap_seconds if i else search.pause / 2)
+        time.sleep(gap_seconds if i else min(search.pause / 2, gap_seconds))
         with contextlib.suppress(ProcessLookupError):
             os.killpg(driver.pid, number)
     began = time.monotonic()
@@ -349,6 +362,7 @@ def send_signals(search: Search, signals: list[int], most_seconds: float, gap_se
         "orphans": one.orphans(),
         "interrupted": sum(t.state is TrialState.CANCELLED for t in trials),
     }
+    one.release()
     dataclasses.replace(one, pause=0.0).finish()
     checked = one.check()
     checked["running"] += counts.pop("left_running")
@@ -360,10 +374,10 @@ def start_twice(search: Search) -> Counts:
     """Starts a second driver while the first one runs: it is refused by name, and the first one does not notice."""
     one = dataclasses.replace(search, folder=search.folder / "one", shape="held")
     first = one.start()
-    one.wait_for("start", 1, first)
+    one.wait_for("start", 4, first)
     second = one.start()
-    one.wait_for("start", 2, second)  # until it has ended
-    (one.folder / "release").touch()
+    one.wait_for("end", search.max_evals, second)  # which it never does, unless it was let in
+    one.release()
     code = second.wait(HANG_SECONDS)
     is_refused = code != 0 and "RunBusyError" in one.errors() and f'"process": {first.pid}' in one.errors()
     exits = int(first.wait(HANG_SECONDS) != 0)

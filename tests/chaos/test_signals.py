@@ -11,14 +11,19 @@ from scenarios import Search, faults, send_signals
 INT, TERM = signal.SIGINT, signal.SIGTERM
 
 
-@pytest.mark.parametrize(("number", "shape"), [(INT, "plain"), (TERM, "epochs")])
-def test_a_signal_ends_a_search_in_this_process_at_once(tmp_path: Path, number: int, shape: str) -> None:
-    """In the middle of a trial, which is marked as cancelled and run again; the log is then that of one run."""
-    algorithm = "hyperband" if shape == "epochs" else "random"
-    search = Search(tmp_path, algorithm, shape, max_evals=12, pause=0.1 if shape == "plain" else 0.02)
-    counts = send_signals(search, [number], most_seconds=2.0)
+@pytest.mark.parametrize("number", [INT, TERM])
+def test_a_signal_ends_a_search_in_its_own_process_at_once(tmp_path: Path, number: int) -> None:
+    """In the middle of a trial without end, which is marked as cancelled and run again; the log is that of one run."""
+    counts = send_signals(Search(tmp_path, "random", "held", max_evals=12), [number], most_seconds=2.0)
     assert faults(counts) == {}, counts
     assert counts["interrupted"] == 1
+
+
+def test_a_signal_that_ends_paused_trainings_changes_no_result(tmp_path: Path) -> None:
+    """They are trained again up to where they were, and on from there."""
+    search = Search(tmp_path, "hyperband", "epochs", max_evals=14, pause=0.02)
+    counts = send_signals(search, [INT], most_seconds=2.0)
+    assert faults(counts) == {}, counts
 
 
 def test_a_signal_lets_running_trials_of_workers_end(tmp_path: Path) -> None:
