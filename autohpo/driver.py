@@ -20,7 +20,7 @@ from autohpo.objective import Objective
 from autohpo.progress import Progress, Standing
 from autohpo.store.base import LogEvent, LogKind, Store
 from autohpo.store.fold import suggestion_data, suggestion_from
-from autohpo.trial import Suggestion, Task, TrialState, incumbent
+from autohpo.trial import Suggestion, Task, Trial, TrialState, incumbent
 
 if TYPE_CHECKING:
     from autohpo.runner import RunOptions
@@ -66,6 +66,7 @@ class Driver:
         self._parked: dict[int, deque[int]] = {s: deque() for s in range(executor.n_slots)}  # wait for one slot
         self._busy: dict[int, int] = {}  # trial by slot
         self._n_done = self._n_failed = 0
+        self._best: Trial | None = None
         self._is_complete = False  # the algorithm has nothing more to suggest
         self._ending: str = ""  # why the search ends early
         self._ends_at = float("inf")  # when what still runs is killed
@@ -281,6 +282,8 @@ class Driver:
         state, root = TrialState(data["state"]), self._roots[number]
         if state.has_perf:
             self._n_done += 1
+            done = Trial(number, suggestion, state, data["perf"], suggestion.fidelity)
+            self._best = incumbent(filter(None, (self._best, done)), 1 if self.hpo.mode == "max" else -1)
             reached = data.get("fidelity") or suggestion.fidelity or 0.0
             self._reached[root] = max(self._reached.get(root, 0.0), reached)
         else:
@@ -381,13 +384,11 @@ class Driver:
         _log.warning("interrupted after %d trials with a result%s", self._n_done, hint)
 
     def _standing(self) -> Standing:
-        best = incumbent(self.hpo.history)
-        perf = None if best is None or best.perf is None else best.perf
         return Standing(
             n_done=self._n_done,
             n_failed=self._n_failed,
             n_running=len(self._busy),
-            best=perf if perf is None or self.hpo.mode == "max" else -perf,
+            best=None if self._best is None else self._best.perf,
             max_evals=self.hpo.max_evals if self.max_trials is None else self.max_trials,
             seconds=time.monotonic() - self._began,
             time_limit=self.options.time_limit,

@@ -101,7 +101,7 @@ def run(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -
     if hpo.f is None:
         raise OptionError("f: this optimizer has no objective; give build_hpo_from_name one, or optimize a trainer")
     _search(hpo, Objective.of(hpo.f, dataset), options)
-    return hpo.best()
+    return BaseHPOptimizer.best(hpo)  # an algorithm may keep an attribute of that name
 
 
 def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -> tuple[Any, dict[str, Any]]:
@@ -112,7 +112,7 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
         objective = TrainerObjective(trainer, dataset, folder)
         _search(fresh, objective.objective(), options, tuned=type(trainer).__qualname__)
         hpo.result = fresh.result
-        best_hp, _ = fresh.best()
+        best_hp, _ = BaseHPOptimizer.best(fresh)
         best = fresh.result.best if fresh.result else None
         path = objective.path_of(best.number if best else -1)
         if path.is_file():  # written by a slot of this very run

@@ -77,11 +77,12 @@ def test_two_workers_run_every_trial_once():
 
 
 def test_the_example_of_autogls_docs_runs_unchanged_with_four_workers():
-    """Hooks as documented there: positional, num_slaves, an own list called trials, no call of super."""
+    """Hooks as documented there: positional, num_slaves, attributes of any name, no call of super."""
 
     class MyOptimizer(BaseHPOptimizer):
         def _set_up(self, num_slaves, time_limit, memory_limit):
-            self.trials = []
+            self.trials, self.history, self._history = [], [], []
+            self.best, self.rng, self.running = None, None, {}
             self.slaves = num_slaves
             self.best_hp, self.best_perf = None, None
 

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, overload
 
 import numpy as np
 
@@ -28,11 +28,22 @@ if TYPE_CHECKING:
     from autohpo.result import Result
 
 
-class _TrialsOf:
-    """Reads an optimizer's history; a subclass may still set a ``self.trials`` of its own, as AutoGL's docs allow."""
+T = TypeVar("T")
 
-    def __get__(self, optimizer: BaseHPOptimizer | None, owner: type) -> Any:
-        return self if optimizer is None else optimizer.history
+
+class _Shadowable(Generic[T]):
+    """A property that an attribute of the same name may cover: AutoGL's hooks keep what they like in ``self``."""
+
+    def __init__(self, get: Callable[[Any], T]) -> None:
+        self._get = get
+        self.__doc__ = get.__doc__
+
+    @overload
+    def __get__(self, optimizer: None, owner: type) -> _Shadowable[T]: ...
+    @overload
+    def __get__(self, optimizer: object, owner: type) -> T: ...
+    def __get__(self, optimizer: object, owner: type) -> T | _Shadowable[T]:
+        return self if optimizer is None else self._get(optimizer)
 
 
 @dataclass(eq=False)
@@ -51,7 +62,8 @@ class BaseHPOptimizer:
 
     Attributes:
         number: Of the suggestion being made, or made next; from 0.
-        trials: Finished trials in the order told; their ``perf`` is higher where it is better, in both modes.
+        trials: Finished trials in the order told; their ``perf`` is higher where it is better, in both modes. This,
+            ``running``, ``rng`` and ``hp_space`` may be covered by attributes of a subclass.
         has_fidelity: False where the objective can only be run in full; set before the first suggestion.
         time_limit: Seconds for the whole search, as given to ``optimize``; None without a limit.
         memory_limit: Bytes for each worker, as given to ``optimize``; None without a limit.
@@ -76,7 +88,6 @@ class BaseHPOptimizer:
     is_deterministic: ClassVar[bool] = False  # whether the seed changes no suggestion
     option_aliases: ClassVar[Mapping[str, str]] = {}
     budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals"})  # may change when a stored run is resumed
-    trials = _TrialsOf()
 
     space: SearchSpace
     f: Callable[..., Any] | None = None
@@ -95,10 +106,10 @@ class BaseHPOptimizer:
         self.is_seed_drawn = self.seed is None
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0])
-        self._sign = 1 if self.mode == "max" else -1
-        self._history = History()
-        self._is_set_up = False
-        self._rng: np.random.Generator | None = None
+        self.__sign = 1 if self.mode == "max" else -1
+        self.__history = History()
+        self.__is_set_up = False
+        self.__rng: np.random.Generator | None = None
         self.number = 0
         self.has_fidelity = True
         self.time_limit: float | None = None
@@ -142,34 +153,36 @@ class BaseHPOptimizer:
 
     def _best_hp(self) -> tuple[dict[str, Any], float]:
         """The best configuration and its perf (higher is better), of those with the highest fidelity."""
-        best = incumbent(self.history)
+        best = incumbent(self.__history.told)
         if best is None or best.perf is None:
-            raise NoResultError(f"no trial of {len(self.history)} has a result yet")
+            raise NoResultError(f"no trial of {len(self.__history.told)} has a result yet")
         return dict(best.hp), best.perf
 
-    # What an algorithm may use.
+    # What an algorithm may use, and may cover with attributes of its own.
 
-    @property
+    @_Shadowable
     def rng(self) -> np.random.Generator:
         """Made anew for every call of a hook from the seed and the number, so nothing random is kept in memory."""
-        if self._rng is None:
-            self._rng = np.random.default_rng((_seed_of(self), self.number))
-        return self._rng
+        if self.__rng is None:
+            self.__rng = np.random.default_rng((_seed_of(self), self.n_asked))
+        return self.__rng
 
-    @property
+    @_Shadowable
+    def trials(self) -> Sequence[Trial]:
+        """The finished trials in the order told; a failed one has a state and no perf."""
+        return ReadOnly(self.__history.told)
+
+    @_Shadowable
     def running(self) -> list[Suggestion]:
         """Suggestions without a result, in the order asked."""
-        return [pending.suggestion for pending in self._history.running.values()]
+        return [pending.suggestion for pending in self.__history.running.values()]
 
-    @property
-    def history(self) -> Sequence[Trial]:
-        """The finished trials in the order told, also where a subclass keeps a ``trials`` of its own."""
-        return ReadOnly(self._history.told)
+    @_Shadowable
+    def hp_space(self) -> list[HPSpace]:
+        """The parameters as a list, under AutoGL's name."""
+        return list(self.space)
 
-    @property
-    def n_asked(self) -> int:
-        """How many suggestions were made."""
-        return self._history.n_asked
+    # What an algorithm may declare.
 
     @property
     def is_finite(self) -> bool:
@@ -181,21 +194,21 @@ class BaseHPOptimizer:
         """Numbers of finished trials that may still be continued; the state of all others may be let go."""
         return frozenset()
 
-    @property
-    def hp_space(self) -> list[HPSpace]:
-        """The parameters as a list, under AutoGL's name."""
-        return list(self.space)
-
     # What a user calls.
+
+    @property
+    def n_asked(self) -> int:
+        """How many suggestions were made."""
+        return self.__history.n_asked
 
     def set_up(
         self, num_workers: int = 1, time_limit: float | None = None, memory_limit: int | None = None
     ) -> None:
         """Gets the algorithm ready, once; :meth:`ask` and :meth:`optimize` do it where it was not done."""
-        if not self._is_set_up:
+        if not self.__is_set_up:
             self.time_limit, self.memory_limit = time_limit, memory_limit
             self._set_up(num_workers, time_limit, memory_limit)
-            self._is_set_up = True
+            self.__is_set_up = True
 
     def ask(self, pid: int = 0) -> Suggestion:
         """The next suggestion. Every suggestion wants one :meth:`tell` or :meth:`fail`, in any order.
@@ -209,13 +222,13 @@ class BaseHPOptimizer:
             SuggestionError: The algorithm returned something that is no configuration of the space.
         """
         self.set_up()
-        if self.max_evals is not None and self._history.n_asked >= self.max_evals:
+        if self.max_evals is not None and self.n_asked >= self.max_evals:
             raise OptimizationComplete(f"max_evals: {self.max_evals} suggestions were made")
-        self.number, self._rng = self._history.n_asked, None
-        suggestion = self._checked(self._get_suggestion(pid))
-        suggestion.number, suggestion.pid = self.number, pid
-        suggestion.seed = self._trial_seed()
-        self._add(suggestion)
+        self.number, self.__rng = self.n_asked, None
+        suggestion = self.__checked(self._get_suggestion(pid))
+        suggestion.number, suggestion.pid = self.n_asked, pid
+        suggestion.seed = self.__trial_seed()
+        self.__add(suggestion)
         return suggestion.copy()
 
     def adopt(self, suggestion: Suggestion) -> None:
@@ -229,7 +242,7 @@ class BaseHPOptimizer:
         if suggestion.number != self.n_asked:
             raise OptionError(f"suggestion: number must be the next, {self.n_asked}, got {suggestion.number}")
         self.space.check(suggestion)
-        self._add(suggestion.copy())
+        self.__add(suggestion.copy())
 
     @overload
     def tell(self, suggestion: Suggestion, perf: object, *, is_stopped: bool = False) -> None: ...
@@ -262,12 +275,12 @@ class BaseHPOptimizer:
             item: object = pair
             try:
                 item, value = _pair(pair)
-                self._history.pending(item)
-                value = self._sign * as_perf(value)
+                self.__history.pending(item)
+                value = self.__sign * as_perf(value)
             except (InvalidPerfError, OptionError) as error:
                 refused.append((item, str(error)))
             else:  # what the hook itself raises is not the result's fault
-                self._history.finish(item, state, value, "", self._hand_over)
+                self.__history.finish(item, state, value, "", self.__hand_over)
         if refused:
             raise EvaluationsError(refused)
 
@@ -283,9 +296,9 @@ class BaseHPOptimizer:
             EvaluationsError: The trial is not running, or `fidelity` or `perf` is not one finite number.
         """
         try:
-            pending = self._history.pending(suggestion)
+            pending = self.__history.pending(suggestion)
             done = _amount(fidelity)
-            pending.reports.append((done, self._sign * as_perf(perf)))
+            pending.reports.append((done, self.__sign * as_perf(perf)))
         except (InvalidPerfError, OptionError) as error:
             raise EvaluationsError([(suggestion, str(error))]) from None
         given = pending.suggestion.fidelity
@@ -298,7 +311,7 @@ class BaseHPOptimizer:
             EvaluationsError: The trial is not running.
         """
         try:
-            self._history.pending(suggestion).reports.clear()
+            self.__history.pending(suggestion).reports.clear()
         except OptionError as error:
             raise EvaluationsError([(suggestion, str(error))]) from None
 
@@ -317,7 +330,7 @@ class BaseHPOptimizer:
         if state.has_perf or not state.is_final:
             raise OptionError(f"state: must be the end of a failed trial, got {state}")
         try:
-            self._history.finish(suggestion, state, None, reason, self._hand_over)
+            self.__history.finish(suggestion, state, None, reason, self.__hand_over)
         except OptionError as error:
             raise EvaluationsError([(suggestion, str(error))]) from None
 
@@ -328,7 +341,7 @@ class BaseHPOptimizer:
             NoResultError: No trial has a result yet.
         """
         hp, perf = self._best_hp()
-        return hp, self._sign * perf if isinstance(perf, (int, float)) else perf
+        return hp, self.__sign * perf if isinstance(perf, (int, float)) else perf
 
     def optimize(
         self,
@@ -385,7 +398,7 @@ class BaseHPOptimizer:
 
     # Book-keeping.
 
-    def _checked(self, hp: Any) -> Suggestion:
+    def __checked(self, hp: Any) -> Suggestion:
         """A suggestion of the hook's own making, checked and with plain Python values."""
         who = f"{type(self).__name__}._get_suggestion"
         if not isinstance(hp, Mapping):
@@ -403,23 +416,23 @@ class BaseHPOptimizer:
             raise SuggestionError(f"{who}: {error}") from error
         if fidelity is not None and not (isinstance(fidelity, (int, float)) and 0 < fidelity < math.inf):
             raise SuggestionError(f"{who}: fidelity must be positive and finite, got {short(fidelity)}")
-        if resume is not None and not (type(resume) is int and 0 <= resume < self.number):
+        if resume is not None and not (type(resume) is int and 0 <= resume < self.n_asked):
             raise SuggestionError(f"{who}: resume must be the number of an earlier trial, got {short(resume)}")
         return suggestion
 
-    def _add(self, suggestion: Suggestion) -> None:
+    def __add(self, suggestion: Suggestion) -> None:
         """Takes a suggestion, asked or adopted; both leave the same state behind."""
-        self._history.add(suggestion)
-        self.number, self._rng = self._history.n_asked, None
+        self.__history.add(suggestion)
+        self.number, self.__rng = self.n_asked, None
 
-    def _hand_over(self, pid: int, hp: Suggestion, perf: float) -> None:
+    def __hand_over(self, pid: int, hp: Suggestion, perf: float) -> None:
         """Calls the hook, with a generator that does not depend on what was drawn before."""
-        self._rng = None
+        self.__rng = None
         self._update_trials(pid, hp, perf)
 
-    def _trial_seed(self) -> int:
+    def __trial_seed(self) -> int:
         """For the objective, in [0, 2**31): another stream than that of the suggestion itself."""
-        state = np.random.SeedSequence((_seed_of(self), self.number, 1)).generate_state(1)
+        state = np.random.SeedSequence((_seed_of(self), self.n_asked, 1)).generate_state(1)
         return int(state[0]) & 0x7FFFFFFF
 
 

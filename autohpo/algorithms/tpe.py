@@ -114,7 +114,7 @@ class TPE(BaseHPOptimizer):
         Numbers have no gaps, and what is not told is running, so row i of the caches is trial i; they are the same
         whatever the order of the results.
         """
-        told = self.history[self._n_told :]
+        told = self.trials[self._n_told :]
         new = {t.number: t.hp for t in told if t.number >= len(self._rows)}
         new |= {s.number: s for s in self.running if s.number >= len(self._rows)}
         if new:
