@@ -65,7 +65,7 @@ class Driver:
         self._again: deque[int] = deque()  # interrupted trials, to be started again
         self._parked: dict[int, deque[int]] = {s: deque() for s in range(executor.n_slots)}  # wait for one slot
         self._busy: dict[int, int] = {}  # trial by slot
-        self._n_done = self._n_failed = 0
+        self._n_done = self._n_failed = self._n_earlier = 0
         self._best: Trial | None = None
         self._is_complete = False  # the algorithm has nothing more to suggest
         self._ending: str = ""  # why the search ends early
@@ -141,6 +141,7 @@ class Driver:
         if self._unsaved:
             self._save()
         self._again.extend(sorted(self._suggestions))
+        self._n_earlier = self._n_done + self._n_failed
 
     # What starts.
 
@@ -392,4 +393,5 @@ class Driver:
             max_evals=self.hpo.max_evals if self.max_trials is None else self.max_trials,
             seconds=time.monotonic() - self._began,
             time_limit=self.options.time_limit,
+            n_earlier=self._n_earlier,
         )

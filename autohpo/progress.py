@@ -30,6 +30,7 @@ class Standing:
         max_evals: Trials to make at most, if limited.
         seconds: Since the search began.
         time_limit: Seconds for the search, if limited.
+        n_earlier: Of the trials that ended, those of an earlier run that this one resumed.
     """
 
     n_done: int
@@ -39,14 +40,15 @@ class Standing:
     max_evals: int | None
     seconds: float
     time_limit: float | None
+    n_earlier: int = 0
 
     @property
     def left_seconds(self) -> float | None:
         """Expected seconds to the end: whichever of the two budgets ends first."""
         ended = self.n_done + self.n_failed
         limits = [] if self.time_limit is None else [self.time_limit - self.seconds]
-        if self.max_evals is not None and ended:
-            limits.append((self.max_evals - ended) * self.seconds / ended)
+        if self.max_evals is not None and ended > self.n_earlier:
+            limits.append((self.max_evals - ended) * self.seconds / (ended - self.n_earlier))
         return max(min(limits), 0.0) if limits else None
 
     def __str__(self) -> str:

@@ -37,6 +37,12 @@ def test_the_budget_that_ends_first_tells_the_time_left():
     assert standing(time_limit=50.0).left_seconds == 0.0
 
 
+def test_what_an_earlier_run_did_took_no_time_of_this_one():
+    """Ten of the twelve were there already: two took a minute, so twelve more take six."""
+    assert standing(n_earlier=10).left_seconds == 360.0
+    assert standing(n_earlier=12).left_seconds is None
+
+
 def test_long_times_are_written_in_hours():
     """1:01:01, and before any result there is no best."""
     text = str(standing(n_done=0, n_failed=0, best=None, max_evals=None, seconds=3661.0))

@@ -77,10 +77,9 @@ class Executor(ABC):
 
     @abstractmethod
     def kill(self, number: int, state: TrialState, reason: str) -> None:
-        """Ends a running trial at once; a *killed* event with this state and reason follows, or the end it came to
-        just before.
+        """Ends a running trial at once; no effect on one that is not running.
 
-        No effect on a trial that is not running.
+        A *killed* event with this state and reason follows, or the end it came to just before.
         """
 
     @abstractmethod
