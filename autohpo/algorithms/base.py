@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, overload
 
 import numpy as np
@@ -91,10 +91,9 @@ class BaseHPOptimizer:
 
     space: SearchSpace
     f: Callable[..., Any] | None = None
-    _: KW_ONLY
-    max_evals: int | None = None
-    seed: int | None = None
-    mode: Literal["max", "min"] = "max"
+    max_evals: int | None = field(default=None, kw_only=True)
+    seed: int | None = field(default=None, kw_only=True)
+    mode: Literal["max", "min"] = field(default="max", kw_only=True)
 
     def __post_init__(self) -> None:
         self.space = self.space if isinstance(self.space, SearchSpace) else SearchSpace(self.space)

@@ -67,7 +67,7 @@ def options_of(optimizer: Any) -> dict[str, Any]:
 def _hints(cls: type) -> Mapping[str, Any]:
     try:
         hints = get_type_hints(cls)
-    except NameError:  # an annotation of the subclass that only a type checker can resolve
+    except (NameError, TypeError):  # only a type checker can resolve an annotation of the subclass
         return {}
     names = {f.name for f in dataclasses.fields(cls)} & set(option_names(cls))
     return {name: hint for name, hint in hints.items() if name in names}

@@ -20,9 +20,9 @@ APPLICATION_ID = 0x6175746F  # "auto": tells our files from other SQLite files
 HEADER_BYTES = 100  # of every SQLite file
 BUSY_SECONDS = 60.0  # to wait for another process that has locked the file, a backup for instance
 
-_TABLES = (
-    "CREATE TABLE header (data TEXT NOT NULL, crc INTEGER NOT NULL)",
-    """CREATE TABLE events (
+_SCHEMA = f"""
+CREATE TABLE header (data TEXT NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
     time REAL NOT NULL,
     kind TEXT NOT NULL,
@@ -30,11 +30,12 @@ _TABLES = (
     attempt INTEGER NOT NULL,
     data TEXT NOT NULL,
     crc INTEGER NOT NULL
-)""",
-    "CREATE UNIQUE INDEX one_ask ON events (trial) WHERE kind = 'ask'",
-    "CREATE UNIQUE INDEX one_end ON events (trial) WHERE kind = 'end'",
-)
-_SCHEMA = f"{';'.join(_TABLES)}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
+);
+CREATE UNIQUE INDEX one_ask ON events (trial) WHERE kind = 'ask';
+CREATE UNIQUE INDEX one_end ON events (trial) WHERE kind = 'end';
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {FORMAT};
+"""
 _JSON = json.JSONEncoder(allow_nan=False)
 
 
@@ -139,11 +140,6 @@ class SQLiteStore(Store):
         version = self._pragma("user_version")
         if version != FORMAT:
             raise StoreCorruptError(f"store: {self.path} has format {version}, this version reads {FORMAT}")
-        if self._pragma("journal_mode") != "wal" and _size(self._beside("-wal")):
-            raise StoreCorruptError(f"store: {self.path} is damaged: it no longer knows of its write-ahead log")
-        made = {sql for (sql,) in self._db.execute("SELECT sql FROM sqlite_master")}
-        if not made.issuperset(_TABLES):
-            raise StoreCorruptError(f"store: {self.path} is damaged: its tables are not those of format {FORMAT}")
         found = self._pragma("quick_check(1)")
         if found != "ok":
             raise StoreCorruptError(f"store: {self.path} is damaged: {found}")

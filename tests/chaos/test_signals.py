@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scenarios import Search, faults, send_signals
+
+from autohpo import RangeHP, Suggestion, build_hpo_from_name
+from autohpo.algorithms.random import RandomSearch
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
 
@@ -45,3 +52,83 @@ def test_a_driver_that_saves_nothing_when_it_is_told_to_end_is_found(tmp_path: P
     """The checks above can fail."""
     counts = send_signals(Search(tmp_path, max_evals=12, pause=0.1, plant="deaf"), [INT], most_seconds=2.0)
     assert "running" in faults(counts)
+
+
+# Signals that come while the driver's own code runs, in the process of the test: the moment is then certain.
+
+
+def interrupt_myself() -> None:
+    """Ctrl-C, here and now."""
+    os.kill(os.getpid(), INT)
+
+
+class InterruptedAsking(RandomSearch):
+    """Is interrupted while it makes its third suggestion."""
+
+    def _get_suggestion(self, pid: int) -> Any:
+        if self.number == 2:
+            interrupt_myself()
+        return super()._get_suggestion(pid)
+
+
+class InterruptedReporting(RandomSearch):
+    """Is interrupted while it takes a report."""
+
+    def report(self, suggestion: Suggestion, fidelity: float, perf: object) -> bool:
+        interrupt_myself()
+        return super().report(suggestion, fidelity, perf)
+
+
+def test_a_signal_between_two_trials_lets_no_other_one_begin() -> None:
+    """The driver was busy with a suggestion: that trial waits for the next time."""
+    begun = []
+
+    def f(hps: dict[str, Any], trial: Any) -> float:
+        begun.append(trial.number)
+        return 1.0
+
+    hpo = InterruptedAsking([RangeHP("x", 0.0, 1.0)], f, max_evals=5, seed=0)
+    with pytest.raises(KeyboardInterrupt):
+        hpo.optimize(progress=False)
+    assert begun == [0, 1]
+    assert hpo.result is not None
+    assert hpo.result.counts() == {"COMPLETE": 2, "CANCELLED": 1}
+
+
+def test_a_signal_during_a_report_ends_an_objective_that_never_reports_again() -> None:
+    """Without waiting for it."""
+
+    def f(hps: dict[str, Any], trial: Any) -> float:
+        trial.report(1.0)
+        time.sleep(60)
+        return 1.0
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        InterruptedReporting([RangeHP("x", 0.0, 1.0)], f, max_evals=5, seed=0).optimize(progress=False)
+    assert time.monotonic() - began < 10
+
+
+def test_a_second_signal_ends_a_paused_training_that_does_not_end_by_itself() -> None:
+    """The first trial hangs when it is closed, the second one until it is interrupted; the log is saved."""
+
+    def f(hps: dict[str, Any], trial: Any) -> Any:
+        hangs_at_its_end = trial.number == 0
+        try:
+            if trial.number:
+                time.sleep(60)
+            yield 1.0
+        finally:
+            if hangs_at_its_end:
+                time.sleep(60)
+
+    hpo = build_hpo_from_name("hyperband", [RangeHP("x", 0.0, 1.0)], f, max_evals=5, seed=0, max_fidelity=9)
+    timers = [threading.Timer(seconds, interrupt_myself) for seconds in (0.5, 1.0)]
+    began = time.monotonic()
+    for timer in timers:
+        timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        hpo.optimize(progress=False)
+    assert 1.0 <= time.monotonic() - began < 10
+    assert hpo.result is not None
+    assert hpo.result.counts() == {"COMPLETE": 1, "CANCELLED": 1}

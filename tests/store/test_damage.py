@@ -16,6 +16,8 @@ from autohpo.store import LogEvent, SQLiteStore
 N_TRIALS = 60
 N_DAMAGED = 40
 SQLITE_HEADER_BYTES = 100
+PAGE_BYTES = 4096
+LEAF = 0x0D  # first byte of a page with rows; the number of rows follows in bytes 3 and 4
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,15 @@ class Original:
     events: list[LogEvent]
 
     def outcome(self, folder: Path, *, read_only: bool) -> str:
-        """What a damaged copy gives: refused, same, shorter (some of the last events are missing) or wrong."""
+        """What a damaged copy gives: corrupt, refused, same, shorter (the last events are missing) or wrong."""
         store = None
         try:
             store = SQLiteStore(folder / "run.db", read_only=read_only)
             if not read_only:
                 store.open()
             header, events = store.header, list(store.events())
+        except StoreCorruptError:
+            return "corrupt"
         except StoreError:
             return "refused"
         finally:
@@ -108,18 +112,60 @@ def test_a_damaged_database_is_refused_or_harmless(
     for i in range(N_DAMAGED):
         copy = damaged(original, tmp_path / "copy", "run.db", damage(whole, draw), has_shared=i % 2 == 0)
         found.add(original.outcome(copy, read_only=i % 3 == 0))
-    assert "refused" in found
-    assert found <= {"refused", "same"}
+    assert "corrupt" in found
+    assert found <= {"corrupt", "same"}
 
 
 def test_every_byte_of_the_header_of_the_database_may_be_flipped(original: Original, tmp_path: Path) -> None:
     """There a flip may even make SQLite forget its write-ahead log, or take the file for an empty one."""
     whole = (original.folder / "run.db").read_bytes()
     for at in range(SQLITE_HEADER_BYTES + 8):  # and the header of the first page
-        for value in {0, whole[at] ^ 2} - {whole[at]}:
+        for value, read_only in [(0, True), (0, False), (whole[at] ^ 2, at % 2 == 0)]:
             data = whole[:at] + bytes([value]) + whole[at + 1 :]
             copy = damaged(original, tmp_path / "copy", "run.db", data)
-            assert original.outcome(copy, read_only=at % 2 == 0) in ("refused", "same"), (at, value)
+            found = original.outcome(copy, read_only=read_only)
+            assert found in ("corrupt", "refused", "same"), (at, value)
+
+
+@pytest.mark.parametrize("original", ["closed"], indirect=True)
+def test_a_page_that_says_it_has_a_row_less_is_found(original: Original, tmp_path: Path) -> None:
+    """The places show a gap in the middle; at the end of the log only SQLite's own check of the pages does."""
+    whole = (original.folder / "run.db").read_bytes()
+    leaves = [at for at in range(PAGE_BYTES, len(whole), PAGE_BYTES) if whole[at] == LEAF]
+    for at in leaves:
+        n = int.from_bytes(whole[at + 3 : at + 5], "big")
+        data = whole[: at + 3] + (n - 1).to_bytes(2, "big") + whole[at + 5 :]
+        copy = damaged(original, tmp_path / "copy", "run.db", data)
+        assert original.outcome(copy, read_only=True) == "corrupt", at
+    assert len(leaves) > 2
+
+
+def test_a_missing_and_a_moved_event_are_found(tmp_path: Path) -> None:
+    """Whole rows, and whole checksums, are not enough."""
+    for damage in ("DELETE FROM events WHERE seq = 2", "UPDATE events SET seq = 9 WHERE seq = 4"):
+        store = SQLiteStore(tmp_path / "run.db")
+        store.open()
+        store.append([LogEvent("report", 0, 1, {"perf": i}, 1.0) for i in range(4)])
+        store._db.execute(damage)
+        with pytest.raises(StoreCorruptError, match="is not what was written"):
+            list(store.events())
+        store.close()
+        (tmp_path / "run.db").unlink()
+
+
+def test_a_changed_header_is_found(tmp_path: Path) -> None:
+    """Else a run would be taken for another one."""
+    store = SQLiteStore(tmp_path / "run.db")
+    store.open()
+    store.begin({"options": {"seed": 12345}})
+    store.close()
+    whole = (tmp_path / "run.db").read_bytes()
+    assert whole.count(b"12345") == 1
+    (tmp_path / "run.db").write_bytes(whole.replace(b"12345", b"12346"))
+    store.open()
+    with pytest.raises(StoreCorruptError, match="the header is not what was written"):
+        store.begin({"options": {"seed": 12346}})
+    store.close()
 
 
 @pytest.mark.parametrize("damage", [flip, cut, blank])
@@ -131,7 +177,7 @@ def test_a_damaged_write_ahead_log_loses_its_end_at_most(
     draw, whole = random.Random(2), (original.folder / "run.db-wal").read_bytes()
     for i in range(N_DAMAGED):
         copy = damaged(original, tmp_path / "copy", "run.db-wal", damage(whole, draw), has_shared=i % 2 == 0)
-        assert original.outcome(copy, read_only=i % 3 == 0) in ("same", "shorter", "refused")
+        assert original.outcome(copy, read_only=i % 3 == 0) in ("same", "shorter", "corrupt")
 
 
 def test_a_cut_behind_a_commit_keeps_that_commit(tmp_path: Path) -> None:

@@ -31,12 +31,22 @@ time.sleep(60)
 HOLD_AND_FORK = """
 import os, sys, time
 from pathlib import Path
+from autohpo.errors import RunBusyError
 from autohpo.store.lock import RunLock
 lock = RunLock(Path(sys.argv[1]))
 lock.acquire()
 child = os.fork()
 if child == 0:
-    lock.release()  # is not the child's to give
+    if sys.argv[2] == "releases":
+        lock.release()  # is not the child's to give
+    own = RunLock(Path(sys.argv[1]))
+    while True:
+        try:
+            own.acquire()
+            break
+        except RunBusyError:
+            time.sleep(0.02)
+    Path(sys.argv[1] + ".child").touch()
     time.sleep(60)
 print(child, flush=True)
 time.sleep(60)
@@ -75,22 +85,27 @@ def test_a_killed_holder_leaves_it_free_at_once(tmp_path: Path, python: Python) 
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_neither_frees_nor_keeps_it(tmp_path: Path, python: Python) -> None:
-    """Objectives fork (data loaders do): such a child must not outlive its driver as holder."""
+@pytest.mark.parametrize("child", ["keeps", "releases"])
+def test_a_forked_child_neither_frees_nor_holds_it(tmp_path: Path, python: Python, child: str) -> None:
+    """Objectives fork (data loaders do): the copy of the lock is none, and a lock of the child's own is."""
     path = tmp_path / "run.db.lock"
-    holder = python(HOLD_AND_FORK, path)
+    holder = python(HOLD_AND_FORK, path, child)
     assert holder.stdout is not None
-    child = int(holder.stdout.readline())
-    time.sleep(0.2)  # for the child to try
-    with pytest.raises(RunBusyError, match=str(holder.pid)):
-        RunLock(path).acquire()
-    holder.kill()
-    holder.wait()
-    os.kill(child, 0)  # it lives
-    lock = RunLock(path)
-    lock.acquire()
-    lock.release()
-    os.kill(child, signal.SIGKILL)
+    pid = int(holder.stdout.readline())
+    try:
+        time.sleep(0.3)  # for the child to try
+        with pytest.raises(RunBusyError, match=str(holder.pid)):
+            RunLock(path).acquire()
+        holder.kill()
+        holder.wait()
+        until = time.monotonic() + 10
+        while not path.with_name("run.db.lock.child").exists():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        with pytest.raises(RunBusyError, match=str(pid)):
+            RunLock(path).acquire()
+    finally:
+        os.kill(pid, signal.SIGKILL)
 
 
 def test_the_same_process_is_refused_too_until_it_gives_it_free(tmp_path: Path) -> None:
