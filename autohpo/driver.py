@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 import time
@@ -24,8 +23,6 @@ from autohpo.trial import Suggestion, Task, Trial, TrialState, incumbent
 
 if TYPE_CHECKING:
     from autohpo.runner import RunOptions
-
-_log = logging.getLogger("autohpo")
 
 POLL_SECONDS = 0.1  # how late a signal or the end of the time limit is noticed at most
 FLUSH_SECONDS = 0.5  # how old a report may get before it is on disk
@@ -382,7 +379,7 @@ class Driver:
     def _say_interrupted(self) -> None:
         path = getattr(self.store, "path", None)
         hint = f"; run the same command to resume from {path}" if path else ""
-        _log.warning("interrupted after %d trials with a result%s", self._n_done, hint)
+        self.progress.say(f"interrupted after {self._n_done} trials with a result{hint}")
 
     def _standing(self) -> Standing:
         return Standing(

@@ -96,6 +96,9 @@ class Progress(ABC):
         """Draws a last time."""
         self.draw(standing)
 
+    def say(self, text: str) -> None:
+        """Shows a sentence, after the last drawing."""
+
 
 class Silent(Progress):
     """Shows nothing."""
@@ -119,7 +122,11 @@ class PlainProgress(Progress):
 
     def draw(self, standing: Standing) -> None:
         """Prints a line."""
-        print(f"autohpo: {standing}", file=self._stream, flush=True)
+        self.say(str(standing))
+
+    def say(self, text: str) -> None:
+        """Prints a sentence."""
+        print(f"autohpo: {text}", file=self._stream, flush=True)
 
 
 class RichProgress(Progress):
@@ -147,6 +154,10 @@ class RichProgress(Progress):
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def say(self, text: str) -> None:
+        """Prints a sentence below the line."""
+        print(f"autohpo: {text}", file=self._stream, flush=True)
 
 
 def make_progress(kind: Literal["auto", "rich", "plain", "none"] | bool, stream: TextIO | None = None) -> Progress:

@@ -1,6 +1,6 @@
 """What is lost when drivers and workers are killed: the scenarios of tests/chaos, in full.
 
-    python benchmarks/faults.py              # about half an hour on two cores
+    python benchmarks/faults.py              # about a quarter of an hour on two cores
     python benchmarks/faults.py --quick      # a few kills each
     python benchmarks/faults.py --only worker
 

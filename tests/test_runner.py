@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sqlite3
 import time
 from pathlib import Path
@@ -386,3 +388,20 @@ def test_nothing_is_left_in_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(f=lambda hps, trial: float(trial.checkpoint_dir.is_dir()), num_workers=2, max_evals=3)
     assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_an_interrupted_search_says_how_to_go_on(tmp_path, capsys):
+    """One line on standard error, with the store's path; nothing where progress is off."""
+    numbers = iter(range(100))
+
+    def f(hps):
+        if next(numbers) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        return 1.0
+
+    with pytest.raises(KeyboardInterrupt):
+        run(f=f, store=tmp_path / "run.db", progress="plain")
+    assert f"after 2 trials with a result; run the same command to resume from {tmp_path}" in capsys.readouterr().err
+    assert len(run(f=f, store=tmp_path / "run.db").result) == 12
+    assert capsys.readouterr().err == ""

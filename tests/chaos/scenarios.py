@@ -23,7 +23,7 @@ from typing import Any
 import program
 from program import SPACE, value
 
-from autohpo import SearchSpace, StoreError, TrialState
+from autohpo import SearchSpace, StoreError, Trial, TrialState
 from autohpo.store import LogEvent, SQLiteStore
 from autohpo.store.fold import fold
 
@@ -198,8 +198,19 @@ class Search:
             "twice": len(once) - len(set(once)),
             "missing": self.max_evals - len(trials),
             "running": sum(not t.state.is_final for t in trials),
-            "wrong": sum(t.perf != value(dict(t.hp)) for t in done) if self.shape != "epochs" else 0,
+            "wrong": sum(t.perf != self.right_perf(t, events) for t in done),
         }
+
+    def right_perf(self, trial: Trial, events: list[LogEvent]) -> float:
+        """What a trial must have given, computed anew; a resumed training has the seed of its first trial."""
+        if self.shape != "epochs":
+            return value(dict(trial.hp))
+        asks = {event.trial: event.data for event in events if event.kind == "ask"}
+        root = trial.number
+        while asks[root]["resume"] is not None:
+            root = asks[root]["resume"]
+        perfs = list(program.epochs(dict(trial.hp), asks[root]["seed"], pause=0.0))
+        return perfs[int(trial.fidelity or program.EPOCHS) - 1]
 
 
 def processes(tag: str) -> list[int]:
