@@ -76,7 +76,7 @@ class Driver:
         """Runs the search to its end.
 
         Raises:
-            FirstTrialError: The first trial to end raised, and no trial had a result yet.
+            FirstTrialError: The first trial to end raised, and there was no result from an earlier run.
             KeyboardInterrupt: After SIGINT, once everything is saved.
             SystemExit: After SIGTERM, likewise.
         """
@@ -266,9 +266,10 @@ class Driver:
         self._save()
         self._apply_end(self._last, tell=True)
         self._let_go()
-        if state is TrialState.FAILED and not self._n_done and not self.options.continue_on_error:
+        is_first = not self._n_done and self._n_failed == self._n_earlier + 1
+        if state is TrialState.FAILED and is_first and not self.options.continue_on_error:
             raise FirstTrialError(
-                f"trial {number} raised before any trial had a result; mend the objective, or go on in spite of it "
+                f"trial {number}, the first to end, raised; mend the objective, or go on in spite of it "
                 f"with continue_on_error=True\n{outcome.error}"
             )
 

@@ -96,6 +96,7 @@ class Progress(ABC):
         """Draws a last time."""
         self.draw(standing)
 
+    @abstractmethod
     def say(self, text: str) -> None:
         """Shows a sentence, after the last drawing."""
 
@@ -107,6 +108,9 @@ class Silent(Progress):
         """Does nothing."""
 
     def draw(self, standing: Standing) -> None:
+        """Does nothing."""
+
+    def say(self, text: str) -> None:
         """Does nothing."""
 
 

@@ -107,7 +107,10 @@ def run(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -
 def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -> tuple[Any, dict[str, Any]]:
     """Tunes a trainer with a fresh copy of the optimizer, so that one object serves any number of trainers."""
     check_trainer(trainer)
-    fresh = type(hpo)(hpo.space, None, **{**options_of(hpo), "mode": "max"})  # the trainer says which way is better
+    kept: dict[str, Any] = {"mode": "max"}  # the trainer says which way is better
+    if hpo.is_seed_drawn:
+        kept["seed"] = None  # so that a store may say it
+    fresh = type(hpo)(hpo.space, None, **{**options_of(hpo), **kept})
     with tempfile.TemporaryDirectory(prefix="autohpo-") as folder:
         objective = TrainerObjective(trainer, dataset, folder)
         _search(fresh, objective.objective(), options, tuned=type(trainer).__qualname__)
@@ -168,13 +171,13 @@ def _store_of(hpo: BaseHPOptimizer, options: RunOptions) -> Store:
         OptionError: The optimizer has a history that is not in the store.
     """
     if options.store is None:
-        store: Store = hpo.log if isinstance(hpo.log, MemoryStore) else MemoryStore()
+        store: Store = hpo.run_store if isinstance(hpo.run_store, MemoryStore) else MemoryStore()
     else:
         store = options.store if isinstance(options.store, Store) else SQLiteStore(options.store)
-    known = getattr(hpo.log, "path", hpo.log)
+    known = getattr(hpo.run_store, "path", hpo.run_store)
     if hpo.n_asked and known != getattr(store, "path", store):
         raise OptionError("optimize: this optimizer has a history that is not in the store; build a new one")
-    hpo.log = store
+    hpo.run_store = store
     return store
 
 

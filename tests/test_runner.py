@@ -202,6 +202,22 @@ def test_the_first_trial_that_raises_ends_the_search_with_advice():
         run(f=lambda hps: hps["learning_rate"])
 
 
+def test_a_trial_that_raises_after_another_has_ended_does_not_end_the_search():
+    """Only the very first one does: here that one is invalid."""
+    numbers = iter(range(100))
+
+    def f(hps):
+        number = next(numbers)
+        if number == 0:
+            return None
+        if number == 1:
+            raise ValueError("now and then")
+        return 1.0
+
+    hpo = run(f=f)
+    assert [t.state for t in hpo.result.trials[:3]] == [TrialState.INVALID, TrialState.FAILED, TrialState.COMPLETE]
+
+
 def test_a_search_goes_on_over_failures_where_it_is_told_to():
     """Only those trials fail."""
 
@@ -375,10 +391,8 @@ def test_a_trainer_resumed_from_a_store_is_trained_again(tmp_path):
     """Its trained weights died with the first process; the search is not repeated."""
     space = [LogRangeHP("trainer:penalty", 1e-4, 1e3)]
     how = {"store": tmp_path / "run.db", "progress": False}
-    _, first = build_hpo_from_name("random", space, max_evals=4, seed=0).optimize(RidgeTrainer(), "the dataset", **how)
-    best, again = build_hpo_from_name("random", space, max_evals=4, seed=0).optimize(
-        RidgeTrainer(), "the dataset", **how
-    )
+    _, first = build_hpo_from_name("random", space, max_evals=4).optimize(RidgeTrainer(), "the dataset", **how)
+    best, again = build_hpo_from_name("random", space, max_evals=4).optimize(RidgeTrainer(), "the dataset", **how)
     assert again == first
     assert best.weights is not None
 

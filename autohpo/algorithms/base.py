@@ -74,10 +74,10 @@ class BaseHPOptimizer:
 
     Example:
         >>> from autohpo import RangeHP
-        >>> class Halton(BaseHPOptimizer):
+        >>> class GoldenSteps(BaseHPOptimizer):
         ...     def _get_suggestion(self, pid):
         ...         return {"x": (self.number * 0.618) % 1}
-        >>> hpo = Halton([RangeHP("x", 0.0, 1.0)])
+        >>> hpo = GoldenSteps([RangeHP("x", 0.0, 1.0)])
         >>> suggestion = hpo.ask()
         >>> hpo.tell(suggestion, perf=0.5)
         >>> hpo.best()
@@ -114,7 +114,7 @@ class BaseHPOptimizer:
         self.time_limit: float | None = None
         self.memory_limit: int | None = None
         self.result: Result | None = None
-        self.log: Any = None  # the store that optimize() used, if it was called
+        self.run_store: Any = None  # what optimize() used, if it was called
 
     # The four hooks of an algorithm; only `_get_suggestion` must be written.
 
