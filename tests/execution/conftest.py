@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from autohpo.execution.local import LocalExecutor
 from autohpo.execution.serial import SerialExecutor
 from autohpo.objective import Objective
 from autohpo.trial import Task
+
+sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
 
 ENDS = ("done", "failed", "died", "killed")
 
