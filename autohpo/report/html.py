@@ -24,11 +24,9 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 
 TITLE = "Hyper-parameter search"
 TOP = 10
-MAX_ERRORS, MAX_NUMBERS, MAX_TRACEBACK = (
-    20,
-    12,
-    4_000,
-)  # kinds of error, trials named for each, letters of a traceback
+MAX_ERRORS = 20  # kinds of error
+MAX_NUMBERS = 12  # trials named for each
+MAX_TRACEBACK = 4_000  # letters
 
 
 def write_html(
