@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.errors import AutoHPOError, FirstTrialError, NotReady, OptimizationComplete
+from autohpo.errors import AutoHPOError, FirstTrialError, NotReady, OptimizationComplete, OptionError
 from autohpo.execution.base import Event, Executor
 from autohpo.objective import Objective
 from autohpo.progress import Progress, Standing
@@ -64,6 +64,7 @@ class Driver:
         self._busy: dict[int, int] = {}  # trial by slot
         self._n_done = self._n_failed = self._n_earlier = 0
         self._best: Trial | None = None
+        self._first: int | None = None  # trial that was started first, by this driver
         self._is_complete = False  # the algorithm has nothing more to suggest
         self._ending: str = ""  # why the search ends early
         self._ends_at = float("inf")  # when what still runs is killed
@@ -76,7 +77,7 @@ class Driver:
         """Runs the search to its end.
 
         Raises:
-            FirstTrialError: The first trial to end raised, and there was no result from an earlier run.
+            FirstTrialError: The first trial that was started raised, and no other one had a result.
             KeyboardInterrupt: After SIGINT, once everything is saved.
             SystemExit: After SIGTERM, likewise.
         """
@@ -132,6 +133,9 @@ class Driver:
                 self._apply_end(event, tell=not is_known)
             elif not is_known:
                 self.hpo.report(self._suggestions[number], event.data["fidelity"], event.data["perf"])
+        n_ends = self._n_done + self._n_failed
+        if is_known and (len(self._roots), n_ends) != (self.hpo.n_asked, self.hpo.n_told):
+            raise OptionError("optimize: this optimizer and its store have different histories; build a new one")
         for number, attempt in started.items():
             data = {"state": TrialState.LOST.value, "error": "the driver died"}
             self._note("interrupt", number, attempt, data)
@@ -214,6 +218,7 @@ class Driver:
         self._note("start", number, attempt, {"slot": slot})
         self._save()
         self._busy[slot] = number
+        self._first = number if self._first is None else self._first
         self.executor.submit(
             slot,
             Task(
@@ -235,7 +240,7 @@ class Driver:
         suggestion = self._suggestions[event.number]
         given, go = suggestion.fidelity, True
         assert event.fidelity is not None and event.perf is not None  # noqa: PT018 - what a report is
-        if event.fidelity > self._reached.get(self._roots[event.number], 0.0):  # else a restart retraced known ground
+        if event.fidelity > self._reached.get(self._roots[event.number], -1.0):  # else a restart retraced known ground
             go = self.hpo.report(suggestion, event.fidelity, event.perf)
             data = {"fidelity": event.fidelity, "perf": event.perf}
             self._note("report", event.number, event.attempt, data)
@@ -244,8 +249,7 @@ class Driver:
         self.progress.update(self._standing)
         self._check_ending()
         self._enter_user_code()
-        has_all = given is not None and event.fidelity >= given
-        return not self._ending and (go or has_all)
+        return _has_all(given, event.fidelity) or (go and not self._ending)
 
     def _handle(self, event: Event) -> None:
         """Takes an event of the executor: into the log, then to the optimizer."""
@@ -254,7 +258,9 @@ class Driver:
         self._busy.pop(event.slot, None)
         outcome, number = event.outcome, event.number
         state = outcome.state
-        if self._ending and state is TrialState.STOPPED:
+        if state is TrialState.STOPPED and _has_all(self._suggestions[number].fidelity, outcome.fidelity):
+            state = TrialState.COMPLETE  # it was asked to end when it had all it was given
+        elif state is TrialState.STOPPED and self._ending:
             state = TrialState.CANCELLED  # it ended early because we asked it to, not because it had enough
         if not state.is_final:
             data: dict[str, Any] = {"state": state.value, "error": outcome.error or self._ending}
@@ -266,10 +272,10 @@ class Driver:
         self._save()
         self._apply_end(self._last, tell=True)
         self._let_go()
-        is_first = not self._n_done and self._n_failed == self._n_earlier + 1
+        is_first = number == self._first and not self._n_done
         if state is TrialState.FAILED and is_first and not self.options.continue_on_error:
             raise FirstTrialError(
-                f"trial {number}, the first to end, raised; mend the objective, or go on in spite of it "
+                f"trial {number}, the first to be started, raised; mend the objective, or go on in spite of it "
                 f"with continue_on_error=True\n{outcome.error}"
             )
 
@@ -393,3 +399,8 @@ class Driver:
             time_limit=self.options.time_limit,
             n_earlier=self._n_earlier,
         )
+
+
+def _has_all(given: float | None, reached: float | None) -> bool:
+    """Whether a trial has come as far as the fidelity it was given."""
+    return given is not None and reached is not None and reached >= given - 1e-9

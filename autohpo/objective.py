@@ -65,8 +65,8 @@ class TrialHandle:
         """
         value = as_perf(perf)
         done = self._done + 1 if fidelity is None else float(fidelity)
-        if not math.isfinite(done):
-            raise InvalidPerfError(f"fidelity: must be finite, got {done}")
+        if not 0 <= done < math.inf:
+            raise InvalidPerfError(f"fidelity: must be finite and at least 0, got {done}")
         self._done = done
         self.reports.append((self._done, value))
         if not self._send(self._done, value):
@@ -152,7 +152,7 @@ class Evaluator:
     _paused: dict[int, _Paused] = field(default_factory=dict)
 
     def run(self, task: Task, report: Report) -> Outcome:
-        """The outcome of a task. Only KeyboardInterrupt and GeneratorExit pass through."""
+        """The outcome of a task. Only KeyboardInterrupt passes through."""
         paused = self._paused.pop(task.root, None)
         handle = paused.handle if paused else TrialHandle(task, report)
         handle._bind(task, report)
@@ -163,7 +163,7 @@ class Evaluator:
             if result is None and handle.reports:
                 result = handle.reports[-1][1]
             perf = as_perf(result)
-        except (KeyboardInterrupt, GeneratorExit):
+        except KeyboardInterrupt:
             raise
         except InvalidPerfError:
             return Outcome(TrialState.INVALID, error=_trace())
@@ -244,7 +244,10 @@ class TrainerObjective:
         trained, perf = self.train(hps)
         if self._best is None or perf > self._best[0]:
             path = self.path_of(trial.number)
-            path.write_bytes(cloudpickle.dumps(trained))
+            try:
+                path.write_bytes(cloudpickle.dumps(trained))
+            except Exception:  # its pickling may raise anything; the best is trained again in the end
+                _log.warning("the trainer of trial %d cannot be pickled", trial.number, exc_info=True)
             if self._best is not None:
                 self._best[1].unlink(missing_ok=True)
             self._best = perf, path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -46,7 +48,7 @@ class Standing:
     def left_seconds(self) -> float | None:
         """Expected seconds to the end: whichever of the two budgets ends first."""
         ended = self.n_done + self.n_failed
-        limits = [] if self.time_limit is None else [self.time_limit - self.seconds]
+        limits = [] if self.time_limit is None or self.time_limit == math.inf else [self.time_limit - self.seconds]
         if self.max_evals is not None and ended > self.n_earlier:
             limits.append((self.max_evals - ended) * self.seconds / (ended - self.n_earlier))
         return max(min(limits), 0.0) if limits else None
@@ -130,7 +132,8 @@ class PlainProgress(Progress):
 
     def say(self, text: str) -> None:
         """Prints a sentence."""
-        print(f"autohpo: {text}", file=self._stream, flush=True)
+        with contextlib.suppress(OSError, ValueError):  # nobody listens any more: no reason to end a search
+            print(f"autohpo: {text}", file=self._stream, flush=True)
 
 
 class RichProgress(Progress):

@@ -23,7 +23,7 @@ class Result:
         trials: In the order asked, with every state.
         mode: "max" or "min": which way is better.
         algorithm: Its registered name.
-        files: Folder of the trials' checkpoints; None where no trial could have made any.
+        files: Folder of the trials' checkpoints, if any were made.
     """
 
     trials: Sequence[Trial]
@@ -56,7 +56,7 @@ class Result:
         return best
 
     def top(self, k: int) -> list[Trial]:
-        """The k best trials, best first: those with more training before those with less, no configuration twice."""
+        """The k best trainings by their last trial, best first: those with more training before those with less."""
         ranked = [t for t in self.trials if t.perf is not None]
         resumed = {t.resume for t in ranked}
         last = [t for t in ranked if t.number not in resumed]  # a promoted trial stands for the ones it continued
@@ -112,8 +112,7 @@ class Result:
             root = trial.number if trial.resume is None else roots.get(trial.resume, trial.resume)
             roots[trial.number] = root
             points = list(trial.reports)
-            is_known = bool(points) and points[-1][0] == trial.fidelity
-            if trial.fidelity is not None and trial.perf is not None and not is_known:
+            if trial.fidelity is not None and trial.perf is not None and not points:
                 points.append((trial.reached, trial.perf))
             curves.setdefault(root, []).extend(points)
         return curves

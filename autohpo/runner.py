@@ -27,7 +27,6 @@ from autohpo.result import Result
 from autohpo.spaces.tagged import to_json
 from autohpo.store import MemoryStore, SQLiteStore, Store
 from autohpo.store.fold import fold
-from autohpo.trial import Trial
 
 _log = logging.getLogger("autohpo")
 
@@ -98,10 +97,12 @@ def run(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -
     """What ``hpo.optimize(trainer, dataset, ...)`` returns."""
     if trainer is not None:
         return _run_trainer(hpo, trainer, dataset, options)
+    if "run_store" not in vars(hpo):
+        raise OptionError(f"{type(hpo).__name__}: its __init__ must call super().__init__(space, f)")
     if hpo.f is None:
         raise OptionError("f: this optimizer has no objective; give build_hpo_from_name one, or optimize a trainer")
     _search(hpo, Objective.of(hpo.f, dataset), options)
-    return BaseHPOptimizer.best(hpo)  # an algorithm may keep an attribute of that name
+    return BaseHPOptimizer.best(hpo)  # by the class: an algorithm may keep an attribute of that name
 
 
 def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -> tuple[Any, dict[str, Any]]:
@@ -113,28 +114,28 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
     fresh = type(hpo)(hpo.space, None, **{**options_of(hpo), **kept})
     with tempfile.TemporaryDirectory(prefix="autohpo-") as folder:
         objective = TrainerObjective(trainer, dataset, folder)
-        _search(fresh, objective.objective(), options, tuned=type(trainer).__qualname__)
-        hpo.result = fresh.result
-        best_hp, _ = BaseHPOptimizer.best(fresh)
-        best = fresh.result.best if fresh.result else None
-        path = objective.path_of(best.number if best else -1)
+        try:
+            result = _search(fresh, objective.objective(), options, tuned=type(trainer).__qualname__)
+        finally:
+            hpo.result = fresh.result
+        best, path = result.best, objective.path_of(result.best.number)
         if path.is_file():  # written by a slot of this very run
-            return cloudpickle.loads(path.read_bytes()), best_hp
-    _log.info("the best trainer was trained in an earlier run, so it is trained again")
-    return objective.train(best_hp)[0], best_hp
+            return cloudpickle.loads(path.read_bytes()), dict(best.hp)
+    _log.info("the best trainer was not kept, or trained in an earlier run, so it is trained again")
+    return objective.train(dict(best.hp))[0], dict(best.hp)
 
 
-def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tuned: str = "") -> None:
-    """Runs the loop on a store of its own, and leaves ``hpo.result`` behind, also where it raises."""
+def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tuned: str = "") -> Result:
+    """Runs the loop on a store of its own; the result is left in ``hpo.result``, also where this raises."""
     store = _store_of(hpo, options)
     progress = make_progress(options.progress)
     temporary = None
     if isinstance(store, SQLiteStore):
         files = store.path.with_name(store.path.name + ".files")
     else:
-        temporary = _TemporaryFolder()
+        temporary = getattr(hpo.result, "_keep", None) or _TemporaryFolder()  # checkpoints outlive a call
         files = temporary.path
-    trials: list[Trial] = []
+    result = Result([])
     store.open()
     try:
         if hpo.is_seed_drawn and store.header is not None:
@@ -157,11 +158,23 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
             driver.run()
         finally:
             trials = fold(store.events(), hpo.space)
-            hpo.result = Result(trials, hpo.mode, name_of(type(hpo)), files, temporary)
+            result = hpo.result = Result(trials, hpo.mode, name_of(type(hpo)), files, temporary)
     finally:
         store.close()
-    if options.time_limit is not None and not any(t.perf is not None for t in trials):
-        raise NoResultError(f"no trial was complete within the time limit of {options.time_limit:g} s")
+    if not any(t.perf is not None for t in result):
+        raise NoResultError(_why_nothing(result, options))
+    return result
+
+
+def _why_nothing(result: Result, options: RunOptions) -> str:
+    """What became of the trials of a search in which none has a result."""
+    if not len(result):
+        return "the algorithm suggested nothing"
+    text = f"no trial of {len(result)} has a result; states: {result.counts()}"
+    if options.time_limit is not None:
+        text += f"; the time limit was {options.time_limit:g} s"
+    errors = [trial for trial in result if trial.error]
+    return f"{text}; trial {errors[0].number}: {errors[0].error.strip()}" if errors else text
 
 
 def _store_of(hpo: BaseHPOptimizer, options: RunOptions) -> Store:
@@ -176,7 +189,8 @@ def _store_of(hpo: BaseHPOptimizer, options: RunOptions) -> Store:
         store = options.store if isinstance(options.store, Store) else SQLiteStore(options.store)
     known = getattr(hpo.run_store, "path", hpo.run_store)
     if hpo.n_asked and known != getattr(store, "path", store):
-        raise OptionError("optimize: this optimizer has a history that is not in the store; build a new one")
+        where = "of ask and tell, or of another store"
+        raise OptionError(f"optimize: this optimizer has a history {where}; build a new one")
     hpo.run_store = store
     return store
 

@@ -188,20 +188,22 @@ class Outcome:
 
 
 def incumbent(trials: Iterable[Trial], sign: int = 1) -> Trial | None:
-    """The best of the trials that got the most training; the first of equals; None where no trial has a performance.
+    """The best of the trials that got the most training; of equals the one asked first; None where none has a perf.
 
     This is the one place that says what *better* means. Trials of less fidelity do not compete with those of more:
     a short training says little of a long one.
 
     Args:
-        trials: In the order told.
+        trials: In any order.
         sign: 1 where higher is better, -1 where lower is.
     """
     best: Trial | None = None
-    best_key = (-math.inf, -math.inf)
+    best_key = (-math.inf, -math.inf, 0)
     for trial in trials:
-        if trial.perf is not None and (best is None or (trial.reached, sign * trial.perf) > best_key):
-            best, best_key = trial, (trial.reached, sign * trial.perf)
+        if trial.perf is not None:
+            key = (trial.reached, sign * trial.perf, -trial.number)
+            if best is None or key > best_key:
+                best, best_key = trial, key
     return best
 
 

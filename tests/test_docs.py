@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from autohpo.algorithms.registry import _REGISTERED
+from autohpo.spaces.base import KINDS
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -14,6 +17,13 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def blocks_of(page):
     """The Python blocks of a page."""
     return re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def _own_names(monkeypatch):
+    """What the pages register is theirs alone."""
+    monkeypatch.setattr("autohpo.spaces.base.KINDS", dict(KINDS))
+    monkeypatch.setattr("autohpo.algorithms.registry._REGISTERED", dict(_REGISTERED))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

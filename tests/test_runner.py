@@ -419,3 +419,95 @@ def test_an_interrupted_search_says_how_to_go_on(tmp_path, capsys):
     assert f"after 2 trials with a result; run the same command to resume from {tmp_path}" in capsys.readouterr().err
     assert len(run(f=f, store=tmp_path / "run.db").result) == 12
     assert capsys.readouterr().err == ""
+
+
+def test_equal_scores_give_the_trainer_of_the_best_configuration():
+    """Of equals the trial asked first is the best, whichever ended first."""
+
+    class Tied(RidgeTrainer):
+        def train(self, dataset, keep_valid_result=True):
+            """The first trial takes longer than all others."""
+            time.sleep(0.3 if self.penalty == first else 0.0)
+            self.weights = self.penalty
+
+        def get_valid_score(self, return_major=True):
+            """The same for all."""
+            return 1.0, True
+
+    space = [LogRangeHP("trainer:penalty", 1e-4, 1e3)]
+    first = build_hpo_from_name("random", space, seed=0).ask()["trainer:penalty"]
+    hpo = build_hpo_from_name("random", space, max_evals=6, seed=0)
+    best, best_hp = hpo.optimize(Tied(), None, num_workers=2, progress=False)
+    assert best.weights == best_hp["trainer:penalty"] == first
+
+
+def test_checkpoints_outlive_a_call_of_optimize_without_a_store():
+    """The second call finds what the first one saved."""
+
+    def f(hps, trial, fidelity):
+        saved = trial.checkpoint_dir / "state"
+        known = saved.exists()
+        saved.touch()
+        return float(known)
+
+    hpo = run("hyperband", f, 9, options={"min_fidelity": 1, "max_fidelity": 9})
+    hpo.max_evals = 12
+    hpo.optimize(progress=False)
+    assert [t.perf for t in hpo.result.trials[9:]] == [1.0, 1.0, 1.0]
+
+
+def test_an_optimizer_that_left_its_store_is_refused_and_the_store_stays_whole(tmp_path):
+    """A suggestion asked for by hand would leave a hole in the log."""
+    hpo = run(max_evals=3, store=tmp_path / "run.db")
+    hpo.max_evals = 6
+    hpo.ask()
+    with pytest.raises(OptionError, match="different histories"):
+        hpo.optimize(store=tmp_path / "run.db", progress=False)
+    assert outline(run(max_evals=6, store=tmp_path / "run.db")) == outline(run(max_evals=6))
+
+
+def test_where_nothing_has_a_result_the_error_says_what_became_of_the_trials():
+    """States, and the first error."""
+    with pytest.raises(NoResultError, match=r"(?s)'INVALID': 3.*must be one number, got NoneType"):
+        run(f=lambda hps: None, max_evals=3)
+
+
+def test_a_best_hp_that_returns_nothing_is_named():
+    """The hook of a plug-in, not a TypeError from within."""
+    from autohpo import AutoHPOError
+
+    class Forgetful(BaseHPOptimizer):
+        def _get_suggestion(self, pid):
+            return self.space.sample(self.rng, 1)[0]
+
+        def _best_hp(self):
+            return None
+
+    with pytest.raises(AutoHPOError, match="Forgetful._best_hp"):
+        Forgetful(SPACE, quadratic, max_evals=2).optimize(progress=False)
+
+
+def test_an_init_that_forgets_its_base_is_named():
+    """The objective was given; it is the base that knows nothing of it."""
+
+    class Forgetful(BaseHPOptimizer):
+        def __init__(self, *args):
+            self.kept = args
+
+        def _get_suggestion(self, pid):
+            return {}
+
+    with pytest.raises(OptionError, match="super"):
+        Forgetful(SPACE, quadratic).optimize()
+
+
+def test_with_workers_only_the_first_trial_ends_the_search():
+    """Trial 1 raises before trial 0 has ended, and the search goes on."""
+
+    def f(hps, trial):
+        if trial.number == 1:
+            raise ValueError
+        time.sleep(0.2)
+        return hps["x"]
+
+    assert run(f=f, max_evals=4, num_workers=2).result.counts() == {"COMPLETE": 3, "FAILED": 1}

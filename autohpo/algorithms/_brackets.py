@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,6 +64,11 @@ class _Bracket:
         """Whether nothing will ever happen in it again."""
         return self.level == len(self.rungs)
 
+    @property
+    def n_promotions(self) -> int:
+        """How many trials the rungs above the one being filled will take."""
+        return sum(rung.size for rung in self.rungs[self.level + 1 :])
+
     def decide(self, is_exhausted: bool = False) -> None:
         """Goes up as far as all trials have ended; waits for free slots, unless nothing is left to fill them."""
         while not (self.is_over or self.rung.running or self.rung.waiting):
@@ -119,10 +125,15 @@ class Brackets:
             self._entered(suggestion)
         self._decide()
 
-    def suggest(self, sample: Sampler) -> Suggestion:
+    def suggest(self, sample: Sampler, n_left: float = math.inf) -> Suggestion:
         """The next promotion of the oldest bracket that has one; else a new configuration for a free slot.
 
-        Asking takes no slot: a suggestion counts once it is followed.
+        Asking takes no slot: a suggestion counts once it is followed. No bracket is opened with suggestions that the open
+        ones need for their promotions: a small budget would all go into short trainings.
+
+        Args:
+            sample: Draws a new configuration.
+            n_left: Suggestions that may still be made, this one included.
 
         Raises:
             OptimizationComplete: Every bracket is over, or nothing is left to fill one with.
@@ -132,7 +143,7 @@ class Brackets:
         if promotion is not None:
             return promotion
         try:
-            index, level, fidelity = self._free_slot()
+            index, level, fidelity = self._free_slot(n_left)
             suggestion = sample(fidelity)
         except OptimizationComplete:
             self._decide(is_exhausted=True)
@@ -159,10 +170,11 @@ class Brackets:
                 return Suggestion(trial.hp, fidelity=bracket.rung.fidelity, resume=trial.number, info=info)
         return None
 
-    def _free_slot(self) -> tuple[int, int, float]:
+    def _free_slot(self, n_left: float) -> tuple[int, int, float]:
         """Bracket, rung and fidelity of the next new configuration.
 
         Raises:
+            NotReady: What is left of the budget belongs to the open brackets.
             OptimizationComplete: All brackets are open, and none has room.
         """
         for index, bracket in self._open.items():
@@ -170,6 +182,8 @@ class Brackets:
                 return index, bracket.level, bracket.rung.fidelity
         if self.num_iterations is not None and self._n_opened >= self.num_iterations:
             raise OptimizationComplete(f"num_iterations: all {self.num_iterations} brackets were run")
+        if self._open and n_left <= sum(bracket.n_promotions for bracket in self._open.values()):
+            raise NotReady("what is left of max_evals is for trials that wait to be promoted")
         return self._n_opened, 0, self.schedule.bracket(self._n_opened).fidelities[0]
 
     def _entered(self, item: Trial | Suggestion) -> _Rung | None:
@@ -247,7 +261,8 @@ class BracketSearch(BaseHPOptimizer):
         """The next promotion, or a new configuration of `sample` in the next free slot."""
         if self.has_fidelity:
             self._brackets.follow(self.trials, self.running)
-            return self._brackets.suggest(sample)
+            n_left = math.inf if self.max_evals is None else self.max_evals - self.number
+            return self._brackets.suggest(sample, n_left)
         if not self._has_warned:
             self._has_warned = True
             message = "the objective takes no fidelity, so every trial is a full evaluation"

@@ -196,6 +196,11 @@ class BaseHPOptimizer:
     # What a user calls.
 
     @property
+    def n_told(self) -> int:
+        """How many suggestions have ended."""
+        return len(self.__history.told)
+
+    @property
     def n_asked(self) -> int:
         """How many suggestions were made."""
         return self.__history.n_asked
@@ -266,7 +271,7 @@ class BaseHPOptimizer:
         Raises:
             EvaluationsError: Some were refused: unknown, told before, or `perf` is no finite number. It names each.
         """
-        is_one = isinstance(suggestion, Mapping) or perf is not None
+        is_one = isinstance(suggestion, Mapping) or perf is not None or not isinstance(suggestion, Iterable)
         batch: list[Any] = [(suggestion, perf)] if is_one else list(suggestion)
         state = TrialState.STOPPED if is_stopped else TrialState.COMPLETE
         refused: list[tuple[object, str]] = []
@@ -326,7 +331,7 @@ class BaseHPOptimizer:
             EvaluationsError: The trial is not running.
             OptionError: `state` is not the end of a failed trial.
         """
-        if state.has_perf or not state.is_final:
+        if not isinstance(state, TrialState) or state.has_perf or not state.is_final:
             raise OptionError(f"state: must be the end of a failed trial, got {state}")
         try:
             self.__history.finish(suggestion, state, None, reason, self.__hand_over)
@@ -339,7 +344,11 @@ class BaseHPOptimizer:
         Raises:
             NoResultError: No trial has a result yet.
         """
-        hp, perf = self._best_hp()
+        found: object = self._best_hp()
+        if not isinstance(found, tuple) or len(found) != 2:
+            who = f"{type(self).__name__}._best_hp"
+            raise SuggestionError(f"{who}: must return (hp, perf), got {short(found)}")
+        hp, perf = found[0], _plain(found[1])
         return hp, self.__sign * perf if isinstance(perf, (int, float)) else perf
 
     def optimize(

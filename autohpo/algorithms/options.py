@@ -23,6 +23,9 @@ def check_types(optimizer: Any) -> None:
     """
     for name, hint in _hints(type(optimizer)).items():
         value = getattr(optimizer, name)
+        if getattr(value, "ndim", None) == 0:  # a numpy scalar
+            value = value.item()
+            setattr(optimizer, name, value)
         if not _fits(value, hint):
             text = " or ".join(_text(h) for h in _alternatives(hint))
             raise OptionError(f"{name}: must be {text}, got {value!r:.80}")

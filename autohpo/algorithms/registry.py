@@ -73,12 +73,13 @@ def get_hpo(name: str) -> type[BaseHPOptimizer]:
     Raises:
         RegistryError: The name is unknown, or its plug-in cannot be loaded.
     """
-    if name not in _REGISTERED and name in _built_in_names():
-        importlib.import_module(f"{__package__}.{name}")
-    if name in _REGISTERED:
-        return _REGISTERED[name]
-    if name in _plug_ins():
-        return _load(name, _plug_ins()[name])
+    if isinstance(name, str):
+        if name not in _REGISTERED and name in _built_in_names():
+            importlib.import_module(f"{__package__}.{name}")
+        if name in _REGISTERED:
+            return _REGISTERED[name]
+        if name in _plug_ins():
+            return _load(name, _plug_ins()[name])
     known = available_hpos()
     raise RegistryError(f"{name!r}: no such algorithm{did_you_mean(str(name), known)} Algorithms: {', '.join(known)}")
 

@@ -77,6 +77,7 @@ def _name_of(value: Any) -> str:
     """A name that is equal in every process: no memory address."""
     if hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
-    text = repr(value)
-    kind = type(value)
+    text, kind = repr(value), type(value)
+    if isinstance(value, (set, frozenset)):  # their order is another one in each process
+        text = ", ".join(sorted(map(repr, value)))
     return f"{kind.__module__}.{kind.__qualname__}" + ("" if " at 0x" in text else f" {text}")

@@ -113,8 +113,13 @@ def _differences(kept: Any, given: Any, path: str) -> Iterator[str]:
         for i in range(max(len(kept), len(given))):
             a, b = (items[i] if i < len(items) else _NOTHING for items in (kept, given))
             yield from _differences(a, b, f"{path}[{i}]")
-    elif type(kept) is not type(given) or kept != given:
+    elif kept != given or (type(kept) is not type(given) and not _is_number_of_an_option(path, kept, given)):
         yield f"{path}: the store has {_text(kept)}, here it is {_text(given)}"
+
+
+def _is_number_of_an_option(path: str, kept: Any, given: Any) -> bool:
+    """Whether 9 may stand for 9.0: among options, but not among the ends of a range."""
+    return path.startswith("options.") and {type(kept), type(given)} == {int, float}
 
 
 class _Nothing:

@@ -55,7 +55,9 @@ class SQLiteStore(Store):
     """
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
-        self.path = Path(path)
+        if not Path(path).name:
+            raise StoreError(f"store: must be the path of a file, got {str(path)!r}")
+        self.path = Path(path).resolve()  # one run has one lock, whatever link leads to it
         self._lock = RunLock(self._beside(".lock"))
         self._connection: sqlite3.Connection | None = None
         self._n_events = 0  # as long as it is open, nobody else adds any

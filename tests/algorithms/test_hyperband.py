@@ -160,3 +160,19 @@ def test_wrong_options_are_refused(options, message):
     with pytest.raises(OptionError) as caught:
         Hyperband(SPACE, **options)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 4, 8])
+def test_a_budget_of_one_bracket_reaches_full_fidelity_with_any_number_of_workers(n_workers):
+    """27-9-3-1 takes 40 suggestions: no other bracket may take what its promotions need."""
+    hpo = Hyperband([RangeHP("x", 0.0, 1.0)], min_fidelity=1, max_fidelity=27, max_evals=40, seed=0)
+    running = []
+    while hpo.n_told < 40:
+        try:
+            while len(running) < n_workers:
+                running.append(hpo.ask())
+        except (NotReady, OptimizationComplete):
+            pass
+        done = running.pop(0)
+        hpo.tell(done, done["x"])
+    assert max(trial.fidelity for trial in hpo.trials) == 27

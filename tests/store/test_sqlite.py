@@ -393,3 +393,22 @@ def test_a_full_database_loses_nothing(run: SQLiteStore, trial_events: Trials) -
     run._db.execute("PRAGMA max_page_count = 100000")
     run.append(trial_events(n + 2))
     assert [event.seq for event in run.events()] == list(range(1, 4 * (n + 3) + 1))
+
+
+def test_a_link_leads_to_the_same_lock(tmp_path):
+    """One run is one file, whatever name it is opened by."""
+    (tmp_path / "link.db").symlink_to(tmp_path / "run.db")
+    store = SQLiteStore(tmp_path / "run.db")
+    store.open()
+    try:
+        with pytest.raises(RunBusyError):
+            SQLiteStore(tmp_path / "link.db").open()
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_a_path_that_names_no_file_is_refused(path):
+    """Before anything is made."""
+    with pytest.raises(StoreError, match="path of a file"):
+        SQLiteStore(path)
