@@ -27,7 +27,7 @@ def objective(hps: dict[str, Any], dataset: Cora, seed: int) -> Iterator[float]:
 def main() -> None:
     """Tunes on the validation nodes, and looks at the test nodes once, at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--max-evals", type=int, default=220)
+    parser.add_argument("--max-evals", type=int, default=360)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--store", default=None, help="file that makes the run resumable")
     given = parser.parse_args()

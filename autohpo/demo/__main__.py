@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the demo; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m autohpo.demo", description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("cora-demo"), help="for the stores and the page")
-    parser.add_argument("--max-evals", type=int, default=220, help="trials of BOHB, promotions counted")
+    parser.add_argument("--max-evals", type=int, default=360, help="trials of BOHB, promotions counted")
     parser.add_argument("--workers", type=int, default=2, help="trials at once")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     given = parser.parse_args(arguments)
