@@ -133,7 +133,9 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
     if isinstance(store, SQLiteStore):
         files = store.path.with_name(store.path.name + ".files")
     else:
-        temporary = getattr(hpo.result, "_keep", None) or _TemporaryFolder()  # checkpoints outlive a call
+        temporary = getattr(store, "folder", None) or _TemporaryFolder()
+        if isinstance(store, MemoryStore):
+            store.folder = temporary  # a later call that goes on with this history finds its checkpoints
         files = temporary.path
     result = Result([])
     store.open()

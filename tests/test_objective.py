@@ -334,3 +334,11 @@ def test_a_lower_is_better_score_is_turned_round(tmp_path):
             return 0.25, False
 
     assert TrainerObjective(Trainer(), None, str(tmp_path)).train({})[1] == -0.25
+
+
+@pytest.mark.parametrize("fidelity", [-1, float("nan"), float("inf")])
+def test_a_report_at_no_possible_fidelity_makes_the_trial_invalid(fidelity):
+    """The log and the driver never see it."""
+    outcome, reports = evaluate(lambda hps, trial: trial.report(1.0, fidelity=fidelity))
+    assert (outcome.state, reports) == (TrialState.INVALID, [])
+    assert evaluate(lambda hps, trial: trial.report(1.0, fidelity=0))[1] == [(0.0, 1.0)]

@@ -82,3 +82,9 @@ def test_auto_draws_on_a_terminal_and_prints_elsewhere():
     assert isinstance(make_progress(False), Silent)
     with pytest.raises(OptionError, match="progress"):
         make_progress("loud")
+
+
+def test_a_time_limit_without_end_leaves_no_time_to_name():
+    """Infinity has no clock."""
+    assert standing(time_limit=float("inf"), max_evals=None).left_seconds is None
+    assert "left" not in str(standing(time_limit=float("inf"), max_evals=None))

@@ -16,7 +16,6 @@ from autohpo import (
     BaseHPOptimizer,
     ChoiceHP,
     FirstTrialError,
-    LogRangeHP,
     NoResultError,
     OptionError,
     RangeHP,
@@ -347,56 +346,6 @@ def test_an_algorithm_that_waits_for_nothing_is_named():
         Stuck(SPACE, quadratic).optimize(progress=False)
 
 
-class RidgeTrainer:
-    """A small real trainer with AutoGL's contract: ridge regression, trained for real on made-up data."""
-
-    def __init__(self, data_seed=0, penalty=1.0, sign=1):
-        rng = np.random.default_rng(data_seed)
-        self.x, self.w = rng.normal(size=(60, 8)), rng.normal(size=8)
-        self.y = self.x @ self.w + rng.normal(size=60)
-        self.penalty, self.sign, self.weights = penalty, sign, None
-
-    def duplicate_from_hyper_parameter(self, hp):
-        """A new trainer of the same data."""
-        new = type(self)(0, hp["trainer"]["penalty"], self.sign)
-        new.x, new.y = self.x, self.y
-        return new
-
-    def train(self, dataset, keep_valid_result=True):
-        """Fits on the first half."""
-        assert dataset == "the dataset"
-        x, y = self.x[:30], self.y[:30]
-        self.weights = np.linalg.solve(x.T @ x + self.penalty * np.eye(8), x.T @ y)
-
-    def get_valid_score(self, return_major=True):
-        """Mean squared error on the second half: lower is better."""
-        return float(np.mean((self.x[30:] @ self.weights - self.y[30:]) ** 2)), False
-
-
-@pytest.mark.parametrize("num_workers", [1, 2])
-def test_a_trainer_comes_back_trained_and_the_optimizer_serves_the_next_one(num_workers):
-    """(best_trainer, best_hp), and a second trainer starts a search of its own."""
-    hpo = build_hpo_from_name("random", [LogRangeHP("trainer:penalty", 1e-4, 1e3)], max_evals=8, seed=0)
-    for data_seed in (0, 1):
-        trainer = RidgeTrainer(data_seed)
-        best, best_hp = hpo.optimize(trainer, "the dataset", num_workers=num_workers, progress=False)
-        assert best.penalty == best_hp["trainer:penalty"]
-        assert trainer.weights is None
-        scores = [-t.perf for t in hpo.result.trials]
-        assert len(scores) == 8
-        assert best.get_valid_score()[0] == pytest.approx(min(scores), rel=1e-12)
-
-
-def test_a_trainer_resumed_from_a_store_is_trained_again(tmp_path):
-    """Its trained weights died with the first process; the search is not repeated."""
-    space = [LogRangeHP("trainer:penalty", 1e-4, 1e3)]
-    how = {"store": tmp_path / "run.db", "progress": False}
-    _, first = build_hpo_from_name("random", space, max_evals=4).optimize(RidgeTrainer(), "the dataset", **how)
-    best, again = build_hpo_from_name("random", space, max_evals=4).optimize(RidgeTrainer(), "the dataset", **how)
-    assert again == first
-    assert best.weights is not None
-
-
 def test_nothing_is_left_in_the_working_directory(tmp_path, monkeypatch):
     """No folder, no file, where no store was asked for."""
     monkeypatch.chdir(tmp_path)
@@ -419,26 +368,6 @@ def test_an_interrupted_search_says_how_to_go_on(tmp_path, capsys):
     assert f"after 2 trials with a result; run the same command to resume from {tmp_path}" in capsys.readouterr().err
     assert len(run(f=f, store=tmp_path / "run.db").result) == 12
     assert capsys.readouterr().err == ""
-
-
-def test_equal_scores_give_the_trainer_of_the_best_configuration():
-    """Of equals the trial asked first is the best, whichever ended first."""
-
-    class Tied(RidgeTrainer):
-        def train(self, dataset, keep_valid_result=True):
-            """The first trial takes longer than all others."""
-            time.sleep(0.3 if self.penalty == first else 0.0)
-            self.weights = self.penalty
-
-        def get_valid_score(self, return_major=True):
-            """The same for all."""
-            return 1.0, True
-
-    space = [LogRangeHP("trainer:penalty", 1e-4, 1e3)]
-    first = build_hpo_from_name("random", space, seed=0).ask()["trainer:penalty"]
-    hpo = build_hpo_from_name("random", space, max_evals=6, seed=0)
-    best, best_hp = hpo.optimize(Tied(), None, num_workers=2, progress=False)
-    assert best.weights == best_hp["trainer:penalty"] == first
 
 
 def test_checkpoints_outlive_a_call_of_optimize_without_a_store():
@@ -511,3 +440,50 @@ def test_with_workers_only_the_first_trial_ends_the_search():
         return hps["x"]
 
     assert run(f=f, max_evals=4, num_workers=2).result.counts() == {"COMPLETE": 3, "FAILED": 1}
+
+
+def test_one_search_does_not_find_the_checkpoints_of_another():
+    """A trainer's search and one of f, by one optimizer: the folders of their trials have the same names."""
+
+    class Trainer:
+        """Leaves a mark where f would look for a checkpoint."""
+
+        def duplicate_from_hyper_parameter(self, hp):
+            """Itself will do."""
+            return self
+
+        def train(self, dataset):
+            """Learns nothing."""
+
+        def get_valid_score(self):
+            """The same for all."""
+            return 1.0, True
+
+    hpo = build_hpo_from_name("random", SPACE, lambda hps, trial: float(trial.checkpoint_dir.is_dir()), max_evals=2)
+    hpo.optimize(Trainer(), progress=False)
+    first = hpo.result.files
+    hpo.optimize(progress=False)
+    assert hpo.result.files != first
+
+
+def test_a_training_that_gets_all_it_was_given_as_time_runs_out_is_complete():
+    """It was asked to end, and had nothing left to do: its result counts."""
+
+    def f(hps):
+        yield 0.25
+        time.sleep(1.5)
+        yield 0.75
+
+    hpo = build_hpo_from_name("hyperband", SPACE, f, min_fidelity=2, max_fidelity=2, max_evals=3, seed=0)
+    hpo.optimize(time_limit=1.0, progress=False)
+    assert [(t.state, t.perf) for t in hpo.result.trials] == [(TrialState.COMPLETE, 0.75)]
+
+
+def test_a_whole_number_stands_for_a_float_among_options_but_not_among_ends(tmp_path):
+    """max_fidelity=9 is 9.0; a range of ints is another one than a range of floats."""
+    how = {"f": lambda hps, fidelity: fidelity, "max_evals": 3, "store": tmp_path / "run.db"}
+    run("hyperband", options={"max_fidelity": 9}, **how)
+    assert len(run("hyperband", options={"max_fidelity": 9.0}, **how).result) == 3
+    floats = [RangeHP("x", 0.0, 1.0), RangeHP("k", 1.0, 4.0), SPACE[2]]
+    with pytest.raises(StoreMismatchError, match="the store has 1, here it is 1.0"):
+        run("hyperband", options={"max_fidelity": 9}, space=floats, **how)

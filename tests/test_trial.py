@@ -188,3 +188,10 @@ def test_incumbent_of_equals_is_the_first():
     assert incumbent(iter(trials)).number == 0
     assert incumbent([]) is None
     assert incumbent([Trial(0, {}, TrialState.FAILED)]) is None
+
+
+def test_of_equals_the_one_asked_first_is_the_incumbent_whichever_ended_first():
+    """So the search, its result and its progress name the same trial."""
+    late, early = (Trial(number, {}, TrialState.COMPLETE, 0.5) for number in (3, 1))
+    assert incumbent([late, early]) is early
+    assert incumbent([early, late]) is early

@@ -10,9 +10,14 @@ from autohpo.store.base import LogEvent, Store, check_header
 
 
 class MemoryStore(Store):
-    """Keeps the events in a list."""
+    """Keeps the events in a list.
+
+    Attributes:
+        folder: Whatever holds the checkpoints that belong to this history; it lives as long.
+    """
 
     def __init__(self) -> None:
+        self.folder: Any = None
         self._events: list[LogEvent] = []
         self._header: dict[str, Any] | None = None
         self._once: set[tuple[str, int]] = set()  # asks and ends: at most one of each for a trial

@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from autohpo import BaseHPOptimizer, OptionError, RangeHP, RegistryError, SearchSpace, SpaceError
@@ -278,3 +279,9 @@ def test_a_class_with_an_init_of_its_own_gets_its_options_by_name():
     assert hpo.optimize(progress=False) == ({"x": 0.25}, 0.25)
     with pytest.raises(OptionError, match="did you mean 'width'"):
         build_hpo_from_name("own_init", [RangeHP("x", 0.0, 1.0)], widht=2)
+
+
+def test_numpy_scalars_are_options_as_good_as_any():
+    """They come out of people's configuration code, and are kept as plain numbers."""
+    hpo = build_hpo_from_name("grid", SPACE, seed=np.int64(3), steps=np.int32(4))
+    assert [(type(value), value) for value in (hpo.seed, hpo.steps)] == [(int, 3), (int, 4)]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import enum
 import json
 import math
@@ -103,3 +107,11 @@ def test_damaged_tags_are_refused(data):
     """Whatever stands in a tag is read or refused, never run."""
     with pytest.raises(SpaceError):
         from_json(data)
+
+
+def test_a_set_has_one_name_whatever_the_order_of_its_items():
+    """Two interpreters with other hash seeds, as two runs of one search have."""
+    code = "from autohpo.spaces.tagged import to_json; print(to_json(frozenset('abcdefgh')))"
+    environments = [{**os.environ, "PYTHONHASHSEED": seed} for seed in ("1", "2")]
+    texts = {subprocess.check_output([sys.executable, "-c", code], env=env) for env in environments}
+    assert len(texts) == 1
