@@ -87,6 +87,7 @@ class BaseHPOptimizer:
     is_multi_fidelity: ClassVar[bool] = False
     is_deterministic: ClassVar[bool] = False  # whether the seed changes no suggestion
     option_aliases: ClassVar[Mapping[str, str]] = {}
+    supports: ClassVar[frozenset[str]] = frozenset()  # of "constraints", "objectives", "outcome_constraints"
     budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals"})  # may change when a stored run is resumed
 
     space: SearchSpace
@@ -102,6 +103,10 @@ class BaseHPOptimizer:
             raise OptionError(f"max_evals: must be at least 1, got {self.max_evals}")
         if self.seed is not None and self.seed < 0:
             raise OptionError(f"seed: must be at least 0, got {self.seed}")
+        if self.space.constraints and "constraints" not in self.supports:
+            from autohpo.algorithms.registry import unsupported  # here, because the registry needs this class
+
+            raise unsupported(type(self), "constraints", "constraints on the space")
         self.is_seed_drawn = self.seed is None
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0])
@@ -205,9 +210,7 @@ class BaseHPOptimizer:
         """How many suggestions were made."""
         return self.__history.n_asked
 
-    def set_up(
-        self, num_workers: int = 1, time_limit: float | None = None, memory_limit: int | None = None
-    ) -> None:
+    def set_up(self, num_workers: int = 1, time_limit: float | None = None, memory_limit: int | None = None) -> None:
         """Gets the algorithm ready, once; :meth:`ask` and :meth:`optimize` do it where it was not done."""
         if not self.__is_set_up:
             self.time_limit, self.memory_limit = time_limit, memory_limit
@@ -415,6 +418,13 @@ class BaseHPOptimizer:
         for name, value in suggestion.items():
             if not (name in self.space.names and self.space[name].contains(value)):  # a choice may be numpy's own
                 suggestion[name] = _plain(value)
+        if self.space.is_conditional:  # an algorithm need not know what is in force
+            kept = self.space.trim(suggestion)
+            for name in [name for name in suggestion if name in self.space.names]:
+                if name in kept:
+                    suggestion[name] = kept[name]
+                else:
+                    del suggestion[name]
         suggestion.fidelity, suggestion.resume = _plain(suggestion.fidelity), _plain(suggestion.resume)
         fidelity, resume = suggestion.fidelity, suggestion.resume
         try:

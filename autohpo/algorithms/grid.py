@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptimizationComplete, OptionError
+from autohpo.spaces.finite import Digits, walk
+from autohpo.trial import Suggestion, Trial
 
 
 @register_hpo("grid")
@@ -16,11 +18,15 @@ from autohpo.errors import OptimizationComplete, OptionError
 class GridSearch(BaseHPOptimizer):
     """Tries `steps` values of each range and all of each choice, the first parameter fastest.
 
+    Children of a choice are walked where they are in force, faster than the choice. The grid is never built: each
+    combination leads to the next.
+
     Args:
         steps: Values of each range, from end to end; a range of fewer values gives all of them. At least 2.
     """
 
     is_deterministic: ClassVar[bool] = True
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
 
     steps: int = 5
 
@@ -35,13 +41,21 @@ class GridSearch(BaseHPOptimizer):
         return True
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._axes = {hp.name: hp.grid(self.steps) for hp in self.space}
+        self._walk: Iterator[tuple[Digits, dict[str, Any]]] | None = None
+        self._n_walked = 0  # suggestions that the walk has made
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        rest, hp = self.number, {}
-        for name, values in self._axes.items():  # the digits of the number, one base for each axis
-            rest, digit = divmod(rest, len(values))
-            hp[name] = values[digit]
-        if rest:
-            raise OptimizationComplete("every point of the grid was suggested")
-        return hp
+        if self._walk is None or self._n_walked != self.number:  # after a resume: the last suggestion says where
+            self._walk, self._n_walked = walk(self.space, self.steps, self._last_digits()), self.number
+        for digits, hp in self._walk:
+            if self.space.is_allowed(hp):
+                self._n_walked += 1
+                return Suggestion(hp, info={"digits": digits})
+        raise OptimizationComplete("every point of the grid was suggested")
+
+    def _last_digits(self) -> Digits | None:
+        """Where the walk stood at the last suggestion; None at the beginning."""
+        every: list[Trial | Suggestion] = [*self.trials, *self.running]
+        made = [one for one in every if "digits" in one.info]
+        digits: Digits | None = max(made, key=lambda one: one.number).info["digits"] if made else None
+        return digits

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from autohpo.algorithms._novelty import Novelty
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.registry import register_hpo
+from autohpo.errors import SpaceError
+from autohpo.trial import Suggestion, Trial
 
 if TYPE_CHECKING:
     from scipy.stats.qmc import QMCEngine
+
+
+MOST_SKIPPED = 10_000
+"""Points of the sequence that may be passed over for one suggestion: repeated, or not allowed."""
 
 
 @register_hpo("quasi_random")
@@ -20,33 +28,67 @@ if TYPE_CHECKING:
 class QuasiRandomSearch(BaseHPOptimizer):
     """Walks along a scrambled Sobol or Halton sequence in the unit cube.
 
+    Points that the constraints forbid are passed over, and in a finite space those whose configuration has come before;
+    there the search ends when all have come.
+
     Source: Sobol' 1967; Halton 1960; scrambling as in Owen 1998 and Owen 2017, in scipy.stats.qmc.
 
     Args:
         sequence: "sobol" is most even at powers of two; "halton" at any number.
     """
 
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
+
     sequence: Literal["sobol", "halton"] = "sobol"
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether it ends by itself: where the configurations can be counted."""
+        return self.space.n_configurations is not None
+
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
+        self._novelty = Novelty(self)
         self._engine: QMCEngine | None = None
         self._next = 0  # index of the point that the engine gives next
+        self._index = -1  # of the point of the last suggestion
+        self._n_known = 0  # suggestions whose points are known
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
+        if self._novelty.is_finite:
+            self._novelty.take_in()
         if not self.space.n_columns:
             return self.space.decode(np.empty((1, 0)))[0]
-        if self._engine is None or self._next != self.number:  # after a resume: the sequence is a function of the seed
-            self._engine, self._next = self._make_engine(), self.number
-        point = self._engine.random(1)
-        self._next += 1
-        return self.space.decode(point)[0]
+        self._catch_up()
+        for _ in range(MOST_SKIPPED):
+            hp = self.space.decode(self._point(self._index + 1))[0]
+            self._index += 1
+            if self.space.is_allowed(hp) and not (self._novelty.is_finite and not self._novelty.is_new(hp)):
+                return Suggestion(hp, info={"index": self._index})
+        if not self._novelty.is_finite:
+            raise SpaceError(f"constraints: none of {MOST_SKIPPED} points meets {list(self.space.constraints)}")
+        return Suggestion(self._novelty.draw(self.rng), info={"index": self._index})  # nearly used up
 
-    def _make_engine(self) -> QMCEngine:
-        """The sequence of this seed, at the current number."""
+    def _catch_up(self) -> None:
+        """Finds where the sequence stands: after a resume the last suggestion says it."""
+        if self._n_known != self.number:
+            every: list[Trial | Suggestion] = [*self.trials, *self.running]
+            self._index = max((one.info.get("index", -1) for one in every), default=-1)
+        self._n_known = self.number + 1
+
+    def _point(self, index: int) -> NDArray[np.float64]:
+        """``(1, d)`` the point of this seed's sequence at an index."""
+        if self._engine is None or self._next != index:
+            self._engine, self._next = self._make_engine(index), index
+        self._next += 1
+        point: NDArray[np.float64] = self._engine.random(1)
+        return point
+
+    def _make_engine(self, index: int) -> QMCEngine:
+        """The sequence of this seed, from an index on."""
         from scipy.stats import qmc
 
         kind = qmc.Sobol if self.sequence == "sobol" else qmc.Halton
         engine: QMCEngine = kind(d=self.space.n_columns, scramble=True, rng=np.random.default_rng(self.seed))
-        if self.number:
-            engine.fast_forward(self.number)
+        if index:
+            engine.fast_forward(index)
         return engine

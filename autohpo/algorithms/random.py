@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from autohpo.algorithms._novelty import Novelty
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.registry import register_hpo
 
@@ -15,10 +16,23 @@ from autohpo.algorithms.registry import register_hpo
 class RandomSearch(BaseHPOptimizer):
     """Draws every configuration from the prior: uniform on a range, on a log range in the logarithm.
 
-    The yardstick for every other algorithm, and a sound choice where very many trials run at once.
+    The yardstick for every other algorithm, and a sound choice where very many trials run at once. In a finite space
+    no configuration comes twice, and the search ends when all have come.
 
     Source: Bergstra & Bengio 2012, JMLR 13, 281-305.
     """
 
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether it ends by itself: where the configurations can be counted."""
+        return self.space.n_configurations is not None
+
+    def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
+        self._novelty = Novelty(self)
+
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        return self.space.sample(self.rng, 1)[0]
+        if self._novelty.is_finite:
+            self._novelty.take_in()
+        return self._novelty.draw(self.rng)

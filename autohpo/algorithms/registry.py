@@ -124,6 +124,19 @@ def name_of(cls: type[BaseHPOptimizer]) -> str:
     return next((name for name, known in _REGISTERED.items() if known is cls), f"{cls.__module__}.{cls.__qualname__}")
 
 
+def unsupported(cls: type[BaseHPOptimizer], feature: str, what: str) -> OptionError:
+    """The error for a problem that an algorithm cannot take; it names the algorithms that can."""
+    names = []
+    for name in available_hpos():
+        try:
+            known = get_hpo(name)
+        except RegistryError:  # a broken plug-in, or an extra that is not installed
+            continue
+        if feature in known.supports:
+            names.append(name)
+    return OptionError(f"{feature}: {name_of(cls)} does not take {what}; these do: {', '.join(names) or 'none'}")
+
+
 def _check_class(name: str, cls: object) -> None:
     """Passes a class that can be an algorithm: what is wrong shows when it is registered, not when it is used.
 

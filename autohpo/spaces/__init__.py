@@ -4,8 +4,28 @@ if __name__ != "autohpo.spaces":
     raise ImportError("import autohpo.spaces; the root folder spaces is only a view of it")
 
 from autohpo.spaces.base import HPSpace
-from autohpo.spaces.choice import ChoiceHP, FixedHP
+from autohpo.spaces.choice import ChoiceHP, FixedHP, OrdinalHP
+from autohpo.spaces.constraints import LinearConstraint
 from autohpo.spaces.numeric import LogRangeHP, RangeHP
+from autohpo.spaces.priors import Belief, BetaPrior, NormalPrior, Prior, WeightedPrior
 from autohpo.spaces.search_space import SearchSpace
+from autohpo.spaces.sequences import Cut, ListHP, PermutationHP
 
-__all__ = ["ChoiceHP", "FixedHP", "HPSpace", "LogRangeHP", "RangeHP", "SearchSpace"]
+__all__ = [
+    "Belief",
+    "BetaPrior",
+    "ChoiceHP",
+    "Cut",
+    "FixedHP",
+    "HPSpace",
+    "LinearConstraint",
+    "ListHP",
+    "LogRangeHP",
+    "NormalPrior",
+    "OrdinalHP",
+    "PermutationHP",
+    "Prior",
+    "RangeHP",
+    "SearchSpace",
+    "WeightedPrior",
+]

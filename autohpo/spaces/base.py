@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
 from autohpo.spaces import tagged
+from autohpo.spaces.tagged import KINDS, Described
 
-KINDS: dict[str, type[HPSpace]] = {}
-"""Every kind by its class name, so that a saved space can be read back; filled as classes are made."""
+__all__ = ["KINDS", "HPSpace", "checked_name"]
 
 
-class HPSpace(ABC):
+class HPSpace(Described, ABC):
     """One hyper-parameter: a name, its legal values, and their coding in the unit cube.
 
     A kind of your own needs :meth:`decode`, :meth:`encode` and :meth:`contains`. Equal steps in the unit interval
-    should mean equal prior probability: sampling a parameter is decoding uniform numbers.
+    mean equal prior probability: sampling a parameter is decoding uniform numbers.
 
     Example:
         >>> class OddHP(HPSpace):
@@ -46,13 +46,6 @@ class HPSpace(ABC):
     def __init__(self, name: str) -> None:
         object.__setattr__(self, "name", checked_name(name))  # a kind may be a frozen dataclass
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        known = KINDS.get(cls.__name__)
-        if known is not None and known.__module__.startswith("autohpo.") and known.__module__ != cls.__module__:
-            raise SpaceError(f"{cls.__name__}: is the name of a built-in kind of parameter; choose another")
-        KINDS[cls.__name__] = cls
-
     @property
     def width(self) -> int:
         """How many columns of the unit cube the parameter takes; 0 where there is nothing to search."""
@@ -67,6 +60,41 @@ class HPSpace(ABC):
     def n_values(self) -> int | None:
         """How many legal values there are; None where they cannot be counted."""
         return None
+
+    @property
+    def edges(self) -> NDArray[np.float64] | None:
+        """``(V + 1,)`` ends of the cells of the values in the unit interval, rising from 0 to 1.
+
+        For each column of a parameter with a countable few values; None where there are none, or very many. A value is
+        coded as the middle of its cell, and every point of the cell stands for it.
+        """
+        return None
+
+    @property
+    def column_edges(self) -> list[NDArray[np.float64] | None]:
+        """The edges of each column."""
+        return [self.edges] * self.width
+
+    @property
+    def refers_to(self) -> tuple[str, ...]:
+        """Names of the parameters that decide how many columns of this one are in force; see :meth:`n_active`."""
+        return ()
+
+    def n_active(self, hp: Mapping[str, Any]) -> int:
+        """How many of the columns, from the first on, are in force in a configuration."""
+        return self.width
+
+    def cut(self, value: Any, hp: Mapping[str, Any]) -> Any:
+        """What a decoded value becomes in a configuration that holds the parameters it refers to."""
+        return value
+
+    def axes(self, steps: int | None) -> list[Sequence[Any]]:
+        """The values a grid takes, for each part of the parameter that is walked by itself; None takes all."""
+        return [self.grid((self.n_values or 1) if steps is None else steps)]
+
+    def join(self, parts: Sequence[Any]) -> Any:
+        """The value that is made of one value of each axis."""
+        return parts[0]
 
     @abstractmethod
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
@@ -97,29 +125,6 @@ class HPSpace(ABC):
     def from_json(self, data: Any) -> Any:
         """The value that :meth:`to_json` gave `data` for."""
         return tagged.from_json(data)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The parameter as JSON types: its kind and its attributes."""
-        return {"kind": type(self).__name__} | {k: tagged.to_json(v) for k, v in vars(self).items()}
-
-    @staticmethod
-    def from_dict(data: dict[str, Any]) -> HPSpace:
-        """The parameter that :meth:`to_dict` described.
-
-        Raises:
-            SpaceError: The kind is unknown here, or holds values that JSON cannot carry.
-        """
-        fields = dict(data)
-        kind = fields.pop("kind", None)
-        if not isinstance(kind, str) or kind not in KINDS:
-            raise SpaceError(f"kind: must be one of {sorted(KINDS)}, got {kind!r}; import the module that defines it")
-        try:
-            return KINDS[kind](**{k: tagged.from_json(v) for k, v in fields.items()})
-        except TypeError as error:
-            raise SpaceError(f"{kind}: cannot be made from {sorted(fields)}: {error}") from None
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and tagged.is_same(self.to_dict(), other.to_dict())  # 0 and 0.0 differ
 
     def __hash__(self) -> int:
         return hash((type(self), self.name))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,19 @@ from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
 from autohpo.spaces.base import HPSpace, checked_name
+from autohpo.spaces.priors import Prior, Scale, Warp, WeightedPrior, as_prior
 
 MOST_VALUES = 2**50
 """Of values that can be counted: (k + 1/2) / n * n is within k 2**-52 of k + 1/2, far less than 1/2 up to here."""
+
+MOST_EDGES = 1024
+"""Values of a parameter that says where their cells end: of more, none is wide enough to matter."""
 
 LARGEST_LOG_INT = 2**40
 """exp(log v) is off by a few v 2**-53 log(v), so at 2**40 by less than 0.01: it rounds to v."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RangeHP(HPSpace):
     """Numbers from `low` to `high`, both included, on a linear scale.
 
@@ -32,10 +37,11 @@ class RangeHP(HPSpace):
         low: Smallest value.
         high: Largest value.
         step: Distance of neighbouring values; must lead from `low` to `high` exactly.
+        prior: Where good values are believed to lie; see :mod:`autohpo.spaces.priors`.
 
     Raises:
-        SpaceError: The ends are reversed, equal, not finite or no numbers, or `step` does not fit them; or there are
-            too many values to tell apart.
+        SpaceError: The ends are reversed, equal, not finite or no numbers, or `step` does not fit them; there are too
+            many values to tell apart; or the prior does not suit them.
 
     Example:
         >>> RangeHP("hops", 1, 8).decode(np.array([[0.0], [0.5], [1.0]]))
@@ -48,25 +54,13 @@ class RangeHP(HPSpace):
     low: float
     high: float
     step: float | None = None
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
         checked_name(self.name)
         _set_ends(self, self.low, self.high)
-        if self.step is not None:
-            step = _plain(self, "step", self.step)
-            object.__setattr__(self, "step", step if self.is_int else float(step))
-            self._check_step()
-
-    def _check_step(self) -> None:
-        """A step that is positive, whole where the ends are, and reaches `high`."""
-        step: Any = self.step
-        if step <= 0 or (self.is_int and type(step) is not int):
-            raise SpaceError(f"{self.name}: step must be positive, and whole for whole ends, got {step}")
-        if (self.high - self.low) / step >= MOST_VALUES:
-            raise SpaceError(f"{self.name}: step must make fewer than 2**50 values, got {step}")
-        reach = self.low + (self._n_steps - 1) * step
-        if not self._is_near(reach, self.high):
-            raise SpaceError(f"{self.name}: step must lead from low to high exactly, got {step}: it ends at {reach}")
+        _set_step(self)
+        _set_prior(self)
 
     @property
     def is_int(self) -> bool:
@@ -74,53 +68,56 @@ class RangeHP(HPSpace):
         return type(self.low) is int
 
     @property
-    def _n_steps(self) -> int:
-        """How many values there are; only where they can be counted."""
-        return round((self.high - self.low) / (1 if self.step is None else self.step)) + 1
-
-    def _is_near(self, a: float, b: float) -> bool:
-        """Whether two values on steps are one: rounding may part them by a few of the ends' last binary digits."""
-        step: Any = self.step
-        return bool(abs(a - b) <= 1e-9 * step + 4 * math.ulp(max(abs(self.low), abs(self.high))))
-
-    @property
     def n_values(self) -> int | None:
         """How many values there are, or None for floats without a step."""
-        return self._n_steps if self.is_int or self.step is not None else None
+        return _n_steps(self) if self.is_int or self.step is not None else None
+
+    @property
+    def edges(self) -> NDArray[np.float64] | None:
+        """``(V + 1,)`` ends of the values' cells: as long as each other, but for the prior."""
+        n = self.n_values
+        return None if n is None or n > MOST_EDGES else self._to_units(np.arange(n + 1) / n)
+
+    def _place(self, value: Any) -> float:
+        """Where a value stands on the scale, from 0 to 1: in the middle of its cell, if it has one."""
+        n, part = self.n_values, (float(value) - self.low) / (self.high - self.low)
+        return part if n is None else (part * (n - 1) + 0.5) / n
+
+    @cached_property
+    def _warp(self) -> Warp | None:
+        length = (self.high - self.low) * (1.0 if self.n_values is None else self.n_values / (self.n_values - 1))
+        return None if self.prior is None else self.prior.warp(Scale(self.name, self._place, length, self.n_values))
+
+    def _to_units(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        return places if self._warp is None else self._warp.to_units(places)
 
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
-        """The n values of ``(n, 1)`` points: a value's cell is as long as any other's."""
-        column = units[:, 0]
+        """The n values of ``(n, 1)`` points."""
+        column = units[:, 0] if self._warp is None else self._warp.to_places(units[:, 0])
         n = self.n_values
         if n is None:
             values = self.low * (1.0 - column) + self.high * column  # ends exactly at both ends
             return _listed(_clipped(values, self.low, self.high))
         k = np.minimum((column * n).astype(np.int64), n - 1)
-        values = self.low + k * (1 if self.step is None else self.step)
-        if self.is_int:
-            return _listed(values)
-        digits = max(-_exponent(self.low), -_exponent(self.step), 0)  # 0.1 + 2 * 0.1 is 0.3, as it was written
-        return [min(max(round(v, digits), self.low), self.high) for v in values.tolist()]
+        return _on_steps(self, k)
 
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
         """``(n, 1)`` points: the middle of a value's cell where values can be counted."""
         column: NDArray[np.float64] = np.asarray(values, dtype=float) - self.low
         n = self.n_values
         if n is None:
-            return (column / (self.high - self.low))[:, None]
-        return ((np.round(column / (1 if self.step is None else self.step)) + 0.5) / n)[:, None]
+            return self._to_units(column / (self.high - self.low))[:, None]
+        k = np.round(column / (1 if self.step is None else self.step))
+        if self._warp is None:
+            return ((k + 0.5) / n)[:, None]
+        return ((self._to_units(k / n) + self._to_units((k + 1) / n)) / 2)[:, None]
 
     def contains(self, value: Any) -> bool:
         """Whether `value` is an int (for whole ends) or a float, within the ends and on a step."""
-        if not _is_number(value, self.is_int) or not self.low <= value <= self.high:
-            return False
-        if self.step is None:
-            return True
-        k = round((value - self.low) / self.step)
-        return self._is_near(self.low + k * self.step, value)
+        return _is_on_scale(self, value)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LogRangeHP(HPSpace):
     """Numbers from `low` to `high`, both included, on a logarithmic scale.
 
@@ -130,18 +127,25 @@ class LogRangeHP(HPSpace):
         name: Of the parameter.
         low: Smallest value, above 0.
         high: Largest value.
+        step: Distance of neighbouring values; must lead from `low` to `high` exactly. None means 1 for whole ends.
+        prior: Where good values are believed to lie; see :mod:`autohpo.spaces.priors`.
 
     Raises:
-        SpaceError: The ends are reversed, equal, not positive, not finite, too far apart or no numbers.
+        SpaceError: The ends are reversed, equal, not positive, not finite, too far apart or no numbers, or `step` or
+            the prior does not suit them.
 
     Example:
         >>> LogRangeHP("hidden", 8, 128).decode(np.array([[0.0], [0.5], [1.0]]))
         [8, 31, 128]
+        >>> LogRangeHP("width", 32, 256, step=32).decode(np.array([[0.0], [0.5], [1.0]]))
+        [32, 64, 256]
     """
 
     name: str
     low: float
     high: float
+    step: float | None = None
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
         checked_name(self.name)
@@ -150,9 +154,11 @@ class LogRangeHP(HPSpace):
             raise SpaceError(f"{self.name}: low must be above 0 on a logarithmic scale, got {self.low}")
         if self.is_int and self.high > LARGEST_LOG_INT:
             raise SpaceError(f"{self.name}: whole ends must lie within 2**40 on a logarithmic scale, got {self.high}")
+        _set_step(self)
         low, high = self._log_ends
         if not low < high:
             raise SpaceError(f"{self.name}: low and high have the same logarithm, got {self.low}, {self.high}")
+        _set_prior(self)
 
     @property
     def is_int(self) -> bool:
@@ -161,41 +167,86 @@ class LogRangeHP(HPSpace):
 
     @property
     def n_values(self) -> int | None:
-        """How many values there are, or None for floats."""
-        return int(self.high - self.low) + 1 if self.is_int else None
+        """How many values there are, or None for floats without a step."""
+        return _n_steps(self) if self.is_int or self.step is not None else None
 
     @property
+    def edges(self) -> NDArray[np.float64] | None:
+        """``(V + 1,)`` ends of the values' cells, which reach halfway to the neighbouring values."""
+        n = self.n_values
+        return None if n is None or n > MOST_EDGES else self._to_units(self._cell_ends(np.arange(n + 1.0)))
+
+    @cached_property
     def _log_ends(self) -> tuple[float, float]:
-        """Ends of the scale: a whole number's cell reaches half a step to both sides."""
-        margin = 0.5 if self.is_int else 0.0
-        return math.log(self.low - margin), math.log(self.high + margin)
+        """Ends of the scale: the cell of a value reaches half a step to both sides."""
+        if self.n_values is None:
+            return math.log(self.low), math.log(self.high)
+        half = 0.5 * (1 if self.step is None else self.step)
+        below = self.low - half if self.low > half else self.low**2 / (self.low + half)  # as far in the logarithm
+        return math.log(below), math.log(self.high + half)
+
+    def _cell_ends(self, k: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Places on the scale of the lower ends of the cells of the k-th values, from 0."""
+        low, high = self._log_ends
+        values = self.low + (k - 0.5) * (1 if self.step is None else self.step)
+        ends = np.where(k == 0, low, np.log(np.where(k == 0, 1.0, values)))
+        places: NDArray[np.float64] = np.clip((ends - low) / (high - low), 0.0, 1.0)
+        return places
+
+    def _place(self, value: Any) -> float:
+        """Where a value stands on the scale, from 0 to 1."""
+        if not float(value) > 0:
+            raise SpaceError(f"{self.name}: prior must speak of values above 0 on a logarithmic scale, got {value}")
+        low, high = self._log_ends
+        return (math.log(float(value)) - low) / (high - low)
+
+    @cached_property
+    def _warp(self) -> Warp | None:
+        low, high = self._log_ends
+        if self.prior is None:
+            return None
+        warp = self.prior.warp(Scale(self.name, self._place, high - low, self.n_values))
+        if isinstance(self.prior, WeightedPrior) and self.n_values is not None:  # weights are of values, not of parts
+            return Warp(self._cell_ends(np.arange(self.n_values + 1.0)), warp.units)
+        return warp
+
+    def _to_units(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        return places if self._warp is None else self._warp.to_units(places)
 
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
         """The n values of ``(n, 1)`` points."""
         low, high = self._log_ends
-        column = units[:, 0]
+        column = units[:, 0] if self._warp is None else self._warp.to_places(units[:, 0])
         values = np.exp(np.minimum(low + column * (high - low), high))
-        if self.is_int:
-            return _listed(_clipped(np.rint(values), self.low, self.high).astype(np.int64))
+        n = self.n_values
+        if n is not None:
+            k = np.rint((values - self.low) / (1 if self.step is None else self.step))
+            return _on_steps(self, _clipped(k, 0, n - 1).astype(np.int64))
         values = np.where(column == 0.0, self.low, np.where(column == 1.0, self.high, values))  # exp(log x) is not x
         return _listed(_clipped(values, self.low, self.high))
 
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
-        """``(n, 1)`` points at the logarithms of the values."""
+        """``(n, 1)`` points: the middle of a value's cell where values can be counted, else its logarithm."""
         low, high = self._log_ends
-        logs = np.log(np.asarray(values, dtype=float))[:, None]
-        units: NDArray[np.float64] = (logs - low) / (high - low)
-        return np.clip(units, 0.0, 1.0)  # numpy's logarithm and Python's may differ in the last digit
+        numbers = np.asarray(values, dtype=float)
+        if self.n_values is not None:
+            k = np.rint((numbers - self.low) / (1 if self.step is None else self.step))
+            ends = self._to_units(self._cell_ends(np.stack([k, k + 1])))
+            middles: NDArray[np.float64] = (ends[0] + ends[1]) / 2
+            return middles[:, None]
+        units: NDArray[np.float64] = (np.log(numbers)[:, None] - low) / (high - low)
+        return self._to_units(np.clip(units, 0.0, 1.0))  # numpy's logarithm and Python's may differ in the last digit
 
     def grid(self, steps: int) -> list[Any]:
         """At most `steps` values, evenly spaced in the logarithm from end to end; all of them where they are few."""
-        if self.is_int and self.high - self.low < steps:  # their cells differ in length, so even points miss some
-            return list(range(int(self.low), int(self.high) + 1))
+        n = self.n_values
+        if n is not None and n <= steps:  # their cells differ in length, so even points miss some
+            return _on_steps(self, np.arange(n))
         return super().grid(steps)
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` is an int (for whole ends) or a float, within the ends."""
-        return _is_number(value, self.is_int) and bool(self.low <= value <= self.high)
+        """Whether `value` is an int (for whole ends) or a float, within the ends and on a step."""
+        return _is_on_scale(self, value)
 
 
 def _clipped(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
@@ -226,6 +277,58 @@ def _set_ends(hp: HPSpace, low: Any, high: Any) -> None:
         raise SpaceError(f"{hp.name}: whole ends must lie within 2**49, got low={low}, high={high}")
     object.__setattr__(hp, "low", low)  # frozen: this is still part of making it
     object.__setattr__(hp, "high", high)
+
+
+def _set_step(hp: RangeHP | LogRangeHP) -> None:
+    """Makes the step a plain number: positive, whole where the ends are, and leading to `high`.
+
+    Raises:
+        SpaceError: It is no such step.
+    """
+    if hp.step is None:
+        return
+    step = _plain(hp, "step", hp.step)
+    if step <= 0 or (hp.is_int and type(step) is not int):
+        raise SpaceError(f"{hp.name}: step must be positive, and whole for whole ends, got {step}")
+    if (hp.high - hp.low) / step >= MOST_VALUES:
+        raise SpaceError(f"{hp.name}: step must make fewer than 2**50 values, got {step}")
+    object.__setattr__(hp, "step", step if hp.is_int else float(step))
+    reach = hp.low + (_n_steps(hp) - 1) * step
+    if not _is_near(hp, reach, hp.high):
+        raise SpaceError(f"{hp.name}: step must lead from low to high exactly, got {step}: it ends at {reach}")
+
+
+def _set_prior(hp: RangeHP | LogRangeHP) -> None:
+    """Makes the prior an object, and its table, so that a bad one shows at once."""
+    object.__setattr__(hp, "prior", as_prior(hp.name, hp.prior))
+    hp._warp  # noqa: B018 - made here for its errors
+
+
+def _n_steps(hp: RangeHP | LogRangeHP) -> int:
+    """How many values there are; only where they can be counted."""
+    return round((hp.high - hp.low) / (1 if hp.step is None else hp.step)) + 1
+
+
+def _is_near(hp: RangeHP | LogRangeHP, a: float, b: float) -> bool:
+    """Whether two values on steps are one: rounding may part them by a few of the ends' last binary digits."""
+    step: Any = hp.step
+    return bool(abs(a - b) <= 1e-9 * step + 4 * math.ulp(max(abs(hp.low), abs(hp.high))))
+
+
+def _on_steps(hp: RangeHP | LogRangeHP, k: NDArray[np.int64]) -> list[Any]:
+    """The k-th values, counted from 0, as plain numbers."""
+    values = hp.low + k * (1 if hp.step is None else hp.step)
+    if hp.is_int:
+        return _listed(values)
+    digits = max(-_exponent(hp.low), -_exponent(hp.step), 0)  # 0.1 + 2 * 0.1 is 0.3, as it was written
+    return [min(max(round(v, digits), hp.low), hp.high) for v in values.tolist()]
+
+
+def _is_on_scale(hp: RangeHP | LogRangeHP, value: Any) -> bool:
+    """Whether `value` has the right type, and lies within the ends and on a step."""
+    if not _is_number(value, hp.is_int) or not hp.low <= value <= hp.high:
+        return False
+    return hp.step is None or _is_near(hp, hp.low + round((value - hp.low) / hp.step) * hp.step, value)
 
 
 def _plain(hp: HPSpace, field: str, value: Any) -> int | float:

@@ -1,10 +1,10 @@
-"""SearchSpace: a list of parameters, and the coding of configurations in the unit cube and in JSON."""
+"""SearchSpace: the parameters searched together, and the coding of configurations in the unit cube and in JSON."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -13,25 +13,41 @@ from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
 from autohpo.spaces.base import HPSpace
+from autohpo.spaces.conditions import Conditions
+from autohpo.spaces.constraints import Constraint, as_constraint
+from autohpo.spaces.finite import count, walk
+from autohpo.spaces.tagged import Described
+
+MOST_DRAWS = 100_000
+"""Draws from the prior, none of which meets the constraints, before we give up: less than a second."""
 
 
 class SearchSpace:
     """The parameters that are searched together.
 
     A configuration is a dict from name to value with every active parameter; algorithms see it as a row of
-    the unit cube, where each parameter has `width` columns of its own.
+    the unit cube, where each parameter has `width` columns of its own. Uniform points there follow the prior.
 
     Args:
-        parameters: The parameters, in the order of the configuration; or another search space.
+        parameters: The parameters, in the order of the configuration; or another search space, which is extended.
+        conditions: A formula by the name of a parameter, which is only in force where that is true: ``{"momentum":
+            "opti == 'sgd'"}``; see :class:`Expression`. Children of a :class:`ChoiceHP` need none.
+        constraints: What a configuration must meet to be tried at all: formulas such as "heads * dim <= 512", each a
+            :class:`LinearConstraint`, or functions of the configuration that return True.
 
     Attributes:
-        parameters: The same, as a tuple.
+        roots: The parameters as given, without their children.
+        parameters: All of them, each after those that decide about it.
         names: Their names.
+        constraints: What was given, as objects.
         n_columns: Width of the unit cube, d.
         levels: ``(d,)`` ints: 0 for an ordered column, else its number of unordered values.
+        edges: For each column the ends of its values' cells, see :attr:`HPSpace.edges`; None without cells.
+        is_conditional: Whether some column is not always in force.
 
     Raises:
-        SpaceError: There is no parameter, a name stands twice, or an item is no parameter.
+        SpaceError: There is no parameter, a name stands twice, an item is no parameter, or a formula is none or
+            speaks of a stranger.
 
     Example:
         >>> from autohpo.spaces import ChoiceHP, RangeHP
@@ -42,24 +58,41 @@ class SearchSpace:
         [{'hops': 2, 'act': 'tanh'}]
     """
 
-    def __init__(self, parameters: Iterable[HPSpace] | SearchSpace) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[HPSpace] | SearchSpace,
+        *,
+        conditions: Mapping[str, str] | None = None,
+        constraints: Iterable[Any] = (),
+    ) -> None:
+        formulas: dict[str, str] = {}
+        given: list[Any] = []
+        if isinstance(parameters, SearchSpace):
+            known: SearchSpace = parameters
+            formulas.update(known._conditions.formulas)
+            given.extend(known.constraints)
+            parameters = known.roots
         if isinstance(parameters, (str, bytes, Mapping, HPSpace)) or not isinstance(parameters, Iterable):
             raise SpaceError(f"space: must be a list of parameters, got {type(parameters).__name__}")
-        self.parameters: tuple[HPSpace, ...] = tuple(parameters)
-        if not self.parameters:
+        if isinstance(constraints, (str, Described)) or callable(constraints):
+            constraints = [constraints]
+        self.roots: tuple[HPSpace, ...] = tuple(parameters)
+        if not self.roots:
             raise SpaceError("space: must hold at least one parameter, got none")
-        self._by_name: dict[str, HPSpace] = {}
-        for hp in self.parameters:
-            if not isinstance(hp, HPSpace):
-                raise SpaceError(f"space: every item must be an HPSpace such as RangeHP, got {hp!r:.80}")
-            if hp.name in self._by_name:
-                raise SpaceError(f"{hp.name}: names must differ, got this one twice")
-            self._by_name[hp.name] = hp
+        self._conditions: Conditions = Conditions(self.roots, formulas | dict(conditions or {}))
+        self.parameters: tuple[HPSpace, ...] = self._conditions.parameters
+        self._by_name = {hp.name: hp for hp in self.parameters}
         self.names = tuple(self._by_name)
+        self.constraints: tuple[Constraint, ...] = tuple(as_constraint(item) for item in [*given, *constraints])
+        for constraint in self.constraints:
+            strangers = sorted(set(constraint.names or ()) - set(self.names))
+            if strangers:
+                raise SpaceError(f"{constraint}: speaks of {strangers}; the space has {list(self.names)}")
         ends = np.cumsum([0, *(hp.width for hp in self.parameters)])
         self._columns = [slice(int(a), int(b)) for a, b in pairwise(ends)]
         self.n_columns = int(ends[-1])
         self.levels = np.array([hp.levels for hp in self.parameters for _ in range(hp.width)], dtype=np.int64)
+        self.is_conditional = self._conditions.is_any
 
     def __iter__(self) -> Iterator[HPSpace]:
         return iter(self.parameters)
@@ -71,41 +104,113 @@ class SearchSpace:
         return self._by_name[name]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SearchSpace) and self.parameters == other.parameters
+        if not isinstance(other, SearchSpace) or self.roots != other.roots:
+            return False
+        return self._conditions.formulas == other._conditions.formulas and self.constraints == other.constraints
 
     def __hash__(self) -> int:
-        return hash(self.parameters)
+        return hash(self.roots)
 
     def __repr__(self) -> str:
-        return f"SearchSpace([{', '.join(map(repr, self.parameters))}])"
+        parts = [f"[{', '.join(map(repr, self.roots))}]"]
+        if self._conditions.formulas:
+            parts.append(f"conditions={self._conditions.formulas}")
+        if self.constraints:
+            parts.append(f"constraints={list(self.constraints)}")
+        return f"SearchSpace({', '.join(parts)})"
 
-    @property
+    @cached_property
+    def edges(self) -> list[NDArray[np.float64] | None]:
+        """For each column the ``(V + 1,)`` ends of its values' cells, or None."""
+        return [edges for hp in self.parameters for edges in hp.column_edges]
+
+    # Which configurations there are.
+
+    @cached_property
     def n_configurations(self) -> int | None:
-        """How many configurations there are; None where they cannot be counted."""
-        counts = [hp.n_values for hp in self.parameters]
-        return None if None in counts else math.prod(n for n in counts if n is not None)
+        """How many configurations there are; None where they cannot be counted, or only by listing very many."""
+        return count(self)
+
+    def configurations(self) -> Iterator[dict[str, Any]]:
+        """Every configuration of a finite space that the constraints allow, one after the other, none twice.
+
+        Raises:
+            SpaceError: A parameter has values that cannot be counted.
+        """
+        for hp in self.parameters:
+            if hp.n_values is None:
+                raise SpaceError(f"{hp.name}: the values cannot be listed")
+        for _, values in walk(self, steps=None):
+            if self.is_allowed(values):
+                yield values
+
+    def deciders(self, name: str) -> tuple[str, ...]:
+        """Names of the parameters that decide about one: whether it is in force, and how long it is."""
+        return self._conditions.deciders(name)
+
+    def is_active(self, name: str, hp: Mapping[str, Any]) -> bool:
+        """Whether a parameter is in force in a configuration that holds those that decide about it."""
+        return self._conditions.is_active(name, hp)
 
     def active(self, hp: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the parameters that are in force in a configuration."""
-        return self.names
+        return tuple(self.trim(hp)) if self.is_conditional else self.names
+
+    def trim(self, hp: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a configuration is in force, with lists cut to their length; missing parameters stay missing."""
+        if not self.is_conditional:
+            return {name: hp[name] for name in self.names if name in hp}
+        kept: dict[str, Any] = {}
+        for one in self.parameters:
+            if one.name in hp and self._conditions.is_active(one.name, kept):
+                value = hp[one.name]
+                kept[one.name] = one.cut(value, kept) if one.refers_to and isinstance(value, list) else value
+        return kept
+
+    def is_allowed(self, hp: Mapping[str, Any]) -> bool:
+        """Whether a configuration meets all constraints."""
+        return all(constraint.allows(hp) for constraint in self.constraints)
+
+    def allows(self, hps: Sequence[Mapping[str, Any]]) -> NDArray[np.bool_]:
+        """``(n,)`` whether each of n configurations meets all constraints."""
+        if not self.constraints:
+            return np.ones(len(hps), dtype=bool)
+        return np.array([self.is_allowed(hp) for hp in hps], dtype=bool)
+
+    # The unit cube.
 
     def encode(self, hps: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-        """``(n, d)`` points in the unit cube for n configurations.
+        """``(n, d)`` points in the unit cube for n configurations; columns that are not in force hold .5.
 
         Raises:
             SpaceError: A configuration lacks a parameter.
         """
-        units = np.empty((len(hps), self.n_columns))
-        try:
-            for hp, columns in zip(self.parameters, self._columns, strict=True):
-                if hp.width:
-                    units[:, columns] = hp.encode([values[hp.name] for values in hps])
-        except KeyError as error:
-            raise SpaceError(f"{error.args[0]}: missing in the configuration") from None
+        units = np.full((len(hps), self.n_columns), 0.5)
+        for one, columns in zip(self.parameters, self._columns, strict=True):
+            if not one.width:
+                continue
+            try:
+                units[:, columns] = one.encode([hp[one.name] for hp in hps])
+            except KeyError:
+                if not self._conditions.deciders(one.name):
+                    raise SpaceError(f"{one.name}: missing in the configuration") from None
+                rows = [i for i, hp in enumerate(hps) if one.name in hp]
+                if rows:
+                    units[rows, columns] = one.encode([hps[i][one.name] for i in rows])
         return units
 
+    def mask(self, hps: Sequence[Mapping[str, Any]]) -> NDArray[np.bool_]:
+        """``(n, d)`` which columns are in force in each of n configurations."""
+        mask = np.ones((len(hps), self.n_columns), dtype=bool)
+        for one, columns in zip(self.parameters, self._columns, strict=True):
+            if one.width and self._conditions.deciders(one.name):
+                for row, hp in enumerate(hps):
+                    n = one.n_active(hp) if one.name in hp else 0
+                    mask[row, columns.start + n : columns.stop] = False
+        return mask
+
     def decode(self, units: NDArray[np.float64]) -> list[dict[str, Any]]:
-        """The n configurations, plain Python types, of ``(n, d)`` points in the unit cube.
+        """The n configurations, plain Python types, of ``(n, d)`` points in the unit cube; constraints are not met.
 
         Raises:
             SpaceError: The points have another width, or lie outside the cube.
@@ -116,32 +221,65 @@ class SearchSpace:
         if not ((units >= 0) & (units <= 1)).all():
             raise SpaceError("units: must lie in [0, 1]")
         values = [hp.decode(units[:, c]) for hp, c in zip(self.parameters, self._columns, strict=True)]
-        return [dict(zip(self.names, row, strict=True)) for row in zip(*values, strict=True)]
+        hps = [dict(zip(self.names, row, strict=True)) for row in zip(*values, strict=True)]
+        return [self.trim(hp) for hp in hps] if self.is_conditional else hps
+
+    def canonical(self, units: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``(n, d)`` where the configurations of ``(n, d)`` points stand: ``encode(decode(units))``."""
+        return self.encode(self.decode(units))
 
     def sample(self, rng: np.random.Generator, n: int) -> list[dict[str, Any]]:
-        """The next n configurations drawn from the prior."""
-        return self.decode(rng.random((n, self.n_columns)))
+        """The next n configurations drawn from the prior that the constraints allow.
+
+        Raises:
+            SpaceError: None of 100,000 draws is allowed.
+        """
+        if not self.constraints:
+            return self.decode(rng.random((n, self.n_columns)))
+        found: list[dict[str, Any]] = []
+        n_draws = 0
+        while len(found) < n:
+            batch = self.decode(rng.random((max(n, 16), self.n_columns)))
+            n_draws = 0 if found else n_draws + len(batch)
+            found += [hp for hp in batch if self.is_allowed(hp)]
+            if n_draws > MOST_DRAWS and not found:
+                raise SpaceError(f"constraints: none of {n_draws} draws meets {list(self.constraints)}")
+        return found[:n]
+
+    # Checking and keeping.
 
     def check(self, hp: Mapping[str, Any]) -> None:
         """Passes a legal configuration.
 
         Raises:
-            SpaceError: A parameter is missing, unknown, or has an illegal value.
+            SpaceError: A parameter is missing, unknown, or has an illegal value; or a constraint is not met.
         """
         if not isinstance(hp, Mapping):
             raise SpaceError(f"configuration: must be a dict, got {type(hp).__name__}")
-        for name in self.active(hp):
+        known: dict[str, Any] = {}
+        for one in self.parameters:
+            name = one.name
+            if self.is_conditional and not self._conditions.is_active(name, known):
+                continue
             if name not in hp:
                 raise SpaceError(f"{name}: missing in the configuration")
-            if not self._by_name[name].contains(hp[name]):
-                raise SpaceError(f"{name}: must be a value of {self._by_name[name]}, got {hp[name]!r:.80}")
-        if len(hp) != len(self.active(hp)):
-            unknown = sorted(set(hp) - set(self.active(hp)), key=str)
-            raise SpaceError(f"configuration: unknown parameters {unknown}; the space has {list(self.names)}")
+            if not one.contains(hp[name]):
+                raise SpaceError(f"{name}: must be a value of {one}, got {hp[name]!r:.80}")
+            if one.refers_to and one.cut(hp[name], known) != hp[name]:
+                raise SpaceError(f"{name}: is longer than the configuration says, got {hp[name]!r:.80}")
+            known[name] = hp[name]
+        if len(hp) != len(known):
+            strangers = sorted(set(hp) - set(self.names), key=str)
+            if strangers:
+                raise SpaceError(f"configuration: unknown parameters {strangers}; the space has {list(self.names)}")
+            raise SpaceError(f"configuration: {sorted(set(hp) - set(known))} are not in force in {dict(hp)}")
+        for constraint in self.constraints:
+            if not constraint.allows(hp):
+                raise SpaceError(f"configuration: {constraint} is not met by {dict(hp)}")
 
     def to_json(self, hp: Mapping[str, Any]) -> dict[str, Any]:
         """A legal configuration as JSON types; a choice is written as its place."""
-        return {name: self._by_name[name].to_json(hp[name]) for name in self.active(hp)}
+        return {name: self._by_name[name].to_json(hp[name]) for name in self.names if name in hp}
 
     def from_json(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """The configuration that :meth:`to_json` gave `data` for; a choice is the very object of this space."""
@@ -153,7 +291,12 @@ class SearchSpace:
 
     def to_dict(self) -> dict[str, Any]:
         """The space as JSON types."""
-        return {"parameters": [hp.to_dict() for hp in self.parameters]}
+        data: dict[str, Any] = {"parameters": [hp.to_dict() for hp in self.roots]}
+        if self._conditions.formulas:
+            data["conditions"] = self._conditions.formulas
+        if self.constraints:
+            data["constraints"] = [constraint.to_dict() for constraint in self.constraints]
+        return data
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> SearchSpace:
@@ -165,4 +308,6 @@ class SearchSpace:
         parameters = data.get("parameters")
         if not isinstance(parameters, list) or not all(isinstance(p, dict) for p in parameters):
             raise SpaceError("space: must have a list 'parameters' of dicts")
-        return SearchSpace([HPSpace.from_dict(p) for p in parameters])
+        constraints = [Described.from_dict(item) for item in data.get("constraints", [])]
+        made = [HPSpace.from_dict(p) for p in parameters]
+        return SearchSpace(made, conditions=data.get("conditions"), constraints=constraints)

@@ -3,16 +3,75 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from autohpo.errors import SpaceError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in typing from Python 3.11 on
+
+KINDS: dict[str, type[Described]] = {}
+"""Every class of described objects by its name, so that a saved space can be read back; filled as classes are made."""
+
+
+class Described:
+    """The base of what a space is made of: it can say its class and its attributes in JSON types.
+
+    Attributes whose names begin with an underscore are caches, and no part of it.
+    """
+
+    _unsaid: ClassVar[dict[str, Any]] = {"prior": None, "children": ()}  # left out where they hold this
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        known = KINDS.get(cls.__name__)
+        if known is not None and known.__module__.startswith("autohpo.") and known.__module__ != cls.__module__:
+            raise SpaceError(f"{cls.__name__}: is the name of a built-in kind of parameter; choose another")
+        KINDS[cls.__name__] = cls
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object as JSON types: its kind and its attributes."""
+        said = {k: v for k, v in vars(self).items() if not k.startswith("_") and not self._is_unsaid(k, v)}
+        return {"kind": type(self).__name__} | {k: to_json(v) for k, v in said.items()}
+
+    def _is_unsaid(self, name: str, value: Any) -> bool:
+        return name in self._unsaid and is_same(value, self._unsaid[name])
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The object that :meth:`to_dict` described.
+
+        Raises:
+            SpaceError: The kind is unknown here or of another sort, or holds values that JSON cannot carry.
+        """
+        fields = dict(data)
+        kind = fields.pop("kind", None)
+        known = sorted(name for name, made in KINDS.items() if issubclass(made, cls))
+        if not isinstance(kind, str) or kind not in known:
+            raise SpaceError(f"kind: must be one of {known}, got {kind!r}; import the module that defines it")
+        try:
+            made = KINDS[kind](**{k: from_json(v) for k, v in fields.items()})
+        except TypeError as error:
+            raise SpaceError(f"{kind}: cannot be made from {sorted(fields)}: {error}") from None
+        assert isinstance(made, cls)  # for the type checker: it is one of `known`
+        return made
+
+    def __repr__(self) -> str:
+        said = ((k, v) for k, v in vars(self).items() if not k.startswith("_") and not self._is_unsaid(k, v))
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in said if v is not None)})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and is_same(self.to_dict(), other.to_dict())  # 0 and 0.0 differ
+
+    def __hash__(self) -> int:
+        return hash(type(self))
 
 
 def to_json(value: Any) -> Any:
     """JSON types that stand for a value.
 
-    None, bool, int, finite float and text stand for themselves; tuple, dict and non-finite floats get a tag. Anything
-    else becomes ``{"opaque": name}``, which can be compared but not read back.
+    None, bool, int, finite float and text stand for themselves; tuple, dict, non-finite floats and what a space is
+    made of get a tag. Anything else becomes ``{"opaque": name}``, which can be compared but not read back.
     """
     if value is None or type(value) in (bool, int, str):
         return value
@@ -24,6 +83,8 @@ def to_json(value: Any) -> Any:
         return {"tuple": [to_json(v) for v in value]}
     if type(value) is dict:
         return {"dict": [[to_json(k), to_json(v)] for k, v in value.items()]}
+    if isinstance(value, Described):
+        return {"described": value.to_dict()}
     return {"opaque": _name_of(value)}
 
 
@@ -47,6 +108,8 @@ def from_json(data: Any) -> Any:
                 return {from_json(k): from_json(v) for k, v in items}
             except TypeError:
                 raise SpaceError(f"value: a key has no hash in {data!r}") from None
+        case {"described": dict(made)}:
+            return Described.from_dict(made)
         case {"opaque": name}:
             raise SpaceError(f"value: {name} cannot be read back from JSON; build the space in code")
     raise SpaceError(f"value: unknown tag in {data!r}")

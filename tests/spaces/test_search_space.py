@@ -81,7 +81,7 @@ def test_what_is_no_space_is_refused(parameters, text):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"x": 3.0}, "x: must be a value of RangeHP(name='x', low=0.0, high=2.0, step=None), got 3.0"),
+        ({"x": 3.0}, "x: must be a value of RangeHP(name='x', low=0.0, high=2.0), got 3.0"),
         ({"k": "w"}, "k: must be a value of FixedHP"),
         ({"n": 2.0}, "n: must be a value of RangeHP"),
         ({"c": "None"}, "c: must be a value of ChoiceHP"),

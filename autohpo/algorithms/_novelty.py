@@ -1,0 +1,85 @@
+"""Novelty: which configurations a search has suggested, so that none is tried twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.errors import OptimizationComplete
+
+N_DRAWS = 256
+"""From the prior, in search of a new configuration; then the space is nearly used up, and is listed."""
+MOST_LISTED = 4096
+"""New configurations that are listed at most, to draw one of them."""
+
+
+class Novelty:
+    """The configurations that an optimizer has suggested; a function of its history.
+
+    Make one in ``_set_up``, and call :meth:`take_in` at the start of ``_get_suggestion``.
+
+    Args:
+        hpo: The optimizer.
+
+    Example:
+        >>> from autohpo import ChoiceHP, build_hpo_from_name
+        >>> hpo = build_hpo_from_name("random", [ChoiceHP("act", ["relu", "tanh"])], seed=0)
+        >>> sorted(hpo.ask()["act"] for _ in range(2))
+        ['relu', 'tanh']
+    """
+
+    def __init__(self, hpo: BaseHPOptimizer) -> None:
+        self._hpo, self._space = hpo, hpo.space
+        self._seen: set[str] = set()
+        self._n_asked = 0  # suggestions taken in
+        self._n_told = 0  # trials looked at
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the configurations can be counted, so that the search ends when all were suggested."""
+        return self._space.n_configurations is not None
+
+    def take_in(self) -> None:
+        """Learns what was suggested since the last call.
+
+        Raises:
+            OptimizationComplete: Every configuration was suggested.
+        """
+        told = self._hpo.trials[self._n_told :]
+        self._n_told += len(told)
+        new = {trial.number: trial.hp for trial in told if trial.number < 0 or trial.number >= self._n_asked}
+        new |= {one.number: one for one in self._hpo.running if one.number >= self._n_asked}
+        self._seen.update(self._space.key(hp) for hp in new.values())
+        self._n_asked = self._hpo.n_asked
+        n = self._space.n_configurations
+        if n is not None and len(self._seen) >= n:
+            raise OptimizationComplete(f"all {n} configurations were suggested")
+
+    def is_new(self, hp: Mapping[str, Any]) -> bool:
+        """Whether a configuration was not suggested before, and meets the constraints."""
+        return self._space.key(hp) not in self._seen and self._space.is_allowed(hp)
+
+    def first(self, hps: Sequence[Mapping[str, Any]]) -> int | None:
+        """Place of the first configuration that is new and meets the constraints; None where there is none."""
+        return next((i for i, hp in enumerate(hps) if self.is_new(hp)), None)
+
+    def draw(self, rng: np.random.Generator) -> dict[str, Any]:
+        """A configuration drawn from the prior that is new and meets the constraints.
+
+        Raises:
+            OptimizationComplete: There is none.
+        """
+        if not self.is_finite:
+            return self._space.sample(rng, 1)[0]
+        for _ in range(N_DRAWS):
+            hp = self._space.sample(rng, 1)[0]
+            if self.is_new(hp):
+                return hp
+        left = list(islice((hp for hp in self._space.configurations() if self.is_new(hp)), MOST_LISTED))
+        if not left:
+            raise OptimizationComplete(f"all {len(self._seen)} configurations were suggested")
+        return left[int(rng.integers(len(left)))]

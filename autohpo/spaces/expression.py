@@ -1,0 +1,183 @@
+"""Expressions over parameters, such as "layers * width <= 512": read once, never executed as Python."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from autohpo.errors import SpaceError
+from autohpo.spaces.tagged import Described
+
+Values = Mapping[str, Any]
+Node = Callable[[Values], Any]
+
+MOST_EXPONENT = 64
+"""Of a power: larger ones make numbers that take long to compute."""
+
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+}
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
+}
+_CALLS: dict[str, Callable[..., Any]] = {
+    "abs": abs,
+    "int": int,
+    "len": len,
+    "max": max,
+    "min": min,
+    "round": round,
+    "sum": sum,
+    "log": math.log,
+    "sqrt": math.sqrt,
+}
+
+
+class Expression(Described):
+    """A formula over the values of a configuration.
+
+    Names are those of parameters; one that is no Python name stands in backticks: "`trainer:lr` < 0.1". There are
+    numbers, texts, lists, ``+ - * / // % **``, comparisons with ``in``, ``and or not``, indices as in ``hidden[0]``,
+    and the functions abs, int, len, max, min, round, sum, log, sqrt. Nothing else is understood, nothing is executed.
+
+    Args:
+        text: The formula.
+
+    Attributes:
+        names: Of the parameters in it, in the order of their first mention.
+
+    Raises:
+        SpaceError: The text is no such formula.
+
+    Example:
+        >>> is_small = Expression("layers * width <= 512 and act in ['relu', 'elu']")
+        >>> is_small({"layers": 2, "width": 64, "act": "elu"})
+        True
+        >>> is_small.names
+        ('layers', 'width', 'act')
+    """
+
+    def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise SpaceError(f"expression: must be a text, got {type(text).__name__}")
+        self.text = text
+        self._quoted: list[str] = []
+        self._names: dict[str, None] = {}
+        plain = re.sub(r"`([^`]+)`", self._quote, text)
+        try:
+            tree = ast.parse(plain.strip(), mode="eval")
+        except (SyntaxError, ValueError, RecursionError) as error:
+            raise SpaceError(f"expression {text!r}: cannot be read: {error}") from None
+        self._run = self._build(tree.body)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the parameters in it, in the order of their first mention."""
+        return tuple(self._names)
+
+    def __call__(self, hp: Values) -> Any:
+        """What the formula gives for a configuration that holds its names.
+
+        Raises:
+            SpaceError: It cannot be computed: a division by zero, a text where a number must stand.
+        """
+        try:
+            return self._run(hp)
+        except (ArithmeticError, TypeError, ValueError, LookupError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise SpaceError(f"expression {self.text!r}: cannot be computed for {dict(hp)}: {reason}") from None
+
+    def __reduce__(self) -> tuple[type[Expression], tuple[str]]:
+        """Pickles by its text: what was built from it are functions."""
+        return type(self), (self.text,)
+
+    def _quote(self, found: re.Match[str]) -> str:
+        self._quoted.append(found[1])
+        return f"_quoted_{len(self._quoted) - 1}_"
+
+    def _build(self, node: ast.expr) -> Node:
+        """The function that computes a part of the formula.
+
+        Raises:
+            SpaceError: The part is of a kind that is not understood.
+        """
+        match node:
+            case ast.Constant(value=value) if isinstance(value, (bool, int, float, str, type(None))):
+                return lambda _: value
+            case ast.Name(id=name):
+                return self._value_of(name)
+            case ast.List(elts=items) | ast.Tuple(elts=items):
+                parts = [self._build(item) for item in items]
+                return lambda hp: [part(hp) for part in parts]
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+                return _arithmetic(_BINARY[type(op)], self._build(left), self._build(right))
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                inner = self._build(operand)
+                return lambda hp: -inner(hp)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                inner = self._build(operand)
+                return lambda hp: not inner(hp)
+            case ast.BoolOp(op=op, values=values):
+                return _boolean(isinstance(op, ast.And), [self._build(value) for value in values])
+            case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _COMPARE for op in ops):
+                return _comparison([_COMPARE[type(op)] for op in ops], [self._build(v) for v in (left, *others)])
+            case ast.Subscript(value=value, slice=index):
+                outer, place = self._build(value), self._build(index)
+                return lambda hp: outer(hp)[place(hp)]
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _CALLS:
+                call, given = _CALLS[name], [self._build(arg) for arg in args]
+                return lambda hp: call(*(arg(hp) for arg in given))
+        raise SpaceError(f"expression {self.text!r}: {type(node).__name__} is not understood")
+
+    def _value_of(self, name: str) -> Node:
+        found = re.fullmatch(r"_quoted_(\d+)_", name)
+        if found and int(found[1]) < len(self._quoted):
+            name = self._quoted[int(found[1])]
+        self._names.setdefault(name)
+        return lambda hp: hp[name]
+
+
+def _arithmetic(act: Callable[[Any, Any], Any], left: Node, right: Node) -> Node:
+    def run(hp: Values) -> Any:
+        a, b = left(hp), right(hp)
+        if not (isinstance(a, (int, float)) and isinstance(b, (int, float))):  # "a" * 10**9 would fill the memory
+            raise TypeError(f"numbers are needed, got {a!r:.40} and {b!r:.40}")
+        if act is operator.pow and abs(b) > MOST_EXPONENT:
+            raise ValueError(f"exponents must lie within {MOST_EXPONENT}, got {b}")
+        return act(a, b)
+
+    return run
+
+
+def _boolean(is_and: bool, parts: Sequence[Node]) -> Node:
+    def run(hp: Values) -> bool:
+        return all(part(hp) for part in parts) if is_and else any(part(hp) for part in parts)
+
+    return run
+
+
+def _comparison(acts: Sequence[Callable[[Any, Any], bool]], parts: Sequence[Node]) -> Node:
+    def run(hp: Values) -> bool:
+        values = [part(hp) for part in parts]
+        return all(act(a, b) for act, a, b in zip(acts, values[:-1], values[1:], strict=True))
+
+    return run

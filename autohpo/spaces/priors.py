@@ -1,0 +1,289 @@
+"""Priors: what is believed of a parameter before the search, as a stretching of its scale."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autohpo.errors import SpaceError
+from autohpo.spaces.tagged import Described
+
+FloatArray = NDArray[np.float64]
+
+N_NODES = 1025
+"""Of the table of a smooth prior; between them its density is taken as constant."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a prior must know of a parameter.
+
+    Attributes:
+        name: Of the parameter.
+        place: Where a legal value stands on the scale, from 0 to 1; None for values in no order.
+        length: Of the scale, in the parameter's own units, or in natural logarithms; None where it has no units.
+        n_values: How many values there are, each with a part of the scale; None where they cannot be counted.
+        index_of: Place of a value among those that can be counted, from 0; -1 if it is none.
+    """
+
+    name: str
+    place: Callable[[Any], float] | None = None
+    length: float | None = None
+    n_values: int | None = None
+    index_of: Callable[[Any], int] | None = None
+
+
+@dataclass(frozen=True)
+class Warp:
+    """A rising map of [0, 1] on itself, linear between its nodes: from places on a scale to the unit interval.
+
+    Attributes:
+        places: ``(k,)`` from 0 to 1, rising.
+        units: ``(k,)`` from 0 to 1, rising: the prior probability of lying below each place.
+    """
+
+    places: FloatArray
+    units: FloatArray
+
+    def to_units(self, places: FloatArray) -> FloatArray:
+        """Prior probability of lying below each place."""
+        units: FloatArray = np.interp(places, self.places, self.units)
+        return units
+
+    def to_places(self, units: FloatArray) -> FloatArray:
+        """The places below which the prior has each probability."""
+        places: FloatArray = np.interp(units, self.units, self.places)
+        return places
+
+
+class Prior(Described, ABC):
+    """What is believed of a parameter: any kind that has an order or countable values takes one as ``prior=``.
+
+    A prior is part of the coding. It stretches the unit interval where it is dense, so every algorithm draws from it,
+    and searches finest where it promises most. A share of every prior is uniform: no value is ever out of reach.
+
+    Source: Ramachandran et al. 2020, Knowledge-Based Systems 195 (warping by the prior's distribution function).
+    """
+
+    uniform_share: ClassVar[float] = 1e-3
+
+    @abstractmethod
+    def below(self, scale: Scale, places: FloatArray) -> FloatArray:
+        """The prior's mass below each place, up to a factor and a constant.
+
+        Raises:
+            SpaceError: The prior does not suit the scale.
+        """
+
+    def nodes(self, scale: Scale) -> FloatArray:
+        """``(k,)`` places of the table, from 0 to 1, rising."""
+        return np.linspace(0.0, 1.0, N_NODES)
+
+    def warp(self, scale: Scale) -> Warp:
+        """The map that makes the prior uniform.
+
+        Raises:
+            SpaceError: The prior does not suit the scale, or has no mass there.
+        """
+        places = self.nodes(scale)
+        below = self.below(scale, places)
+        mass = float(below[-1] - below[0])
+        if not (mass > 0 and math.isfinite(mass)):
+            raise SpaceError(f"{scale.name}: prior must have mass between low and high, got {self}")
+        units = self.uniform_share * places + (1 - self.uniform_share) * (below - below[0]) / mass
+        units[0], units[-1] = 0.0, 1.0
+        return Warp(places, units)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NormalPrior(Prior):
+    """A normal distribution, cut at the ends.
+
+    Args:
+        mean: A value of the parameter; on a log scale, the median of the log-normal distribution.
+        sd: Standard deviation: in the parameter's own units, on a log scale in natural logarithms (``math.log(10)``
+            is a factor of ten).
+
+    Raises:
+        SpaceError: `sd` is not positive; or, once given to a parameter, that one has no scale with units.
+    """
+
+    mean: float
+    sd: float
+
+    def __post_init__(self) -> None:
+        if not (_is_number(self.mean) and _is_number(self.sd) and self.sd > 0):
+            raise SpaceError(f"NormalPrior: mean must be a number and sd a positive one, got {self.mean}, {self.sd}")
+
+    def _normal(self, scale: Scale) -> tuple[float, float]:
+        if scale.place is None or scale.length is None:
+            raise SpaceError(f"{scale.name}: prior must suit values in no order or without units, got {self}")
+        return scale.place(self.mean), self.sd / scale.length
+
+    def nodes(self, scale: Scale) -> FloatArray:
+        """Evenly spaced places, and more of them where the density changes."""
+        mean, sd = self._normal(scale)
+        return _finer(mean, sd)
+
+    def below(self, scale: Scale, places: FloatArray) -> FloatArray:
+        """The normal distribution function."""
+        return _normal_below(*self._normal(scale), places)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BetaPrior(Prior):
+    """A beta distribution from `low` to `high`, on the parameter's scale.
+
+    Args:
+        a: First shape, positive; above 1 the density vanishes at `low`.
+        b: Second shape, positive; above 1 it vanishes at `high`.
+
+    Raises:
+        SpaceError: A shape is not positive; or, once given to a parameter, its values have no order.
+    """
+
+    a: float
+    b: float
+
+    def __post_init__(self) -> None:
+        if not (_is_number(self.a) and _is_number(self.b) and self.a > 0 and self.b > 0):
+            raise SpaceError(f"BetaPrior: a and b must be positive numbers, got {self.a}, {self.b}")
+
+    def below(self, scale: Scale, places: FloatArray) -> FloatArray:
+        """The beta distribution function."""
+        from scipy.special import betainc  # here, because importing autohpo must stay light
+
+        if scale.place is None:
+            raise SpaceError(f"{scale.name}: prior must suit values in no order, got {self}")
+        below: FloatArray = betainc(self.a, self.b, places)
+        return below
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WeightedPrior(Prior):
+    """A weight for each value; or, for floats without a step, for each of as many equal parts of the scale.
+
+    Args:
+        weights: At least 0, not all 0.
+
+    Raises:
+        SpaceError: A weight is negative or all are 0; or, once given to a parameter, they are too few or too many.
+    """
+
+    weights: tuple[float, ...]
+
+    def __init__(self, weights: Sequence[float]) -> None:
+        object.__setattr__(self, "weights", tuple(float(w) for w in weights if _is_number(w)))
+        if len(self.weights) != len(weights) or not self.weights or min(self.weights) < 0 or not sum(self.weights) > 0:
+            raise SpaceError(f"WeightedPrior: weights must be numbers of at least 0, not all 0, got {weights!r:.80}")
+
+    def nodes(self, scale: Scale) -> FloatArray:
+        """The ends of the parts."""
+        return np.linspace(0.0, 1.0, len(self.weights) + 1)
+
+    def below(self, scale: Scale, places: FloatArray) -> FloatArray:
+        """The sum of the weights of the parts below."""
+        n = scale.n_values
+        if n is not None and n != len(self.weights):
+            raise SpaceError(f"{scale.name}: prior must have a weight for each of {n} values, got {len(self.weights)}")
+        return np.cumsum([0.0, *self.weights])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Belief(Prior):
+    """A user's guess at the best value: "I believe lr is about 1e-3".
+
+    On a scale it is a normal distribution around the guess, with a standard deviation of 25 % ("low"), 15 % ("medium")
+    or 8 % ("high") of the scale's length, and a fifth of it is uniform, so that a wrong guess costs little. Of values
+    in no order the guess gets a weight of 30, 50 or 70 % beside its equal share of the rest.
+
+    Args:
+        value: A legal value of the parameter.
+        confidence: "low", "medium" or "high".
+
+    Raises:
+        SpaceError: `confidence` is none of these; or, once given to a parameter, `value` is illegal.
+
+    Example:
+        >>> from autohpo import LogRangeHP
+        >>> lr = LogRangeHP("lr", 1e-5, 1e-1, prior=Belief(1e-3))
+        >>> draws = lr.decode(np.random.default_rng(0).random((1000, 1)))
+        >>> bool(np.mean([1e-4 < value < 1e-2 for value in draws]) > 0.7)  # half of the scale
+        True
+    """
+
+    uniform_share: ClassVar[float] = 0.2
+
+    value: Any
+    confidence: Literal["low", "medium", "high"] = "medium"
+
+    def __post_init__(self) -> None:
+        if self.confidence not in ("low", "medium", "high"):
+            raise SpaceError(f"Belief: confidence must be 'low', 'medium' or 'high', got {self.confidence!r}")
+
+    @property
+    def _sd(self) -> float:
+        return {"low": 0.25, "medium": 0.15, "high": 0.08}[self.confidence]
+
+    def nodes(self, scale: Scale) -> FloatArray:
+        """Of values in no order the ends of their parts; else places that are dense around the guess."""
+        if scale.place is None:
+            return np.linspace(0.0, 1.0, (scale.n_values or 1) + 1)
+        return _finer(scale.place(self.value), self._sd)
+
+    def below(self, scale: Scale, places: FloatArray) -> FloatArray:
+        """The normal distribution function, or the sum of the weights."""
+        if scale.place is not None:
+            return _normal_below(scale.place(self.value), self._sd, places)
+        index = -1 if scale.index_of is None else scale.index_of(self.value)
+        if index < 0:
+            raise SpaceError(f"{scale.name}: prior must believe in one of the values, got {self.value!r:.80}")
+        share = {"low": 0.3, "medium": 0.5, "high": 0.7}[self.confidence]
+        weights = np.full(scale.n_values or 1, (1 - share) / (scale.n_values or 1))
+        weights[index] += share
+        return np.cumsum([0.0, *weights])
+
+    def warp(self, scale: Scale) -> Warp:
+        """As of every prior; the weights of values in no order have their uniform part already."""
+        if scale.place is not None:
+            return super().warp(scale)
+        places = self.nodes(scale)
+        below = self.below(scale, places)
+        return Warp(places, below / below[-1])
+
+
+def as_prior(name: str, prior: Any) -> Prior | None:
+    """A prior, or the weights that a list stands for.
+
+    Raises:
+        SpaceError: It is neither.
+    """
+    if isinstance(prior, (list, tuple, np.ndarray)):
+        return WeightedPrior(list(prior))
+    if prior is not None and not isinstance(prior, Prior):
+        raise SpaceError(f"{name}: prior must be a Prior such as Belief, or a list of weights, got {prior!r:.80}")
+    return prior
+
+
+def _normal_below(mean: float, sd: float, places: FloatArray) -> FloatArray:
+    from scipy.special import ndtr  # here, because importing autohpo must stay light
+
+    below: FloatArray = ndtr((places - mean) / sd)
+    return below
+
+
+def _finer(mean: float, sd: float) -> FloatArray:
+    """Evenly spaced places, and as many again within eight standard deviations."""
+    near = mean + sd * np.linspace(-8.0, 8.0, N_NODES)
+    return np.unique(np.concatenate([np.linspace(0.0, 1.0, N_NODES), near[(near > 0) & (near < 1)]]))
+
+
+def _is_number(value: object) -> bool:
+    is_real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return is_real and math.isfinite(value)  # type: ignore[arg-type]
