@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,9 +17,10 @@ from autohpo.errors import AutoHPOError, FirstTrialError, NotReady, Optimization
 from autohpo.execution.base import Event, Executor
 from autohpo.objective import Objective
 from autohpo.progress import Progress, Standing
+from autohpo.stopping import Stopping
 from autohpo.store.base import LogEvent, LogKind, Store
 from autohpo.store.fold import suggestion_data, suggestion_from
-from autohpo.trial import Suggestion, Task, Trial, TrialState, incumbent
+from autohpo.trial import Suggestion, Task, Trial, TrialState, incumbent, pareto
 
 if TYPE_CHECKING:
     from autohpo.runner import RunOptions
@@ -62,8 +63,10 @@ class Driver:
         self._again: deque[int] = deque()  # interrupted trials, to be started again
         self._parked: dict[int, deque[int]] = {s: deque() for s in range(executor.n_slots)}  # wait for one slot
         self._busy: dict[int, int] = {}  # trial by slot
-        self._n_done = self._n_failed = self._n_earlier = 0
+        self._n_done = self._n_failed = self._n_earlier = self._n_known = 0
         self._best: Trial | None = None
+        self._front: list[Trial] = []  # the best of several objectives
+        self._stopping = Stopping(options.stop_rules, hpo.aims.signs[0])
         self._first: int | None = None  # trial that was started first, by this driver
         self._is_complete = False  # the algorithm has nothing more to suggest
         self._ending: str = ""  # why the search ends early
@@ -90,6 +93,8 @@ class Driver:
                 self._signal = self._signal or signal.SIGINT
             finally:
                 self._end()
+        if self._stopping.reason and self._signal is None:
+            self.progress.say(f"ended early: {self._stopping.reason}")
         if self._signal is not None:
             self._say_interrupted()
             raise KeyboardInterrupt if self._signal == signal.SIGINT else SystemExit(128 + self._signal)
@@ -133,7 +138,7 @@ class Driver:
                 self._apply_end(event, tell=not is_known)
             elif not is_known:
                 self.hpo.report(self._suggestions[number], event.data["fidelity"], event.data["perf"])
-        n_ends = self._n_done + self._n_failed
+        n_ends = self._n_done + self._n_failed + self._n_known
         if is_known and (len(self._roots), n_ends) != (self.hpo.n_asked, self.hpo.n_told):
             raise OptionError("optimize: this optimizer and its store have different histories; build a new one")
         for number, attempt in started.items():
@@ -179,8 +184,9 @@ class Driver:
 
     def _ask(self, slot: int) -> Suggestion | None:
         """A new suggestion, in the log; None where there is none now."""
-        if self._is_complete or (self.max_trials is not None and self.hpo.n_asked >= self.max_trials):
+        if self._is_complete or (self.max_trials is not None and self._n_new >= self.max_trials):
             return None
+        first = self.hpo.n_asked
         try:
             suggestion = self.hpo.ask(slot)
         except OptimizationComplete:
@@ -190,11 +196,33 @@ class Driver:
             if not self._suggestions:
                 raise AutoHPOError(f"{type(self.hpo).__name__}: is not ready though no trial is running") from None
             return None
+        finally:
+            self._log_known(first)
         self._add(suggestion)
         self._note("ask", suggestion.number, 0, suggestion_data(suggestion, self.hpo.space))
         return suggestion
 
+    @property
+    def _n_new(self) -> int:
+        """Suggestions made, but for points whose results were known."""
+        return self.hpo.n_asked - self._n_known
+
+    def _log_known(self, first: int) -> None:
+        """Puts the points into the log that the optimizer took in with their results, from a number on."""
+        if self.hpo.n_known == self._n_known:
+            return
+        for trial in [trial for trial in self.hpo.trials if trial.number >= first and "known" in trial.info]:
+            suggestion = Suggestion(trial.hp, number=trial.number, info=trial.info)
+            self._add(suggestion)
+            self._note("ask", trial.number, 0, suggestion_data(suggestion, self.hpo.space))
+            perfs = list(self.hpo.aims.up(trial.perfs))
+            data: dict[str, Any] = {"state": trial.state.value, "perf": perfs[0] if len(perfs) == 1 else perfs}
+            data |= {"fidelity": None, "error": ""} | _named(trial.constraints, trial.metrics)
+            self._note("end", trial.number, 0, data)
+            self._apply_end(self._last, tell=False)
+
     def _add(self, suggestion: Suggestion) -> None:
+        self._stopping.suggested(suggestion)
         number, resume = suggestion.number, suggestion.resume
         root = number if resume is None else self._roots[resume]
         self._suggestions[number] = suggestion
@@ -267,7 +295,9 @@ class Driver:
             self._note("interrupt", number, event.attempt, data)
             self._again.append(number)
             return
-        data = {"state": state.value, "perf": outcome.perf, "fidelity": outcome.fidelity, "error": outcome.error}
+        perf = list(outcome.perf) if isinstance(outcome.perf, tuple) else outcome.perf
+        data = {"state": state.value, "perf": perf, "fidelity": outcome.fidelity, "error": outcome.error}
+        data |= _named(outcome.constraints, outcome.metrics)
         self._note("end", number, event.attempt, data)
         self._save()
         self._apply_end(self._last, tell=True)
@@ -285,19 +315,36 @@ class Driver:
         suggestion = self._suggestions.pop(number)
         self._attempts.pop(number, None)
         state, root = TrialState(data["state"]), self._roots[number]
-        if state.has_perf:
+        if "known" in suggestion.info:
+            self._n_known += 1
+        elif not state.has_perf:
+            self._n_failed += 1
+        else:
             self._n_done += 1
-            done = Trial(number, suggestion, state, data["perf"], suggestion.fidelity)
-            self._best = incumbent(filter(None, (self._best, done)), 1 if self.hpo.mode == "max" else -1)
+        if state.has_perf:
+            self._rank(suggestion, state, data)
             reached = data.get("fidelity") or suggestion.fidelity or 0.0
             self._reached[root] = max(self._reached.get(root, 0.0), reached)
-        else:
-            self._n_failed += 1
         self._leaf[root] = number
         if tell and state.has_perf:
-            self.hpo.tell(suggestion, data["perf"], is_stopped=state is TrialState.STOPPED)
+            result = data["perf"]
+            if data.get("metrics"):
+                result = dict(zip(self.hpo.aims.names, _listed(result), strict=True)) | data["metrics"]
+            held = data.get("constraints")
+            self.hpo.tell(suggestion, result, constraints=held, is_stopped=state is TrialState.STOPPED)
         elif tell:
             self.hpo.fail(suggestion, data["error"], state)
+
+    def _rank(self, suggestion: Suggestion, state: TrialState, data: Mapping[str, Any]) -> None:
+        """Compares a result with the best so far."""
+        perfs, signs = tuple(_listed(data["perf"])), self.hpo.aims.signs
+        held = data.get("constraints", {})
+        done = Trial(suggestion.number, suggestion, state, perfs[0], suggestion.fidelity, perfs=perfs, constraints=held)
+        if len(perfs) > 1:
+            self._front = pareto([*self._front, done], signs)
+        self._best = incumbent(self._front or filter(None, (self._best, done)), signs)
+        if len(perfs) == 1:
+            self._stopping.ended(self._best)
 
     def _let_go(self) -> None:
         """Ends paused trainings that the algorithm will not continue."""
@@ -325,6 +372,8 @@ class Driver:
         """Ends the search early where a signal came or its time is over."""
         limit = self.options.time_limit
         if not self._ending:
+            if self._stopping.reason:
+                self._is_complete = True  # what runs may end: it may be better still
             if self._signal is not None:
                 self._begin_ending("the search was interrupted")
             elif limit is not None and time.monotonic() - self._began >= limit:
@@ -398,7 +447,18 @@ class Driver:
             seconds=time.monotonic() - self._began,
             time_limit=self.options.time_limit,
             n_earlier=self._n_earlier,
+            n_front=len(self._front),
         )
+
+
+def _listed(perf: Any) -> list[float]:
+    """The values of an event's ``perf``: of several objectives it is a list."""
+    return perf if isinstance(perf, list) else [perf]
+
+
+def _named(constraints: Mapping[str, float], metrics: Mapping[str, float]) -> dict[str, Any]:
+    """What an *end* event holds of them: nothing where there are none."""
+    return {name: dict(held) for name, held in (("constraints", constraints), ("metrics", metrics)) if held}
 
 
 def _has_all(given: float | None, reached: float | None) -> bool:

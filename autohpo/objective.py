@@ -13,6 +13,7 @@ from typing import Any
 
 import cloudpickle
 
+from autohpo.aims import Aims
 from autohpo.errors import InvalidPerfError, OptionError
 from autohpo.trial import Outcome, Task, TrialState, as_perf, short
 
@@ -92,15 +93,17 @@ class Objective:
         dataset: Passed where `f` names ``dataset``.
         wants: Which of ``dataset, fidelity, trial, seed`` `f` names.
         takes_fidelity: Whether `f` can be given less than full training.
+        aims: What its results mean.
     """
 
     f: Callable[..., Any]
     dataset: Any = None
     wants: frozenset[str] = frozenset()
     takes_fidelity: bool = False
+    aims: Aims = field(default_factory=lambda: Aims.of("max"))
 
     @classmethod
-    def of(cls, f: Callable[..., Any], dataset: Any = None) -> Objective:
+    def of(cls, f: Callable[..., Any], dataset: Any = None, mode: object = "max") -> Objective:
         """Reads the signature of `f`.
 
         Raises:
@@ -111,7 +114,7 @@ class Objective:
         try:
             parameters = list(inspect.signature(f).parameters.values())
         except (TypeError, ValueError):  # some built-ins have no signature
-            return cls(f, dataset)
+            return cls(f, dataset, aims=Aims.of(mode))
         positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         if not parameters or parameters[0].kind not in (*positional, inspect.Parameter.VAR_POSITIONAL):
             raise OptionError("f: must take the configuration as its first argument")
@@ -126,7 +129,7 @@ class Objective:
             if any(p.name == "dataset" and p.default is p.empty for p in named):
                 raise OptionError("f: asks for a dataset, so give optimize(dataset=...)")
             wants -= {"dataset"}
-        return cls(f, dataset, wants, _is_generator(f) or bool(wants & {"fidelity", "trial"}))
+        return cls(f, dataset, wants, _is_generator(f) or bool(wants & {"fidelity", "trial"}), Aims.of(mode))
 
     def call(self, task: Task, handle: TrialHandle) -> Any:
         """The result of `f` for a task; a generator where `f` is one."""
@@ -162,7 +165,7 @@ class Evaluator:
                 return self._advance(task, result, handle)
             if result is None and handle.reports:
                 result = handle.reports[-1][1]
-            perf = as_perf(result)
+            measured = self.objective.aims.measure(result)
         except KeyboardInterrupt:
             raise
         except InvalidPerfError:
@@ -170,7 +173,14 @@ class Evaluator:
         except BaseException:  # SystemExit too: sys.exit in a trial ends the trial, not the search
             return Outcome(TrialState.FAILED, error=_trace())
         state = TrialState.STOPPED if handle.is_stopped else TrialState.COMPLETE
-        return Outcome(state, perf, handle.reports[-1][0] if handle.reports else None)
+        perfs = measured.perfs
+        return Outcome(
+            state,
+            perfs[0] if len(perfs) == 1 else perfs,
+            handle.reports[-1][0] if handle.reports else None,
+            constraints=measured.constraints,
+            metrics=measured.metrics,
+        )
 
     def _advance(self, task: Task, steps: Generator[Any, None, Any], handle: TrialHandle) -> Outcome:
         """Runs a generator until it has used up the task's fidelity, ends, or is stopped."""

@@ -33,6 +33,7 @@ class Standing:
         seconds: Since the search began.
         time_limit: Seconds for the search, if limited.
         n_earlier: Of the trials that ended, those of an earlier run that this one resumed.
+        n_front: Trials on the Pareto front, where there are several objectives.
     """
 
     n_done: int
@@ -43,6 +44,7 @@ class Standing:
     seconds: float
     time_limit: float | None
     n_earlier: int = 0
+    n_front: int = 0
 
     @property
     def left_seconds(self) -> float | None:
@@ -60,7 +62,10 @@ class Standing:
             parts.append(f"{self.n_running} running")
         if self.n_failed:
             parts.append(f"{self.n_failed} failed")
-        parts.append("no result yet" if self.best is None else f"best {self.best:.6g}")
+        best = (
+            f"{self.n_front} on the front" if self.n_front else f"best {self.best:.6g}" if self.best is not None else ""
+        )
+        parts.append(best or "no result yet")
         parts.append(_clock(self.seconds))
         left = self.left_seconds
         if left is not None and left >= 1:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autohpo.errors import MissingExtraError, NoResultError
-from autohpo.trial import Trial, incumbent
+from autohpo.aims import Aims
+from autohpo.errors import MissingExtraError, NoResultError, OptionError
+from autohpo.trial import Trial, incumbent, pareto
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,13 +22,13 @@ class Result:
 
     Attributes:
         trials: In the order asked, with every state.
-        mode: "max" or "min": which way is better.
+        mode: "max" or "min": which way is better; of several objectives a dict or a list of these.
         algorithm: Its registered name.
         files: Folder of the trials' checkpoints, if any were made.
     """
 
     trials: Sequence[Trial]
-    mode: str = "max"
+    mode: Any = "max"
     algorithm: str = ""
     files: Path | None = None
     _keep: Any = field(default=None, repr=False)  # a temporary folder lives as long as this does
@@ -39,28 +40,67 @@ class Result:
         return len(self.trials)
 
     @property
+    def aims(self) -> Aims:
+        """The objectives that `mode` stands for."""
+        return Aims.of(self.mode)
+
+    @property
     def sign(self) -> int:
-        """1 where higher is better, -1 where lower is."""
-        return 1 if self.mode == "max" else -1
+        """1 where higher is better, -1 where lower is; of several objectives that of the first."""
+        return self.aims.signs[0]
 
     @property
     def best(self) -> Trial:
-        """The best of the trials with the most training.
+        """The best of the trials with the most training; of several objectives the compromise on the Pareto front.
 
         Raises:
             NoResultError: No trial has a result.
         """
-        best = incumbent(self.trials, self.sign)
+        best = incumbent(self.trials, self.aims.signs)
         if best is None:
             raise NoResultError(f"no trial of {len(self.trials)} has a result; states: {self.counts()}")
         return best
 
+    @property
+    def pareto(self) -> list[Trial]:
+        """The trials that no other one beats in every objective; the best in the first objective comes first.
+
+        Only those that meet their constraints, with the most training; empty where there are none.
+        """
+        return pareto(self.trials, self.aims.signs)
+
+    def along(self, objective: int | str) -> Result:
+        """The same trials, with one objective's values as their perf.
+
+        Args:
+            objective: Its place in `mode`, or its name.
+
+        Raises:
+            OptionError: There is no such objective.
+        """
+        aims = self.aims
+        place = aims.names.index(objective) if objective in aims.names and objective else objective
+        if not isinstance(place, int) or not 0 <= place < aims.n:
+            raise OptionError(f"objective: must be one of {list(aims.names)} or its place, got {objective!r}")
+        way = "max" if aims.signs[place] > 0 else "min"
+        trials = [
+            t if t.perf is None else replace(t, perf=t.perfs[place], perfs=(t.perfs[place],)) for t in self.trials
+        ]
+        return replace(self, trials=trials, mode=way)
+
     def top(self, k: int) -> list[Trial]:
-        """The k best trainings by their last trial, best first: those with more training before those with less."""
+        """The k best trainings by their last trial, best first: those with more training before those with less.
+
+        Those that miss their constraints come last. Of several objectives the first one counts; see :meth:`along`.
+        """
         ranked = [t for t in self.trials if t.perf is not None]
         resumed = {t.resume for t in ranked}
         last = [t for t in ranked if t.number not in resumed]  # a promoted trial stands for the ones it continued
-        return heapq.nlargest(k, last, key=lambda t: (t.reached, self.sign * (t.perf or 0.0), -t.number))
+        return heapq.nlargest(k, last, key=self._rank)
+
+    def _rank(self, trial: Trial) -> tuple[float, ...]:
+        value = self.sign * (trial.perf or 0.0)
+        return (not trial.violation, trial.reached, -trial.violation, value, -trial.number)
 
     def counts(self) -> dict[str, int]:
         """How many trials are in each state that occurs."""
@@ -70,7 +110,12 @@ class Result:
         return counts
 
     def to_records(self) -> list[dict[str, Any]]:
-        """A flat dict for each trial: number, state, perf, fidelity, ... and ``hp.<name>`` for each parameter."""
+        """A flat dict for each trial: number, state, perf, fidelity, ... and ``hp.<name>`` for each parameter.
+
+        Several objectives, constraints and metrics have columns ``perf.<name>``, ``constraint.<name>`` and
+        ``metric.<name>``.
+        """
+        names = [name or str(place) for place, name in enumerate(self.aims.names)]
         return [
             {
                 "number": t.number,
@@ -84,6 +129,9 @@ class Result:
                 "seconds": t.seconds,
                 "error": t.error,
             }
+            | ({f"perf.{k}": v for k, v in zip(names, t.perfs, strict=False)} if names != ["0"] else {})
+            | {f"constraint.{k}": v for k, v in t.constraints.items()}
+            | {f"metric.{k}": v for k, v in t.metrics.items()}
             | {f"hp.{name}": value for name, value in t.hp.items()}
             for t in self.trials
         ]

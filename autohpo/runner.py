@@ -25,8 +25,10 @@ from autohpo.objective import Objective, TrainerObjective, check_trainer
 from autohpo.progress import make_progress
 from autohpo.result import Result
 from autohpo.spaces.tagged import to_json
+from autohpo.stopping import StopRules
 from autohpo.store import MemoryStore, SQLiteStore, Store
 from autohpo.store.fold import fold
+from autohpo.warmstart import Earlier
 
 _log = logging.getLogger("autohpo")
 
@@ -52,6 +54,11 @@ class RunOptions:
     progress: Literal["auto", "rich", "plain", "none"] | bool = "auto"
     continue_on_error: bool = False
     grace_seconds: float = 10.0
+    target: float | None = None
+    patience: int | None = None
+    min_improvement: float | None = None
+    warm_start: Any = ()
+    stop_rules: StopRules = field(init=False, default=StopRules())
     memory_bytes: int | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -65,6 +72,7 @@ class RunOptions:
             least = 0 if name == "grace_seconds" else 1e-9
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
                 raise OptionError(f"{name}: must be a positive number of seconds, got {value!r}")
+        object.__setattr__(self, "stop_rules", StopRules(self.target, self.patience, self.min_improvement))
         object.__setattr__(self, "memory_bytes", parse_bytes(self.memory_limit))
         if not isinstance(self.store, (str, os.PathLike, Store, type(None))):
             raise OptionError(f"store: must be a path or a Store, got {type(self.store).__name__}")
@@ -101,7 +109,7 @@ def run(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -
         raise OptionError(f"{type(hpo).__name__}: its __init__ must call super().__init__(space, f)")
     if hpo.f is None:
         raise OptionError("f: this optimizer has no objective; give build_hpo_from_name one, or optimize a trainer")
-    _search(hpo, Objective.of(hpo.f, dataset), options)
+    _search(hpo, Objective.of(hpo.f, dataset, hpo.mode), options)
     return BaseHPOptimizer.best(hpo)  # by the class: an algorithm may keep an attribute of that name
 
 
@@ -137,12 +145,17 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
         if isinstance(store, MemoryStore):
             store.folder = temporary  # a later call that goes on with this history finds its checkpoints
         files = temporary.path
+    if options.stop_rules.is_any and hpo.aims.n > 1:
+        raise OptionError("target: a search for several objectives has no single best result to stop at")
     result = Result([])
     store.open()
     try:
         if hpo.is_seed_drawn and store.header is not None:
             hpo.seed = store.header["options"]["seed"]  # a resumed run keeps its seed where the user gave none
-        store.begin(_header(hpo, objective, tuned))
+        earlier = Earlier.of(options.warm_start, hpo, store.header)
+        store.begin({**_header(hpo, objective, tuned), **earlier.header})
+        if not hpo.n_asked:
+            hpo.know(earlier.points)
         hpo.has_fidelity = objective.takes_fidelity
         driver = Driver(
             hpo,

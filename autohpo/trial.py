@@ -6,7 +6,7 @@ import copy
 import math
 import numbers
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -80,9 +80,7 @@ class Suggestion(dict[str, Any]):
 
     def __repr__(self) -> str:
         extra = "".join(
-            f", {name}={getattr(self, name)!r}"
-            for name in ("fidelity", "resume")
-            if getattr(self, name) is not None
+            f", {name}={getattr(self, name)!r}" for name in ("fidelity", "resume") if getattr(self, name) is not None
         )
         return f"Suggestion({super().__repr__()}, number={self.number}{extra})"
 
@@ -107,8 +105,8 @@ class Trial:
         number: Of the suggestion.
         hp: The configuration.
         state: How its last attempt ended.
-        perf: What was measured, where the state has one. In an optimizer's ``trials`` higher is better; in a
-            ``Result`` it is the user's own value.
+        perf: What was measured, where the state has one; of several objectives the first. In an optimizer's
+            ``trials`` higher is better; in a ``Result`` it is the user's own value.
         fidelity: What the trial was given; None means full.
         resume: Number of the trial whose state it continued, if any.
         pid: The worker slot.
@@ -118,6 +116,9 @@ class Trial:
         error: Traceback, signal or limit, where it did not succeed.
         started: Unix seconds of its last start, if known.
         ended: Unix seconds of its end, if known.
+        perfs: What was measured of each objective; empty where the state has no performance.
+        constraints: What was measured of constraints, by name; at most 0 where it is met.
+        metrics: Further numbers that the objective returned, by name.
     """
 
     number: int
@@ -133,6 +134,18 @@ class Trial:
     error: str = ""
     started: float | None = None
     ended: float | None = None
+    perfs: tuple[float, ...] = ()
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.perf is not None and not self.perfs:
+            object.__setattr__(self, "perfs", (self.perf,))
+
+    @property
+    def violation(self) -> float:
+        """By how much the constraints are missed, all together; 0 where they are met or there are none."""
+        return math.fsum(value for value in self.constraints.values() if value > 0)
 
     @property
     def reached(self) -> float:
@@ -176,35 +189,79 @@ class Outcome:
 
     Attributes:
         state: Any state but RUNNING.
-        perf: The user's own value, where the state has one.
+        perf: The user's own value, where the state has one; a tuple where there are several objectives.
         fidelity: How far the training came, where it is known.
         error: Traceback, signal or limit, where it did not succeed.
+        constraints: By name; at most 0 where it is met.
+        metrics: Further numbers by name.
     """
 
     state: TrialState
-    perf: float | None = None
+    perf: float | tuple[float, ...] | None = None
     fidelity: float | None = None
     error: str = ""
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-def incumbent(trials: Iterable[Trial], sign: int = 1) -> Trial | None:
+def incumbent(trials: Iterable[Trial], signs: int | Sequence[int] = 1) -> Trial | None:
     """The best of the trials that got the most training; of equals the one asked first; None where none has a perf.
 
-    This is the one place that says what *better* means. Trials of less fidelity do not compete with those of more:
-    a short training says little of a long one.
+    This is the one place that says what *better* means. Trials that meet their constraints come before those that
+    do not, and of the latter those that miss them least. Trials of less fidelity do not compete with those of more: a
+    short training says little of a long one. Of several objectives it is the compromise: the trial of the Pareto front
+    nearest to the best value of each, distances measured in the front's own ranges.
 
     Args:
         trials: In any order.
-        sign: 1 where higher is better, -1 where lower is.
+        signs: For each objective 1 where higher is better, -1 where lower is.
     """
-    best: Trial | None = None
-    best_key = (-math.inf, -math.inf, 0)
-    for trial in trials:
-        if trial.perf is not None:
-            key = (trial.reached, sign * trial.perf, -trial.number)
-            if best is None or key > best_key:
-                best, best_key = trial, key
-    return best
+    found = [trial for trial in trials if trial.perf is not None]
+    if len(found) < 2:
+        return found[0] if found else None
+    n = len(found[0].perfs)
+    each = [signs] * n if isinstance(signs, int) else list(signs)
+    if n == 1:
+        return max(found, key=lambda t: (*_standing(t), each[0] * t.perfs[0], -t.number))
+    best = max(map(_standing, found))
+    front = pareto([trial for trial in found if _standing(trial) == best], each)
+    rows = [[sign * value for sign, value in zip(each, trial.perfs, strict=True)] for trial in front]
+    tops, spans = [], []
+    for column in zip(*rows, strict=True):
+        tops.append(max(column))
+        spans.append((max(column) - min(column)) or 1.0)
+    far = [math.hypot(*((t - v) / s for t, v, s in zip(tops, row, spans, strict=True))) for row in rows]
+    return front[min(range(len(front)), key=lambda i: (far[i], front[i].number))]
+
+
+def pareto(trials: Iterable[Trial], signs: int | Sequence[int] = 1) -> list[Trial]:
+    """The trials that no other one beats: at least as good in every objective and better in one.
+
+    Only those that meet their constraints, with the most training, take part; of equals the one asked first. In the
+    order of the first objective, the best first.
+
+    Args:
+        trials: In any order.
+        signs: For each objective 1 where higher is better, -1 where lower is.
+    """
+    found = [trial for trial in trials if trial.perf is not None and not trial.violation]
+    if not found:
+        return []
+    most = max(trial.reached for trial in found)
+    found = [trial for trial in found if trial.reached == most]
+    each = [signs] * len(found[0].perfs) if isinstance(signs, int) else list(signs)
+    up = {t.number: tuple(sign * value for sign, value in zip(each, t.perfs, strict=True)) for t in found}
+    front: list[Trial] = []
+    for trial in sorted(found, key=lambda t: (*(-value for value in up[t.number]), t.number)):
+        mine = up[trial.number]  # whoever beats it stands before it in this order
+        if not any(all(a >= b for a, b in zip(up[other.number], mine, strict=True)) for other in front):
+            front.append(trial)
+    return front
+
+
+def _standing(trial: Trial) -> tuple[bool, float, float]:
+    """What comes before performance when trials are compared: constraints, and how much training it had."""
+    return not trial.violation, trial.reached, -trial.violation
 
 
 def as_perf(value: object) -> float:

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from autohpo.algorithms._schedule import SLACK, Plan, Schedule
 from autohpo.algorithms.base import BaseHPOptimizer
@@ -257,12 +257,15 @@ class BracketSearch(BaseHPOptimizer):
         """The brackets, their sizes, fidelities and cost; print it to read them as a table."""
         return self._schedule
 
+    def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Suggestion:
+        """A user's point enters the next free slot, as any other configuration."""
+        return self._suggest(lambda _: Suggestion(hp))
+
     def _suggest(self, sample: Sampler) -> Suggestion:
         """The next promotion, or a new configuration of `sample` in the next free slot."""
         if self.has_fidelity:
             self._brackets.follow(self.trials, self.running)
-            n_left = math.inf if self.max_evals is None else self.max_evals - self.number
-            return self._brackets.suggest(sample, n_left)
+            return self._brackets.suggest(sample, self.n_left)
         if not self._has_warned:
             self._has_warned = True
             message = "the objective takes no fidelity, so every trial is a full evaluation"

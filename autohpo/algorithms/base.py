@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 import numpy as np
 
-from autohpo.algorithms.history import History, ReadOnly
+from autohpo.aims import Aims, Mode
+from autohpo.algorithms._points import Point, checked_points
+from autohpo.algorithms._values import amount, checked_suggestion, pair, plain
+from autohpo.algorithms.history import History, ReadOnly, Shadowable
 from autohpo.algorithms.options import check_types
 from autohpo.errors import (
     EvaluationsError,
@@ -18,7 +21,6 @@ from autohpo.errors import (
     NoResultError,
     OptimizationComplete,
     OptionError,
-    SpaceError,
     SuggestionError,
 )
 from autohpo.spaces import HPSpace, SearchSpace
@@ -26,24 +28,6 @@ from autohpo.trial import Suggestion, Trial, TrialState, as_perf, incumbent, sho
 
 if TYPE_CHECKING:
     from autohpo.result import Result
-
-
-T = TypeVar("T")
-
-
-class _Shadowable(Generic[T]):
-    """A property that an attribute of the same name may cover: AutoGL's hooks keep what they like in ``self``."""
-
-    def __init__(self, get: Callable[[Any], T]) -> None:
-        self._get = get
-        self.__doc__ = get.__doc__
-
-    @overload
-    def __get__(self, optimizer: None, owner: type) -> _Shadowable[T]: ...
-    @overload
-    def __get__(self, optimizer: object, owner: type) -> T: ...
-    def __get__(self, optimizer: object, owner: type) -> T | _Shadowable[T]:
-        return self if optimizer is None else self._get(optimizer)
 
 
 @dataclass(eq=False)
@@ -58,11 +42,15 @@ class BaseHPOptimizer:
         f: The objective, for :meth:`optimize`; without it use :meth:`ask` and :meth:`tell`.
         max_evals: Suggestions to make at most; a trial promoted to a higher fidelity counts again.
         seed: For everything random, 0 or more; None draws one, to be read from the attribute.
-        mode: "max" where a higher result of `f` is better, "min" where a lower one is.
+        mode: "max" where a higher result of `f` is better, "min" where a lower one is. Several objectives are a dict,
+            ``{"acc": "max", "latency": "min"}``, where `f` returns a dict, or a list where it returns a tuple.
+        points: Configurations to try first, and pairs ``(configuration, result)`` whose result is known already; the
+            latter are not run, and do not count in `max_evals`.
 
     Attributes:
         number: Of the suggestion being made, or made next; from 0.
-        trials: Finished trials in the order told; their ``perf`` is higher where it is better, in both modes. This,
+        aims: The objectives that `mode` stands for.
+        trials: Finished trials in the order told; their ``perfs`` are higher where they are better, in all modes. This,
             ``running``, ``rng`` and ``hp_space`` may be covered by attributes of a subclass.
         has_fidelity: False where the objective can only be run in full; set before the first suggestion.
         time_limit: Seconds for the whole search, as given to ``optimize``; None without a limit.
@@ -94,7 +82,8 @@ class BaseHPOptimizer:
     f: Callable[..., Any] | None = None
     max_evals: int | None = field(default=None, kw_only=True)
     seed: int | None = field(default=None, kw_only=True)
-    mode: Literal["max", "min"] = field(default="max", kw_only=True)
+    mode: Mode = field(default="max", kw_only=True)
+    points: Sequence[Any] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         self.space = self.space if isinstance(self.space, SearchSpace) else SearchSpace(self.space)
@@ -103,16 +92,15 @@ class BaseHPOptimizer:
             raise OptionError(f"max_evals: must be at least 1, got {self.max_evals}")
         if self.seed is not None and self.seed < 0:
             raise OptionError(f"seed: must be at least 0, got {self.seed}")
-        if self.space.constraints and "constraints" not in self.supports:
-            from autohpo.algorithms.registry import unsupported  # here, because the registry needs this class
-
-            raise unsupported(type(self), "constraints", "constraints on the space")
+        self.aims = Aims.of(self.mode)
+        self.__check_support()
+        self.__points = checked_points(self.points, self.space, self.aims)
+        self.__n_points = self.__n_known = 0  # of those to try, suggested so far; of those known, taken so far
         self.is_seed_drawn = self.seed is None
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0])
-        self.__sign = 1 if self.mode == "max" else -1
         self.__history = History()
-        self.__is_set_up = False
+        self.__is_set_up = self.__has_warned = False
         self.__rng: np.random.Generator | None = None
         self.number = 0
         self.has_fidelity = True
@@ -144,7 +132,7 @@ class BaseHPOptimizer:
         """
         raise NotImplementedError(f"{type(self).__name__} must define _get_suggestion(self, pid)")
 
-    def _update_trials(self, pid: int, hp: Suggestion, perf: float) -> None:
+    def _update_trials(self, pid: int, hp: Suggestion, perf: Any) -> None:
         """Called with each result, in the order told, after it has joined ``self.trials``.
 
         Failed trials do not come here: they stand in ``self.trials`` with a state and no perf.
@@ -152,36 +140,43 @@ class BaseHPOptimizer:
         Args:
             pid: The worker slot that ran it.
             hp: The very suggestion, with its number and fidelity.
-            perf: Finite; higher is better, in both modes.
+            perf: Finite; higher is better, in both modes. Of several objectives a tuple.
         """
 
-    def _best_hp(self) -> tuple[dict[str, Any], float]:
-        """The best configuration and its perf (higher is better), of those with the highest fidelity."""
+    def _best_hp(self) -> tuple[dict[str, Any], Any]:
+        """The best configuration and its perf (higher is better), of those with the highest fidelity.
+
+        Of several objectives the compromise that :func:`autohpo.trial.incumbent` describes, and a tuple.
+        """
         best = incumbent(self.__history.told)
         if best is None or best.perf is None:
             raise NoResultError(f"no trial of {len(self.__history.told)} has a result yet")
-        return dict(best.hp), best.perf
+        return dict(best.hp), best.perf if self.aims.n == 1 else best.perfs
+
+    def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Mapping[str, Any]:
+        """The suggestion that tries one of the user's points; for algorithms whose suggestions need more than that."""
+        return hp
 
     # What an algorithm may use, and may cover with attributes of its own.
 
-    @_Shadowable
+    @Shadowable
     def rng(self) -> np.random.Generator:
         """Made anew for every call of a hook from the seed and the number, so nothing random is kept in memory."""
         if self.__rng is None:
             self.__rng = np.random.default_rng((_seed_of(self), self.n_asked))
         return self.__rng
 
-    @_Shadowable
+    @Shadowable
     def trials(self) -> Sequence[Trial]:
         """The finished trials in the order told; a failed one has a state and no perf."""
         return ReadOnly(self.__history.told)
 
-    @_Shadowable
+    @Shadowable
     def running(self) -> list[Suggestion]:
         """Suggestions without a result, in the order asked."""
         return [pending.suggestion for pending in self.__history.running.values()]
 
-    @_Shadowable
+    @Shadowable
     def hp_space(self) -> list[HPSpace]:
         """The parameters as a list, under AutoGL's name."""
         return list(self.space)
@@ -207,8 +202,18 @@ class BaseHPOptimizer:
 
     @property
     def n_asked(self) -> int:
-        """How many suggestions were made."""
+        """How many suggestions were made; points whose result is known count."""
         return self.__history.n_asked
+
+    @property
+    def n_known(self) -> int:
+        """How many of them were points whose result is known."""
+        return self.__n_known
+
+    @property
+    def n_left(self) -> float:
+        """How many suggestions `max_evals` leaves; infinite without it."""
+        return math.inf if self.max_evals is None else self.max_evals - self.n_asked + self.__n_known
 
     def set_up(self, num_workers: int = 1, time_limit: float | None = None, memory_limit: int | None = None) -> None:
         """Gets the algorithm ready, once; :meth:`ask` and :meth:`optimize` do it where it was not done."""
@@ -229,10 +234,16 @@ class BaseHPOptimizer:
             SuggestionError: The algorithm returned something that is no configuration of the space.
         """
         self.set_up()
-        if self.max_evals is not None and self.n_asked >= self.max_evals:
+        self.__take_known()
+        if self.n_left <= 0:
             raise OptimizationComplete(f"max_evals: {self.max_evals} suggestions were made")
         self.number, self.__rng = self.n_asked, None
-        suggestion = self.__checked(self._get_suggestion(pid))
+        wanted = [point.hp for point in self.__points if point.measured is None][self.__n_points :]
+        made = self._suggest_point(pid, wanted[0]) if wanted else self._get_suggestion(pid)
+        who = f"{type(self).__name__}._get_suggestion"
+        suggestion = checked_suggestion(who, made, self.space, self.n_asked)
+        if wanted and suggestion.resume is None:
+            suggestion.info["point"] = self.__n_points
         suggestion.number, suggestion.pid = self.n_asked, pid
         suggestion.seed = self.__trial_seed()
         self.__add(suggestion)
@@ -252,7 +263,9 @@ class BaseHPOptimizer:
         self.__add(suggestion.copy())
 
     @overload
-    def tell(self, suggestion: Suggestion, perf: object, *, is_stopped: bool = False) -> None: ...
+    def tell(
+        self, suggestion: Suggestion, perf: object, *, constraints: object = None, is_stopped: bool = False
+    ) -> None: ...
     @overload
     def tell(self, suggestion: Iterable[tuple[Suggestion, object]]) -> None: ...
     def tell(
@@ -260,6 +273,7 @@ class BaseHPOptimizer:
         suggestion: Suggestion | Iterable[tuple[Suggestion, object]],
         perf: object = None,
         *,
+        constraints: object = None,
         is_stopped: bool = False,
     ) -> None:
         """Hands over the result of a suggestion, or of a list of ``(suggestion, perf)`` pairs.
@@ -268,7 +282,8 @@ class BaseHPOptimizer:
 
         Args:
             suggestion: As asked; or the pairs.
-            perf: One finite number.
+            perf: What the objective returned: one finite number; or what :meth:`autohpo.aims.Aims.measure` takes.
+            constraints: A dict of them, at most 0 where met, if they do not stand in `perf`.
             is_stopped: Whether the trial ended early because :meth:`report` said so.
 
         Raises:
@@ -278,16 +293,16 @@ class BaseHPOptimizer:
         batch: list[Any] = [(suggestion, perf)] if is_one else list(suggestion)
         state = TrialState.STOPPED if is_stopped else TrialState.COMPLETE
         refused: list[tuple[object, str]] = []
-        for pair in batch:
-            item: object = pair
+        for one in batch:
+            item: object = one
             try:
-                item, value = _pair(pair)
+                item, value = pair(one)
                 self.__history.pending(item)
-                value = self.__sign * as_perf(value)
+                measured = self.aims.measure(value, constraints)
             except (InvalidPerfError, OptionError) as error:
                 refused.append((item, str(error)))
             else:  # what the hook itself raises is not the result's fault
-                self.__history.finish(item, state, value, "", self.__hand_over)
+                self.__finish(item, state, measured)
         if refused:
             raise EvaluationsError(refused)
 
@@ -302,10 +317,12 @@ class BaseHPOptimizer:
         Raises:
             EvaluationsError: The trial is not running, or `fidelity` or `perf` is not one finite number.
         """
+        if self.aims.n > 1:
+            raise EvaluationsError([(suggestion, "a search for several objectives takes results only at the end")])
         try:
             pending = self.__history.pending(suggestion)
-            done = _amount(fidelity)
-            pending.reports.append((done, self.__sign * as_perf(perf)))
+            done = amount(fidelity)
+            pending.reports.append((done, self.aims.signs[0] * as_perf(perf)))
         except (InvalidPerfError, OptionError) as error:
             raise EvaluationsError([(suggestion, str(error))]) from None
         given = pending.suggestion.fidelity
@@ -337,12 +354,12 @@ class BaseHPOptimizer:
         if not isinstance(state, TrialState) or state.has_perf or not state.is_final:
             raise OptionError(f"state: must be the end of a failed trial, got {state}")
         try:
-            self.__history.finish(suggestion, state, None, reason, self.__hand_over)
+            self.__history.finish(suggestion, state, reason=reason)
         except OptionError as error:
             raise EvaluationsError([(suggestion, str(error))]) from None
 
-    def best(self) -> tuple[dict[str, Any], float]:
-        """The best configuration and its result, as the user measured it.
+    def best(self) -> tuple[dict[str, Any], Any]:
+        """The best configuration and its result, as the user measured it; of several objectives a tuple.
 
         Raises:
             NoResultError: No trial has a result yet.
@@ -351,8 +368,10 @@ class BaseHPOptimizer:
         if not isinstance(found, tuple) or len(found) != 2:
             who = f"{type(self).__name__}._best_hp"
             raise SuggestionError(f"{who}: must return (hp, perf), got {short(found)}")
-        hp, perf = found[0], _plain(found[1])
-        return hp, self.__sign * perf if isinstance(perf, (int, float)) else perf
+        hp, perf = found[0], plain(found[1])
+        if self.aims.n > 1 and isinstance(perf, (tuple, list)):
+            return hp, self.aims.up(perf)
+        return hp, self.aims.signs[0] * perf if isinstance(perf, (int, float)) else perf
 
     def optimize(
         self,
@@ -367,6 +386,10 @@ class BaseHPOptimizer:
         progress: Literal["auto", "rich", "plain", "none"] | bool = "auto",
         continue_on_error: bool = False,
         grace_seconds: float = 10.0,
+        target: float | None = None,
+        patience: int | None = None,
+        min_improvement: float | None = None,
+        warm_start: Any = (),
     ) -> tuple[Any, Any]:
         """Runs the search and returns ``(best_hp, best_perf)``; with a trainer ``(best_trainer, best_hp)``.
 
@@ -384,6 +407,11 @@ class BaseHPOptimizer:
             progress: "rich" is one line on a terminal, "plain" prints now and then, "none" or False nothing.
             continue_on_error: Goes on even where the very first trial raises.
             grace_seconds: How long running trials may take to end when the search is interrupted or out of time.
+            target: Ends the search at a result as good as this; what runs then may end.
+            patience: Ends it after this many results in a row without a better one.
+            min_improvement: Ends it when the algorithm expects less than this; `bayes` says what it expects.
+            warm_start: Stores or results of earlier searches for the same objective. Their trials count as known where
+                they are legal here; of the others the best few, with what is illegal replaced, are tried first.
 
         Raises:
             OptionError: An argument is wrong.
@@ -404,49 +432,57 @@ class BaseHPOptimizer:
             progress=progress,
             continue_on_error=continue_on_error,
             grace_seconds=grace_seconds,
+            target=target,
+            patience=patience,
+            min_improvement=min_improvement,
+            warm_start=warm_start,
         )
         return run(self, trainer, dataset, options)
 
     # Book-keeping.
 
-    def __checked(self, hp: Any) -> Suggestion:
-        """A suggestion of the hook's own making, checked and with plain Python values."""
-        who = f"{type(self).__name__}._get_suggestion"
-        if not isinstance(hp, Mapping):
-            raise SuggestionError(f"{who}: must return a dict, got {type(hp).__name__}")
-        suggestion = hp.copy() if isinstance(hp, Suggestion) else Suggestion(hp)
-        for name, value in suggestion.items():
-            if not (name in self.space.names and self.space[name].contains(value)):  # a choice may be numpy's own
-                suggestion[name] = _plain(value)
-        if self.space.is_conditional:  # an algorithm need not know what is in force
-            kept = self.space.trim(suggestion)
-            for name in [name for name in suggestion if name in self.space.names]:
-                if name in kept:
-                    suggestion[name] = kept[name]
-                else:
-                    del suggestion[name]
-        suggestion.fidelity, suggestion.resume = _plain(suggestion.fidelity), _plain(suggestion.resume)
-        fidelity, resume = suggestion.fidelity, suggestion.resume
-        try:
-            self.space.check(suggestion)
-            suggestion.info = json.loads(json.dumps(suggestion.info, allow_nan=False))  # as a store gives it back
-        except (SpaceError, TypeError, ValueError) as error:
-            raise SuggestionError(f"{who}: {error}") from error
-        if fidelity is not None and not (isinstance(fidelity, (int, float)) and 0 < fidelity < math.inf):
-            raise SuggestionError(f"{who}: fidelity must be positive and finite, got {short(fidelity)}")
-        if resume is not None and not (type(resume) is int and 0 <= resume < self.n_asked):
-            raise SuggestionError(f"{who}: resume must be the number of an earlier trial, got {short(resume)}")
-        return suggestion
+    def __check_support(self) -> None:
+        """Passes a problem that the algorithm takes.
+
+        Raises:
+            OptionError: It does not; the text names the algorithms that do.
+        """
+        wanted = {"constraints": bool(self.space.constraints), "objectives": self.aims.n > 1}
+        what = {"constraints": "constraints on the space", "objectives": "several objectives"}
+        for feature, is_wanted in wanted.items():
+            if is_wanted and feature not in self.supports:
+                from autohpo.algorithms.registry import unsupported  # here, because the registry needs this class
+
+                raise unsupported(type(self), feature, what[feature])
 
     def __add(self, suggestion: Suggestion) -> None:
         """Takes a suggestion, asked or adopted; both leave the same state behind."""
+        self.__n_points += "point" in suggestion.info
+        self.__n_known += "known" in suggestion.info
         self.__history.add(suggestion)
         self.number, self.__rng = self.n_asked, None
 
-    def __hand_over(self, pid: int, hp: Suggestion, perf: float) -> None:
-        """Calls the hook, with a generator that does not depend on what was drawn before."""
+    def __take_known(self) -> None:
+        """Takes the points whose results are known as if they had been suggested and told, before anything else."""
+        known = [point for point in self.__points if point.measured is not None]
+        for point in known[self.__n_known :]:
+            suggestion = Suggestion(point.hp, number=self.n_asked, info={"known": True})
+            self.__add(suggestion)
+            self.__finish(suggestion, TrialState.COMPLETE, point.measured)
+
+    def know(self, points: Sequence[Point]) -> None:
+        """Adds points before the first suggestion: what a search brings along from earlier ones."""
+        self.__points = [*points, *self.__points]
+
+    def __finish(self, suggestion: object, state: TrialState, measured: Any) -> None:
+        """Takes a result, and hands it to the hook, with a generator that does not depend on what was drawn before."""
         self.__rng = None
-        self._update_trials(pid, hp, perf)
+        if measured.constraints and "outcome_constraints" not in self.supports and not self.__has_warned:
+            self.__has_warned = True
+            who = type(self).__name__
+            warnings.warn(f"{who}: does not look at constraints of results, only the best trial does", stacklevel=3)
+        perfs = self.aims.up(measured.perfs)
+        self.__history.finish(suggestion, state, perfs, update=self._update_trials, measured=measured)
 
     def __trial_seed(self) -> int:
         """For the objective, in [0, 2**31): another stream than that of the suggestion itself."""
@@ -457,31 +493,3 @@ class BaseHPOptimizer:
 def _seed_of(optimizer: BaseHPOptimizer) -> int:
     """The seed, which is set when the optimizer is made."""
     return 0 if optimizer.seed is None else optimizer.seed
-
-
-def _plain(value: Any) -> Any:
-    """A numpy scalar as Python's own type; anything else as it is."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _amount(fidelity: object) -> float:
-    """How much training was done, as a plain float.
-
-    Raises:
-        OptionError: It is no finite number of at least 0.
-    """
-    done = _plain(fidelity)
-    if not (isinstance(done, (int, float)) and 0 <= done < math.inf):
-        raise OptionError(f"fidelity: must be a finite number of at least 0, got {short(fidelity)}")
-    return float(done)
-
-
-def _pair(item: object) -> tuple[object, object]:
-    """A suggestion and its result.
-
-    Raises:
-        OptionError: It is something else.
-    """
-    if not (isinstance(item, (tuple, list)) and len(item) == 2):
-        raise OptionError(f"result: must be a pair (suggestion, perf), got {short(item)}")
-    return item[0], item[1]

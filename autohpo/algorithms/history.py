@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import overload
+from typing import Any, Generic, TypeVar, overload
 
+from autohpo.aims import Measured
 from autohpo.errors import OptionError
 from autohpo.trial import Suggestion, Trial, TrialState
+
+T = TypeVar("T")
+
+
+class Shadowable(Generic[T]):
+    """A property that an attribute of the same name may cover: AutoGL's hooks keep what they like in ``self``."""
+
+    def __init__(self, get: Callable[[Any], T]) -> None:
+        self._get = get
+        self.__doc__ = get.__doc__
+
+    @overload
+    def __get__(self, optimizer: None, owner: type) -> Shadowable[T]: ...
+    @overload
+    def __get__(self, optimizer: object, owner: type) -> T: ...
+    def __get__(self, optimizer: object, owner: type) -> T | Shadowable[T]:
+        return self if optimizer is None else self._get(optimizer)
 
 
 @dataclass
@@ -78,11 +96,13 @@ class History:
         self,
         suggestion: object,
         state: TrialState,
-        perf: float | None,
-        reason: str,
-        update: Callable[[int, Suggestion, float], None],
+        perfs: tuple[float, ...] | None = None,
+        *,
+        reason: str = "",
+        update: Callable[[int, Suggestion, Any], None] | None = None,
+        measured: Measured | None = None,
     ) -> None:
-        """Moves a trial from running to told and hands its perf, if it has one, to `update`.
+        """Moves a trial from running to told and hands its perf, or the tuple of several, to `update`.
 
         Where `update` raises, nothing has changed.
 
@@ -96,19 +116,22 @@ class History:
                 number=kept.number,
                 hp=dict(kept),
                 state=state,
-                perf=perf,
+                perf=None if perfs is None else perfs[0],
                 fidelity=kept.fidelity,
                 resume=kept.resume,
                 pid=kept.pid,
                 info=kept.info,
                 reports=tuple(pending.reports),
                 error=reason,
+                perfs=perfs or (),
+                constraints=measured.constraints if measured else {},
+                metrics=measured.metrics if measured else {},
             )
         )
         del self.running[kept.number]
         try:
-            if perf is not None:
-                update(kept.pid, kept.copy(), perf)
+            if perfs is not None and update is not None:
+                update(kept.pid, kept.copy(), perfs[0] if len(perfs) == 1 else perfs)
         except BaseException:
             self.told.pop()
             self.running = running

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal
 
 from autohpo.errors import AutoHPOError
@@ -85,20 +85,24 @@ class Message:
         number: Of the trial.
         attempt: Of the trial.
         fidelity: Of a report; how far the training came in an end.
-        perf: Of a report, and of an end whose state has one.
+        perf: Of a report, and of an end whose state has one; a list in an end where there are several objectives.
         state: Of an end.
         error: Of an end that did not succeed.
         is_paused: Of an end: the worker keeps the training, to continue it.
+        constraints: Of an end: by name.
+        metrics: Of an end: further numbers by name.
     """
 
     kind: Literal["ready", "started", "report", "end"]
     number: int = -1
     attempt: int = 0
     fidelity: float | None = None
-    perf: float | None = None
+    perf: float | list[float] | None = None
     state: TrialState | None = None
     error: str = ""
     is_paused: bool = False
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     def pack(self) -> bytes:
         """The frame of this message; `error` is cut to its allowed length."""
@@ -107,6 +111,7 @@ class Message:
             fields |= {"fidelity": self.fidelity, "perf": self.perf}
         if self.kind == "end":
             fields |= {"state": str(self.state), "error": clip(self.error), "is_paused": self.is_paused}
+            fields |= {name: value for name in ("constraints", "metrics") if (value := dict(getattr(self, name)))}
         return pack_frame(json.dumps(fields).encode())
 
     @classmethod
@@ -131,12 +136,20 @@ class Message:
         if self.kind not in ("ready", "started", "report", "end") or (self.state is None) == (self.kind == "end"):
             return False
         integers = all(type(value) is int for value in (self.number, self.attempt))
-        floats = all(type(value) in (float, int, type(None)) for value in (self.fidelity, self.perf))
-        if not integers or not floats or type(self.error) is not str or type(self.is_paused) is not bool:
+        if not integers or type(self.error) is not str or type(self.is_paused) is not bool:
             return False
+        named = (self.constraints, self.metrics)
+        if not all(type(values) is dict and all(map(_is_finite, values.values())) for values in named):
+            return False
+        perfs = self.perf if isinstance(self.perf, list) and self.kind == "end" else [self.perf]
         needs_perf = self.kind == "report" or (self.state is not None and self.state.has_perf)
-        needs = [self.perf] * needs_perf + [self.fidelity] * (self.kind == "report")
-        return all(value is not None and math.isfinite(value) for value in needs)
+        needs = [*(perfs if needs_perf else []), *([self.fidelity] if self.kind == "report" else [])]
+        return all(map(_is_finite, needs)) and (self.fidelity is None or _is_finite(self.fidelity))
+
+
+def _is_finite(value: object) -> bool:
+    """Whether a value is a plain finite number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def clip(text: str) -> str:

@@ -176,7 +176,7 @@ class Slot:
         if message.kind == "started":
             attempt.is_started = True
             return [attempt.event("started", self.number)]
-        if message.kind == "report":
+        if message.kind == "report" and not isinstance(message.perf, list):
             return [attempt.event("report", self.number, fidelity=message.fidelity, perf=message.perf)]
         if message.state is None:
             return []
@@ -185,7 +185,9 @@ class Slot:
         if message.is_paused:
             self.paused.add(attempt.task.root)
         kind: EventKind = "done" if message.state.has_perf else "failed"
-        outcome = Outcome(message.state, message.perf, message.fidelity, message.error)
+        perf = tuple(message.perf) if isinstance(message.perf, list) else message.perf
+        named = (message.constraints, message.metrics)
+        outcome = Outcome(message.state, perf, message.fidelity, message.error, *named)
         return [attempt.event(kind, self.number, outcome)]
 
     def _condemn(self, text: str) -> None:

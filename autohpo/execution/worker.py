@@ -113,7 +113,8 @@ class Worker:
             os._exit(0)
         with contextlib.suppress(Exception):  # the objective may have closed or replaced it
             sys.stdout.flush()
-        values = (outcome.fidelity, outcome.perf, outcome.state, outcome.error, is_paused)
+        perf = list(outcome.perf) if isinstance(outcome.perf, tuple) else outcome.perf
+        values = (outcome.fidelity, perf, outcome.state, outcome.error, is_paused, outcome.constraints, outcome.metrics)
         self._say(Message("end", number, attempt, *values))
 
     def _reporter(self, number: int, attempt: int) -> Report:

@@ -127,9 +127,7 @@ def _thinned(points: Sequence[tuple[float, float]], n: int) -> list[tuple[float,
     return [points[round(k * (len(points) - 1) / (n - 1))] for k in range(n)]
 
 
-def figure(
-    title: str, body: Iterable[str], *, name: str, about: str, caption: str, size: tuple[int, int]
-) -> Markup:
+def figure(title: str, body: Iterable[str], *, name: str, about: str, caption: str, size: tuple[int, int]) -> Markup:
     """A chart with heading and caption; `name` is unique in the page, `about` for those who cannot see."""
     drawing = svg.drawing(join(body), size, name, title, about)
     note = [tag("figcaption", caption)] if caption else []

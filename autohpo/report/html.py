@@ -15,6 +15,7 @@ from autohpo.report.series import added_training
 from autohpo.report.style import STYLE
 from autohpo.result import Result
 from autohpo.spaces import HPSpace, SearchSpace
+from autohpo.spaces.tagged import from_json
 from autohpo.store import SQLiteStore
 from autohpo.store.fold import fold
 from autohpo.trial import Trial, TrialState
@@ -83,7 +84,7 @@ def write_html_from_store(
         if header is None:
             raise StoreError(f"store: {store} holds no run yet")
         space = SearchSpace.from_dict(header["space"]) if space is None else SearchSpace(space)
-        result = Result(fold(log.events(), space), header["options"]["mode"], header["algorithm"])
+        result = Result(fold(log.events(), space), from_json(header["options"]["mode"]), header["algorithm"])
     finally:
         log.close()
     return write_html(result, path, title=title, notes=notes, space=space)
@@ -128,9 +129,7 @@ def _headline(result: Result, title: str) -> Markup:
     if has_best:
         best = result.best
         facts.append((f"best perf, trial {best.number}{_after(best)}", f"{best.perf:.6g}"))
-    facts.append(
-        (", ".join(states) or "no trial was made", f"{len(result):,} trial" + "s" * (len(result) != 1))
-    )
+    facts.append((", ".join(states) or "no trial was made", f"{len(result):,} trial" + "s" * (len(result) != 1)))
     spent = added_training(result)
     if spent and result.curves() and any(spent.values()):
         facts.append(("training spent, in units of fidelity", f"{sum(spent.values()):,.6g}"))
@@ -176,9 +175,7 @@ def _ranking(result: Result, top: Sequence[Trial]) -> Markup:
         if has_time:
             s = seconds[trial.number]
             cells.append(_figure_cell("" if s is None else _duration(s)))
-        cells += [
-            tag("td", _brief(trial.hp[name]) if name in trial.hp else "", class_="mono") for name in names
-        ]
+        cells += [tag("td", _brief(trial.hp[name]) if name in trial.hp else "", class_="mono") for name in names]
         rows.append(cells)
     heads = ["trial", "perf", *["fidelity"] * has_fidelity, *["time"] * has_time]
     caption = "Those with the most training first; a promoted trial stands for all the training it continued"
@@ -196,9 +193,7 @@ def _errors(result: Result) -> Markup:
     rows = []
     often = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[1][0].number))
     for (state, last), trials in often[:MAX_ERRORS]:
-        numbers = ", ".join(str(t.number) for t in trials[:MAX_NUMBERS]) + ", ..." * (
-            len(trials) > MAX_NUMBERS
-        )
+        numbers = ", ".join(str(t.number) for t in trials[:MAX_NUMBERS]) + ", ..." * (len(trials) > MAX_NUMBERS)
         error = trials[0].error.strip()
         shown: str = last[:400]
         if error != shown:
@@ -210,18 +205,12 @@ def _errors(result: Result) -> Markup:
         return Markup()
     more = f"; {len(often) - MAX_ERRORS} other kinds are not shown" if len(often) > MAX_ERRORS else ""
     caption = f"By the last line of the error, most frequent first, with the first trial's traceback{more}"
-    return tag(
-        "div", _table(caption, ["state", "error", "count", "trials"], rows, figures=[2]), class_="card"
-    )
+    return tag("div", _table(caption, ["state", "error", "count", "trials"], rows, figures=[2]), class_="card")
 
 
-def _table(
-    caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], figures: Sequence[int] = ()
-) -> Markup:
+def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], figures: Sequence[int] = ()) -> Markup:
     """A table; `figures` are the places of the columns that hold figures."""
-    columns = [
-        tag("th", head, scope="col", class_="n" if k in figures else "") for k, head in enumerate(heads)
-    ]
+    columns = [tag("th", head, scope="col", class_="n" if k in figures else "") for k, head in enumerate(heads)]
     body = tag("tbody", *(tag("tr", *row) for row in rows))
     return tag("table", tag("caption", caption), tag("thead", tag("tr", *columns)), body)
 

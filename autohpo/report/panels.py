@@ -31,9 +31,7 @@ def parameter_panels(result: Result, space: SearchSpace | None) -> Markup:
         return tag("p", "No parameter was varied.", class_="quiet")
     n_dots = max(MAX_PANEL_DOTS // len(varied), 50)
     shown = sorted(result.top(n_dots), key=lambda t: t.number)
-    lost = [t for t in result if t.state.is_final and t.perf is None][
-        : n_dots // 2
-    ]  # a cross is as long as two dots
+    lost = [t for t in result if t.state.is_final and t.perf is None][: n_dots // 2]  # a cross is as long as two dots
     levels, legend = _levels(shown)
     kinds = {t.number: f"dots k{levels[t.reached]}" for t in shown} | {t.number: LOST for t in lost}
     kinds[result.best.number] = BEST
@@ -119,9 +117,7 @@ def _looks_logarithmic(numbers: Sequence[float]) -> bool:
     return abs(logarithmic - 0.5) < abs(linear - 0.5)
 
 
-def _panel(
-    p: _Parameter, y: svg.Axis, trials: Sequence[Trial], kinds: Mapping[int, str], name: str
-) -> Markup:
+def _panel(p: _Parameter, y: svg.Axis, trials: Sequence[Trial], kinds: Mapping[int, str], name: str) -> Markup:
     """One panel; `kinds` says how to draw each trial."""
     x = x_axis(p.axis, y, PANEL)
     marks: dict[str, list[str]] = {}

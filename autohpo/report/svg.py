@@ -48,9 +48,7 @@ class Axis:
         return replace(self, start=start, end=end)
 
 
-def linear_axis(
-    values: Iterable[float], n_ticks: int = 6, *, margin: float = 0.0, least_step: float = 0.0
-) -> Axis:
+def linear_axis(values: Iterable[float], n_ticks: int = 6, *, margin: float = 0.0, least_step: float = 0.0) -> Axis:
     """An axis that holds all values, with a margin at both ends: a share of their spread.
 
     Labels are at least `least_step` apart: 1 where the values are whole numbers.
@@ -73,9 +71,7 @@ def log_axis(low: float, high: float, n_ticks: int = 5) -> Axis:
     if len(values) < 3:
         values = [m * 10.0**k for k in range(first - 1, last + 1) for m in (1, 2, 5)]
         values = [v for v in values if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
-    ticks = (
-        tuple((v, short_number(v)) for v in values) if len(values) > 1 else _linear_ticks(low, high, n_ticks)
-    )
+    ticks = tuple((v, short_number(v)) for v in values) if len(values) > 1 else _linear_ticks(low, high, n_ticks)
     return Axis(low, high, ticks, is_log=True)
 
 

@@ -23,7 +23,8 @@ class LogEvent:
     ask          the algorithm made a suggestion; once for each trial   hp, fidelity, resume, pid, seed, info
     start        an attempt was handed to a slot                        slot
     report       an attempt told how good it is so far                  fidelity, perf
-    end          the trial is over; once for each trial                 state, perf, fidelity, error
+    end          the trial is over; once for each trial                 state, perf (a list of several objectives),
+                                                                        fidelity, error; constraints, metrics if any
     interrupt    an attempt ended with the search or its driver, so     state (CANCELLED or LOST), error
                  that the trial will be started again
     ===========  =====================================================  =========================================

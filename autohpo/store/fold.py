@@ -57,6 +57,9 @@ def fold(events: Iterable[LogEvent], space: SearchSpace) -> list[Trial]:
             if event.attempt == trial["attempt"]:
                 trial["reports"].append((data["fidelity"], data["perf"]))
         else:  # end, interrupt
-            trial.update(state=TrialState(data["state"]), perf=data.get("perf"), error=data.get("error", ""))
-            trial.update(ended=event.time)
+            trial.update(state=TrialState(data["state"]), error=data.get("error", ""), ended=event.time)
+            perf = data.get("perf")
+            perfs = () if perf is None else tuple(perf) if isinstance(perf, list) else (perf,)
+            trial.update(perf=perfs[0] if perfs else None, perfs=perfs)
+            trial.update(constraints=data.get("constraints", {}), metrics=data.get("metrics", {}))
     return [Trial(**{**trial, "reports": tuple(trial["reports"])}) for trial in trials.values()]

@@ -160,14 +160,18 @@ def test_set_up_that_raises_is_tried_again():
         ({"max_evals": True}, "max_evals: must be int or None, got True"),
         ({"seed": -1}, "seed: must be at least 0, got -1"),
         ({"seed": "0"}, "seed: must be int or None, got '0'"),
-        ({"mode": "maximum"}, "mode: must be 'max' or 'min', got 'maximum'"),
+        ({"mode": "maximum"}, None),
+        ({"mode": {"acc": "up"}}, None),
+        ({"mode": []}, None),
+        ({"mode": {"": "max"}}, "mode: names of objectives must be texts that are not empty, got {'': 'max'}"),
     ],
 )
 def test_wrong_options_are_named(options, text):
     """The error says which option, which rule and which value."""
     with pytest.raises(OptionError) as caught:
         Steps(SPACE, **options)
-    assert str(caught.value) == text
+    form = "'max', 'min', a dict such as {'acc': 'max', 'latency': 'min'}, or a list such as ['max', 'min']"
+    assert str(caught.value) == (text or f"mode: must be {form}, got {options['mode']!r}")
 
 
 def test_options_of_a_subclass_are_checked_by_their_annotations():

@@ -1,0 +1,88 @@
+"""Checks of single values that hooks and users hand over: plain types, amounts, pairs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from autohpo.errors import OptionError, SpaceError, SuggestionError
+from autohpo.spaces import SearchSpace
+from autohpo.trial import Suggestion, short
+
+
+def checked_suggestion(who: str, hp: Any, space: SearchSpace, n_asked: int) -> Suggestion:
+    """A suggestion of a hook's own making, checked and with plain Python values.
+
+    Parameters that are not in force are taken out: an algorithm need not know which are.
+
+    Args:
+        who: Named in the error.
+        hp: What the hook returned.
+        space: Of the configuration.
+        n_asked: Suggestions made before.
+
+    Raises:
+        SuggestionError: It is no configuration of the space, or its attributes break a rule.
+    """
+    if not isinstance(hp, Mapping):
+        raise SuggestionError(f"{who}: must return a dict, got {type(hp).__name__}")
+    suggestion = hp.copy() if isinstance(hp, Suggestion) else Suggestion(hp)
+    for name, value in suggestion.items():
+        if not (name in space.names and space[name].contains(value)):  # a choice may be numpy's own
+            suggestion[name] = plain(value)
+    suggestion.fidelity, suggestion.resume = plain(suggestion.fidelity), plain(suggestion.resume)
+    fidelity, resume = suggestion.fidelity, suggestion.resume
+    try:
+        if space.is_conditional:
+            keep_active(suggestion, space)
+        space.check(suggestion)
+        suggestion.info = json.loads(json.dumps(suggestion.info, allow_nan=False))  # as a store gives it back
+    except (SpaceError, TypeError, ValueError) as error:
+        raise SuggestionError(f"{who}: {error}") from error
+    if fidelity is not None and not (isinstance(fidelity, (int, float)) and 0 < fidelity < math.inf):
+        raise SuggestionError(f"{who}: fidelity must be positive and finite, got {short(fidelity)}")
+    if resume is not None and not (type(resume) is int and 0 <= resume < n_asked):
+        raise SuggestionError(f"{who}: resume must be the number of an earlier trial, got {short(resume)}")
+    return suggestion
+
+
+def keep_active(suggestion: Suggestion, space: SearchSpace) -> None:
+    """Takes out of a suggestion what is not in force; strangers stay, to be refused."""
+    kept = space.trim(suggestion)
+    for name in [name for name in suggestion if name in space.names]:
+        if name in kept:
+            suggestion[name] = kept[name]
+        else:
+            del suggestion[name]
+
+
+def plain(value: Any) -> Any:
+    """A numpy scalar as Python's own type; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def amount(fidelity: object) -> float:
+    """How much training was done, as a plain float.
+
+    Raises:
+        OptionError: It is no finite number of at least 0.
+    """
+    done = plain(fidelity)
+    if not (isinstance(done, (int, float)) and 0 <= done < math.inf):
+        raise OptionError(f"fidelity: must be a finite number of at least 0, got {short(fidelity)}")
+    return float(done)
+
+
+def pair(item: object) -> tuple[object, object]:
+    """A suggestion and its result.
+
+    Raises:
+        OptionError: It is something else.
+    """
+    if not (isinstance(item, (tuple, list)) and len(item) == 2):
+        raise OptionError(f"result: must be a pair (suggestion, perf), got {short(item)}")
+    return item[0], item[1]

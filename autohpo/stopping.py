@@ -1,0 +1,92 @@
+"""Stopping rules: when a search has found enough, or expects too little from going on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from autohpo.errors import OptionError
+from autohpo.trial import Suggestion, Trial
+
+N_LOW = 3
+"""Suggestions in a row that must expect too little: one may be an exploring one by chance."""
+
+
+@dataclass(frozen=True)
+class StopRules:
+    """What ends a search before its budget does.
+
+    Attributes:
+        target: A result that is good enough, the user's own value.
+        patience: Results in a row without a better one.
+        min_improvement: Expected improvement, in the objective's unit, below which going on is not worth it; only
+            algorithms that say what they expect end by it.
+
+    Raises:
+        OptionError: One of them is no such number.
+    """
+
+    target: float | None = None
+    patience: int | None = None
+    min_improvement: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("target", "min_improvement"):
+            value = getattr(self, name)
+            if value is not None and not (_is_number(value) and math.isfinite(value)):
+                raise OptionError(f"{name}: must be a finite number, got {value!r}")
+        if self.min_improvement is not None and self.min_improvement <= 0:
+            raise OptionError(f"min_improvement: must be above 0, got {self.min_improvement}")
+        is_count = self.patience is None or (type(self.patience) is int and self.patience >= 1)
+        if not is_count:
+            raise OptionError(f"patience: must be a whole number of at least 1, got {self.patience!r}")
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is a rule at all."""
+        return any(rule is not None for rule in (self.target, self.patience, self.min_improvement))
+
+
+class Stopping:
+    """Watches a search and says when a rule ends it; a function of what it has seen, so a resumed search ends alike.
+
+    Args:
+        rules: To watch for.
+        sign: 1 where higher is better, -1 where lower is.
+
+    Attributes:
+        reason: Why the search ends; the empty text while it goes on.
+    """
+
+    def __init__(self, rules: StopRules, sign: int) -> None:
+        self._rules, self._sign = rules, sign
+        self._best: int | None = None  # number of the incumbent
+        self._n_since = 0  # results since it was found
+        self._n_low = 0  # suggestions in a row that expect too little
+        self.reason = ""
+
+    def suggested(self, suggestion: Suggestion) -> None:
+        """Takes in a suggestion: some algorithms say what they expect of it."""
+        floor, expected = self._rules.min_improvement, suggestion.info.get("expected_improvement")
+        if floor is None or expected is None:
+            return
+        self._n_low = self._n_low + 1 if expected < floor else 0
+        if self._n_low >= N_LOW:
+            self.reason = f"the expected improvement fell below {floor:g}"
+
+    def ended(self, best: Trial | None) -> None:
+        """Takes in a result, after which `best` is the incumbent."""
+        if best is None or best.perf is None:
+            return
+        self._n_since = 0 if best.number != self._best else self._n_since + 1
+        self._best = best.number
+        target, patience = self._rules.target, self._rules.patience
+        if target is not None and not best.violation and self._sign * best.perf >= self._sign * target:
+            self.reason = f"trial {best.number} reached the target of {target:g}"
+        elif patience is not None and self._n_since >= patience:
+            self.reason = f"{patience} results in a row were no better than trial {best.number}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
