@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
-from autohpo.algorithms.registry import _REGISTERED
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.options import option_names
+from autohpo.algorithms.registry import _REGISTERED, _built_in_names, get_hpo
 from autohpo.spaces.base import KINDS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks_of(page):
@@ -26,7 +29,7 @@ def _own_names(monkeypatch):
     monkeypatch.setattr("autohpo.algorithms.registry._REGISTERED", dict(_REGISTERED))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     """In order, in one namespace, in an empty folder."""
     monkeypatch.chdir(tmp_path)
@@ -35,9 +38,26 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
         exec(compile(block, f"{page.name} block {number}", "exec"), namespace)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_links_of_a_page_lead_somewhere(page):
     """Relative links only; the rest is not for a test."""
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", sorted(_built_in_names()))
+def test_every_algorithm_has_a_page_with_its_options(name):
+    """The idea's source, when to use it, what it costs, and a row for each option with its default."""
+    page = ROOT / "docs" / "algorithms" / f"{name}.md"
+    text = page.read_text()
+    for part in ("**When**", "**What it costs**"):
+        assert part in text, part
+    assert f"[`{name}`](algorithms/{name}.md)" in (ROOT / "docs" / "algorithms.md").read_text()
+    cls = get_hpo(name)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for option in sorted(set(option_names(cls)) - set(option_names(BaseHPOptimizer))):
+        rows = re.findall(rf"^\| `{option}` \| ([^|]*) \|", text, flags=re.MULTILINE)
+        assert len(rows) == 1, f"a row for {option}"
+        default = fields[option].default
+        assert rows[0].strip("`") in {repr(default), repr(default).replace("'", '"'), "1/3" * (default == 1 / 3)}, option
