@@ -10,6 +10,7 @@ from autohpo.spaces.numeric import LogRangeHP, RangeHP
 from autohpo.spaces.priors import Belief, BetaPrior, NormalPrior, Prior, WeightedPrior
 from autohpo.spaces.search_space import SearchSpace
 from autohpo.spaces.sequences import Cut, ListHP, PermutationHP
+from autohpo.spaces.tied import TiedHP
 
 __all__ = [
     "Belief",
@@ -27,5 +28,6 @@ __all__ = [
     "Prior",
     "RangeHP",
     "SearchSpace",
+    "TiedHP",
     "WeightedPrior",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,28 @@ from autohpo.errors import SpaceError
 from autohpo.spaces import tagged
 from autohpo.spaces.tagged import KINDS, Described
 
-__all__ = ["KINDS", "HPSpace", "checked_name"]
+__all__ = ["KINDS", "HPSpace", "Listing", "checked_name"]
+
+
+@dataclass(frozen=True)
+class Listing(Sequence[Any]):
+    """All values of a parameter, made as they are asked for: there may be very many.
+
+    Attributes:
+        n: How many there are.
+        value_at: The value at a place, from 0.
+    """
+
+    n: int
+    value_at: Callable[[int], Any]
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < self.n:
+            raise IndexError(f"index: must be from 0 to {self.n - 1}, got {index}")
+        return self.value_at(index)
 
 
 class HPSpace(Described, ABC):
@@ -87,6 +109,14 @@ class HPSpace(Described, ABC):
     def cut(self, value: Any, hp: Mapping[str, Any]) -> Any:
         """What a decoded value becomes in a configuration that holds the parameters it refers to."""
         return value
+
+    def fits(self, value: Any, hp: Mapping[str, Any]) -> bool:
+        """Whether a legal value is one in a configuration that holds the parameters it refers to."""
+        return True
+
+    def n_values_in(self, hp: Mapping[str, Any]) -> int | None:
+        """How many values there are in a configuration that holds the parameters it refers to."""
+        return self.n_values
 
     def axes(self, steps: int | None) -> list[Sequence[Any]]:
         """The values a grid takes, for each part of the parameter that is walked by itself; None takes all."""

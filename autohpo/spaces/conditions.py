@@ -16,7 +16,8 @@ class Conditions:
 
     Args:
         roots: The parameters that stand at the top.
-        formulas: By the name of a parameter; it is in force where its formula is true and has all its names.
+        formulas: By the name of a parameter; it is in force where its formula is true. Whatever its formula or its
+            length speaks of must be in force too.
 
     Attributes:
         parameters: All of them, each after those that decide about it.
@@ -36,6 +37,10 @@ class Conditions:
         for name in self._formulas:
             if name not in self._by_name:
                 raise SpaceError(f"conditions: {name!r} is no parameter; the space has {sorted(self._by_name)}")
+        self._needed = {  # whatever decides by its value
+            name: (*hp.refers_to, *(self._formulas[name].names if name in self._formulas else ()))
+            for name, hp in self._by_name.items()
+        }
         self.parameters = self._ordered()
 
     def _collect(self, parameters: Iterable[Any]) -> None:
@@ -62,8 +67,7 @@ class Conditions:
 
     def deciders(self, name: str) -> tuple[str, ...]:
         """Names of the parameters that decide about one: whether it is in force, and how long it is."""
-        formula = self._formulas.get(name)
-        return (*self._parents.get(name, ()), *(formula.names if formula else ()), *self._by_name[name].refers_to)
+        return (*self._parents.get(name, ()), *self._needed[name])
 
     def _ordered(self) -> tuple[HPSpace, ...]:
         """The parameters as listed, but each after those that decide about it."""
@@ -94,7 +98,7 @@ class Conditions:
         if parents is not None and not any(self._stands(parent, places, hp) for parent, places in parents.items()):
             return False
         formula = self._formulas.get(name)
-        return formula is None or (all(other in hp for other in formula.names) and bool(formula(hp)))
+        return all(other in hp for other in self._needed[name]) and (formula is None or bool(formula(hp)))
 
     def _stands(self, parent: str, places: set[int], hp: Mapping[str, Any]) -> bool:
         choice = self._by_name[parent]

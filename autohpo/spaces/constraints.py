@@ -22,7 +22,7 @@ class LinearConstraint(Described):
         upper: Largest allowed sum; None without one.
 
     Raises:
-        SpaceError: There are no weights or no bounds, or one is no finite number.
+        SpaceError: There are no weights or no bounds, or one is no finite number; or a value is none.
 
     Example:
         >>> LinearConstraint({"train": 1, "valid": 1}, upper=0.9).allows({"train": 0.5, "valid": 0.3})
@@ -34,6 +34,8 @@ class LinearConstraint(Described):
     upper: float | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.weights, Mapping):
+            raise SpaceError(f"LinearConstraint: weights must be a dict by name, got {self.weights!r:.80}")
         numbers = [*self.weights.values(), *(b for b in (self.lower, self.upper) if b is not None)]
         if not self.weights or len(numbers) == len(self.weights):
             raise SpaceError("LinearConstraint: must have weights, and a lower or an upper bound")
@@ -50,8 +52,11 @@ class LinearConstraint(Described):
         """Whether a configuration meets it; one that lacks a parameter of it does."""
         if not all(name in hp for name in self.weights):
             return True
-        total = sum(weight * hp[name] for name, weight in self.weights.items())
-        slack = 1e-9 * (1 + abs(total))  # of rounding
+        terms = [weight * hp[name] for name, weight in self.weights.items()]
+        if not all(isinstance(term, (int, float)) for term in terms):
+            raise SpaceError(f"{self}: values must be numbers, got {({name: hp[name] for name in self.weights})}")
+        total = sum(terms)
+        slack = 1e-9 * sum(map(abs, terms))  # for rounding: decimal steps are no exact floats
         is_below = self.upper is None or total <= self.upper + slack
         return is_below and (self.lower is None or total >= self.lower - slack)
 
@@ -106,7 +111,7 @@ class PredicateConstraint(Described):
             SpaceError: The function raised.
         """
         try:
-            return bool(self.predicate(hp))
+            return bool(self.predicate(dict(hp)))  # a copy: what it does to it harms nobody
         except Exception as error:  # it is the user's, and may raise anything
             name = getattr(self.predicate, "__qualname__", repr(self.predicate))
             raise SpaceError(f"constraint {name}: raised {type(error).__name__}: {error} for {dict(hp)}") from error

@@ -6,6 +6,7 @@ import ast
 import math
 import operator
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ Values = Mapping[str, Any]
 Node = Callable[[Values], Any]
 
 MOST_EXPONENT = 64
-"""Of a power: larger ones make numbers that take long to compute."""
+"""Of a power: with larger ones, and larger numbers than the largest float, a formula might take for ever."""
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -84,10 +85,9 @@ class Expression(Described):
         self._names: dict[str, None] = {}
         plain = re.sub(r"`([^`]+)`", self._quote, text)
         try:
-            tree = ast.parse(plain.strip(), mode="eval")
-        except (SyntaxError, ValueError, RecursionError) as error:
-            raise SpaceError(f"expression {text!r}: cannot be read: {error}") from None
-        self._run = self._build(tree.body)
+            self._run = self._build(ast.parse(plain.strip(), mode="eval").body)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise SpaceError(f"expression {text!r:.200}: cannot be read: {error}") from None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,7 +102,7 @@ class Expression(Described):
         """
         try:
             return self._run(hp)
-        except (ArithmeticError, TypeError, ValueError, LookupError) as error:
+        except Exception as error:  # comparing the user's own values may raise anything
             reason = f"{type(error).__name__}: {error}"
             raise SpaceError(f"expression {self.text!r}: cannot be computed for {dict(hp)}: {reason}") from None
 
@@ -114,6 +114,9 @@ class Expression(Described):
         self._quoted.append(found[1])
         return f"_quoted_{len(self._quoted) - 1}_"
 
+    def _unquote(self, found: re.Match[str]) -> str:
+        return f"`{self._quoted[int(found[1])]}`" if int(found[1]) < len(self._quoted) else found[0]
+
     def _build(self, node: ast.expr) -> Node:
         """The function that computes a part of the formula.
 
@@ -122,7 +125,8 @@ class Expression(Described):
         """
         match node:
             case ast.Constant(value=value) if isinstance(value, (bool, int, float, str, type(None))):
-                return lambda _: value
+                literal = re.sub(r"_quoted_(\d+)_", self._unquote, value) if isinstance(value, str) else value
+                return lambda _: literal
             case ast.Name(id=name):
                 return self._value_of(name)
             case ast.List(elts=items) | ast.Tuple(elts=items):
@@ -163,6 +167,8 @@ def _arithmetic(act: Callable[[Any, Any], Any], left: Node, right: Node) -> Node
             raise TypeError(f"numbers are needed, got {a!r:.40} and {b!r:.40}")
         if act is operator.pow and abs(b) > MOST_EXPONENT:
             raise ValueError(f"exponents must lie within {MOST_EXPONENT}, got {b}")
+        if abs(a) > sys.float_info.max or abs(b) > sys.float_info.max:
+            raise ValueError("numbers must lie within the largest float")
         return act(a, b)
 
     return run

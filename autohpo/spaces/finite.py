@@ -20,8 +20,8 @@ Digits = dict[str, list[int]]
 def walk(space: SearchSpace, steps: int | None, after: Digits | None = None) -> Iterator[tuple[Digits, dict[str, Any]]]:
     """Every combination of the axes' values, and its digits, from the one after `after` on.
 
-    The parameters that nothing depends on change fastest, the first of them most. Nothing is listed in advance: the
-    digits of a combination lead to the next one.
+    A parameter changes faster than those that decide about it; of others the first one fastest. Nothing is listed in
+    advance: the digits of a combination lead to the next one.
 
     Args:
         space: What to walk; constraints are left to the caller.
@@ -55,7 +55,8 @@ def count(space: SearchSpace) -> int | None:
     while digits is not None:
         values = odometer.values(digits)
         if space.is_allowed(values):
-            total += math.prod(_n_of(hp, values) for hp in space.parameters if _is_free(space, hp, listed, values))
+            free = [hp for hp in space.parameters if hp.name not in listed and space.is_active(hp.name, values)]
+            total += math.prod(hp.n_values_in(values) or 1 for hp in free)
         digits = odometer.following(digits)
     return total
 
@@ -73,21 +74,9 @@ def _listed(space: SearchSpace) -> set[str]:
     return names
 
 
-def _is_free(space: SearchSpace, hp: HPSpace, listed: set[str], values: Mapping[str, Any]) -> bool:
-    return hp.name not in listed and space.is_active(hp.name, values)
-
-
-def _n_of(hp: HPSpace, values: Mapping[str, Any]) -> int:
-    """How many values a parameter has where the others have these."""
-    if not hp.refers_to:
-        return hp.n_values or 1
-    axes = hp.axes(None)
-    return math.prod(len(axis) for axis in axes[: _n_axes(hp, len(axes), values)])
-
-
 def _n_axes(hp: HPSpace, n: int, values: Mapping[str, Any]) -> int:
     """How many of n axes are in force where the others have these values."""
-    return len(hp.cut([None] * n, values)) if hp.refers_to else n
+    return len(hp.cut([None] * n, values)) if n and hp.refers_to else n
 
 
 class _Odometer:
@@ -103,11 +92,16 @@ class _Odometer:
 
     def values(self, digits: Digits) -> dict[str, Any]:
         """The configuration that digits stand for, as far as these parameters go."""
-        return {
-            hp.name: hp.join([axis[d] for axis, d in zip(self._axes[hp.name], digits[hp.name], strict=False)])
-            for hp in self._parameters
-            if hp.name in digits
-        }
+        found: dict[str, Any] = {}
+        for hp in self._parameters:
+            if hp.name in digits:
+                found[hp.name] = self._value(hp, digits[hp.name], found)
+        return found
+
+    def _value(self, hp: HPSpace, digits: list[int], known: Mapping[str, Any]) -> Any:
+        """What the digits of a parameter stand for where those that decide about it have known values."""
+        value = hp.join([axis[d] for axis, d in zip(self._axes[hp.name], digits, strict=False)])
+        return hp.cut(value, known) if hp.refers_to else value
 
     def filled(self, kept: Digits) -> Digits:
         """The digits that are kept, and 0 for every other that is in force then."""
@@ -118,7 +112,7 @@ class _Odometer:
                 continue
             n = _n_axes(hp, len(self._axes[hp.name]), values)
             digits[hp.name] = (kept.get(hp.name, []) + [0] * n)[:n]
-            values[hp.name] = hp.join([axis[d] for axis, d in zip(self._axes[hp.name], digits[hp.name], strict=False)])
+            values[hp.name] = self._value(hp, digits[hp.name], values)
         return digits
 
     def following(self, digits: Digits) -> Digits | None:

@@ -7,20 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
-from autohpo.spaces.base import HPSpace, checked_name
+from autohpo.spaces.base import HPSpace, Listing, checked_name
 from autohpo.spaces.priors import Prior, Scale, Warp, WeightedPrior, as_prior
+from autohpo.spaces.tagged import Described
 
 MOST_VALUES = 2**50
 """Of values that can be counted: (k + 1/2) / n * n is within k 2**-52 of k + 1/2, far less than 1/2 up to here."""
 
 MOST_EDGES = 1024
 """Values of a parameter that says where their cells end: of more, none is wide enough to matter."""
+
+MOST_BELIEVED = 2**32
+"""Of values that can be counted and have a prior: its table is off by 2**-53, which its uniform share of 1e-3 magnifies
+to 2**-43 on the scale, and a logarithmic scale by another 2**5: far less than half a cell up to here."""
 
 LARGEST_LOG_INT = 2**40
 """exp(log v) is off by a few v 2**-53 log(v), so at 2**40 by less than 0.01: it rounds to v."""
@@ -75,12 +80,16 @@ class RangeHP(HPSpace):
     @property
     def edges(self) -> NDArray[np.float64] | None:
         """``(V + 1,)`` ends of the values' cells: as long as each other, but for the prior."""
+        return self._edges
+
+    @cached_property
+    def _edges(self) -> NDArray[np.float64] | None:
         n = self.n_values
         return None if n is None or n > MOST_EDGES else self._to_units(np.arange(n + 1) / n)
 
     def _place(self, value: Any) -> float:
         """Where a value stands on the scale, from 0 to 1: in the middle of its cell, if it has one."""
-        n, part = self.n_values, (float(value) - self.low) / (self.high - self.low)
+        n, part = self.n_values, (_plain(self, "prior", value) - self.low) / (self.high - self.low)
         return part if n is None else (part * (n - 1) + 0.5) / n
 
     @cached_property
@@ -112,6 +121,14 @@ class RangeHP(HPSpace):
             return ((k + 0.5) / n)[:, None]
         return ((self._to_units(k / n) + self._to_units((k + 1) / n)) / 2)[:, None]
 
+    def axes(self, steps: int | None) -> list[Sequence[Any]]:
+        """The values a grid takes, or all of them."""
+        return _axes(self, steps)
+
+    def grid(self, steps: int) -> list[Any]:
+        """At most `steps` values, evenly spaced in the unit interval from end to end; all where they are few."""
+        return _all_of_few(self, steps) or super().grid(steps)
+
     def contains(self, value: Any) -> bool:
         """Whether `value` is an int (for whole ends) or a float, within the ends and on a step."""
         return _is_on_scale(self, value)
@@ -140,6 +157,8 @@ class LogRangeHP(HPSpace):
         >>> LogRangeHP("width", 32, 256, step=32).decode(np.array([[0.0], [0.5], [1.0]]))
         [32, 64, 256]
     """
+
+    _unsaid: ClassVar[dict[str, Any]] = {**Described._unsaid, "step": None}  # it came later than the first stores
 
     name: str
     low: float
@@ -173,8 +192,16 @@ class LogRangeHP(HPSpace):
     @property
     def edges(self) -> NDArray[np.float64] | None:
         """``(V + 1,)`` ends of the values' cells, which reach halfway to the neighbouring values."""
+        return self._edges
+
+    @cached_property
+    def _edges(self) -> NDArray[np.float64] | None:
         n = self.n_values
         return None if n is None or n > MOST_EDGES else self._to_units(self._cell_ends(np.arange(n + 1.0)))
+
+    @cached_property
+    def _middles(self) -> NDArray[np.float64] | None:
+        return None if self._edges is None else (self._edges[:-1] + self._edges[1:]) / 2
 
     @cached_property
     def _log_ends(self) -> tuple[float, float]:
@@ -195,10 +222,11 @@ class LogRangeHP(HPSpace):
 
     def _place(self, value: Any) -> float:
         """Where a value stands on the scale, from 0 to 1."""
-        if not float(value) > 0:
+        number = _plain(self, "prior", value)
+        if not number > 0:
             raise SpaceError(f"{self.name}: prior must speak of values above 0 on a logarithmic scale, got {value}")
         low, high = self._log_ends
-        return (math.log(float(value)) - low) / (high - low)
+        return (math.log(number) - low) / (high - low)
 
     @cached_property
     def _warp(self) -> Warp | None:
@@ -231,18 +259,21 @@ class LogRangeHP(HPSpace):
         numbers = np.asarray(values, dtype=float)
         if self.n_values is not None:
             k = np.rint((numbers - self.low) / (1 if self.step is None else self.step))
+            if self._middles is not None:  # a third of the cost
+                return self._middles[k.astype(np.int64), None]
             ends = self._to_units(self._cell_ends(np.stack([k, k + 1])))
             middles: NDArray[np.float64] = (ends[0] + ends[1]) / 2
             return middles[:, None]
         units: NDArray[np.float64] = (np.log(numbers)[:, None] - low) / (high - low)
         return self._to_units(np.clip(units, 0.0, 1.0))  # numpy's logarithm and Python's may differ in the last digit
 
+    def axes(self, steps: int | None) -> list[Sequence[Any]]:
+        """The values a grid takes, or all of them."""
+        return _axes(self, steps)
+
     def grid(self, steps: int) -> list[Any]:
         """At most `steps` values, evenly spaced in the logarithm from end to end; all of them where they are few."""
-        n = self.n_values
-        if n is not None and n <= steps:  # their cells differ in length, so even points miss some
-            return _on_steps(self, np.arange(n))
-        return super().grid(steps)
+        return _all_of_few(self, steps) or super().grid(steps)
 
     def contains(self, value: Any) -> bool:
         """Whether `value` is an int (for whole ends) or a float, within the ends and on a step."""
@@ -299,9 +330,29 @@ def _set_step(hp: RangeHP | LogRangeHP) -> None:
 
 
 def _set_prior(hp: RangeHP | LogRangeHP) -> None:
-    """Makes the prior an object, and its table, so that a bad one shows at once."""
+    """Makes the prior an object, and its table, so that a bad one shows at once.
+
+    Raises:
+        SpaceError: It is no prior, does not suit the values, or there are too many of them.
+    """
     object.__setattr__(hp, "prior", as_prior(hp.name, hp.prior))
+    if hp.prior is not None and (hp.n_values or 0) > MOST_BELIEVED:
+        raise SpaceError(f"{hp.name}: prior must be of at most 2**32 values, got {hp.n_values}")
     hp._warp  # noqa: B018 - made here for its errors
+
+
+def _all_of_few(hp: RangeHP | LogRangeHP, steps: int) -> list[Any]:
+    """All values where there are at most `steps`, else none: even points miss those whose cells are short."""
+    n = hp.n_values
+    return _on_steps(hp, np.arange(n)) if n is not None and n <= steps else []
+
+
+def _axes(hp: RangeHP | LogRangeHP, steps: int | None) -> list[Sequence[Any]]:
+    """The values a grid takes; all of them, made as they are asked for, where `steps` is None."""
+    n = hp.n_values
+    if steps is not None or n is None:
+        return HPSpace.axes(hp, steps)
+    return [Listing(n, lambda k: _on_steps(hp, np.array([k]))[0])]
 
 
 def _n_steps(hp: RangeHP | LogRangeHP) -> int:

@@ -179,6 +179,8 @@ class WeightedPrior(Prior):
     weights: tuple[float, ...]
 
     def __init__(self, weights: Sequence[float]) -> None:
+        if not isinstance(weights, (Sequence, np.ndarray)):
+            raise SpaceError(f"WeightedPrior: weights must be a list of numbers, got {weights!r:.80}")
         object.__setattr__(self, "weights", tuple(float(w) for w in weights if _is_number(w)))
         if len(self.weights) != len(weights) or not self.weights or min(self.weights) < 0 or not sum(self.weights) > 0:
             raise SpaceError(f"WeightedPrior: weights must be numbers of at least 0, not all 0, got {weights!r:.80}")
@@ -235,7 +237,10 @@ class Belief(Prior):
         """Of values in no order the ends of their parts; else places that are dense around the guess."""
         if scale.place is None:
             return np.linspace(0.0, 1.0, (scale.n_values or 1) + 1)
-        return _finer(scale.place(self.value), self._sd)
+        place = scale.place(self.value)
+        if not 0.0 <= place <= 1.0:
+            raise SpaceError(f"{scale.name}: prior must believe in a value from low to high, got {self.value!r:.80}")
+        return _finer(place, self._sd)
 
     def below(self, scale: Scale, places: FloatArray) -> FloatArray:
         """The normal distribution function, or the sum of the weights."""
@@ -274,7 +279,8 @@ def as_prior(name: str, prior: Any) -> Prior | None:
 def _normal_below(mean: float, sd: float, places: FloatArray) -> FloatArray:
     from scipy.special import ndtr  # here, because importing autohpo must stay light
 
-    below: FloatArray = ndtr((places - mean) / sd)
+    side = 1.0 if mean > 0.5 else -1.0  # of the two tails the one that is small there: the other is all rounding
+    below: FloatArray = side * ndtr(side * (places - mean) / sd)
     return below
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from autohpo.spaces.conditions import Conditions
 from autohpo.spaces.constraints import Constraint, as_constraint
 from autohpo.spaces.finite import count, walk
 from autohpo.spaces.tagged import Described
+
+AutoGLForm = Mapping[str, Sequence[Mapping[str, Any]]] | Sequence[Mapping[str, Any]]
 
 MOST_DRAWS = 100_000
 """Draws from the prior, none of which meets the constraints, before we give up: less than a second."""
@@ -29,7 +31,8 @@ class SearchSpace:
     the unit cube, where each parameter has `width` columns of its own. Uniform points there follow the prior.
 
     Args:
-        parameters: The parameters, in the order of the configuration; or another search space, which is extended.
+        parameters: The parameters, in the order of the configuration; or another search space, which is extended; or
+            AutoGL's dict form, see :func:`autohpo.spaces.autogl.from_autogl`.
         conditions: A formula by the name of a parameter, which is only in force where that is true: ``{"momentum":
             "opti == 'sgd'"}``; see :class:`Expression`. Children of a :class:`ChoiceHP` need none.
         constraints: What a configuration must meet to be tried at all: formulas such as "heads * dim <= 512", each a
@@ -44,6 +47,8 @@ class SearchSpace:
         levels: ``(d,)`` ints: 0 for an ordered column, else its number of unordered values.
         edges: For each column the ends of its values' cells, see :attr:`HPSpace.edges`; None without cells.
         is_conditional: Whether some column is not always in force.
+        modules: Those of AutoGL's dict form that the space was read from, also those without a parameter; none for a
+            plain list, and None where it was not read from there.
 
     Raises:
         SpaceError: There is no parameter, a name stands twice, an item is no parameter, or a formula is none or
@@ -60,23 +65,31 @@ class SearchSpace:
 
     def __init__(
         self,
-        parameters: Iterable[HPSpace] | SearchSpace,
+        parameters: Iterable[HPSpace] | SearchSpace | AutoGLForm,
         *,
         conditions: Mapping[str, str] | None = None,
-        constraints: Iterable[Any] = (),
+        constraints: Iterable[Any] | Described | Callable[[Mapping[str, Any]], bool] = (),
     ) -> None:
         formulas: dict[str, str] = {}
         given: list[Any] = []
+        self.modules: tuple[str, ...] | None = None
+        if _is_autogl(parameters):
+            from autohpo.spaces.autogl import from_autogl  # here, because it makes search spaces
+
+            parameters = from_autogl(parameters)
         if isinstance(parameters, SearchSpace):
             known: SearchSpace = parameters
             formulas.update(known._conditions.formulas)
             given.extend(known.constraints)
+            self.modules = known.modules
             parameters = known.roots
         if isinstance(parameters, (str, bytes, Mapping, HPSpace)) or not isinstance(parameters, Iterable):
             raise SpaceError(f"space: must be a list of parameters, got {type(parameters).__name__}")
         if isinstance(constraints, (str, Described)) or callable(constraints):
             constraints = [constraints]
-        self.roots: tuple[HPSpace, ...] = tuple(parameters)
+        if not isinstance(conditions or {}, Mapping) or not isinstance(constraints, Iterable):
+            raise SpaceError("space: conditions must be a dict of formulas, and constraints a list")
+        self.roots: tuple[HPSpace, ...] = tuple(cast("Iterable[HPSpace]", parameters))
         if not self.roots:
             raise SpaceError("space: must hold at least one parameter, got none")
         self._conditions: Conditions = Conditions(self.roots, formulas | dict(conditions or {}))
@@ -119,6 +132,11 @@ class SearchSpace:
             parts.append(f"constraints={list(self.constraints)}")
         return f"SearchSpace({', '.join(parts)})"
 
+    @property
+    def formulas(self) -> dict[str, str]:
+        """The conditions that were given as formulas, by the name of the parameter."""
+        return dict(self._conditions.formulas)
+
     @cached_property
     def edges(self) -> list[NDArray[np.float64] | None]:
         """For each column the ``(V + 1,)`` ends of its values' cells, or None."""
@@ -154,7 +172,10 @@ class SearchSpace:
 
     def active(self, hp: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the parameters that are in force in a configuration."""
-        return tuple(self.trim(hp)) if self.is_conditional else self.names
+        if not self.is_conditional:
+            return self.names
+        kept = self.trim(hp)
+        return tuple(name for name in self.names if self._conditions.is_active(name, kept))
 
     def trim(self, hp: Mapping[str, Any]) -> dict[str, Any]:
         """What of a configuration is in force, with lists cut to their length; missing parameters stay missing."""
@@ -164,7 +185,7 @@ class SearchSpace:
         for one in self.parameters:
             if one.name in hp and self._conditions.is_active(one.name, kept):
                 value = hp[one.name]
-                kept[one.name] = one.cut(value, kept) if one.refers_to and isinstance(value, list) else value
+                kept[one.name] = one.cut(value, kept) if one.refers_to else value
         return kept
 
     def is_allowed(self, hp: Mapping[str, Any]) -> bool:
@@ -237,11 +258,11 @@ class SearchSpace:
         if not self.constraints:
             return self.decode(rng.random((n, self.n_columns)))
         found: list[dict[str, Any]] = []
-        n_draws = 0
+        n_draws, batch = 0, max(n, 16)
         while len(found) < n:
-            batch = self.decode(rng.random((max(n, 16), self.n_columns)))
-            n_draws = 0 if found else n_draws + len(batch)
-            found += [hp for hp in batch if self.is_allowed(hp)]
+            drawn = self.decode(rng.random((batch, self.n_columns)))
+            found += [hp for hp in drawn if self.is_allowed(hp)]
+            n_draws, batch = n_draws + batch, min(2 * batch, 4096)
             if n_draws > MOST_DRAWS and not found:
                 raise SpaceError(f"constraints: none of {n_draws} draws meets {list(self.constraints)}")
         return found[:n]
@@ -265,8 +286,8 @@ class SearchSpace:
                 raise SpaceError(f"{name}: missing in the configuration")
             if not one.contains(hp[name]):
                 raise SpaceError(f"{name}: must be a value of {one}, got {hp[name]!r:.80}")
-            if one.refers_to and one.cut(hp[name], known) != hp[name]:
-                raise SpaceError(f"{name}: is longer than the configuration says, got {hp[name]!r:.80}")
+            if one.refers_to and not one.fits(hp[name], known):
+                raise SpaceError(f"{name}: must suit {list(one.refers_to)} of the configuration, got {hp[name]!r:.80}")
             known[name] = hp[name]
         if len(hp) != len(known):
             strangers = sorted(set(hp) - set(self.names), key=str)
@@ -293,7 +314,7 @@ class SearchSpace:
         """The space as JSON types."""
         data: dict[str, Any] = {"parameters": [hp.to_dict() for hp in self.roots]}
         if self._conditions.formulas:
-            data["conditions"] = self._conditions.formulas
+            data["conditions"] = dict(self._conditions.formulas)
         if self.constraints:
             data["constraints"] = [constraint.to_dict() for constraint in self.constraints]
         return data
@@ -305,9 +326,19 @@ class SearchSpace:
         Raises:
             SpaceError: `data` is no space, or holds kinds or values that cannot be made here.
         """
-        parameters = data.get("parameters")
-        if not isinstance(parameters, list) or not all(isinstance(p, dict) for p in parameters):
-            raise SpaceError("space: must have a list 'parameters' of dicts")
-        constraints = [Described.from_dict(item) for item in data.get("constraints", [])]
-        made = [HPSpace.from_dict(p) for p in parameters]
-        return SearchSpace(made, conditions=data.get("conditions"), constraints=constraints)
+        lists: dict[str, Any] = {"parameters": None, "constraints": [], **data}
+        for name in ("parameters", "constraints"):
+            if not isinstance(lists[name], list) or not all(isinstance(item, dict) for item in lists[name]):
+                raise SpaceError(f"space: must have a list {name!r} of dicts, got {lists[name]!r:.80}")
+        return SearchSpace(
+            [HPSpace.from_dict(item) for item in lists["parameters"]],
+            conditions=data.get("conditions"),
+            constraints=[Described.from_dict(item) for item in lists["constraints"]],
+        )
+
+
+def _is_autogl(parameters: Any) -> TypeGuard[AutoGLForm]:
+    """Whether something looks like AutoGL's dict form: a list of dicts, or a dict of lists."""
+    if isinstance(parameters, Mapping):
+        return bool(parameters) and all(isinstance(items, (list, tuple)) for items in parameters.values())
+    return isinstance(parameters, (list, tuple)) and any(isinstance(item, Mapping) for item in parameters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations, product
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
-from autohpo.spaces.base import HPSpace, checked_name
+from autohpo.spaces.base import HPSpace, Listing, checked_name
 from autohpo.spaces.choice import checked_values
 from autohpo.spaces.expression import Expression
 from autohpo.spaces.tagged import Described, is_same
@@ -41,8 +41,15 @@ class Cut(Described):
             raise SpaceError(f"Cut: must have names and a function, got {self.names!r}, {self.function!r}")
 
     def __call__(self, hp: Mapping[str, Any]) -> Any:
-        """The length in a configuration."""
-        return self.function([hp[name] for name in self.names])
+        """The length in a configuration.
+
+        Raises:
+            SpaceError: The function raised.
+        """
+        try:
+            return self.function([hp[name] for name in self.names])
+        except Exception as error:  # it is the user's, and may raise anything
+            raise SpaceError(f"{self}: raised {type(error).__name__}: {error} for {dict(hp)}") from error
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,8 +66,8 @@ class ListHP(HPSpace):
         max_length: Entries at most, where `length` is no number and `item` no list.
 
     Raises:
-        SpaceError: An argument is of another kind, the entries are partly in order and partly not, or `max_length` is
-            missing.
+        SpaceError: An argument is of another kind, the entries are partly in order and partly not, are lists or have
+            children, or `max_length` is missing.
 
     Example:
         >>> from autohpo import RangeHP
@@ -72,13 +79,15 @@ class ListHP(HPSpace):
     """
 
     name: str
-    item: HPSpace | tuple[HPSpace, ...]
+    item: HPSpace | Sequence[HPSpace]
     length: int | str | Cut
     max_length: int | None = None
 
     def __post_init__(self) -> None:
         checked_name(self.name)
         if not isinstance(self.item, HPSpace):
+            if not isinstance(self.item, Iterable):
+                raise SpaceError(f"{self.name}: item must be a parameter, or a list of them, got {self.item!r:.80}")
             object.__setattr__(self, "item", tuple(self.item))
         is_number = isinstance(self.length, int) and not isinstance(self.length, bool)
         if not (is_number or isinstance(self.length, (str, Cut))):
@@ -91,13 +100,16 @@ class ListHP(HPSpace):
         items = (self.item,) * n if isinstance(self.item, HPSpace) else self._given
         if len(items) != n or not all(isinstance(item, HPSpace) for item in items):
             raise SpaceError(f"{self.name}: item must be a parameter, or {n} of them, got {items!r:.80}")
-        if len({item.levels for item in items if item.width}) > 1 or any(item.refers_to for item in items):
-            raise SpaceError(f"{self.name}: items must be all of one kind, with as many unordered values, and no lists")
+        if len({item.levels for item in items if item.width}) > 1:
+            raise SpaceError(f"{self.name}: items must be alike: all in order, or of the same number of choices")
+        if any(item.refers_to or isinstance(item, ListHP) or getattr(item, "children", ()) for item in items):
+            raise SpaceError(f"{self.name}: items must be no lists, and have no children")
         object.__setattr__(self, "_items", items)
+        self._rule  # noqa: B018 - made here for its errors
 
     @property
     def _given(self) -> tuple[HPSpace, ...]:
-        return self.item if isinstance(self.item, tuple) else (self.item,)
+        return (self.item,) if isinstance(self.item, HPSpace) else tuple(self.item)
 
     @property
     def items(self) -> tuple[HPSpace, ...]:
@@ -125,6 +137,8 @@ class ListHP(HPSpace):
         if self._rule is None:
             return len(self.items)
         n = self._rule(hp)
+        if isinstance(n, np.generic):
+            n = n.item()
         if isinstance(n, float) and n.is_integer():
             n = int(n)
         if type(n) is not int or not 0 <= n <= len(self.items):
@@ -158,7 +172,16 @@ class ListHP(HPSpace):
 
     def cut(self, value: Any, hp: Mapping[str, Any]) -> Any:
         """The first entries of a full list."""
-        return value[: self.length_in(hp)]
+        return value[: self.length_in(hp)] if isinstance(value, list) else value
+
+    def fits(self, value: Any, hp: Mapping[str, Any]) -> bool:
+        """Whether a list has the length that the configuration says."""
+        return len(value) == self.length_in(hp)
+
+    def n_values_in(self, hp: Mapping[str, Any]) -> int | None:
+        """How many lists there are of the length that the configuration says."""
+        counts = [item.n_values for item in self.items[: self.length_in(hp)]]
+        return None if None in counts else math.prod(n for n in counts if n is not None)
 
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
         """The n lists, of full length, of ``(n, width)`` points."""
@@ -232,7 +255,7 @@ class PermutationHP(HPSpace):
     """
 
     name: str
-    items: tuple[Any, ...]
+    items: Sequence[Any]
 
     def __post_init__(self) -> None:
         checked_name(self.name)
@@ -277,8 +300,12 @@ class PermutationHP(HPSpace):
         """All orders where there are no more than `steps`; else that many, evenly spaced in the dictionary's order."""
         if self.n_values <= steps:
             return [list(order) for order in permutations(self.items)]
-        ranks = {round(k * (self.n_values - 1) / max(steps - 1, 1)) for k in range(steps)}
-        return [self._order(rank) for rank in sorted(ranks)]
+        last = self.n_values - 1
+        return [self._order(k * last // max(steps - 1, 1)) for k in range(steps)]
+
+    def axes(self, steps: int | None) -> list[Sequence[Any]]:
+        """The orders a grid takes, or all of them, made as they are asked for."""
+        return super().axes(steps) if steps is not None else [Listing(self.n_values, self._order)]
 
     def _order(self, rank: int) -> list[Any]:
         """The order with this number in the dictionary of all of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 
@@ -178,3 +179,41 @@ def test_log_of_a_configuration_gives_the_very_choices():
     assert again == {"c": value, "x": 0.1, "k": value}
     assert again["c"] is value
     assert again["k"] is value
+
+
+def test_a_space_of_an_earlier_store_is_read_and_written_alike():
+    """What version 0.1 wrote, by hand: a store is only resumed where the space reads the same."""
+    data = {
+        "parameters": [
+            {"kind": "RangeHP", "name": "x", "low": 0.0, "high": 1.0, "step": None},
+            {"kind": "RangeHP", "name": "n", "low": 1, "high": 7, "step": 3},
+            {"kind": "LogRangeHP", "name": "lr", "low": 1e-4, "high": 0.1},
+            {"kind": "ChoiceHP", "name": "c", "choices": {"tuple": ["a", None, {"tuple": [1, 2]}]}},
+            {"kind": "FixedHP", "name": "k", "value": 3},
+        ]
+    }
+    space = SearchSpace.from_dict(data)
+    assert space.to_dict() == data
+    assert space == SearchSpace(
+        [
+            RangeHP("x", 0.0, 1.0),
+            RangeHP("n", 1, 7, step=3),
+            LogRangeHP("lr", 1e-4, 0.1),
+            ChoiceHP("c", ["a", None, (1, 2)]),
+            FixedHP("k", 3),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "hp", [*SPACE, LogRangeHP("lr", 1e-4, 1.0), ChoiceHP("t", ["a", "b"], {"a": [SPACE["x"]]}, [1, 2])]
+)
+def test_parameters_are_frozen_and_can_be_replaced(hp):
+    """Nobody changes what a running search relies on; a copy with another name is another parameter."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        hp.name = "y"
+    other = dataclasses.replace(hp, name="y")
+    assert (other.name, type(other)) == ("y", type(hp))
+    assert other != hp
+    assert dataclasses.replace(other, name=hp.name) == hp
+    assert len({hp, other, dataclasses.replace(other, name=hp.name)}) == 2

@@ -1,0 +1,305 @@
+"""ConfigSpace's conditions and forbidden clauses: from and to children, formulas and constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from autohpo.errors import SpaceError
+from autohpo.integrations._logic import (
+    Comparison,
+    Formula,
+    Junction,
+    check_ways,
+    joined,
+    negated,
+    parsed,
+    text_of,
+)
+from autohpo.spaces import ChoiceHP, HPSpace, OrdinalHP, SearchSpace
+from autohpo.spaces.constraints import ExpressionConstraint
+from autohpo.spaces.tagged import is_same
+
+if TYPE_CHECKING:
+    from ConfigSpace import ConfigurationSpace
+
+Children = dict[str, list[list[str]]]
+"""By the name of a category: for each of its choices the names of the parameters under it."""
+
+_RELATIONS = {"<": "LessThan", "<=": "LessThanEquals", ">": "GreaterThan", ">=": "GreaterThanEquals", "==": "Equals"}
+"""Signs by the middle of the names of ConfigSpace's classes, such as ForbiddenLessThanClause."""
+
+MOST_LISTED = 1000
+"""Values of a parameter that are listed to forbid all but some of them."""
+
+
+# Reading.
+
+
+def read_conditions(space: ConfigurationSpace) -> tuple[Children, dict[str, str]]:
+    """The parameters under each choice, and a formula for each other parameter with a condition.
+
+    Raises:
+        SpaceError: A condition cannot be said here.
+    """
+    import ConfigSpace
+
+    children: Children = {}
+    formulas: dict[str, str] = {}
+    conditional = set(space.conditional_hyperparameters)
+    conditions: list[Any] = list(space.conditions)
+    ways: list[Any]
+    for condition in conditions:
+        name = condition.child.name
+        ways = list(condition.components) if isinstance(condition, ConfigSpace.OrConjunction) else [condition]
+        places = [_places(way) for way in ways]
+        if all(place is not None for place in places):  # to be in force, one of its parents is enough
+            for way, chosen in zip(ways, places, strict=True):
+                parent = way.parent
+                under = children.setdefault(parent.name, [[] for _ in parent.choices])
+                for place in chosen or ():
+                    if name not in under[place]:
+                        under[place].append(name)
+        else:
+            formula = _condition(condition)
+            check_ways(name, formula, conditional)
+            formulas[name] = text_of(formula)
+    return children, formulas
+
+
+def _places(condition: Any) -> list[int] | None:
+    """The choices of a category for which a condition holds; None where it is none on a category."""
+    import ConfigSpace
+
+    parent = getattr(condition, "parent", None)
+    if not isinstance(parent, ConfigSpace.CategoricalHyperparameter):
+        return None
+    choices = list(parent.choices)
+    wanted = condition.values if isinstance(condition, ConfigSpace.InCondition) else [condition.value]
+    found = [i for i, choice in enumerate(choices) if any(choice is one or choice == one for one in wanted)]
+    if isinstance(condition, ConfigSpace.NotEqualsCondition):
+        return [i for i in range(len(choices)) if i not in found]
+    return found
+
+
+def _condition(condition: Any) -> Formula:
+    """A condition as a formula."""
+    import ConfigSpace
+
+    if isinstance(condition, (ConfigSpace.AndConjunction, ConfigSpace.OrConjunction)):
+        is_and = isinstance(condition, ConfigSpace.AndConjunction)
+        return joined([_condition(part) for part in condition.components], is_and=is_and)
+    if isinstance(condition, ConfigSpace.InCondition):
+        return Comparison(condition.parent.name, "in", list(condition.values))
+    signs = {
+        ConfigSpace.EqualsCondition: "==",
+        ConfigSpace.NotEqualsCondition: "!=",
+        ConfigSpace.LessThanCondition: "<",
+        ConfigSpace.GreaterThanCondition: ">",
+    }
+    return _compared(condition.parent, signs[type(condition)], condition.value)
+
+
+def _compared(hp: Any, sign: str, value: Any) -> Comparison:
+    """A comparison; of an ordinal, whose order may not be that of its values, with a list of values."""
+    import ConfigSpace
+
+    if not isinstance(hp, ConfigSpace.OrdinalHyperparameter) or sign in ("==", "!=") or _is_rising(hp.sequence):
+        return Comparison(hp.name, sign, value)
+    place, values = hp.get_order(value), list(hp.sequence)
+    rising = {"<": values[:place], "<=": values[: place + 1], ">": values[place + 1 :], ">=": values[place:]}
+    return Comparison(hp.name, "in", rising[sign])
+
+
+def _is_rising(values: Any) -> bool:
+    """Whether values are numbers whose order is that in which they stand."""
+    is_number = all(type(value) in (int, float) for value in values)
+    return is_number and all(a < b for a, b in pairwise(values))
+
+
+def read_forbidden(space: ConfigurationSpace) -> list[str]:
+    """A constraint for each forbidden clause.
+
+    Raises:
+        SpaceError: A clause cannot be said here.
+    """
+    texts = []
+    for clause in space.forbidden_clauses:
+        formula = _forbidden(clause)
+        ways = formula.parts if isinstance(formula, Junction) and not formula.is_and else (formula,)
+        for way in ways:  # each forbids by itself, also where parameters of the others are not in force
+            check_ways("constraints", way, space.conditional_hyperparameters)
+            texts.append(text_of(negated(way)))
+    return texts
+
+
+def _forbidden(clause: Any) -> Formula:
+    """A forbidden clause as the formula of what it forbids."""
+    import ConfigSpace.forbidden as library
+
+    if isinstance(clause, library.ForbiddenConjunction):
+        is_and = isinstance(clause, library.ForbiddenAndConjunction)
+        return joined([_forbidden(part) for part in clause.components], is_and=is_and)
+    if isinstance(clause, library.ForbiddenInClause):
+        return Comparison(clause.hyperparameter.name, "in", list(clause.values))
+    for sign, word in _RELATIONS.items():
+        if type(clause).__name__ == f"Forbidden{word}Relation":
+            return Comparison(clause.left.name, sign, other=clause.right.name)
+        if type(clause).__name__ == f"Forbidden{word}Clause":
+            return _compared(clause.hyperparameter, sign, clause.value)
+    raise SpaceError(f"constraints: {type(clause).__name__} of ConfigSpace is not known here")
+
+
+# Writing.
+
+
+def written_conditions(space: SearchSpace, made: ConfigurationSpace) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """The name of each parameter that is not always in force, and what makes its condition.
+
+    Raises:
+        SpaceError: ConfigSpace has no such condition.
+    """
+    parents: dict[str, dict[str, list[int]]] = {}
+    for hp in space:
+        for place, under in enumerate(hp.children if isinstance(hp, ChoiceHP) else ()):
+            for child in under:
+                parents.setdefault(child.name, {}).setdefault(hp.name, []).append(place)
+    formulas = space.formulas
+    conditional = {*parents, *formulas}
+    for hp in space:
+        name, formula = hp.name, None
+        if name in formulas:
+            formula = parsed(name, formulas[name])
+            check_ways(name, formula, conditional)
+        if name in formulas or name in parents:
+            yield name, partial(_made_condition, name, parents.get(name, {}), formula, space, made)
+
+
+def _made_condition(
+    name: str,
+    parents: dict[str, list[int]],
+    formula: Formula | None,
+    space: SearchSpace,
+    made: ConfigurationSpace,
+) -> Any:
+    """The condition of a parameter under some choices, or with a formula, or both."""
+    parts = [_on_formula(name, formula, space, made)] if formula is not None else []
+    if parents:
+        parts.append(_any_of([_on_choices(name, space[above], places, made) for above, places in parents.items()]))
+    return _all_of(parts)
+
+
+def _on_choices(name: str, parent: HPSpace, places: list[int], made: ConfigurationSpace) -> Any:
+    import ConfigSpace
+
+    assert isinstance(parent, ChoiceHP)  # for the type checker: it has children
+    values = [parent.choices[place] for place in places]
+    if len(values) == 1:
+        return ConfigSpace.EqualsCondition(made[name], made[parent.name], values[0])
+    return ConfigSpace.InCondition(made[name], made[parent.name], values)
+
+
+def _all_of(parts: list[Any]) -> Any:
+    import ConfigSpace
+
+    return parts[0] if len(parts) == 1 else ConfigSpace.AndConjunction(*parts)
+
+
+def _any_of(parts: list[Any]) -> Any:
+    import ConfigSpace
+
+    return parts[0] if len(parts) == 1 else ConfigSpace.OrConjunction(*parts)
+
+
+def _on_formula(name: str, formula: Formula, space: SearchSpace, made: ConfigurationSpace) -> Any:
+    """The condition that a formula stands for."""
+    import ConfigSpace
+
+    if isinstance(formula, Junction):
+        parts = [_on_formula(name, part, space, made) for part in formula.parts]
+        return _all_of(parts) if formula.is_and else _any_of(parts)
+    if formula.other is not None:
+        raise SpaceError(f"{name}: ConfigSpace compares with values only, got {text_of(formula)!r}")
+    child, parent = made[name], made[formula.name]
+    value = _own_value(space[formula.name], formula)
+    match formula.sign:
+        case "==":
+            return ConfigSpace.EqualsCondition(child, parent, value)
+        case "!=":
+            return ConfigSpace.NotEqualsCondition(child, parent, value)
+        case "<":
+            return ConfigSpace.LessThanCondition(child, parent, value)
+        case ">":
+            return ConfigSpace.GreaterThanCondition(child, parent, value)
+        case "in":
+            return ConfigSpace.InCondition(child, parent, value)
+        case "not in":
+            return _all_of([ConfigSpace.NotEqualsCondition(child, parent, one) for one in value])
+    strict = Comparison(formula.name, formula.sign[0], formula.value)  # <= and >=
+    return _any_of(
+        [
+            _on_formula(name, strict, space, made),
+            ConfigSpace.EqualsCondition(child, parent, value),
+        ]
+    )
+
+
+def _own_value(hp: HPSpace, formula: Comparison) -> Any:
+    """The right side of a comparison, which ConfigSpace makes as we do; an ordinal must be in the order of its values.
+
+    Raises:
+        SpaceError: It has an order of its own, or the values are no list.
+    """
+    if formula.sign in ("in", "not in"):
+        if not isinstance(formula.value, list) or not formula.value:
+            raise SpaceError(f"{hp.name}: must be compared with a list of values, got {text_of(formula)!r}")
+    elif formula.sign not in ("==", "!=") and isinstance(hp, OrdinalHP) and not _is_rising(hp.values):
+        raise SpaceError(f"{hp.name}: ConfigSpace compares the places of values, here values: {text_of(formula)!r}")
+    return formula.value
+
+
+def written_forbidden(space: SearchSpace, made: ConfigurationSpace) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Each constraint, as a text, and what makes each of its forbidden clauses.
+
+    Raises:
+        SpaceError: ConfigSpace has no such clause.
+    """
+    conditional = {name for name in space.names if space.deciders(name)}
+    for constraint in space.constraints:
+        if not isinstance(constraint, ExpressionConstraint):
+            raise SpaceError(f"constraints: ConfigSpace compares parameters only, got {constraint}")
+        where = f"constraint {constraint.formula!r}"
+        formula = negated(parsed(where, constraint.formula))
+        check_ways(where, formula, conditional)
+        ways = formula.parts if isinstance(formula, Junction) and not formula.is_and else (formula,)
+        for way in ways:
+            yield where, partial(_clause, way, space, made)
+
+
+def _clause(formula: Formula, space: SearchSpace, made: ConfigurationSpace) -> Any:
+    """The clause that forbids what a formula says."""
+    import ConfigSpace.forbidden as library
+
+    if isinstance(formula, Junction):
+        parts = [_clause(part, space, made) for part in formula.parts]
+        return (library.ForbiddenAndConjunction if formula.is_and else library.ForbiddenOrConjunction)(*parts)
+    hp = space[formula.name]
+    value: Any = None if formula.other is not None else _own_value(hp, formula)
+    if formula.sign == "in":
+        return library.ForbiddenInClause(made[hp.name], value)
+    if formula.sign in ("!=", "not in") and formula.other is None and (hp.n_values or MOST_LISTED) < MOST_LISTED:
+        out = value if formula.sign == "not in" else [value]
+        rest = [one for one in hp.grid(MOST_LISTED) if not any(is_same(one, other) for other in out)]
+        return library.ForbiddenInClause(made[hp.name], rest)
+    if formula.sign in ("!=", "<=", ">="):  # ConfigSpace 1.2.2 draws from what its own clause for <= forbids
+        signs = ("<", ">") if formula.sign == "!=" else (formula.sign[0], "==")
+        return library.ForbiddenOrConjunction(
+            *(_clause(Comparison(hp.name, sign, value, formula.other), space, made) for sign in signs)
+        )
+    if formula.sign == "not in":
+        raise SpaceError(f"{hp.name}: ConfigSpace forbids listed values only, got {text_of(formula)!r}")
+    if formula.other is not None:
+        return getattr(library, f"Forbidden{_RELATIONS[formula.sign]}Relation")(made[hp.name], made[formula.other])
+    return getattr(library, f"Forbidden{_RELATIONS[formula.sign]}Clause")(made[hp.name], value)

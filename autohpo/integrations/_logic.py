@@ -1,0 +1,176 @@
+"""Formulas that only compare parameters with values or with each other: the part of ours that others understand."""
+
+from __future__ import annotations
+
+import ast
+import keyword
+import math
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from autohpo.errors import SpaceError
+
+OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">", "in": "not in", "not in": "in"}
+MIRRORED = {"==": "==", "!=": "!=", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
+_SIGNS: dict[type[ast.cmpop], str] = {
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.In: "in",
+    ast.NotIn: "not in",
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A parameter against a value, a list of values, or another parameter.
+
+    Attributes:
+        name: Of the parameter on the left.
+        sign: One of `OPPOSITE`.
+        value: What stands on the right; a list for "in" and "not in".
+        other: Name of the parameter on the right, in place of a value.
+    """
+
+    name: str
+    sign: str
+    value: Any = None
+    other: str | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the parameters in it."""
+        return frozenset({self.name} if self.other is None else {self.name, self.other})
+
+
+@dataclass(frozen=True)
+class Junction:
+    """Formulas of which all, or any, must be true."""
+
+    is_and: bool
+    parts: tuple[Formula, ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the parameters in it."""
+        return frozenset(name for part in self.parts for name in part.names)
+
+
+Formula = Comparison | Junction
+
+
+def joined(parts: Collection[Formula], *, is_and: bool) -> Formula:
+    """Formulas joined to one; those that are joined alike become parts of it themselves."""
+    flat: list[Formula] = []
+    for part in parts:
+        flat.extend(part.parts if isinstance(part, Junction) and part.is_and is is_and else [part])
+    return flat[0] if len(flat) == 1 else Junction(is_and, tuple(flat))
+
+
+def negated(formula: Formula) -> Formula:
+    """The formula that is true where another one is false, without a "not"."""
+    if isinstance(formula, Comparison):
+        return Comparison(formula.name, OPPOSITE[formula.sign], formula.value, formula.other)
+    return joined([negated(part) for part in formula.parts], is_and=not formula.is_and)
+
+
+def ways(formula: Formula) -> Iterator[Junction]:
+    """Every "or" in a formula."""
+    if isinstance(formula, Junction):
+        if not formula.is_and:
+            yield formula
+        for part in formula.parts:
+            yield from ways(part)
+
+
+def check_ways(where: str, formula: Formula, conditional: Collection[str]) -> None:
+    """Passes a formula that means the same in both libraries where parameters are not in force.
+
+    Here a formula that lacks one of its parameters does not count at all; elsewhere an "or" may hold by its other part.
+
+    Raises:
+        SpaceError: Part of an "or" speaks of a parameter that is not always in force, and another part does not.
+    """
+    for way in ways(formula):
+        common = frozenset.intersection(*(part.names for part in way.parts))
+        strangers = sorted((way.names - common) & set(conditional))
+        if strangers:
+            raise SpaceError(f"{where}: {text_of(way)!r} cannot be told, as {strangers} are not always in force")
+
+
+def text_of(formula: Formula) -> str:
+    """The text of a formula, as :class:`autohpo.spaces.expression.Expression` reads it.
+
+    Raises:
+        SpaceError: A value cannot be written in a formula.
+    """
+    if isinstance(formula, Junction):
+        word = " and " if formula.is_and else " or "
+        return word.join(f"({text_of(p)})" if isinstance(p, Junction) else text_of(p) for p in formula.parts)
+    right = _quoted(formula.other) if formula.other is not None else _literal(formula.name, formula.value)
+    return f"{_quoted(formula.name)} {formula.sign} {right}"
+
+
+def _quoted(name: str) -> str:
+    return name if name.isidentifier() and not keyword.iskeyword(name) else f"`{name}`"
+
+
+def _literal(name: str, value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_literal(name, one) for one in value)}]"
+    if type(value) in (bool, int, str, type(None)) or (type(value) is float and math.isfinite(value)):
+        return repr(value).replace("`", "\\x60")  # a backtick would begin the name of a parameter
+    raise SpaceError(f"{name}: {value!r:.80} cannot stand in a formula; only numbers, texts, True, False and None can")
+
+
+def parsed(where: str, text: str) -> Formula:
+    """The comparisons of a formula.
+
+    Raises:
+        SpaceError: It computes something, or calls a function.
+    """
+    quoted: list[str] = []
+
+    def quote(found: re.Match[str]) -> str:
+        quoted.append(found[1])
+        return f"_quoted_{len(quoted) - 1}_"
+
+    try:
+        tree = ast.parse(re.sub(r"`([^`]+)`", quote, text).strip(), mode="eval").body
+    except SyntaxError as error:
+        raise SpaceError(f"{where}: {text!r} cannot be read: {error}") from None
+    names = {f"_quoted_{i}_": name for i, name in enumerate(quoted)}
+    try:
+        return _formula(tree, names)
+    except (SpaceError, ValueError) as error:
+        raise SpaceError(f"{where}: {text!r} cannot be told: {error}") from None
+
+
+def _formula(node: ast.expr, names: dict[str, str]) -> Formula:
+    match node:
+        case ast.BoolOp(op=op, values=values):
+            return joined([_formula(value, names) for value in values], is_and=isinstance(op, ast.And))
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return negated(_formula(operand, names))
+        case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _SIGNS for op in ops):
+            sides = [left, *others]
+            pairs = zip(sides[:-1], ops, sides[1:], strict=True)
+            return joined([_comparison(a, _SIGNS[type(op)], b, names) for a, op, b in pairs], is_and=True)
+    raise SpaceError(f"{ast.unparse(node)!r} is no comparison")
+
+
+def _comparison(left: ast.expr, sign: str, right: ast.expr, names: dict[str, str]) -> Comparison:
+    if not isinstance(left, ast.Name) and isinstance(right, ast.Name) and sign in MIRRORED:
+        left, sign, right = right, MIRRORED[sign], left
+    if not isinstance(left, ast.Name):
+        raise SpaceError(f"{ast.unparse(left)!r} is no parameter")
+    name = names.get(left.id, left.id)
+    if isinstance(right, ast.Name):
+        return Comparison(name, sign, other=names.get(right.id, right.id))
+    value = ast.literal_eval(right)
+    return Comparison(name, sign, list(value) if isinstance(value, (tuple, list)) else value)

@@ -1,0 +1,227 @@
+"""One parameter of AutoGL's dict form: from its dict to ours."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from autohpo.errors import SpaceError
+from autohpo.spaces.base import HPSpace
+from autohpo.spaces.choice import ChoiceHP, FixedHP, OrdinalHP
+from autohpo.spaces.expression import Expression
+from autohpo.spaces.numeric import LogRangeHP, RangeHP
+from autohpo.spaces.sequences import Cut, ListHP
+
+Item = Mapping[str, Any]
+
+NEEDED = {
+    "DOUBLE": ("minValue", "maxValue", "scalingType"),
+    "INTEGER": ("minValue", "maxValue", "scalingType"),
+    "DISCRETE": ("feasiblePoints",),
+    "CATEGORICAL": ("feasiblePoints",),
+    "NUMERICAL_LIST": ("numericalType", "length", "minValue", "maxValue", "scalingType"),
+    "CATEGORICAL_LIST": ("length", "feasiblePoints"),
+    "FIXED": ("value",),
+}
+"""The keys that each type must have, besides parameterName and type."""
+
+KNOWN = {"parameterName", "type", "cutPara", "cutFunc"} | {key for keys in NEEDED.values() for key in keys}
+
+
+@dataclass(frozen=True)
+class FormulaCut:
+    """A formula over parameters as the cutFunc that AutoGL calls: with the list of their values.
+
+    Attributes:
+        formula: See :class:`Expression`.
+        names: Of its parameters, in the order of their values.
+    """
+
+    formula: str
+    names: tuple[str, ...]
+
+    def __call__(self, values: Sequence[Any]) -> Any:
+        """The length of the list."""
+        return Expression(self.formula)(dict(zip(self.names, values, strict=True)))
+
+
+def read_item(item: Item, module: str | None, names: Collection[str]) -> HPSpace:
+    """The parameter that a dict describes, in a module of a space with these full names."""
+    name = item["parameterName"] if module is None else f"{module}:{item['parameterName']}"
+    kind = item.get("type")
+    if not isinstance(kind, str) or kind not in NEEDED:
+        raise SpaceError(f"{name}: type must be one of {', '.join(NEEDED)}, got {kind!r:.80}")
+    for key in NEEDED[kind]:
+        if key not in item:
+            raise SpaceError(f"{name}: {kind} must have {key!r}, and has {sorted(map(str, item))}")
+    strangers = sorted(str(key) for key in item if key not in KNOWN)
+    if strangers:
+        raise SpaceError(f"{name}: {strangers} are no keys of AutoGL's form; these are: {', '.join(sorted(KNOWN))}")
+    match kind:
+        case "DOUBLE" | "INTEGER":
+            return _range(name, kind, item, item["minValue"], item["maxValue"])
+        case "DISCRETE":
+            return _discrete(name, item["feasiblePoints"])
+        case "CATEGORICAL":
+            return ChoiceHP(name, _points(name, item["feasiblePoints"]))
+        case "FIXED":
+            return FixedHP(name, item["value"])
+    return _list(name, kind, item, module, names)
+
+
+def _range(name: str, kind: str, item: Item, low: Any, high: Any) -> HPSpace:
+    """Numbers between two ends, or the one there is."""
+    low, high = _number(name, "minValue", low), _number(name, "maxValue", high)
+    scaling = item["scalingType"]
+    if scaling not in ("LINEAR", "LOG"):
+        raise SpaceError(f"{name}: scalingType must be 'LINEAR' or 'LOG', got {scaling!r:.80}")
+    if kind == "INTEGER" and not (low == int(low) and high == int(high)):
+        raise SpaceError(f"{name}: minValue and maxValue of INTEGER must be whole numbers, got {low}, {high}")
+    low, high = (int(low), int(high)) if kind == "INTEGER" else (float(low), float(high))
+    if scaling == "LOG" and low <= 0:
+        advice = "raise minValue (to 1, or to the smallest value worth a trial), or make scalingType LINEAR"
+        raise SpaceError(f"{name}: minValue must be above 0 where scalingType is LOG, got {low}: {advice}")
+    if low == high:
+        return FixedHP(name, low)
+    return (LogRangeHP if scaling == "LOG" else RangeHP)(name, low, high)
+
+
+def _number(name: str, key: str, value: Any) -> float:
+    value = value.item() if isinstance(value, np.generic) else value
+    if type(value) not in (int, float) or not math.isfinite(value):
+        hint = "; YAML takes 1e-4 for a text and 1.0e-4 for a number" if isinstance(value, str) else ""
+        raise SpaceError(f"{name}: {key} must be a finite number, got {value!r:.80}{hint}")
+    return value  # type: ignore[no-any-return]
+
+
+def _discrete(name: str, text: Any) -> HPSpace:
+    """One of the points of a text such as "2,3,4": in order where they are rising numbers."""
+    if not isinstance(text, str):
+        raise SpaceError(f"{name}: feasiblePoints of DISCRETE must be a text such as '2,3,4', got {text!r:.80}")
+    points = [_point(name, token.strip()) for token in text.split(",")]
+    is_number = all(type(point) in (int, float) for point in points)
+    if is_number and all(a < b for a, b in pairwise(points)):
+        return OrdinalHP(name, points)
+    return ChoiceHP(name, points)
+
+
+def _point(name: str, text: str) -> Any:
+    """The value of a point, which AutoGL executes; what is no formula of plain values is a text."""
+    if not text:
+        raise SpaceError(f"{name}: feasiblePoints must have a value between two commas")
+    try:
+        formula = Expression(text)
+        value = None if formula.names else formula({})
+    except SpaceError:
+        return text
+    is_plain = type(value) in (int, bool, str) or (type(value) is float and math.isfinite(value))
+    return value if is_plain or text == "None" else text
+
+
+def _points(name: str, points: Any) -> list[Any]:
+    if isinstance(points, (str, Mapping)) or not isinstance(points, (Sequence, np.ndarray)):
+        raise SpaceError(f"{name}: feasiblePoints must be a list, got {points!r:.80}")
+    return list(points)
+
+
+def _list(name: str, kind: str, item: Item, module: str | None, names: Collection[str]) -> ListHP:
+    """A list of numbers or of choices, cut by other parameters."""
+    n = item["length"]
+    if type(n) is not int or n < 1:
+        raise SpaceError(f"{name}: length must be a whole number of at least 1, got {n!r:.80}")
+    length = _length(name, item, module, names)
+    entries: HPSpace | tuple[HPSpace, ...]
+    if kind == "CATEGORICAL_LIST":
+        entries = ChoiceHP(name, _points(name, item["feasiblePoints"]))
+    else:
+        if item["numericalType"] not in ("INTEGER", "DOUBLE"):
+            raise SpaceError(f"{name}: numericalType must be INTEGER or DOUBLE, got {item['numericalType']!r:.80}")
+        ends = [item["minValue"], item["maxValue"]]
+        for end in ends:
+            if isinstance(end, (list, tuple)) and len(end) != n:
+                raise SpaceError(f"{name}: minValue and maxValue must be numbers, or lists of {n}, got {end!r:.80}")
+        if any(isinstance(end, (list, tuple)) for end in ends):
+            lows, highs = ([*end] if isinstance(end, (list, tuple)) else [end] * n for end in ends)
+            pairs = zip(lows, highs, strict=True)
+            entries = tuple(_range(name, item["numericalType"], item, low, high) for low, high in pairs)
+        else:
+            entries = _range(name, item["numericalType"], item, *ends)
+    return ListHP(name, entries, n if length is None else length, max_length=n)
+
+
+def _length(name: str, item: Item, module: str | None, names: Collection[str]) -> str | Cut | None:
+    """How the length follows from other parameters, if it does."""
+    paras, function = item.get("cutPara"), item.get("cutFunc")
+    if not paras and function is None:
+        return None
+    paras = [paras] if isinstance(paras, str) else paras
+    if not paras or function is None or not isinstance(paras, (list, tuple)):
+        raise SpaceError(f"{name}: cutPara must be a name or names, with a cutFunc beside it, got {paras!r:.80}")
+    found = tuple(_resolved(name, para, module, names) for para in paras)
+    if isinstance(function, str):
+        return _formula(name, function, found)
+    if isinstance(function, FormulaCut) and function.names == found:
+        return function.formula
+    if not callable(function):
+        rule = "cutFunc must be a function, or a text such as 'lambda x: x[0] - 1'"
+        raise SpaceError(f"{name}: {rule}, got {function!r:.80}")
+    return Cut(found, function)
+
+
+def _resolved(name: str, para: Any, module: str | None, names: Collection[str]) -> str:
+    """The full name of a parameter: of the same module first, else of the only other module that has it."""
+    if f"{module}:{para}" in names:
+        return f"{module}:{para}"
+    if para in names:
+        return str(para)
+    others = [full for full in names if module is not None and full.partition(":")[2] == para]
+    if len(others) != 1:
+        what = f"is in several modules: {others}" if others else f"is no parameter; the space has {sorted(names)}"
+        raise SpaceError(f"{name}: cutPara {para!r:.80} {what}")
+    return others[0]
+
+
+def _formula(name: str, text: str, names: tuple[str, ...]) -> str:
+    """A cutFunc such as "lambda x: x[0] - 1" as a formula over the parameters themselves."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError):
+        tree = None
+    if not isinstance(tree, ast.Lambda) or ast.unparse(tree.args) != "".join(arg.arg for arg in tree.args.args[:1]):
+        raise SpaceError(f"{name}: cutFunc as text must be one such as 'lambda x: x[0] - 1', got {text!r:.80}")
+    try:
+        formula = ast.unparse(_Named(tree.args.args[0].arg if tree.args.args else "", names).visit(tree.body))
+        Expression(formula)
+    except SpaceError as error:
+        raise SpaceError(f"{name}: cutFunc {text!r:.80} cannot be read: {error}") from None
+    return formula
+
+
+class _Named(ast.NodeTransformer):
+    """Puts names of parameters in the place of ``x[0]``, and the list of them in the place of ``x``."""
+
+    def __init__(self, argument: str, names: tuple[str, ...]) -> None:
+        self._argument = argument
+        self._nodes = [ast.Name(name if name.isidentifier() else f"`{name}`") for name in names]
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:  # the function's own name stays
+        return ast.Call(node.func, [self.visit(arg) for arg in node.args], node.keywords)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        is_argument = isinstance(node.value, ast.Name) and node.value.id == self._argument
+        if is_argument and isinstance(node.slice, ast.Constant) and type(node.slice.value) is int:
+            if node.slice.value >= len(self._nodes):
+                raise SpaceError(f"{ast.unparse(node)} is beyond the {len(self._nodes)} cutPara")
+            return self._nodes[node.slice.value]
+        return self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id != self._argument:
+            raise SpaceError(f"{node.id!r} is not its argument")
+        return ast.List(list(self._nodes))

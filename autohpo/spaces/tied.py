@@ -1,0 +1,108 @@
+"""TiedHP: a value that another parameter's choice settles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autohpo.errors import SpaceError
+from autohpo.spaces.base import HPSpace, checked_name
+from autohpo.spaces.tagged import is_same
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TiedHP(HPSpace):
+    """A value that follows from the choice of another parameter: values that are only good together.
+
+    Args:
+        name: Of the parameter.
+        to: Name of the other one, whose choices are the keys of `values`.
+        values: By the other one's choice; of any kind.
+
+    Raises:
+        SpaceError: `to` is no name, or there are no values.
+
+    Example:
+        >>> from autohpo import ChoiceHP, SearchSpace
+        >>> lr = TiedHP("lr", "preset", {"small": 0.1, "large": 0.02})
+        >>> space = SearchSpace([ChoiceHP("preset", ["small", "large"]), lr])
+        >>> space.decode(np.array([[0.2], [0.8]]))
+        [{'preset': 'small', 'lr': 0.1}, {'preset': 'large', 'lr': 0.02}]
+    """
+
+    name: str
+    to: str
+    values: Mapping[Any, Any]
+
+    def __post_init__(self) -> None:
+        checked_name(self.name)
+        checked_name(self.to)
+        if not isinstance(self.values, Mapping) or not self.values:
+            raise SpaceError(f"{self.name}: values must be a dict that is not empty, got {self.values!r:.80}")
+        object.__setattr__(self, "values", dict(self.values))
+
+    @property
+    def width(self) -> int:
+        """No column: there is nothing to search."""
+        return 0
+
+    @property
+    def n_values(self) -> int:
+        """One, as soon as the other parameter has its value."""
+        return 1
+
+    @property
+    def refers_to(self) -> tuple[str, ...]:
+        """The other parameter."""
+        return (self.to,)
+
+    def cut(self, value: Any, hp: Mapping[str, Any]) -> Any:
+        """The value in a configuration that holds the other parameter.
+
+        Raises:
+            SpaceError: That one has a value without a partner here.
+        """
+        try:
+            return self.values[hp[self.to]]
+        except (KeyError, TypeError):  # unknown, or without a hash
+            raise SpaceError(f"{self.name}: has no value for {self.to} = {hp[self.to]!r:.80}") from None
+
+    def fits(self, value: Any, hp: Mapping[str, Any]) -> bool:
+        """Whether a value is the one in a configuration that holds the other parameter."""
+        return is_same(value, self.cut(value, hp))
+
+    def decode(self, units: NDArray[np.float64]) -> list[Any]:
+        """The first value, n times: :meth:`cut` puts the right one into a configuration."""
+        return [self.join(())] * len(units)
+
+    def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
+        """``(n, 0)`` points."""
+        return np.empty((len(values), 0))
+
+    def contains(self, value: Any) -> bool:
+        """Whether `value` is one of the values."""
+        return any(is_same(value, known) for known in self.values.values())
+
+    def grid(self, steps: int) -> list[Any]:
+        """The first value."""
+        return [self.join(())]
+
+    def axes(self, steps: int | None) -> list[Sequence[Any]]:
+        """None: there is nothing to walk."""
+        return []
+
+    def join(self, parts: Sequence[Any]) -> Any:
+        """The first value, until :meth:`cut` knows better."""
+        return next(iter(self.values.values()))
+
+    def to_json(self, value: Any) -> int:
+        """The place of a value among the others: the values themselves stand in the saved space."""
+        return next((i for i, known in enumerate(self.values.values()) if is_same(value, known)), -1)
+
+    def from_json(self, data: Any) -> Any:
+        """The value at a place."""
+        return list(self.values.values())[data]

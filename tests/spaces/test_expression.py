@@ -1,0 +1,198 @@
+"""Expression: formulas mean what they mean in Python, and nothing else can be said in them."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autohpo import SpaceError
+from autohpo.spaces.expression import Expression
+
+HP = {"a": 3, "b": 2.5, "c": "relu", "d": None, "e": [4, 2, 8], "f": True}
+FUNCTIONS = {"abs": abs, "int": int, "len": len, "max": max, "min": min, "round": round, "sum": sum}
+FUNCTIONS |= {"log": math.log, "sqrt": math.sqrt}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a",
+        "-a + b * 2 - a / 2",
+        "a // 2 % 2 ** 3",
+        "a ** -2",
+        "1 < a <= 3 != b",
+        "4 > a > 3.5",
+        "a == 3 and not b > 3 or d is None",
+        "d is not None",
+        "not (f and d)",
+        "c in ['relu', 'elu'] and c not in ('tanh', None)",
+        "'x' == c",
+        "e[0] > e[-1]",
+        "e[a - 2]",
+        "len(e) == 3 and sum(e) == 14 and max(e) - min(e) == 6",
+        "max(a, b, 7) + abs(-a) + round(b) + int(b)",
+        "log(a) < sqrt(b)",
+        "[a, b][1]",
+        "  a  ",
+        "(a\n + b)",
+    ],
+)
+def test_a_formula_means_what_it_means_in_python(text):
+    """Python's own eval is the oracle, for the value and for its type."""
+    wanted = eval(text.strip(), {"__builtins__": FUNCTIONS}, HP)
+    got = Expression(text)(HP)
+    assert got == wanted
+    assert type(got) is type(wanted)
+
+
+NUMBERS = st.integers(-9, 9).map(lambda n: f"({n})") | st.sampled_from(["a", "b"])
+ARITHMETIC = st.recursive(
+    NUMBERS,
+    lambda inner: (
+        st.builds("({} {} {})".format, inner, st.sampled_from(["+", "-", "*", "/", "//", "%"]), inner)
+        | st.builds("(-{})".format, inner)
+    ),
+    max_leaves=8,
+)
+LOGIC = st.recursive(
+    st.builds("({} {} {})".format, ARITHMETIC, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), ARITHMETIC),
+    lambda inner: (
+        st.builds("({} {} {})".format, inner, st.sampled_from(["and", "or"]), inner)
+        | st.builds("(not {})".format, inner)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None)
+@given(LOGIC | ARITHMETIC)
+def test_any_formula_means_what_it_means_in_python(text):
+    """Generated arithmetic and logic: the same value as eval, or an error where eval has one."""
+    try:
+        wanted = eval(text, {"__builtins__": {}}, HP)
+    except ArithmeticError:
+        with pytest.raises(SpaceError, match="cannot be computed"):
+            Expression(text)(HP)
+    else:
+        assert Expression(text)(HP) == wanted
+
+
+def test_names_are_those_of_the_parameters_in_order():
+    """Each once; functions are no parameters, but a parameter of that name is one."""
+    assert Expression("max(b, a) > a + len(c)").names == ("b", "a", "c")
+    assert Expression("3 < 4").names == ()
+    assert Expression("len > print").names == ("len", "print")
+
+
+def test_names_that_are_no_python_names_stand_in_backticks():
+    """Also Python's keywords, names with spaces, and several of them; backticks in a text are only that."""
+    hp = {"trainer:lr": 0.1, "lambda": 2, "µ": 5, "two words": 3}
+    formula = Expression("`trainer:lr` * `lambda` < `two words` and `µ` == 5")
+    assert formula.names == ("trainer:lr", "lambda", "two words", "µ")
+    assert formula(hp) is True
+    assert Expression("x == '`a`' and `x` != '`b`'")({"x": "`a`"}) is True
+
+
+def test_and_and_or_do_not_look_at_what_does_not_matter():
+    """So a length can be asked for before an entry is."""
+    assert Expression("len(e) > 5 and e[5] > 0")(HP) is False
+    assert Expression("len(e) < 5 or e[5] > 0")(HP) is True
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a <",
+        "a = 3",
+        "a; b",
+        "import os",
+        "__import__('os')",
+        "open('x')",
+        "a.real",
+        "(1).__class__",
+        "lambda: 3",
+        "[x for x in e]",
+        "{1: 2}",
+        "f'{a}'",
+        "a if b else c",
+        "(a := 3)",
+        "e[0:2]",
+        "max(e, key=len)",
+        "max(*e)",
+        "a @ b",
+        "a << 3",
+        "~a",
+        "b'bytes'",
+        "1j",
+        "...",
+        "e.pop()",
+        "max.__call__(1, 2)",
+        "\0",
+        "a" + " + a" * 100_000,
+        "(" * 500 + "a" + ")" * 500,
+        "not " * 50_000 + "a",
+    ],
+)
+def test_nothing_else_is_understood(text):
+    """Whatever is no formula is an error of ours when it is made, however deep or long it is."""
+    with pytest.raises(SpaceError, match="expression"):
+        Expression(text)
+
+
+@pytest.mark.parametrize("value", [None, 3, b"a", ["a"]])
+def test_only_a_text_is_a_formula(value):
+    """A number is not taken for one."""
+    with pytest.raises(SpaceError, match=f"expression: must be a text, got {type(value).__name__}"):
+        Expression(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a / 0", "ZeroDivisionError"),
+        ("a + c", "TypeError: numbers are needed, got 3 and 'relu'"),
+        ("c * 1000000000", "TypeError: numbers are needed"),
+        ("e * 2", "TypeError: numbers are needed"),
+        ("a < c", "TypeError"),
+        ("e[7]", "IndexError"),
+        ("nobody > 3", "KeyError: 'nobody'"),
+        ("log(-1)", "ValueError"),
+        ("-c", "TypeError"),
+        ("9 ** 99", "ValueError: exponents must lie within 64, got 99"),
+        ("(((9 ** 64) ** 64) ** 64) ** 64", "ValueError: numbers must lie within the largest float"),
+        ("rude == 3", "RuntimeError"),
+        ("table == 3 and a", "ValueError"),
+    ],
+)
+def test_what_cannot_be_computed_is_an_error_that_says_for_what(text, reason):
+    """Formula, configuration and Python's own reason stand in it; also where the user's own object raises."""
+
+    class Rude:
+        def __eq__(self, other):
+            raise RuntimeError
+
+        __hash__ = None
+
+    hp = {**HP, "rude": Rude(), "table": np.arange(3)}
+    with pytest.raises(SpaceError) as caught:
+        Expression(text)(hp)
+    assert str(caught.value).startswith(f"expression {text!r}: cannot be computed for {{'a': 3")
+    assert reason in str(caught.value)
+
+
+def test_a_formula_is_its_text():
+    """It is equal, hashed, printed, copied and pickled by it."""
+    formula = Expression("a > 2")
+    assert formula == Expression("a > 2") != Expression("a >  2")
+    assert hash(formula) == hash(Expression("a > 2"))
+    assert repr(formula) == "Expression(text='a > 2')"
+    for again in (pickle.loads(pickle.dumps(formula)), copy.deepcopy(formula)):
+        assert again == formula
+        assert again({"a": 3}) is True
