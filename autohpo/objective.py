@@ -242,11 +242,13 @@ class TrainerObjective:
         trainer: Has ``duplicate_from_hyper_parameter(hp)``, ``train(dataset)`` and ``get_valid_score()``.
         dataset: Handed to ``train``.
         folder: For the files, one for each process that trains.
+        modules: That a configuration always has, also where nothing is searched in them.
     """
 
     trainer: Any
     dataset: Any
     folder: str
+    modules: tuple[str, ...] = ()
     _best: tuple[float, Path] | None = None
 
     def __call__(self, hps: dict[str, Any], trial: TrialHandle) -> float:
@@ -265,7 +267,7 @@ class TrainerObjective:
 
     def train(self, hps: dict[str, Any]) -> tuple[Any, float]:
         """A new trainer, trained, and its score; higher is better."""
-        trained = self.trainer.duplicate_from_hyper_parameter(nested(hps))
+        trained = self.trainer.duplicate_from_hyper_parameter({m: {} for m in self.modules} | nested(hps))
         trained.train(self.dataset)
         score = trained.get_valid_score()
         score, is_higher_better = score if isinstance(score, tuple) else (score, True)

@@ -25,12 +25,14 @@ class Result:
         mode: "max" or "min": which way is better; of several objectives a dict or a list of these.
         algorithm: Its registered name.
         files: Folder of the trials' checkpoints, if any were made.
+        chosen: Number of the trial that the algorithm names the best, where results are noisy.
     """
 
     trials: Sequence[Trial]
     mode: Any = "max"
     algorithm: str = ""
     files: Path | None = None
+    chosen: int | None = None
     _keep: Any = field(default=None, repr=False)  # a temporary folder lives as long as this does
 
     def __iter__(self) -> Iterator[Trial]:
@@ -56,6 +58,8 @@ class Result:
         Raises:
             NoResultError: No trial has a result.
         """
+        if self.chosen is not None:
+            return next(trial for trial in self.trials if trial.number == self.chosen)
         best = incumbent(self.trials, self.aims.signs)
         if best is None:
             raise NoResultError(f"no trial of {len(self.trials)} has a result; states: {self.counts()}")

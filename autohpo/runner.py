@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -121,7 +121,7 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
         kept["seed"] = None  # so that a store may say it
     fresh = type(hpo)(hpo.space, None, **{**options_of(hpo), **kept})
     with tempfile.TemporaryDirectory(prefix="autohpo-") as folder:
-        objective = TrainerObjective(trainer, dataset, folder)
+        objective = TrainerObjective(trainer, dataset, folder, hpo.space.modules or ())
         try:
             result = _search(fresh, objective.objective(), options, tuned=type(trainer).__qualname__)
         finally:
@@ -173,9 +173,12 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
             driver.run()
         finally:
             trials = fold(store.events(), hpo.space)
-            result = hpo.result = Result(trials, hpo.mode, name_of(type(hpo)), files, temporary)
+            result = hpo.result = Result(trials, hpo.mode, name_of(type(hpo)), files, _keep=temporary)
     finally:
         store.close()
+    chosen = hpo.best_trial() if hpo.noise else None
+    if chosen is not None:
+        result = hpo.result = replace(result, chosen=chosen.number)
     if not any(t.perf is not None for t in result):
         raise NoResultError(_why_nothing(result, options))
     return result

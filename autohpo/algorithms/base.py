@@ -44,6 +44,8 @@ class BaseHPOptimizer:
         seed: For everything random, 0 or more; None draws one, to be read from the attribute.
         mode: "max" where a higher result of `f` is better, "min" where a lower one is. Several objectives are a dict,
             ``{"acc": "max", "latency": "min"}``, where `f` returns a dict, or a list where it returns a tuple.
+        noise: Whether results are noisy: then the best trial is the one that a model of all results expects most of,
+            and not the luckiest.
         points: Configurations to try first, and pairs ``(configuration, result)`` whose result is known already; the
             latter are not run, and do not count in `max_evals`.
 
@@ -84,6 +86,7 @@ class BaseHPOptimizer:
     seed: int | None = field(default=None, kw_only=True)
     mode: Mode = field(default="max", kw_only=True)
     points: Sequence[Any] = field(default=(), kw_only=True)
+    noise: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         self.space = self.space if isinstance(self.space, SearchSpace) else SearchSpace(self.space)
@@ -93,7 +96,10 @@ class BaseHPOptimizer:
         if self.seed is not None and self.seed < 0:
             raise OptionError(f"seed: must be at least 0, got {self.seed}")
         self.aims = Aims.of(self.mode)
-        self.__check_support()
+        if self.space.constraints or self.aims.n > 1:
+            from autohpo.algorithms.registry import check_support  # here, because the registry needs this class
+
+            check_support(self)
         self.__points = checked_points(self.points, self.space, self.aims)
         self.__n_points = self.__n_known = 0  # of those to try, suggested so far; of those known, taken so far
         self.is_seed_drawn = self.seed is None
@@ -148,7 +154,7 @@ class BaseHPOptimizer:
 
         Of several objectives the compromise that :func:`autohpo.trial.incumbent` describes, and a tuple.
         """
-        best = incumbent(self.__history.told)
+        best = self.best_trial()
         if best is None or best.perf is None:
             raise NoResultError(f"no trial of {len(self.__history.told)} has a result yet")
         return dict(best.hp), best.perf if self.aims.n == 1 else best.perfs
@@ -373,6 +379,17 @@ class BaseHPOptimizer:
             return hp, self.aims.up(perf)
         return hp, self.aims.signs[0] * perf if isinstance(perf, (int, float)) else perf
 
+    def best_trial(self) -> Trial | None:
+        """The best trial by what is known of the noise; None where none has a result."""
+        best = incumbent(self.__history.told)
+        if best is None or not self.noise or self.aims.n > 1:
+            return best
+        from autohpo.algorithms._denoise import LEAST, steadiest  # here, because it needs scipy
+
+        rivals = [t for t in self.__history.told if t.perf is not None and t.reached == best.reached]
+        rivals = [trial for trial in rivals if not trial.violation] or rivals
+        return steadiest(self.space, rivals) if len(rivals) >= LEAST else best
+
     def optimize(
         self,
         trainer: Any = None,
@@ -440,20 +457,6 @@ class BaseHPOptimizer:
         return run(self, trainer, dataset, options)
 
     # Book-keeping.
-
-    def __check_support(self) -> None:
-        """Passes a problem that the algorithm takes.
-
-        Raises:
-            OptionError: It does not; the text names the algorithms that do.
-        """
-        wanted = {"constraints": bool(self.space.constraints), "objectives": self.aims.n > 1}
-        what = {"constraints": "constraints on the space", "objectives": "several objectives"}
-        for feature, is_wanted in wanted.items():
-            if is_wanted and feature not in self.supports:
-                from autohpo.algorithms.registry import unsupported  # here, because the registry needs this class
-
-                raise unsupported(type(self), feature, what[feature])
 
     def __add(self, suggestion: Suggestion) -> None:
         """Takes a suggestion, asked or adopted; both leave the same state behind."""

@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import check_names, did_you_mean, option_names
 from autohpo.errors import OptionError, RegistryError
 from autohpo.spaces import HPSpace, SearchSpace
+from autohpo.spaces.search_space import AutoGLForm
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -27,6 +28,7 @@ _NOT_ALGORITHMS = {"base", "history", "options", "registry"}
 _REGISTERED: dict[str, type[BaseHPOptimizer]] = {}
 _log = logging.getLogger("autohpo")
 
+Space = SearchSpace | Sequence[HPSpace] | AutoGLForm
 Optimizer = TypeVar("Optimizer", bound=type[BaseHPOptimizer])
 
 
@@ -84,16 +86,19 @@ def get_hpo(name: str) -> type[BaseHPOptimizer]:
     raise RegistryError(f"{name!r}: no such algorithm{did_you_mean(str(name), known)} Algorithms: {', '.join(known)}")
 
 
+@overload
 def build_hpo_from_name(
-    name: str,
-    space: SearchSpace | Sequence[HPSpace],
-    f: Callable[..., Any] | None = None,
-    **options: Any,
-) -> BaseHPOptimizer:
+    name: str, space: Space, f: Callable[..., Any] | None = None, **options: Any
+) -> BaseHPOptimizer: ...
+@overload
+def build_hpo_from_name(
+    name: Space, space: Callable[..., Any] | None = None, **options: Any
+) -> BaseHPOptimizer: ...
+def build_hpo_from_name(name: Any, space: Any = None, f: Any = None, **options: Any) -> BaseHPOptimizer:
     """An optimizer, ready for ``optimize()`` or ``ask()``.
 
     Args:
-        name: Of the algorithm, one of :func:`available_hpos`.
+        name: Of the algorithm, one of :func:`available_hpos`; without it, ``build_hpo_from_name(space, f)``, "auto".
         space: The parameters to search.
         f: The objective; None where you use ``ask`` and ``tell``, or tune a trainer.
         options: Of the algorithm, besides ``max_evals``, ``seed`` and ``mode``, which all have.
@@ -109,6 +114,8 @@ def build_hpo_from_name(
         >>> sorted(hpo.ask())
         ['lr']
     """
+    if not isinstance(name, str) and (space is None or callable(space)):
+        name, space, f = "auto", name, space if f is None else f
     cls = get_hpo(name)
     for alias, meant in cls.option_aliases.items():
         if alias in options:
@@ -124,17 +131,27 @@ def name_of(cls: type[BaseHPOptimizer]) -> str:
     return next((name for name, known in _REGISTERED.items() if known is cls), f"{cls.__module__}.{cls.__qualname__}")
 
 
-def unsupported(cls: type[BaseHPOptimizer], feature: str, what: str) -> OptionError:
-    """The error for a problem that an algorithm cannot take; it names the algorithms that can."""
-    names = []
-    for name in available_hpos():
-        try:
-            known = get_hpo(name)
-        except RegistryError:  # a broken plug-in, or an extra that is not installed
-            continue
-        if feature in known.supports:
-            names.append(name)
-    return OptionError(f"{feature}: {name_of(cls)} does not take {what}; these do: {', '.join(names) or 'none'}")
+def check_support(hpo: BaseHPOptimizer) -> None:
+    """Passes an optimizer whose algorithm takes its problem.
+
+    Raises:
+        OptionError: It does not; the text names the algorithms that do.
+    """
+    wanted = {"constraints on the space": bool(hpo.space.constraints), "several objectives": hpo.aims.n > 1}
+    features = {"constraints on the space": "constraints", "several objectives": "objectives"}
+    for what, is_wanted in wanted.items():
+        if is_wanted and features[what] not in hpo.supports:
+            names = [name for name in available_hpos() if features[what] in _supports(name)]
+            who = name_of(type(hpo))
+            raise OptionError(f"{features[what]}: {who} does not take {what}; these do: {', '.join(names)}")
+
+
+def _supports(name: str) -> frozenset[str]:
+    """What an algorithm declares; nothing where it is a plug-in that cannot be loaded."""
+    try:
+        return get_hpo(name).supports
+    except RegistryError:
+        return frozenset()
 
 
 def _check_class(name: str, cls: object) -> None:

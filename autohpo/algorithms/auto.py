@@ -1,0 +1,86 @@
+"""Auto: picks algorithms by space, objectives, fidelity, budget and workers, and combines them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from autohpo.algorithms._compose import Member
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.registry import register_hpo
+from autohpo.errors import NotReady, OptimizationComplete, OptionError
+from autohpo.trial import Suggestion
+
+MANY_WORKERS = 32
+"""From so many trials at once on, a process that is told so late what came of them learns no more than a density."""
+LONG_RUN = 400
+"""Trials from which on a Gaussian process costs more than it gives: half a second a suggestion."""
+MANY_TRIALS = 300
+"""A budget of several objectives for which a population beats a model."""
+
+
+@register_hpo("auto")
+@dataclass(eq=False, kw_only=True)
+class AutoSearch(BaseHPOptimizer):
+    """Chooses for you, and says in ``Suggestion.info["member"]`` what it chose.
+
+    With fidelities, that is where `max_fidelity` is given and the objective takes one, it is ``bohb``. For several
+    objectives it is ``motpe``. Otherwise it is ``bayes`` while trials are few, and ``tpe`` when they are many, or when
+    very many run at once; in a finite space that the budget covers, everything is tried in the order of ``tpe``.
+
+    Args:
+        min_fidelity: Least that a trial gets; only with `max_fidelity`.
+        max_fidelity: Most that a trial gets; None where every trial is run in full.
+        eta: Factor between rungs, at least 2.
+    """
+
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
+
+    min_fidelity: float = 1.0
+    max_fidelity: float | None = None
+    eta: float = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_fidelity is not None and not 0 < self.min_fidelity <= self.max_fidelity:
+            raise OptionError(f"max_fidelity: must be at least min_fidelity, {self.min_fidelity}, got {self.max_fidelity}")
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether it ends by itself: where the configurations can be counted."""
+        return self.space.n_configurations is not None
+
+    @property
+    def resumable(self) -> frozenset[int]:
+        """Numbers of finished trials that may still be continued."""
+        name = self._choice()
+        return self._member(name).resumable if name == "bohb" else frozenset()
+
+    def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
+        self._n_workers = num_workers
+        self._members: dict[str, Member] = {}
+
+    def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
+        name = self._choice()
+        suggestion = self._member(name).ask(pid)
+        suggestion.info["member"] = name
+        return suggestion
+
+    def _choice(self) -> str:
+        """Who makes the next suggestion; a function of the problem and of the number."""
+        if self.max_fidelity is not None and self.has_fidelity:
+            return "bohb"
+        if self.aims.n > 1:
+            return "motpe"
+        if self._n_workers >= MANY_WORKERS or self.number >= LONG_RUN:
+            return "tpe"
+        return "bayes"
+
+    def _member(self, name: str) -> Member:
+        if name not in self._members:
+            options = {}
+            if name == "bohb":
+                options = {name: getattr(self, name) for name in ("min_fidelity", "max_fidelity", "eta", "max_evals")}
+            self._members[name] = Member(name, self, options)
+        return self._members[name]

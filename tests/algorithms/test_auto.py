@@ -1,0 +1,88 @@
+"""Auto: whom it picks, and that its members know the whole history."""
+
+from __future__ import annotations
+
+import pytest
+
+from autohpo import ChoiceHP, OptionError, RangeHP, build_hpo_from_name
+from autohpo.algorithms._compose import Member
+from autohpo.algorithms.auto import LONG_RUN, MANY_WORKERS, AutoSearch
+from autohpo.spaces import SearchSpace
+
+SPACE = [RangeHP("x", 0.0, 1.0), ChoiceHP("act", ["relu", "tanh"])]
+
+
+def member_of(hpo, n_workers=1):
+    """Who made the first suggestion."""
+    hpo.set_up(num_workers=n_workers)
+    return hpo.ask().info["member"]
+
+
+def test_without_a_name_it_is_auto():
+    """`build_hpo_from_name(space, f)`, with f or without, also for a SearchSpace."""
+    for space in (SPACE, SearchSpace(SPACE)):
+        assert isinstance(build_hpo_from_name(space), AutoSearch)
+        hpo = build_hpo_from_name(space, lambda hp: hp["x"], max_evals=3, seed=0)
+        assert isinstance(hpo, AutoSearch)
+        assert hpo.optimize(progress=False)[1] == max(trial.perf for trial in hpo.result)
+
+
+@pytest.mark.parametrize(
+    ("options", "n_workers", "member"),
+    [
+        ({}, 1, "bayes"),
+        ({}, MANY_WORKERS, "tpe"),
+        ({"mode": ["max", "min"]}, 1, "motpe"),
+        ({"max_fidelity": 27.0}, 1, "bohb"),
+    ],
+)
+def test_it_picks_by_the_problem(options, n_workers, member):
+    """A Gaussian process for few trials, densities for many at once or several objectives, rungs for fidelities."""
+    assert member_of(build_hpo_from_name(SPACE, seed=0, **options), n_workers) == member
+
+
+def test_an_objective_without_fidelity_is_never_given_rungs():
+    """With max_fidelity for an objective that is only run in full, it is as if that was not given."""
+    hpo = build_hpo_from_name(SPACE, seed=0, max_fidelity=27.0)
+    hpo.has_fidelity = False
+    assert member_of(hpo) == "bayes"
+
+
+def test_a_long_search_goes_over_to_densities():
+    """With 400 known results the next suggestion is of tpe, which knows them all."""
+    known = [({"x": i / LONG_RUN, "act": "relu"}, -abs(i / LONG_RUN - 0.3)) for i in range(LONG_RUN)]
+    hpo = build_hpo_from_name(SPACE, points=known, seed=0)
+    suggestion = hpo.ask()
+    assert suggestion.info["member"] == "tpe"
+    assert abs(suggestion["x"] - 0.3) < 0.2
+
+
+def test_a_member_follows_a_history_that_others_made():
+    """It adopts what it did not suggest itself, and is told results and failures."""
+    hpo = build_hpo_from_name("random", SPACE, seed=0)
+    first, second, third = hpo.ask(), hpo.ask(), hpo.ask()
+    hpo.tell(second, 0.5)
+    hpo.fail(first, "no luck")
+    member = Member("tpe", hpo)
+    suggestion = member.ask(0)
+    assert [(t.number, t.perf) for t in member.inner.trials] == [(1, 0.5), (0, None)]
+    assert [s.number for s in member.inner.running] == [2, 3]
+    assert suggestion.number == hpo.n_asked
+    hpo.tell(third, 0.7)
+    member.ask(0)
+    assert member.inner.trials[-1].perf == 0.7
+
+
+def test_a_member_learns_in_the_direction_of_the_search():
+    """With mode="min" it is told values that are higher where they are better."""
+    hpo = build_hpo_from_name("random", SPACE, seed=0, mode="min")
+    hpo.tell(hpo.ask(), 3.0)
+    member = Member("tpe", hpo)
+    member.ask(0)
+    assert member.inner.trials[0].perf == -3.0
+
+
+def test_fidelities_must_make_a_range():
+    """The error says which rule was broken."""
+    with pytest.raises(OptionError, match="max_fidelity: must be at least min_fidelity, 3.0, got 1.0"):
+        build_hpo_from_name(SPACE, min_fidelity=3.0, max_fidelity=1.0)
