@@ -1,308 +1,283 @@
-"""Parzen estimators: a uniform prior and one product kernel for each point, over ranges, short grids and categories.
+"""Parzen estimators: a uniform prior and one product kernel for each point, over ranges, cells and categories.
 
-The parts stand apart so that a caller who adds a point at a time can keep what does not change: `features` depends
-on a point alone, `constants` on a point and the bandwidths.
+Densities are those of the unit cube: a column of few values has the density that is flat in each value's cell, so the
+prior is 1 everywhere, whatever a user believes of his parameters. A column may be without meaning for a point (its
+parameter is not in force there): then it tells the two apart from nothing, its kernel there is the prior.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from autohpo.surrogates.parzen_columns import BoolArray, Coded, Columns, FloatArray, IntArray
 
-NARROWEST = 1e-4
-"""Smallest bandwidth of ranges and grids: (x - .5)^2 / h^2 <= 2.5e7 keeps 9 digits behind the point in a double."""
-
-_LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
-_NO_MASS = 1e-300  # stands for 0 in a table of logs: a feature of 0 times -inf would be NaN
-
-
-@dataclass(frozen=True, eq=False)
-class Columns:
-    """What the columns of the unit cube mean: the reals of [0, 1], the ordered values of a grid, or categories.
-
-    Attributes:
-        levels: ``(d,)`` 0 for an ordered column, L >= 1 for L categories coded (i + .5) / L.
-        grids: For each column None, or the sorted values in [0, 1] that an ordered column can take. A value stands
-            for the cell that reaches halfway to its neighbours, the outermost to 0 and to 1.
-
-    Raises:
-        ValueError: A shape, a negative level, or a grid that is not sorted, not in [0, 1], or for categories.
-
-    Example:
-        >>> columns = Columns(np.array([0, 2]), [None, None])
-        >>> columns.features(np.array([[0.75, 0.25]]))
-        array([[0.25, 1.  , 0.  ]])
-    """
-
-    levels: IntArray
-    grids: Sequence[FloatArray | None]
-
-    def __post_init__(self) -> None:
-        if len(self.grids) != len(self.levels):
-            raise ValueError(f"grids: must have one item for each of {len(self.levels)} columns, got {len(self.grids)}")
-        for column, (n_levels, grid) in enumerate(zip(self.levels, self.grids, strict=True)):
-            if n_levels < 0 or (n_levels and grid is not None):
-                raise ValueError(f"levels: column {column} must be 0 with a grid, else 0 or more, got {n_levels}")
-            if grid is not None and not (len(grid) and grid[0] >= 0 and grid[-1] <= 1 and (np.diff(grid) > 0).all()):
-                raise ValueError(f"grids: column {column} must hold rising values of [0, 1], got {grid}")
-
-    @cached_property
-    def ranges(self) -> IntArray:
-        """``(r,)`` columns that take any real of [0, 1]."""
-        return np.array([j for j, grid in enumerate(self.grids) if grid is None and not self.levels[j]], dtype=np.int64)
-
-    @cached_property
-    def tabled(self) -> list[int]:
-        """The other columns: few values, so that their kernels are tables."""
-        return [j for j in range(len(self.levels)) if j not in set(self.ranges.tolist())]
-
-    @cached_property
-    def values(self) -> list[FloatArray]:
-        """``(V,)`` values of each tabled column."""
-        given = [(self.grids[j], self.levels[j]) for j in self.tabled]
-        return [(np.arange(n) + 0.5) / n if grid is None else np.asarray(grid, float) for grid, n in given]
-
-    @cached_property
-    def edges(self) -> list[FloatArray]:
-        """``(V + 1,)`` ends of the cells of each tabled column."""
-        return [np.concatenate([[0.0], (v[1:] + v[:-1]) / 2, [1.0]]) for v in self.values]
-
-    @cached_property
-    def log_cells(self) -> list[FloatArray]:
-        """``(V,)`` log probability of each tabled column's values under the uniform density."""
-        return [np.log(np.diff(edges)) for edges in self.edges]
-
-    @cached_property
-    def starts(self) -> list[int]:
-        """Where the features of each tabled column begin; one item more, the number of features."""
-        return [int(end) for end in np.cumsum([len(self.ranges), *map(len, self.values)])]
-
-    def codes(self, points: FloatArray) -> list[IntArray]:
-        """For each tabled column the ``(n,)`` places of the values of ``(n, d)`` points."""
-        columns = zip(self.tabled, self.edges, strict=True)
-        return [np.searchsorted(edges[1:-1], points[:, j], side="right") for j, edges in columns]
-
-    def features(self, points: FloatArray) -> FloatArray:
-        """``(n, F)`` what kernels are linear in: x - .5 of the ranges, a 1 at the place of every other value.
-
-        Raises:
-            ValueError: The points have another width, or lie outside the cube.
-        """
-        if points.ndim != 2 or points.shape[1] != len(self.levels):
-            raise ValueError(f"points: must have shape (n, {len(self.levels)}), got {points.shape}")
-        if not ((points >= 0.0) & (points <= 1.0)).all():  # also where one is NaN
-            raise ValueError("points: must lie in the unit cube")
-        features = np.zeros((len(points), self.starts[-1]))
-        features[:, : len(self.ranges)] = points[:, self.ranges] - 0.5
-        rows = np.arange(len(points))
-        for start, codes in zip(self.starts, self.codes(points), strict=False):
-            features[rows, start + codes] = 1.0
-        return features
-
-
-@dataclass(frozen=True, eq=False)
-class Kernels:
-    """Product kernels of one width: truncated Gaussians, and Aitchison-Aitken kernels for categories.
-
-    A range has the density of a Gaussian around the point's value, cut at 0 and 1 and normalised there; a grid
-    has that density's mass in each cell; a category keeps 1 - h and spreads h evenly over its other levels.
-
-    Attributes:
-        columns: What they are over.
-        bandwidths: ``(d,)`` standard deviation of the Gaussian, at least 1e-4; for L categories the chance of
-            leaving one, above 0 and at most (L-1)/L, beyond which others would be likelier than itself.
-
-    Raises:
-        ValueError: A bandwidth is outside these bounds.
-
-    Source: Aitchison and Aitken 1976, Biometrika 63(3); Watanabe 2023, arXiv 2304.11127, sections 3.3 and 3.4.
-    """
-
-    columns: Columns
-    bandwidths: FloatArray
-
-    def __post_init__(self) -> None:
-        levels, h = self.columns.levels, self.bandwidths
-        most = np.where(levels > 0, (levels - 1) / np.maximum(levels, 1) + 1e-12, np.inf)  # 1e-12: rounding
-        legal = (h >= np.where(levels > 0, 0.0, NARROWEST)) & (h <= most) & ((h > 0) | (levels == 1))
-        if h.shape != levels.shape or not legal.all():
-            raise ValueError(f"bandwidths: must be at least {NARROWEST}, for L levels in (0, (L-1)/L], got {h}")
-
-    @cached_property
-    def tables(self) -> list[FloatArray]:
-        """For each tabled column ``(V, V)``: row k is the probability of each value from a point at value k."""
-        columns = zip(self.columns.tabled, self.columns.values, self.columns.edges, strict=True)
-        return [self._table(j, values, edges) for j, values, edges in columns]
-
-    def _table(self, column: int, values: FloatArray, edges: FloatArray) -> FloatArray:
-        from scipy.special import ndtr  # here, because importing autohpo must stay light
-
-        h, n = float(self.bandwidths[column]), len(values)
-        if self.columns.levels[column]:
-            return np.where(np.eye(n, dtype=bool), 1.0 - h, h / max(n - 1, 1))
-        steps = (edges - values[:, None]) / h
-        is_above = steps[:, :-1] > 0  # there the mirrored tail: near 1 a cdf has no digits left
-        low, high = np.where(is_above, -steps[:, 1:], steps[:, :-1]), np.where(is_above, -steps[:, :-1], steps[:, 1:])
-        mass = ndtr(high) - ndtr(low)
-        table: FloatArray = mass / mass.sum(axis=1, keepdims=True)
-        return table
-
-    @cached_property
-    def _log_tables(self) -> list[FloatArray]:
-        """The logs of the tables, transposed: row c is what value c has from a point at each value."""
-        return [np.log(np.maximum(table, _NO_MASS)).T for table in self.tables]
-
-    def constants(self, points: FloatArray) -> FloatArray:
-        """``(n,)`` what the log kernels of ``(n, d)`` points hold wherever they are asked for."""
-        from scipy.special import ndtr
-
-        x, h = points[:, self.columns.ranges], self.bandwidths[self.columns.ranges]
-        mass = ndtr((1.0 - x) / h) - ndtr(-x / h)
-        constants: FloatArray = -(0.5 * ((x - 0.5) / h) ** 2 + np.log(h * mass) + _LOG_SQRT_2PI).sum(axis=1)
-        return constants
-
-    def log_kernels(
-        self, queries: FloatArray, codes: list[IntArray], features: FloatArray, constants: FloatArray
-    ) -> FloatArray:
-        """``(m, n)`` log density at ``(m, d)`` queries, whose codes are known, of the kernel of each point.
-
-        With the square expanded, all columns of all pairs are one matrix product with what was kept of the points.
-        """
-        x, h = queries[:, self.columns.ranges] - 0.5, self.bandwidths[self.columns.ranges]
-        blocks = [table[c] for table, c in zip(self._log_tables, codes, strict=True)]
-        exponents: FloatArray = np.concatenate([x / h**2, *blocks], axis=1) @ features.T
-        exponents += constants
-        exponents -= 0.5 * ((x / h) ** 2).sum(axis=1)[:, None]
-        return exponents
+LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+MOST_EARLIER = 10
+"""Observations that the prior of a category stands for at most."""
+_LARGEST_LOG = 500.0
+NO_MASS = 1e-300
+"""Stands for 0 where a logarithm is taken."""
 
 
 @dataclass(frozen=True, eq=False)
 class ParzenEstimator:
-    """A weighted mixture of the uniform density and one product kernel for each point.
+    """A weighted mixture of the uniform density and one product kernel for each point; exact, for few points.
 
-    Its density is that of the ranges times the probability of the tabled columns' values; it is positive everywhere.
+    A real column has the density of a Gaussian around the point's value, cut at 0 and 1 and normalised there; an
+    ordered column of values that density's mean in each cell; a category stays as it is with probability 1 - h and
+    else follows the prior, so that for L even levels it is left with probability h (L - 1)/L.
 
     Attributes:
-        kernels: Their columns and widths.
-        points: ``(n, d)`` points in the unit cube; n may be 0.
+        columns: Their meaning.
+        centres: The n points; n may be 0.
         weights: ``(n,)`` of the points, 0 or more; only their ratio to each other and to `prior_weight` counts.
+        bandwidths: ``(d,)`` standard deviations, at least 1e-4; of categories the chance h of following the prior.
         prior_weight: Of the uniform density, above 0.
-        features: ``(n, F)`` ``columns.features(points)``, where the caller has kept it.
-        constants: ``(n,)`` ``kernels.constants(points)``, where the caller has kept it.
 
     Raises:
-        ValueError: A shape, a negative weight, or no prior weight.
+        ValueError: A shape, a negative weight, no prior weight, or a bandwidth outside its bounds.
 
-    Source: Bergstra et al. 2011, NeurIPS 24, section 4; product kernels: Falkner et al. 2018, ICML.
+    Source: Bergstra et al. 2011, NeurIPS 24, section 4; product kernels: Falkner et al. 2018, ICML; categories:
+    Aitchison and Aitken 1976, Biometrika 63(3), with the prior in the place of equal chances.
 
     Example:
-        >>> kernels = Kernels(Columns(np.array([0, 2]), [None, None]), np.array([0.1, 0.2]))
-        >>> estimator = ParzenEstimator(kernels, np.array([[0.2, 0.25]]), np.ones(1))
-        >>> near, far = estimator.log_density(np.array([[0.25, 0.25], [0.9, 0.75]]))
+        >>> columns = Columns(np.array([0, 2]), [None, None])
+        >>> centres = columns.coded(np.array([[0.2, 0.25]]))
+        >>> estimator = ParzenEstimator(columns, centres, np.ones(1), np.array([0.1, 0.4]))
+        >>> near, far = estimator.log_density(columns.coded(np.array([[0.25, 0.25], [0.9, 0.75]])))
         >>> bool(near > far)
         True
-        >>> estimator.sample(5, np.random.default_rng(0)).shape
+        >>> estimator.sample(5, np.random.default_rng(0)).points.shape
         (5, 2)
     """
 
-    kernels: Kernels
-    points: FloatArray
+    columns: Columns
+    centres: Coded
     weights: FloatArray
+    bandwidths: FloatArray
     prior_weight: float = 1.0
-    features: FloatArray | None = None
-    constants: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        if self.weights.shape != (len(self.points),) or not (self.weights >= 0).all():
-            raise ValueError(f"weights: must be {len(self.points)} numbers >= 0, got {self.weights!r:.80}")
+        if self.weights.shape != (len(self.centres),) or not (self.weights >= 0).all():
+            raise ValueError(f"weights: must be {len(self.centres)} numbers >= 0, got {self.weights!r:.80}")
         if not self.prior_weight > 0:
             raise ValueError(f"prior_weight: must be above 0, got {self.prior_weight}")
-        if self.features is None:
-            object.__setattr__(self, "features", self.kernels.columns.features(self.points))
-        if self.constants is None:
-            object.__setattr__(self, "constants", self.kernels.constants(self.points))
+        self.columns.check_bandwidths(self.bandwidths)
 
-    def log_density(self, queries: ArrayLike) -> FloatArray:
-        """``(m,)`` log density at ``(m, d)`` points in the unit cube; always finite."""
-        queries = np.asarray(queries, dtype=float)
-        columns, features, constants = self.kernels.columns, self.features, self.constants
-        assert features is not None  # for the type checker; __post_init__ sets both
-        assert constants is not None
-        log_prior = np.full(len(queries), math.log(self.prior_weight))
-        codes = columns.codes(queries)
-        for log_cells, places in zip(columns.log_cells, codes, strict=True):
-            log_prior += log_cells[places]
+    # What does not depend on the queries is kept: the same estimator is asked again while good trials stay the same.
+
+    @cached_property
+    def _own(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Of the ordered columns: ``(n, o)`` values, masses below 0 and within [0, 1]; ``(o,)`` widths."""
+        from scipy.special import ndtr  # here, because importing autohpo must stay light
+
+        kind = self.columns.ordered
+        x, h = self.centres.points[:, kind], self.bandwidths[kind]
+        below = ndtr(-x / h)
+        return x, below, ndtr((1.0 - x) / h) - below, h
+
+    @cached_property
+    def _real_parts(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Of the real columns: ``(r,)`` widths; ``(n, r)`` values from the middle in widths, and log constants."""
+        kind = self.columns.reals
+        h = self.bandwidths[kind]
+        steps = (self.centres.points[:, kind] - 0.5) / h
+        mass = self._own[2][:, : len(kind)]
+        return h, steps, -0.5 * steps * steps - np.log(h * mass) - LOG_SQRT_2PI
+
+    @cached_property
+    def _log_weights(self) -> tuple[FloatArray, float, float]:
+        """``(n,)`` of the points, of the uniform density, and of all together."""
         with np.errstate(divide="ignore"):  # a weight of 0 leaves its point out: exp(-inf) is 0
-            constants = constants + np.log(self.weights)
-        exponents = self.kernels.log_kernels(queries, codes, features, constants)
-        peaks = np.maximum(exponents.max(axis=1, initial=-np.inf), log_prior)
-        exponents -= peaks[:, None]
-        total = np.exp(exponents, out=exponents).sum(axis=1) + np.exp(log_prior - peaks)
-        log_densities: FloatArray = peaks + np.log(total) - math.log(self.weights.sum() + self.prior_weight)
-        return log_densities
+            total = math.log(self.weights.sum() + self.prior_weight)
+            return np.log(self.weights), math.log(self.prior_weight), total
 
-    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Draws ``(n, d)`` points; a tabled column has exactly one of its values."""
-        from scipy.special import ndtr, ndtri
+    def log_density(self, queries: Coded) -> FloatArray:
+        """``(m,)`` log density at m points; always finite."""
+        log_weights, log_prior, log_total = self._log_weights
+        logs = self._log_kernels(queries)
+        logs += log_weights
+        return log_mixture(logs, np.full(len(queries), log_prior)) - log_total
 
-        columns, n_points = self.kernels.columns, len(self.points)
+    def _log_kernels(self, queries: Coded) -> FloatArray:
+        """``(m, n)`` log kernel of each point at each query."""
+        columns, both = self.columns, shared(queries, self.centres)
+        if both is None:
+            product = self._log_reals(queries)
+            for part in self._log_ordinals(queries):
+                product += part
+            if len(columns.categories):
+                product += self._log_categories(queries).sum(axis=2)
+            return product
+        h, steps, constants = self._real_parts
+        asked = (queries.points[:, columns.reals] - 0.5) / h
+        parts = [asked[:, None] * steps - 0.5 * (asked * asked)[:, None] + constants, self._log_categories(queries)]
+        kinds = [columns.reals, columns.categories]
+        logs: FloatArray = np.zeros(both.shape[:2])
+        for kind, part in zip(kinds, parts, strict=True):
+            logs += np.where(both[:, :, kind], part, 0.0).sum(axis=2)
+        for j, part in zip(columns.ordinals, self._log_ordinals(queries), strict=True):
+            logs += np.where(both[:, :, j], part, 0.0)
+        return logs
+
+    def _log_reals(self, queries: Coded) -> FloatArray:
+        """``(m, n)`` log kernels of all real columns: with the square expanded, a product of matrices."""
+        h, steps, constants = self._real_parts
+        asked = (queries.points[:, self.columns.reals] - 0.5) / h
+        logs: FloatArray = asked @ steps.T
+        logs -= 0.5 * (asked * asked).sum(axis=1)[:, None]
+        logs += constants.sum(axis=1)
+        return logs
+
+    @cached_property
+    def _log_tables(self) -> list[FloatArray]:
+        """``(V, n)`` for each column of ordered values: the log kernel of each point at each value."""
+        n_reals, tables = len(self.columns.reals), list[FloatArray]()
+        x, _, mass, h = self._own
+        for place, j in enumerate(self.columns.ordinals, start=n_reals):
+            edges = np.asarray(self.columns.edges[j])
+            tables.append(log_cell_densities(edges, x[:, place], h[place], mass[:, place]))
+        return tables
+
+    def _log_ordinals(self, queries: Coded) -> list[FloatArray]:
+        """``(m, n)`` log kernels of each column of ordered values."""
+        kinds = zip(self.columns.ordinals, self._log_tables, strict=True)
+        return [table[queries.codes[:, j]] for j, table in kinds]
+
+    def _log_categories(self, queries: Coded) -> FloatArray:
+        """``(m, n, c)`` log kernels of the categories."""
+        kind = self.columns.categories
+        codes, h = queries.codes[:, None, kind], self.bandwidths[kind]
+        low, high = self.columns.cells(codes, kind)
+        stays = np.log(h + (1.0 - h) / (high - low))
+        return np.where(codes == self.centres.codes[:, kind], stays, np.log(h))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Coded:
+        """Draws n points; a column of values has the middle of a cell. All columns have a meaning until told."""
+        from scipy.special import ndtri
+
+        columns, centres, n_points = self.columns, self.centres, len(self.centres)
         uniforms = rng.random((n, 1 + len(columns.levels)))
         ends = np.cumsum(np.append(self.weights, self.prior_weight))
         rows = np.searchsorted(ends[:-1], uniforms[:, 0] * ends[-1], side="right")
         draws = uniforms[:, 1:]  # as they are, they follow the prior; the kernels bend those that are a point's
+        if not n_points:
+            return columns.snap(draws)
         is_bent = (rows < n_points)[:, None]
-        centres = self.points[np.minimum(rows, n_points - 1)] if n_points else draws
-        x, z, h = centres[:, columns.ranges], draws[:, columns.ranges], self.kernels.bandwidths[columns.ranges]
-        below = ndtr(-x / h)
-        bent = np.clip(x + h * ndtri(below + z * (ndtr((1.0 - x) / h) - below)), 0.0, 1.0)
-        codes, own_codes = columns.codes(draws), columns.codes(centres)
-        draws[:, columns.ranges] = np.where(is_bent, bent, z)
-        for place, j in enumerate(columns.tabled):
-            ends = np.cumsum(self.kernels.tables[place], axis=1)[:, :-1]  # the last is 1, but for rounding
-            moved = (ends[own_codes[place]] <= draws[:, j : j + 1]).sum(axis=1)
-            draws[:, j] = columns.values[place][np.where(is_bent[:, 0], moved, codes[place])]
-        return draws
+        rows = np.minimum(rows, n_points - 1)
+        if centres.active is not None:
+            is_bent = is_bent & centres.active[rows]
+        bent, kind = centres.points[rows], columns.categories
+        h, z = self.bandwidths[kind], draws[:, kind]
+        bent[:, kind] = np.where(z < h, np.minimum(z / h, 1.0), bent[:, kind])  # z / h is uniform again
+        x, below, mass, h = self._own
+        z = x[rows] + h * ndtri(below[rows] + draws[:, columns.ordered] * mass[rows])
+        bent[:, columns.ordered] = np.minimum(np.maximum(z, 0.0), 1.0)
+        return columns.snap(np.where(is_bent, bent, draws))
+
+
+def log_mixture(logs: FloatArray, log_priors: FloatArray) -> FloatArray:
+    """``(m,)`` log sum of ``(m, n)`` log kernels with their weights, which are overwritten, and ``(m,)`` log priors."""
+    peaks: FloatArray = np.maximum(logs.max(axis=1, initial=-np.inf), log_priors)
+    if peaks.max() < _LARGEST_LOG and log_priors.min() > -_LARGEST_LOG:  # then exp neither overflows nor vanishes
+        found: FloatArray = np.log(np.exp(logs, out=logs).sum(axis=1) + np.exp(log_priors))
+        return found
+    logs -= peaks[:, None]
+    peaks += np.log(np.exp(logs, out=logs).sum(axis=1) + np.exp(log_priors - peaks))
+    return peaks
+
+
+def gaussian_mass(x: FloatArray, h: FloatArray) -> FloatArray:
+    """The share of Gaussians around x, of width h, that lies in [0, 1]."""
+    from scipy.special import ndtr  # here, because importing autohpo must stay light
+
+    mass: FloatArray = ndtr((1.0 - x) / h) - ndtr(-x / h)
+    return mass
+
+
+def log_cell_densities(edges: FloatArray, x: FloatArray, h: float, mass: FloatArray) -> FloatArray:
+    """``(V, n)`` log mean density in V cells of Gaussians cut at 0 and 1.
+
+    Far above its centre a Gaussian's mass has no digits left: it is then wrong by 1e-16, beside a uniform density.
+
+    Args:
+        edges: ``(V + 1,)`` ends of the cells.
+        x: ``(n,)`` centres.
+        h: Their width.
+        mass: ``(n,)`` their shares in [0, 1].
+    """
+    from scipy.special import ndtr
+
+    shares = np.diff(ndtr((edges[:, None] - x) / h), axis=0)
+    logs: FloatArray = np.log(np.maximum(shares / (mass * np.diff(edges)[:, None]), NO_MASS))
+    return logs
+
+
+def shared(queries: Coded, points: Coded) -> BoolArray | None:
+    """``(m, n, d)`` which columns have a meaning both for a query and for a point; None where all have one."""
+    theirs, ours = queries.active, points.active
+    if theirs is None and ours is None:
+        return None
+    theirs = np.ones(queries.points.shape, dtype=bool) if theirs is None else theirs
+    ours = np.ones(points.points.shape, dtype=bool) if ours is None else ours
+    both: BoolArray = theirs[:, None, :] & ours
+    return both
+
+
+def closeness(columns: Columns, bandwidths: FloatArray, queries: Coded, points: Coded) -> FloatArray:
+    """``(m, n)`` how near n points are to m queries: 1 where they are the same, 0 far away.
+
+    It is the product kernel of the bandwidths, relative to its height at the point itself; columns that have no meaning
+    for one of the two do not part them.
+    """
+    ordered, kind = columns.ordered, columns.categories
+    logs = np.zeros((len(queries), len(points), len(bandwidths)))
+    steps = (queries.points[:, None, ordered] - points.points[:, ordered]) / bandwidths[ordered]
+    logs[:, :, ordered] = -0.5 * steps * steps
+    low, high = columns.cells(points.codes[:, kind], kind)
+    h, is_same = bandwidths[kind], queries.codes[:, None, kind] == points.codes[:, kind]
+    logs[:, :, kind] = np.where(is_same, 0.0, np.log(h / (h + (1.0 - h) / (high - low))))
+    both = shared(queries, points)
+    near: FloatArray = np.exp((logs if both is None else np.where(both, logs, 0.0)).sum(axis=2))
+    return near
 
 
 def spread_bandwidths(
-    columns: Columns, points: FloatArray, weights: FloatArray, factor: float = 1.06, floor: float = 0.01
+    columns: Columns, centres: Coded, weights: FloatArray, factor: float = 1.06, floor: float = 0.01
 ) -> FloatArray:
-    """``(d,)`` bandwidths that follow the spread of ``(n, d)`` points, n >= 1, in each column.
+    """``(d,)`` bandwidths that follow the spread of n >= 1 points with ``(n,)`` weights in each column.
 
     Ordered columns: ``factor std n^(-1/(d + 4))``, at least `floor`. The variance is that of n weighted points and
     one more of the uniform density's, 1/12: so few points, or equal ones, do not stand for certainty.
-    Categories: as in `even_bandwidths`.
+    Categories: ``L/(n + L)``, with which the mixture gives n points of one level the posterior mean after one earlier
+    observation of each level (Laplace's rule); for L > 10 as if L were 10. n counts the points for which the column
+    has a meaning.
 
     Source: Silverman 1986, section 4.3.2 (the exponent and 1.06).
     """
+    points, active = centres.points, centres.active
     n, d = points.shape
-    shares = weights / weights.sum()
-    variances = shares @ (points - shares @ points) ** 2
-    deviations = np.sqrt((n * variances + 1 / 12) / (n + 1))
-    widths = np.maximum(factor * deviations * n ** (-1 / (d + 4)), floor)
-    return np.where(columns.levels > 0, _leaving(columns, n), widths)
+    counts: IntArray | int = n
+    shares = (weights / weights.sum())[:, None]
+    if active is not None:
+        counts, shares = active.sum(axis=0), weights[:, None] * active
+        shares = shares / np.maximum(shares.sum(axis=0), NO_MASS)
+    offsets = points - (shares * points).sum(axis=0)
+    variances = (shares * offsets * offsets).sum(axis=0)
+    deviations = np.sqrt((counts * variances + 1 / 12) / (counts + 1))
+    widths = np.maximum(factor * deviations * np.maximum(counts, 1) ** (-1 / (d + 4)), floor)
+    return np.where(columns.levels > 0, laplace_bandwidths(columns, counts), widths)
 
 
-def even_bandwidths(columns: Columns, n: int, factor: float = 0.2) -> FloatArray:
-    """``(d,)`` bandwidths that follow from the number of points, n >= 1, alone.
+def laplace_bandwidths(columns: Columns, counts: IntArray | int) -> FloatArray:
+    """``(d,)`` chances of following the prior under Laplace's rule; in ordered columns of no meaning.
 
-    Ordered columns: ``factor n^(-1/(d + 4))``. Categories: ``(L - 1)/(n + L)``, with which the mixture gives n points
-    of one level the posterior mean after one earlier observation of each level (Laplace's rule).
+    With L levels n points count against one earlier observation of each, as far as 10: many levels are never all seen.
     """
-    d = len(columns.levels)
-    widths = max(factor * n ** (-1 / (d + 4)), NARROWEST)
-    return np.where(columns.levels > 0, _leaving(columns, n), widths)
-
-
-def _leaving(columns: Columns, n: int) -> FloatArray:
-    """``(d,)`` chance of leaving a level under Laplace's rule; in ordered columns of no meaning."""
-    leaving: FloatArray = (columns.levels - 1) / (n + columns.levels)
-    return leaving
+    earlier = np.minimum(np.maximum(columns.levels, 1), MOST_EARLIER)
+    widths: FloatArray = earlier / (counts + earlier)
+    return widths
