@@ -14,6 +14,8 @@ from autohpo.algorithms.registry import _REGISTERED, _built_in_names, get_hpo
 from autohpo.spaces.base import KINDS
 
 ROOT = Path(__file__).parents[1]
+for _name in _built_in_names():
+    get_hpo(_name)  # before a page's own names are taken away again: a module registers only once
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 

@@ -1,0 +1,190 @@
+"""Differential evolution: moves each point of a population by differences between others, and keeps what is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autohpo.algorithms._novelty import Novelty
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.registry import register_hpo
+from autohpo.errors import OptionError
+from autohpo.spaces import SearchSpace
+from autohpo.trial import Suggestion, Trial
+
+FloatArray = NDArray[np.float64]
+
+LEAST_MEMBERS = 4
+"""Of a population: the point that moves, the best, and two for a difference."""
+MEMORY_SIZE = 5
+"""Pairs of settings that worked; SHADE has 100, for searches a thousand times as long."""
+
+_TRIES = 16
+_NEW_CATEGORY = 0.1
+"""Chance that an unordered value is drawn anew: differences cannot bring back what the population has lost."""
+
+
+@register_hpo("differential_evolution")
+@dataclass(eq=False, kw_only=True)
+class DifferentialEvolution(BaseHPOptimizer):
+    """Moves a point towards one of the best and along the difference of two others; it stays where that is no better.
+
+    Each suggestion works on the next of `population_size` places, so none waits for another: a result replaces what
+    holds its place whenever it comes and is at least as good. Step length and share of changed parameters are drawn
+    around what has worked before. A value in no order is taken from the best or from one of the others. No
+    configuration is suggested twice in a finite space.
+
+    It departs from SHADE in three ways: successes count alike, so that the scale of the results does not matter;
+    there is no archive; and the population is small, for searches of some hundred trials.
+
+    Args:
+        population_size: Places, at least 4; as many trials are drawn from the prior first. More for long searches.
+        best_share: Share of the places that one of the best is drawn from, above 0 and at most 1.
+
+    Source: Tanabe & Fukunaga 2013, CEC, 71-78 (SHADE: current-to-pbest/1/bin with a memory of settings); Storn & Price
+        1997, J. Global Optimization 11.
+
+    Example:
+        >>> from autohpo import RangeHP
+        >>> hpo = DifferentialEvolution([RangeHP("x", 0.0, 1.0)], seed=0, mode="min")
+        >>> for _ in range(60):
+        ...     suggestion = hpo.ask()
+        ...     hpo.tell(suggestion, (suggestion["x"] - 0.3) ** 2)
+        >>> abs(hpo.best()[0]["x"] - 0.3) < 0.05
+        True
+    """
+
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
+
+    population_size: int = 10
+    best_share: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.population_size < LEAST_MEMBERS:
+            raise OptionError(f"population_size: must be at least {LEAST_MEMBERS}, got {self.population_size}")
+        if not 0 < self.best_share <= 1:
+            raise OptionError(f"best_share: must be above 0 and at most 1, got {self.best_share}")
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether it ends by itself: where the configurations can be counted."""
+        return self.space.n_configurations is not None
+
+    def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
+        self._novelty = Novelty(self)
+        self._population = Population(self.space, self.population_size)
+
+    def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
+        self._novelty.take_in()
+        population, place = self._population, self.number % self.population_size
+        population.take_in(self.trials)
+        target = population.members.get(place)
+        if target is not None and len(population.members) >= LEAST_MEMBERS and self.space.n_columns:
+            for _ in range(_TRIES):
+                F, CR = population.settings(self.rng)
+                child = self._child(target, F, CR)
+                hp = self.space.decode(child[None])[0]
+                if self._novelty.first([hp]) is not None:
+                    return Suggestion(hp, info={"place": place, "F": F, "CR": CR})
+        return Suggestion(self._novelty.draw(self.rng), info={"place": place})
+
+    def _child(self, target: Member, F: float, CR: float) -> FloatArray:
+        """``(d,)`` a point that has parameters of the target, and others moved away from it."""
+        rng, space = self.rng, self.space
+        order = self._population.best_first
+        best = order[int(rng.integers(max(round(self.best_share * len(order)), 1)))]
+        i, k = rng.choice(len(order) - 1, size=2, replace=False)
+        others = [member for member in order if member is not target]
+        four = (target, best, others[i], others[k])
+        # What is not in force in one of them is drawn from the prior: the child may bring it into force.
+        x, top, a, b = (np.where(one.mask, one.point, rng.random(space.n_columns)) for one in four)
+        moved = x + F * (top - x) + F * (a - b)
+        moved = np.where(moved < 0, x / 2, np.where(moved > 1, (1 + x) / 2, moved))  # halfway to the end it passed
+        taken = np.where(rng.random(len(x)) < 2 / 3, top, a)
+        taken = np.where(rng.random(len(x)) < _NEW_CATEGORY, rng.random(len(x)), taken)
+        is_crossed = rng.random(len(x)) < CR
+        is_crossed[int(rng.integers(len(x)))] = True
+        return np.where(is_crossed, np.where(space.levels > 0, taken, moved), x)
+
+
+@dataclass(frozen=True)
+class Member:
+    """What holds a place of the population.
+
+    Attributes:
+        number: Of the trial.
+        perf: Higher is better.
+        point: ``(d,)`` its configuration in the unit cube.
+        mask: ``(d,)`` which columns of it are in force.
+    """
+
+    number: int
+    perf: float
+    point: FloatArray
+    mask: NDArray[np.bool_]
+
+
+class Population:
+    """The best trial of each place, and the settings that made good ones; a function of the results in their order.
+
+    Attributes:
+        members: By place.
+    """
+
+    def __init__(self, space: SearchSpace, size: int) -> None:
+        self.members: dict[int, Member] = {}
+        self._space, self._size = space, size
+        self._n_told = self._n_children = 0
+        self._memory = [(0.5, 0.5)] * MEMORY_SIZE  # means of F and CR
+        self._next = 0  # of the memory, to be overwritten
+        self._good: list[tuple[float, float]] = []  # F and CR of children that were better, since then
+
+    @property
+    def best_first(self) -> list[Member]:
+        """The members in falling order; of equals the older first."""
+        return sorted(self.members.values(), key=lambda member: (-member.perf, member.number))
+
+    def take_in(self, trials: Sequence[Trial]) -> None:
+        """Learns from the results told since the last call."""
+        for trial in trials[self._n_told :]:
+            # Trials of others, such as results known before the search, take part too: each has a place of its own.
+            place = trial.info.get("place", trial.number) % self._size
+            if trial.perf is not None:
+                self._compete(place, trial, trial.perf)
+            if "F" in trial.info:
+                self._n_children += 1
+                if self._n_children % self._size == 0:  # a generation
+                    self._remember()
+        self._n_told = len(trials)
+
+    def _compete(self, place: int, trial: Trial, perf: float) -> None:
+        """Gives a trial its place if it is at least as good as the one that holds it."""
+        old = self.members.get(place)
+        if old is not None and perf < old.perf:
+            return
+        if old is not None and perf > old.perf and "F" in trial.info:
+            self._good.append((trial.info["F"], trial.info["CR"]))
+        point, mask = self._space.encode([trial.hp])[0], self._space.mask([trial.hp])[0]
+        self.members[place] = Member(trial.number, perf, point, mask)
+
+    def _remember(self) -> None:
+        """Overwrites the oldest of the memory with the means of what worked: of F the Lehmer mean, which is larger."""
+        if self._good:
+            F, CR = np.array(self._good).T
+            self._memory[self._next] = float((F**2).sum() / F.sum()), float(CR.mean())
+            self._next = (self._next + 1) % MEMORY_SIZE
+            self._good = []
+
+    def settings(self, rng: np.random.Generator) -> tuple[float, float]:
+        """Length of the step, in (0, 1], and share of changed parameters, in [0, 1], around a pair that worked."""
+        mean_F, mean_CR = self._memory[int(rng.integers(MEMORY_SIZE))]
+        CR = min(max(mean_CR + 0.1 * float(rng.standard_normal()), 0.0), 1.0)
+        F = 0.0
+        while F <= 0:  # mean_F is positive, so more than half of all draws are
+            F = mean_F + 0.1 * float(rng.standard_cauchy())
+        return min(F, 1.0), CR
