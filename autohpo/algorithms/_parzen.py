@@ -248,6 +248,7 @@ class Ranking:
 
 def _by_volume(front: FloatArray, n: int) -> NDArray[np.int64]:
     """Places of at most n members of a front, each next one adding the most to the volume above its worst corner."""
+    front = front / np.maximum(np.abs(front).max(axis=0), 1.0)  # the largest floats have no difference
     low, high = front.min(axis=0), front.max(axis=0)
     spread = np.where(high > low, high - low, 1.0)
     return pareto.spread_subset((front - low) / spread, n, np.full(front.shape[1], -0.1))  # .1: the ends count too
