@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from autohpo.algorithms._novelty import Novelty
 from autohpo.algorithms._schedule import SLACK, Plan, Schedule
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.errors import NotReady, OptimizationComplete, OptionError
@@ -128,8 +129,8 @@ class Brackets:
     def suggest(self, sample: Sampler, n_left: float = math.inf) -> Suggestion:
         """The next promotion of the oldest bracket that has one; else a new configuration for a free slot.
 
-        Asking takes no slot: a suggestion counts once it is followed. No bracket is opened with suggestions that the open
-        ones need for their promotions: a small budget would all go into short trainings.
+        Asking takes no slot: a suggestion counts once it is followed. No bracket is opened with suggestions that the
+        open ones need for their promotions: a small budget would all go into short trainings.
 
         Args:
             sample: Draws a new configuration.
@@ -227,6 +228,7 @@ class BracketSearch(BaseHPOptimizer):
         "n_iterations": "num_iterations",
     }
     budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals", "num_iterations"})
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
 
     min_fidelity: float = 1.0
     max_fidelity: float = 81.0
@@ -240,12 +242,13 @@ class BracketSearch(BaseHPOptimizer):
             raise OptionError(f"num_iterations: must be at least 1, got {self.num_iterations}")
         self._schedule = Schedule(self.min_fidelity, self.max_fidelity, self.eta, self.bracket_sizes)
         self._brackets = Brackets(self._schedule, self.num_iterations)
+        self._novelty = Novelty(self)
         self._has_warned = False
 
     @property
     def is_finite(self) -> bool:
-        """Whether it ends by itself."""
-        return self.num_iterations is not None
+        """Whether it ends by itself: after `num_iterations`, or with a space that can be counted."""
+        return self.num_iterations is not None or self._novelty.is_finite
 
     @property
     def resumable(self) -> frozenset[int]:

@@ -10,11 +10,14 @@ import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.errors import OptimizationComplete
+from autohpo.spaces.finite import walk
 
 N_DRAWS = 256
-"""From the prior, in search of a new configuration; then the space is nearly used up, and is listed."""
+"""From the prior at once, in search of a new configuration; then the space is nearly used up, and is listed."""
 MOST_LISTED = 4096
 """New configurations that are listed at most, to draw one of them."""
+MOST_WALKED = 20_000
+"""Combinations, beside those seen, that are looked at to list them: a part of a second."""
 
 
 class Novelty:
@@ -51,9 +54,9 @@ class Novelty:
         """
         told = self._hpo.trials[self._n_told :]
         self._n_told += len(told)
-        new = {trial.number: trial.hp for trial in told if trial.number < 0 or trial.number >= self._n_asked}
-        new |= {one.number: one for one in self._hpo.running if one.number >= self._n_asked}
-        self._seen.update(self._space.key(hp) for hp in new.values())
+        new = [trial.hp for trial in told if trial.number < 0 or trial.number >= self._n_asked]
+        new += [one for one in self._hpo.running if one.number >= self._n_asked]
+        self._seen.update(self._space.key(hp) for hp in new)
         self._n_asked = self._hpo.n_asked
         n = self._space.n_configurations
         if n is not None and len(self._seen) >= n:
@@ -73,13 +76,31 @@ class Novelty:
         Raises:
             OptimizationComplete: There is none.
         """
+        return self.some(rng, 1)[0]
+
+    def some(self, rng: np.random.Generator, n: int) -> list[dict[str, Any]]:
+        """From 1 to n configurations drawn from the prior that are new and meet the constraints.
+
+        Raises:
+            OptimizationComplete: There is none.
+        """
         if not self.is_finite:
-            return self._space.sample(rng, 1)[0]
-        for _ in range(N_DRAWS):
-            hp = self._space.sample(rng, 1)[0]
-            if self.is_new(hp):
-                return hp
-        left = list(islice((hp for hp in self._space.configurations() if self.is_new(hp)), MOST_LISTED))
-        if not left:
-            raise OptimizationComplete(f"all {len(self._seen)} configurations were suggested")
-        return left[int(rng.integers(len(left)))]
+            return self._space.sample(rng, n)
+        batch = n
+        while batch <= max(n, N_DRAWS):  # more and more, as most of the space may be used up
+            new = self._new_of(self._space.decode(rng.random((batch, self._space.n_columns))))
+            if new:
+                return new[:n]
+            batch *= 2
+        walked = (hp for _, hp in islice(walk(self._space, steps=None), MOST_WALKED + len(self._seen)))
+        left = list(islice((hp for hp in walked if self.is_new(hp)), MOST_LISTED))
+        if left:
+            return [left[int(i)] for i in rng.permutation(len(left))[:n]]
+        for _ in range(N_DRAWS):  # few are allowed of very many
+            new = self._new_of(self._space.sample(rng, n))
+            if new:
+                return new
+        raise OptimizationComplete(f"all {len(self._seen)} configurations were suggested")
+
+    def _new_of(self, hps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [hp for hp in hps if self.is_new(hp)]

@@ -10,20 +10,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autohpo.algorithms._brackets import BracketSearch
+from autohpo.algorithms._kde_model import BoolArray, EvenCells, FloatArray, Model, imputed
 from autohpo.algorithms.registry import register_hpo
-from autohpo.errors import NotReady, OptimizationComplete, OptionError
+from autohpo.errors import NotReady, OptionError
 from autohpo.spaces import SearchSpace
 from autohpo.surrogates.kde import MixedKDE, cv_ml_bandwidths, normal_reference
 from autohpo.trial import Suggestion, Trial
 
-FloatArray = NDArray[np.float64]
-
 _RICH = 4  # times the least a model needs: so many results do, however many more a lower fidelity has
 _BLIND_SHARE = 1 / 6  # of all new configurations: so many may be drawn before the first result
-_MOST_DRAWS = 2**17  # from the prior, in search of a configuration not seen yet
 
 
 @register_hpo("bohb")
@@ -42,6 +39,8 @@ class BOHB(BracketSearch):
       good nor bad.
     * Failed trials are bad ones, and count neither as results nor towards the share of the good.
     * In a space that can be counted no configuration is drawn twice; after the last one the search is over.
+    * A candidate is judged by the parameters in force alone. Where one is not, the densities have the values of
+      configurations in which it is, in turn.
     * Where the number of brackets or suggestions is limited, no more than a sixth of it is drawn blindly
       while the results for a first model are on their way: other workers wait for them.
 
@@ -88,7 +87,7 @@ class BOHB(BracketSearch):
         n_min = self.min_samples_in_model
         self._n_min = self.space.n_columns + 1 if n_min is None else n_min
         self._observations = _Observations(self.space, self.max_fidelity)
-        self._model: tuple[tuple[float, int], _Model] | None = None  # with its fidelity and number of results
+        self._model: tuple[tuple[float, int], Model] | None = None  # with its fidelity and number of results
 
     def _check_options(self) -> None:
         n_min = self.min_samples_in_model
@@ -104,31 +103,35 @@ class BOHB(BracketSearch):
             if not is_kept:
                 raise OptionError(f"{name}: must be {rule}, got {getattr(self, name)}")
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: after `num_iterations`, or with a space that can be counted."""
-        return super().is_finite or self.space.n_configurations is not None
-
     def _get_suggestion(self, pid: int) -> Suggestion:
         self._observations.follow(self.trials, self.running)
         return self._suggest(self._draw)
 
     def _draw(self, fidelity: float) -> Suggestion:
         """A new configuration: the best of the model's candidates, or one from the prior."""
+        self._novelty.take_in()
         model = self._current_model()
         if model is None:
             self._wait_for_first_results()
         if model is None or self.rng.random() < self.random_fraction:
-            point = self._observations.unseen(1, self.rng)
-            return Suggestion(self.space.decode(point)[0], info={"model": False})
-        candidates = model.good.sample(self.num_samples, self.rng, self.bandwidth_factor)
-        candidates = self._observations.without_seen(candidates)
-        if not len(candidates):  # everything near the good ones was tried
-            candidates = self._observations.unseen(self.num_samples, self.rng)
-        best = np.argmax(model.log_ratio(candidates))
-        return Suggestion(self.space.decode(candidates[[best]])[0], info={"model": True})
+            return Suggestion(self._novelty.draw(self.rng), info={"model": False})
+        return Suggestion(self._best_candidate(model), info={"model": True})
 
-    def _current_model(self) -> _Model | None:
+    def _best_candidate(self, model: Model) -> dict[str, Any]:
+        """Of configurations near good ones, new and allowed, that with the largest density ratio.
+
+        Where none of them is new and allowed, they come from the prior.
+        """
+        cells = self._observations.cells
+        points = model.good.sample(self.num_samples, self.rng, self.bandwidth_factor)
+        if not (self._novelty.is_finite or self.space.constraints or self.space.is_conditional):
+            best = np.argmax(model.log_ratio(points))
+            return self.space.decode(cells.stretched(points[[best]]))[0]
+        hps = [hp for hp in self.space.decode(cells.stretched(points)) if self._novelty.is_new(hp)]
+        hps = hps or self._novelty.some(self.rng, self.num_samples)
+        return hps[int(np.argmax(model.log_ratio(cells.evened(self.space.encode(hps)), self.space.mask(hps))))]
+
+    def _current_model(self) -> Model | None:
         """The model of the results so far; None while they are too few."""
         fidelity = self._observations.informative_fidelity(self._n_min + 2)
         if fidelity is None or not self.space.n_columns:
@@ -145,13 +148,13 @@ class BOHB(BracketSearch):
             self._model = key, self._fit(good, bad)
         return self._model[1]
 
-    def _fit(self, good: FloatArray, bad: FloatArray) -> _Model:
+    def _fit(self, good: FloatArray, bad: FloatArray) -> Model:
         """The densities of ``(n, d)`` good and ``(m, d)`` bad points."""
         levels = self.space.levels
         good_widths, bad_widths = self._bandwidths(good), self._bandwidths(bad)
         # Fewer points make for wider kernels, under which a level that neither side has seen would look good.
         bad_widths = np.where(levels > 0, good_widths, bad_widths)
-        return _Model(MixedKDE(good, levels, good_widths), MixedKDE(bad, levels, bad_widths))
+        return Model(MixedKDE(good, levels, good_widths), MixedKDE(bad, levels, bad_widths))
 
     def _bandwidths(self, points: FloatArray) -> FloatArray:
         """``(d,)`` bandwidths for ``(n, d)`` points, by the chosen rule."""
@@ -190,21 +193,6 @@ class BOHB(BracketSearch):
         return min(limits)
 
 
-@dataclass(frozen=True)
-class _Model:
-    """Where good configurations lie, and where bad ones."""
-
-    good: MixedKDE
-    bad: MixedKDE
-
-    def log_ratio(self, points: FloatArray) -> FloatArray:
-        """``(m,)`` log of good over bad density at ``(m, d)`` points of the unit cube.
-
-        Expected improvement grows with it: Bergstra et al. 2011, NeurIPS, section 4.1.
-        """
-        return self.good.log_density(points) - self.bad.log_density(points)
-
-
 class _Observations:
     """What was suggested and what came of it, in arrays; every configuration is encoded once.
 
@@ -213,18 +201,19 @@ class _Observations:
             infinite loss. The order told leaves no trace.
         n_ok: For each fidelity how many of them did not fail.
         n_drawn: How many suggestions were new configurations.
+        cells: How choices stand in the points.
     """
 
     def __init__(self, space: SearchSpace, max_fidelity: float) -> None:
         self.ranked: dict[float, list[tuple[float, int]]] = {}
         self.n_ok: dict[float, int] = {}
         self.n_drawn = 0
+        self.cells = EvenCells(space)
         self._space, self._max_fidelity = space, max_fidelity
-        self._n_values = space.n_configurations
         self._n_told = 0
         self._points = np.empty((0, space.n_columns))  # of each suggestion by its number
+        self._mask: BoolArray = np.empty((0, space.n_columns), dtype=bool)  # which columns of it are in force
         self._numbers: set[int] = set()  # of the suggestions that are in there
-        self._keys: set[bytes] = set()  # the points of a space that can be counted
 
     def follow(self, trials: Sequence[Trial], running: Sequence[Suggestion]) -> None:
         """Catches up with all trials that ended, in the order told, and all that run."""
@@ -242,20 +231,21 @@ class _Observations:
         """Takes in suggestions not seen yet: number to configuration, and the trial it continues."""
         if not new:
             return
-        points = self._space.encode([hp for hp, _ in new.values()])
+        hps = [hp for hp, _ in new.values()]
         n_missing = max(new) + 1 - len(self._points)
         if n_missing > 0:  # doubled, so that the copying costs little
             spare = np.empty((max(n_missing, len(self._points)), self._space.n_columns))
             self._points = np.concatenate([self._points, spare])
-        self._points[list(new)] = points
+            self._mask = np.concatenate([self._mask, np.ones(spare.shape, dtype=bool)])
+        self._points[list(new)] = self.cells.evened(self._space.encode(hps))
+        if self._space.is_conditional:
+            self._mask[list(new)] = self._space.mask(hps)
         self._numbers.update(new)
         self.n_drawn += sum(resume is None for _, resume in new.values())
-        if self._n_values is not None:
-            self._keys.update(map(bytes, points))
 
     def points(self, numbers: Sequence[int]) -> FloatArray:
-        """``(n, d)`` points of the unit cube, of suggestions by their number."""
-        return self._points[numbers]
+        """``(n, d)`` points of the unit cube, of suggestions by their number; see :func:`imputed`."""
+        return imputed(self._points[numbers], self._mask[numbers])
 
     def informative_fidelity(self, n_least: int) -> float | None:
         """The largest fidelity with at least `n_least` results, not barely filled beside a lower one."""
@@ -266,26 +256,3 @@ class _Observations:
                 chosen = fidelity
             richest = max(richest, n)
         return chosen
-
-    def without_seen(self, points: FloatArray) -> FloatArray:
-        """Those of ``(n, d)`` points whose configuration was not suggested yet; all where it cannot recur."""
-        if self._n_values is None or not self._keys:
-            return points
-        own = self._space.encode(self._space.decode(points))  # one point for each value, wherever in its cell
-        return points[[bytes(point) not in self._keys for point in own]]
-
-    def unseen(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """``(m, d)`` points from the prior, 1 <= m <= n, whose configurations were not suggested yet.
-
-        Raises:
-            OptimizationComplete: There are none.
-        """
-        if self._n_values is None:
-            return rng.random((n, self._space.n_columns))
-        batch = n
-        while len(self._keys) < self._n_values and batch <= _MOST_DRAWS:
-            points = self.without_seen(rng.random((batch, self._space.n_columns)))
-            if len(points):
-                return points[:n]
-            batch *= 2  # most of the space is used up
-        raise OptimizationComplete(f"all {self._n_values} configurations of the space were suggested")

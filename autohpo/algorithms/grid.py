@@ -44,6 +44,10 @@ class GridSearch(BaseHPOptimizer):
         self._walk: Iterator[tuple[Digits, dict[str, Any]]] | None = None
         self._n_walked = 0  # suggestions that the walk has made
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the walk, which cannot be pickled: the last suggestion says where it stands."""
+        return {**vars(self), "_walk": None}
+
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         if self._walk is None or self._n_walked != self.number:  # after a resume: the last suggestion says where
             self._walk, self._n_walked = walk(self.space, self.steps, self._last_digits()), self.number

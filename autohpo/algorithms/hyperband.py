@@ -15,7 +15,8 @@ class Hyperband(BracketSearch):
     """Draws every configuration from the prior, stops most early, and trains the best of them on.
 
     A promoted trial continues its own training (``Suggestion.resume``). Where results at little fidelity
-    mislead, the later brackets, which start higher, still find what the first ones drop.
+    mislead, the later brackets, which start higher, still find what the first ones drop. In a space that can be
+    counted no configuration is drawn twice; after the last one the search is over.
 
     Source: Li et al. 2018, JMLR 18(185), Algorithm 1. Another bracket opens as soon as all open ones wait, as
     in HpBandSter, so that no worker idles.
@@ -38,5 +39,7 @@ class Hyperband(BracketSearch):
         return self._suggest(self._draw)
 
     def _draw(self, fidelity: float) -> Suggestion:
-        """A configuration from the prior."""
-        return Suggestion(self.space.sample(self.rng, 1)[0])
+        """A configuration from the prior that is new, if that can be said."""
+        if self._novelty.is_finite:
+            self._novelty.take_in()
+        return Suggestion(self._novelty.draw(self.rng))

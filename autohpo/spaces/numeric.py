@@ -75,6 +75,10 @@ class RangeHP(HPSpace):
     @property
     def n_values(self) -> int | None:
         """How many values there are, or None for floats without a step."""
+        return self._n
+
+    @cached_property
+    def _n(self) -> int | None:
         return _n_steps(self) if self.is_int or self.step is not None else None
 
     @property
@@ -187,6 +191,10 @@ class LogRangeHP(HPSpace):
     @property
     def n_values(self) -> int | None:
         """How many values there are, or None for floats without a step."""
+        return self._n
+
+    @cached_property
+    def _n(self) -> int | None:
         return _n_steps(self) if self.is_int or self.step is not None else None
 
     @property
@@ -377,7 +385,8 @@ def _on_steps(hp: RangeHP | LogRangeHP, k: NDArray[np.int64]) -> list[Any]:
 
 def _is_on_scale(hp: RangeHP | LogRangeHP, value: Any) -> bool:
     """Whether `value` has the right type, and lies within the ends and on a step."""
-    if not _is_number(value, hp.is_int) or not hp.low <= value <= hp.high:
+    kind = type(value)  # an int may stand for a float
+    if not (kind is int or (kind is float and type(hp.low) is float)) or not hp.low <= value <= hp.high:
         return False
     return hp.step is None or _is_near(hp, hp.low + round((value - hp.low) / hp.step) * hp.step, value)
 
@@ -395,11 +404,6 @@ def _plain(hp: HPSpace, field: str, value: Any) -> int | float:
     if not is_finite:
         raise SpaceError(f"{hp.name}: {field} must be finite, got {value!r:.50}")
     return value  # type: ignore[no-any-return]
-
-
-def _is_number(value: Any, is_int: bool) -> bool:
-    """Whether a value has the range's type; an int may stand for a float."""
-    return type(value) is int or (not is_int and type(value) is float)
 
 
 def _exponent(value: float | None) -> int:

@@ -286,7 +286,7 @@ class SearchSpace:
                 raise SpaceError(f"{name}: missing in the configuration")
             if not one.contains(hp[name]):
                 raise SpaceError(f"{name}: must be a value of {one}, got {hp[name]!r:.80}")
-            if one.refers_to and not one.fits(hp[name], known):
+            if self.is_conditional and one.refers_to and not one.fits(hp[name], known):
                 raise SpaceError(f"{name}: must suit {list(one.refers_to)} of the configuration, got {hp[name]!r:.80}")
             known[name] = hp[name]
         if len(hp) != len(known):

@@ -1,4 +1,4 @@
-"""What optimizers are checked with: small search spaces, a cheap objective, and sessions that record what happened."""
+"""What optimizers are checked with: a cheap objective, and sessions that record what happened."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.registry import get_hpo
 from autohpo.errors import NotReady, OptimizationComplete
-from autohpo.spaces import ChoiceHP, FixedHP, HPSpace, LogRangeHP, RangeHP, SearchSpace
+from autohpo.spaces import SearchSpace
 from autohpo.testing.checks import CheckFailed, expect
+from autohpo.testing.examples import mixed_space
 from autohpo.trial import Suggestion, TrialState
 
 N_ASKS = 30
@@ -22,67 +20,6 @@ N_ASKS = 30
 
 FAILED_STATES = tuple(state for state in TrialState if state.is_final and not state.has_perf)
 """Every way in which a trial may end without a performance."""
-
-
-class _OddHP(HPSpace):
-    """Odd whole numbers: a kind of parameter that no algorithm has seen before."""
-
-    def __init__(self, name: str, low: int, high: int) -> None:
-        super().__init__(name)
-        self.low, self.high = low, high
-
-    @property
-    def n_values(self) -> int:
-        """How many there are."""
-        return (self.high - self.low) // 2 + 1
-
-    def decode(self, units: NDArray[np.float64]) -> list[Any]:
-        """The numbers of ``(n, 1)`` points."""
-        n = self.n_values
-        return [self.low + 2 * min(int(unit * n), n - 1) for unit in units[:, 0]]
-
-    def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
-        """``(n, 1)`` points in the middle of the numbers' cells."""
-        return np.array([[((value - self.low) // 2 + 0.5) / self.n_values] for value in values])
-
-    def contains(self, value: Any) -> bool:
-        """Whether a value is an odd int within the ends."""
-        return type(value) is int and value % 2 == 1 and self.low <= value <= self.high
-
-
-def mixed_space() -> SearchSpace:
-    """One parameter of each common kind; no algorithm comes to its end."""
-    return SearchSpace(
-        [
-            RangeHP("dropout", 0.0, 0.9),
-            LogRangeHP("lr", 1e-4, 1e-1),
-            RangeHP("hops", 1, 8),
-            ChoiceHP("norm", [None, "batch", True, 1]),
-        ]
-    )
-
-
-def few_space() -> SearchSpace:
-    """Six configurations in all."""
-    return SearchSpace([RangeHP("hops", 1, 3), ChoiceHP("norm", ["batch", "layer"])])
-
-
-SPACES: Mapping[str, Callable[[], SearchSpace]] = {
-    "one float": lambda: SearchSpace([RangeHP("x", -1.0, 1.0)]),
-    "one log float": lambda: SearchSpace([LogRangeHP("x", 1e-5, 1e3)]),
-    "one int": lambda: SearchSpace([RangeHP("x", -3, 40)]),
-    "one log int": lambda: SearchSpace([LogRangeHP("x", 1, 1000)]),
-    "steps": lambda: SearchSpace([RangeHP("x", 0.1, 0.9, step=0.1), RangeHP("y", -4, 20, step=4)]),
-    "one choice of one": lambda: SearchSpace([ChoiceHP("x", ["only"])]),
-    "choices that are nearly equal": lambda: SearchSpace([ChoiceHP("x", [None, True, 1, 1.0, "1", float("nan")])]),
-    "choices without a hash": lambda: SearchSpace([ChoiceHP("x", [[1], [1, 2], {"a": 1}]), RangeHP("y", 0.0, 1.0)]),
-    "all fixed": lambda: SearchSpace([FixedHP("x", 3), FixedHP("y", ["a"])]),
-    "fixed among others": lambda: SearchSpace([FixedHP("x", None), RangeHP("y", 0, 1), LogRangeHP("z", 1.0, 2.0)]),
-    "a kind of one's own": lambda: SearchSpace([_OddHP("x", 1, 15), RangeHP("y", 0.0, 1.0)]),
-    "few configurations": few_space,
-    "mixed": mixed_space,
-}
-"""Search spaces of every kind, made anew at each call."""
 
 
 @dataclass(frozen=True)

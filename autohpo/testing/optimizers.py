@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.testing import fidelity, protocol, reproducible, robust
+from autohpo.testing import fidelity, objectives, protocol, reproducible, robust
 from autohpo.testing.cases import Case
 from autohpo.testing.checks import BoundCheck, Check, CheckResult, bind, run_checks
+from autohpo.testing.examples import few_space
 
 
 def _is_random(case: Case) -> bool:
@@ -22,6 +23,22 @@ def _has_no_fidelities(case: Case) -> bool:
     return not case.cls.is_multi_fidelity
 
 
+def _takes_constraints(case: Case) -> bool:
+    return "constraints" in case.cls.supports
+
+
+def _takes_objectives(case: Case) -> bool:
+    return "objectives" in case.cls.supports
+
+
+def _learns_objectives(case: Case) -> bool:
+    return _takes_objectives(case) and not case.cls.is_deterministic  # a grid in a fixed order learns nothing
+
+
+def _ends_with_the_space(case: Case) -> bool:
+    return case.build(few_space()).is_finite
+
+
 OPTIMIZER_CHECKS: tuple[Check, ...] = (
     Check(reproducible.same_seed_same_suggestions),
     Check(reproducible.other_seed_other_suggestions, _is_random),
@@ -33,6 +50,8 @@ OPTIMIZER_CHECKS: tuple[Check, ...] = (
     Check(reproducible.mode_min_mirrors_mode_max),
     Check(protocol.suggests_legal_values),
     Check(protocol.handles_every_kind_of_space),
+    Check(protocol.respects_constraints, _takes_constraints),
+    Check(protocol.repeats_nothing_in_finite_spaces, _ends_with_the_space),
     Check(protocol.leaves_inputs_alone),
     Check(protocol.ends_as_declared),
     Check(protocol.waits_only_for_running_trials),
@@ -52,6 +71,11 @@ OPTIMIZER_CHECKS: tuple[Check, ...] = (
     Check(fidelity.resumes_rightly, _has_fidelities),
     Check(fidelity.works_without_fidelity, _has_fidelities),
     Check(fidelity.survives_lost_survivors, _has_fidelities),
+    Check(objectives.takes_several_objectives, _takes_objectives),
+    Check(objectives.rebuilds_with_several_objectives, _takes_objectives),
+    Check(objectives.mirrors_each_objective, _takes_objectives),
+    Check(objectives.survives_odd_outcomes, _takes_objectives),
+    Check(objectives.covers_the_front, _learns_objectives),
 )
 """Every check of an optimizer, in the order in which they run; each takes a :class:`Case`."""
 

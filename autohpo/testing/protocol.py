@@ -7,9 +7,10 @@ from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.errors import NotReady, OptimizationComplete
-from autohpo.spaces import ChoiceHP, FixedHP, SearchSpace
-from autohpo.testing.cases import SPACES, Case, Session, few_space, measure
+from autohpo.spaces import ChoiceHP, FixedHP, HPSpace, ListHP, OrdinalHP, PermutationHP, SearchSpace
+from autohpo.testing.cases import Case, Session, measure
 from autohpo.testing.checks import CheckFailed, expect, expect_equal, expect_error
+from autohpo.testing.examples import CONSTRAINED, SPACES, few_conditional_space, few_space
 from autohpo.trial import Suggestion
 
 PLAIN = (int, float, str, bool, type(None))
@@ -21,15 +22,34 @@ def expect_legal(space: SearchSpace, suggestion: Suggestion) -> None:
     Raises:
         CheckFailed: It is not.
     """
-    expect(set(suggestion) == set(space.active(suggestion)), f"values for {space.names}", dict(suggestion))
+    active = space.active(suggestion)
+    expect(set(suggestion) == set(active), f"values for {active}, which are in force", dict(suggestion))
+    space.check(suggestion)
     for name, value in suggestion.items():
-        hp = space[name]
-        expect(hp.contains(value), f"a value of {hp}", repr(value))
-        given = hp.choices if isinstance(hp, ChoiceHP) else [hp.value] if isinstance(hp, FixedHP) else None
-        if given is None:
-            expect(type(value) in PLAIN, f"a plain Python type for {name}", type(value))
-        else:
+        expect(space[name].contains(value), f"a value of {space[name]}", repr(value))
+        _expect_plain(space[name], value)
+
+
+def _expect_plain(hp: HPSpace, value: Any) -> None:
+    """Goes on where a value is of a plain Python type, or one of the user's own objects.
+
+    Raises:
+        CheckFailed: It is not.
+    """
+    match hp:
+        case ListHP():
+            expect(type(value) is list, f"a list for {hp.name}", type(value))
+            for item, entry in zip(hp.items, value, strict=False):
+                _expect_plain(item, entry)
+        case PermutationHP(items=given):
+            for entry in value:
+                expect(any(entry is one for one in given), f"one of the very objects of {hp}", f"a copy, {entry!r}")
+        case ChoiceHP(choices=given) | OrdinalHP(values=given):
             expect(any(value is one for one in given), f"one of the very objects of {hp}", f"a copy, {value!r}")
+        case FixedHP():
+            expect(value is hp.value, f"the very object of {hp}", f"a copy, {value!r}")
+        case _:
+            expect(type(value) in PLAIN, f"a plain Python type for {hp.name}", type(value))
 
 
 def suggests_legal_values(case: Case) -> None:
@@ -40,7 +60,10 @@ def suggests_legal_values(case: Case) -> None:
 
 
 def handles_every_kind_of_space(case: Case) -> None:
-    """Works on every kind of parameter, alone and mixed, on fixed values and on kinds it has never seen."""
+    """Works on every kind of parameter, alone and mixed, on fixed values and on kinds it has never seen.
+
+    A suggestion holds what is in force in it, and nothing else.
+    """
     for name, make in SPACES.items():
         session = Session(case.build(make()))
         try:
@@ -50,6 +73,29 @@ def handles_every_kind_of_space(case: Case) -> None:
             expect(bool(session.asked), "at least one suggestion", "none")
         except Exception as error:  # whatever it is, the user wants to know on which space
             raise CheckFailed(f"on the space {name!r}: {type(error).__name__}: {error}") from error
+
+
+def respects_constraints(case: Case) -> None:
+    """Suggests only what the constraints on the space allow, as `supports` says: the rest may break the objective."""
+    for name, make in CONSTRAINED.items():
+        session = Session(case.build(make()), n_workers=2)
+        try:
+            session.run(24).finish_all()
+            for suggestion in session.asked:
+                expect_legal(session.hpo.space, suggestion)
+            expect(bool(session.asked), "at least one suggestion", "none")
+        except Exception as error:  # whatever it is, the user wants to know on which space
+            raise CheckFailed(f"with {name}: {type(error).__name__}: {error}") from error
+
+
+def repeats_nothing_in_finite_spaces(case: Case) -> None:
+    """Starts no configuration twice where it ends with a finite space: what is known already is a trial wasted."""
+    for make in (few_space, few_conditional_space):
+        hpo = case.build(make())
+        session = Session(hpo, n_workers=3, order="mixed").run(200).finish_all()
+        started = [hpo.space.key(one) for one in session.asked if one.resume is None]
+        twice = sorted({key for key in started if started.count(key) > 1})
+        expect(not twice, "no configuration twice, as is_finite is True", twice)
 
 
 def leaves_inputs_alone(case: Case) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autohpo.spaces import ChoiceHP, FixedHP, HPSpace
+from autohpo.spaces import ChoiceHP, FixedHP, HPSpace, OrdinalHP
 from autohpo.spaces.tagged import is_same
 from autohpo.testing.checks import BoundCheck, Check, CheckResult, bind, expect, run_checks
 
@@ -47,8 +47,13 @@ def decodes_to_plain_types(hp: HPSpace) -> None:
     """Values are plain Python types, or the user's own objects: numpy's types break JSON and the user's checks."""
     for value in hp.decode(_points(hp)):
         kind = type(value)
-        if isinstance(hp, (ChoiceHP, FixedHP)):
-            given = hp.choices if isinstance(hp, ChoiceHP) else (hp.value,)
+        given: tuple[Any, ...] | None = None
+        match hp:
+            case ChoiceHP(choices=values) | OrdinalHP(values=values):
+                given = values
+            case FixedHP():
+                given = (hp.value,)
+        if given is not None:
             expect(any(value is one for one in given), "one of the very objects given", repr(value))
         else:
             expect(kind.__module__ != "numpy", "a value of a plain Python type", f"{kind.__module__}.{kind.__name__}")
@@ -65,14 +70,21 @@ def decodes_what_it_encodes(hp: HPSpace) -> None:
     """A value that is encoded and decoded again is the same one; a float may differ by rounding."""
     values = hp.decode(_points(hp))
     for value, again in zip(values, hp.decode(np.asarray(hp.encode(values), dtype=float)), strict=True):
-        is_float = type(value) is float and type(again) is float and hp.n_values is None
-        close = is_float and abs(value - again) <= _rounding(values)
-        expect(close or is_same(value, again), f"{value!r} to come back", repr(again))
+        is_close = hp.n_values is None and _is_close(value, again, values)
+        expect(is_close or is_same(value, again), f"{value!r} to come back", repr(again))
 
 
-def _rounding(values: list[Any]) -> float:
-    """How far a float may be off: 2**-40 of the largest, a thousand times the rounding of a few operations."""
-    return float(max(abs(value) for value in values) * 2.0**-40)
+def _is_close(value: Any, again: Any, values: list[Any]) -> bool:
+    """Whether a float is off by rounding at most: 2**-40 of the largest, a thousand times that of a few operations.
+
+    In a list each entry is compared with those that stand in its place.
+    """
+    if type(value) is list and type(again) is list and len(value) == len(again):
+        columns = [list(column) for column in zip(*values, strict=True)]
+        return all(is_same(a, b) or _is_close(a, b, c) for a, b, c in zip(value, again, columns, strict=True))
+    if type(value) is not float or type(again) is not float:
+        return False
+    return abs(value - again) <= float(max(abs(v) for v in values) * 2.0**-40)
 
 
 def refuses_strangers(hp: HPSpace) -> None:
@@ -109,11 +121,30 @@ def counts_its_values(hp: HPSpace) -> None:
     n = hp.n_values
     if n is None or n > 1000:
         return
-    units = np.linspace(0.0, 1.0, 20 * n + 1)[:, None]
+    edges = hp.edges  # cells may be very short
+    units = (np.linspace(0.0, 1.0, 20 * n + 1) if edges is None else (edges[1:] + edges[:-1]) / 2)[:, None]
     reached = _distinct(hp.decode(np.repeat(units, hp.width, axis=1)))
     expect(len(reached) <= n, f"at most n_values = {n} values", len(reached))
     if hp.width <= 1 and n <= 20:
         expect(len(reached) == n, f"all n_values = {n} values to be reached from the unit interval", len(reached))
+
+
+def keeps_to_its_cells(hp: HPSpace) -> None:
+    """`edges`, where given, are the ends of the values' cells: models of densities sum over them."""
+    if hp.edges is None or hp.width != 1:
+        return
+    edges = np.asarray(hp.edges, dtype=float)
+    expect(edges.shape == ((hp.n_values or 0) + 1,), f"{hp.n_values} values to have as many cells", edges.shape)
+    rises = edges[0] == 0 and edges[-1] == 1 and bool((np.diff(edges) > 0).all())
+    expect(rises, "edges that rise from 0 to 1", edges)
+    middles = (edges[1:] + edges[:-1]) / 2
+    values = hp.decode(middles[:, None])
+    codes = np.asarray(hp.encode(values), dtype=float)[:, 0]
+    expect(bool(np.allclose(codes, middles, rtol=0, atol=1e-12)), "every value to be coded as its cell's middle", codes)
+    near = np.diff(edges) * 0.02  # whole numbers on a log scale are off by up to a hundredth of a cell
+    for units in (edges[:-1] + near, edges[1:] - near):
+        again = hp.decode(units[:, None])
+        expect(all(map(is_same, values, again)), f"the values of the cells, {values}, at {units}", again)
 
 
 def has_a_grid(hp: HPSpace) -> None:
@@ -162,6 +193,7 @@ SPACE_CHECKS: tuple[Check, ...] = tuple(
         keeps_values_in_json,
         keeps_itself_in_json,
         counts_its_values,
+        keeps_to_its_cells,
         has_a_grid,
         draws_no_randomness,
     )

@@ -123,9 +123,10 @@ def test_without_fidelity_it_ends_after_what_the_brackets_would_have_cost():
         hpo.ask()
 
 
-def test_it_is_finite_only_with_a_number_of_brackets():
-    """The runner asks for a limit of its own where it is not."""
+def test_it_is_finite_where_brackets_or_configurations_are():
+    """The runner asks for a limit of its own where neither is."""
     assert not Hyperband(SPACE).is_finite
+    assert Hyperband([RangeHP("n", 1, 9)]).is_finite
     assert Hyperband(SPACE, num_iterations=1).is_finite
 
 

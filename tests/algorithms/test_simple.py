@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from autohpo import ChoiceHP, FixedHP, LogRangeHP, OptimizationComplete, OptionError, RangeHP, build_hpo_from_name
+from autohpo import (
+    ChoiceHP,
+    FixedHP,
+    LogRangeHP,
+    OptimizationComplete,
+    OptionError,
+    RangeHP,
+    SearchSpace,
+    SpaceError,
+    build_hpo_from_name,
+)
+from autohpo.spaces import Cut, ListHP, OrdinalHP, PermutationHP
+from autohpo.testing.examples import few_conditional_space
 
 
 def ask(hpo, n):
@@ -108,3 +121,108 @@ def test_quasi_random_sequence_must_be_known():
     """A misspelt sequence is an error that lists the known ones."""
     with pytest.raises(OptionError, match="sequence: must be 'sobol' or 'halton', got 'sobel'"):
         build_hpo_from_name("quasi_random", UNIT, sequence="sobel")
+
+
+def constrained_space():
+    """Every kind, children, a list that is cut, and two constraints."""
+    opti = ChoiceHP(
+        "opti", ["sgd", "adam"], children={"sgd": [RangeHP("momentum", 0.0, 0.9), OrdinalHP("n", [1, 2, 4])]}
+    )
+    hidden = ListHP("hidden", LogRangeHP("width", 8, 32), length=Cut("layers", lambda v: v[0] - 1), max_length=2)
+    return SearchSpace(
+        [hidden, opti, RangeHP("layers", 1, 3), PermutationHP("order", ["a", "b", "c"]), FixedHP("k", None)],
+        constraints=["layers < 3 or hidden[0] >= hidden[1]", lambda hp: hp["order"][0] != "c"],
+    )
+
+
+def brute_force():
+    """The grid of `constrained_space` with 3 steps, said once more in plain Python."""
+    found = []
+    orders = [list(order) for order in itertools.permutations("abc") if order[0] != "c"]
+    steps = {order: rank for rank, order in enumerate(itertools.permutations("abc"))}
+    orders = [order for order in orders if steps[tuple(order)] in (0, 2, 5)]  # 3 of 6: the ends and the middle
+    for layers, order, opti in itertools.product([1, 2, 3], orders, ["sgd", "adam"]):
+        for hidden in itertools.product([8, 16, 32], repeat=layers - 1):
+            if layers == 3 and hidden[0] < hidden[1]:
+                continue
+            base = {"layers": layers, "hidden": list(hidden), "opti": opti, "order": order, "k": None}
+            if opti == "adam":
+                found.append(base)
+            else:
+                found += [{**base, "momentum": m, "n": n} for m in (0.0, 0.45, 0.9) for n in (1, 2, 4)]
+    return found
+
+
+def whole(hpo):
+    """All suggestions until the end."""
+    asked = []
+    while True:
+        try:
+            asked.append(hpo.ask())
+        except OptimizationComplete:
+            return asked
+
+
+def test_grid_over_conditions_and_constraints_is_the_filtered_product():
+    """Each combination of what is in force, once; what is forbidden is passed over."""
+    space = constrained_space()
+    asked = whole(build_hpo_from_name("grid", space, steps=3))
+    assert sorted(map(space.key, asked)) == sorted(map(space.key, brute_force()))
+
+
+@pytest.mark.parametrize("name", ["grid", "random", "quasi_random"])
+@pytest.mark.parametrize(
+    "make", [few_conditional_space, lambda: SearchSpace([RangeHP("n", 0, 29)], constraints="n % 3")]
+)
+def test_finite_spaces_are_suggested_whole_and_nothing_twice(name, make):
+    """All configurations, in an order of the algorithm's own, and then the end, which it has declared."""
+    space = make()
+    hpo = build_hpo_from_name(name, space, seed=4, **({"steps": 30} if name == "grid" else {}))
+    assert hpo.is_finite
+    keys = list(map(space.key, whole(hpo)))
+    assert len(keys) == len(set(keys)) == space.n_configurations
+    assert set(keys) == {space.key(hp) for hp in space.configurations()}
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("grid", {"steps": 3}), ("random", {}), ("quasi_random", {}), ("quasi_random", {"sequence": "halton"}),
+])  # fmt: skip
+@pytest.mark.parametrize("make", [few_conditional_space, constrained_space])
+def test_a_resumed_search_goes_on_at_any_index(name, options, make):
+    """From the log alone: told in another order, with some still running, and pickled on the way."""
+    space = make()
+    asked = []
+    hpo = build_hpo_from_name(name, space, seed=5, **options)
+    for _ in range(11):
+        asked.append(hpo.ask())
+    for n, n_told in [(k, told) for k in range(11) for told in {k // 2, k}]:
+        resumed = build_hpo_from_name(name, space, seed=5, **options)
+        for suggestion in asked[:n]:
+            resumed.adopt(suggestion)
+        for suggestion in asked[:n_told][::-1]:
+            resumed.tell(suggestion, 0.0)
+        got = ask(resumed, 1)
+        got += ask(copy.deepcopy(resumed), 11 - n - 1)
+        assert got == asked[n:]
+        assert [one.info for one in got] == [one.info for one in asked[n:]]
+
+
+def test_quasi_random_passes_over_what_is_not_allowed():
+    """The allowed points of scipy's own sequence, in its order."""
+    points = stats.qmc.Sobol(2, scramble=True, rng=np.random.default_rng(11)).random(64)
+    wanted = [row for row in points.tolist() if row[0] + row[1] < 0.8]
+    hpo = build_hpo_from_name("quasi_random", SearchSpace(UNIT, constraints="x + y < 0.8"), seed=11)
+    np.testing.assert_array_equal([list(hp.values()) for hp in ask(hpo, 12)], wanted[:12])
+    hpo = build_hpo_from_name("quasi_random", SearchSpace(UNIT, constraints="x > 2"), seed=11)
+    for _ in range(2):
+        with pytest.raises(SpaceError, match="constraints: none of 10000 points meets"):
+            hpo.ask()
+
+
+def test_random_search_keeps_to_constraints_and_priors():
+    """The law of the prior, given that it is allowed: of 1 to 3 with weights 3, 2, 1 without the 2."""
+    space = SearchSpace([RangeHP("n", 1, 3, prior=[3, 2, 1]), RangeHP("x", 0.0, 1.0)], constraints="n != 2")
+    asked = ask(build_hpo_from_name("random", space, seed=2), 1000)
+    counts = [sum(hp["n"] == n for hp in asked) for n in (1, 2, 3)]
+    assert counts[1] == 0
+    assert stats.chisquare(counts[::2], [750, 250]).pvalue > 1e-6

@@ -207,6 +207,15 @@ def test_a_prior_is_mirrored_in_both_tails():
         assert np.abs(below(left, GRID) - wanted).max() < 1e-2  # the slope there is 9 times that of a whole normal
 
 
+@pytest.mark.parametrize("kind", [ChoiceHP, OrdinalHP])
+def test_equal_weights_are_as_none(kind):
+    """At every point, the ends of the cells included: those belong to the upper one."""
+    plain, weighted = kind("c", list("abcd")), kind("c", list("abcd"), prior=[1, 1, 1, 1])
+    units = np.linspace(0.0, 1.0, 17)[:, None]
+    assert weighted.decode(units) == plain.decode(units)
+    assert plain.decode(np.array([[0.25], [0.5], [0.75]])) == ["b", "c", "d"]
+
+
 def test_no_value_is_out_of_reach():
     """The uniform share keeps a thousandth of the unit interval for what the prior thinks impossible."""
     hp = RangeHP("x", 0.0, 1.0, prior=NormalPrior(0.1, 1e-3))

@@ -35,6 +35,7 @@ def test_results_name_every_check_and_say_how_it_ended():
         "resumes_rightly",
         "works_without_fidelity",
         "survives_lost_survivors",
+        "covers_the_front",
     ]
     assert {result.state for result in results} == {"passed", "skipped"}
 

@@ -106,6 +106,42 @@ class CountsOneLess(SoundKind):
         return [self.low + 2 * min(int(u * (self.n_values + 1)), self.n_values) for u in units[:, 0]]
 
 
+class ForgetsACell(SoundKind):
+    @property
+    def edges(self):
+        return np.arange(self.n_values) / (self.n_values - 1)
+
+
+class CellsThatFall(SoundKind):
+    @property
+    def edges(self):
+        return np.linspace(1.0, 0.0, self.n_values + 1)
+
+
+class CellsOfAnotherLength(SoundKind):
+    @property
+    def edges(self):
+        return (np.arange(self.n_values + 1) / self.n_values) ** 2
+
+
+class CodesTheLowerEnd(SoundKind):
+    @property
+    def edges(self):
+        return np.arange(self.n_values + 1) / self.n_values
+
+    def encode(self, values):
+        return super().encode(values) - 0.4 / self.n_values
+
+
+class CellsBesideTheirEnds(SoundKind):
+    def decode(self, units):
+        return super().decode(np.clip(units + 0.2 / self.n_values, 0.0, 1.0))
+
+    @property
+    def edges(self):
+        return np.arange(self.n_values + 1) / self.n_values
+
+
 class GridWithTwins(SoundKind):
     def grid(self, steps):
         return [self.low] * steps
@@ -143,6 +179,13 @@ FAULTS: dict[str, list[tuple[HPSpace, str]]] = {
     "counts_its_values": [
         (CountsOneMore("kernel", 1, 15), "wanted all n_values = 9"),
         (CountsOneLess("kernel", 1, 15), "at most n_values = 7 values, got 8"),
+    ],
+    "keeps_to_its_cells": [
+        (ForgetsACell("kernel", 1, 15), "wanted 8 values to have as many cells, got (8,)"),
+        (CellsThatFall("kernel", 1, 15), "wanted edges that rise from 0 to 1"),
+        (CellsOfAnotherLength("kernel", 1, 15), "to be coded as its cell's middle"),
+        (CodesTheLowerEnd("kernel", 1, 15), "to be coded as its cell's middle"),
+        (CellsBesideTheirEnds("kernel", 1, 15), "wanted the values of the cells"),
     ],
     "has_a_grid": [
         (GridWithTwins("kernel", 1, 15), "no value twice in grid(2), got [1, 1]"),
