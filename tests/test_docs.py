@@ -62,4 +62,5 @@ def test_every_algorithm_has_a_page_with_its_options(name):
         rows = re.findall(rf"^\| `{option}` \| ([^|]*) \|", text, flags=re.MULTILINE)
         assert len(rows) == 1, f"a row for {option}"
         default = fields[option].default
-        assert rows[0].strip("`") in {repr(default), repr(default).replace("'", '"'), "1/3" * (default == 1 / 3)}, option
+        texts = {repr(default), repr(default).replace("'", '"'), "1/3" * (default == 1 / 3)}
+        assert rows[0].strip("`") in texts, option

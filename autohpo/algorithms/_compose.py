@@ -22,7 +22,7 @@ class Member:
     """
 
     def __init__(self, name: str, hpo: BaseHPOptimizer, options: Mapping[str, Any] | None = None) -> None:
-        mode = ["max"] * hpo.aims.n if hpo.aims.n > 1 else "max"  # what it is told is higher where it is better
+        mode: Any = ["max"] * hpo.aims.n if hpo.aims.n > 1 else "max"  # what it is told is higher where it is better
         self._hpo = hpo
         self.inner = get_hpo(name)(hpo.space, seed=hpo.seed, mode=mode, **(options or {}))
         self.inner.has_fidelity = hpo.has_fidelity

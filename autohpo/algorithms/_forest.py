@@ -1,0 +1,94 @@
+"""Forest: randomised regression trees grown on trials, and what they forecast for other configurations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autohpo.surrogates.parzen_columns import Columns
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+Features = NDArray[np.float32]  # the only type that scikit-learn's trees take without a copy
+
+NOT_IN_FORCE = -1.0
+"""Outside the unit interval, so that one split tells a column that is not in force from all its values."""
+
+
+class TreeCoding:
+    """Turns points of the unit cube into what trees split on.
+
+    An ordered column is one feature. One of categories is a feature for each of them, 1 or 0, so that one split sets
+    one apart from all others. Where a column is not in force, they are -1 and 0.
+
+    Args:
+        columns: What the columns mean.
+    """
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._ordered = np.flatnonzero(columns.levels == 0)
+        several = np.flatnonzero(columns.levels > 1)  # one of one tells nothing
+        self._owner = np.repeat(several, columns.levels[several])
+        self._value = np.concatenate([np.zeros(0, np.int64), *(np.arange(columns.levels[j]) for j in several)])
+
+    def features(self, points: FloatArray, mask: BoolArray) -> Features:
+        """``(n, F)`` features.
+
+        Args:
+            points: ``(n, d)`` points where configurations stand.
+            mask: ``(n, d)`` which columns are in force.
+        """
+        ordered = np.where(mask, points, NOT_IN_FORCE)[:, self._ordered]
+        is_value = (self._columns.codes(points)[:, self._owner] == self._value) & mask[:, self._owner]
+        return np.concatenate([ordered, is_value], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Regression trees, each grown on rows of its own and split at places of its own.
+
+    Attributes:
+        trees: scikit-learn's.
+
+    Source: Geurts, Ernst & Wehenkel 2006, Machine Learning 63 (splits at random places, the best of one for each
+        feature); Breiman 2001, Machine Learning 45 (rows drawn with replacement).
+    """
+
+    trees: tuple[Any, ...]
+
+    @classmethod
+    def grow(
+        cls, features: Features, values: FloatArray, rng: np.random.Generator, *, n_trees: int, max_rows: int
+    ) -> Forest:
+        """Grows trees down to single rows, each on n rows drawn with replacement, but no more than `max_rows`.
+
+        Args:
+            features: ``(n, F)`` of the rows.
+            values: ``(n,)`` what is to be forecast.
+            rng: Draws rows, and the seeds of the trees.
+            n_trees: How many trees.
+            max_rows: What bounds the time.
+        """
+        from sklearn.tree import ExtraTreeRegressor  # here, because it takes half a second to load
+
+        n, trees = len(values), []
+        for seed in rng.integers(2**31, size=n_trees):
+            rows = rng.integers(n, size=min(n, max_rows))
+            tree = ExtraTreeRegressor(max_features=None, random_state=int(seed))
+            trees.append(tree.fit(features[rows], values[rows], check_input=False))
+        return cls(tuple(trees))
+
+    def forecast(self, features: Features) -> tuple[FloatArray, FloatArray]:
+        """``(n,)`` means and ``(n,)`` variances: what the trees differ by, and what rows of one leaf differ by.
+
+        Source: Hutter et al. 2014, Artificial Intelligence 206, section 4.3.2: the law of total variance.
+        """
+        inner = [tree.tree_ for tree in self.trees]  # its own `predict` checks the input for longer than it computes
+        leaves = [tree.apply(features) for tree in inner]
+        means = np.array([tree.value[leaf, 0, 0] for tree, leaf in zip(inner, leaves, strict=True)])
+        within = np.array([tree.impurity[leaf] for tree, leaf in zip(inner, leaves, strict=True)])
+        return means.mean(axis=0), means.var(axis=0) + within.mean(axis=0)

@@ -1,0 +1,76 @@
+"""Trust regions: boxes around the best points that grow with success and shrink with failure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from autohpo.trial import Trial
+
+FIRST_LENGTH, LEAST_LENGTH, MOST_LENGTH = 0.8, 0.5**7, 1.6
+"""Of a side, in the unit cube, before the columns' own length-scales stretch it."""
+
+N_SUCCESSES = 3
+"""In a row, that double a region."""
+
+LEAST_FAILURES = 4
+"""In a row, that halve a region; in more than four columns as many as there are."""
+
+_LEAST_GAIN = 1e-3
+"""Share of the best result by which a success must beat it."""
+
+
+@dataclass
+class Region:
+    """One trust region through all its runs; a function of its results in the order told.
+
+    Attributes:
+        n_columns: Of the space.
+        n_startup: Trials of a run before its region is grown or shrunk.
+        run: How often it was begun anew.
+        length: Of a side.
+        trials: Finished ones of this run.
+
+    Source: Eriksson et al. 2019, NeurIPS 32, arXiv 1910.01739, section 2.
+    """
+
+    n_columns: int
+    n_startup: int
+    run: int = 0
+    length: float = FIRST_LENGTH
+    trials: list[Trial] = field(default_factory=list)
+    _n_successes: int = 0
+    _n_failures: int = 0
+    _best: float | None = None
+
+    @property
+    def results(self) -> list[Trial]:
+        """The trials of this run that have a result, in the order told."""
+        return [trial for trial in self.trials if trial.perf is not None]
+
+    def take(self, trial: Trial, run: int) -> None:
+        """Learns from a finished trial; late ones of earlier runs tell this one nothing."""
+        if run != self.run:
+            return
+        self.trials.append(trial)
+        is_better = trial.perf is not None and (self._best is None or trial.perf > self._goal(self._best))
+        if len(self.trials) > self.n_startup:
+            self._n_successes = self._n_successes + 1 if is_better else 0
+            self._n_failures = 0 if is_better else self._n_failures + 1
+        if trial.perf is not None and (self._best is None or trial.perf > self._best):
+            self._best = trial.perf
+        if self._n_successes >= N_SUCCESSES:
+            self.length, self._n_successes = min(2.0 * self.length, MOST_LENGTH), 0
+        if self._n_failures >= max(LEAST_FAILURES, self.n_columns):
+            self.length, self._n_failures = self.length / 2.0, 0
+        if self.length < LEAST_LENGTH:
+            self.__init__(self.n_columns, self.n_startup, self.run + 1)  # type: ignore[misc]
+
+    @staticmethod
+    def _goal(best: float) -> float:
+        return best + _LEAST_GAIN * abs(best)
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """The trial with the best result; of equals the one asked first."""
+    return max(trials, key=lambda trial: (trial.perf or 0.0, -trial.number))

@@ -1,0 +1,346 @@
+"""AutoNE: tries configurations on small sub-graphs first, and carries over to the whole graph what it learns there."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autohpo.algorithms._climb import climb
+from autohpo.algorithms._novelty import Novelty
+from autohpo.algorithms._standing import Standing
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.registry import register_hpo
+from autohpo.errors import OptionError
+from autohpo.spaces import SearchSpace
+from autohpo.surrogates.acquisition import log_ei
+from autohpo.surrogates.graphs import graph_signature, induced_edges, sample_nodes
+from autohpo.surrogates.kernels import Embedding
+from autohpo.surrogates.transfer import Observations, TransferForecast, TransferModel
+from autohpo.trial import Suggestion, Trial
+
+__all__ = ["AutoNE", "graph_signature", "induced_edges", "sample_nodes", "subgraph_signatures"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+MOST_SEEN = 300
+"""Trials that the process learns from, so that a suggestion stays below .3 s: the best third, and the newest."""
+
+WORST_SHARE = 0.25
+"""Of the results, whose differences do not count."""
+
+DARING = 0.5
+"""Share of a deviation that counts in the improvement expected: a trial on the whole graph is dear, and to try what
+nobody knows is what sub-graphs are for."""
+
+_N_DRAWS = 500
+_N_STARTS = 10
+_STEPS = (0.2, 0.05)  # of the local searches, the second from where the first has come to
+_N_KEPT = 50
+
+
+def subgraph_signatures(
+    edges: Any, n_nodes: int, shares: Sequence[float], *, keep: Sequence[int] = (), seed: int = 0
+) -> list[list[float]]:
+    """The signatures that :class:`AutoNE` wants: of the sub-graph of each share, and of the whole graph.
+
+    Args:
+        edges: ``(2, m)`` node numbers, each edge in one direction or in both.
+        n_nodes: How many nodes the graph has.
+        shares: Of the nodes, as given to the optimizer.
+        keep: Nodes that each sub-graph must hold, as given to :func:`sample_nodes`.
+        seed: As given to :func:`sample_nodes`.
+
+    Raises:
+        ValueError: An argument breaks a rule.
+    """
+    found = []
+    for share in shares:
+        nodes = sample_nodes(edges, n_nodes, share, keep=keep, seed=seed)
+        found.append(graph_signature(induced_edges(edges, nodes, n_nodes), len(nodes)).tolist())
+    return [*found, graph_signature(edges, n_nodes).tolist()]
+
+
+@register_hpo("autone")
+@dataclass(eq=False, kw_only=True)
+class AutoNE(BaseHPOptimizer):
+    """Learns on sub-graphs which configurations are good, by a Gaussian process over configurations and graphs.
+
+    A suggestion's fidelity is the share of the graph to train on, times `max_fidelity`. Each share stands for one
+    sub-graph: the objective makes it by :func:`sample_nodes`, with the fidelity as the share. The first `n_small`
+    trials, evenly spread, take the sub-graphs in turn. All others train on the whole graph, the first of them what
+    looks best on the sub-graphs. How far a sub-graph is
+    believed follows from how far its signature is from the whole graph's, and from how well the results agree.
+
+    Without `signatures` sub-graphs are told apart by their sizes; then the small data sets may be of any kind, not only
+    graphs. Where a space has no more than `n_small` configurations, all are tried on the whole graph at once.
+
+    It departs from the paper: results on a graph have a level and noise of their own, the worst quarter counts as
+    equal, what is sought is the improvement on the best result, and the sub-graphs are of several sizes, so that it can
+    be seen what size does.
+
+    Args:
+        shares: Of the nodes in each sub-graph, each above 0 and below 1, all different.
+        max_fidelity: What stands for the whole graph.
+        n_small: Trials on sub-graphs.
+        signatures: Of each sub-graph, in the order of `shares`, and of the whole graph; numbers, equally many each. See
+            :func:`subgraph_signatures`.
+
+    Source: Tu et al. 2019, KDD, AutoNE: Hyperparameter Optimization for Massive Network Embedding.
+
+    Example:
+        >>> from autohpo import RangeHP
+        >>> def f(hps, fidelity):
+        ...     return -(hps["x"] - 0.3 - 0.1 * (1 - fidelity)) ** 2
+        >>> hpo = AutoNE([RangeHP("x", 0.0, 1.0)], f, shares=(0.1, 0.2), n_small=10, max_evals=15, seed=0)
+        >>> best_hp, best_perf = hpo.optimize(progress="none")
+        >>> abs(best_hp["x"] - 0.3) < 0.05
+        True
+    """
+
+    is_multi_fidelity: ClassVar[bool] = True
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
+
+    shares: Sequence[float] = (0.2, 0.3)
+    max_fidelity: float = 1.0
+    n_small: int = 20
+    signatures: Sequence[Sequence[float]] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shares = [float(share) for share in self.shares]
+        if not shares or len(set(shares)) < len(shares) or not all(0 < share < 1 for share in shares):
+            raise OptionError(f"shares: must be different numbers above 0 and below 1, got {self.shares}")
+        if not 0 < self.max_fidelity < math.inf:
+            raise OptionError(f"max_fidelity: must be positive and finite, got {self.max_fidelity}")
+        if self.n_small < 0:
+            raise OptionError(f"n_small: must be at least 0, got {self.n_small}")
+        self._fidelities = [self.max_fidelity, *(share * self.max_fidelity for share in shares)]  # of each task
+        self._distances = _distances(self.signatures, shares)
+        self._has_warned = False
+
+    @property
+    def min_fidelity(self) -> float:
+        """Of the smallest sub-graph."""
+        return min(self._fidelities)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether it ends by itself: where the configurations can be counted."""
+        return self.space.n_configurations is not None
+
+    def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
+        space = self.space
+        self._novelty = Novelty(cast("BaseHPOptimizer", _InFull(self)))  # a try on a sub-graph is none on the whole
+        self._standing = Standing(space)
+        optional = np.array([bool(space.deciders(one.name)) for one in space for _ in range(one.width)], dtype=bool)
+        self._model = TransferModel(Embedding(self._standing.columns, optional), self._distances)
+        self._results: list[Trial] = []  # of the process, in the order told
+        self._n_told = 0  # trials looked at
+        self._theta: tuple[int, FloatArray] | None = None  # of how many results, and the parameters
+        self._design: FloatArray | None = None
+        n_all = space.n_configurations
+        self._n_small = 0 if not space.n_columns or (n_all is not None and n_all <= self.n_small) else self.n_small
+
+    def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Suggestion:
+        return Suggestion(hp, fidelity=self.max_fidelity if self.has_fidelity else None)
+
+    def _get_suggestion(self, pid: int) -> Suggestion:
+        self._novelty.take_in()
+        if not self.has_fidelity:
+            self._warn()
+            return Suggestion(self._best_new())
+        every: list[Trial | Suggestion] = [*self.trials, *self.running]
+        tried = [one for one in every if self.task_of(one)]
+        if len(tried) >= self._n_small:
+            return Suggestion(self._best_new(), fidelity=self.max_fidelity)
+        task = 1 + len(tried) % (len(self._fidelities) - 1)
+        return Suggestion(self._spread(tried), fidelity=self._fidelities[task])
+
+    def task_of(self, one: Trial | Suggestion) -> int:
+        """0 for a trial on the whole graph, else the place of its sub-graph, from 1; -1 for any other fidelity."""
+        if one.fidelity is None:
+            return 0
+        near = [task for task, fidelity in enumerate(self._fidelities) if math.isclose(fidelity, one.fidelity)]
+        return near[0] if near else -1
+
+    def _warn(self) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            message = "the objective takes no fidelity, so every trial is on the whole graph"
+            warnings.warn(f"{type(self).__name__}: {message}", UserWarning, stacklevel=2)
+
+    def _spread(self, tried: list[Trial | Suggestion]) -> dict[str, Any]:
+        """The next of evenly spread configurations, or a draw from the prior where that is known or not allowed."""
+        if self._design is None:
+            from scipy.stats import qmc  # here, because it takes half a second to load
+
+            sobol = qmc.Sobol(self.space.n_columns, rng=np.random.default_rng(self.seed))
+            self._design = sobol.random_base2((self._n_small - 1).bit_length())
+        hp = self.space.decode(self._design[[len(tried)]])[0]
+        known = {self.space.key(one if isinstance(one, Suggestion) else one.hp) for one in tried}
+        is_new = self.space.key(hp) not in known and self.space.is_allowed(hp)
+        return hp if is_new else self.space.sample(self.rng, 1)[0]
+
+    def _best_new(self) -> dict[str, Any]:
+        """The configuration with the largest expected improvement, of those not tried on the whole graph."""
+        hps = self.space.decode(self._promising())
+        place = self._novelty.first(hps)
+        return self._novelty.draw(self.rng) if place is None else hps[place]
+
+    def _promising(self) -> FloatArray:
+        """``(n, d)`` points, the largest expected improvement on the whole graph first; none without a model."""
+        rng, levels = self.rng, self.space.levels
+        forecast = self._forecast()
+        if forecast is None:
+            return np.empty((0, self.space.n_columns))
+        process, seen, tasks = forecast
+        means, _ = process(*seen, 0)
+        tried = np.flatnonzero(tasks == 0)
+        if not len(tried):  # no configuration is surer than one that was tried on a sub-graph
+            return seen[0][np.argsort(-means, kind="stable")[:_N_KEPT]]
+        top = tried[means[tried].argmax()]
+        best_point = seen[0][[top]], seen[1][[top]]
+
+        def score(points: FloatArray) -> FloatArray:
+            gain, deviation = process.beyond(*self._standing.of_points(points), 0, best_point)
+            return log_ei(gain, DARING * deviation, 0.0)[0]
+
+        drawn = rng.random((_N_DRAWS, self.space.n_columns))
+        values = score(drawn)
+        order = np.argsort(-values, kind="stable")[:_N_KEPT]
+        best = seen[0][np.argsort(-means, kind="stable")[: _N_STARTS // 2]]
+        found, scores = np.concatenate([best, drawn[order]]), np.concatenate([score(best), values[order]])
+        starts = found[:_N_STARTS]
+        for step in _STEPS:
+            more, heights = climb(score, starts, levels, rng, step)
+            found, scores = np.concatenate([found, more]), np.concatenate([scores, heights])
+            starts = found[np.argsort(-scores, kind="stable")[:_N_STARTS]]
+        sorted_points: FloatArray = found[np.argsort(-scores, kind="stable")[:_N_KEPT]]
+        return sorted_points
+
+    def _forecast(self) -> tuple[TransferForecast, tuple[FloatArray, BoolArray], IntArray] | None:
+        """The process after all results; where it was seen, and on which graphs. None without results."""
+        told = self.trials[self._n_told :]
+        self._n_told += len(told)
+        self._results += [trial for trial in told if trial.perf is not None and self.task_of(trial) >= 0]
+        if not self._results:
+            return None
+        theta, trials = self._fitted(), _informative(self._results)
+        seen, where = self._observed(trials)
+        process = TransferForecast(self._model, theta, seen)
+        running = [one for one in self.running if self.task_of(one) >= 0]
+        if running:  # as if they had ended as forecast: none is suggested again, and none pulls the process
+            points, mask = self._standing.of_hps(running)
+            tasks = np.array([self.task_of(one) for one in running])
+            guesses = [process(points[[i]], mask[[i]], int(task))[0] for i, task in enumerate(tasks)]
+            coordinates = self._model.embedding.coordinates(points, mask)
+            guessed = Observations(coordinates, tasks, np.concatenate(guesses))
+            process = TransferForecast(self._model, theta, seen.and_also(guessed))
+        return process, where, seen.tasks
+
+    def _observed(self, trials: list[Trial]) -> tuple[Observations, tuple[FloatArray, BoolArray]]:
+        """What some trials tell, and the points where they stand."""
+        tasks = np.array([self.task_of(trial) for trial in trials])
+        values = standardised(np.array([trial.perf for trial in trials], dtype=float), tasks)
+        points, mask = self._standing.of_hps([trial.hp for trial in trials])
+        return Observations(self._model.embedding.coordinates(points, mask), tasks, values), (points, mask)
+
+    def _fitted(self) -> FloatArray:
+        """``(P,)`` the parameters, fitted to the first n results, where n has three binary digits that count.
+
+        So they are fitted anew after each result up to 8, and after each 32nd at 200; and the history says when.
+        """
+        n = len(self._results)
+        n -= n % (1 << max(n.bit_length() - 3, 0))
+        if self._theta is None or self._theta[0] != n:
+            seen, _ = self._observed(_informative(self._results[:n]))
+            self._theta = n, self._model.fit(seen)
+        return self._theta[1]
+
+
+def _informative(trials: list[Trial]) -> list[Trial]:
+    """At most `MOST_SEEN` trials, in their order: the best third of these, and the newest."""
+    if len(trials) <= MOST_SEEN:
+        return trials
+    older = sorted(trials, key=lambda trial: (-(trial.perf or 0.0), trial.number))[: MOST_SEEN // 3]
+    kept = {trial.number for trial in older} | {trial.number for trial in trials[-(MOST_SEEN - len(older)) :]}
+    return [trial for trial in trials if trial.number in kept]
+
+
+def standardised(perfs: FloatArray, tasks: IntArray) -> FloatArray:
+    """``(n,)`` results with mean 0 and variance 1 in all.
+
+    Sub-graphs are brought to one median, as their configurations are evenly spread. The whole graph's are not: there
+    few trials are anything but the best, so their median says nothing. Only where all its results lie outside those of
+    the sub-graphs it is brought to their median, as they cannot be of one scale. How bad a bad one is tells little of
+    where good ones are: the worst quarter counts as if it were equal.
+
+    Args:
+        perfs: ``(n,)`` higher is better.
+        tasks: ``(n,)`` the graph of each; 0 is the whole one.
+    """
+    values = perfs / (np.abs(perfs).max() or 1.0)  # no difference overflows
+    is_whole = tasks == 0
+    if is_whole.any() and not is_whole.all():
+        middle = float(np.median(values[~is_whole]))
+        for task in np.unique(tasks[~is_whole]):
+            values[tasks == task] += middle - np.median(values[tasks == task])
+        whole, others = values[is_whole], values[~is_whole]
+        if whole.min() > others.max() or whole.max() < others.min():
+            values[is_whole] += middle - np.median(whole)
+    values = np.maximum(values, np.quantile(values, WORST_SHARE))
+    spread = values.std()
+    return (values - values.mean()) / spread if spread > 0 else np.zeros(len(values))
+
+
+def _distances(signatures: Sequence[Sequence[float]] | None, shares: Sequence[float]) -> FloatArray:
+    """``(T, T)`` squared distances between the graphs, the whole one first, as shares of their mean.
+
+    Raises:
+        OptionError: `signatures` has another form.
+    """
+    if signatures is None:
+        curves = np.log([[1.0], *([share] for share in shares)])
+    else:
+        try:
+            curves = np.array(signatures, dtype=float)
+        except (TypeError, ValueError):
+            curves = np.empty(0)
+        if curves.ndim != 2 or len(curves) != len(shares) + 1 or not np.isfinite(curves).all():
+            rule = f"{len(shares) + 1} lists of equally many finite numbers: of each share, and of the whole graph"
+            raise OptionError(f"signatures: must be {rule}, got {signatures!r:.80}")
+        curves = np.concatenate([curves[-1:], curves[:-1]])
+    squared: FloatArray = ((curves[:, None] - curves[None]) ** 2).sum(axis=2)
+    mean = squared.sum() / (len(squared) * (len(squared) - 1))
+    return squared / mean if mean > 0 else squared
+
+
+class _InFull:
+    """An optimizer as it would be without its trials on sub-graphs."""
+
+    def __init__(self, hpo: AutoNE) -> None:
+        self._hpo = hpo
+
+    @property
+    def space(self) -> SearchSpace:
+        return self._hpo.space
+
+    @property
+    def trials(self) -> list[Trial]:
+        return [trial for trial in self._hpo.trials if self._hpo.task_of(trial) == 0]
+
+    @property
+    def running(self) -> list[Suggestion]:
+        return [one for one in self._hpo.running if self._hpo.task_of(one) == 0]
+
+    @property
+    def n_asked(self) -> int:
+        return self._hpo.n_asked
