@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from autohpo.algorithms.registry import _built_in_names
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "autohpo"
 
@@ -52,7 +54,7 @@ UPWARD = {  # the few steps up, each inside a function or for the type checker, 
     ("algorithms/base.py", "result"),
     ("driver.py", "runner"),
 }
-CONCRETE = {"grid", "quasi_random", "random", "tpe", "hyperband", "bohb"}
+CONCRETE = _built_in_names()
 
 
 def room_of(path: Path) -> str:
