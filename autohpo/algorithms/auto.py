@@ -9,15 +9,14 @@ from typing import Any, ClassVar
 from autohpo.algorithms._compose import Member
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.registry import register_hpo
-from autohpo.errors import NotReady, OptimizationComplete, OptionError
-from autohpo.trial import Suggestion
+from autohpo.errors import OptionError
 
 MANY_WORKERS = 32
 """From so many trials at once on, a process that is told so late what came of them learns no more than a density."""
 LONG_RUN = 400
 """Trials from which on a Gaussian process costs more than it gives: half a second a suggestion."""
-MANY_TRIALS = 300
-"""A budget of several objectives for which a population beats a model."""
+N_TELLING = 8
+"""Trials that show whether results come with constraints: the first may have failed."""
 
 
 @register_hpo("auto")
@@ -26,8 +25,8 @@ class AutoSearch(BaseHPOptimizer):
     """Chooses for you, and says in ``Suggestion.info["member"]`` what it chose.
 
     With fidelities, that is where `max_fidelity` is given and the objective takes one, it is ``bohb``. For several
-    objectives it is ``motpe``. Otherwise it is ``bayes`` while trials are few, and ``tpe`` when they are many, or when
-    very many run at once; in a finite space that the budget covers, everything is tried in the order of ``tpe``.
+    objectives it is ``motpe``. Otherwise it is ``bayes`` while trials are few, and ``tpe`` when they are many, when
+    very many run at once, or when results come with constraints.
 
     Args:
         min_fidelity: Least that a trial gets; only with `max_fidelity`.
@@ -44,7 +43,9 @@ class AutoSearch(BaseHPOptimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.max_fidelity is not None and not 0 < self.min_fidelity <= self.max_fidelity:
-            raise OptionError(f"max_fidelity: must be at least min_fidelity, {self.min_fidelity}, got {self.max_fidelity}")
+            raise OptionError(
+                f"max_fidelity: must be at least min_fidelity, {self.min_fidelity}, got {self.max_fidelity}"
+            )
 
     @property
     def is_finite(self) -> bool:
@@ -73,7 +74,8 @@ class AutoSearch(BaseHPOptimizer):
             return "bohb"
         if self.aims.n > 1:
             return "motpe"
-        if self._n_workers >= MANY_WORKERS or self.number >= LONG_RUN:
+        has_constraints = any(trial.constraints for trial in self.trials[:N_TELLING])  # all results have them, or none
+        if has_constraints or self._n_workers >= MANY_WORKERS or self.number >= LONG_RUN:
             return "tpe"
         return "bayes"
 

@@ -48,6 +48,14 @@ def test_an_objective_without_fidelity_is_never_given_rungs():
     assert member_of(hpo) == "bayes"
 
 
+def test_results_with_constraints_go_to_densities():
+    """tpe learns from them; the first trial cannot know yet that there are any."""
+    hpo = build_hpo_from_name(SPACE, seed=0)
+    first = hpo.ask()
+    hpo.tell(first, (0.5, {"memory": 1.0}))
+    assert (first.info["member"], hpo.ask().info["member"]) == ("bayes", "tpe")
+
+
 def test_a_long_search_goes_over_to_densities():
     """With 400 known results the next suggestion is of tpe, which knows them all."""
     known = [({"x": i / LONG_RUN, "act": "relu"}, -abs(i / LONG_RUN - 0.3)) for i in range(LONG_RUN)]
