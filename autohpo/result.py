@@ -73,6 +73,28 @@ class Result:
         """
         return pareto(self.trials, self.aims.signs)
 
+    def hypervolume(self, reference: Sequence[float]) -> float:
+        """The volume that the Pareto front covers, up to a reference point; 0 without a trial that is better there.
+
+        Args:
+            reference: A value of each objective, in the order of `mode`: so bad that only better ones count.
+
+        Raises:
+            OptionError: It does not have as many values as there are objectives.
+            MissingExtraError: moocore is not installed.
+        """
+        signs = self.aims.signs
+        if len(reference) != len(signs):
+            raise OptionError(f"reference: must have {len(signs)} values, got {len(reference)}")
+        try:
+            import moocore
+        except ImportError as error:
+            raise MissingExtraError("moocore is not installed: pip install 'autohpo[pareto]'") from error
+        values = [list(trial.perfs) for trial in self.pareto]
+        if not values:
+            return 0.0
+        return float(moocore.hypervolume(values, ref=list(reference), maximise=[sign > 0 for sign in signs]))
+
     def along(self, objective: int | str) -> Result:
         """The same trials, with one objective's values as their perf.
 

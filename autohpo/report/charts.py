@@ -16,8 +16,14 @@ MAX_DOTS, MAX_CURVES, MAX_POINTS = 2_000, 400, 6_000  # in a chart: less than 80
 MAX_RUNGS = 12  # that are drawn and labelled
 
 
-def course_chart(result: Result) -> Markup:
-    """Best so far against the training spent, or trials where that is unknown; empty without results."""
+def course_chart(result: Result, objective: str = "", name: str = "course") -> Markup:
+    """Best so far against the training spent, or trials where that is unknown; empty without results.
+
+    Args:
+        result: Of one objective; see :meth:`Result.along`.
+        objective: Its name, where it is one of several.
+        name: Of the chart, unique in the page.
+    """
     steps = course(result)
     done = [step for step in steps if step.trial.perf is not None]
     if not done or done[-1].best is None or done[-1].best.perf is None:
@@ -29,19 +35,21 @@ def course_chart(result: Result) -> Markup:
     stride = math.ceil(len(done) / MAX_DOTS)
     failed = [s for s in steps if s.trial.perf is None][:MAX_DOTS]
     body = [
-        svg.frame(x, y, x_name, perf_name(result)),
+        svg.frame(x, y, x_name, perf_name(result, objective)),
         svg.path((svg.dot(x(s.spent), y(perf_of(s.trial))) for s in done[::stride]), "dots k2"),
         svg.path((svg.cross(x(s.spent), y.start - 4) for s in failed), "fail"),
         svg.path([_stairs(done, x, y)], "best line"),
         svg.path([svg.dot(x(steps[-1].spent), y(done[-1].best.perf))], "best dots"),
     ]
-    caption = "Line: the trial that the search would have returned. Dots: results."
+    line = "the best of this objective alone" if objective else "the trial that the search would have returned"
+    caption = f"Line: {line}. Dots: results."
     caption += " Crosses: trials without a result." * bool(failed)
     caption += f" One dot of {stride} is drawn." * (stride > 1)
     caption += beyond(y, [perf_of(s.trial) for s in done])
     first, last = done[0].trial.perf, done[-1].best.perf
     about = f"From {first:.6g} to {last:.6g} over {len(steps)} trials that ended."
-    return figure("Course of the search", body, name="course", about=about, caption=caption, size=WIDE)
+    title = f"Course of {objective}" if objective else "Course of the search"
+    return figure(title, body, name=name, about=about, caption=caption, size=WIDE)
 
 
 def curves_chart(result: Result) -> Markup:
@@ -146,6 +154,6 @@ def perf_of(trial: Trial) -> float:
     return trial.perf
 
 
-def perf_name(result: Result) -> str:
+def perf_name(result: Result, objective: str = "") -> str:
     """Name of the upright axis."""
-    return f"perf ({'higher' if result.sign > 0 else 'lower'} is better)"
+    return f"{objective or 'perf'} ({'higher' if result.sign > 0 else 'lower'} is better)"

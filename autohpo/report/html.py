@@ -9,6 +9,7 @@ from pathlib import Path
 
 from autohpo.errors import StoreError
 from autohpo.report.charts import course_chart, curves_chart
+from autohpo.report.fronts import front_charts, names_of, shown_front, way_of
 from autohpo.report.markup import Markup, tag
 from autohpo.report.panels import label_of, parameter_panels
 from autohpo.report.series import added_training
@@ -25,6 +26,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 
 TITLE = "Hyper-parameter search"
 TOP = 10
+TOP_CAPTION = "Those with the most training first; a promoted trial stands for all the training it continued"
 MAX_ERRORS = 20  # kinds of error
 MAX_NUMBERS = 12  # trials named for each
 MAX_TRACEBACK = 4_000  # letters
@@ -108,16 +110,33 @@ def render_html(
     )
     top = result.top(TOP)
     parts = [_headline(result, title), tag("div", _configuration(result), _notes(notes), class_="pair")]
-    if top:
+    space = None if space is None else SearchSpace(space)
+    if top and result.aims.n > 1:
+        parts += _objectives(result, space)
+    elif top:
         charts = tag("div", course_chart(result), curves_chart(result), class_="pair")
         parts += [tag("h2", "Search"), charts]
-        panels = parameter_panels(result, None if space is None else SearchSpace(space))
+        panels = parameter_panels(result, space)
         parts += [tag("h2", "Parameters"), panels]
-        parts += [tag("h2", "Best trials"), _ranking(result, top)]
+        parts += [tag("h2", "Best trials"), _ranking(result, top, TOP_CAPTION)]
     errors = _errors(result)
     if errors:
         parts += [tag("h2", "Trials without a result"), errors]
     return f'<!doctype html>\n<html lang="en">{head}{tag("body", tag("main", *parts))}</html>\n'
+
+
+def _objectives(result: Result, space: SearchSpace | None) -> list[Markup]:
+    """The sections of a search with several objectives: the front, and each objective on its own."""
+    parts = [tag("h2", "Pareto front"), tag("div", *front_charts(result), class_="pair")]
+    shown, caption = shown_front(result)
+    if shown:
+        parts += [tag("h2", "Trials on the front"), _ranking(result, shown, caption)]
+    names, alone = names_of(result), [result.along(place) for place in range(result.aims.n)]
+    courses = [course_chart(one, names[k], f"course{k}") for k, one in enumerate(alone)]
+    parts += [tag("h2", "Search"), tag("div", *courses, class_="pair")]
+    for k, one in enumerate(alone):
+        parts += [tag("h2", f"Parameters and {names[k]}"), parameter_panels(one, space, f"hp{k}-")]
+    return parts
 
 
 def _headline(result: Result, title: str) -> Markup:
@@ -128,7 +147,10 @@ def _headline(result: Result, title: str) -> Markup:
     has_best = bool(result.top(1))
     if has_best:
         best = result.best
-        facts.append((f"best perf, trial {best.number}{_after(best)}", f"{best.perf:.6g}"))
+        what, values = "best perf", f"{best.perf:.6g}"
+        if result.aims.n > 1:
+            what, values = "the compromise", ", ".join(f"{value:.6g}" for value in best.perfs)
+        facts.append((f"{what}, trial {best.number}{_after(best)}", values))
     facts.append((", ".join(states) or "no trial was made", f"{len(result):,} trial" + "s" * (len(result) != 1)))
     spent = added_training(result)
     if spent and result.curves() and any(spent.values()):
@@ -138,6 +160,9 @@ def _headline(result: Result, title: str) -> Markup:
     if started and ended:
         facts.append((f"from {_date(min(started))}", _duration(max(ended) - min(started))))
     way = "higher is better" if result.sign > 0 else "lower is better"
+    if result.aims.n > 1:
+        facts.insert(has_best, ("on the Pareto front", f"{len(result.pareto):,}"))
+        way = ", ".join(f"{name}: {way_of(result, k)} is better" for k, name in enumerate(names_of(result)))
     items = [
         tag("div", tag("dt", name), tag("dd", value), class_="first" if has_best and k == 0 else "")
         for k, (name, value) in enumerate(facts)
@@ -160,8 +185,9 @@ def _notes(notes: Sequence[tuple[str, str]]) -> Markup:
     return tag("div", _table("Notes", ["what", "value"], rows), class_="card") if rows else Markup()
 
 
-def _ranking(result: Result, top: Sequence[Trial]) -> Markup:
+def _ranking(result: Result, top: Sequence[Trial], caption: str) -> Markup:
     """The best trials, each with its configuration."""
+    heads = ["perf"] if result.aims.n == 1 else names_of(result)
     names = list(dict.fromkeys(name for trial in top for name in trial.hp))
     known = {trial.number: trial for trial in result}
     has_fidelity = any(math.isfinite(t.reached) for t in top)
@@ -169,7 +195,7 @@ def _ranking(result: Result, top: Sequence[Trial]) -> Markup:
     has_time = any(s is not None for s in seconds.values())
     rows = []
     for trial in top:
-        cells = [_row_head(str(trial.number)), _figure_cell(f"{trial.perf:.6g}")]
+        cells = [_row_head(str(trial.number)), *(_figure_cell(f"{value:.6g}") for value in trial.perfs)]
         if has_fidelity:
             cells.append(_figure_cell(f"{trial.reached:g}" if math.isfinite(trial.reached) else "full"))
         if has_time:
@@ -177,8 +203,7 @@ def _ranking(result: Result, top: Sequence[Trial]) -> Markup:
             cells.append(_figure_cell("" if s is None else _duration(s)))
         cells += [tag("td", _brief(trial.hp[name]) if name in trial.hp else "", class_="mono") for name in names]
         rows.append(cells)
-    heads = ["trial", "perf", *["fidelity"] * has_fidelity, *["time"] * has_time]
-    caption = "Those with the most training first; a promoted trial stands for all the training it continued"
+    heads = ["trial", *heads, *["fidelity"] * has_fidelity, *["time"] * has_time]
     table = _table(caption, [*heads, *names], rows, figures=range(1, len(heads)))
     return tag("div", table, class_="card wide", role="region", aria_label="Best trials", tabindex="0")
 

@@ -21,8 +21,14 @@ MAX_PANEL_DOTS = 8_000  # in all panels together: 100 KB
 MAX_LABELS = 12  # values of a choice that are listed by name
 
 
-def parameter_panels(result: Result, space: SearchSpace | None) -> Markup:
-    """A panel for each parameter that was varied: its value against the last result of each training."""
+def parameter_panels(result: Result, space: SearchSpace | None, name: str = "hp") -> Markup:
+    """A panel for each parameter that was varied: its value against the last result of each training.
+
+    Args:
+        result: Of one objective; see :meth:`Result.along`.
+        space: What was searched, if known.
+        name: Of the panels, with their numbers unique in the page.
+    """
     if not result.top(1):
         return Markup()
     names = dict.fromkeys(name for trial in result for name in trial.hp)
@@ -36,7 +42,7 @@ def parameter_panels(result: Result, space: SearchSpace | None) -> Markup:
     kinds = {t.number: f"dots k{levels[t.reached]}" for t in shown} | {t.number: LOST for t in lost}
     kinds[result.best.number] = BEST
     y = perf_axis([perf_of(t) for t in shown], result.sign, PANEL, n_ticks=4)
-    panels = [_panel(p, y, shown + lost, kinds, f"hp{k}") for k, p in enumerate(varied)]
+    panels = [_panel(p, y, shown + lost, kinds, f"{name}{k}") for k, p in enumerate(varied)]
     caption = "Each training once, with its last result. Orange: the best."
     caption += " Crosses: trials without a result." * bool(lost)
     n_results = len(result.top(len(result)))

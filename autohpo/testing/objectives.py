@@ -1,4 +1,4 @@
-"""Checks of algorithms that take several objectives: legal, rebuilt from history, robust, and better than one eye shut."""
+"""Checks of algorithms that take several objectives: legal, rebuilt from history, robust, better than random."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class AimedSession(Session):
 
 
 def usual(hpo: BaseHPOptimizer, suggestion: Suggestion) -> Outcome:
-    """Bowls in the unit cube, each with its lowest point elsewhere on the diagonal; a tenth of the first column is out."""
+    """Bowls in the unit cube, each with its lowest point elsewhere on the diagonal; some of the first column is out."""
     point = hpo.space.encode([suggestion])[0]
     bowls = [float(((point - middle) ** 2).sum()) for middle in (0.2, 0.8, 0.5)]
     ways = [1 if sign < 0 else -1 for sign in hpo.aims.signs]
@@ -60,7 +60,7 @@ def usual(hpo: BaseHPOptimizer, suggestion: Suggestion) -> Outcome:
 
 
 def takes_several_objectives(case: Case) -> None:
-    """Suggests legal values for two and for three objectives, keeps what was told, and names a best one of the front."""
+    """Suggests legal values for two and three objectives, keeps what was told, and names a best one of the front."""
     for mode in MODES.values():
         hpo = case.build(mode=mode)
         session = AimedSession(hpo, n_workers=3, order="mixed").run().finish_all()
@@ -77,7 +77,7 @@ def takes_several_objectives(case: Case) -> None:
 
 
 def rebuilds_with_several_objectives(case: Case) -> None:
-    """A fresh optimizer that is fed a history of several objectives, constraints and failures goes on as the first did."""
+    """A fresh optimizer that is fed a history of objectives, constraints and failures goes on as the first did."""
     mode = MODES[2]
     session = AimedSession(case.build(mode=mode), n_workers=4, order="mixed", ending=every_third_fails).run(36)
     events = session.events

@@ -1,0 +1,116 @@
+"""EHVI: a Gaussian process of each objective says which configuration is expected to add most volume to the front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autohpo.algorithms._bayes_search import Climber
+from autohpo.algorithms._ehvi_models import Goals
+from autohpo.algorithms._novelty import Novelty
+from autohpo.algorithms._standing import Standing
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.registry import register_hpo
+from autohpo.errors import OptionError
+
+FloatArray = NDArray[np.float64]
+
+_N_CENTRES = 10  # places of the front near which candidates are looked for
+_N_DRAWS, _N_NEAR, _N_STARTS = 300, 300, 4  # candidates of the prior, near the centres, and climbs from the best
+_N_LOOKED_AT = 64  # candidates that may be suggested, where the best were suggested before
+_DESIGN = 64  # evenly spread points; where more run before there is a model, the others are draws from the prior
+
+
+@register_hpo("ehvi")
+@dataclass(eq=False, kw_only=True)
+class EHVI(BaseHPOptimizer):
+    """Suggests what is expected to add the most hypervolume to the Pareto front, by a model of each objective.
+
+    The volume is that above a reference point, which lies in turn below nearly all of the front, to make it wider, and
+    below the better half in each objective, to move its middle. It is exact for a front of moderate size; of a larger
+    one those values count that cover the most. Running trials count as if they had their forecasts. Constraints on the
+    outcome have a model each, and the improvement is weighted by the probability that all are met; where no trial has
+    met them yet, that probability alone is followed.
+
+    The models are those of ``bayes``.
+
+    Args:
+        n_startup: Evenly spread trials before there is a model, at least 1; None is one more than the space has
+            columns, but from 5 to 11.
+        is_output_warped: Whether results are brought near to a normal distribution, each objective on its own.
+        max_results: That a model is made of, at least 10.
+
+    Source: Emmerich et al. 2006, IEEE TEC 10(4); Daulton et al. 2020, NeurIPS 33 (gradients); Gelbart et al. 2014, UAI
+        (constraints); Ginsbourger et al. 2010 (running trials, as kriging believer).
+
+    Example:
+        >>> from autohpo import RangeHP
+        >>> hpo = EHVI([RangeHP("x", 0.0, 1.0)], seed=0, mode={"near_0": "min", "near_1": "min"})
+        >>> for _ in range(15):
+        ...     suggestion = hpo.ask()
+        ...     hpo.tell(suggestion, {"near_0": suggestion["x"] ** 2, "near_1": (1 - suggestion["x"]) ** 2})
+        >>> hpo.n_told
+        15
+    """
+
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
+
+    n_startup: int | None = None
+    is_output_warped: bool = False
+    max_results: int = 1000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n_startup is not None and self.n_startup < 1:
+            raise OptionError(f"n_startup: must be at least 1, or None, got {self.n_startup}")
+        if self.max_results < 10:
+            raise OptionError(f"max_results: must be at least 10, got {self.max_results}")
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether it ends by itself: where the configurations can be counted."""
+        return self.space.n_configurations is not None
+
+    def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
+        self._novelty, standing = Novelty(self), Standing(self.space)
+        self._goals = Goals(
+            self.space,
+            standing,
+            self.aims.n,
+            is_output_warped=self.is_output_warped,
+            max_results=self.max_results,
+        )
+        self._climber = Climber(self.space, standing, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS)
+        self._n_startup = self.n_startup or max(5, min(self.space.n_columns, 10) + 1)
+        self._design: FloatArray | None = None
+
+    def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
+        self._novelty.take_in()
+        self._goals.take_in(self.trials)
+        if not self.space.n_columns:
+            return self._novelty.draw(self.rng)
+        is_early = len(self._goals) < self._n_startup or not self._goals.has_results
+        hps = self.space.decode(self._start() if is_early else self._promising())
+        place = self._novelty.first(hps)
+        return self._novelty.draw(self.rng) if place is None else hps[place]
+
+    def _start(self) -> FloatArray:
+        """``(1, d)`` evenly spread points; none once they are used up."""
+        if self._design is None:
+            from scipy.stats import qmc  # here, because it takes half a second to load
+
+            self._design = qmc.Sobol(self.space.n_columns, rng=np.random.default_rng(self.seed)).random(_DESIGN)
+        return self._design[self.number : self.number + 1]
+
+    def _promising(self) -> FloatArray:
+        """``(n, d)`` points, those that promise most first."""
+        promise = self._goals.promise(self.running, turn=self.number)
+        order = self.rng.permutation(len(promise.front))[:_N_CENTRES]
+        points, _ = self._climber.climb(
+            promise.score, promise.with_gradient, promise.front[order], promise.lengths, self.rng
+        )
+        return points[:_N_LOOKED_AT]

@@ -1,0 +1,106 @@
+"""Aims: what `mode` may be, which way each objective counts, and what a result may look like."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from autohpo.aims import Aims, Measured
+from autohpo.errors import InvalidPerfError, OptionError
+
+NAMED = {"acc": "max", "latency": "min"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "names", "signs"),
+    [
+        ("max", ("",), (1,)),
+        ("min", ("",), (-1,)),
+        (["min"], ("",), (-1,)),
+        (("max", "min"), ("", ""), (1, -1)),
+        (["min", "min", "max"], ("", "", ""), (-1, -1, 1)),
+        (NAMED, ("acc", "latency"), (1, -1)),
+        ({"loss": "min"}, ("loss",), (-1,)),
+    ],
+)
+def test_every_form_of_mode_says_names_and_ways(mode, names, signs):
+    """One text, a list, or a dict, in its order."""
+    aims = Aims.of(mode)
+    assert (aims.names, aims.signs, aims.n) == (names, signs, len(names))
+
+
+@pytest.mark.parametrize(
+    "mode",
+    ["best", "", None, 1, [], {}, ["max", "up"], [["max"]], {"acc": "up"}, {"": "max"}, {1: "max"}, [None], {"acc": ["max"]}],
+)
+def test_what_is_no_mode_is_refused(mode):
+    """The error names the option."""
+    with pytest.raises(OptionError, match="^mode: "):
+        Aims.of(mode)
+
+
+def test_up_and_back_are_the_same_call():
+    """Higher is better after one call, and after two all is as it was."""
+    aims = Aims.of(NAMED)
+    assert aims.up((0.5, 3.0)) == (0.5, -3.0)
+    assert aims.up(aims.up((0.5, 3.0))) == (0.5, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "result", "wanted"),
+    [
+        ("max", 0.5, Measured((0.5,))),
+        ("max", np.float32(0.5), Measured((0.5,))),
+        ("max", (0.5, {"memory": 1}), Measured((0.5,), {"memory": 1.0})),
+        ({"acc": "max"}, {"acc": 0.5, "loss": 2}, Measured((0.5,), {}, {"loss": 2.0})),
+        (["max", "min"], (1, 2), Measured((1.0, 2.0))),
+        (["max", "min"], [1, 2], Measured((1.0, 2.0))),
+        (["max", "min"], np.array([1, 2]), Measured((1.0, 2.0))),
+        (["max", "min"], ((1, 2), {"c": -1}), Measured((1.0, 2.0), {"c": -1.0})),
+        (NAMED, {"latency": 2, "acc": 1}, Measured((1.0, 2.0))),
+        (NAMED, (1, 2), Measured((1.0, 2.0))),
+        (NAMED, ({"latency": 2, "acc": 1, "n": 3}, {"c": 0}), Measured((1.0, 2.0), {"c": 0.0}, {"n": 3.0})),
+    ],
+)
+def test_a_result_is_taken_as_the_table_says(mode, result, wanted):
+    """Objectives in the order of mode, whatever the order of the dict; plain floats."""
+    measured = Aims.of(mode).measure(result)
+    assert measured == wanted
+    assert all(type(value) is float for value in measured.perfs)
+
+
+def test_constraints_may_be_given_beside_the_result():
+    """As `tell` does."""
+    assert Aims.of("max").measure(1.0, {"c": 2}) == Measured((1.0,), {"c": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("mode", "result", "text"),
+    [
+        ("max", {"acc": 1.0}, "mode={'name': 'max'}"),
+        ("max", (1.0, 2.0), "one number"),
+        ("max", math.nan, "finite"),
+        (["max", "min"], 1.0, "2 numbers"),
+        (["max", "min"], (1.0, 2.0, 3.0), "2 numbers"),
+        (["max", "min"], np.zeros((2, 1)), "2 numbers"),
+        (["max", "min"], (1.0, math.inf), "finite"),
+        (["max", "min"], {"a": 1, "b": 2}, "mode={'name': 'max'}"),
+        (NAMED, {"acc": 1.0}, "latency"),
+        (NAMED, {"acc": 1.0, "latency": None}, "one number"),
+        (NAMED, {"acc": 1.0, "latency": 1.0, "loss": math.nan}, "finite"),
+        (NAMED, ({"acc": 1.0, "latency": 1.0}, {"c": "high"}), "one number"),
+    ],
+)
+def test_a_result_that_says_too_little_is_refused(mode, result, text):
+    """The error says what was wanted; nothing is guessed."""
+    with pytest.raises(InvalidPerfError) as caught:
+        Aims.of(mode).measure(result)
+    assert text in str(caught.value)
+
+
+def test_constraints_must_be_a_dict():
+    """A list of numbers has no names."""
+    with pytest.raises(InvalidPerfError, match="constraints must be a dict"):
+        Aims.of("max").measure(1.0, [1.0])

@@ -1,0 +1,133 @@
+"""Several objectives and constraints on results, from the objective to the result and the store."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from autohpo import ChoiceHP, OptionError, RangeHP, build_hpo_from_name
+from autohpo.report import render_html, write_html_from_store
+from autohpo.result import Result
+from autohpo.trial import Trial, TrialState, incumbent, pareto
+
+SPACE = [RangeHP("x", 0.0, 1.0), ChoiceHP("act", ["relu", "tanh"])]
+MODE = {"acc": "max", "cost": "min"}
+
+
+def f(hps):
+    """The more x, the better and the dearer; tanh is dearer for nothing; x above .8 is not allowed."""
+    cost = hps["x"] + (hps["act"] == "tanh")
+    return {"acc": hps["x"], "cost": cost, "note": 1.0}, {"memory": hps["x"] - 0.8}
+
+
+def trials_of(rows, violations=()):
+    """Trials with these values, and these violations of a constraint."""
+    held = itertools.chain(violations, itertools.repeat(0.0))
+    return [
+        Trial(n, {}, TrialState.COMPLETE, row[0], perfs=tuple(row), constraints={"g": v} if v else {})
+        for n, (row, v) in enumerate(zip(rows, held, strict=False))
+    ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, 1, 1)])
+def test_the_front_is_what_brute_force_finds(seed, signs):
+    """A trial is on it if no other is at least as good in all and better in one; of equals the first."""
+    rows = np.random.default_rng(seed).integers(6, size=(40, len(signs))).astype(float)
+    up = rows * signs
+    wanted = set()
+    for i, row in enumerate(up):
+        is_beaten = any((other >= row).all() and (other > row).any() for other in up)
+        is_first = not any((other == row).all() for other in up[:i])
+        if not is_beaten and is_first:
+            wanted.add(i)
+    assert {trial.number for trial in pareto(trials_of(rows), signs)} == wanted
+
+
+def test_the_compromise_is_near_the_best_of_each():
+    """On the front (0, 1), (.8, .8), (1, 0) the middle one is nearest to (1, 1)."""
+    assert incumbent(trials_of([(0, 1), (0.8, 0.8), (1, 0), (0.7, 0.7)])).number == 1
+
+
+def test_who_meets_the_constraints_comes_first():
+    """A better trial that misses one is neither on the front nor the best; of those that all miss the least counts."""
+    trials = trials_of([(1.0, 1.0), (0.5, 0.5), (0.2, 0.9)], [0.1])
+    assert [trial.number for trial in pareto(trials)] == [1, 2]
+    assert incumbent(trials).number in (1, 2)
+    assert incumbent(trials_of([(9,), (1,), (5,)], [3.0, 0.0, 1.0])).number == 1
+    assert incumbent(trials_of([(9,), (1,), (5,)], [3.0, 2.0, 1.0])).number == 2
+    assert pareto(trials_of([(9, 9)], [1.0])) == []
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+@pytest.mark.parametrize("name", ["motpe", "nsga2"])
+def test_a_search_keeps_values_constraints_and_metrics(tmp_path, name, num_workers):
+    """What the objective returned stands in the result, the records, the store and the page."""
+    store = tmp_path / "run.db"
+    hpo = build_hpo_from_name(name, SPACE, f, mode=MODE, max_evals=20, seed=0)
+    best_hp, best_perf = hpo.optimize(num_workers=num_workers, store=store, progress=False)
+    result = hpo.result
+    for trial in result:
+        values, held = f(trial.hp)
+        assert trial.perfs == (values["acc"], values["cost"])
+        assert (trial.constraints, trial.metrics) == (held, {"note": 1.0})
+    assert best_hp["x"] <= 0.8
+    assert (result.best.hp, result.best.perfs) == (best_hp, best_perf)
+    assert all(trial.hp["x"] <= 0.8 for trial in result.pareto)
+    record = result.to_records()[0]
+    assert (record["perf.acc"], record["perf.cost"]) == result.trials[0].perfs
+    page = write_html_from_store(store, tmp_path / "run.html").read_text()
+    assert "acc" in page
+    assert page == render_html(result, space=SPACE)
+
+
+@pytest.mark.parametrize("name", ["motpe", "nsga2", "mocmaes", "ehvi"])
+def test_a_resumed_search_is_the_uninterrupted_one(tmp_path, name):
+    """Twelve trials, and then twelve more from the store, are twenty-four."""
+
+    def search(n, store):
+        hpo = build_hpo_from_name(name, SPACE, f, mode=MODE, max_evals=n, seed=5)
+        hpo.optimize(store=store, progress=False)
+        return [(trial.hp, trial.perfs) for trial in hpo.result]
+
+    whole = search(24, tmp_path / "whole.db")
+    search(12, tmp_path / "parts.db")
+    assert search(24, tmp_path / "parts.db") == whole
+
+
+def test_one_objective_alone_is_a_result_of_its_own():
+    """`along` gives each objective its own direction, best and order."""
+    result = Result(trials_of([(0.1, 5.0), (0.9, 9.0), (0.5, 1.0)]), MODE)
+    assert (result.along("acc").best.number, result.along("cost").best.number) == (1, 2)
+    assert [trial.perf for trial in result.along(1).top(3)] == [1.0, 5.0, 9.0]
+    with pytest.raises(OptionError, match="objective: must be one of"):
+        result.along("speed")
+
+
+def test_the_hypervolume_of_two_points():
+    """(1, 2) and (2, 1) from the reference (0, 0): 2 + 2 - 1, the square they share."""
+    pytest.importorskip("moocore")
+    result = Result(trials_of([(1.0, 2.0), (2.0, 1.0), (0.5, 0.5)]), ["max", "max"])
+    assert result.hypervolume((0, 0)) == pytest.approx(3.0)
+    assert Result(trials_of([(1.0, 2.0)]), ["max", "min"]).hypervolume((0, 5)) == pytest.approx(3.0)
+    with pytest.raises(OptionError, match="reference: must have 2 values, got 1"):
+        result.hypervolume((0,))
+
+
+def test_an_algorithm_that_ignores_constraints_says_so_once():
+    """The search goes on, and the best trial meets them."""
+    hpo = build_hpo_from_name("anneal", SPACE, lambda hp: (hp["x"], {"m": hp["x"] - 0.5}), max_evals=15, seed=0)
+    with pytest.warns(UserWarning, match="does not look at constraints of results") as caught:
+        best_hp, _ = hpo.optimize(progress=False)
+    assert len(caught) == 1
+    assert best_hp["x"] <= 0.5
+
+
+def test_a_report_of_several_objectives_is_refused():
+    """A trial that reports while it trains is INVALID or refused, and never read as something else."""
+    hpo = build_hpo_from_name("nsga2", SPACE, mode=MODE, seed=0)
+    suggestion = hpo.ask()
+    with pytest.raises(Exception, match="takes results only at the end"):
+        hpo.report(suggestion, 1, 0.5)
