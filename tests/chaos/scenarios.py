@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import random
 import signal
@@ -210,7 +211,7 @@ class Search:
         while asks[root]["resume"] is not None:
             root = asks[root]["resume"]
         perfs = list(program.epochs(dict(trial.hp), asks[root]["seed"], pause=0.0))
-        return perfs[int(trial.fidelity or program.EPOCHS) - 1]
+        return perfs[math.ceil(trial.fidelity or program.EPOCHS) - 1]  # an epoch is given whole or not at all
 
 
 def processes(tag: str) -> list[int]:
