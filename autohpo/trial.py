@@ -145,7 +145,7 @@ class Trial:
     @property
     def violation(self) -> float:
         """By how much the constraints are missed, all together; 0 where they are met or there are none."""
-        return math.fsum(value for value in self.constraints.values() if value > 0)
+        return sum((value for value in self.constraints.values() if value > 0), 0.0)  # fsum raises where it overflows
 
     @property
     def reached(self) -> float:
@@ -224,13 +224,13 @@ def incumbent(trials: Iterable[Trial], signs: int | Sequence[int] = 1) -> Trial 
     if n == 1:
         return max(found, key=lambda t: (*_standing(t), each[0] * t.perfs[0], -t.number))
     best = max(map(_standing, found))
-    front = pareto([trial for trial in found if _standing(trial) == best], each)
+    front = _undominated([trial for trial in found if _standing(trial) == best], each)
     rows = [[sign * value for sign, value in zip(each, trial.perfs, strict=True)] for trial in front]
     tops, spans = [], []
     for column in zip(*rows, strict=True):
-        tops.append(max(column))
-        spans.append((max(column) - min(column)) or 1.0)
-    far = [math.hypot(*((t - v) / s for t, v, s in zip(tops, row, spans, strict=True))) for row in rows]
+        tops.append(max(column) / 2)  # halves: the range of huge values is no float
+        spans.append((max(column) / 2 - min(column) / 2) or 1.0)
+    far = [math.hypot(*((t - v / 2) / s for t, v, s in zip(tops, row, spans, strict=True))) for row in rows]
     return front[min(range(len(front)), key=lambda i: (far[i], front[i].number))]
 
 
@@ -250,6 +250,11 @@ def pareto(trials: Iterable[Trial], signs: int | Sequence[int] = 1) -> list[Tria
     most = max(trial.reached for trial in found)
     found = [trial for trial in found if trial.reached == most]
     each = [signs] * len(found[0].perfs) if isinstance(signs, int) else list(signs)
+    return _undominated(found, each)
+
+
+def _undominated(found: Sequence[Trial], each: Sequence[int]) -> list[Trial]:
+    """The trials that none of the others beats, best in the first objective first; of equals the one asked first."""
     up = {t.number: tuple(sign * value for sign, value in zip(each, t.perfs, strict=True)) for t in found}
     front: list[Trial] = []
     for trial in sorted(found, key=lambda t: (*(-value for value in up[t.number]), t.number)):

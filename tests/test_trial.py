@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from autohpo import InvalidPerfError, Suggestion, Trial, TrialState
-from autohpo.trial import as_perf, incumbent, short
+from autohpo.trial import as_perf, incumbent, pareto, short
 
 
 class Tensor:
@@ -195,3 +195,91 @@ def test_of_equals_the_one_asked_first_is_the_incumbent_whichever_ended_first():
     late, early = (Trial(number, {}, TrialState.COMPLETE, 0.5) for number in (3, 1))
     assert incumbent([late, early]) is early
     assert incumbent([early, late]) is early
+
+
+def several(rows, violations=None, **fields):
+    """Complete trials with the rows as their objectives."""
+    missed = violations or [0.0] * len(rows)
+    return [
+        Trial(i, {}, TrialState.COMPLETE, row[0], perfs=tuple(row), constraints={"c": miss}, **fields)
+        for i, (row, miss) in enumerate(zip(rows, missed, strict=True))
+    ]
+
+
+def beaten(one, by, signs):
+    """Whether another is at least as good everywhere, and better somewhere: word for word."""
+    pairs = [(s * a, s * b) for s, a, b in zip(signs, one, by, strict=True)]
+    return all(b >= a for a, b in pairs) and any(b > a for a, b in pairs)
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 4])
+def test_the_front_is_what_no_other_trial_beats(m):
+    """Brute force over random trials with ties, in every mixture of directions; of equals the first."""
+    rng = np.random.default_rng(m)
+    for _ in range(20):
+        rows = rng.integers(0, 4, (15, m)).astype(float).tolist()
+        signs = rng.choice([-1, 1], m).tolist()
+        found = pareto(several(rows), signs)
+        wanted = [
+            i
+            for i, row in enumerate(rows)
+            if not any(beaten(row, other, signs) for other in rows) and row not in rows[:i]
+        ]
+        assert sorted(trial.number for trial in found) == wanted
+        firsts = [signs[0] * trial.perfs[0] for trial in found]
+        assert firsts == sorted(firsts, reverse=True)
+
+
+def test_the_front_agrees_with_moocore():
+    """An independent library finds the same front."""
+    moocore = pytest.importorskip("moocore")
+    rows = np.random.default_rng(0).random((200, 3))
+    wanted = np.flatnonzero(moocore.is_nondominated(rows, maximise=[True, False, True]))
+    assert sorted(trial.number for trial in pareto(several(rows.tolist()), [1, -1, 1])) == wanted.tolist()
+
+
+def test_the_front_holds_only_those_that_meet_constraints_with_most_training():
+    """A short training, a failed one and one that misses a constraint are not on it, however good."""
+    trials = several([(1.0, 1.0), (9.0, 9.0)], [0.0, 0.1])
+    short_one = Trial(2, {}, TrialState.COMPLETE, 9.0, fidelity=3.0, perfs=(9.0, 9.0))
+    failed = Trial(3, {}, TrialState.FAILED)
+    assert [trial.number for trial in pareto([*trials, short_one, failed])] == [0]
+    assert pareto([failed, trials[1]]) == []
+
+
+def test_violation_adds_up_what_is_missed_and_nothing_else():
+    """A constraint that is met by far makes up for nothing."""
+    trial = Trial(0, {}, TrialState.COMPLETE, 1.0, constraints={"a": -5.0, "b": 0.25, "c": 0.5, "d": 0.0})
+    assert trial.violation == 0.75
+    assert Trial(0, {}).violation == 0.0
+
+
+def test_the_incumbent_meets_its_constraints_if_any_trial_does():
+    """Else it is the one that misses them least, however good the others are."""
+    trials = several([(1.0,), (5.0,), (3.0,)], [0.0, 0.1, 0.0])
+    assert incumbent(trials).number == 2
+    assert incumbent(trials[1:2]).number == 1
+    missing = several([(5.0,), (1.0,), (9.0,)], [0.2, 0.1, 0.3])
+    assert incumbent(missing).number == 1
+
+
+def test_the_incumbent_of_several_objectives_is_the_compromise():
+    """The nearest to the corner of the best values, in the front's own ranges: on a quarter circle its middle."""
+    angles = np.linspace(0.0, np.pi / 2, 9)
+    rows = [(math.cos(a), 1000 * math.sin(a)) for a in angles]  # the scale of an objective does not count
+    assert incumbent(several(rows)).number == 4
+    rows = [(-math.cos(a), 1000 * math.sin(a)) for a in angles]
+    assert incumbent(several(rows), [-1, 1]).number == 4
+
+
+def test_the_compromise_lies_on_the_front_of_those_that_miss_constraints_least():
+    """Where none meets them."""
+    rows = [(0.0, 1.0), (0.9, 0.9), (1.0, 0.0), (5.0, 5.0)]
+    assert incumbent(several(rows, [0.1, 0.1, 0.1, 0.2])).number == 1
+
+
+def test_huge_values_have_a_compromise_and_huge_violations_a_sum():
+    """Ranges and sums beyond the largest float are no error."""
+    rows = [(1.7e308, -1.7e308), (1e308, 1e308), (-1.7e308, 1.7e308)]
+    assert incumbent(several(rows)).number == 1
+    assert Trial(0, {}, constraints={"a": 1.7e308, "b": 1.7e308}).violation == math.inf
