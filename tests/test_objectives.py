@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,3 +136,48 @@ def test_a_report_of_several_objectives_is_refused():
     suggestion = hpo.ask()
     with pytest.raises(Exception, match="takes results only at the end"):
         hpo.report(suggestion, 1, 0.5)
+
+
+KILLED = """
+import os, signal, sys
+from autohpo import ChoiceHP, RangeHP, build_hpo_from_name
+from tests_objective import SPACE, MODE, f
+left = int(sys.argv[2])
+
+def killing(hps):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return f(hps)
+
+hpo = build_hpo_from_name("nsga2", SPACE, killing, mode=MODE, max_evals=30, seed=3)
+hpo.optimize(store=sys.argv[1], progress=False)
+"""
+
+
+def test_a_killed_search_goes_on_to_the_same_result(tmp_path):
+    """The process is killed in its 8th trial, and again in the 12th of the rest; nothing told is lost."""
+    (tmp_path / "tests_objective.py").write_text(Path(__file__).read_text())
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    for trials in ("8", "12"):
+        command = [sys.executable, "-c", KILLED, str(tmp_path / "killed.db"), trials]
+        assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    results = []
+    for name in ("killed.db", "whole.db"):
+        hpo = build_hpo_from_name("nsga2", SPACE, f, mode=MODE, max_evals=30, seed=3)
+        hpo.optimize(store=tmp_path / name, progress=False)
+        results.append([(t.number, t.hp, t.perfs, t.constraints, t.metrics) for t in hpo.result])
+    assert results[0] == results[1]
+    assert len(results[0]) == 30
+
+
+def test_two_workers_resume_what_two_workers_began(tmp_path):
+    """Every trial has its result once, the results are those of their configurations, and the best is allowed."""
+    for n in (10, 24):
+        hpo = build_hpo_from_name("nsga2", SPACE, f, mode=MODE, max_evals=n, seed=1)
+        _, best_perf = hpo.optimize(num_workers=2, store=tmp_path / "run.db", progress=False)
+    assert [trial.number for trial in hpo.result] == list(range(24))
+    assert all(dict(zip(MODE, t.perfs, strict=True)) == {k: f(t.hp)[0][k] for k in MODE} for t in hpo.result)
+    assert best_perf == hpo.result.best.perfs
+    assert hpo.result.best.violation == 0

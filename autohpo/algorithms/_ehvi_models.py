@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,19 +109,25 @@ class Goals:
     def __init__(
         self, space: SearchSpace, standing: Standing, n_objectives: int, *, is_output_warped: bool, max_results: int
     ) -> None:
-        def column(is_warped: bool) -> Column:
-            model = SearchModel(
-                space, standing, is_input_warped=False, is_output_warped=is_warped, max_results=max_results
-            )
-            return Column(model)
-
-        self._standing, self._new_column = standing, column
+        self._space, self._standing, self._max_results = space, standing, max_results
         self._trials: list[Trial] = []
-        self._objectives = [column(is_output_warped) for _ in range(n_objectives)]
+        self._objectives = [self._column(is_output_warped=is_output_warped) for _ in range(n_objectives)]
         self._constraints: dict[str, Column] = {}
         self._points = np.empty((0, space.n_columns))  # of the trials with a result
         self._mask = np.empty((0, space.n_columns), dtype=bool)
         self._is_met: list[bool] = []
+
+    def _column(self, *, is_output_warped: bool) -> Column:
+        """The model of one number of each trial, without data yet."""
+        return Column(
+            SearchModel(
+                self._space,
+                self._standing,
+                is_input_warped=False,
+                is_output_warped=is_output_warped,
+                max_results=self._max_results,
+            )
+        )
 
     def __len__(self) -> int:
         """How many trials were taken in."""
@@ -143,7 +150,7 @@ class Goals:
         for trial in done:
             for name in trial.constraints:
                 if name not in self._constraints:
-                    self._constraints[name] = self._new_column(False)
+                    self._constraints[name] = self._column(is_output_warped=False)
 
     def promise(self, running: Sequence[Mapping[str, Any]], turn: int = 0) -> Promise:
         """What the models promise after all results; some trial must have one.
@@ -154,11 +161,11 @@ class Goals:
         """
         models = []
         for k, column in enumerate(self._objectives):
-            column.take_in(self._trials, lambda trial, k=k: trial.perfs[k] if trial.perfs else None)
+            column.take_in(self._trials, partial(_objective, place=k))
             models.append(column.model.forecaster(running, is_mean_free=True)[0])
         bounds = []
         for name, column in self._constraints.items():
-            column.take_in(self._trials, lambda trial, name=name: _met(trial, name))
+            column.take_in(self._trials, partial(_met, name=name))
             bound = column.bound(running)
             if bound is not None:
                 bounds.append(bound)
@@ -207,6 +214,11 @@ class Column:
         highest = max(trial.perf for trial in self._kept if trial.perf is not None)
         least = float(np.clip(targets.values.max() - highest / targets.unit, -_FAR, _FAR))
         return Bound(forecaster, least)
+
+
+def _objective(trial: Trial, place: int) -> float | None:
+    """One objective of a trial, where it has a result."""
+    return trial.perfs[place] if trial.perfs else None
 
 
 def _met(trial: Trial, name: str) -> float | None:

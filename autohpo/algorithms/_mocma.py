@@ -15,7 +15,7 @@ from autohpo.trial import Suggestion, Trial
 
 FloatArray = NDArray[np.float64]
 
-SUCCESS_TARGET = 0.5  # at which the step size stays; see MOCMAES
+SUCCESS_TARGET = 0.3  # at which the step size stays; see MOCMAES
 SUCCESS_CAP = 0.44  # above it the path of steps stands still, Igel et al. 2007, table 1
 _SIGMAS = (1e-6, 1.0)  # of a range; beyond them a step is no step, or a draw from anywhere
 
@@ -53,8 +53,8 @@ class Colony:
         self._survivors = Survivors(space, size, volumes)
         self._known: dict[int, Member] = {}  # survivors, and parents of what runs
         self._shapes: dict[int, Shape] = {}
-        edges = space.edges
-        self._is_stepped = np.array([e is not None and not n for e, n in zip(edges, space.levels, strict=True)], dtype=bool)
+        has_values = np.array([edges is not None for edges in space.edges], dtype=bool)
+        self._is_stepped = has_values & (space.levels == 0)
 
     def __len__(self) -> int:
         """How many survivors there are."""
@@ -123,7 +123,7 @@ class Colony:
 def tried(shape: Shape, is_success: bool) -> Shape:
     """A shape after an offspring: the step size grows with successes.
 
-    Source: Igel, Hansen and Roth 2007, Procedure 2, updateStepSize, with table 1's constants for one child, but for the target.
+    Source: Igel, Hansen and Roth 2007, Procedure 2, updateStepSize, with table 1's constants but for the target.
     """
     d = len(shape.path)
     c_p = SUCCESS_TARGET / (2 + SUCCESS_TARGET)

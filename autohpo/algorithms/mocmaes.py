@@ -39,7 +39,7 @@ class MOCMAES(BaseHPOptimizer):
     steps, so that it cannot get stuck when steps are short, and a value in no order is drawn anew; each with chance
     1 / d for d columns. No configuration is suggested twice in a finite space.
 
-    It departs from the sources in the success rate at which steps keep their size: a half, not 1 / 5.5. Survival is
+    It departs from the sources in the success rate at which steps keep their size: .3, not 1 / 5.5. Survival is
     more frequent than beating a parent, and in a search of some hundred trials steps must shrink soon.
 
     Args:

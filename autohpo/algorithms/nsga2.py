@@ -108,8 +108,9 @@ class NSGA2(BaseHPOptimizer):
 
     def _parent(self) -> Member:
         """The better of two survivors."""
-        left, right = self.rng.integers(len(self._survivors), size=2)
-        return self._survivors.members[right if self._survivors.is_better(right, left) else left]
+        left, right = (int(place) for place in self.rng.integers(len(self._survivors), size=2))
+        parent: Member = self._survivors.members[right if self._survivors.is_better(right, left) else left]
+        return parent
 
 
 def crossed(left: FloatArray, right: FloatArray, index: float, rng: np.random.Generator) -> FloatArray:

@@ -59,9 +59,10 @@ def _chart(result: Result, one: int, two: int, name: str) -> Markup:
         svg.path((svg.dot(*place(trial)) for trial in front), "best dots"),
         svg.path([_ring(*place(result.best))], "line"),
     ]
-    caption = f"Orange: the {len(front)} trials of the Pareto front; in a ring: the compromise, trial {result.best.number}."
+    best = result.best
+    caption = f"Orange: the {len(front)} trials of the Pareto front; in a ring: the compromise, trial {best.number}."
     if not front:
-        caption = f"No trial meets the constraints. In a ring: the one that misses them least, trial {result.best.number}."
+        caption = f"No trial meets the constraints. In a ring: the one that misses them least, trial {best.number}."
     caption += " Crosses: trials that miss a constraint." * bool(missed)
     caption += " With more than two objectives a trial of the front may look beaten here." * (result.aims.n > 2)
     caption += f" One dot of {stride} is drawn." * (stride > 1)

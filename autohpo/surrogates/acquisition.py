@@ -38,7 +38,7 @@ def log_h(z: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.where(is_far, log_far, value), np.where(is_far, -far + 0.0, slope)
 
 
-def log_ei(mean: FloatArray, sd: FloatArray, best: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+def log_ei(mean: FloatArray, sd: FloatArray, best: FloatArray | float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Log expected improvement over `best`, and its derivatives by `mean` and by `sd`.
 
     Args:

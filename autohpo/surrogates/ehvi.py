@@ -86,9 +86,9 @@ class ExpectedImprovement:
         return ExpectedImprovement(ends, places[0], places[1])
 
     def log(self, means: FloatArray, sds: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """``(c,)`` its logarithm for ``(c, m)`` forecasts, and ``(c, m)`` the derivatives by means and by deviations."""
+        """``(c,)`` its logarithm for ``(c, m)`` forecasts, and ``(c, m)`` derivatives by means and by deviations."""
         sides = [self._sides(j, means[:, j], sds[:, j]) for j in range(len(self.ends))]
-        total = sum(side[0] for side in sides)
+        total = np.sum([side[0] for side in sides], axis=0)
         top = total.max(axis=1, keepdims=True)
         weights = np.exp(total - top)
         sums = weights.sum(axis=1, keepdims=True)

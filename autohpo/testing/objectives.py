@@ -125,6 +125,8 @@ def _check_survival(session: AimedSession, name: str) -> None:
             session.run(30).finish_all()
         except RuntimeWarning as warning:
             raise CheckFailed(f"wanted no RuntimeWarning where {name}, got {warning}") from warning
+    if any(event.value is not None for event in session.events):
+        session.hpo.best()  # raises if there is none
     for suggestion in session.asked:
         expect_legal(session.hpo.space, suggestion)
 
