@@ -15,6 +15,10 @@ MANY_WORKERS = 32
 """From so many trials at once on, a process that is told so late what came of them learns no more than a density."""
 LONG_RUN = 400
 """Trials from which on a Gaussian process costs more than it gives: half a second a suggestion."""
+LONG_FRONT = 250
+"""Trials from which on the volume of a front costs more than it gives: 40 ms a suggestion at 200."""
+MANY_OBJECTIVES = 3
+"""Up to which the volume of a front is cheap."""
 N_TELLING = 8
 """Trials that show whether results come with constraints: the first may have failed."""
 
@@ -25,8 +29,9 @@ class AutoSearch(BaseHPOptimizer):
     """Chooses for you, and says in ``Suggestion.info["member"]`` what it chose.
 
     With fidelities, that is where `max_fidelity` is given and the objective takes one, it is ``bohb``. For several
-    objectives it is ``motpe``. Otherwise it is ``bayes`` while trials are few, and ``tpe`` when they are many, when
-    very many run at once, or when results come with constraints.
+    objectives it is ``ehvi``, and ``motpe`` when there are more than three, or very many trials. Otherwise it is
+    ``bayes`` while trials are few, and ``tpe`` when they are many, when very many run at once, or when results come
+    with constraints.
 
     Args:
         min_fidelity: Least that a trial gets; only with `max_fidelity`.
@@ -72,10 +77,12 @@ class AutoSearch(BaseHPOptimizer):
         """Who makes the next suggestion; a function of the problem and of the number."""
         if self.max_fidelity is not None and self.has_fidelity:
             return "bohb"
+        is_crowded = self._n_workers >= MANY_WORKERS
         if self.aims.n > 1:
-            return "motpe"
+            is_short = self.number < LONG_FRONT and self.aims.n <= MANY_OBJECTIVES
+            return "ehvi" if is_short and not is_crowded else "motpe"
         has_constraints = any(trial.constraints for trial in self.trials[:N_TELLING])  # all results have them, or none
-        if has_constraints or self._n_workers >= MANY_WORKERS or self.number >= LONG_RUN:
+        if has_constraints or is_crowded or self.number >= LONG_RUN:
             return "tpe"
         return "bayes"
 

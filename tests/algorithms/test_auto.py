@@ -32,12 +32,14 @@ def test_without_a_name_it_is_auto():
     [
         ({}, 1, "bayes"),
         ({}, MANY_WORKERS, "tpe"),
-        ({"mode": ["max", "min"]}, 1, "motpe"),
+        ({"mode": ["max", "min"]}, 1, "ehvi"),
+        ({"mode": ["max", "min"]}, MANY_WORKERS, "motpe"),
+        ({"mode": ["max", "min", "max", "min"]}, 1, "motpe"),
         ({"max_fidelity": 27.0}, 1, "bohb"),
     ],
 )
 def test_it_picks_by_the_problem(options, n_workers, member):
-    """A Gaussian process for few trials, densities for many at once or several objectives, rungs for fidelities."""
+    """Gaussian processes for few trials, densities for many at once or many objectives, rungs for fidelities."""
     assert member_of(build_hpo_from_name(SPACE, seed=0, **options), n_workers) == member
 
 
