@@ -40,9 +40,9 @@ RIVALS = {  # name: module, class, and the installed package that is named as th
     "hyperopt-tpe": ("hyperopt", "TPE", "hyperopt"),
     "hyperopt-anneal": ("hyperopt", "Anneal", "hyperopt"),
     "nevergrad-ngopt": ("nevergrad", "NGOpt", "nevergrad"),
-    "cmaes": ("cmaes", "CatCMAWithMargin", "cmaes"),
-    "smac": ("smac", "HyperparameterFacade", "smac"),
-    "smac-blackbox": ("smac", "BlackBoxFacade", "smac"),
+    "cmaes-library": ("cmaes", "CatCMAWithMargin", "cmaes"),
+    "smac3": ("smac", "HyperparameterFacade", "smac"),
+    "smac3-blackbox": ("smac", "BlackBoxFacade", "smac"),
     "skopt-gp": ("skopt", "GP", "scikit-optimize"),
 }
 
