@@ -19,6 +19,7 @@ test-torch: $(VENV)/tested
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 types: $(VENV)/dev
 	$(BIN)/mypy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -192,3 +193,14 @@ def test_no_file_is_too_long() -> None:
     lengths = sorted(len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py"))
     assert lengths[-1] <= 500
     assert lengths[int(0.9 * len(lengths))] <= 350
+
+
+def test_the_linter_sees_what_git_tracks() -> None:
+    """A pattern of the linter's that hides a folder hides its faults: the two lists are the same."""
+    ruff = shutil.which("ruff", path=str(Path(sys.executable).parent))
+    if ruff is None or not (ROOT / ".git").exists():
+        pytest.skip("needs ruff beside the interpreter, and a checkout")
+    listed = subprocess.run([ruff, "check", "--show-files", "."], cwd=ROOT, capture_output=True, text=True, check=True)
+    tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
+    seen = {str(Path(line).relative_to(ROOT)) for line in listed.stdout.splitlines() if line.endswith(".py")}
+    assert {line for line in tracked.stdout.splitlines() if (ROOT / line).exists()} <= seen

@@ -12,6 +12,7 @@ FloatArray = NDArray[np.float64]
 _STEPS_PER_COLUMN = 4
 _MOST_STEPS = 12  # hardly any walk takes more
 
+
 def climb(
     score: Callable[[FloatArray], FloatArray],
     starts: FloatArray,
@@ -48,9 +49,7 @@ def climb(
     return np.concatenate(found), np.concatenate(scores)
 
 
-def neighbours(
-    points: FloatArray, levels: NDArray[np.int64], rng: np.random.Generator, step: float
-) -> FloatArray:
+def neighbours(points: FloatArray, levels: NDArray[np.int64], rng: np.random.Generator, step: float) -> FloatArray:
     """``(s, 4 d, d)`` points that differ in one column from each of ``(s, d)`` points."""
     s, d = points.shape
     k = _STEPS_PER_COLUMN

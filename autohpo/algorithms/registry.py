@@ -91,9 +91,7 @@ def build_hpo_from_name(
     name: str, space: Space, f: Callable[..., Any] | None = None, **options: Any
 ) -> BaseHPOptimizer: ...
 @overload
-def build_hpo_from_name(
-    name: Space, space: Callable[..., Any] | None = None, **options: Any
-) -> BaseHPOptimizer: ...
+def build_hpo_from_name(name: Space, space: Callable[..., Any] | None = None, **options: Any) -> BaseHPOptimizer: ...
 def build_hpo_from_name(name: Any, space: Any = None, f: Any = None, **options: Any) -> BaseHPOptimizer:
     """An optimizer, ready for ``optimize()`` or ``ask()``.
 

@@ -193,4 +193,3 @@ def log_improvement(means: FloatArray, variances: FloatArray, best: float) -> Fl
     log_ratio: FloatArray = np.minimum(lost - gained, -1e-15)
     log_gain: FloatArray = gained + np.log(-np.expm1(log_ratio))
     return log_gain
-

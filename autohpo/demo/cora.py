@@ -259,9 +259,7 @@ class _Adam:
         beta1, beta2, epsilon = 0.9, 0.999, 1e-8
         rate = self._rate / (1 - beta1**self._n_steps)  # corrects the mean
         correction = 1 - beta2**self._n_steps
-        for weight, gradient, mean, square in zip(
-            self._weights, gradients, self._means, self._squares, strict=True
-        ):
+        for weight, gradient, mean, square in zip(self._weights, gradients, self._means, self._squares, strict=True):
             mean += (1 - beta1) * (gradient - mean)
             square += (1 - beta2) * (gradient * gradient - square)
             weight -= rate * mean / (np.sqrt(square / correction) + epsilon)

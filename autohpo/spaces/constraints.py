@@ -54,7 +54,7 @@ class LinearConstraint(Described):
             return True
         terms = [weight * hp[name] for name, weight in self.weights.items()]
         if not all(isinstance(term, (int, float)) for term in terms):
-            raise SpaceError(f"{self}: values must be numbers, got {({name: hp[name] for name in self.weights})}")
+            raise SpaceError(f"{self}: values must be numbers, got { ({name: hp[name] for name in self.weights}) }")
         total = sum(terms)
         slack = 1e-9 * sum(map(abs, terms))  # for rounding: decimal steps are no exact floats
         is_below = self.upper is None or total <= self.upper + slack

@@ -80,9 +80,7 @@ class ExpectedImprovement:
         front = front[(front > reference).all(axis=1)]
         low, high = free_boxes(front[pareto.front(front)] if len(front) else front, reference)
         ends = tuple(np.unique(column) for column in low.T)
-        places = [
-            np.stack([np.searchsorted(end, side[:, j]) for j, end in enumerate(ends)]) for side in (low, high)
-        ]
+        places = [np.stack([np.searchsorted(end, side[:, j]) for j, end in enumerate(ends)]) for side in (low, high)]
         return ExpectedImprovement(ends, places[0], places[1])
 
     def log(self, means: FloatArray, sds: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

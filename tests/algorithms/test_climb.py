@@ -41,7 +41,7 @@ def test_walks_end_near_the_top_and_scores_belong_to_their_points():
     points, values = climb(score, starts, LEVELS, rng)
     assert (starts == kept).all()
     assert (values == score(points)).all()
-    assert values.max() > -0.05**2
+    assert values.max() > -(0.05**2)
     assert values.max() >= score(starts).max()
 
 

@@ -54,8 +54,18 @@ def test_known_values_of_the_formulas():
 def test_a_race_prints_a_table(capsys):
     """With options for one algorithm."""
     bench.main(
-        ["--optimizers", "random,nsga2", "--problems", "cora", "--seeds", "1", "--evaluations", "12",
-         "--option", "nsga2.population_size=4"]
+        [
+            "--optimizers",
+            "random,nsga2",
+            "--problems",
+            "cora",
+            "--seeds",
+            "1",
+            "--evaluations",
+            "12",
+            "--option",
+            "nsga2.population_size=4",
+        ]
     )
     printed = capsys.readouterr().out
     assert printed.count("| nsga2 |") == printed.count("| random |") == 3

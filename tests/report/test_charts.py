@@ -105,9 +105,7 @@ def test_curves_chart_joins_the_rungs_of_a_training() -> None:
     left = 14 + 6.6 * len("0.0")
 
     def right(fidelity: float) -> str:
-        return number(
-            left + fidelity / 3 * (466 - left)
-        )  # linear: the rungs 1 and 3 are not eight times apart
+        return number(left + fidelity / 3 * (466 - left))  # linear: the rungs 1 and 3 are not eight times apart
 
     assert paths(chart, "best line") == [f"M{right(1)} {up(1)}L{right(2)} {up(0.75)}L{right(3)} {up(0.5)}"]
     assert paths(chart, "curve") == [f"M{right(1)} {up(0)}h0M{right(1)} {up(0.9)}h0"]
@@ -117,9 +115,7 @@ def test_curves_chart_joins_the_rungs_of_a_training() -> None:
 def test_curves_chart_is_logarithmic_for_rungs_far_apart() -> None:
     """Rungs 1, 3, 9, 27 are evenly spaced and labelled."""
     trials = [
-        Trial(
-            k, {"x": k}, DONE, 0.5 + k / 10, 3.0**k, resume=k - 1 if k else None, reports=((3.0**k, k / 10),)
-        )
+        Trial(k, {"x": k}, DONE, 0.5 + k / 10, 3.0**k, resume=k - 1 if k else None, reports=((3.0**k, k / 10),))
         for k in range(4)
     ]
     chart = curves_chart(Result(trials))
@@ -252,9 +248,7 @@ def test_labels_are_round_numbers(low: float, high: float, labels: list[str]) ->
         assert float(label.replace(",", "")) == pytest.approx(value, abs=1e-9 * (axis.high - axis.low))
 
 
-@pytest.mark.parametrize(
-    "values", [[1.0, 1 + 2**-52], [1e16, 1e16 + 2], [0.0, 5e-324], [0.0, 0.0], [-7.0, -7.0]]
-)
+@pytest.mark.parametrize("values", [[1.0, 1 + 2**-52], [1e16, 1e16 + 2], [0.0, 5e-324], [0.0, 0.0], [-7.0, -7.0]])
 def test_equal_values_lie_in_the_middle(values: list[float]) -> None:
     """Also those that differ by rounding alone."""
     assert svg.linear_axis(values).on(0, 10)(values[0]) == pytest.approx(5, abs=1e-6)
@@ -298,9 +292,7 @@ def test_only_markup_is_left_unescaped() -> None:
     assert tag("p", Markup("<i>")[:2]) == "<p>&lt;i</p>"
 
 
-@pytest.mark.parametrize(
-    ("value", "short"), [(0.0, "0"), (-0.04, "0"), (10.0, "10"), (1.25, "1.2"), (-3.26, "-3.3")]
-)
+@pytest.mark.parametrize(("value", "short"), [(0.0, "0"), (-0.04, "0"), (10.0, "10"), (1.25, "1.2"), (-3.26, "-3.3")])
 def test_coordinates_are_short(value: float, short: str) -> None:
     """A tenth of a pixel at most."""
     assert number(value) == short

@@ -104,15 +104,10 @@ ODD = {
     "huge values": Result([trial(k, v, {"x": v}) for k, v in enumerate([1.7e308, -1.7e308, 5e-324, 0.0])]),
     "huge positive values": Result([trial(k, v, {"x": v}) for k, v in enumerate([1e300, 5e-324, 1e-300])]),
     "a huge whole number": Result([trial(k, 0.5, {"x": 10**400 * k}) for k in range(3)]),
-    "values that are all but equal": Result(
-        [trial(k, 1 + k * 2**-52, {"x": 1e16 + 2 * k}) for k in range(3)]
-    ),
+    "values that are all but equal": Result([trial(k, 1 + k * 2**-52, {"x": 1e16 + 2 * k}) for k in range(3)]),
     "one far outlier": Result([trial(k, float(k) if k else 1e12) for k in range(9)], "min"),
     "odd choices": Result(
-        [
-            trial(k, k / 9, {"x": v})
-            for k, v in enumerate([None, (1, 2), True, 1, "1", [3], float("nan"), EVIL])
-        ]
+        [trial(k, k / 9, {"x": v}) for k, v in enumerate([None, (1, 2), True, 1, "1", [3], float("nan"), EVIL])]
     ),
     "other parameters in each": Result([trial(k, k / 9, {f"p{k % 3}": k}) for k in range(9)]),
     "mixed fidelities": Result([trial(k, k / 9, fidelity=f) for k, f in enumerate([3.0, None, 0.0, 1e300])]),

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import enum
 import json
 import math
+import os
 import re
 import subprocess
 import sys

@@ -44,9 +44,7 @@ def statsmodels_kde(points: Array, levels: list[int], bandwidths: Array | str) -
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", FutureWarning)
-        return KDEMultivariate(
-            points, "".join("u" if n_levels else "c" for n_levels in levels), bw=bandwidths
-        )
+        return KDEMultivariate(points, "".join("u" if n_levels else "c" for n_levels in levels), bw=bandwidths)
 
 
 def truncated_cdf(x: Array, centre: Array, h: float) -> Array:
@@ -352,9 +350,7 @@ def test_cross_validated_bandwidths_come_back_within_bounds() -> None:
 
 def test_cross_validation_says_what_data_it_needs() -> None:
     """It neither guesses nor falls back: too few rows, or a fold in which statsmodels divides by 0."""
-    with pytest.raises(
-        ValueError, match="points: must have more rows than the 2 columns that vary, got 2 rows"
-    ):
+    with pytest.raises(ValueError, match="points: must have more rows than the 2 columns that vary, got 2 rows"):
         cv_ml_bandwidths([[0.1, 0.2], [0.3, 0.4]], [0, 0])
     points = np.column_stack([np.linspace(0, 1, 6), centres(3)[[0, 0, 0, 2, 0, 0]]])
     match = r"points: must have each of the two levels seen in column 1 at least twice, got counts \[5, 1\]"

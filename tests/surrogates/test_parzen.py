@@ -236,9 +236,7 @@ def test_a_column_that_no_point_knows_has_the_width_of_the_prior():
 def test_spread_bandwidths_of_equal_points_shrink_to_the_floor_and_no_further():
     """10,000 equal points: 1.06 sqrt(1/12/10001) 10000^(-1/5) = 4.9e-4 lies below the floor of .01."""
     columns = Columns(np.array([0]), [None])
-    few, many = (
-        spread_bandwidths(columns, columns.coded(np.full((n, 1), 0.3)), np.ones(n))[0] for n in (1, 10_000)
-    )
+    few, many = (spread_bandwidths(columns, columns.coded(np.full((n, 1), 0.3)), np.ones(n))[0] for n in (1, 10_000))
     assert few == pytest.approx(1.06 * np.sqrt(1 / 24), rel=1e-12)
     assert many == 0.01
 
