@@ -66,7 +66,7 @@ class Driver:
         self._n_done = self._n_failed = self._n_earlier = self._n_known = 0
         self._best: Trial | None = None
         self._front: list[Trial] = []  # the best of several objectives
-        self._stopping = Stopping(options.stop_rules, hpo.aims.signs[0])
+        self._stopping = Stopping(options.stop_rules, hpo.objectives.signs[0])
         self._first: int | None = None  # trial that was started first, by this driver
         self._is_complete = False  # the algorithm has nothing more to suggest
         self._ending: str = ""  # why the search ends early
@@ -215,7 +215,7 @@ class Driver:
             suggestion = Suggestion(trial.hp, number=trial.number, info=trial.info)
             self._add(suggestion)
             self._note("ask", trial.number, 0, suggestion_data(suggestion, self.hpo.space))
-            perfs = list(self.hpo.aims.up(trial.perfs))
+            perfs = list(self.hpo.objectives.up(trial.perfs))
             data: dict[str, Any] = {"state": trial.state.value, "perf": perfs[0] if len(perfs) == 1 else perfs}
             data |= {"fidelity": None, "error": ""} | _named(trial.constraints, trial.metrics)
             self._note("end", trial.number, 0, data)
@@ -329,7 +329,7 @@ class Driver:
         if tell and state.has_perf:
             result = data["perf"]
             if data.get("metrics"):
-                result = dict(zip(self.hpo.aims.names, _listed(result), strict=True)) | data["metrics"]
+                result = dict(zip(self.hpo.objectives.names, _listed(result), strict=True)) | data["metrics"]
             held = data.get("constraints")
             self.hpo.tell(suggestion, result, constraints=held, is_stopped=state is TrialState.STOPPED)
         elif tell:
@@ -337,7 +337,7 @@ class Driver:
 
     def _rank(self, suggestion: Suggestion, state: TrialState, data: Mapping[str, Any]) -> None:
         """Compares a result with the best so far."""
-        perfs, signs = tuple(_listed(data["perf"])), self.hpo.aims.signs
+        perfs, signs = tuple(_listed(data["perf"])), self.hpo.objectives.signs
         held = data.get("constraints", {})
         done = Trial(suggestion.number, suggestion, state, perfs[0], suggestion.fidelity, perfs=perfs, constraints=held)
         if len(perfs) > 1:

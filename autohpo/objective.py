@@ -13,8 +13,8 @@ from typing import Any
 
 import cloudpickle
 
-from autohpo.aims import Aims
 from autohpo.errors import InvalidPerfError, OptionError
+from autohpo.objectives import Objectives
 from autohpo.trial import Outcome, Task, TrialState, as_perf, short
 
 _log = logging.getLogger("autohpo")
@@ -93,14 +93,14 @@ class Objective:
         dataset: Passed where `f` names ``dataset``.
         wants: Which of ``dataset, fidelity, trial, seed`` `f` names.
         takes_fidelity: Whether `f` can be given less than full training.
-        aims: What its results mean.
+        objectives: What its results mean.
     """
 
     f: Callable[..., Any]
     dataset: Any = None
     wants: frozenset[str] = frozenset()
     takes_fidelity: bool = False
-    aims: Aims = field(default_factory=lambda: Aims.of("max"))
+    objectives: Objectives = field(default_factory=lambda: Objectives.of("max"))
 
     @classmethod
     def of(cls, f: Callable[..., Any], dataset: Any = None, mode: object = "max") -> Objective:
@@ -114,7 +114,7 @@ class Objective:
         try:
             parameters = list(inspect.signature(f).parameters.values())
         except (TypeError, ValueError):  # some built-ins have no signature
-            return cls(f, dataset, aims=Aims.of(mode))
+            return cls(f, dataset, objectives=Objectives.of(mode))
         positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         if not parameters or parameters[0].kind not in (*positional, inspect.Parameter.VAR_POSITIONAL):
             raise OptionError("f: must take the configuration as its first argument")
@@ -129,7 +129,7 @@ class Objective:
             if any(p.name == "dataset" and p.default is p.empty for p in named):
                 raise OptionError("f: asks for a dataset, so give optimize(dataset=...)")
             wants -= {"dataset"}
-        return cls(f, dataset, wants, _is_generator(f) or bool(wants & {"fidelity", "trial"}), Aims.of(mode))
+        return cls(f, dataset, wants, _is_generator(f) or bool(wants & {"fidelity", "trial"}), Objectives.of(mode))
 
     def call(self, task: Task, handle: TrialHandle) -> Any:
         """The result of `f` for a task; a generator where `f` is one."""
@@ -165,7 +165,7 @@ class Evaluator:
                 return self._advance(task, result, handle)
             if result is None and handle.reports:
                 result = handle.reports[-1][1]
-            measured = self.objective.aims.measure(result)
+            measured = self.objective.objectives.measure(result)
         except KeyboardInterrupt:
             raise
         except InvalidPerfError:

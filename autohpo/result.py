@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autohpo.aims import Aims
 from autohpo.errors import MissingExtraError, NoResultError, OptionError
+from autohpo.objectives import Objectives
 from autohpo.trial import Trial, incumbent, pareto
 
 if TYPE_CHECKING:
@@ -42,14 +42,14 @@ class Result:
         return len(self.trials)
 
     @property
-    def aims(self) -> Aims:
+    def objectives(self) -> Objectives:
         """The objectives that `mode` stands for."""
-        return Aims.of(self.mode)
+        return Objectives.of(self.mode)
 
     @property
     def sign(self) -> int:
         """1 where higher is better, -1 where lower is; of several objectives that of the first."""
-        return self.aims.signs[0]
+        return self.objectives.signs[0]
 
     @property
     def best(self) -> Trial:
@@ -60,7 +60,7 @@ class Result:
         """
         if self.chosen is not None:
             return next(trial for trial in self.trials if trial.number == self.chosen)
-        best = incumbent(self.trials, self.aims.signs)
+        best = incumbent(self.trials, self.objectives.signs)
         if best is None:
             raise NoResultError(f"no trial of {len(self.trials)} has a result; states: {self.counts()}")
         return best
@@ -71,7 +71,7 @@ class Result:
 
         Only those that meet their constraints, with the most training; empty where there are none.
         """
-        return pareto(self.trials, self.aims.signs)
+        return pareto(self.trials, self.objectives.signs)
 
     def hypervolume(self, reference: Sequence[float]) -> float:
         """The volume that the Pareto front covers, up to a reference point; 0 without a trial that is better there.
@@ -83,7 +83,7 @@ class Result:
             OptionError: It does not have as many values as there are objectives.
             MissingExtraError: moocore is not installed.
         """
-        signs = self.aims.signs
+        signs = self.objectives.signs
         if len(reference) != len(signs):
             raise OptionError(f"reference: must have {len(signs)} values, got {len(reference)}")
         try:
@@ -104,11 +104,11 @@ class Result:
         Raises:
             OptionError: There is no such objective.
         """
-        aims = self.aims
-        place = aims.names.index(objective) if objective in aims.names and objective else objective
-        if not isinstance(place, int) or not 0 <= place < aims.n:
-            raise OptionError(f"objective: must be one of {list(aims.names)} or its place, got {objective!r}")
-        way = "max" if aims.signs[place] > 0 else "min"
+        objectives = self.objectives
+        place = objectives.names.index(objective) if objective in objectives.names and objective else objective
+        if not isinstance(place, int) or not 0 <= place < objectives.n:
+            raise OptionError(f"objective: must be one of {list(objectives.names)} or its place, got {objective!r}")
+        way = "max" if objectives.signs[place] > 0 else "min"
         trials = [
             t if t.perf is None else replace(t, perf=t.perfs[place], perfs=(t.perfs[place],)) for t in self.trials
         ]
@@ -141,7 +141,7 @@ class Result:
         Several objectives, constraints and metrics have columns ``perf.<name>``, ``constraint.<name>`` and
         ``metric.<name>``.
         """
-        names = [name or str(place) for place, name in enumerate(self.aims.names)]
+        names = [name or str(place) for place, name in enumerate(self.objectives.names)]
         return [
             {
                 "number": t.number,

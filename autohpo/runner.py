@@ -145,7 +145,7 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
         if isinstance(store, MemoryStore):
             store.folder = temporary  # a later call that goes on with this history finds its checkpoints
         files = temporary.path
-    if options.stop_rules.is_any and hpo.aims.n > 1:
+    if options.stop_rules.is_any and hpo.objectives.n > 1:
         raise OptionError("target: a search for several objectives has no single best result to stop at")
     result = Result([])
     store.open()

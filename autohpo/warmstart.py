@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from autohpo.aims import Measured
-from autohpo.algorithms._points import Point
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.points import Point
 from autohpo.errors import OptionError, SpaceError, StoreError
+from autohpo.objectives import Measured
 from autohpo.result import Result
 from autohpo.spaces import SearchSpace
 from autohpo.spaces.tagged import from_json
@@ -56,7 +56,7 @@ class Earlier:
         points: list[Point] = []
         for source in _listed(sources):
             result = _result_of(source)
-            if result.aims != hpo.aims:
+            if result.objectives != hpo.objectives:
                 raise OptionError(f"warm_start: mode must be that of this search, {hpo.mode!r}, got {result.mode!r}")
             points += _points_of(result, hpo.space)
         if not points:

@@ -17,38 +17,42 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "autohpo"
 
 LEAVES = {"errors", "version"}  # anybody may import these
-MAY_IMPORT = {  # the table of DESIGN.md; the driver is the runner's loop, and progress its display
+MAY_IMPORT = {  # the table of DESIGN.md: each package, and the layers below it that it uses
     "spaces": set(),
-    "trial": set(),
-    "aims": {"trial"},
-    "stopping": {"trial"},
     "surrogates": set(),
-    "algorithms": {"spaces", "trial", "surrogates", "aims"},
-    "store": {"trial", "spaces"},
-    "objective": {"trial", "aims"},
-    "execution": {"trial", "objective"},
+    "trial": set(),
+    "objectives": {"trial"},
+    "history": {"spaces", "trial", "objectives"},
+    "schedulers": {"history", "algorithms", "spaces", "trial", "objectives"},
+    "algorithms": {"history", "schedulers", "spaces", "surrogates", "trial", "objectives"},
+    "store": {"spaces", "trial", "objectives"},
+    "stopping": {"trial"},
     "progress": {"trial"},
-    "result": {"trial", "aims"},
-    "driver": {"algorithms", "store", "execution", "objective", "progress", "stopping", "trial", "spaces"},
-    "warmstart": {"algorithms", "store", "result", "aims", "trial", "spaces"},
+    "objective": {"trial", "objectives"},
+    "trainer": {"trial", "objectives", "objective"},
+    "execution": {"trial", "objectives", "objective"},
+    "search": {"algorithms", "history", "store", "spaces", "trial", "objectives"},
+    "result": {"store", "spaces", "trial", "objectives"},
+    "run_options": {"execution", "store", "stopping", "trial"},
+    "ending": {"execution", "progress", "run_options", "trial"},
+    "dispatch": {"execution", "search", "store", "run_options", "trial"},
+    "driver": {
+        *("algorithms", "dispatch", "ending", "execution", "objective", "progress", "run_options", "search"),
+        *("spaces", "stopping", "store", "trial", "objectives"),
+    },
+    "warmstart": {"algorithms", "store", "result", "objectives", "trial", "spaces"},
     "runner": {
-        "algorithms",
-        "store",
-        "execution",
-        "objective",
-        "progress",
-        "result",
-        "driver",
-        "stopping",
-        "warmstart",
-        "trial",
-        "spaces",
+        *("algorithms", "driver", "execution", "objective", "progress", "result", "run_options", "search", "spaces"),
+        *("stopping", "store", "trainer", "trial", "warmstart"),
     },
     "integrations": {"spaces"},
     "report": {"result", "trial", "store", "spaces"},
-    "testing": {"algorithms", "spaces", "trial", "surrogates", "store", "execution", "objective", "runner", "result"},
+    "testing": {
+        *("algorithms", "execution", "history", "objective", "objectives", "result", "runner", "schedulers", "search"),
+        *("spaces", "store", "surrogates", "trial"),
+    },
     "demo": {"report", "result", "trial", "spaces", "algorithms", ""},
-    "": {"algorithms", "spaces", "trial", "result"},  # autohpo/__init__.py
+    "": {"algorithms", "spaces", "trial", "result", "search", "store", "objectives"},  # autohpo/__init__.py
 }
 UPWARD = {  # the few steps up, each inside a function or for the type checker, with its reason beside it
     ("algorithms/base.py", "runner"),

@@ -102,7 +102,7 @@ def test_the_front_of_a_result_has_the_users_values():
     """The best in the first objective first; what misses a constraint is not on it."""
     assert [(t.number, t.perfs) for t in FRONT.pareto] == [(0, (0.9, 9.0)), (1, (0.8, 4.0)), (4, (0.5, 1.0))]
     assert FRONT.best.number == 1
-    assert (FRONT.sign, FRONT.aims.signs) == (1, (1, -1))
+    assert (FRONT.sign, FRONT.objectives.signs) == (1, (1, -1))
 
 
 def test_a_result_can_be_seen_along_one_objective():

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
-from autohpo.algorithms._hyperopt import HyperoptSearch, Suggest
+from autohpo.algorithms.parts.hyperopt_engine import HyperoptSearch, Suggest
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from autohpo.algorithms._compose import Member
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.sampler import Sampler
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 
@@ -65,7 +65,7 @@ class AutoSearch(BaseHPOptimizer):
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         self._n_workers = num_workers
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, Sampler] = {}
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         name = self._choice()
@@ -78,18 +78,18 @@ class AutoSearch(BaseHPOptimizer):
         if self.max_fidelity is not None and self.has_fidelity:
             return "bohb"
         is_crowded = self._n_workers >= MANY_WORKERS
-        if self.aims.n > 1:
-            is_short = self.number < LONG_FRONT and self.aims.n <= MANY_OBJECTIVES
+        if self.objectives.n > 1:
+            is_short = self.number < LONG_FRONT and self.objectives.n <= MANY_OBJECTIVES
             return "ehvi" if is_short and not is_crowded else "motpe"
         has_constraints = any(trial.constraints for trial in self.trials[:N_TELLING])  # all results have them, or none
         if has_constraints or is_crowded or self.number >= LONG_RUN:
             return "tpe"
         return "bayes"
 
-    def _member(self, name: str) -> Member:
+    def _member(self, name: str) -> Sampler:
         if name not in self._members:
             options = {}
             if name == "bohb":
                 options = {name: getattr(self, name) for name in ("min_fidelity", "max_fidelity", "eta", "max_evals")}
-            self._members[name] = Member(name, self, options)
+            self._members[name] = Sampler(name, self, options)
         return self._members[name]

@@ -11,10 +11,10 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._climb import climb
-from autohpo.algorithms._novelty import Novelty
-from autohpo.algorithms._standing import Standing
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.encoding import Encoder
+from autohpo.algorithms.parts.local_search import climb
+from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.spaces import SearchSpace
@@ -138,8 +138,8 @@ class AutoNE(BaseHPOptimizer):
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         space = self.space
-        self._novelty = Novelty(cast("BaseHPOptimizer", _InFull(self)))  # a try on a sub-graph is none on the whole
-        self._standing = Standing(space)
+        self._seen = SeenSet(cast("BaseHPOptimizer", _InFull(self)))  # a try on a sub-graph is none on the whole
+        self._standing = Encoder(space)
         optional = np.array([bool(space.deciders(one.name)) for one in space for _ in range(one.width)], dtype=bool)
         self._model = TransferModel(Embedding(self._standing.columns, optional), self._distances)
         self._results: list[Trial] = []  # of the process, in the order told
@@ -153,7 +153,7 @@ class AutoNE(BaseHPOptimizer):
         return Suggestion(hp, fidelity=self.max_fidelity if self.has_fidelity else None)
 
     def _get_suggestion(self, pid: int) -> Suggestion:
-        self._novelty.take_in()
+        self._seen.take_in()
         if not self.has_fidelity:
             self._warn()
             return Suggestion(self._best_new())
@@ -192,8 +192,8 @@ class AutoNE(BaseHPOptimizer):
     def _best_new(self) -> dict[str, Any]:
         """The configuration with the largest expected improvement, of those not tried on the whole graph."""
         hps = self.space.decode(self._promising())
-        place = self._novelty.first(hps)
-        return self._novelty.draw(self.rng) if place is None else hps[place]
+        place = self._seen.first(hps)
+        return self._seen.draw(self.rng) if place is None else hps[place]
 
     def _promising(self) -> FloatArray:
         """``(n, d)`` points, the largest expected improvement on the whole graph first; none without a model."""

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 import numpy as np
 
-from autohpo.aims import Aims, Mode
-from autohpo.algorithms._points import Point, checked_points
-from autohpo.algorithms._values import amount, checked_suggestion, pair, plain
-from autohpo.algorithms.history import History, ReadOnly, Shadowable
 from autohpo.algorithms.options import check_types
+from autohpo.algorithms.parts.points import Point, checked_points
+from autohpo.algorithms.parts.values import amount, checked_suggestion, pair, plain
 from autohpo.errors import (
     EvaluationsError,
     InvalidPerfError,
@@ -23,6 +21,8 @@ from autohpo.errors import (
     OptionError,
     SuggestionError,
 )
+from autohpo.history import History, ReadOnly, Shadowable
+from autohpo.objectives import Mode, Objectives
 from autohpo.spaces import HPSpace, SearchSpace
 from autohpo.trial import Suggestion, Trial, TrialState, as_perf, incumbent, short
 
@@ -51,7 +51,7 @@ class BaseHPOptimizer:
 
     Attributes:
         number: Of the suggestion being made, or made next; from 0.
-        aims: The objectives that `mode` stands for.
+        objectives: The objectives that `mode` stands for.
         trials: Finished trials in the order told; their ``perfs`` are higher where they are better, in all modes. This,
             ``running``, ``rng`` and ``hp_space`` may be covered by attributes of a subclass.
         has_fidelity: False where the objective can only be run in full; set before the first suggestion.
@@ -95,12 +95,12 @@ class BaseHPOptimizer:
             raise OptionError(f"max_evals: must be at least 1, got {self.max_evals}")
         if self.seed is not None and self.seed < 0:
             raise OptionError(f"seed: must be at least 0, got {self.seed}")
-        self.aims = Aims.of(self.mode)
-        if self.space.constraints or self.aims.n > 1:
+        self.objectives = Objectives.of(self.mode)
+        if self.space.constraints or self.objectives.n > 1:
             from autohpo.algorithms.registry import check_support  # here, because the registry needs this class
 
             check_support(self)
-        self.__points = checked_points(self.points, self.space, self.aims)
+        self.__points = checked_points(self.points, self.space, self.objectives)
         self.__n_points = self.__n_known = 0  # of those to try, suggested so far; of those known, taken so far
         self.is_seed_drawn = self.seed is None
         if self.seed is None:
@@ -157,7 +157,7 @@ class BaseHPOptimizer:
         best = self.best_trial()
         if best is None or best.perf is None:
             raise NoResultError(f"no trial of {len(self.__history.told)} has a result yet")
-        return dict(best.hp), best.perf if self.aims.n == 1 else best.perfs
+        return dict(best.hp), best.perf if self.objectives.n == 1 else best.perfs
 
     def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Mapping[str, Any]:
         """The suggestion that tries one of the user's points; for algorithms whose suggestions need more than that."""
@@ -288,7 +288,7 @@ class BaseHPOptimizer:
 
         Args:
             suggestion: As asked; or the pairs.
-            perf: What the objective returned: one finite number; or what :meth:`autohpo.aims.Aims.measure` takes.
+            perf: What the objective returned: one finite number, or what ``Objectives.measure`` takes.
             constraints: A dict of them, at most 0 where met, if they do not stand in `perf`.
             is_stopped: Whether the trial ended early because :meth:`report` said so.
 
@@ -304,7 +304,7 @@ class BaseHPOptimizer:
             try:
                 item, value = pair(one)
                 self.__history.pending(item)
-                measured = self.aims.measure(value, constraints)
+                measured = self.objectives.measure(value, constraints)
             except (InvalidPerfError, OptionError) as error:
                 refused.append((item, str(error)))
             else:  # what the hook itself raises is not the result's fault
@@ -323,12 +323,12 @@ class BaseHPOptimizer:
         Raises:
             EvaluationsError: The trial is not running, or `fidelity` or `perf` is not one finite number.
         """
-        if self.aims.n > 1:
+        if self.objectives.n > 1:
             raise EvaluationsError([(suggestion, "a search for several objectives takes results only at the end")])
         try:
             pending = self.__history.pending(suggestion)
             done = amount(fidelity)
-            pending.reports.append((done, self.aims.signs[0] * as_perf(perf)))
+            pending.reports.append((done, self.objectives.signs[0] * as_perf(perf)))
         except (InvalidPerfError, OptionError) as error:
             raise EvaluationsError([(suggestion, str(error))]) from None
         given = pending.suggestion.fidelity
@@ -375,20 +375,20 @@ class BaseHPOptimizer:
             who = f"{type(self).__name__}._best_hp"
             raise SuggestionError(f"{who}: must return (hp, perf), got {short(found)}")
         hp, perf = found[0], plain(found[1])
-        if self.aims.n > 1 and isinstance(perf, (tuple, list)):
-            return hp, self.aims.up(perf)
-        return hp, self.aims.signs[0] * perf if isinstance(perf, (int, float)) else perf
+        if self.objectives.n > 1 and isinstance(perf, (tuple, list)):
+            return hp, self.objectives.up(perf)
+        return hp, self.objectives.signs[0] * perf if isinstance(perf, (int, float)) else perf
 
     def best_trial(self) -> Trial | None:
         """The best trial by what is known of the noise; None where none has a result."""
         best = incumbent(self.__history.told)
-        if best is None or not self.noise or self.aims.n > 1:
+        if best is None or not self.noise or self.objectives.n > 1:
             return best
-        from autohpo.algorithms._denoise import LEAST, steadiest  # here, because it needs scipy
+        from autohpo.algorithms.parts.noise import LEAST, best_by_posterior_mean  # here, because it needs scipy
 
         rivals = [t for t in self.__history.told if t.perf is not None and t.reached == best.reached]
         rivals = [trial for trial in rivals if not trial.violation] or rivals
-        return steadiest(self.space, rivals) if len(rivals) >= LEAST else best
+        return best_by_posterior_mean(self.space, rivals) if len(rivals) >= LEAST else best
 
     def optimize(
         self,
@@ -484,7 +484,7 @@ class BaseHPOptimizer:
             self.__has_warned = True
             who = type(self).__name__
             warnings.warn(f"{who}: does not look at constraints of results, only the best trial does", stacklevel=3)
-        perfs = self.aims.up(measured.perfs)
+        perfs = self.objectives.up(measured.perfs)
         self.__history.finish(suggestion, state, perfs, update=self._update_trials, measured=measured)
 
     def __trial_seed(self) -> int:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._bayes_model import SearchModel
-from autohpo.algorithms._bayes_search import Climber
-from autohpo.algorithms._novelty import Novelty
-from autohpo.algorithms._standing import Standing
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.acquisition_search import AcquisitionSearch
+from autohpo.algorithms.parts.bayes_model import SearchModel
+from autohpo.algorithms.parts.encoding import Encoder
+from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.trial import Suggestion
@@ -100,7 +100,7 @@ class Bayes(BaseHPOptimizer):
         return self.space.n_configurations is not None
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._novelty, self._standing = Novelty(self), Standing(self.space)
+        self._seen, self._standing = SeenSet(self), Encoder(self.space)
         self._model = SearchModel(
             self.space,
             self._standing,
@@ -108,24 +108,26 @@ class Bayes(BaseHPOptimizer):
             is_output_warped=self.is_output_warped,
             max_results=self.max_results,
         )
-        self._climber = Climber(self.space, self._standing, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS)
+        self._climber = AcquisitionSearch(
+            self.space, self._standing, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS
+        )
         self._n_startup = self.n_startup or max(5, min(self.space.n_columns, 10) + 1)
         self._design: FloatArray | None = None
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._novelty.take_in()
+        self._seen.take_in()
         self._model.take_in(self.trials)
         expected: FloatArray | None = None
         if not self.space.n_columns:
-            return self._novelty.draw(self.rng)
+            return self._seen.draw(self.rng)
         if len(self._model) < self._n_startup or not self._model.has_results:
             points = self._start()
         else:
             points, expected = self._promising()
         hps = self.space.decode(points)
-        place = self._novelty.first(hps)
+        place = self._seen.first(hps)
         if place is None:
-            return self._novelty.draw(self.rng)
+            return self._seen.draw(self.rng)
         info = {} if expected is None else {"expected_improvement": float(expected[place])}
         return Suggestion(hps[place], info=info)
 

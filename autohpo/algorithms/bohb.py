@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from autohpo.algorithms._brackets import BracketSearch
-from autohpo.algorithms._kde_model import BoolArray, EvenCells, FloatArray, Model, imputed
+from autohpo.algorithms.parts.kde_model import BoolArray, EvenCells, FloatArray, Model, imputed
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import NotReady, OptionError
+from autohpo.schedulers.brackets import BracketSearch
 from autohpo.spaces import SearchSpace
 from autohpo.surrogates.kde import MixedKDE, cv_ml_bandwidths, normal_reference
 from autohpo.trial import Suggestion, Trial
@@ -109,12 +109,12 @@ class BOHB(BracketSearch):
 
     def _draw(self, fidelity: float) -> Suggestion:
         """A new configuration: the best of the model's candidates, or one from the prior."""
-        self._novelty.take_in()
+        self._seen.take_in()
         model = self._current_model()
         if model is None:
             self._wait_for_first_results()
         if model is None or self.rng.random() < self.random_fraction:
-            return Suggestion(self._novelty.draw(self.rng), info={"model": False})
+            return Suggestion(self._seen.draw(self.rng), info={"model": False})
         return Suggestion(self._best_candidate(model), info={"model": True})
 
     def _best_candidate(self, model: Model) -> dict[str, Any]:
@@ -124,11 +124,11 @@ class BOHB(BracketSearch):
         """
         cells = self._observations.cells
         points = model.good.sample(self.num_samples, self.rng, self.bandwidth_factor)
-        if not (self._novelty.is_finite or self.space.constraints or self.space.is_conditional):
+        if not (self._seen.is_finite or self.space.constraints or self.space.is_conditional):
             best = np.argmax(model.log_ratio(points))
             return self.space.decode(cells.stretched(points[[best]]))[0]
-        hps = [hp for hp in self.space.decode(cells.stretched(points)) if self._novelty.is_new(hp)]
-        hps = hps or self._novelty.some(self.rng, self.num_samples)
+        hps = [hp for hp in self.space.decode(cells.stretched(points)) if self._seen.is_new(hp)]
+        hps = hps or self._seen.some(self.rng, self.num_samples)
         return hps[int(np.argmax(model.log_ratio(cells.evened(self.space.encode(hps)), self.space.mask(hps))))]
 
     def _current_model(self) -> Model | None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from autohpo.algorithms._cma_runs import Runs, Settings
-from autohpo.algorithms._novelty import Novelty
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.cma_runs import Runs, Settings
+from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import MissingExtraError, OptionError
 from autohpo.trial import Suggestion
@@ -75,21 +75,21 @@ class CMAES(BaseHPOptimizer):
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         size = self.population_size or 4 + int(3 * math.log(max(self.space.n_columns, 1)))
-        self._novelty = Novelty(self)
+        self._seen = SeenSet(self)
         self._runs = Runs(self.space, Settings(self.seed or 0, size, self.sigma, self.restarts))
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._novelty.take_in()
+        self._seen.take_in()
         if not self.space.n_columns:
-            return self._novelty.draw(self.rng)
+            return self._seen.draw(self.rng)
         runs = self._runs
         runs.follow(self.trials, self.running)
         for _ in range(2):
             hps: list[dict[str, Any]] = []
             for n in _BATCHES:
                 hps += self.space.decode(runs.points(len(hps) + n)[len(hps) :])
-                i = self._novelty.first(hps)
+                i = self._seen.first(hps)
                 if i is not None:
                     return Suggestion(hps[i], info={**runs.note, "draw": runs.n_draws + i})
             runs.restart()  # it only finds what is known
-        return Suggestion(self._novelty.draw(self.rng), info={**runs.note, "draw": None})
+        return Suggestion(self._seen.draw(self.rng), info={**runs.note, "draw": None})

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._novelty import Novelty
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.spaces import SearchSpace
@@ -76,11 +76,11 @@ class DifferentialEvolution(BaseHPOptimizer):
         return self.space.n_configurations is not None
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._novelty = Novelty(self)
+        self._seen = SeenSet(self)
         self._population = Population(self.space, self.population_size)
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._novelty.take_in()
+        self._seen.take_in()
         population, place = self._population, self.number % self.population_size
         population.take_in(self.trials)
         target = population.members.get(place)
@@ -89,11 +89,11 @@ class DifferentialEvolution(BaseHPOptimizer):
                 F, CR = population.settings(self.rng)
                 child = self._child(target, F, CR)
                 hp = self.space.decode(child[None])[0]
-                if self._novelty.first([hp]) is not None:
+                if self._seen.first([hp]) is not None:
                     return Suggestion(hp, info={"place": place, "F": F, "CR": CR})
-        return Suggestion(self._novelty.draw(self.rng), info={"place": place})
+        return Suggestion(self._seen.draw(self.rng), info={"place": place})
 
-    def _child(self, target: Member, F: float, CR: float) -> FloatArray:
+    def _child(self, target: Sampler, F: float, CR: float) -> FloatArray:
         """``(d,)`` a point that has parameters of the target, and others moved away from it."""
         rng, space = self.rng, self.space
         order = self._population.best_first
@@ -113,7 +113,7 @@ class DifferentialEvolution(BaseHPOptimizer):
 
 
 @dataclass(frozen=True)
-class Member:
+class Sampler:
     """What holds a place of the population.
 
     Attributes:
@@ -137,7 +137,7 @@ class Population:
     """
 
     def __init__(self, space: SearchSpace, size: int) -> None:
-        self.members: dict[int, Member] = {}
+        self.members: dict[int, Sampler] = {}
         self._space, self._size = space, size
         self._n_told = self._n_children = 0
         self._memory = [(0.5, 0.5)] * MEMORY_SIZE  # means of F and CR
@@ -145,7 +145,7 @@ class Population:
         self._good: list[tuple[float, float]] = []  # F and CR of children that were better, since then
 
     @property
-    def best_first(self) -> list[Member]:
+    def best_first(self) -> list[Sampler]:
         """The members in falling order; of equals the older first."""
         return sorted(self.members.values(), key=lambda member: (-member.perf, member.number))
 
@@ -170,7 +170,7 @@ class Population:
         if old is not None and perf > old.perf and "F" in trial.info:
             self._good.append((trial.info["F"], trial.info["CR"]))
         point, mask = self._space.encode([trial.hp])[0], self._space.mask([trial.hp])[0]
-        self.members[place] = Member(trial.number, perf, point, mask)
+        self.members[place] = Sampler(trial.number, perf, point, mask)
 
     def _remember(self) -> None:
         """Overwrites the oldest of the memory with the means of what worked: of F the Lehmer mean, which is larger."""

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._bayes_search import Climber
-from autohpo.algorithms._ehvi_models import Goals
-from autohpo.algorithms._novelty import Novelty
-from autohpo.algorithms._standing import Standing
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.acquisition_search import AcquisitionSearch
+from autohpo.algorithms.parts.ehvi_models import Goals
+from autohpo.algorithms.parts.encoding import Encoder
+from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 
@@ -76,27 +76,27 @@ class EHVI(BaseHPOptimizer):
         return self.space.n_configurations is not None
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._novelty, standing = Novelty(self), Standing(self.space)
+        self._seen, standing = SeenSet(self), Encoder(self.space)
         self._goals = Goals(
             self.space,
             standing,
-            self.aims.n,
+            self.objectives.n,
             is_output_warped=self.is_output_warped,
             max_results=self.max_results,
         )
-        self._climber = Climber(self.space, standing, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS)
+        self._climber = AcquisitionSearch(self.space, standing, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS)
         self._n_startup = self.n_startup or max(5, min(self.space.n_columns, 10) + 1)
         self._design: FloatArray | None = None
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._novelty.take_in()
+        self._seen.take_in()
         self._goals.take_in(self.trials)
         if not self.space.n_columns:
-            return self._novelty.draw(self.rng)
+            return self._seen.draw(self.rng)
         is_early = len(self._goals) < self._n_startup or not self._goals.has_results
         hps = self.space.decode(self._start() if is_early else self._promising())
-        place = self._novelty.first(hps)
-        return self._novelty.draw(self.rng) if place is None else hps[place]
+        place = self._seen.first(hps)
+        return self._seen.draw(self.rng) if place is None else hps[place]
 
     def _start(self) -> FloatArray:
         """``(1, d)`` evenly spread points; none once they are used up."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autohpo.algorithms._brackets import BracketSearch
 from autohpo.algorithms.registry import register_hpo
+from autohpo.schedulers.brackets import BracketSearch
 from autohpo.trial import Suggestion
 
 
@@ -40,6 +40,6 @@ class Hyperband(BracketSearch):
 
     def _draw(self, fidelity: float) -> Suggestion:
         """A configuration from the prior that is new, if that can be said."""
-        if self._novelty.is_finite:
-            self._novelty.take_in()
-        return Suggestion(self._novelty.draw(self.rng))
+        if self._seen.is_finite:
+            self._seen.take_in()
+        return Suggestion(self._seen.draw(self.rng))

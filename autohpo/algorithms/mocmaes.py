@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._mocma import Colony
-from autohpo.algorithms._novelty import Novelty
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.mocma import Colony
+from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.trial import Suggestion
@@ -79,18 +79,18 @@ class MOCMAES(BaseHPOptimizer):
         return self.space.n_configurations is not None
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._novelty = Novelty(self)
-        self._size = self.population_size or min(5 * 2 ** (self.aims.n - 1), _MOST_SURVIVORS)
+        self._seen = SeenSet(self)
+        self._size = self.population_size or min(5 * 2 ** (self.objectives.n - 1), _MOST_SURVIVORS)
         self._colony = Colony(self.space, self._size, self.sigma)
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._novelty.take_in()
+        self._seen.take_in()
         colony = self._colony
         colony.take_in(self.trials, self.running)
         if len(colony) >= self._size and self.space.n_columns:
             for _ in range(_TRIES):
                 parent, sigma, point = colony.offspring(self.rng)
                 hp = self.space.decode(point[None])[0]
-                if self._novelty.first([hp]) is not None:
+                if self._seen.first([hp]) is not None:
                     return Suggestion(hp, info={"parent": parent, "sigma": sigma})
-        return self._novelty.draw(self.rng)
+        return self._seen.draw(self.rng)

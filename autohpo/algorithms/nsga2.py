@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._novelty import Novelty
-from autohpo.algorithms._survivors import Member, Survivors, crowding, take_in
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.seen import SeenSet
+from autohpo.algorithms.parts.survivors import Sampler, Survivors, crowding, take_in
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 
@@ -80,19 +80,19 @@ class NSGA2(BaseHPOptimizer):
         return self.space.n_configurations is not None
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._novelty = Novelty(self)
+        self._seen = SeenSet(self)
         self._survivors = Survivors(self.space, self.population_size, crowding)
         self._n_told = 0
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._novelty.take_in()
+        self._seen.take_in()
         self._n_told = take_in(self.trials, self._n_told, self._survivors)
         if len(self._survivors) >= self.population_size and self.space.n_columns:
             for _ in range(_TRIES):
                 hp = self.space.decode(self._child()[None])[0]
-                if self._novelty.first([hp]) is not None:
+                if self._seen.first([hp]) is not None:
                     return hp
-        return self._novelty.draw(self.rng)
+        return self._seen.draw(self.rng)
 
     def _child(self) -> FloatArray:
         """``(d,)`` a child of two survivors."""
@@ -106,10 +106,10 @@ class NSGA2(BaseHPOptimizer):
         moved = np.where(levels > 0, rng.random(len(levels)), mutated(left, self.mutation_index, rng))
         return np.where(rng.random(len(levels)) < chance, moved, left)
 
-    def _parent(self) -> Member:
+    def _parent(self) -> Sampler:
         """The better of two survivors."""
         left, right = (int(place) for place in self.rng.integers(len(self._survivors), size=2))
-        parent: Member = self._survivors.members[right if self._survivors.is_better(right, left) else left]
+        parent: Sampler = self._survivors.members[right if self._survivors.is_better(right, left) else left]
         return parent
 
 

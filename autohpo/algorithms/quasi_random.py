@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._novelty import Novelty
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import SpaceError
 from autohpo.trial import Suggestion, Trial
@@ -47,26 +47,26 @@ class QuasiRandomSearch(BaseHPOptimizer):
         return self.space.n_configurations is not None
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._novelty = Novelty(self)
+        self._seen = SeenSet(self)
         self._engine: QMCEngine | None = None
         self._next = 0  # index of the point that the engine gives next
         self._index = -1  # of the point of the last suggestion
         self._n_known = 0  # suggestions whose points are known
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        if self._novelty.is_finite:
-            self._novelty.take_in()
+        if self._seen.is_finite:
+            self._seen.take_in()
         if not self.space.n_columns:
             return self.space.decode(np.empty((1, 0)))[0]
         self._catch_up()
         for _ in range(MOST_SKIPPED):
             hp = self.space.decode(self._point(self._index + 1))[0]
             self._index += 1
-            if self.space.is_allowed(hp) and not (self._novelty.is_finite and not self._novelty.is_new(hp)):
+            if self.space.is_allowed(hp) and not (self._seen.is_finite and not self._seen.is_new(hp)):
                 return Suggestion(hp, info={"index": self._index})
-        if not self._novelty.is_finite:
+        if not self._seen.is_finite:
             raise SpaceError(f"constraints: none of {MOST_SKIPPED} points meets {list(self.space.constraints)}")
-        return Suggestion(self._novelty.draw(self.rng), info={"index": self._index})  # nearly used up
+        return Suggestion(self._seen.draw(self.rng), info={"index": self._index})  # nearly used up
 
     def _catch_up(self) -> None:
         """Finds where the sequence stands: after a resume the last suggestion says it."""

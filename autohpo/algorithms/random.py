@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from autohpo.algorithms._novelty import Novelty
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 
 
@@ -30,9 +30,9 @@ class RandomSearch(BaseHPOptimizer):
         return self.space.n_configurations is not None
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._novelty = Novelty(self)
+        self._seen = SeenSet(self)
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        if self._novelty.is_finite:
-            self._novelty.take_in()
-        return self._novelty.draw(self.rng)
+        if self._seen.is_finite:
+            self._seen.take_in()
+        return self._seen.draw(self.rng)

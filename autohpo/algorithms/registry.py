@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 GROUP = "autohpo.algorithms"
 """Entry-point group of plug-ins: ``my_name = "my_package.my_module:MyOptimizer"``."""
 
-_NOT_ALGORITHMS = {"base", "history", "options", "registry"}
+_NOT_ALGORITHMS = {"base", "options", "registry", "session", "scheduled"}
 _REGISTERED: dict[str, type[BaseHPOptimizer]] = {}
 _log = logging.getLogger("autohpo")
 
@@ -135,7 +135,7 @@ def check_support(hpo: BaseHPOptimizer) -> None:
     Raises:
         OptionError: It does not; the text names the algorithms that do.
     """
-    wanted = {"constraints on the space": bool(hpo.space.constraints), "several objectives": hpo.aims.n > 1}
+    wanted = {"constraints on the space": bool(hpo.space.constraints), "several objectives": hpo.objectives.n > 1}
     features = {"constraints on the space": "constraints", "several objectives": "objectives"}
     for what, is_wanted in wanted.items():
         if is_wanted and features[what] not in hpo.supports:
@@ -170,9 +170,7 @@ def _check_class(name: str, cls: object) -> None:
 def _built_in_names() -> frozenset[str]:
     """Every module of this folder but the few that are no algorithm."""
     folder = str(Path(__file__).parent)
-    return frozenset(
-        m.name for m in pkgutil.iter_modules([folder]) if m.name not in _NOT_ALGORITHMS and not m.name.startswith("_")
-    )
+    return frozenset(m.name for m in pkgutil.iter_modules([folder]) if not m.ispkg and m.name not in _NOT_ALGORITHMS)
 
 
 def _plug_ins() -> dict[str, EntryPoint]:

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._novelty import Novelty
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.trial import Trial
@@ -74,7 +74,7 @@ class RegularizedEvolution(BaseHPOptimizer):
         return self.space.n_configurations is not None
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._novelty = Novelty(self)
+        self._seen = SeenSet(self)
         self._population: deque[Trial] = deque(maxlen=self.population_size)
         self._n_told = 0
         self._columns: dict[str, NDArray[np.intp]] = {}
@@ -84,20 +84,20 @@ class RegularizedEvolution(BaseHPOptimizer):
             start += hp.width
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._novelty.take_in()
+        self._seen.take_in()
         told = self.trials[self._n_told :]
         self._n_told += len(told)
         self._population.extend(trial for trial in told if trial.perf is not None)
         if self.number < self.population_size or not self._population or not self.space.n_columns:
-            return self._novelty.draw(self.rng)
+            return self._seen.draw(self.rng)
         parent = self._parent()
         for n_changes in range(1, _MOST_CHANGES + 1):
             for n in _BATCHES:
                 hps = self.space.decode(self._mutants(parent.hp, n, n_changes))
-                i = self._novelty.first(hps)
+                i = self._seen.first(hps)
                 if i is not None:
                     return hps[i]
-        return self._novelty.draw(self.rng)
+        return self._seen.draw(self.rng)
 
     def _parent(self) -> Trial:
         """The best of a few of the population; of equals the younger."""

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._climb import climb
-from autohpo.algorithms._forest import Features, Forest, TreeCoding
-from autohpo.algorithms._novelty import Novelty
-from autohpo.algorithms._standing import Standing
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.encoding import Encoder
+from autohpo.algorithms.parts.forest import Features, Forest, TreeCoding
+from autohpo.algorithms.parts.local_search import climb
+from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 
@@ -83,7 +83,7 @@ class SMAC(BaseHPOptimizer):
         return self.space.n_configurations is not None
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._novelty, self._standing = Novelty(self), Standing(self.space)
+        self._seen, self._standing = SeenSet(self), Encoder(self.space)
         self._coding = TreeCoding(self._standing.columns)
         self._design: FloatArray | None = None
         self._points = np.empty((0, self.space.n_columns))  # of the finished trials, in the order told
@@ -91,7 +91,7 @@ class SMAC(BaseHPOptimizer):
         self._perfs: list[float] = []  # NaN where a trial failed
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._novelty.take_in()
+        self._seen.take_in()
         self._take_in()
         has_model = len(self._perfs) >= self.n_startup and not np.isnan(self._perfs).all()
         if not has_model and self.number < self.n_startup:
@@ -100,8 +100,8 @@ class SMAC(BaseHPOptimizer):
             hps = []
         else:
             hps = self.space.decode(self._promising())
-        place = self._novelty.first(hps)
-        return self._novelty.draw(self.rng) if place is None else hps[place]
+        place = self._seen.first(hps)
+        return self._seen.draw(self.rng) if place is None else hps[place]
 
     def _take_in(self) -> None:
         """Learns what was told since the last suggestion."""

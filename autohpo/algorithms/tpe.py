@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from autohpo.algorithms._parzen import ParzenOptions, ParzenSearch
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.parzen_search import ParzenOptions, ParzenSearch
 from autohpo.algorithms.registry import register_hpo
 
 

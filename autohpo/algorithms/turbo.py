@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._novelty import Novelty
-from autohpo.algorithms._standing import Standing
-from autohpo.algorithms._trust_region import Region, best_of
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.encoding import Encoder
+from autohpo.algorithms.parts.seen import SeenSet
+from autohpo.algorithms.parts.trust_region import Region, best_of
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.trial import Suggestion, Trial
@@ -85,7 +85,7 @@ class TuRBO(BaseHPOptimizer):
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         space, d = self.space, self.space.n_columns
-        self._novelty, self._standing = Novelty(self), Standing(space)
+        self._seen, self._standing = SeenSet(self), Encoder(space)
         n_startup = self.n_startup or max(2 * d, 2)
         self._regions = [Region(d, n_startup) for _ in range(self.n_regions)]
         self._designs: dict[tuple[int, int], FloatArray] = {}  # by region and run
@@ -97,13 +97,13 @@ class TuRBO(BaseHPOptimizer):
         self._model: Model | None = None
 
     def _get_suggestion(self, pid: int) -> Suggestion:
-        self._novelty.take_in()
+        self._seen.take_in()
         for trial in self.trials[self._n_told :]:
             index, run = self._place_of(trial)
             self._regions[index].take(trial, run)
         self._n_told = len(self.trials)
         if not self.space.n_columns:
-            return Suggestion(self._novelty.draw(self.rng))
+            return Suggestion(self._seen.draw(self.rng))
         pending = [self._place_of(one) for one in self.running]
         for index, region in enumerate(self._regions):
             n = len(region.trials) + pending.count((index, region.run))
@@ -126,7 +126,7 @@ class TuRBO(BaseHPOptimizer):
             sobol = qmc.Sobol(self.space.n_columns, rng=np.random.default_rng((self.seed or 0, *key)))
             self._designs = {key: sobol.random_base2((region.n_startup - 1).bit_length())}
         hps = self.space.decode(self._designs[key][n : n + 1])
-        hp = self._novelty.draw(self.rng) if self._novelty.first(hps) is None else hps[0]
+        hp = self._seen.draw(self.rng) if self._seen.first(hps) is None else hps[0]
         return Suggestion(hp, info={"region": index, "run": region.run})
 
     def _promising(self) -> Suggestion:
@@ -146,9 +146,9 @@ class TuRBO(BaseHPOptimizer):
         owners = np.repeat([one[2] for one in found], [len(one[1]) for one in found])
         order = np.argsort(-values, kind="stable")
         hps = self.space.decode(np.concatenate([one[0] for one in found])[order])
-        place = self._novelty.first(hps)
+        place = self._seen.first(hps)
         index = int(owners[order[place or 0]])
-        hp = self._novelty.draw(rng) if place is None else hps[place]
+        hp = self._seen.draw(rng) if place is None else hps[place]
         return Suggestion(hp, info={"region": index, "run": self._regions[index].run})
 
     def _candidates(self, centre: FloatArray, length: float, scales: FloatArray) -> FloatArray:

@@ -18,25 +18,25 @@ MAX_ROWS = 30  # of the table
 
 def names_of(result: Result) -> list[str]:
     """What the page calls the objectives: their names, or "objective 1" and so on."""
-    return [name or f"objective {place}" for place, name in enumerate(result.aims.names, 1)]
+    return [name or f"objective {place}" for place, name in enumerate(result.objectives.names, 1)]
 
 
 def way_of(result: Result, place: int) -> str:
     """Which way an objective is better, in a word."""
-    return "higher" if result.aims.signs[place] > 0 else "lower"
+    return "higher" if result.objectives.signs[place] > 0 else "lower"
 
 
 def front_charts(result: Result) -> list[Markup]:
     """A chart for each pair of objectives, the first pairs where there are many; none without results."""
     if not any(trial.perf is not None for trial in result):
         return []
-    pairs = list(combinations(range(result.aims.n), 2))
+    pairs = list(combinations(range(result.objectives.n), 2))
     return [_chart(result, one, two, f"front{k}") for k, (one, two) in enumerate(pairs[:MAX_PAIRS])]
 
 
 def _chart(result: Result, one: int, two: int, name: str) -> Markup:
     """The trials by two objectives: those that meet the constraints, those that do not, the front, the compromise."""
-    names, signs = names_of(result), result.aims.signs
+    names, signs = names_of(result), result.objectives.signs
     done = [trial for trial in result if trial.perf is not None]
     front = result.pareto
     met = [trial for trial in done if not trial.violation]
@@ -55,7 +55,7 @@ def _chart(result: Result, one: int, two: int, name: str) -> Markup:
         svg.frame(x, y, across, up),
         svg.path((svg.dot(*place(trial)) for trial in met[::stride]), "dots k2"),
         svg.path((svg.cross(*place(trial)) for trial in missed[:MAX_DOTS]), "fail"),
-        *([svg.path([_stairs(result, front, x, y)], "line")] if result.aims.n == 2 and front else []),
+        *([svg.path([_stairs(result, front, x, y)], "line")] if result.objectives.n == 2 and front else []),
         svg.path((svg.dot(*place(trial)) for trial in front), "best dots"),
         svg.path([_ring(*place(result.best))], "line"),
     ]
@@ -64,7 +64,7 @@ def _chart(result: Result, one: int, two: int, name: str) -> Markup:
     if not front:
         caption = f"No trial meets the constraints. In a ring: the one that misses them least, trial {best.number}."
     caption += " Crosses: trials that miss a constraint." * bool(missed)
-    caption += " With more than two objectives a trial of the front may look beaten here." * (result.aims.n > 2)
+    caption += " With more than two objectives a trial of the front may look beaten here." * (result.objectives.n > 2)
     caption += f" One dot of {stride} is drawn." * (stride > 1)
     beyond = sum(not _is_within(x, y, trial, one, two) for trial in done)
     caption += f" {beyond} beyond an axis, drawn at its edge." * bool(beyond)
@@ -88,7 +88,7 @@ def _stairs(result: Result, front: Sequence[Trial], x: svg.Axis, y: svg.Axis) ->
     for right in ordered[1:]:
         # The corner is as bad as the worse of both neighbours in each objective.
         across, up = f"H{number(x(right.perfs[0]))}", f"V{number(y(right.perfs[1]))}"
-        pieces.append(across + up if result.aims.signs[0] < 0 else up + across)
+        pieces.append(across + up if result.objectives.signs[0] < 0 else up + across)
     return "".join(pieces)
 
 

@@ -111,7 +111,7 @@ def render_html(
     top = result.top(TOP)
     parts = [_headline(result, title), tag("div", _configuration(result), _notes(notes), class_="pair")]
     space = None if space is None else SearchSpace(space)
-    if top and result.aims.n > 1:
+    if top and result.objectives.n > 1:
         parts += _objectives(result, space)
     elif top:
         charts = tag("div", course_chart(result), curves_chart(result), class_="pair")
@@ -131,7 +131,7 @@ def _objectives(result: Result, space: SearchSpace | None) -> list[Markup]:
     shown, caption = shown_front(result)
     if shown:
         parts += [tag("h2", "Trials on the front"), _ranking(result, shown, caption)]
-    names, alone = names_of(result), [result.along(place) for place in range(result.aims.n)]
+    names, alone = names_of(result), [result.along(place) for place in range(result.objectives.n)]
     courses = [course_chart(one, names[k], f"course{k}") for k, one in enumerate(alone)]
     parts += [tag("h2", "Search"), tag("div", *courses, class_="pair")]
     for k, one in enumerate(alone):
@@ -148,7 +148,7 @@ def _headline(result: Result, title: str) -> Markup:
     if has_best:
         best = result.best
         what, values = "best perf", f"{best.perf:.6g}"
-        if result.aims.n > 1:
+        if result.objectives.n > 1:
             what, values = "the compromise", ", ".join(f"{value:.6g}" for value in best.perfs)
         facts.append((f"{what}, trial {best.number}{_after(best)}", values))
     facts.append((", ".join(states) or "no trial was made", f"{len(result):,} trial" + "s" * (len(result) != 1)))
@@ -160,7 +160,7 @@ def _headline(result: Result, title: str) -> Markup:
     if started and ended:
         facts.append((f"from {_date(min(started))}", _duration(max(ended) - min(started))))
     way = "higher is better" if result.sign > 0 else "lower is better"
-    if result.aims.n > 1:
+    if result.objectives.n > 1:
         facts.insert(has_best, ("on the Pareto front", f"{len(result.pareto):,}"))
         way = ", ".join(f"{name}: {way_of(result, k)} is better" for k, name in enumerate(names_of(result)))
     items = [
@@ -187,7 +187,7 @@ def _notes(notes: Sequence[tuple[str, str]]) -> Markup:
 
 def _ranking(result: Result, top: Sequence[Trial], caption: str) -> Markup:
     """The best trials, each with its configuration."""
-    heads = ["perf"] if result.aims.n == 1 else names_of(result)
+    heads = ["perf"] if result.objectives.n == 1 else names_of(result)
     names = list(dict.fromkeys(name for trial in top for name in trial.hp))
     known = {trial.number: trial for trial in result}
     has_fidelity = any(math.isfinite(t.reached) for t in top)

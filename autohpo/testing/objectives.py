@@ -54,8 +54,8 @@ def usual(hpo: BaseHPOptimizer, suggestion: Suggestion) -> Outcome:
     """Bowls in the unit cube, each with its lowest point elsewhere on the diagonal; some of the first column is out."""
     point = hpo.space.encode([suggestion])[0]
     bowls = [float(((point - middle) ** 2).sum()) for middle in (0.2, 0.8, 0.5)]
-    ways = [1 if sign < 0 else -1 for sign in hpo.aims.signs]
-    named = {name: way * bowl for name, way, bowl in zip(hpo.aims.names, ways, bowls, strict=False)}
+    ways = [1 if sign < 0 else -1 for sign in hpo.objectives.signs]
+    named = {name: way * bowl for name, way, bowl in zip(hpo.objectives.names, ways, bowls, strict=False)}
     return named, {"room": float(point[0]) - 0.9}
 
 
@@ -69,9 +69,9 @@ def takes_several_objectives(case: Case) -> None:
         told = {event.suggestion.number: event.value for event in session.events if event.value is not None}
         for trial in hpo.trials:
             values: Any = told[trial.number]
-            kept = dict(zip(hpo.aims.names, hpo.aims.up(trial.perfs), strict=True))
+            kept = dict(zip(hpo.objectives.names, hpo.objectives.up(trial.perfs), strict=True))
             expect(kept == dict(values[0]), f"the objectives of trial {trial.number} as told, {values[0]}", kept)
-        fronts = [hpo.aims.up(trial.perfs) for trial in pareto_of(hpo.trials)]
+        fronts = [hpo.objectives.up(trial.perfs) for trial in pareto_of(hpo.trials)]
         best = hpo.best()[1]
         expect(best in fronts, f"the best to be on the front, {fronts}", best)
 

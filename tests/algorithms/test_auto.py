@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from autohpo import ChoiceHP, OptionError, RangeHP, build_hpo_from_name
-from autohpo.algorithms._compose import Member
 from autohpo.algorithms.auto import LONG_RUN, MANY_WORKERS, AutoSearch
+from autohpo.algorithms.parts.sampler import Sampler
 from autohpo.spaces import SearchSpace
 
 SPACE = [RangeHP("x", 0.0, 1.0), ChoiceHP("act", ["relu", "tanh"])]
@@ -73,7 +73,7 @@ def test_a_member_follows_a_history_that_others_made():
     first, second, third = hpo.ask(), hpo.ask(), hpo.ask()
     hpo.tell(second, 0.5)
     hpo.fail(first, "no luck")
-    member = Member("tpe", hpo)
+    member = Sampler("tpe", hpo)
     suggestion = member.ask(0)
     assert [(t.number, t.perf) for t in member.inner.trials] == [(1, 0.5), (0, None)]
     assert [s.number for s in member.inner.running] == [2, 3]
@@ -87,7 +87,7 @@ def test_a_member_learns_in_the_direction_of_the_search():
     """With mode="min" it is told values that are higher where they are better."""
     hpo = build_hpo_from_name("random", SPACE, seed=0, mode="min")
     hpo.tell(hpo.ask(), 3.0)
-    member = Member("tpe", hpo)
+    member = Sampler("tpe", hpo)
     member.ask(0)
     assert member.inner.trials[0].perf == -3.0
 

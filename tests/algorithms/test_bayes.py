@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from autohpo import ChoiceHP, FixedHP, LogRangeHP, RangeHP, SearchSpace, build_hpo_from_name
-from autohpo.algorithms._bayes_model import SearchModel, fitted_at
-from autohpo.algorithms._bayes_search import Climber
-from autohpo.algorithms._standing import Standing
+from autohpo.algorithms.parts.acquisition_search import AcquisitionSearch
+from autohpo.algorithms.parts.bayes_model import SearchModel, fitted_at
+from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.errors import OptimizationComplete, OptionError
 from autohpo.trial import TrialState
 
@@ -171,12 +171,12 @@ def test_what_a_model_says_does_not_depend_on_what_it_was_asked():
     hpo = build_hpo_from_name("random", space, seed=3)
     run(hpo, 70)
     options = {"is_input_warped": True, "is_output_warped": True, "max_results": 50}
-    models = [SearchModel(space, Standing(space), **options) for _ in range(2)]
+    models = [SearchModel(space, Encoder(space), **options) for _ in range(2)]
     for n in range(4, 71, 3):
         models[0].take_in(hpo.trials[:n])
         models[0].forecaster([], is_mean_free=True)
     models[1].take_in(hpo.trials)
-    queries = Standing(space).of_points(rng.random((5, space.n_columns)))
+    queries = Encoder(space).of_points(rng.random((5, space.n_columns)))
     first, second = (model.forecaster(asked, is_mean_free=False)[0].forecast(*queries) for model in models)
     np.testing.assert_array_equal(first, second)
 
@@ -186,7 +186,7 @@ def test_of_very_many_results_the_best_and_the_latest_are_used():
     hpo = build_hpo_from_name("random", MIXED, seed=3)
     run(hpo, 40)
     space = SearchSpace(MIXED)
-    model = SearchModel(space, Standing(space), is_input_warped=False, is_output_warped=False, max_results=20)
+    model = SearchModel(space, Encoder(space), is_input_warped=False, is_output_warped=False, max_results=20)
     model.take_in(hpo.trials)
     _, data, _ = model.forecaster([], is_mean_free=True)
     perfs = np.array([trial.perf for trial in hpo.trials])
@@ -199,7 +199,7 @@ def test_the_climber_finds_the_best_point_of_a_mixed_space():
     """A bowl in the reals, the log of ints and the choices; its optimum is known, and candidates are few."""
     space = SearchSpace(MIXED)
     goal = space.encode([{"x": 0.321, "lr": 0.0123, "hops": 29, "act": "elu", "device": "cpu"}])[0]
-    climber = Climber(space, Standing(space), n_draws=10, n_near=10, n_starts=2)
+    climber = AcquisitionSearch(space, Encoder(space), n_draws=10, n_near=10, n_starts=2)
 
     def bowl(points, mask):
         return -((points - goal) ** 2).sum(axis=1)
@@ -215,7 +215,7 @@ def test_the_climber_finds_the_best_point_of_a_mixed_space():
 def test_the_climber_stops_at_a_constraint():
     """The goal (.9, .5) is forbidden; what is allowed comes first, and the best of it is near (.7, .3), .08 away."""
     space = SearchSpace([RangeHP("x", 0.0, 1.0), RangeHP("y", 0.0, 1.0)], constraints=["x + y <= 1"])
-    climber = Climber(space, Standing(space), n_draws=50, n_near=50, n_starts=4)
+    climber = AcquisitionSearch(space, Encoder(space), n_draws=50, n_near=50, n_starts=4)
 
     def bowl(points, mask):
         return -((points - [0.9, 0.5]) ** 2).sum(axis=1)

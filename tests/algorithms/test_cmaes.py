@@ -11,7 +11,7 @@ import pytest
 from cmaes import CatCMAwM
 
 from autohpo import ChoiceHP, OptimizationComplete, OptionError, RangeHP, build_hpo_from_name
-from autohpo.algorithms._cma_runs import _STREAM, Layout, Runs, Settings
+from autohpo.algorithms.parts.cma_runs import _STREAM, Layout, Runs, Settings
 from autohpo.errors import MissingExtraError
 from autohpo.spaces import LogRangeHP, OrdinalHP, SearchSpace
 from autohpo.trial import Suggestion, Trial, TrialState

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from autohpo import ChoiceHP, OptionError, RangeHP, build_hpo_from_name
-from autohpo.algorithms._ehvi_models import MOST_BOXES, improvement_over, reference_below
 from autohpo.algorithms.ehvi import EHVI
+from autohpo.algorithms.parts.ehvi_models import MOST_BOXES, improvement_over, reference_below
 from autohpo.surrogates import pareto
 
 FLOATS = [RangeHP(f"x{k}", 0.0, 1.0) for k in range(3)]

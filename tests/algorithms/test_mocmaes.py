@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from autohpo import ChoiceHP, OptionError, RangeHP, SearchSpace, Suggestion, Trial, TrialState, build_hpo_from_name
-from autohpo.algorithms._mocma import SUCCESS_TARGET, Colony, Shape, moved, reflected, tried
 from autohpo.algorithms.mocmaes import MOCMAES
+from autohpo.algorithms.parts.mocma import SUCCESS_TARGET, Colony, Shape, moved, reflected, tried
 from autohpo.surrogates import pareto
 
 FLOATS = [RangeHP(f"x{k}", 0.0, 1.0) for k in range(3)]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from autohpo import RangeHP, build_hpo_from_name
-from autohpo.algorithms._parzen import Ranking
 from autohpo.algorithms.motpe import MOTPE
+from autohpo.algorithms.parts.parzen_search import Ranking
 from autohpo.errors import OptionError
 from autohpo.surrogates import pareto
 from autohpo.trial import Trial, TrialState

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from autohpo import ChoiceHP, FixedHP, LogRangeHP, RangeHP, SearchSpace, build_hpo_from_name
-from autohpo.algorithms._parzen import BAD_FACTOR
+from autohpo.algorithms.parts.parzen_search import BAD_FACTOR
 from autohpo.algorithms.tpe import TPE
 from autohpo.errors import OptimizationComplete, OptionError
 from autohpo.spaces import ListHP, PermutationHP

@@ -29,7 +29,7 @@ class OutsideTheSpace(Sound):
 
     def _get_suggestion(self, pid):
         hp = super()._get_suggestion(pid)
-        return {**hp, "hops": 9} if self.aims.n == 3 and self.trials else hp
+        return {**hp, "hops": 9} if self.objectives.n == 3 and self.trials else hp
 
 
 class NamesTheWorst(Sound):
@@ -55,7 +55,7 @@ class TurnsTheSecondSign(Sound):
     """Takes the user's sign for its own."""
 
     def _get_suggestion(self, pid):
-        signs = self.aims.signs[1] if self.trials else 1
+        signs = self.objectives.signs[1] if self.trials else 1
         return self.space.sample(np.random.default_rng((self.seed, self.number, signs + 1)), 1)[0]
 
 

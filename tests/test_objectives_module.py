@@ -1,4 +1,4 @@
-"""Aims: what `mode` may be, which way each objective counts, and what a result may look like."""
+"""Objectives: what `mode` may be, which way each objective counts, and what a result may look like."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from autohpo.aims import Aims, Measured
 from autohpo.errors import InvalidPerfError, OptionError
+from autohpo.objectives import Measured, Objectives
 
 NAMED = {"acc": "max", "latency": "min"}
 
@@ -27,8 +27,8 @@ NAMED = {"acc": "max", "latency": "min"}
 )
 def test_every_form_of_mode_says_names_and_ways(mode, names, signs):
     """One text, a list, or a dict, in its order."""
-    aims = Aims.of(mode)
-    assert (aims.names, aims.signs, aims.n) == (names, signs, len(names))
+    objectives = Objectives.of(mode)
+    assert (objectives.names, objectives.signs, objectives.n) == (names, signs, len(names))
 
 
 @pytest.mark.parametrize(
@@ -38,14 +38,14 @@ def test_every_form_of_mode_says_names_and_ways(mode, names, signs):
 def test_what_is_no_mode_is_refused(mode):
     """The error names the option."""
     with pytest.raises(OptionError, match="^mode: "):
-        Aims.of(mode)
+        Objectives.of(mode)
 
 
 def test_up_and_back_are_the_same_call():
     """Higher is better after one call, and after two all is as it was."""
-    aims = Aims.of(NAMED)
-    assert aims.up((0.5, 3.0)) == (0.5, -3.0)
-    assert aims.up(aims.up((0.5, 3.0))) == (0.5, 3.0)
+    objectives = Objectives.of(NAMED)
+    assert objectives.up((0.5, 3.0)) == (0.5, -3.0)
+    assert objectives.up(objectives.up((0.5, 3.0))) == (0.5, 3.0)
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,14 @@ def test_up_and_back_are_the_same_call():
 )
 def test_a_result_is_taken_as_the_table_says(mode, result, wanted):
     """Objectives in the order of mode, whatever the order of the dict; plain floats."""
-    measured = Aims.of(mode).measure(result)
+    measured = Objectives.of(mode).measure(result)
     assert measured == wanted
     assert all(type(value) is float for value in measured.perfs)
 
 
 def test_constraints_may_be_given_beside_the_result():
     """As `tell` does."""
-    assert Aims.of("max").measure(1.0, {"c": 2}) == Measured((1.0,), {"c": 2.0})
+    assert Objectives.of("max").measure(1.0, {"c": 2}) == Measured((1.0,), {"c": 2.0})
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_constraints_may_be_given_beside_the_result():
 def test_a_result_that_says_too_little_is_refused(mode, result, text):
     """The error says what was wanted; nothing is guessed."""
     with pytest.raises(InvalidPerfError) as caught:
-        Aims.of(mode).measure(result)
+        Objectives.of(mode).measure(result)
     assert text in str(caught.value)
 
 
 def test_constraints_must_be_a_dict():
     """A list of numbers has no names."""
     with pytest.raises(InvalidPerfError, match="constraints must be a dict"):
-        Aims.of("max").measure(1.0, [1.0])
+        Objectives.of("max").measure(1.0, [1.0])

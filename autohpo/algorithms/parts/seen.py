@@ -1,4 +1,4 @@
-"""Novelty: which configurations a search has suggested, so that none is tried twice."""
+"""SeenSet: which configurations a search has suggested, so that none is tried twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_WALKED = 20_000
 """Combinations, beside those seen, that are looked at to list them: a part of a second."""
 
 
-class Novelty:
+class SeenSet:
     """The configurations that an optimizer has suggested; a function of its history.
 
     Make one in ``_set_up``, and call :meth:`take_in` at the start of ``_get_suggestion``.

@@ -1,4 +1,4 @@
-"""Standing: points moved to where their configurations stand, as the space's own coding says."""
+"""Encoder: points moved to where their configurations stand, as the space's own coding says."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from autohpo import ChoiceHP, FixedHP, LogRangeHP, RangeHP, SearchSpace
-from autohpo.algorithms import _standing
-from autohpo.algorithms._standing import Standing
+from autohpo.algorithms.parts import encoding
+from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.spaces import OrdinalHP, PermutationHP
 
 SPACES = {
@@ -34,7 +34,7 @@ def test_points_stand_where_their_configurations_do(name):
     """The space makes a configuration of each of 500 points and codes it again; to 1e-12, the rounding of middles."""
     space, points = SPACES[name], np.random.default_rng(0).random((500, SPACES[name].n_columns))
     kept = points.copy()
-    standing = Standing(space)
+    standing = Encoder(space)
     for _ in range(2):  # the second time from what it has kept
         found, mask = standing.of_points(points)
         hps = space.decode(points)
@@ -48,9 +48,9 @@ def test_points_stand_where_their_configurations_do(name):
 
 def test_masks_are_right_when_more_combinations_come_than_are_kept(monkeypatch):
     """The store of masks is emptied when it is full, and what is asked for is made again."""
-    monkeypatch.setattr(_standing, "MOST_KEPT", 3)
+    monkeypatch.setattr(encoding, "MOST_KEPT", 3)
     space = SPACES["children of children"]
-    standing, rng = Standing(space), np.random.default_rng(1)
+    standing, rng = Encoder(space), np.random.default_rng(1)
     for n in (2, 5, 40, 3):
         points = rng.random((n, space.n_columns))
         assert (standing.of_points(points)[1] == space.mask(space.decode(points))).all()
@@ -59,5 +59,5 @@ def test_masks_are_right_when_more_combinations_come_than_are_kept(monkeypatch):
 def test_no_points_stand_nowhere():
     """An empty batch keeps its width."""
     for space in SPACES.values():
-        found, mask = Standing(space).of_points(np.empty((0, space.n_columns)))
+        found, mask = Encoder(space).of_points(np.empty((0, space.n_columns)))
         assert found.shape == mask.shape == (0, space.n_columns)

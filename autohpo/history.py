@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, overload
 
-from autohpo.aims import Measured
 from autohpo.errors import OptionError
+from autohpo.objectives import Measured
 from autohpo.trial import Suggestion, Trial, TrialState
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._standing import Standing
+from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.spaces import SearchSpace
 
 FloatArray = NDArray[np.float64]
@@ -34,7 +34,7 @@ _GAIN = 1e-9  # a score that rises by less is rounding
 
 
 @dataclass(frozen=True, eq=False)
-class Climber:
+class AcquisitionSearch:
     """Looks for the points of a space with the highest score.
 
     Attributes:
@@ -46,7 +46,7 @@ class Climber:
     """
 
     space: SearchSpace
-    standing: Standing
+    standing: Encoder
     n_draws: int
     n_near: int
     n_starts: int

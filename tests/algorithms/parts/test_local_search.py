@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autohpo.algorithms._climb import climb, neighbours
+from autohpo.algorithms.parts.local_search import climb, neighbours
 
 LEVELS = np.array([0, 3, 0])
 

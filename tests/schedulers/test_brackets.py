@@ -9,9 +9,9 @@ from fractions import Fraction
 
 import pytest
 
-from autohpo.algorithms._brackets import Brackets
-from autohpo.algorithms._schedule import Schedule
 from autohpo.errors import NotReady, OptimizationComplete, OptionError
+from autohpo.schedulers.brackets import Brackets
+from autohpo.schedulers.schedule import Schedule
 from autohpo.trial import Suggestion, Trial, TrialState
 
 # Sizes and costs of HpBandSter 0.7.4 ("floor") and blackboxopt 5.3.8 ("ceil"), as both print them.

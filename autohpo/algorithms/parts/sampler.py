@@ -10,7 +10,7 @@ from autohpo.algorithms.registry import get_hpo
 from autohpo.trial import Suggestion, Trial, TrialState
 
 
-class Member:
+class Sampler:
     """Another algorithm inside an optimizer: it sees every trial, whoever suggested it.
 
     It is a function of the optimizer's history: what it lacks is adopted and told before it is asked.
@@ -22,7 +22,9 @@ class Member:
     """
 
     def __init__(self, name: str, hpo: BaseHPOptimizer, options: Mapping[str, Any] | None = None) -> None:
-        mode: Any = ["max"] * hpo.aims.n if hpo.aims.n > 1 else "max"  # what it is told is higher where it is better
+        mode: Any = (
+            ["max"] * hpo.objectives.n if hpo.objectives.n > 1 else "max"
+        )  # what it is told is higher where it is better
         self._hpo = hpo
         self.inner = get_hpo(name)(hpo.space, seed=hpo.seed, mode=mode, **(options or {}))
         self.inner.has_fidelity = hpo.has_fidelity

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autohpo.algorithms._standing import Standing
+from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Trial
 
@@ -21,7 +21,7 @@ MOST_STEPS = 60
 """Of the fit."""
 
 
-def steadiest(space: SearchSpace, trials: Sequence[Trial]) -> Trial:
+def best_by_posterior_mean(space: SearchSpace, trials: Sequence[Trial]) -> Trial:
     """The trial with the highest expected result, whatever luck it had itself.
 
     The largest of many noisy results is mostly a lucky one. A Gaussian process, fitted to all of them with their
@@ -39,7 +39,7 @@ def steadiest(space: SearchSpace, trials: Sequence[Trial]) -> Trial:
     from autohpo.surrogates.warping import warp_targets
 
     trials = sorted(trials, key=lambda t: (-t.perfs[0], t.number))[:MOST]
-    standing = Standing(space)
+    standing = Encoder(space)
     points, mask = standing.of_hps([trial.hp for trial in trials])
     optional = np.array([bool(space.deciders(hp.name)) for hp in space for _ in range(hp.width)], dtype=bool)
     priors = Priors(noise=Normal(math.log(NOISE), 1.0, 1e-6, 5.0))

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from autohpo.algorithms._trust_region import Region, best_of
+from autohpo.algorithms.parts.trust_region import Region, best_of
 from autohpo.trial import Trial, TrialState
 
 NUMBERS = itertools.count()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._survivors import Member, Survivors, volumes
+from autohpo.algorithms.parts.survivors import Sampler, Survivors, volumes
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Suggestion, Trial
 
@@ -51,7 +51,7 @@ class Colony:
     def __init__(self, space: SearchSpace, size: int, sigma: float) -> None:
         self._space, self._sigma, self._n_told = space, sigma, 0
         self._survivors = Survivors(space, size, volumes)
-        self._known: dict[int, Member] = {}  # survivors, and parents of what runs
+        self._known: dict[int, Sampler] = {}  # survivors, and parents of what runs
         self._shapes: dict[int, Shape] = {}
         has_values = np.array([edges is not None for edges in space.edges], dtype=bool)
         self._is_stepped = has_values & (space.levels == 0)

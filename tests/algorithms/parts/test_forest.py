@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from autohpo import ChoiceHP, RangeHP, SearchSpace
-from autohpo.algorithms._forest import Forest, TreeCoding
-from autohpo.algorithms._standing import Standing
+from autohpo.algorithms.parts.encoding import Encoder
+from autohpo.algorithms.parts.forest import Forest, TreeCoding
 
 
 def grown(features, values, n_trees=10, max_rows=1000, seed=0):
@@ -26,7 +26,7 @@ def test_categories_are_flags_and_what_is_not_in_force_is_apart():
         ]
     )
     hps = [{"opti": "sgd", "m": 0.25, "act": "z", "one": "only", "n": 4}, {"opti": "adam", "one": "only", "n": 1}]
-    standing = Standing(space)
+    standing = Encoder(space)
     features = TreeCoding(standing.columns).features(*standing.of_hps(hps))
     assert features.dtype == np.float32
     assert features.tolist() == [[0.25, 0.875, 1, 0, 0, 0, 1], [-1, 0.125, 0, 1, 0, 0, 0]]

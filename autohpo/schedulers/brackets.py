@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from autohpo.algorithms._novelty import Novelty
-from autohpo.algorithms._schedule import SLACK, Plan, Schedule
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.errors import NotReady, OptimizationComplete, OptionError
+from autohpo.schedulers.schedule import SLACK, Plan, Schedule
 from autohpo.trial import Suggestion, Trial
 
 Sampler = Callable[[float], Suggestion]
@@ -242,13 +242,13 @@ class BracketSearch(BaseHPOptimizer):
             raise OptionError(f"num_iterations: must be at least 1, got {self.num_iterations}")
         self._schedule = Schedule(self.min_fidelity, self.max_fidelity, self.eta, self.bracket_sizes)
         self._brackets = Brackets(self._schedule, self.num_iterations)
-        self._novelty = Novelty(self)
+        self._seen = SeenSet(self)
         self._has_warned = False
 
     @property
     def is_finite(self) -> bool:
         """Whether it ends by itself: after `num_iterations`, or with a space that can be counted."""
-        return self.num_iterations is not None or self._novelty.is_finite
+        return self.num_iterations is not None or self._seen.is_finite
 
     @property
     def resumable(self) -> frozenset[int]:

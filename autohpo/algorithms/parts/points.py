@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autohpo.aims import Aims, Measured
 from autohpo.errors import InvalidPerfError, OptionError, SpaceError
+from autohpo.objectives import Measured, Objectives
 from autohpo.spaces import SearchSpace
 from autohpo.trial import short
 
@@ -25,7 +25,7 @@ class Point:
     measured: Measured | None = None
 
 
-def checked_points(points: object, space: SearchSpace, aims: Aims) -> list[Point]:
+def checked_points(points: object, space: SearchSpace, objectives: Objectives) -> list[Point]:
     """The points of an option: each a configuration, or a pair of one and its result.
 
     Raises:
@@ -40,7 +40,7 @@ def checked_points(points: object, space: SearchSpace, aims: Aims) -> list[Point
         hp, result = item if is_pair else (item, None)
         try:
             space.check(hp)
-            checked.append(Point(dict(hp), aims.measure(result) if is_pair else None))
+            checked.append(Point(dict(hp), objectives.measure(result) if is_pair else None))
         except SpaceError as error:
             raise SpaceError(f"points[{i}]: {error}") from None
         except InvalidPerfError as error:

@@ -7,9 +7,9 @@ import pytest
 from scipy import integrate
 
 from autohpo import ChoiceHP, LogRangeHP, NotReady, OptimizationComplete, RangeHP, SearchSpace
-from autohpo.algorithms._kde_model import EvenCells, Model, imputed
 from autohpo.algorithms.bohb import BOHB
 from autohpo.algorithms.hyperband import Hyperband
+from autohpo.algorithms.parts.kde_model import EvenCells, Model, imputed
 from autohpo.spaces import LinearConstraint, OrdinalHP
 from autohpo.surrogates.kde import MixedKDE
 from autohpo.testing.examples import few_conditional_space

@@ -1,4 +1,4 @@
-"""Standing: where points of the unit cube stand once they are trials, without making a configuration of each."""
+"""Encoder: where points of the unit cube stand once they are trials, without making a configuration of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_KEPT = 4096
 """Combinations of deciding values whose masks are kept."""
 
 
-class Standing:
+class Encoder:
     """Where points stand once they are trials, and which of their columns are in force.
 
     A search tries thousands of points for each one that it suggests. To make configurations of all of them would take
@@ -34,7 +34,7 @@ class Standing:
     Example:
         >>> from autohpo import ChoiceHP, RangeHP
         >>> space = SearchSpace([ChoiceHP("opti", ["sgd", "adam"], [[RangeHP("momentum", 0.0, 1.0)], []])])
-        >>> points, mask = Standing(space).of_points(np.array([[0.1, 0.7], [0.6, 0.7]]))
+        >>> points, mask = Encoder(space).of_points(np.array([[0.1, 0.7], [0.6, 0.7]]))
         >>> points.tolist(), mask.tolist()
         ([[0.25, 0.7], [0.75, 0.5]], [[True, True], [True, False]])
     """

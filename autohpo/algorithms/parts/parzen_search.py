@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._novelty import Novelty
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.errors import OptionError
 from autohpo.spaces import HPSpace
 from autohpo.spaces.numeric import MOST_EDGES
@@ -72,7 +72,7 @@ class ParzenSearch:
 
     def __init__(self, hpo: BaseHPOptimizer, options: ParzenOptions) -> None:
         self._hpo, self._space, self._options = hpo, hpo.space, options
-        self._novelty = Novelty(hpo)
+        self._seen = SeenSet(hpo)
         self.columns = Columns(hpo.space.levels, hpo.space.edges)
         is_partial = [bool(self._space.deciders(one.name)) for one in self._space for _ in range(one.width)]
         self.rows = GrowingParzen(self.columns, np.array(is_partial, dtype=bool), BAD_FACTOR)
@@ -87,7 +87,7 @@ class ParzenSearch:
         Raises:
             OptimizationComplete: Every configuration was suggested.
         """
-        self._novelty.take_in()
+        self._seen.take_in()
         self.take_in()
         n = self._options.n_startup
         is_started = self._hpo.n_asked >= n and 2 * self._n_told >= n
@@ -95,10 +95,10 @@ class ParzenSearch:
             for candidates in self._ranked_batches():
                 for part in (slice(0, 1), slice(1, None)):  # the best alone will mostly do, and the others cost time
                     hps = self._space.decode(candidates.points[part])
-                    place = self._novelty.first(hps)
+                    place = self._seen.first(hps)
                     if place is not None:
                         return hps[place]
-        return self._novelty.draw(self._hpo.rng)
+        return self._seen.draw(self._hpo.rng)
 
     def take_in(self) -> None:
         """Learns what was asked and told since the last suggestion: each configuration is coded once.

@@ -1,4 +1,4 @@
-"""Novelty: no configuration of a finite space twice, whatever the history looks like."""
+"""SeenSet: no configuration of a finite space twice, whatever the history looks like."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from autohpo import BaseHPOptimizer, ChoiceHP, OptimizationComplete, RangeHP, SearchSpace, Suggestion
-from autohpo.algorithms import _novelty
-from autohpo.algorithms._novelty import Novelty
+from autohpo.algorithms.parts import seen
+from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.testing.examples import few_conditional_space
 
 
@@ -26,7 +26,7 @@ class Plain(BaseHPOptimizer):
 def of(space, **options):
     """An optimizer and its novelty."""
     hpo = Plain(space, **options)
-    return hpo, Novelty(hpo)
+    return hpo, SeenSet(hpo)
 
 
 GRID = [RangeHP("a", 0, 9), RangeHP("b", 0, 9)]
@@ -113,7 +113,7 @@ def test_in_a_space_that_cannot_be_counted_draws_are_those_of_the_space():
 
 def test_few_allowed_of_very_many_are_found(monkeypatch):
     """One of 10,000 by the constraint, beside a billion free ones that must not be walked."""
-    monkeypatch.setattr(_novelty, "MOST_WALKED", 100)
+    monkeypatch.setattr(seen, "MOST_WALKED", 100)
     space = SearchSpace([RangeHP("free", 0, 10**9), RangeHP("n", 1, 10_000)], constraints=["n == 9999"])
     hpo, novelty = of(space)
     assert space.n_configurations == 10**9 + 1

@@ -20,7 +20,7 @@ Spread = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
+class Sampler:
     """A trial that has survived so far.
 
     Attributes:
@@ -56,19 +56,19 @@ class Survivors:
 
     def __init__(self, space: SearchSpace, size: int, spread: Spread) -> None:
         self._space, self._size, self._spread = space, size, spread
-        self.members: list[Member] = []
+        self.members: list[Sampler] = []
         self.ranks: IntArray = np.empty(0, dtype=np.int64)
         self.spreads: FloatArray = np.empty(0)
 
     def __len__(self) -> int:
         return len(self.members)
 
-    def member(self, trial: Trial) -> Member:
+    def member(self, trial: Trial) -> Sampler:
         """What a trial with a result is as a member."""
         point, mask = self._space.encode([trial.hp])[0], self._space.mask([trial.hp])[0]
-        return Member(trial.number, np.array(trial.perfs), trial.violation, point, mask)
+        return Sampler(trial.number, np.array(trial.perfs), trial.violation, point, mask)
 
-    def add(self, member: Member) -> Member | None:
+    def add(self, member: Sampler) -> Sampler | None:
         """Takes a member in, and returns the one that leaves for it, which may be the very same."""
         self.members.append(member)
         self._judge()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autohpo import RangeHP, SearchSpace
-from autohpo.algorithms._survivors import Survivors, constrained_ranks, crowding, volumes
+from autohpo.algorithms.parts.survivors import Survivors, constrained_ranks, crowding, volumes
 from autohpo.trial import Trial, TrialState
 
 SPACE = SearchSpace([RangeHP("x", 0.0, 1.0)])

@@ -1,4 +1,4 @@
-"""Aims: which objectives a search has, which way each is better, and what an objective's result means."""
+"""Objectives: which objectives a search has, which way each is better, and what an objective's result means."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Aims:
+class Objectives:
     """The objectives of a search.
 
     Attributes:
@@ -39,8 +39,8 @@ class Aims:
         signs: 1 for each where higher is better, -1 where lower is.
 
     Example:
-        >>> aims = Aims.of({"acc": "max", "latency": "min"})
-        >>> aims.measure(({"acc": 0.8, "latency": 12, "loss": 0.4}, {"memory": -1.5}))
+        >>> objectives = Objectives.of({"acc": "max", "latency": "min"})
+        >>> objectives.measure(({"acc": 0.8, "latency": 12, "loss": 0.4}, {"memory": -1.5}))
         Measured(perfs=(0.8, 12.0), constraints={'memory': -1.5}, metrics={'loss': 0.4})
     """
 
@@ -48,7 +48,7 @@ class Aims:
     signs: tuple[int, ...]
 
     @classmethod
-    def of(cls, mode: object) -> Aims:
+    def of(cls, mode: object) -> Objectives:
         """The objectives that a ``mode`` option stands for.
 
         Raises:

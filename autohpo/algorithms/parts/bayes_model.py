@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._standing import Standing
+from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Trial
 
@@ -57,7 +57,7 @@ class SearchModel:
     """
 
     def __init__(
-        self, space: SearchSpace, standing: Standing, *, is_input_warped: bool, is_output_warped: bool, max_results: int
+        self, space: SearchSpace, standing: Encoder, *, is_input_warped: bool, is_output_warped: bool, max_results: int
     ) -> None:
         self._space, self._standing = space, standing
         self._is_input_warped, self._is_output_warped = is_input_warped, is_output_warped

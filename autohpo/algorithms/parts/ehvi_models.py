@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms._bayes_model import SearchModel
-from autohpo.algorithms._standing import Standing
+from autohpo.algorithms.parts.bayes_model import SearchModel
+from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.spaces import SearchSpace
 from autohpo.surrogates import acquisition, pareto
 from autohpo.trial import Trial, TrialState
@@ -107,7 +107,7 @@ class Goals:
     """
 
     def __init__(
-        self, space: SearchSpace, standing: Standing, n_objectives: int, *, is_output_warped: bool, max_results: int
+        self, space: SearchSpace, standing: Encoder, n_objectives: int, *, is_output_warped: bool, max_results: int
     ) -> None:
         self._space, self._standing, self._max_results = space, standing, max_results
         self._trials: list[Trial] = []

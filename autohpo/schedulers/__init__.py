@@ -1,0 +1,1 @@
+"""Schedulers: who gets how much fidelity, and who is stopped."""
