@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 
 
@@ -85,3 +86,15 @@ class NoResultError(AutoHPOError):
 
 class MissingExtraError(AutoHPOError, ImportError):
     """A package of an extra is not installed; the text names the extra."""
+
+
+def short(value: object) -> str:
+    """Return type and at most 80 characters of a value whose own ``repr`` may be huge or broken."""
+    cutter = reprlib.Repr()  # does not build the whole text of a huge list or string first
+    cutter.maxstring = cutter.maxother = 80
+    size = len(value) if isinstance(value, (bytes, bytearray)) else 0
+    try:
+        text = f"of {size} bytes" if size > 80 else cutter.repr(value)
+    except Exception:  # a user's __repr__ may raise anything
+        text = "<no repr>"
+    return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"

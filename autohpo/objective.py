@@ -5,17 +5,16 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import time
 import traceback
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
-
-from autohpo.errors import InvalidPerfError, OptionError
-from autohpo.objectives import Objectives
-from autohpo.trial import Outcome, Task, TrialState, as_perf, short
+from autohpo.errors import InvalidPerfError, OptionError, short
+from autohpo.objectives import Objectives, as_perf
+from autohpo.trial import Outcome, Task, TrialState
 
 _log = logging.getLogger("autohpo")
 
@@ -94,6 +93,8 @@ class Objective:
         wants: Which of ``dataset, fidelity, trial, seed`` `f` names.
         takes_fidelity: Whether `f` can be given less than full training.
         objectives: What its results mean.
+        fidelity_name: The hyper-parameter that holds the fidelity, where one does.
+        is_generator: Whether `f` yields a result after each step of its training.
     """
 
     f: Callable[..., Any]
@@ -101,10 +102,20 @@ class Objective:
     wants: frozenset[str] = frozenset()
     takes_fidelity: bool = False
     objectives: Objectives = field(default_factory=lambda: Objectives.of("max"))
+    fidelity_name: str | None = None
+    is_generator: bool = False
 
     @classmethod
-    def of(cls, f: Callable[..., Any], dataset: Any = None, mode: object = "max") -> Objective:
-        """Reads the signature of `f`.
+    def of(
+        cls, f: Callable[..., Any], dataset: Any = None, mode: object = "max", fidelity_name: str | None = None
+    ) -> Objective:
+        """Read the signature of `f`.
+
+        Args:
+            f: The user's function.
+            dataset: What it gets as ``dataset``.
+            mode: Which way each objective is better.
+            fidelity_name: The hyper-parameter that holds the fidelity, where one does.
 
         Raises:
             OptionError: `f` is not callable, takes no configuration, or needs an argument that nobody offers.
@@ -114,7 +125,7 @@ class Objective:
         try:
             parameters = list(inspect.signature(f).parameters.values())
         except (TypeError, ValueError):  # some built-ins have no signature
-            return cls(f, dataset, objectives=Objectives.of(mode))
+            return cls(f, dataset, objectives=Objectives.of(mode), fidelity_name=fidelity_name)
         positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         if not parameters or parameters[0].kind not in (*positional, inspect.Parameter.VAR_POSITIONAL):
             raise OptionError("f: must take the configuration as its first argument")
@@ -129,12 +140,22 @@ class Objective:
             if any(p.name == "dataset" and p.default is p.empty for p in named):
                 raise OptionError("f: asks for a dataset, so give optimize(dataset=...)")
             wants -= {"dataset"}
-        return cls(f, dataset, wants, _is_generator(f) or bool(wants & {"fidelity", "trial"}), Objectives.of(mode))
+        is_generator = _is_generator(f)
+        takes_fidelity = is_generator or fidelity_name is not None or bool(wants & {"fidelity", "trial"})
+        return cls(f, dataset, wants, takes_fidelity, Objectives.of(mode), fidelity_name, is_generator)
 
     def call(self, task: Task, handle: TrialHandle) -> Any:
-        """The result of `f` for a task; a generator where `f` is one."""
+        """Return the result of `f` for a task; a generator where `f` is one."""
         offered = {"dataset": self.dataset, "fidelity": task.fidelity, "trial": handle, "seed": task.seed}
-        return self.f(dict(task.hp), **{name: offered[name] for name in self.wants})
+        hps = dict(task.hp)
+        if self.fidelity_name is not None and task.fidelity is not None:
+            hps[self.fidelity_name] = whole(task.fidelity)
+        return self.f(hps, **{name: offered[name] for name in self.wants})
+
+
+def whole(fidelity: float) -> float | int:
+    """Return a fidelity as an integer where it is one: a number of epochs is."""
+    return int(fidelity) if float(fidelity).is_integer() else fidelity
 
 
 def _is_generator(f: Callable[..., Any]) -> bool:
@@ -155,7 +176,16 @@ class Evaluator:
     _paused: dict[int, _Paused] = field(default_factory=dict)
 
     def run(self, task: Task, report: Report) -> Outcome:
-        """The outcome of a task. Only KeyboardInterrupt passes through."""
+        """Return the outcome of a task, with its cost in seconds unless the objective says what it costs.
+
+        Raises:
+            KeyboardInterrupt: It passes through.
+        """
+        began = time.perf_counter()
+        outcome = self._run(task, report)
+        return outcome if outcome.cost is not None else replace(outcome, cost=time.perf_counter() - began)
+
+    def _run(self, task: Task, report: Report) -> Outcome:
         paused = self._paused.pop(task.root, None)
         handle = paused.handle if paused else TrialHandle(task, report)
         handle._bind(task, report)
@@ -165,7 +195,7 @@ class Evaluator:
                 return self._advance(task, result, handle)
             if result is None and handle.reports:
                 result = handle.reports[-1][1]
-            measured = self.objective.objectives.measure(result)
+            outcome = self.objective.objectives.measure(result)
         except KeyboardInterrupt:
             raise
         except InvalidPerfError:
@@ -173,14 +203,7 @@ class Evaluator:
         except BaseException:  # SystemExit too: sys.exit in a trial ends the trial, not the search
             return Outcome(TrialState.FAILED, error=_trace())
         state = TrialState.STOPPED if handle.is_stopped else TrialState.COMPLETE
-        perfs = measured.perfs
-        return Outcome(
-            state,
-            perfs[0] if len(perfs) == 1 else perfs,
-            handle.reports[-1][0] if handle.reports else None,
-            constraints=measured.constraints,
-            metrics=measured.metrics,
-        )
+        return replace(outcome, state=state, reached=handle.reports[-1][0] if handle.reports else None)
 
     def _advance(self, task: Task, steps: Generator[Any, None, Any], handle: TrialHandle) -> Outcome:
         """Runs a generator until it has used up the task's fidelity, ends, or is stopped."""
@@ -192,12 +215,12 @@ class Evaluator:
             handle.report(value)
             if handle.is_stopped:
                 steps.close()
-                return Outcome(TrialState.STOPPED, handle.reports[-1][1], handle.reports[-1][0])
+                return _last_report(TrialState.STOPPED, handle)
         if not handle.reports:
             raise InvalidPerfError("the objective is a generator that yielded nothing")
         if task.fidelity is not None:
             self._paused[task.root] = _Paused(steps, handle)
-        return Outcome(TrialState.COMPLETE, handle.reports[-1][1], handle.reports[-1][0])
+        return _last_report(TrialState.COMPLETE, handle)
 
     def holds(self, root: int) -> bool:
         """Whether the training of a chain is paused here."""
@@ -218,6 +241,12 @@ class Evaluator:
             self.drop(root)
 
 
+def _last_report(state: TrialState, handle: TrialHandle) -> Outcome:
+    """The outcome of a generator: what it yielded last."""
+    reached, perf = handle.reports[-1]
+    return Outcome(state, (perf,), reached=reached)
+
+
 @dataclass(frozen=True)
 class _Paused:
     steps: Generator[Any, None, Any]
@@ -230,81 +259,3 @@ def _trace() -> str:
         return traceback.format_exc()
     except Exception:  # an exception whose __str__ raises cannot be formatted
         return "the objective raised an exception that cannot be printed"
-
-
-@dataclass
-class TrainerObjective:
-    """A trainer with AutoGL's contract as an objective: duplicate, train, score.
-
-    The best trained trainer of each process is kept in a file, so that the search can return it.
-
-    Args:
-        trainer: Has ``duplicate_from_hyper_parameter(hp)``, ``train(dataset)`` and ``get_valid_score()``.
-        dataset: Handed to ``train``.
-        folder: For the files, one for each process that trains.
-        modules: That a configuration always has, also where nothing is searched in them.
-    """
-
-    trainer: Any
-    dataset: Any
-    folder: str
-    modules: tuple[str, ...] = ()
-    _best: tuple[float, Path] | None = None
-
-    def __call__(self, hps: dict[str, Any], trial: TrialHandle) -> float:
-        """The validation score of a trainer trained with these hyper-parameters; higher is better."""
-        trained, perf = self.train(hps)
-        if self._best is None or perf > self._best[0]:
-            path = self.path_of(trial.number)
-            try:
-                path.write_bytes(cloudpickle.dumps(trained))
-            except Exception:  # its pickling may raise anything; the best is trained again in the end
-                _log.warning("the trainer of trial %d cannot be pickled", trial.number, exc_info=True)
-            if self._best is not None:
-                self._best[1].unlink(missing_ok=True)
-            self._best = perf, path
-        return perf
-
-    def train(self, hps: dict[str, Any]) -> tuple[Any, float]:
-        """A new trainer, trained, and its score; higher is better."""
-        trained = self.trainer.duplicate_from_hyper_parameter({m: {} for m in self.modules} | nested(hps))
-        trained.train(self.dataset)
-        score = trained.get_valid_score()
-        score, is_higher_better = score if isinstance(score, tuple) else (score, True)
-        perf = as_perf(score)
-        return trained, perf if is_higher_better else -perf
-
-    def path_of(self, number: int) -> Path:
-        """Where the trainer of a trial is kept while it is the best of its process."""
-        return Path(self.folder) / f"trainer-{number}.pkl"
-
-    def objective(self) -> Objective:
-        """This as an objective; it cannot be trained in part."""
-        return Objective(self, wants=frozenset({"trial"}), takes_fidelity=False)
-
-
-def check_trainer(trainer: Any) -> None:
-    """Passes an object with AutoGL's trainer contract.
-
-    Raises:
-        OptionError: A method is missing; the text names all that are.
-    """
-    needed = ("duplicate_from_hyper_parameter", "train", "get_valid_score")
-    missing = [name for name in needed if not callable(getattr(trainer, name, None))]
-    if missing:
-        raise OptionError(f"trainer: {short(trainer)} has no method {', '.join(missing)}")
-
-
-def nested(hps: dict[str, Any]) -> dict[str, Any]:
-    """A configuration as a trainer wants it: ``{"trainer:lr": 0.1}`` becomes ``{"trainer": {"lr": 0.1}}``.
-
-    Names without a colon stay where they are.
-    """
-    result: dict[str, Any] = {}
-    for name, value in hps.items():
-        part, colon, rest = name.partition(":")
-        if colon:
-            result.setdefault(part, {})[rest] = value
-        else:
-            result[name] = value
-    return result

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from autohpo.errors import InvalidPerfError, OptionError
-from autohpo.trial import as_perf, short
+from autohpo.errors import InvalidPerfError, OptionError, short
+from autohpo.trial import Outcome, Trial, TrialState
 
 Way = Literal["max", "min"]
 Mode = Way | Mapping[str, Way] | Sequence[Way]
@@ -16,32 +18,18 @@ _SIGNS = {"max": 1, "min": -1}
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a trial's result says.
-
-    Attributes:
-        perfs: A finite number for each objective, the user's own values.
-        constraints: By name; at most 0 where it is met.
-        metrics: Further numbers by name, which no algorithm looks at.
-    """
-
-    perfs: tuple[float, ...]
-    constraints: Mapping[str, float] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Objectives:
     """The objectives of a search.
 
     Attributes:
-        names: Of the objectives; an unnamed one has the empty name.
-        signs: 1 for each where higher is better, -1 where lower is.
+        names: The name of each objective; an unnamed one has the empty name.
+        signs: For each objective 1 where higher is better, -1 where lower is.
 
     Example:
         >>> objectives = Objectives.of({"acc": "max", "latency": "min"})
-        >>> objectives.measure(({"acc": 0.8, "latency": 12, "loss": 0.4}, {"memory": -1.5}))
-        Measured(perfs=(0.8, 12.0), constraints={'memory': -1.5}, metrics={'loss': 0.4})
+        >>> outcome = objectives.measure(({"acc": 0.8, "latency": 12, "loss": 0.4}, {"memory": -1.5}))
+        >>> outcome.perfs, dict(outcome.constraints), dict(outcome.metrics)
+        ((0.8, 12.0), {'memory': -1.5}, {'loss': 0.4})
     """
 
     names: tuple[str, ...]
@@ -49,7 +37,7 @@ class Objectives:
 
     @classmethod
     def of(cls, mode: object) -> Objectives:
-        """The objectives that a ``mode`` option stands for.
+        """Return the objectives that a ``mode`` option stands for.
 
         Raises:
             OptionError: It is neither "max" or "min", nor a dict from name to these, nor a list of these.
@@ -62,7 +50,7 @@ class Objectives:
             raise OptionError(f"mode: must be {wanted}, got {mode!r:.80}")
         names = tuple(named) if named is not None else ("",) * len(ways)  # type: ignore[arg-type]
         if named is not None and not all(isinstance(name, str) and name for name in names):
-            raise OptionError(f"mode: names of objectives must be texts that are not empty, got {mode!r:.80}")
+            raise OptionError(f"mode: names of objectives must be strings that are not empty, got {mode!r:.80}")
         return cls(names, tuple(_SIGNS[way] for way in ways))  # type: ignore[attr-defined]
 
     @property
@@ -71,24 +59,26 @@ class Objectives:
         return len(self.signs)
 
     def up(self, perfs: Sequence[float]) -> tuple[float, ...]:
-        """The values with higher being better in each; the same call leads back."""
+        """Return the values with higher being better in each; the same call leads back."""
         return tuple(sign * perf for sign, perf in zip(self.signs, perfs, strict=True))
 
-    def measure(self, result: object, constraints: object = None) -> Measured:
-        """What an objective's result says.
+    def measure(self, result: object, constraints: object = None, cost: object = None) -> Outcome:
+        """Return what an objective's result says, as a COMPLETE outcome.
 
         ==========================================  ==================================================
         result                                      taken as
         ==========================================  ==================================================
         a number, as :func:`as_perf` takes it       the one objective
-        dict from name to number                    the named objectives; other names are metrics
+        dict from name to number                    the named objectives, or ``perf`` where the one objective
+                                                    has no name; ``cost``; other names are metrics
         tuple, list or 1-d array of numbers         the objectives in the order of ``mode``
         ``(any of these, dict)``                    objectives, and constraints: at most 0 where met
         ==========================================  ==================================================
 
         Args:
             result: What the objective returned.
-            constraints: A dict of them, where they do not stand in the result.
+            constraints: A dict of constraints, where they do not stand in the result.
+            cost: What the evaluation cost, where it does not stand in the result.
 
         Raises:
             InvalidPerfError: It is none of these, or a number is not finite; the text says what it was.
@@ -105,17 +95,20 @@ class Objectives:
         if constraints is not None and not isinstance(constraints, Mapping):
             raise InvalidPerfError(f"constraints must be a dict from name to number, got {short(constraints)}")
         held = {str(name): as_perf(value) for name, value in dict(constraints or {}).items()}
-        return Measured(tuple(values), held, metrics)
+        cost = metrics.pop("cost", None) if cost is None else cost
+        spent = None if cost is None else as_cost(cost)
+        return Outcome(TrialState.COMPLETE, tuple(values), held, metrics, spent)
 
     def _named(self, result: Mapping[Any, Any]) -> tuple[list[float], dict[str, float]]:
-        if self.names[0] == "":
-            hint = "give mode={'name': 'max'} for a dict"
-            raise InvalidPerfError(f"the objective's result must be one number, or {hint}, got {short(result)}")
-        missing = [name for name in self.names if name not in result]
+        names = self.names if self.names[0] else ("perf",)
+        if not self.names[0] and (self.n > 1 or "perf" not in result):
+            hint = "a dict with 'perf', or give mode={'name': 'max'} for named objectives"
+            raise InvalidPerfError(f"the objective's result must be one number, {hint}, got {short(result)}")
+        missing = [name for name in names if name not in result]
         if missing:
             raise InvalidPerfError(f"the objective's result must have {missing}, got {short(result)}")
-        metrics = {str(name): as_perf(value) for name, value in result.items() if name not in self.names}
-        return [as_perf(result[name]) for name in self.names], metrics
+        metrics = {str(name): as_perf(value) for name, value in result.items() if name not in names}
+        return [as_perf(result[name]) for name in names], metrics
 
     def _listed(self, result: object) -> list[float]:
         if getattr(result, "ndim", None) == 1 and hasattr(result, "tolist"):
@@ -128,3 +121,168 @@ class Objectives:
 def _is_pair(result: object) -> bool:
     """Whether a result is objectives and a dict of constraints."""
     return isinstance(result, (tuple, list)) and len(result) == 2 and isinstance(result[1], Mapping)
+
+
+def as_cost(value: object) -> float:
+    """Return what an evaluation cost, as a plain float.
+
+    Raises:
+        InvalidPerfError: It is no finite number of at least 0.
+    """
+    cost = as_perf(value)
+    if cost < 0:
+        raise InvalidPerfError(f"cost: must be at least 0, got {cost}")
+    return cost
+
+
+def incumbent(trials: Iterable[Trial]) -> Trial | None:
+    """Return the best of the trials that got the most training; None where none has a result.
+
+    This is the one place that says what *better* means. Trials that meet their constraints come before those that
+    do not, and of the latter those that miss them least. Trials of less fidelity do not compete with those of more: a
+    short training says little of a long one. Of equals the one asked first is the best. With several objectives it is
+    the compromise: the trial of the Pareto front nearest to the best value of each.
+
+    Args:
+        trials: Trials of one search, in any order.
+    """
+    found = [trial for trial in trials if trial.perf is not None]
+    if len(found) < 2:
+        return found[0] if found else None
+    if len(found[0].perfs) == 1:
+        return max(found, key=lambda t: (*precedence(t), t.score or 0.0, -t.number))
+    best = max(map(precedence, found))
+    return compromise(undominated([trial for trial in found if precedence(trial) == best]))
+
+
+def compromise(front: Sequence[Trial]) -> Trial:
+    """Return the trial of a front that is nearest to the best value of each objective, in the front's own ranges.
+
+    Args:
+        front: Trials of which none beats another; at least one.
+    """
+    rows = [trial.scores for trial in front]
+    tops, spans = [], []
+    for column in zip(*rows, strict=True):
+        tops.append(max(column) / 2)  # halves: the range of huge values is no float
+        spans.append((max(column) / 2 - min(column) / 2) or 1.0)
+    far = [math.hypot(*((t - v / 2) / s for t, v, s in zip(tops, row, spans, strict=True))) for row in rows]
+    return front[min(range(len(front)), key=lambda i: (far[i], front[i].number))]
+
+
+def pareto(trials: Iterable[Trial]) -> list[Trial]:
+    """Return the trials that no other one beats: at least as good in every objective and better in one.
+
+    Only those that meet their constraints, with the most training, take part; of equals the one asked first. In the
+    order of the first objective, the best first.
+
+    Args:
+        trials: Trials of one search, in any order.
+    """
+    found = [trial for trial in trials if trial.perf is not None and not trial.violation]
+    if not found:
+        return []
+    most = max(trial.reached for trial in found)
+    return undominated([trial for trial in found if trial.reached == most])
+
+
+def undominated(found: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that no other one beats, the best in the first objective first."""
+    front: list[tuple[tuple[float, ...], Trial]] = []
+    for trial in sorted(found, key=lambda t: (*(-value for value in t.scores), t.number)):
+        mine = trial.scores  # whoever beats it stands before it in this order
+        if not any(all(a >= b for a, b in zip(other, mine, strict=True)) for other, _ in front):
+            front.append((mine, trial))
+    return [trial for _, trial in front]
+
+
+def precedence(trial: Trial) -> tuple[bool, float, float]:
+    """Return what comes before scores when trials are compared: constraints, and how much training each had."""
+    return not trial.violation, trial.reached, -trial.violation
+
+
+def as_perf(value: object) -> float:
+    """Return the finite float that an objective's result stands for.
+
+    ==============================================  ==========================================
+    result                                          taken as
+    ==============================================  ==========================================
+    int, float, bool, Fraction, Decimal             its float
+    numpy scalar, 0-d numpy array, 0-d tensor       its float
+    NaN, +inf, -inf, an int too large for a float   refused
+    None, str, complex, dict, tuple, list           refused
+    array or tensor of one dimension or more        refused, also with one element
+    ==============================================  ==========================================
+
+    Raises:
+        InvalidPerfError: The value is refused; the text says what it was.
+    """
+    number = value
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # numpy and torch, without importing them
+        number = value.item()
+    if not isinstance(number, numbers.Real) and type(number).__name__ != "Decimal":
+        raise InvalidPerfError(f"the objective's result must be one number, got {short(value)}")
+    try:
+        perf = float(number)  # type: ignore[arg-type]
+    except OverflowError:
+        raise InvalidPerfError(f"the objective's result is too large for a float: {short(value)}") from None
+    except ValueError:  # Decimal's signalling NaN
+        raise InvalidPerfError(f"the objective's result must be finite, got {short(value)}") from None
+    if not math.isfinite(perf):
+        raise InvalidPerfError(f"the objective's result must be finite, got {perf}")
+    return perf
+
+
+class Front:
+    """The best of the trials so far, kept up to date: each new one is compared with the front alone.
+
+    With one objective it is the incumbent, with several the Pareto front; what :func:`incumbent` and :func:`pareto`
+    say of all trials, without looking at all of them.
+    """
+
+    def __init__(self) -> None:
+        self._precedence: tuple[bool, float, float] | None = None
+        self._members: list[tuple[tuple[float, ...], Trial]] = []
+        self._best: Trial | None = None
+
+    def __len__(self) -> int:
+        """Return how many trials share the front; 1 with one objective."""
+        return len(self._members)
+
+    def add(self, trial: Trial) -> None:
+        """Take a finished trial; one without a result changes nothing."""
+        mine = trial.scores
+        if not mine:
+            return
+        rank = precedence(trial)
+        if self._precedence is None or rank > self._precedence:
+            self._precedence, self._members, self._best = rank, [(mine, trial)], None
+        elif rank == self._precedence:
+            for theirs, other in self._members:
+                if all(a >= b for a, b in zip(theirs, mine, strict=True)) and not (
+                    theirs == mine and trial.number < other.number
+                ):
+                    return
+            kept = [
+                (theirs, other)
+                for theirs, other in self._members
+                if not all(a >= b for a, b in zip(mine, theirs, strict=True))
+            ]
+            self._members, self._best = [*kept, (mine, trial)], None
+
+    @property
+    def best(self) -> Trial | None:
+        """The incumbent; with several objectives the compromise."""
+        if self._best is None and self._members:
+            self._best = compromise(self._sorted()) if len(self._members) > 1 else self._members[0][1]
+        return self._best
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The Pareto front, the best in the first objective first; empty where no trial meets its constraints."""
+        is_feasible = self._precedence is not None and self._precedence[0]
+        return self._sorted() if is_feasible else []
+
+    def _sorted(self) -> list[Trial]:
+        order = sorted(self._members, key=lambda m: (*(-value for value in m[0]), m[1].number))
+        return [trial for _, trial in order]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import heapq
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autohpo.errors import MissingExtraError, NoResultError, OptionError
-from autohpo.objectives import Objectives
-from autohpo.trial import Trial, incumbent, pareto
+from autohpo.errors import MissingExtraError, NoResultError, OptionError, StoreError
+from autohpo.objectives import Objectives, incumbent, pareto
+from autohpo.spaces import SearchSpace
+from autohpo.spaces.tagged import from_json
+from autohpo.store import RunState, Store, open_store
+from autohpo.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,11 +26,12 @@ class Result:
     """The trials of a run; every ``perf`` is the user's own value.
 
     Attributes:
-        trials: In the order asked, with every state.
-        mode: "max" or "min": which way is better; of several objectives a dict or a list of these.
-        algorithm: Its registered name.
-        files: Folder of the trials' checkpoints, if any were made.
-        chosen: Number of the trial that the algorithm names the best, where results are noisy.
+        trials: The trials in the order asked, with every state.
+        mode: "max" or "min": which way is better; with several objectives a dict or a list of these.
+        algorithm: The registered name of the algorithm.
+        files: The folder of the trials' checkpoints, if any were made.
+        chosen: The number of the trial that the algorithm names the best, where results are noisy.
+        name: The name of the run, if it has one.
     """
 
     trials: Sequence[Trial]
@@ -33,7 +39,70 @@ class Result:
     algorithm: str = ""
     files: Path | None = None
     chosen: int | None = None
-    _keep: Any = field(default=None, repr=False)  # a temporary folder lives as long as this does
+    name: str = ""
+    _keep: Any = field(default=None, repr=False)  # a store whose temporary folder lives as long as this does
+    _best: Trial | None = field(default=None, repr=False)  # where it is known already
+
+    def __post_init__(self) -> None:
+        signs = self.objectives.signs
+        wanted = signs if any(sign < 0 for sign in signs) else ()
+        if any(trial.signs != wanted for trial in self.trials):
+            object.__setattr__(self, "trials", [replace(trial, signs=wanted) for trial in self.trials])
+
+    @classmethod
+    def of(
+        cls, state: RunState, mode: Any, *, algorithm: str = "", store: Store | None = None, name: str = ""
+    ) -> Result:
+        """Return the result that a run has now.
+
+        Args:
+            state: What its log says.
+            mode: Which way each objective is better.
+            algorithm: The registered name of its algorithm.
+            store: The store, whose folder of files lives as long as the result.
+            name: The name of the run.
+        """
+        files = None if store is None else store.files
+        return cls(state.trials(), mode, algorithm, files, name=name, _keep=store, _best=state.best)
+
+    @classmethod
+    def load(cls, url: str | os.PathLike[str]) -> Result:
+        """Return the result of the run in a store, also while it goes on.
+
+        Args:
+            url: The path or URL of the store.
+
+        Raises:
+            StoreError: There is no such store, or it holds no run yet.
+            StoreCorruptError: It is damaged.
+            SpaceError: Its space has values that only the program that made it knows.
+        """
+        store = open_store(url, read_only=True)
+        try:
+            return cls.read(store)
+        finally:
+            store.close()
+
+    @classmethod
+    def read(cls, store: Store, space: SearchSpace | None = None) -> Result:
+        """Return the result of the run in an open store.
+
+        Args:
+            store: The store; its run may still go on.
+            space: The space of the run; None reads it from the store.
+
+        Raises:
+            StoreError: The store holds no run yet.
+            SpaceError: The space has values that only the program that made it knows.
+        """
+        header = store.header
+        if header is None:
+            raise StoreError(f"store: {getattr(store, 'path', store)} holds no run yet")
+        mode = from_json(header["options"]["mode"])
+        space = SearchSpace.from_dict(header["space"]) if space is None else space
+        state = RunState(space, Objectives.of(mode)).follow(store.events())
+        result = cls.of(state, mode, algorithm=header["algorithm"], name=header.get("name", ""))
+        return replace(result, files=store.files)
 
     def __iter__(self) -> Iterator[Trial]:
         return iter(self.trials)
@@ -53,14 +122,14 @@ class Result:
 
     @property
     def best(self) -> Trial:
-        """The best of the trials with the most training; of several objectives the compromise on the Pareto front.
+        """The best of the trials with the most training; with several objectives the compromise on the Pareto front.
 
         Raises:
             NoResultError: No trial has a result.
         """
         if self.chosen is not None:
             return next(trial for trial in self.trials if trial.number == self.chosen)
-        best = incumbent(self.trials, self.objectives.signs)
+        best = self._best or incumbent(self.trials)
         if best is None:
             raise NoResultError(f"no trial of {len(self.trials)} has a result; states: {self.counts()}")
         return best
@@ -71,7 +140,7 @@ class Result:
 
         Only those that meet their constraints, with the most training; empty where there are none.
         """
-        return pareto(self.trials, self.objectives.signs)
+        return pareto(self.trials)
 
     def hypervolume(self, reference: Sequence[float]) -> float:
         """The volume that the Pareto front covers, up to a reference point; 0 without a trial that is better there.
@@ -110,9 +179,40 @@ class Result:
             raise OptionError(f"objective: must be one of {list(objectives.names)} or its place, got {objective!r}")
         way = "max" if objectives.signs[place] > 0 else "min"
         trials = [
-            t if t.perf is None else replace(t, perf=t.perfs[place], perfs=(t.perfs[place],)) for t in self.trials
+            trial if not trial.perfs else replace(trial, outcome=replace(trial.outcome, perfs=(trial.perfs[place],)))
+            for trial in self.trials
         ]
-        return replace(self, trials=trials, mode=way)
+        return replace(self, trials=trials, mode=way, _best=None)
+
+    def why(self, number: int) -> str:
+        """Return why a trial went on, paused or stopped, as far as the log tells; else the empty string.
+
+        Args:
+            number: The number of a trial.
+
+        Raises:
+            OptionError: There is no such trial.
+        """
+        if not 0 <= number < len(self.trials):
+            raise OptionError(f"number: must be that of a trial, below {len(self.trials)}, got {number}")
+        trial = self.trials[number]
+        if trial.outcome.why:
+            return trial.outcome.why
+        later = self._continued.get(number)
+        if later is not None:
+            return f"went on as trial {later.number}: {later.info.get('why', 'the algorithm chose it')}"
+        if trial.fidelity is None or trial.perf is None or "rung" not in trial.info:
+            return ""
+        rivals = [t for t in self.trials if t.fidelity == trial.fidelity and t.score is not None]
+        rank = 1 + sum((t.score or 0.0) > (trial.score or 0.0) for t in rivals)
+        is_full = trial.fidelity == max(t.fidelity or 0.0 for t in self.trials)
+        end = "it had everything" if is_full else "it was not promoted"
+        return f"rank {rank} of {len(rivals)} at fidelity {trial.fidelity:g}: {end}"
+
+    @cached_property
+    def _continued(self) -> dict[int, Trial]:
+        """The trial that continued each one that was continued."""
+        return {trial.resume: trial for trial in self.trials if trial.resume is not None}
 
     def top(self, k: int) -> list[Trial]:
         """The k best trainings by their last trial, best first: those with more training before those with less.
@@ -149,10 +249,12 @@ class Result:
                 "perf": t.perf,
                 "fidelity": t.fidelity,
                 "resume": t.resume,
+                "fork": t.fork,
                 "attempt": t.attempt,
                 "pid": t.pid,
                 "started": t.started,
                 "seconds": t.seconds,
+                "cost": t.cost,
                 "error": t.error,
             }
             | ({f"perf.{k}": v for k, v in zip(names, t.perfs, strict=False)} if names != ["0"] else {})

@@ -12,14 +12,10 @@ import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.points import Point
-from autohpo.errors import OptionError, SpaceError, StoreError
-from autohpo.objectives import Measured
+from autohpo.errors import OptionError, SpaceError, short
 from autohpo.result import Result
 from autohpo.spaces import SearchSpace
-from autohpo.spaces.tagged import from_json
-from autohpo.store import SQLiteStore
-from autohpo.store.fold import fold
-from autohpo.trial import Trial, short
+from autohpo.trial import Outcome, Trial, TrialState
 
 N_ADAPTED = 5
 """Of the trials that are illegal here, how many of the best are tried first, in a legal form."""
@@ -62,7 +58,7 @@ class Earlier:
         if not points:
             return cls()
         data = [
-            [hpo.space.to_json(p.hp), None if p.measured is None else [p.measured.perfs, dict(p.measured.constraints)]]
+            [hpo.space.to_json(p.hp), None if p.outcome is None else [p.outcome.perfs, dict(p.outcome.constraints)]]
             for p in points
         ]
         return cls(points, {"earlier": data})
@@ -71,7 +67,7 @@ class Earlier:
     def _read(cls, header: Mapping[str, Any], space: SearchSpace) -> Earlier:
         data = header.get("earlier", [])
         points = [
-            Point(space.from_json(hp), None if result is None else Measured(tuple(result[0]), result[1]))
+            Point(space.from_json(hp), None if result is None else _complete(tuple(result[0]), result[1]))
             for hp, result in data
         ]
         return cls(points, {"earlier": data} if data else {})
@@ -87,18 +83,14 @@ def _result_of(source: Any) -> Result:
         return source
     if not isinstance(source, (str, Path)):
         raise OptionError(f"warm_start: must be paths of stores or results, got {short(source)}")
-    log = SQLiteStore(source, read_only=True)
     try:
-        header = log.header
-        if header is None:
-            raise StoreError(f"warm_start: {source} holds no run yet")
-        try:
-            space = SearchSpace.from_dict(header["space"])
-        except SpaceError as error:
-            raise OptionError(f"warm_start: {source}: {error}; give the Result of that search instead") from None
-        return Result(fold(log.events(), space), from_json(header["options"]["mode"]))
-    finally:
-        log.close()
+        return Result.load(source)
+    except SpaceError as error:
+        raise OptionError(f"warm_start: {source}: {error}; give the Result of that search instead") from None
+
+
+def _complete(perfs: tuple[float, ...], constraints: Mapping[str, float]) -> Outcome:
+    return Outcome(TrialState.COMPLETE, perfs, constraints)
 
 
 def _points_of(result: Result, space: SearchSpace) -> list[Point]:
@@ -109,7 +101,7 @@ def _points_of(result: Result, space: SearchSpace) -> list[Point]:
     for trial in (trial for trial in done if trial.reached == most):
         if _is_legal(trial, space):
             hp = space.from_json(space.to_json(trial.hp))  # choices become the very objects of this space
-            known.append(Point(hp, Measured(trial.perfs, trial.constraints)))
+            known.append(Point(hp, _complete(trial.perfs, trial.constraints)))
         else:
             others.append(trial)
     order = {id(trial): place for place, trial in enumerate(result.top(len(result)))}

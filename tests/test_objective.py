@@ -11,7 +11,8 @@ import pytest
 
 from autohpo.errors import InvalidPerfError, OptionError
 from autohpo.objective import Evaluator, Objective, TrainerObjective, check_trainer, nested
-from autohpo.trial import Task, TrialState, as_perf
+from autohpo.objectives import as_perf
+from autohpo.trial import Task, TrialState
 
 NOTHING = object()
 

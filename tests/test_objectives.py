@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from autohpo import ChoiceHP, OptionError, RangeHP, build_hpo_from_name
+from autohpo.objectives import incumbent, pareto
 from autohpo.report import render_html, write_html_from_store
 from autohpo.result import Result
-from autohpo.trial import Trial, TrialState, incumbent, pareto
+from autohpo.trial import Outcome, Trial, TrialState
 
 SPACE = [RangeHP("x", 0.0, 1.0), ChoiceHP("act", ["relu", "tanh"])]
 MODE = {"acc": "max", "cost": "min"}
@@ -31,7 +32,7 @@ def trials_of(rows, violations=()):
     """Trials with these values, and these violations of a constraint."""
     held = itertools.chain(violations, itertools.repeat(0.0))
     return [
-        Trial(n, {}, TrialState.COMPLETE, row[0], perfs=tuple(row), constraints={"g": v} if v else {})
+        Trial(n, {}, Outcome(TrialState.COMPLETE, tuple(row), constraints={"g": v} if v else {}))
         for n, (row, v) in enumerate(zip(rows, held, strict=False))
     ]
 

@@ -8,7 +8,7 @@ import pytest
 
 from autohpo.errors import MissingExtraError, NoResultError, OptionError
 from autohpo.result import Result
-from autohpo.trial import Trial, TrialState
+from autohpo.trial import Outcome, Trial, TrialState
 
 COMPLETE = TrialState.COMPLETE
 
@@ -16,7 +16,15 @@ COMPLETE = TrialState.COMPLETE
 def trial(number, perf, fidelity=None, resume=None, reports=(), state=COMPLETE):
     """A trial by the few things that matter here."""
     times = {"attempt": 1, "started": 1.0, "ended": 3.5}
-    return Trial(number, {"x": number}, state, perf, fidelity, resume, reports=reports, **times)
+    return Trial(
+        number,
+        {"x": number},
+        Outcome(state, () if perf is None else (perf,)),
+        fidelity=fidelity,
+        resume=resume,
+        reports=reports,
+        **times,
+    )
 
 
 HYPERBAND = [
@@ -89,7 +97,7 @@ def test_counts_name_the_states_that_occur():
 def two(number, acc, latency, memory=-1.0, **fields):
     """A trial of two objectives and a constraint."""
     values = {"perfs": (acc, latency), "constraints": {"memory": memory}, "metrics": {"loss": 1 - acc}}
-    return Trial(number, {"x": number}, COMPLETE, acc, **values, **fields)
+    return Trial(number, {"x": number}, Outcome(COMPLETE, () if acc is None else (acc,)), **values, **fields)
 
 
 FRONT = Result(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autohpo import InvalidPerfError, RangeHP, TrialState, build_hpo_from_name
-from autohpo.trial import as_perf
+from autohpo.objectives import as_perf
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; `make test-torch` installs it")
 pytestmark = pytest.mark.torch

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from autohpo import InvalidPerfError, Suggestion, Trial, TrialState
-from autohpo.trial import as_perf, incumbent, pareto, short
+from autohpo.errors import short
+from autohpo.objectives import as_perf, incumbent, pareto
+from autohpo.trial import Outcome
 
 
 class Tensor:
@@ -157,10 +159,10 @@ def test_suggestion_shows_what_matters():
 def test_what_a_performance_stands_for():
     """The fidelity given, the fidelity reached where it was stopped, and infinity where there was no limit."""
     reports = ((1.0, 0.1), (2.0, 0.2))
-    assert Trial(0, {}, TrialState.COMPLETE, 0.5).reached == math.inf
-    assert Trial(0, {}, TrialState.COMPLETE, 0.5, fidelity=9.0, reports=reports).reached == 9.0
-    assert Trial(0, {}, TrialState.STOPPED, 0.5, fidelity=9.0, reports=reports).reached == 2.0
-    assert Trial(0, {}, TrialState.STOPPED, 0.5, fidelity=9.0).reached == 9.0
+    assert Trial(0, {}, Outcome(TrialState.COMPLETE, (0.5,))).reached == math.inf
+    assert Trial(0, {}, Outcome(TrialState.COMPLETE, (0.5,)), fidelity=9.0, reports=reports).reached == 9.0
+    assert Trial(0, {}, Outcome(TrialState.STOPPED, (0.5,)), fidelity=9.0, reports=reports).reached == 2.0
+    assert Trial(0, {}, Outcome(TrialState.STOPPED, (0.5,)), fidelity=9.0).reached == 9.0
 
 
 def test_seconds_are_known_when_both_ends_are():
@@ -176,23 +178,26 @@ def test_incumbent_is_the_best_of_those_with_most_training():
     known = [(1.0, 0.9), (9.0, 0.0), (9.0, -1.0), (9.0, None), (None, None)]
     for sign in (1, -1):
         for order in itertools.permutations(known):
-            trials = [Trial(i, {}, perf=perf, fidelity=fidelity) for i, (fidelity, perf) in enumerate(order)]
+            trials = [
+                Trial(i, {}, Outcome(TrialState.COMPLETE, () if perf is None else (perf,)), fidelity=fidelity)
+                for i, (fidelity, perf) in enumerate(order)
+            ]
             best = incumbent(trials, sign)
             assert (best.fidelity, best.perf) == (9.0, 0.0 if sign == 1 else -1.0)
 
 
 def test_incumbent_of_equals_is_the_first():
     """A tie must not depend on who looks; the first trial can win, and so can a performance of 0."""
-    trials = [Trial(i, {}, perf=0.0) for i in range(3)]
+    trials = [Trial(i, {}, Outcome(TrialState.COMPLETE, (0.0,))) for i in range(3)]
     assert incumbent(trials).number == incumbent(trials, -1).number == 0
     assert incumbent(iter(trials)).number == 0
     assert incumbent([]) is None
-    assert incumbent([Trial(0, {}, TrialState.FAILED)]) is None
+    assert incumbent([Trial(0, {}, Outcome(TrialState.FAILED))]) is None
 
 
 def test_of_equals_the_one_asked_first_is_the_incumbent_whichever_ended_first():
     """So the search, its result and its progress name the same trial."""
-    late, early = (Trial(number, {}, TrialState.COMPLETE, 0.5) for number in (3, 1))
+    late, early = (Trial(number, {}, Outcome(TrialState.COMPLETE, (0.5,))) for number in (3, 1))
     assert incumbent([late, early]) is early
     assert incumbent([early, late]) is early
 
@@ -201,7 +206,7 @@ def several(rows, violations=None, **fields):
     """Complete trials with the rows as their objectives."""
     missed = violations or [0.0] * len(rows)
     return [
-        Trial(i, {}, TrialState.COMPLETE, row[0], perfs=tuple(row), constraints={"c": miss}, **fields)
+        Trial(i, {}, Outcome(TrialState.COMPLETE, tuple(row), constraints={"c": miss}), **fields)
         for i, (row, miss) in enumerate(zip(rows, missed, strict=True))
     ]
 
@@ -241,15 +246,15 @@ def test_the_front_agrees_with_moocore():
 def test_the_front_holds_only_those_that_meet_constraints_with_most_training():
     """A short training, a failed one and one that misses a constraint are not on it, however good."""
     trials = several([(1.0, 1.0), (9.0, 9.0)], [0.0, 0.1])
-    short_one = Trial(2, {}, TrialState.COMPLETE, 9.0, fidelity=3.0, perfs=(9.0, 9.0))
-    failed = Trial(3, {}, TrialState.FAILED)
+    short_one = Trial(2, {}, Outcome(TrialState.COMPLETE, (9.0, 9.0)), fidelity=3.0)
+    failed = Trial(3, {}, Outcome(TrialState.FAILED))
     assert [trial.number for trial in pareto([*trials, short_one, failed])] == [0]
     assert pareto([failed, trials[1]]) == []
 
 
 def test_violation_adds_up_what_is_missed_and_nothing_else():
     """A constraint that is met by far makes up for nothing."""
-    trial = Trial(0, {}, TrialState.COMPLETE, 1.0, constraints={"a": -5.0, "b": 0.25, "c": 0.5, "d": 0.0})
+    trial = Trial(0, {}, Outcome(TrialState.COMPLETE, (1.0,), constraints={"a": -5.0, "b": 0.25, "c": 0.5, "d": 0.0}))
     assert trial.violation == 0.75
     assert Trial(0, {}).violation == 0.0
 
@@ -282,4 +287,4 @@ def test_huge_values_have_a_compromise_and_huge_violations_a_sum():
     """Ranges and sums beyond the largest float are no error."""
     rows = [(1.7e308, -1.7e308), (1e308, 1e308), (-1.7e308, 1.7e308)]
     assert incumbent(several(rows)).number == 1
-    assert Trial(0, {}, constraints={"a": 1.7e308, "b": 1.7e308}).violation == math.inf
+    assert Trial(0, {}, Outcome(TrialState.RUNNING, constraints={"a": 1.7e308, "b": 1.7e308})).violation == math.inf

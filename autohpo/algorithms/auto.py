@@ -39,6 +39,7 @@ class AutoSearch(BaseHPOptimizer):
         eta: Factor between rungs, at least 2.
     """
 
+    ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
 
     min_fidelity: float = 1.0
@@ -53,23 +54,18 @@ class AutoSearch(BaseHPOptimizer):
             )
 
     @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: where the configurations can be counted."""
-        return self.space.n_configurations is not None
-
-    @property
     def resumable(self) -> frozenset[int]:
         """Numbers of finished trials that may still be continued."""
         name = self._choice()
-        return self._member(name).resumable if name == "bohb" else frozenset()
+        return self._sampler(name).resumable(self.history) if name == "bohb" else frozenset()
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         self._n_workers = num_workers
-        self._members: dict[str, Sampler] = {}
+        self._samplers: dict[str, Sampler] = {}
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         name = self._choice()
-        suggestion = self._member(name).ask(pid)
+        suggestion = self._sampler(name).suggest(self.history, pid)
         suggestion.info["member"] = name
         return suggestion
 
@@ -86,10 +82,10 @@ class AutoSearch(BaseHPOptimizer):
             return "tpe"
         return "bayes"
 
-    def _member(self, name: str) -> Sampler:
-        if name not in self._members:
+    def _sampler(self, name: str) -> Sampler:
+        if name not in self._samplers:
             options = {}
             if name == "bohb":
                 options = {name: getattr(self, name) for name in ("min_fidelity", "max_fidelity", "eta", "max_evals")}
-            self._members[name] = Sampler(name, self, options)
-        return self._members[name]
+            self._samplers[name] = Sampler(name, self, options)
+        return self._samplers[name]

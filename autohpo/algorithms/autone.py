@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,11 @@ from autohpo.algorithms.parts.local_search import climb
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
-from autohpo.spaces import SearchSpace
 from autohpo.surrogates.acquisition import log_ei
 from autohpo.surrogates.graphs import graph_signature, induced_edges, sample_nodes
 from autohpo.surrogates.kernels import Embedding
 from autohpo.surrogates.transfer import Observations, TransferForecast, TransferModel
-from autohpo.trial import Suggestion, Trial
+from autohpo.trial import Running, Suggestion, Trial
 
 __all__ = ["AutoNE", "graph_signature", "induced_edges", "sample_nodes", "subgraph_signatures"]
 
@@ -106,6 +105,7 @@ class AutoNE(BaseHPOptimizer):
     """
 
     is_multi_fidelity: ClassVar[bool] = True
+    ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
 
     shares: Sequence[float] = (0.2, 0.3)
@@ -131,14 +131,9 @@ class AutoNE(BaseHPOptimizer):
         """Of the smallest sub-graph."""
         return min(self._fidelities)
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: where the configurations can be counted."""
-        return self.space.n_configurations is not None
-
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         space = self.space
-        self._seen = SeenSet(cast("BaseHPOptimizer", _InFull(self)))  # a try on a sub-graph is none on the whole
+        self._seen = SeenSet(self.history, self._is_in_full)  # a try on a sub-graph is none on the whole
         self._standing = Encoder(space)
         optional = np.array([bool(space.deciders(one.name)) for one in space for _ in range(one.width)], dtype=bool)
         self._model = TransferModel(Embedding(self._standing.columns, optional), self._distances)
@@ -153,7 +148,7 @@ class AutoNE(BaseHPOptimizer):
         return Suggestion(hp, fidelity=self.max_fidelity if self.has_fidelity else None)
 
     def _get_suggestion(self, pid: int) -> Suggestion:
-        self._seen.take_in()
+        self._seen.update()
         if not self.has_fidelity:
             self._warn()
             return Suggestion(self._best_new())
@@ -164,7 +159,10 @@ class AutoNE(BaseHPOptimizer):
         task = 1 + len(tried) % (len(self._fidelities) - 1)
         return Suggestion(self._spread(tried), fidelity=self._fidelities[task])
 
-    def task_of(self, one: Trial | Suggestion) -> int:
+    def _is_in_full(self, one: Trial | Running) -> bool:
+        return self.task_of(one) == 0
+
+    def task_of(self, one: Trial | Suggestion | Running) -> int:
         """0 for a trial on the whole graph, else the place of its sub-graph, from 1; -1 for any other fidelity."""
         if one.fidelity is None:
             return 0
@@ -230,7 +228,7 @@ class AutoNE(BaseHPOptimizer):
         """The process after all results; where it was seen, and on which graphs. None without results."""
         told = self.trials[self._n_told :]
         self._n_told += len(told)
-        self._results += [trial for trial in told if trial.perf is not None and self.task_of(trial) >= 0]
+        self._results += [trial for trial in told if trial.score is not None and self.task_of(trial) >= 0]
         if not self._results:
             return None
         theta, trials = self._fitted(), _informative(self._results)
@@ -249,7 +247,7 @@ class AutoNE(BaseHPOptimizer):
     def _observed(self, trials: list[Trial]) -> tuple[Observations, tuple[FloatArray, BoolArray]]:
         """What some trials tell, and the points where they stand."""
         tasks = np.array([self.task_of(trial) for trial in trials])
-        values = standardised(np.array([trial.perf for trial in trials], dtype=float), tasks)
+        values = standardised(np.array([trial.score for trial in trials], dtype=float), tasks)
         points, mask = self._standing.of_hps([trial.hp for trial in trials])
         return Observations(self._model.embedding.coordinates(points, mask), tasks, values), (points, mask)
 
@@ -270,7 +268,7 @@ def _informative(trials: list[Trial]) -> list[Trial]:
     """At most `MOST_SEEN` trials, in their order: the best third of these, and the newest."""
     if len(trials) <= MOST_SEEN:
         return trials
-    older = sorted(trials, key=lambda trial: (-(trial.perf or 0.0), trial.number))[: MOST_SEEN // 3]
+    older = sorted(trials, key=lambda trial: (-(trial.score or 0.0), trial.number))[: MOST_SEEN // 3]
     kept = {trial.number for trial in older} | {trial.number for trial in trials[-(MOST_SEEN - len(older)) :]}
     return [trial for trial in trials if trial.number in kept]
 
@@ -321,26 +319,3 @@ def _distances(signatures: Sequence[Sequence[float]] | None, shares: Sequence[fl
     squared: FloatArray = ((curves[:, None] - curves[None]) ** 2).sum(axis=2)
     mean = squared.sum() / (len(squared) * (len(squared) - 1))
     return squared / mean if mean > 0 else squared
-
-
-class _InFull:
-    """An optimizer as it would be without its trials on sub-graphs."""
-
-    def __init__(self, hpo: AutoNE) -> None:
-        self._hpo = hpo
-
-    @property
-    def space(self) -> SearchSpace:
-        return self._hpo.space
-
-    @property
-    def trials(self) -> list[Trial]:
-        return [trial for trial in self._hpo.trials if self._hpo.task_of(trial) == 0]
-
-    @property
-    def running(self) -> list[Suggestion]:
-        return [one for one in self._hpo.running if self._hpo.task_of(one) == 0]
-
-    @property
-    def n_asked(self) -> int:
-        return self._hpo.n_asked

@@ -1,41 +1,39 @@
-"""BaseHPOptimizer: the four hooks of an algorithm, and ask, tell, report and fail around them."""
+"""BaseHPOptimizer: the hooks of an algorithm, what it may look at, and what a user calls."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 import numpy as np
 
 from autohpo.algorithms.options import check_types
 from autohpo.algorithms.parts.points import Point, checked_points
-from autohpo.algorithms.parts.values import amount, checked_suggestion, pair, plain
-from autohpo.errors import (
-    EvaluationsError,
-    InvalidPerfError,
-    NoResultError,
-    OptimizationComplete,
-    OptionError,
-    SuggestionError,
-)
-from autohpo.history import History, ReadOnly, Shadowable
-from autohpo.objectives import Mode, Objectives
+from autohpo.algorithms.parts.values import plain
+from autohpo.algorithms.session import Session
+from autohpo.errors import EvaluationsError, NoResultError, OptionError, SuggestionError, short
+from autohpo.history import History, Shadowable
+from autohpo.objectives import Mode, Objectives, incumbent
 from autohpo.spaces import HPSpace, SearchSpace
-from autohpo.trial import Suggestion, Trial, TrialState, as_perf, incumbent, short
+from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from autohpo.algorithms.options import RunArguments
     from autohpo.result import Result
+
+Trainer = TypeVar("Trainer")
 
 
 @dataclass(eq=False)
 class BaseHPOptimizer:
     """The base of every algorithm: subclass it, write ``_get_suggestion``, register it.
 
-    What an algorithm knows must follow from its history (``self.trials`` and ``self.running``), and what it
-    draws must come from ``self.rng``: then a search can be killed, resumed and repeated exactly.
+    What an algorithm knows must follow from ``self.history``, and what it draws must come from ``self.rng``: then a
+    search can be killed, resumed and repeated exactly.
 
     Args:
         space: The parameters to search.
@@ -50,9 +48,9 @@ class BaseHPOptimizer:
             latter are not run, and do not count in `max_evals`.
 
     Attributes:
-        number: Of the suggestion being made, or made next; from 0.
+        number: The number of the suggestion being made, or made next; from 0.
         objectives: The objectives that `mode` stands for.
-        trials: Finished trials in the order told; their ``perfs`` are higher where they are better, in all modes. This,
+        history: Finished and running trials, their reports and costs, and views of one fidelity. This, ``trials``,
             ``running``, ``rng`` and ``hp_space`` may be covered by attributes of a subclass.
         has_fidelity: False where the objective can only be run in full; set before the first suggestion.
         time_limit: Seconds for the whole search, as given to ``optimize``; None without a limit.
@@ -75,6 +73,9 @@ class BaseHPOptimizer:
     """
 
     is_multi_fidelity: ClassVar[bool] = False
+    reads_fidelity: ClassVar[bool] = False  # whether it learns from trials of several fidelities, told apart
+    needs_checkpoints: ClassVar[bool] = False  # whether it forks trials: the objective must save its state
+    ends_with_space: ClassVar[bool] = False  # whether it ends once all configurations of a finite space were tried
     is_deterministic: ClassVar[bool] = False  # whether the seed changes no suggestion
     option_aliases: ClassVar[Mapping[str, str]] = {}
     supports: ClassVar[frozenset[str]] = frozenset()  # of "constraints", "objectives", "outcome_constraints"
@@ -100,14 +101,11 @@ class BaseHPOptimizer:
             from autohpo.algorithms.registry import check_support  # here, because the registry needs this class
 
             check_support(self)
-        self.__points = checked_points(self.points, self.space, self.objectives)
-        self.__n_points = self.__n_known = 0  # of those to try, suggested so far; of those known, taken so far
+        points = checked_points(self.points, self.space, self.objectives)
         self.is_seed_drawn = self.seed is None
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0])
-        self.__history = History()
-        self.__is_set_up = self.__has_warned = False
-        self.__rng: np.random.Generator | None = None
+        self.__session = Session(self, points)
         self.number = 0
         self.has_fidelity = True
         self.time_limit: float | None = None
@@ -115,7 +113,7 @@ class BaseHPOptimizer:
         self.result: Result | None = None
         self.run_store: Any = None  # what optimize() used, if it was called
 
-    # The four hooks of an algorithm; only `_get_suggestion` must be written.
+    # The hooks of an algorithm; only `_get_suggestion` must be written.
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         """Called once, before the first suggestion.
@@ -127,7 +125,7 @@ class BaseHPOptimizer:
         """
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        """The next configuration: a dict, or a Suggestion that says the fidelity too.
+        """Return the next configuration: a dict, or a Suggestion that says the fidelity too.
 
         Args:
             pid: The worker slot that will run it.
@@ -141,46 +139,62 @@ class BaseHPOptimizer:
     def _update_trials(self, pid: int, hp: Suggestion, perf: Any) -> None:
         """Called with each result, in the order told, after it has joined ``self.trials``.
 
-        Failed trials do not come here: they stand in ``self.trials`` with a state and no perf.
+        Failed trials do not come here: they stand in ``self.trials`` with a state and no score.
 
         Args:
             pid: The worker slot that ran it.
             hp: The very suggestion, with its number and fidelity.
-            perf: Finite; higher is better, in both modes. Of several objectives a tuple.
+            perf: A finite number, higher is better in both modes; a tuple where there are several objectives.
         """
+
+    def _on_report(self, hp: Suggestion, fidelity: float, perf: float) -> bool:
+        """Return whether a running trial goes on; called with each of its reports.
+
+        The report is the last one in ``self.history``, of the running trial of that number. A trial that is ended here
+        becomes STOPPED, with what it reported last as its result.
+
+        Args:
+            hp: The very suggestion, with its number and fidelity.
+            fidelity: How much training is done, counted from nothing.
+            perf: A finite number, higher is better in both modes.
+        """
+        return True
 
     def _best_hp(self) -> tuple[dict[str, Any], Any]:
-        """The best configuration and its perf (higher is better), of those with the highest fidelity.
+        """Return the best configuration and its perf (higher is better), of those with the highest fidelity.
 
-        Of several objectives the compromise that :func:`autohpo.trial.incumbent` describes, and a tuple.
+        With several objectives it is the compromise that :func:`autohpo.objectives.incumbent` describes, and a tuple.
         """
         best = self.best_trial()
-        if best is None or best.perf is None:
-            raise NoResultError(f"no trial of {len(self.__history.told)} has a result yet")
-        return dict(best.hp), best.perf if self.objectives.n == 1 else best.perfs
+        if best is None or best.score is None:
+            raise NoResultError(f"no trial of {self.n_told} has a result yet")
+        return dict(best.hp), best.score if self.objectives.n == 1 else best.scores
 
     def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Mapping[str, Any]:
-        """The suggestion that tries one of the user's points; for algorithms whose suggestions need more than that."""
+        """Return the suggestion that tries a point of the user's; some algorithms say more in it than the point."""
         return hp
 
     # What an algorithm may use, and may cover with attributes of its own.
 
     @Shadowable
+    def history(self) -> History:
+        """Everything that the algorithm may know: trials, running ones with their reports, costs, and views."""
+        return self.__session.history
+
+    @Shadowable
     def rng(self) -> np.random.Generator:
-        """Made anew for every call of a hook from the seed and the number, so nothing random is kept in memory."""
-        if self.__rng is None:
-            self.__rng = np.random.default_rng((_seed_of(self), self.n_asked))
-        return self.__rng
+        """The generator for this call of a hook, made from the seed and the number: nothing random is kept."""
+        return self.__session.rng
 
     @Shadowable
     def trials(self) -> Sequence[Trial]:
-        """The finished trials in the order told; a failed one has a state and no perf."""
-        return ReadOnly(self.__history.told)
+        """The finished trials in the order told; a failed one has a state and no score."""
+        return self.__session.history.trials
 
     @Shadowable
     def running(self) -> list[Suggestion]:
-        """Suggestions without a result, in the order asked."""
-        return [pending.suggestion for pending in self.__history.running.values()]
+        """The suggestions without a result, in the order asked."""
+        return [running.suggestion for running in self.__session.history.running]
 
     @Shadowable
     def hp_space(self) -> list[HPSpace]:
@@ -192,44 +206,49 @@ class BaseHPOptimizer:
     @property
     def is_finite(self) -> bool:
         """Whether the algorithm ends by itself, even without ``max_evals``."""
-        return False
+        return self.ends_with_space and self.space.n_configurations is not None
 
     @property
     def resumable(self) -> frozenset[int]:
-        """Numbers of finished trials that may still be continued; the state of all others may be let go."""
+        """The finished trials that may still be continued or forked; the state of all others may be let go."""
         return frozenset()
+
+    def why(self, number: int) -> str:
+        """Return why a trial went on, paused or stopped; the empty string where the algorithm has no reason.
+
+        Args:
+            number: The number of a finished trial.
+        """
+        return ""
 
     # What a user calls.
 
     @property
     def n_told(self) -> int:
         """How many suggestions have ended."""
-        return len(self.__history.told)
+        return self.__session.history.n_told
 
     @property
     def n_asked(self) -> int:
         """How many suggestions were made; points whose result is known count."""
-        return self.__history.n_asked
+        return self.__session.history.n_asked
 
     @property
     def n_known(self) -> int:
         """How many of them were points whose result is known."""
-        return self.__n_known
+        return self.__session.n_known
 
     @property
     def n_left(self) -> float:
         """How many suggestions `max_evals` leaves; infinite without it."""
-        return math.inf if self.max_evals is None else self.max_evals - self.n_asked + self.__n_known
+        return math.inf if self.max_evals is None else self.max_evals - self.n_asked + self.n_known
 
     def set_up(self, num_workers: int = 1, time_limit: float | None = None, memory_limit: int | None = None) -> None:
-        """Gets the algorithm ready, once; :meth:`ask` and :meth:`optimize` do it where it was not done."""
-        if not self.__is_set_up:
-            self.time_limit, self.memory_limit = time_limit, memory_limit
-            self._set_up(num_workers, time_limit, memory_limit)
-            self.__is_set_up = True
+        """Get the algorithm ready, once; :meth:`ask` and :meth:`optimize` do it where it was not done."""
+        self.__session.set_up(num_workers, time_limit, memory_limit)
 
     def ask(self, pid: int = 0) -> Suggestion:
-        """The next suggestion. Every suggestion wants one :meth:`tell` or :meth:`fail`, in any order.
+        """Return the next suggestion. Every suggestion wants one :meth:`tell` or :meth:`fail`, in any order.
 
         Args:
             pid: The worker slot that will run it.
@@ -239,38 +258,27 @@ class BaseHPOptimizer:
             NotReady: There may be one after the next result.
             SuggestionError: The algorithm returned something that is no configuration of the space.
         """
-        self.set_up()
-        self.__take_known()
-        if self.n_left <= 0:
-            raise OptimizationComplete(f"max_evals: {self.max_evals} suggestions were made")
-        self.number, self.__rng = self.n_asked, None
-        wanted = [point.hp for point in self.__points if point.measured is None][self.__n_points :]
-        made = self._suggest_point(pid, wanted[0]) if wanted else self._get_suggestion(pid)
-        who = f"{type(self).__name__}._get_suggestion"
-        suggestion = checked_suggestion(who, made, self.space, self.n_asked)
-        if wanted and suggestion.resume is None:
-            suggestion.info["point"] = self.__n_points
-        suggestion.number, suggestion.pid = self.n_asked, pid
-        suggestion.seed = self.__trial_seed()
-        self.__add(suggestion)
-        return suggestion.copy()
+        return self.__session.ask(pid)
 
     def adopt(self, suggestion: Suggestion) -> None:
-        """Takes a suggestion that was made earlier as if it had been asked for: how a history is replayed.
+        """Add a suggestion that was made earlier as if it had been asked for: how a history is replayed.
 
         Raises:
             OptionError: It is not the next one in number.
             SpaceError: It is no configuration of the space.
         """
-        self.set_up()
-        if suggestion.number != self.n_asked:
-            raise OptionError(f"suggestion: number must be the next, {self.n_asked}, got {suggestion.number}")
         self.space.check(suggestion)
-        self.__add(suggestion.copy())
+        self.__session.adopt(suggestion.copy())
 
     @overload
     def tell(
-        self, suggestion: Suggestion, perf: object, *, constraints: object = None, is_stopped: bool = False
+        self,
+        suggestion: Suggestion,
+        perf: object,
+        *,
+        constraints: object = None,
+        cost: float | None = None,
+        is_stopped: bool = False,
     ) -> None: ...
     @overload
     def tell(self, suggestion: Iterable[tuple[Suggestion, object]]) -> None: ...
@@ -280,77 +288,60 @@ class BaseHPOptimizer:
         perf: object = None,
         *,
         constraints: object = None,
+        cost: float | None = None,
         is_stopped: bool = False,
     ) -> None:
-        """Hands over the result of a suggestion, or of a list of ``(suggestion, perf)`` pairs.
+        """Hand over the result of a suggestion, or of a list of ``(suggestion, perf)`` pairs.
 
         Each result is taken whole or refused whole; the good ones of a list are taken in its order.
 
         Args:
-            suggestion: As asked; or the pairs.
+            suggestion: The suggestion that :meth:`ask` returned; or the pairs.
             perf: What the objective returned: one finite number, or what ``Objectives.measure`` takes.
-            constraints: A dict of them, at most 0 where met, if they do not stand in `perf`.
+            constraints: A dict of constraints, at most 0 where met, if they do not stand in `perf`.
+            cost: What the evaluation cost, in seconds or any other unit, if it does not stand in `perf`.
             is_stopped: Whether the trial ended early because :meth:`report` said so.
 
         Raises:
-            EvaluationsError: Some were refused: unknown, told before, or `perf` is no finite number. It names each.
+            EvaluationsError: Some were refused: unknown, told before, of another configuration, or `perf` is no finite
+                number. It names each.
         """
         is_one = isinstance(suggestion, Mapping) or perf is not None or not isinstance(suggestion, Iterable)
         batch: list[Any] = [(suggestion, perf)] if is_one else list(suggestion)
-        state = TrialState.STOPPED if is_stopped else TrialState.COMPLETE
-        refused: list[tuple[object, str]] = []
-        for one in batch:
-            item: object = one
-            try:
-                item, value = pair(one)
-                self.__history.pending(item)
-                measured = self.objectives.measure(value, constraints)
-            except (InvalidPerfError, OptionError) as error:
-                refused.append((item, str(error)))
-            else:  # what the hook itself raises is not the result's fault
-                self.__finish(item, state, measured)
-        if refused:
-            raise EvaluationsError(refused)
+        self.__session.tell(batch, constraints, cost, TrialState.STOPPED if is_stopped else TrialState.COMPLETE)
 
     def report(self, suggestion: Suggestion, fidelity: float, perf: object) -> bool:
-        """Hands over how good a running trial is so far; False means: it has had what it was given.
+        """Hand over how good a running trial is so far; False means that it should end.
+
+        It should where it has had what it was given, or where the algorithm stops it.
 
         Args:
-            suggestion: As asked.
+            suggestion: The suggestion that :meth:`ask` returned.
             fidelity: How much training was done, counted from nothing.
             perf: One finite number.
 
         Raises:
             EvaluationsError: The trial is not running, or `fidelity` or `perf` is not one finite number.
         """
-        if self.objectives.n > 1:
-            raise EvaluationsError([(suggestion, "a search for several objectives takes results only at the end")])
-        try:
-            pending = self.__history.pending(suggestion)
-            done = amount(fidelity)
-            pending.reports.append((done, self.objectives.signs[0] * as_perf(perf)))
-        except (InvalidPerfError, OptionError) as error:
-            raise EvaluationsError([(suggestion, str(error))]) from None
-        given = pending.suggestion.fidelity
-        return given is None or done < given
+        return self.__session.report(suggestion, fidelity, perf)
 
     def restart(self, suggestion: Suggestion) -> None:
-        """Says that a running trial is started anew: what it has reported so far does not count.
+        """Say that a running trial is started anew: what it has reported so far does not count.
 
         Raises:
             EvaluationsError: The trial is not running.
         """
         try:
-            self.__history.pending(suggestion).reports.clear()
+            self.__session.restart(self.__session.find(suggestion).number)
         except OptionError as error:
             raise EvaluationsError([(suggestion, str(error))]) from None
 
     def fail(self, suggestion: Suggestion, reason: str, state: TrialState = TrialState.FAILED) -> None:
-        """Says that a suggestion has no result.
+        """Say that a suggestion has no result.
 
         Args:
-            suggestion: As asked.
-            reason: Kept with the trial.
+            suggestion: The suggestion that :meth:`ask` returned.
+            reason: A text that is kept with the trial.
             state: Any final state without a performance.
 
         Raises:
@@ -359,13 +350,10 @@ class BaseHPOptimizer:
         """
         if not isinstance(state, TrialState) or state.has_perf or not state.is_final:
             raise OptionError(f"state: must be the end of a failed trial, got {state}")
-        try:
-            self.__history.finish(suggestion, state, reason=reason)
-        except OptionError as error:
-            raise EvaluationsError([(suggestion, str(error))]) from None
+        self.__session.fail(suggestion, Outcome(state, error=reason))
 
     def best(self) -> tuple[dict[str, Any], Any]:
-        """The best configuration and its result, as the user measured it; of several objectives a tuple.
+        """Return the best configuration and its result, as the user measured it; with several objectives a tuple.
 
         Raises:
             NoResultError: No trial has a result yet.
@@ -380,16 +368,25 @@ class BaseHPOptimizer:
         return hp, self.objectives.signs[0] * perf if isinstance(perf, (int, float)) else perf
 
     def best_trial(self) -> Trial | None:
-        """The best trial by what is known of the noise; None where none has a result."""
-        best = incumbent(self.__history.told)
+        """Return the best trial by what is known of the noise; None where none has a result."""
+        told = self.__session.history.trials
+        best = incumbent(told)
         if best is None or not self.noise or self.objectives.n > 1:
             return best
         from autohpo.algorithms.parts.noise import LEAST, best_by_posterior_mean  # here, because it needs scipy
 
-        rivals = [t for t in self.__history.told if t.perf is not None and t.reached == best.reached]
+        rivals = [t for t in told if t.perf is not None and t.reached == best.reached]
         rivals = [trial for trial in rivals if not trial.violation] or rivals
         return best_by_posterior_mean(self.space, rivals) if len(rivals) >= LEAST else best
 
+    @overload
+    def optimize(
+        self, trainer: None = None, dataset: Any = None, **options: Unpack[RunArguments]
+    ) -> tuple[dict[str, Any], Any]: ...
+    @overload
+    def optimize(
+        self, trainer: Trainer, dataset: Any = None, **options: Unpack[RunArguments]
+    ) -> tuple[Trainer, dict[str, Any]]: ...
     def optimize(
         self,
         trainer: Any = None,
@@ -399,6 +396,7 @@ class BaseHPOptimizer:
         time_limit: float | None = None,
         memory_limit: int | str | None = None,
         store: Any = None,
+        name: str = "",
         trial_time_limit: float | None = None,
         progress: Literal["auto", "rich", "plain", "none"] | bool = "auto",
         continue_on_error: bool = False,
@@ -407,8 +405,11 @@ class BaseHPOptimizer:
         patience: int | None = None,
         min_improvement: float | None = None,
         warm_start: Any = (),
+        fidelity: str | None = None,
+        executor: Any = None,
+        retries: Mapping[str, int] | None = None,
     ) -> tuple[Any, Any]:
-        """Runs the search and returns ``(best_hp, best_perf)``; with a trainer ``(best_trainer, best_hp)``.
+        """Run the search and return ``(best_hp, best_perf)``; with a trainer ``(best_trainer, best_hp)``.
 
         Afterwards ``self.result`` has every trial. Calling it again goes on where the history ends.
 
@@ -418,8 +419,10 @@ class BaseHPOptimizer:
             dataset: Handed to the trainer, or to an ``f`` that names ``dataset``.
             num_workers: How many trials run at once, each in a process of its own where there is more than one.
             time_limit: Seconds for the whole search; what runs then is cancelled.
-            memory_limit: For each worker with its child processes: bytes, or a text such as "4GB".
-            store: Path of an SQLite file that keeps every event; an existing one is resumed. None keeps it in memory.
+            memory_limit: Memory of each worker with its child processes: bytes, or a string such as "4GB".
+            store: The path or URL of a store that keeps every event, or a Store; an existing run in it is resumed. None
+                keeps the events in memory.
+            name: A name of the run, kept in the store.
             trial_time_limit: Seconds for each trial.
             progress: "rich" is one line on a terminal, "plain" prints now and then, "none" or False nothing.
             continue_on_error: Goes on even where the very first trial raises.
@@ -429,6 +432,12 @@ class BaseHPOptimizer:
             min_improvement: Ends it when the algorithm expects less than this; `bayes` says what it expects.
             warm_start: Stores or results of earlier searches for the same objective. Their trials count as known where
                 they are legal here; of the others the best few, with what is illegal replaced, are tried first.
+            fidelity: The hyper-parameter that is the fidelity, such as ``"trainer:max_epoch"``: each trial gets it
+                with the value that the algorithm gives it. It must not be searched.
+            executor: Where trials run: "serial" in this process, "local" in processes of this machine, or an
+                :class:`autohpo.execution.base.Executor`. None chooses between the first two.
+            retries: How often a trial that ends in a state is started again, such as ``{"CRASHED": 1}``. A trial whose
+                machine or driver died (LOST) is started again twice, others are not.
 
         Raises:
             OptionError: An argument is wrong.
@@ -438,7 +447,8 @@ class BaseHPOptimizer:
             KeyboardInterrupt: After Ctrl-C, once everything is saved.
         """
         # The one upward import: users expect to call optimize() on what they built, and the runner needs this class.
-        from autohpo.runner import RunOptions, run
+        from autohpo.run_options import RunOptions
+        from autohpo.runner import run
 
         options = RunOptions(
             num_workers=num_workers,
@@ -453,46 +463,13 @@ class BaseHPOptimizer:
             patience=patience,
             min_improvement=min_improvement,
             warm_start=warm_start,
+            name=name,
+            fidelity=fidelity,
+            executor=executor,
+            retries=retries,
         )
         return run(self, trainer, dataset, options)
 
-    # Book-keeping.
-
-    def __add(self, suggestion: Suggestion) -> None:
-        """Takes a suggestion, asked or adopted; both leave the same state behind."""
-        self.__n_points += "point" in suggestion.info
-        self.__n_known += "known" in suggestion.info
-        self.__history.add(suggestion)
-        self.number, self.__rng = self.n_asked, None
-
-    def __take_known(self) -> None:
-        """Takes the points whose results are known as if they had been suggested and told, before anything else."""
-        known = [point for point in self.__points if point.measured is not None]
-        for point in known[self.__n_known :]:
-            suggestion = Suggestion(point.hp, number=self.n_asked, info={"known": True})
-            self.__add(suggestion)
-            self.__finish(suggestion, TrialState.COMPLETE, point.measured)
-
     def know(self, points: Sequence[Point]) -> None:
-        """Adds points before the first suggestion: what a search brings along from earlier ones."""
-        self.__points = [*points, *self.__points]
-
-    def __finish(self, suggestion: object, state: TrialState, measured: Any) -> None:
-        """Takes a result, and hands it to the hook, with a generator that does not depend on what was drawn before."""
-        self.__rng = None
-        if measured.constraints and "outcome_constraints" not in self.supports and not self.__has_warned:
-            self.__has_warned = True
-            who = type(self).__name__
-            warnings.warn(f"{who}: does not look at constraints of results, only the best trial does", stacklevel=3)
-        perfs = self.objectives.up(measured.perfs)
-        self.__history.finish(suggestion, state, perfs, update=self._update_trials, measured=measured)
-
-    def __trial_seed(self) -> int:
-        """For the objective, in [0, 2**31): another stream than that of the suggestion itself."""
-        state = np.random.SeedSequence((_seed_of(self), self.n_asked, 1)).generate_state(1)
-        return int(state[0]) & 0x7FFFFFFF
-
-
-def _seed_of(optimizer: BaseHPOptimizer) -> int:
-    """The seed, which is set when the optimizer is made."""
-    return 0 if optimizer.seed is None else optimizer.seed
+        """Add points before the first suggestion: what a search brings along from earlier ones."""
+        self.__session.know(points)

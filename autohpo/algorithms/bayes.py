@@ -76,6 +76,7 @@ class Bayes(BaseHPOptimizer):
         True
     """
 
+    ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
 
     n_startup: int | None = None
@@ -94,13 +95,8 @@ class Bayes(BaseHPOptimizer):
         if not 0 <= self.kappa < math.inf:
             raise OptionError(f"kappa: must be at least 0 and finite, got {self.kappa}")
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: where the configurations can be counted."""
-        return self.space.n_configurations is not None
-
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._seen, self._standing = SeenSet(self), Encoder(self.space)
+        self._seen, self._standing = SeenSet(self.history), Encoder(self.space)
         self._model = SearchModel(
             self.space,
             self._standing,
@@ -115,7 +111,7 @@ class Bayes(BaseHPOptimizer):
         self._design: FloatArray | None = None
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._seen.take_in()
+        self._seen.update()
         self._model.take_in(self.trials)
         expected: FloatArray | None = None
         if not self.space.n_columns:

@@ -64,7 +64,7 @@ class BOHB(BracketSearch):
         ...     suggestion = hpo.ask()
         ...     hpo.tell(suggestion, -abs(suggestion["x"] - 0.3))
         >>> promoted = hpo.ask()
-        >>> promoted.fidelity, promoted.resume == max(hpo.trials, key=lambda trial: trial.perf).number
+        >>> promoted.fidelity, promoted.resume == max(hpo.trials, key=lambda trial: trial.score).number
         (3.0, True)
     """
 
@@ -109,7 +109,7 @@ class BOHB(BracketSearch):
 
     def _draw(self, fidelity: float) -> Suggestion:
         """A new configuration: the best of the model's candidates, or one from the prior."""
-        self._seen.take_in()
+        self._seen.update()
         model = self._current_model()
         if model is None:
             self._wait_for_first_results()
@@ -222,9 +222,9 @@ class _Observations:
         self._encode({number: hp for number, hp in hps.items() if number not in self._numbers})
         for trial in told:
             fidelity = self._max_fidelity if trial.fidelity is None else trial.fidelity
-            loss = math.inf if trial.perf is None else -trial.perf
+            loss = math.inf if trial.score is None else -trial.score
             insort(self.ranked.setdefault(fidelity, []), (loss, trial.number))
-            self.n_ok[fidelity] = self.n_ok.get(fidelity, 0) + (trial.perf is not None)
+            self.n_ok[fidelity] = self.n_ok.get(fidelity, 0) + (trial.score is not None)
         self._n_told = len(trials)
 
     def _encode(self, new: Mapping[int, tuple[Mapping[str, Any], int | None]]) -> None:

@@ -51,6 +51,7 @@ class CMAES(BaseHPOptimizer):
         True
     """
 
+    ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
 
     population_size: int | None = None
@@ -68,18 +69,13 @@ class CMAES(BaseHPOptimizer):
         except ImportError as error:
             raise MissingExtraError("cmaes is not installed: pip install 'autohpo[cmaes]'") from error
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: where the configurations can be counted."""
-        return self.space.n_configurations is not None
-
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         size = self.population_size or 4 + int(3 * math.log(max(self.space.n_columns, 1)))
-        self._seen = SeenSet(self)
+        self._seen = SeenSet(self.history)
         self._runs = Runs(self.space, Settings(self.seed or 0, size, self.sigma, self.restarts))
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._seen.take_in()
+        self._seen.update()
         if not self.space.n_columns:
             return self._seen.draw(self.rng)
         runs = self._runs

@@ -58,6 +58,7 @@ class DifferentialEvolution(BaseHPOptimizer):
         True
     """
 
+    ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
 
     population_size: int = 10
@@ -70,17 +71,12 @@ class DifferentialEvolution(BaseHPOptimizer):
         if not 0 < self.best_share <= 1:
             raise OptionError(f"best_share: must be above 0 and at most 1, got {self.best_share}")
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: where the configurations can be counted."""
-        return self.space.n_configurations is not None
-
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._seen = SeenSet(self)
+        self._seen = SeenSet(self.history)
         self._population = Population(self.space, self.population_size)
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._seen.take_in()
+        self._seen.update()
         population, place = self._population, self.number % self.population_size
         population.take_in(self.trials)
         target = population.members.get(place)
@@ -93,7 +89,7 @@ class DifferentialEvolution(BaseHPOptimizer):
                     return Suggestion(hp, info={"place": place, "F": F, "CR": CR})
         return Suggestion(self._seen.draw(self.rng), info={"place": place})
 
-    def _child(self, target: Sampler, F: float, CR: float) -> FloatArray:
+    def _child(self, target: Individual, F: float, CR: float) -> FloatArray:
         """``(d,)`` a point that has parameters of the target, and others moved away from it."""
         rng, space = self.rng, self.space
         order = self._population.best_first
@@ -113,7 +109,7 @@ class DifferentialEvolution(BaseHPOptimizer):
 
 
 @dataclass(frozen=True)
-class Sampler:
+class Individual:
     """What holds a place of the population.
 
     Attributes:
@@ -137,7 +133,7 @@ class Population:
     """
 
     def __init__(self, space: SearchSpace, size: int) -> None:
-        self.members: dict[int, Sampler] = {}
+        self.members: dict[int, Individual] = {}
         self._space, self._size = space, size
         self._n_told = self._n_children = 0
         self._memory = [(0.5, 0.5)] * MEMORY_SIZE  # means of F and CR
@@ -145,7 +141,7 @@ class Population:
         self._good: list[tuple[float, float]] = []  # F and CR of children that were better, since then
 
     @property
-    def best_first(self) -> list[Sampler]:
+    def best_first(self) -> list[Individual]:
         """The members in falling order; of equals the older first."""
         return sorted(self.members.values(), key=lambda member: (-member.perf, member.number))
 
@@ -154,8 +150,8 @@ class Population:
         for trial in trials[self._n_told :]:
             # Trials of others, such as results known before the search, take part too: each has a place of its own.
             place = trial.info.get("place", trial.number) % self._size
-            if trial.perf is not None:
-                self._compete(place, trial, trial.perf)
+            if trial.score is not None:
+                self._compete(place, trial, trial.score)
             if "F" in trial.info:
                 self._n_children += 1
                 if self._n_children % self._size == 0:  # a generation
@@ -170,7 +166,7 @@ class Population:
         if old is not None and perf > old.perf and "F" in trial.info:
             self._good.append((trial.info["F"], trial.info["CR"]))
         point, mask = self._space.encode([trial.hp])[0], self._space.mask([trial.hp])[0]
-        self.members[place] = Sampler(trial.number, perf, point, mask)
+        self.members[place] = Individual(trial.number, perf, point, mask)
 
     def _remember(self) -> None:
         """Overwrites the oldest of the memory with the means of what worked: of F the Lehmer mean, which is larger."""

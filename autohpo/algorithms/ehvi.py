@@ -57,6 +57,7 @@ class EHVI(BaseHPOptimizer):
         15
     """
 
+    ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
 
     n_startup: int | None = None
@@ -70,13 +71,8 @@ class EHVI(BaseHPOptimizer):
         if self.max_results < 10:
             raise OptionError(f"max_results: must be at least 10, got {self.max_results}")
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: where the configurations can be counted."""
-        return self.space.n_configurations is not None
-
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._seen, standing = SeenSet(self), Encoder(self.space)
+        self._seen, standing = SeenSet(self.history), Encoder(self.space)
         self._goals = Goals(
             self.space,
             standing,
@@ -89,7 +85,7 @@ class EHVI(BaseHPOptimizer):
         self._design: FloatArray | None = None
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._seen.take_in()
+        self._seen.update()
         self._goals.take_in(self.trials)
         if not self.space.n_columns:
             return self._seen.draw(self.rng)

@@ -41,5 +41,5 @@ class Hyperband(BracketSearch):
     def _draw(self, fidelity: float) -> Suggestion:
         """A configuration from the prior that is new, if that can be said."""
         if self._seen.is_finite:
-            self._seen.take_in()
+            self._seen.update()
         return Suggestion(self._seen.draw(self.rng))

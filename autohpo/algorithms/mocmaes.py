@@ -61,6 +61,7 @@ class MOCMAES(BaseHPOptimizer):
         20
     """
 
+    ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
 
     population_size: int | None = None
@@ -73,18 +74,13 @@ class MOCMAES(BaseHPOptimizer):
         if not 0 < self.sigma < math.inf:
             raise OptionError(f"sigma: must be above 0 and finite, got {self.sigma}")
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: where the configurations can be counted."""
-        return self.space.n_configurations is not None
-
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._seen = SeenSet(self)
+        self._seen = SeenSet(self.history)
         self._size = self.population_size or min(5 * 2 ** (self.objectives.n - 1), _MOST_SURVIVORS)
         self._colony = Colony(self.space, self._size, self.sigma)
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._seen.take_in()
+        self._seen.update()
         colony = self._colony
         colony.take_in(self.trials, self.running)
         if len(colony) >= self._size and self.space.n_columns:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.seen import SeenSet
-from autohpo.algorithms.parts.survivors import Sampler, Survivors, crowding, take_in
+from autohpo.algorithms.parts.survivors import Individual, Survivors, crowding, take_in
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 
@@ -54,6 +54,7 @@ class NSGA2(BaseHPOptimizer):
         True
     """
 
+    ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
 
     population_size: int = 15
@@ -74,18 +75,13 @@ class NSGA2(BaseHPOptimizer):
             if not 0 < getattr(self, name) < math.inf:
                 raise OptionError(f"{name}: must be above 0 and finite, got {getattr(self, name)}")
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: where the configurations can be counted."""
-        return self.space.n_configurations is not None
-
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._seen = SeenSet(self)
+        self._seen = SeenSet(self.history)
         self._survivors = Survivors(self.space, self.population_size, crowding)
         self._n_told = 0
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._seen.take_in()
+        self._seen.update()
         self._n_told = take_in(self.trials, self._n_told, self._survivors)
         if len(self._survivors) >= self.population_size and self.space.n_columns:
             for _ in range(_TRIES):
@@ -106,10 +102,10 @@ class NSGA2(BaseHPOptimizer):
         moved = np.where(levels > 0, rng.random(len(levels)), mutated(left, self.mutation_index, rng))
         return np.where(rng.random(len(levels)) < chance, moved, left)
 
-    def _parent(self) -> Sampler:
+    def _parent(self) -> Individual:
         """The better of two survivors."""
         left, right = (int(place) for place in self.rng.integers(len(self._survivors), size=2))
-        parent: Sampler = self._survivors.members[right if self._survivors.is_better(right, left) else left]
+        parent: Individual = self._survivors.members[right if self._survivors.is_better(right, left) else left]
         return parent
 
 

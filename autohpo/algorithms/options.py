@@ -7,9 +7,30 @@ import difflib
 import inspect
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints
 
 from autohpo.errors import OptionError
+
+
+class RunArguments(TypedDict, total=False):
+    """The keyword arguments of ``BaseHPOptimizer.optimize``, for type checkers; see there."""
+
+    num_workers: int
+    time_limit: float | None
+    memory_limit: int | str | None
+    store: Any
+    name: str
+    trial_time_limit: float | None
+    progress: Literal["auto", "rich", "plain", "none"] | bool
+    continue_on_error: bool
+    grace_seconds: float
+    target: float | None
+    patience: int | None
+    min_improvement: float | None
+    warm_start: Any
+    fidelity: str | None
+    executor: Any
+    retries: Mapping[str, int] | None
 
 
 def check_types(optimizer: Any) -> None:
@@ -59,6 +80,18 @@ def option_names(cls: type) -> list[str]:
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     arguments = [p.name for p in inspect.signature(cls).parameters.values() if p.kind in named]
     return [name for name in dict.fromkeys(fields + arguments) if name not in ("space", "f")]
+
+
+def option_defaults(cls: type) -> dict[str, Any]:
+    """Return the default of each option that has one."""
+    found = {}
+    for field in dataclasses.fields(cls):
+        if field.init and field.name not in ("space", "f"):
+            if field.default is not dataclasses.MISSING:
+                found[field.name] = field.default
+            elif field.default_factory is not dataclasses.MISSING:
+                found[field.name] = field.default_factory()
+    return found
 
 
 def options_of(optimizer: Any) -> dict[str, Any]:

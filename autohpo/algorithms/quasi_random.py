@@ -37,17 +37,13 @@ class QuasiRandomSearch(BaseHPOptimizer):
         sequence: "sobol" is most even at powers of two; "halton" at any number.
     """
 
+    ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
 
     sequence: Literal["sobol", "halton"] = "sobol"
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: where the configurations can be counted."""
-        return self.space.n_configurations is not None
-
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._seen = SeenSet(self)
+        self._seen = SeenSet(self.history)
         self._engine: QMCEngine | None = None
         self._next = 0  # index of the point that the engine gives next
         self._index = -1  # of the point of the last suggestion
@@ -55,7 +51,7 @@ class QuasiRandomSearch(BaseHPOptimizer):
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         if self._seen.is_finite:
-            self._seen.take_in()
+            self._seen.update()
         if not self.space.n_columns:
             return self.space.decode(np.empty((1, 0)))[0]
         self._catch_up()

@@ -22,17 +22,13 @@ class RandomSearch(BaseHPOptimizer):
     Source: Bergstra & Bengio 2012, JMLR 13, 281-305.
     """
 
+    ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: where the configurations can be counted."""
-        return self.space.n_configurations is not None
-
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._seen = SeenSet(self)
+        self._seen = SeenSet(self.history)
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         if self._seen.is_finite:
-            self._seen.take_in()
+            self._seen.update()
         return self._seen.draw(self.rng)

@@ -53,6 +53,7 @@ class RegularizedEvolution(BaseHPOptimizer):
         6.0
     """
 
+    ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
 
     population_size: int = 20
@@ -68,13 +69,8 @@ class RegularizedEvolution(BaseHPOptimizer):
         if not 0 < self.step < 1:
             raise OptionError(f"step: must be above 0 and below 1, got {self.step}")
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: where the configurations can be counted."""
-        return self.space.n_configurations is not None
-
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._seen = SeenSet(self)
+        self._seen = SeenSet(self.history)
         self._population: deque[Trial] = deque(maxlen=self.population_size)
         self._n_told = 0
         self._columns: dict[str, NDArray[np.intp]] = {}
@@ -84,10 +80,10 @@ class RegularizedEvolution(BaseHPOptimizer):
             start += hp.width
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._seen.take_in()
+        self._seen.update()
         told = self.trials[self._n_told :]
         self._n_told += len(told)
-        self._population.extend(trial for trial in told if trial.perf is not None)
+        self._population.extend(trial for trial in told if trial.score is not None)
         if self.number < self.population_size or not self._population or not self.space.n_columns:
             return self._seen.draw(self.rng)
         parent = self._parent()
@@ -133,4 +129,4 @@ class RegularizedEvolution(BaseHPOptimizer):
 
 def _perf(trial: Trial) -> float:
     """The perf of a trial that has one."""
-    return -np.inf if trial.perf is None else trial.perf
+    return -np.inf if trial.score is None else trial.score

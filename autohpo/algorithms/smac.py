@@ -61,6 +61,7 @@ class SMAC(BaseHPOptimizer):
         True
     """
 
+    ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
 
     n_startup: int = 10
@@ -77,13 +78,8 @@ class SMAC(BaseHPOptimizer):
         if not 0 <= self.random_fraction <= 1:
             raise OptionError(f"random_fraction: must be at least 0 and at most 1, got {self.random_fraction}")
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: where the configurations can be counted."""
-        return self.space.n_configurations is not None
-
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._seen, self._standing = SeenSet(self), Encoder(self.space)
+        self._seen, self._standing = SeenSet(self.history), Encoder(self.space)
         self._coding = TreeCoding(self._standing.columns)
         self._design: FloatArray | None = None
         self._points = np.empty((0, self.space.n_columns))  # of the finished trials, in the order told
@@ -91,7 +87,7 @@ class SMAC(BaseHPOptimizer):
         self._perfs: list[float] = []  # NaN where a trial failed
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        self._seen.take_in()
+        self._seen.update()
         self._take_in()
         has_model = len(self._perfs) >= self.n_startup and not np.isnan(self._perfs).all()
         if not has_model and self.number < self.n_startup:
@@ -111,7 +107,7 @@ class SMAC(BaseHPOptimizer):
             features = self._coding.features(points, mask)
             self._points = np.concatenate([self._points, points])
             self._features = np.concatenate([self._features, features]) if self._perfs else features
-            self._perfs += [math.nan if trial.perf is None else trial.perf for trial in told]
+            self._perfs += [math.nan if trial.score is None else trial.score for trial in told]
 
     def _start(self) -> FloatArray:
         """``(1, d)`` the next of evenly spread points."""

@@ -47,6 +47,7 @@ class TPE(BaseHPOptimizer):
         True
     """
 
+    ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
 
     n_startup: int = 10
@@ -58,11 +59,6 @@ class TPE(BaseHPOptimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._options = ParzenOptions.of(self)
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: where the configurations can be counted."""
-        return self.space.n_configurations is not None
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         self._search = ParzenSearch(self, self._options)

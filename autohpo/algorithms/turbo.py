@@ -66,6 +66,7 @@ class TuRBO(BaseHPOptimizer):
         True
     """
 
+    ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
 
     n_regions: int = 1
@@ -78,14 +79,9 @@ class TuRBO(BaseHPOptimizer):
         if self.n_startup is not None and self.n_startup < 2:
             raise OptionError(f"n_startup: must be at least 2, got {self.n_startup}")
 
-    @property
-    def is_finite(self) -> bool:
-        """Whether it ends by itself: where the configurations can be counted."""
-        return self.space.n_configurations is not None
-
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         space, d = self.space, self.space.n_columns
-        self._seen, self._standing = SeenSet(self), Encoder(space)
+        self._seen, self._standing = SeenSet(self.history), Encoder(space)
         n_startup = self.n_startup or max(2 * d, 2)
         self._regions = [Region(d, n_startup) for _ in range(self.n_regions)]
         self._designs: dict[tuple[int, int], FloatArray] = {}  # by region and run
@@ -97,7 +93,7 @@ class TuRBO(BaseHPOptimizer):
         self._model: Model | None = None
 
     def _get_suggestion(self, pid: int) -> Suggestion:
-        self._seen.take_in()
+        self._seen.update()
         for trial in self.trials[self._n_told :]:
             index, run = self._place_of(trial)
             self._regions[index].take(trial, run)
@@ -134,7 +130,7 @@ class TuRBO(BaseHPOptimizer):
         from autohpo.surrogates.gp_paths import draw_path  # here, because scipy.linalg takes long to load
 
         rng, found = self.rng, list[tuple[FloatArray, FloatArray, int]]()
-        largest = max(abs(trial.perf or 0.0) for region in self._regions for trial in region.results) or 1.0
+        largest = max(abs(trial.score or 0.0) for region in self._regions for trial in region.results) or 1.0
         for index, region in enumerate(self._regions):
             process, centre, (middle, spread) = self._process(index, region, largest)
             candidates = self._candidates(centre, region.length, process.lengths)
@@ -182,7 +178,7 @@ class TuRBO(BaseHPOptimizer):
 
         trials = region.results
         vector = self._fitted(index, region, trials)
-        values = np.array([trial.perf for trial in trials], dtype=float) / largest
+        values = np.array([trial.score for trial in trials], dtype=float) / largest
         centre = self._standing.of_hps([best_of(trials).hp])[0][0]
         points, mask = self._standing.of_hps([trial.hp for trial in trials])
         near = np.sort(np.argsort(np.abs(points - centre).max(axis=1), kind="stable")[:MOST_SEEN])
@@ -206,7 +202,7 @@ class TuRBO(BaseHPOptimizer):
         if kept is None or kept[:2] != (region.run, n):
             some = trials[:n][-MOST_FITTED:]
             points, mask = self._standing.of_hps([trial.hp for trial in some])
-            values = np.array([trial.perf for trial in some], dtype=float)
+            values = np.array([trial.score for trial in some], dtype=float)
             targets, _, _ = standardised(values / (np.abs(values).max() or 1.0))
             model = self._kernel()
             kept = region.run, n, model.fit(Data(points, mask, targets), [model.start], _MOST_STEPS)

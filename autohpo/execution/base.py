@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -45,19 +45,27 @@ OnReport = Callable[[Event], bool]
 
 
 class Executor(ABC):
-    """Runs tasks in `n_slots` slots, numbered from 0, one task a slot at a time.
+    """Runs tasks in slots, one task a slot at a time. Slots may come and go.
 
     A paused training lives in the slot that ran it, so its next task must go to that slot to be continued there;
-    in another slot it is started again.
+    in another slot it is started again. A slot that goes ends its task as LOST, with an event that says so. An end may
+    come late, or twice: the driver takes the first one of the attempt that counts, and ignores the others.
     """
 
-    n_slots: int = 1
     is_inline: ClassVar[bool] = False
     """Whether the objective runs in the thread that polls, so that a signal can interrupt it there."""
 
     @abstractmethod
     def open(self, objective: Objective, on_report: OnReport) -> None:
         """Gets ready to run tasks of one objective; called once, before everything else."""
+
+    @abstractmethod
+    def slots(self) -> Sequence[int]:
+        """Return the numbers of the slots there are now; they change only while :meth:`poll` runs."""
+
+    def capacity(self) -> int:
+        """Return how many tasks may run at once now."""
+        return len(self.slots())
 
     @abstractmethod
     def submit(self, slot: int, task: Task) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
 from autohpo.errors import AutoHPOError
-from autohpo.trial import TrialState
+from autohpo.trial import Outcome, TrialState
 
 LENGTH = struct.Struct(">Q")
 KEY = struct.Struct(">qq")  # number and attempt of a trial, before a pickled task and alone in a stop
@@ -25,7 +25,7 @@ TASK, STOP, DROP, EXIT = b"T", b"S", b"D", b"X"  # the kinds that a driver sends
 MAX_ANSWER_BYTES = 1 << 20  # far above the longest message: a longer frame is not from our worker
 MAX_ERROR_CHARACTERS = 16_000
 
-_ENDS = {str(s): s for s in (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED, TrialState.INVALID)}
+_ENDS = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED, TrialState.INVALID)
 
 
 class FrameError(AutoHPOError):
@@ -82,49 +82,43 @@ class Message:
 
     Attributes:
         kind: *ready* once, when the objective is loaded; then for each task *started*, any *report*, one *end*.
-        number: Of the trial.
-        attempt: Of the trial.
-        fidelity: Of a report; how far the training came in an end.
-        perf: Of a report, and of an end whose state has one; a list in an end where there are several objectives.
-        state: Of an end.
-        error: Of an end that did not succeed.
-        is_paused: Of an end: the worker keeps the training, to continue it.
-        constraints: Of an end: by name.
-        metrics: Of an end: further numbers by name.
+        number: The number of the trial.
+        attempt: The attempt at the trial.
+        fidelity: How far the training came, in a report.
+        perf: How good it is, in a report.
+        outcome: How the attempt ended, in an end.
+        is_paused: Whether the worker keeps the training to continue it, in an end.
     """
 
     kind: Literal["ready", "started", "report", "end"]
     number: int = -1
     attempt: int = 0
     fidelity: float | None = None
-    perf: float | list[float] | None = None
-    state: TrialState | None = None
-    error: str = ""
+    perf: float | None = None
+    outcome: Outcome | None = None
     is_paused: bool = False
-    constraints: Mapping[str, float] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
 
     def pack(self) -> bytes:
-        """The frame of this message; `error` is cut to its allowed length."""
+        """Return the frame of this message; the error of an outcome is cut to its allowed length."""
         fields: dict[str, Any] = {"kind": self.kind, "number": self.number, "attempt": self.attempt}
-        if self.kind in ("report", "end"):
+        if self.kind == "report":
             fields |= {"fidelity": self.fidelity, "perf": self.perf}
-        if self.kind == "end":
-            fields |= {"state": str(self.state), "error": clip(self.error), "is_paused": self.is_paused}
-            fields |= {name: value for name in ("constraints", "metrics") if (value := dict(getattr(self, name)))}
+        if self.outcome is not None:
+            data = self.outcome.to_json()
+            fields |= {"outcome": data | {"error": clip(data["error"])}, "is_paused": self.is_paused}
         return pack_frame(json.dumps(fields).encode())
 
     @classmethod
     def unpack(cls, body: bytes) -> Message:
-        """The message in a frame.
+        """Return the message in a frame.
 
         Raises:
-            FrameError: It is none, whatever the bytes are.
+            FrameError: It holds none, whatever the bytes are.
         """
         try:
             fields = json.loads(body)
-            if fields.get("state") is not None:
-                fields["state"] = _ENDS[fields["state"]]
+            if fields.get("outcome") is not None:
+                fields["outcome"] = _checked(fields["outcome"])
             message = cls(**fields)
         except (ValueError, RecursionError, AttributeError, TypeError, KeyError) as fault:
             raise FrameError(f"a frame that is no message: {body[:80]!r}") from fault
@@ -133,18 +127,28 @@ class Message:
         return message
 
     def _is_valid(self) -> bool:
-        if self.kind not in ("ready", "started", "report", "end") or (self.state is None) == (self.kind == "end"):
+        if self.kind not in ("ready", "started", "report", "end") or (self.outcome is None) == (self.kind == "end"):
             return False
-        integers = all(type(value) is int for value in (self.number, self.attempt))
-        if not integers or type(self.error) is not str or type(self.is_paused) is not bool:
+        if not all(type(value) is int for value in (self.number, self.attempt)) or type(self.is_paused) is not bool:
             return False
-        named = (self.constraints, self.metrics)
-        if not all(type(values) is dict and all(map(_is_finite, values.values())) for values in named):
-            return False
-        perfs = self.perf if isinstance(self.perf, list) and self.kind == "end" else [self.perf]
-        needs_perf = self.kind == "report" or (self.state is not None and self.state.has_perf)
-        needs = [*(perfs if needs_perf else []), *([self.fidelity] if self.kind == "report" else [])]
-        return all(map(_is_finite, needs)) and (self.fidelity is None or _is_finite(self.fidelity))
+        return self.kind != "report" or (_is_finite(self.fidelity) and _is_finite(self.perf))
+
+
+def _checked(data: dict[str, Any]) -> Outcome:
+    """The outcome of an end.
+
+    Raises:
+        ValueError: A worker cannot end so, or a number is not finite.
+    """
+    outcome = Outcome.from_json(data)
+    is_known = outcome.state in _ENDS and bool(outcome.perfs) == outcome.state.has_perf
+    if not is_known or type(outcome.error) is not str:
+        raise ValueError("outcome")
+    numbers = [*outcome.perfs, *outcome.constraints.values(), *outcome.metrics.values()]
+    numbers += [number for number in (outcome.cost, outcome.reached) if number is not None]
+    if not all(map(_is_finite, numbers)):
+        raise ValueError("outcome")
+    return outcome
 
 
 def _is_finite(value: object) -> bool:

@@ -100,6 +100,10 @@ class LocalExecutor(Executor):
         if self.trial_time_limit is not None or self.memory_limit is not None:
             watchdogs.append(Watchdog(self._slots, self.memory_limit))
 
+    def slots(self) -> Sequence[int]:
+        """Return the numbers of the slots, which never change."""
+        return range(self.n_slots)
+
     def submit(self, slot: int, task: Task) -> None:
         """As in :class:`Executor`.
 

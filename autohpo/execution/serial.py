@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -24,7 +25,6 @@ class SerialExecutor(Executor):
     ends it.
     """
 
-    n_slots = 1
     is_inline = True
 
     def __init__(self) -> None:
@@ -50,6 +50,10 @@ class SerialExecutor(Executor):
         if self._evaluator is None:
             raise OptionError("executor: must be open")
         return self._evaluator
+
+    def slots(self) -> Sequence[int]:
+        """Return the one slot there is."""
+        return (0,)
 
     def submit(self, slot: int, task: Task) -> None:
         """Takes the task that the next polls start and run."""

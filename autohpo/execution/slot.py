@@ -176,19 +176,16 @@ class Slot:
         if message.kind == "started":
             attempt.is_started = True
             return [attempt.event("started", self.number)]
-        if message.kind == "report" and not isinstance(message.perf, list):
+        if message.kind == "report":
             return [attempt.event("report", self.number, fidelity=message.fidelity, perf=message.perf)]
-        if message.state is None:
+        if message.outcome is None:
             return []
         with self._lock:
             self.attempt = None
         if message.is_paused:
             self.paused.add(attempt.task.root)
-        kind: EventKind = "done" if message.state.has_perf else "failed"
-        perf = tuple(message.perf) if isinstance(message.perf, list) else message.perf
-        named = (message.constraints, message.metrics)
-        outcome = Outcome(message.state, perf, message.fidelity, message.error, *named)
-        return [attempt.event(kind, self.number, outcome)]
+        kind: EventKind = "done" if message.outcome.state.has_perf else "failed"
+        return [attempt.event(kind, self.number, message.outcome)]
 
     def _condemn(self, text: str) -> None:
         """Ends a process that lives but cannot be worked with."""

@@ -113,9 +113,7 @@ class Worker:
             os._exit(0)
         with contextlib.suppress(Exception):  # the objective may have closed or replaced it
             sys.stdout.flush()
-        perf = list(outcome.perf) if isinstance(outcome.perf, tuple) else outcome.perf
-        values = (outcome.fidelity, perf, outcome.state, outcome.error, is_paused, outcome.constraints, outcome.metrics)
-        self._say(Message("end", number, attempt, *values))
+        self._say(Message("end", number, attempt, outcome=outcome, is_paused=is_paused))
 
     def _reporter(self, number: int, attempt: int) -> Report:
         def report(fidelity: float, perf: float) -> bool:

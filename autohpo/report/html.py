@@ -16,9 +16,7 @@ from autohpo.report.series import added_training
 from autohpo.report.style import STYLE
 from autohpo.result import Result
 from autohpo.spaces import HPSpace, SearchSpace
-from autohpo.spaces.tagged import from_json
-from autohpo.store import SQLiteStore
-from autohpo.store.fold import fold
+from autohpo.store import open_store
 from autohpo.trial import Trial, TrialState
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -80,16 +78,16 @@ def write_html_from_store(
         SpaceError: Its space cannot be read back; give `space`.
         OSError: The file cannot be written.
     """
-    log = SQLiteStore(store, read_only=True)
+    log = open_store(store, read_only=True)
     try:
         header = log.header
         if header is None:
             raise StoreError(f"store: {store} holds no run yet")
-        space = SearchSpace.from_dict(header["space"]) if space is None else SearchSpace(space)
-        result = Result(fold(log.events(), space), from_json(header["options"]["mode"]), header["algorithm"])
+        known = SearchSpace.from_dict(header["space"]) if space is None else SearchSpace(space)
+        result = Result.read(log, known)
     finally:
         log.close()
-    return write_html(result, path, title=title, notes=notes, space=space)
+    return write_html(result, path, title=title, notes=notes, space=known)
 
 
 def render_html(

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from autohpo.objectives import incumbent
 from autohpo.result import Result
-from autohpo.trial import Trial, incumbent
+from autohpo.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,6 @@ def course(result: Result) -> list[Step]:
     spent, best = 0.0, None
     for trial in ended:
         spent += 1.0 if added is None else added[trial.number]
-        best = incumbent([trial] if best is None else [best, trial], result.sign)
+        best = incumbent([trial] if best is None else [best, trial])
         steps.append(Step(spent, trial, best))
     return steps

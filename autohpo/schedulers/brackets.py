@@ -44,7 +44,7 @@ class _Rung:
 
     def best(self, n: int) -> list[Trial]:
         """The n best trials that ended, failed ones never; of equals the one asked first."""
-        ranked = sorted((-t.perf, number) for number, t in self.ended.items() if t.perf is not None)
+        ranked = sorted((-t.score, number) for number, t in self.ended.items() if t.score is not None)
         return [self.ended[number] for _, number in ranked[:n]]
 
 
@@ -242,7 +242,7 @@ class BracketSearch(BaseHPOptimizer):
             raise OptionError(f"num_iterations: must be at least 1, got {self.num_iterations}")
         self._schedule = Schedule(self.min_fidelity, self.max_fidelity, self.eta, self.bracket_sizes)
         self._brackets = Brackets(self._schedule, self.num_iterations)
-        self._seen = SeenSet(self)
+        self._seen = SeenSet(self.history)
         self._has_warned = False
 
     @property

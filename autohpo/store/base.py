@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from autohpo.errors import StoreMismatchError
 
 SHOWN_DIFFERENCES = 12
-LogKind = Literal["ask", "start", "report", "end", "interrupt"]
+LogKind = Literal["ask", "start", "report", "end", "interrupt", "late"]
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,16 @@ class LogEvent:
     ===========  =====================================================  =========================================
     kind         means                                                  data
     ===========  =====================================================  =========================================
-    ask          the algorithm made a suggestion; once for each trial   hp, fidelity, resume, pid, seed, info
+    ask          the algorithm made a suggestion; once for each trial   hp, fidelity, resume, pid, seed, info; fork
+                                                                        where it is one
     start        an attempt was handed to a slot                        slot
     report       an attempt told how good it is so far                  fidelity, perf
     end          the trial is over; once for each trial                 state, perf (a list of several objectives),
-                                                                        fidelity, error; constraints, metrics if any
-    interrupt    an attempt ended with the search or its driver, so     state (CANCELLED or LOST), error
-                 that the trial will be started again
+                                                                        fidelity, error; constraints, metrics and
+                                                                        cost if any
+    interrupt    an attempt ended, and the trial will be started again: state (CANCELLED, LOST, or one that is
+                 with the search or its driver, or where it is retried  retried), error
+    late         an attempt that no longer counts has ended             as *end*; it changes nothing
     ===========  =====================================================  =========================================
 
     Attributes:
@@ -74,9 +78,19 @@ class Store(ABC):
     def header(self) -> Mapping[str, Any] | None:
         """What the run began with; None where none has begun."""
 
+    @property
     @abstractmethod
-    def append(self, events: Sequence[LogEvent]) -> None:
-        """Adds events in one step: when this returns all of them are kept for good, and if it raises none is.
+    def files(self) -> Path:
+        """The folder of the run's checkpoints and logs; it lives as long as the log. It need not exist yet."""
+
+    @abstractmethod
+    def append(self, events: Sequence[LogEvent], *, sync: bool = True) -> None:
+        """Add events in one step: when this returns all of them are kept, and if it raises none is.
+
+        Args:
+            events: The events, in their order.
+            sync: Whether they must survive a power loss at once. Otherwise they survive the death of this process at
+                once, and a power loss when a later call that syncs has returned.
 
         Raises:
             StoreError: They cannot be kept, or contradict the log (a second end of a trial).
@@ -91,12 +105,17 @@ class Store(ABC):
         """Gives the store free. May be called twice."""
 
 
+NOT_COMPARED = ("name", "version")
+"""Parts of a header that say more of a run than which one it is."""
+
+
 def check_header(kept: Mapping[str, Any], given: Mapping[str, Any], where: str) -> None:
-    """Passes a header that equals the one kept.
+    """Check that a header says the same run as the one kept.
 
     Raises:
         StoreMismatchError: It does not; the text lists what differs.
     """
+    kept, given = ({k: v for k, v in header.items() if k not in NOT_COMPARED} for header in (kept, given))
     lines = list(_differences(kept, given, ""))
     if len(lines) > SHOWN_DIFFERENCES:
         lines[SHOWN_DIFFERENCES:] = [f"... and {len(lines) - SHOWN_DIFFERENCES} more"]

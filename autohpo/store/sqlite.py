@@ -60,6 +60,7 @@ class SQLiteStore(Store):
         self.path = Path(path).resolve()  # one run has one lock, whatever link leads to it
         self._lock = RunLock(self._beside(".lock"))
         self._connection: sqlite3.Connection | None = None
+        self._is_synced = True
         self._n_events = 0  # as long as it is open, nobody else adds any
         if not self.path.parent.is_dir():
             raise StoreError(f"store: folder {self.path.parent} does not exist")
@@ -122,6 +123,7 @@ class SQLiteStore(Store):
             self._check_format()
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
+        self._is_synced = True
         if is_new:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         self._n_events = self._db.execute("SELECT ifnull(max(seq), 0) FROM events").fetchone()[0]
@@ -157,9 +159,18 @@ class SQLiteStore(Store):
             self._check_row(len(rows) == 1 and crc == _crc(text), "the header")
             return json.loads(text)  # type: ignore[no-any-return]
 
-    def append(self, events: Sequence[LogEvent]) -> None:
-        """Adds the events in one durable transaction."""
-        facts = [(float(e.time), e.kind, e.trial, e.attempt, _text(dict(e.data))) for e in events]
+    @property
+    def files(self) -> Path:
+        """The folder beside the file, with ``.files`` at its end."""
+        return self._beside(".files")
+
+    def append(self, events: Sequence[LogEvent], *, sync: bool = True) -> None:
+        """Add the events in one transaction; the write-ahead log is flushed to disk where `sync` says so."""
+        facts = [(float(e.time), e.kind, e.trial, e.attempt, _text(e.data)) for e in events]
+        with self._faults():
+            if sync is not self._is_synced:  # in NORMAL a commit is written, and flushed with the next one in FULL
+                self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+                self._is_synced = sync
         with self._faults(), self._transaction() as db:
             rows = [(place, *fact, _crc(place, *fact)) for place, fact in enumerate(facts, start=self._n_events + 1)]
             db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
@@ -229,7 +240,7 @@ class SQLiteStore(Store):
 
 
 def _text(data: Mapping[str, Any]) -> str:
-    """JSON text.
+    """Return the JSON of an event's data or a header.
 
     Raises:
         StoreError: A value is of no JSON type, or not finite.

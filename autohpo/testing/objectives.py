@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.objectives import pareto as pareto_of
 from autohpo.spaces import RangeHP, SearchSpace
 from autohpo.surrogates import pareto
 from autohpo.testing.cases import FAILED_STATES, Case, Event, Session, every_third_fails, follow, replay
 from autohpo.testing.checks import CheckFailed, expect, expect_equal
 from autohpo.testing.protocol import expect_legal
 from autohpo.trial import Suggestion, TrialState
-from autohpo.trial import pareto as pareto_of
 
 MODES: Mapping[int, Mapping[str, Any]] = {
     2: {"fit": "max", "cost": "min"},
@@ -69,9 +69,9 @@ def takes_several_objectives(case: Case) -> None:
         told = {event.suggestion.number: event.value for event in session.events if event.value is not None}
         for trial in hpo.trials:
             values: Any = told[trial.number]
-            kept = dict(zip(hpo.objectives.names, hpo.objectives.up(trial.perfs), strict=True))
+            kept = dict(zip(hpo.objectives.names, trial.perfs, strict=True))
             expect(kept == dict(values[0]), f"the objectives of trial {trial.number} as told, {values[0]}", kept)
-        fronts = [hpo.objectives.up(trial.perfs) for trial in pareto_of(hpo.trials)]
+        fronts = [trial.perfs for trial in pareto_of(hpo.trials)]
         best = hpo.best()[1]
         expect(best in fronts, f"the best to be on the front, {fronts}", best)
 

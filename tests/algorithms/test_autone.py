@@ -18,7 +18,7 @@ from autohpo.algorithms.autone import (
     standardised,
     subgraph_signatures,
 )
-from autohpo.trial import Trial, TrialState
+from autohpo.trial import Outcome, Trial, TrialState
 
 LINE = [RangeHP("x", 0.0, 1.0)]
 RING = np.stack([np.arange(200), (np.arange(200) + 1) % 200])
@@ -170,7 +170,7 @@ def test_how_bad_a_bad_result_is_does_not_count():
 
 def test_of_very_many_trials_the_best_and_the_newest_inform():
     """The best hundred of all, then the newest until there are three hundred; in the order told."""
-    trials = [Trial(n, {}, TrialState.COMPLETE, perf=float(-abs(n - 50))) for n in range(500)]
+    trials = [Trial(n, {}, Outcome(TrialState.COMPLETE, (float(-abs(n - 50)),))) for n in range(500)]
     kept = [trial.number for trial in _informative(trials)]
     assert kept == [*range(100), *range(300, 500)]  # of 0 and 100, which are as good, the older
     assert len(kept) == MOST_SEEN

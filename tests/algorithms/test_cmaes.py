@@ -14,7 +14,7 @@ from autohpo import ChoiceHP, OptimizationComplete, OptionError, RangeHP, build_
 from autohpo.algorithms.parts.cma_runs import _STREAM, Layout, Runs, Settings
 from autohpo.errors import MissingExtraError
 from autohpo.spaces import LogRangeHP, OrdinalHP, SearchSpace
-from autohpo.trial import Suggestion, Trial, TrialState
+from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 
 MIXED = [RangeHP("x", 0.0, 1.0), OrdinalHP("z", list(range(5))), ChoiceHP("c", ["a", "b", "d"]), RangeHP("y", 0.0, 1.0)]
 
@@ -233,7 +233,7 @@ def test_a_note_of_another_search_is_passed_over():
     runs = Runs(SearchSpace(MIXED), Settings(0, 8, 0.2, "bipop"))
     note = {"run": 0, "generation": 3, "n_told": 0, "draw": 1}
     hp = {"x": 0.5, "z": 1, "c": "a", "y": 0.5}
-    runs.follow([Trial(number=0, hp=hp, state=TrialState.COMPLETE, perf=1.0, info=note)], [])
+    runs.follow([Trial(number=0, hp=hp, info=note, outcome=Outcome(TrialState.COMPLETE, (1.0,)))], [])
     assert (runs.generation, runs.n_draws) == (0, 0)
 
 

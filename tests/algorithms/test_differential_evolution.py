@@ -10,7 +10,7 @@ import pytest
 from autohpo import ChoiceHP, OptimizationComplete, OptionError, RangeHP, build_hpo_from_name
 from autohpo.algorithms.differential_evolution import MEMORY_SIZE, Population
 from autohpo.spaces import SearchSpace
-from autohpo.trial import Suggestion, Trial, TrialState
+from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 
 CUBE = [RangeHP("x", 0.0, 1.0), RangeHP("y", 0.0, 1.0), RangeHP("z", 0.0, 1.0)]
 
@@ -18,7 +18,12 @@ CUBE = [RangeHP("x", 0.0, 1.0), RangeHP("y", 0.0, 1.0), RangeHP("z", 0.0, 1.0)]
 def trial(number, perf, **info):
     """A trial on the cube."""
     state = TrialState.FAILED if perf is None else TrialState.COMPLETE
-    return Trial(number=number, hp={"x": 0.1, "y": number % 7 / 7, "z": 0.5}, state=state, perf=perf, info=info)
+    return Trial(
+        number=number,
+        hp={"x": 0.1, "y": number % 7 / 7, "z": 0.5},
+        info=info,
+        outcome=Outcome(state, () if perf is None else (perf,)),
+    )
 
 
 def test_the_best_of_each_place_stays_whatever_the_order_of_results():

@@ -11,6 +11,7 @@ from autohpo import ChoiceHP, OptionError, RangeHP, SearchSpace, Suggestion, Tri
 from autohpo.algorithms.mocmaes import MOCMAES
 from autohpo.algorithms.parts.mocma import SUCCESS_TARGET, Colony, Shape, moved, reflected, tried
 from autohpo.surrogates import pareto
+from autohpo.trial import Outcome
 
 FLOATS = [RangeHP(f"x{k}", 0.0, 1.0) for k in range(3)]
 
@@ -112,7 +113,7 @@ def test_shapes_learn_the_direction_of_the_valley():
 
 def ended(number, hp, perfs, **info):
     """A complete trial."""
-    return Trial(number, hp, TrialState.COMPLETE, perfs[0], perfs=perfs, info=info)
+    return Trial(number, hp, Outcome(TrialState.COMPLETE, perfs), info=info)
 
 
 def test_whole_numbers_and_choices_do_not_get_stuck():

@@ -10,7 +10,7 @@ from autohpo.algorithms.motpe import MOTPE
 from autohpo.algorithms.parts.parzen_search import Ranking
 from autohpo.errors import OptionError
 from autohpo.surrogates import pareto
-from autohpo.trial import Trial, TrialState
+from autohpo.trial import Outcome, Trial, TrialState
 
 SPACE = [RangeHP(name, 0.0, 1.0) for name in "xyz"]
 BOTH_MIN = {"near": "min", "far": "min"}
@@ -32,7 +32,7 @@ def run(hpo, n, f=two_aims):
 def ended(number, perfs, violation=0.0):
     """A finished trial."""
     constraints = {"room": violation}
-    return Trial(number, {}, TrialState.COMPLETE, perf=perfs[0], perfs=perfs, constraints=constraints)
+    return Trial(number, {}, Outcome(TrialState.COMPLETE, perfs, constraints=constraints))
 
 
 def ranking(trials, most=100):
@@ -93,7 +93,7 @@ def test_what_can_never_be_among_the_first_may_be_forgotten(most):
 
 def test_trials_without_a_result_have_no_rank():
     """They count for nothing."""
-    found = ranking([Trial(0, {}, TrialState.FAILED), ended(1, (1.0, 1.0))])
+    found = ranking([Trial(0, {}, Outcome(TrialState.FAILED)), ended(1, (1.0, 1.0))])
     assert len(found) == 1
     assert found.first(5) == [1]
 

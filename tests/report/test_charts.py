@@ -15,7 +15,7 @@ from autohpo.report.panels import parameter_panels
 from autohpo.report.series import added_training, course, roots
 from autohpo.result import Result
 from autohpo.spaces import ChoiceHP, LogRangeHP, RangeHP, SearchSpace
-from autohpo.trial import Trial, TrialState
+from autohpo.trial import Outcome, Trial, TrialState
 
 # A wide chart is 480 x 290: the upright axis runs from 246 up to 22, with a margin of 5 % of the spread at
 # both ends; the level one from 14 + 6.6 letters of the longest label to 466.
@@ -36,11 +36,19 @@ def hyperband() -> Result:
     """Two trainings of one epoch, the better one promoted to three, and a failure after one more epoch."""
     return Result(
         [
-            Trial(0, {"x": 1}, DONE, 0.0, 1.0, reports=((1.0, 0.0),), ended=10.0),
-            Trial(1, {"x": 2}, DONE, 1.0, 1.0, reports=((1.0, 1.0),), ended=5.0),
-            Trial(2, {"x": 2}, DONE, 0.5, 3.0, resume=1, reports=((2.0, 0.75), (3.0, 0.5)), ended=30.0),
-            Trial(3, {"x": 3}, FAILED, None, 3.0, reports=((1.0, 0.9),), ended=20.0),
-            Trial(4, {"x": 4}, TrialState.RUNNING, None, 3.0),
+            Trial(0, {"x": 1}, Outcome(DONE, (0.0,)), fidelity=1.0, reports=((1.0, 0.0),), ended=10.0),
+            Trial(1, {"x": 2}, Outcome(DONE, (1.0,)), fidelity=1.0, reports=((1.0, 1.0),), ended=5.0),
+            Trial(
+                2,
+                {"x": 2},
+                Outcome(DONE, (0.5,)),
+                fidelity=3.0,
+                resume=1,
+                reports=((2.0, 0.75), (3.0, 0.5)),
+                ended=30.0,
+            ),
+            Trial(3, {"x": 3}, Outcome(FAILED), fidelity=3.0, reports=((1.0, 0.9),), ended=20.0),
+            Trial(4, {"x": 4}, Outcome(TrialState.RUNNING), fidelity=3.0),
         ]
     )
 
@@ -52,13 +60,16 @@ def test_training_counts_what_each_trial_added() -> None:
 
 def test_training_is_unknown_where_a_result_had_no_limit() -> None:
     """A full training has no number of units; a failed one does not matter."""
-    assert added_training([Trial(0, {}, DONE, 0.5)]) is None
-    assert added_training([Trial(0, {}, FAILED), Trial(1, {}, DONE, 0.5, 2.0)]) == {0: 0.0, 1: 2.0}
+    assert added_training([Trial(0, {}, Outcome(DONE, (0.5,)))]) is None
+    assert added_training([Trial(0, {}, Outcome(FAILED)), Trial(1, {}, Outcome(DONE, (0.5,)), fidelity=2.0)]) == {
+        0: 0.0,
+        1: 2.0,
+    }
 
 
 def test_a_training_stopped_early_counts_as_far_as_it_came() -> None:
     """The fidelity of its last report, not the one it was given."""
-    stopped = Trial(0, {}, TrialState.STOPPED, 0.5, 9.0, reports=((1.0, 0.4), (2.0, 0.5)))
+    stopped = Trial(0, {}, Outcome(TrialState.STOPPED, (0.5,)), fidelity=9.0, reports=((1.0, 0.4), (2.0, 0.5)))
     assert added_training([stopped]) == {0: 2.0}
 
 
@@ -70,7 +81,7 @@ def test_course_follows_the_ends_and_longer_training_leads() -> None:
 
 def test_course_without_fidelity_counts_trials() -> None:
     """One for each trial that ended, those without a result too."""
-    trials = [Trial(0, {}, FAILED), Trial(1, {}, DONE, 3.0), Trial(2, {}, DONE, 4.0)]
+    trials = [Trial(0, {}, Outcome(FAILED)), Trial(1, {}, Outcome(DONE, (3.0,))), Trial(2, {}, Outcome(DONE, (4.0,)))]
     steps = [(s.spent, s.best.number if s.best else None) for s in course(Result(trials, "min"))]
     assert steps == [(1.0, None), (2.0, 1), (3.0, 1)]
 
@@ -115,7 +126,14 @@ def test_curves_chart_joins_the_rungs_of_a_training() -> None:
 def test_curves_chart_is_logarithmic_for_rungs_far_apart() -> None:
     """Rungs 1, 3, 9, 27 are evenly spaced and labelled."""
     trials = [
-        Trial(k, {"x": k}, DONE, 0.5 + k / 10, 3.0**k, resume=k - 1 if k else None, reports=((3.0**k, k / 10),))
+        Trial(
+            k,
+            {"x": k},
+            Outcome(DONE, (0.5 + k / 10,)),
+            fidelity=3.0**k,
+            resume=k - 1 if k else None,
+            reports=((3.0**k, k / 10),),
+        )
         for k in range(4)
     ]
     chart = curves_chart(Result(trials))
@@ -129,12 +147,12 @@ def test_curves_chart_is_logarithmic_for_rungs_far_apart() -> None:
 
 def test_runs_without_fidelity_have_no_curves() -> None:
     """Nothing is drawn where nothing was reported."""
-    assert curves_chart(Result([Trial(0, {"x": 1}, DONE, 0.5)])) == ""
+    assert curves_chart(Result([Trial(0, {"x": 1}, Outcome(DONE, (0.5,)))])) == ""
 
 
 def test_panel_uses_the_scale_of_the_space() -> None:
     """1, 10 and 100 are where a LogRangeHP and a RangeHP up to 1,000 have them; the best has its own mark."""
-    trials = [Trial(k, {"x": 10**k}, DONE, float(-abs(k - 1))) for k in range(3)]
+    trials = [Trial(k, {"x": 10**k}, Outcome(DONE, (float(-abs(k - 1)),))) for k in range(3)]
     left = 14 + 6.6 * len("-1.0")
     for kind, shares in ((LogRangeHP, [0, 1 / 3, 2 / 3]), (RangeHP, [0, 9 / 999, 99 / 999])):
         chart = parameter_panels(Result(trials), SearchSpace([kind("x", 1, 1000)]))
@@ -148,7 +166,7 @@ def test_panel_uses_the_scale_of_the_space() -> None:
 def test_scale_without_a_space_is_that_of_the_values() -> None:
     """Values spread evenly in the logarithm get a logarithmic axis, others a linear one."""
     for values in ([10.0**k for k in range(-4, 1)], [1.0, 26.0, 51.0, 76.0, 101.0]):
-        trials = [Trial(k, {"x": v}, DONE, float(k)) for k, v in enumerate(values)]
+        trials = [Trial(k, {"x": v}, Outcome(DONE, (float(k),))) for k, v in enumerate(values)]
         chart = parameter_panels(Result(trials), None)
         dots = "".join(paths(chart, "dots k5") + paths(chart, "best dots"))
         places = [float(x) for x in re.findall(r"M([\d.]+) ", dots)]
@@ -159,7 +177,7 @@ def test_scale_without_a_space_is_that_of_the_values() -> None:
 @pytest.mark.parametrize("choices", [[64, None, 8, 16], [64, 32, 8, 16], [2, True, 1, False]])
 def test_choices_get_a_strip_each_in_the_order_of_the_space(choices: list) -> None:
     """A dot lies in the middle 60 % of its choice's strip, numbers too; untried choices keep theirs."""
-    trials = [Trial(k, {"x": choices[1 + k % 3]}, DONE, float(k)) for k in range(30)]
+    trials = [Trial(k, {"x": choices[1 + k % 3]}, Outcome(DONE, (float(k),))) for k in range(30)]
     chart = parameter_panels(Result(trials), SearchSpace([ChoiceHP("x", choices)]))
     assert re.findall(r'text-anchor="middle" class="label">([^<]*)<', chart) == [repr(c) for c in choices]
     (marks,) = paths(chart, "dots k5")
@@ -173,14 +191,14 @@ def test_choices_get_a_strip_each_in_the_order_of_the_space(choices: list) -> No
 
 def test_switches_are_choices_also_without_a_space() -> None:
     """True and False have strips with their names, not places 1 and 0."""
-    trials = [Trial(k, {"x": k == 0}, DONE, float(k)) for k in range(2)]
+    trials = [Trial(k, {"x": k == 0}, Outcome(DONE, (float(k),))) for k in range(2)]
     chart = parameter_panels(Result(trials), None)
     assert re.findall(r'text-anchor="middle" class="label">([^<]*)<', chart) == ["True", "False"]
 
 
 def test_many_rungs_are_not_drawn_one_by_one() -> None:
     """An algorithm that gives each trial a fidelity of its own gets plain labels."""
-    trials = [Trial(k, {"x": k}, DONE, float(k), float(k + 1)) for k in range(40)]
+    trials = [Trial(k, {"x": k}, Outcome(DONE, (float(k),)), fidelity=float(k + 1)) for k in range(40)]
     chart = curves_chart(Result(trials))
     assert paths(chart, "rung") == []
     assert re.findall(r'text-anchor="middle" class="label">(\d+)<', chart) == ["1", "2", "5", "10", "20"]
@@ -188,7 +206,7 @@ def test_many_rungs_are_not_drawn_one_by_one() -> None:
 
 def test_a_chart_draws_a_bounded_number_of_marks() -> None:
     """Of 9,000 results each chart shows a part, and says which."""
-    trials = [Trial(k, {"x": k}, DONE, float(k % 97), 1.0) for k in range(9_000)]
+    trials = [Trial(k, {"x": k}, Outcome(DONE, (float(k % 97),)), fidelity=1.0) for k in range(9_000)]
     course, curves, panels = (
         course_chart(Result(trials)),
         curves_chart(Result(trials)),
@@ -204,7 +222,7 @@ def test_a_chart_draws_a_bounded_number_of_marks() -> None:
 
 def test_more_training_is_drawn_stronger_and_over_less() -> None:
     """Each fidelity has its level, in rising order, and the legend names them."""
-    trials = [Trial(k, {"x": k}, DONE, float(k), 3.0**k) for k in range(3)]
+    trials = [Trial(k, {"x": k}, Outcome(DONE, (float(k),)), fidelity=3.0**k) for k in range(3)]
     chart = parameter_panels(Result(trials), None)
     assert re.findall(r'class="(dots k\d|best dots)"', chart) == ["dots k3", "dots k4", "best dots"]
     assert re.findall(r'class="(k\d)">●</span> (\S+) ', chart) == [("k3", "1"), ("k4", "3"), ("k5", "9")]
@@ -212,7 +230,7 @@ def test_more_training_is_drawn_stronger_and_over_less() -> None:
 
 def test_parameters_that_do_not_vary_have_no_panel() -> None:
     """Only the one that varies is drawn."""
-    trials = [Trial(k, {"fixed": 1, "x": k}, DONE, float(k)) for k in range(3)]
+    trials = [Trial(k, {"fixed": 1, "x": k}, Outcome(DONE, (float(k),))) for k in range(3)]
     assert re.findall(r"<h3>(.*?)</h3>", parameter_panels(Result(trials), None)) == ["x"]
 
 
@@ -220,7 +238,7 @@ def test_parameters_that_do_not_vary_have_no_panel() -> None:
 def test_far_outliers_do_not_flatten_the_rest(sign: int) -> None:
     """A diverged loss lies at the edge of the axis, with a word in the caption; the good side is not cut."""
     perfs = [*(sign * (1 - k / 10) for k in range(8)), -sign * 1e9]
-    trials = [Trial(k, {"x": k}, DONE, perf) for k, perf in enumerate(perfs)]
+    trials = [Trial(k, {"x": k}, Outcome(DONE, () if perf is None else (perf,))) for k, perf in enumerate(perfs)]
     chart = course_chart(Result(trials, "max" if sign > 0 else "min"))
     heights = [float(y) for y in re.findall(r"M[\d.]+ ([\d.]+)h0", paths(chart, "dots k2")[0])]
     assert heights[-1] == (246 if sign > 0 else 22)

@@ -10,7 +10,7 @@ import pytest
 from autohpo.report import render_html
 from autohpo.report.fronts import MAX_PAIRS, MAX_ROWS, front_charts, shown_front
 from autohpo.result import Result
-from autohpo.trial import Trial, TrialState
+from autohpo.trial import Outcome, Trial, TrialState
 
 MODE = {"acc": "max", "latency": "min"}
 
@@ -18,8 +18,7 @@ MODE = {"acc": "max", "latency": "min"}
 def trial(number, *perfs, missed=0.0):
     """A complete trial, or a failed one where it has no performance."""
     state = TrialState.COMPLETE if perfs else TrialState.FAILED
-    first = perfs[0] if perfs else None
-    return Trial(number, {"x": number / 10}, state, first, perfs=perfs, constraints={"c": missed})
+    return Trial(number, {"x": number / 10}, Outcome(state, perfs, constraints={"c": missed}))
 
 
 FOUR = Result(

@@ -13,7 +13,7 @@ from autohpo import ChoiceHP, LogRangeHP, RangeHP, SpaceError, StoreError, build
 from autohpo.report import render_html, write_html, write_html_from_store
 from autohpo.result import Result
 from autohpo.store import SQLiteStore
-from autohpo.trial import Trial, TrialState
+from autohpo.trial import Outcome, Trial, TrialState
 
 EVIL = "<script>alert(\"1\")</script><img src=x onerror='f()'>&amp; ☃"
 VOID = {"meta", "path"}
@@ -70,7 +70,9 @@ class Page(HTMLParser):
 def trial(number: int, perf: float | None, hp: dict | None = None, **fields) -> Trial:
     """A complete trial, or a failed one where it has no performance."""
     state = fields.pop("state", TrialState.FAILED if perf is None else TrialState.COMPLETE)
-    return Trial(number, {"x": float(number)} if hp is None else hp, state, perf, **fields)
+    return Trial(
+        number, {"x": float(number)} if hp is None else hp, Outcome(state, () if perf is None else (perf,)), **fields
+    )
 
 
 def many(n: int, n_parameters: int = 8, n_reports: int = 81) -> Result:

@@ -12,7 +12,7 @@ import pytest
 from autohpo.errors import NotReady, OptimizationComplete, OptionError
 from autohpo.schedulers.brackets import Brackets
 from autohpo.schedulers.schedule import Schedule
-from autohpo.trial import Suggestion, Trial, TrialState
+from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 
 # Sizes and costs of HpBandSter 0.7.4 ("floor") and blackboxopt 5.3.8 ("ceil"), as both print them.
 ORACLE = [
@@ -171,7 +171,16 @@ class Driver:
     def tell(self, number, perf):
         s = self.running.pop(number)
         state = TrialState.FAILED if perf is None else TrialState.COMPLETE
-        self.trials.append(Trial(number, dict(s), state, perf, fidelity=s.fidelity, resume=s.resume, info=s.info))
+        self.trials.append(
+            Trial(
+                number,
+                dict(s),
+                Outcome(state, () if perf is None else (perf,)),
+                fidelity=s.fidelity,
+                resume=s.resume,
+                info=s.info,
+            )
+        )
 
     def run(self, n, perf=lambda s: float(s["x"])):
         """Asks and tells n times, one by one."""
@@ -326,7 +335,7 @@ def test_trials_of_another_schedule_or_algorithm_take_no_slot():
     infos += [{"bracket": 30000, "rung": 0}, {"bracket": True, "rung": False}, {"bracket": 0, "rung": 1}]
     for number, info in enumerate(infos):
         driver.asked.append(Suggestion({"x": -1}, number=number))
-        driver.trials.append(Trial(number, {"x": -1}, TrialState.COMPLETE, 99.0, fidelity=1.0, info=info))
+        driver.trials.append(Trial(number, {"x": -1}, Outcome(TrialState.COMPLETE, (99.0,)), fidelity=1.0, info=info))
     driver.run(9)
     driver.run(3)
     assert [s["x"] for s in driver.asked[-3:]] == [8, 7, 6]

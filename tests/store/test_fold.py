@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from autohpo.store.fold import fold, suggestion_data, suggestion_from
 
 from autohpo import ChoiceHP, LogRangeHP, RangeHP, SearchSpace, Suggestion, Trial, TrialState
 from autohpo.store import LogEvent
 from autohpo.store.base import LogKind
-from autohpo.store.fold import fold, suggestion_data, suggestion_from
+from autohpo.trial import Outcome
 
 OBJECT = object()
 SPACE = SearchSpace([LogRangeHP("lr", 1e-4, 1.0), RangeHP("hops", 1, 8), ChoiceHP("norm", [None, True, 1, OBJECT])])
@@ -53,8 +54,6 @@ def test_trials_are_folded_in_the_order_asked_with_every_field() -> None:
         Trial(
             number=1,
             hp=HP,
-            state=TrialState.STOPPED,
-            perf=0.25,
             fidelity=3.0,
             resume=0,
             pid=1,
@@ -63,6 +62,7 @@ def test_trials_are_folded_in_the_order_asked_with_every_field() -> None:
             attempt=1,
             started=2.0,
             ended=3.0,
+            outcome=Outcome(TrialState.STOPPED, (0.25,)),
         ),
     ]
 

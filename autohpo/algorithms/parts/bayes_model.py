@@ -86,7 +86,7 @@ class SearchModel:
         told = trials[len(self._perfs) :]
         if told:
             points, mask = self._standing.of_hps([trial.hp for trial in told])
-            perfs = [math.nan if trial.perf is None else trial.perf for trial in told]
+            perfs = [math.nan if trial.score is None else trial.score for trial in told]
             self._points, self._mask = np.concatenate([self._points, points]), np.concatenate([self._mask, mask])
             self._perfs = np.concatenate([self._perfs, perfs])
 

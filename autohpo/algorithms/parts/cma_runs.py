@@ -157,7 +157,7 @@ class Runs:
                 self._ended.append(trial)
                 if len(self._ended) == self.population_size:
                     self._end_generation()
-            elif (trial.number < 0 or "draw" not in trial.info) and trial.perf is not None:
+            elif (trial.number < 0 or "draw" not in trial.info) and trial.score is not None:
                 self._known.append(trial)
         self._n_told = max(self._n_told, n)
 
@@ -198,8 +198,8 @@ class Runs:
         Where all failed, there is nothing to learn.
         """
         self._n_used[self._kind] += len(self._ended)
-        perfs = [trial.perf for trial in self._ended if trial.perf is not None]
-        ended = sorted(self._ended, key=lambda t: (math.inf if t.perf is None else -t.perf, t.number))
+        perfs = [trial.score for trial in self._ended if trial.score is not None]
+        ended = sorted(self._ended, key=lambda t: (math.inf if t.score is None else -t.score, t.number))
         ranked = [(self._members.pop(trial.number)[1], float(rank)) for rank, trial in enumerate(ended)]
         self.generation += 1
         try:
@@ -264,7 +264,7 @@ class Runs:
 
         layout, n = self._layout, len(self._known)
         points = self._space.encode([trial.hp for trial in self._known])
-        perfs = np.array([-math.inf if trial.perf is None else trial.perf for trial in self._known])
+        perfs = np.array([-math.inf if trial.score is None else trial.score for trial in self._known])
         best = points[np.argsort(-perfs, kind="stable")[: max(n // 10, 1)]]
         mean, sigma, cov = best.mean(axis=0), self._settings.sigma, np.eye(len(layout.gaussian))
         if layout.gaussian:

@@ -14,7 +14,7 @@ from autohpo.algorithms.parts.bayes_model import SearchModel
 from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.spaces import SearchSpace
 from autohpo.surrogates import acquisition, pareto
-from autohpo.trial import Trial, TrialState
+from autohpo.trial import Outcome, Trial, TrialState
 
 if TYPE_CHECKING:
     from autohpo.surrogates.ehvi import ExpectedImprovement
@@ -142,7 +142,7 @@ class Goals:
         """Learns of the trials that were told since the last call."""
         told = trials[len(self._trials) :]
         self._trials += told
-        done = [trial for trial in told if trial.perfs]
+        done = [trial for trial in told if trial.scores]
         if done:
             points, mask = self._standing.of_hps([trial.hp for trial in done])
             self._points, self._mask = np.concatenate([self._points, points]), np.concatenate([self._mask, mask])
@@ -203,7 +203,7 @@ class Column:
         for trial in trials[len(self._kept) :]:
             value = of(trial)
             state = TrialState.FAILED if value is None else TrialState.COMPLETE
-            self._kept.append(Trial(trial.number, trial.hp, state, value))
+            self._kept.append(Trial(trial.number, trial.hp, Outcome(state, () if value is None else (value,))))
         self.model.take_in(self._kept)
 
     def bound(self, running: Sequence[Mapping[str, Any]]) -> Bound | None:
@@ -211,14 +211,14 @@ class Column:
         forecaster, _, targets = self.model.forecaster(running, is_mean_free=True)
         if not targets.unit:
             return None
-        highest = max(trial.perf for trial in self._kept if trial.perf is not None)
+        highest = max(trial.score for trial in self._kept if trial.score is not None)
         least = float(np.clip(targets.values.max() - highest / targets.unit, -_FAR, _FAR))
         return Bound(forecaster, least)
 
 
 def _objective(trial: Trial, place: int) -> float | None:
     """One objective of a trial, where it has a result."""
-    return trial.perfs[place] if trial.perfs else None
+    return trial.scores[place] if trial.scores else None
 
 
 def _met(trial: Trial, name: str) -> float | None:

@@ -100,7 +100,7 @@ class _View:
         for trial in ended:
             document = self._documents[trial.number]
             document["state"] = 2  # hyperopt's JOB_STATE_DONE
-            document["result"] = {"status": "fail"} if trial.perf is None else {"status": "ok", "loss": -trial.perf}
+            document["result"] = {"status": "fail"} if trial.score is None else {"status": "ok", "loss": -trial.score}
         self._n_told = len(told)
 
     def _made(self, new: Sequence[tuple[int, Mapping[str, Any]]]) -> list[dict[str, Any]]:

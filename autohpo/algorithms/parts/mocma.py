@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms.parts.survivors import Sampler, Survivors, volumes
+from autohpo.algorithms.parts.survivors import Individual, Survivors, volumes
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Suggestion, Trial
 
@@ -51,7 +51,7 @@ class Colony:
     def __init__(self, space: SearchSpace, size: int, sigma: float) -> None:
         self._space, self._sigma, self._n_told = space, sigma, 0
         self._survivors = Survivors(space, size, volumes)
-        self._known: dict[int, Sampler] = {}  # survivors, and parents of what runs
+        self._known: dict[int, Individual] = {}  # survivors, and parents of what runs
         self._shapes: dict[int, Shape] = {}
         has_values = np.array([edges is not None for edges in space.edges], dtype=bool)
         self._is_stepped = has_values & (space.levels == 0)
@@ -65,7 +65,7 @@ class Colony:
     def take_in(self, trials: Sequence[Trial], running: Sequence[Suggestion]) -> None:
         """Learns from the results told since the last call."""
         for trial in trials[self._n_told :]:
-            if trial.perfs:
+            if trial.scores:
                 self._take(trial)
         self._n_told = len(trials)
         kept = {member.number for member in self._survivors.members} | {one.info.get("parent") for one in running}

@@ -38,13 +38,13 @@ def best_by_posterior_mean(space: SearchSpace, trials: Sequence[Trial]) -> Trial
     from autohpo.surrogates.kernels import Embedding
     from autohpo.surrogates.warping import warp_targets
 
-    trials = sorted(trials, key=lambda t: (-t.perfs[0], t.number))[:MOST]
+    trials = sorted(trials, key=lambda t: (-t.scores[0], t.number))[:MOST]
     standing = Encoder(space)
     points, mask = standing.of_hps([trial.hp for trial in trials])
     optional = np.array([bool(space.deciders(hp.name)) for hp in space for _ in range(hp.width)], dtype=bool)
     priors = Priors(noise=Normal(math.log(NOISE), 1.0, 1e-6, 5.0))
     model = Model(Embedding(standing.columns, optional), np.empty(0, dtype=np.int64), priors)
-    data = Data(points, mask, warp_targets(np.array([trial.perfs[0] for trial in trials])).values)
+    data = Data(points, mask, warp_targets(np.array([trial.scores[0] for trial in trials])).values)
     fitted = model.fit(data, [model.start], MOST_STEPS)
     forecaster = Forecaster.after(model, fitted, data, (points[:0], mask[:0]), priors.mean_precision)
     means, _ = forecaster.forecast(points, mask)

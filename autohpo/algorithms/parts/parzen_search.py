@@ -72,7 +72,7 @@ class ParzenSearch:
 
     def __init__(self, hpo: BaseHPOptimizer, options: ParzenOptions) -> None:
         self._hpo, self._space, self._options = hpo, hpo.space, options
-        self._seen = SeenSet(hpo)
+        self._seen = SeenSet(hpo.history)
         self.columns = Columns(hpo.space.levels, hpo.space.edges)
         is_partial = [bool(self._space.deciders(one.name)) for one in self._space for _ in range(one.width)]
         self.rows = GrowingParzen(self.columns, np.array(is_partial, dtype=bool), BAD_FACTOR)
@@ -87,7 +87,7 @@ class ParzenSearch:
         Raises:
             OptimizationComplete: Every configuration was suggested.
         """
-        self._seen.take_in()
+        self._seen.update()
         self.take_in()
         n = self._options.n_startup
         is_started = self._hpo.n_asked >= n and 2 * self._n_told >= n
@@ -206,14 +206,14 @@ class Ranking:
 
     def add(self, trial: Trial) -> None:
         """Takes a finished trial; without a result it has no rank."""
-        if trial.perf is None:
+        if trial.score is None:
             return
-        violation, is_one = trial.violation, len(trial.perfs) == 1
+        violation, is_one = trial.violation, len(trial.scores) == 1
         known, self._found = self._found, {}
-        insort(self._sorted, (violation, -trial.perf if is_one else 0.0, trial.number))
+        insort(self._sorted, (violation, -trial.score if is_one else 0.0, trial.number))
         if not is_one and violation == 0:
             self._n_feasible += 1
-            if not self._add_perfs(trial.number, np.array([trial.perfs])):
+            if not self._add_perfs(trial.number, np.array([trial.scores])):
                 self._found = known
 
     def _add_perfs(self, number: int, perfs: FloatArray) -> bool:

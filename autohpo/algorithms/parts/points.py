@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autohpo.errors import InvalidPerfError, OptionError, SpaceError
-from autohpo.objectives import Measured, Objectives
+from autohpo.errors import InvalidPerfError, OptionError, SpaceError, short
+from autohpo.objectives import Objectives
 from autohpo.spaces import SearchSpace
-from autohpo.trial import short
+from autohpo.trial import Outcome
 
 
 @dataclass(frozen=True)
@@ -17,16 +17,16 @@ class Point:
     """A configuration, and its result where that is known.
 
     Attributes:
-        hp: Legal in the space.
-        measured: The user's own values; None where the configuration is to be tried.
+        hp: A configuration of the space.
+        outcome: The user's own values; None where the configuration is to be tried.
     """
 
     hp: dict[str, Any]
-    measured: Measured | None = None
+    outcome: Outcome | None = None
 
 
 def checked_points(points: object, space: SearchSpace, objectives: Objectives) -> list[Point]:
-    """The points of an option: each a configuration, or a pair of one and its result.
+    """Return the points of an option: each a configuration, or a pair of one and its result.
 
     Raises:
         OptionError: They are no list of these, or a result is none.

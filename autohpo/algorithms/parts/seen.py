@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.errors import OptimizationComplete
+from autohpo.history import Cursor, HistoryView
 from autohpo.spaces.finite import walk
+from autohpo.trial import Running, Trial
 
 N_DRAWS = 256
 """From the prior at once, in search of a new configuration; then the space is nearly used up, and is listed."""
@@ -21,12 +22,13 @@ MOST_WALKED = 20_000
 
 
 class SeenSet:
-    """The configurations that an optimizer has suggested; a function of its history.
+    """The configurations that were suggested; a function of the history.
 
-    Make one in ``_set_up``, and call :meth:`take_in` at the start of ``_get_suggestion``.
+    Make one in ``_set_up``, and call :meth:`update` at the start of ``_get_suggestion``.
 
     Args:
-        hpo: The optimizer.
+        view: The history of the optimizer, or a view of it.
+        counts: Which trials count; all of them where it is None.
 
     Example:
         >>> from autohpo import ChoiceHP, build_hpo_from_name
@@ -35,36 +37,33 @@ class SeenSet:
         ['relu', 'tanh']
     """
 
-    def __init__(self, hpo: BaseHPOptimizer) -> None:
-        self._hpo, self._space = hpo, hpo.space
-        self._seen: set[str] = set()
-        self._n_asked = 0  # suggestions taken in
-        self._n_told = 0  # trials looked at
+    def __init__(self, view: HistoryView, counts: Callable[[Trial | Running], bool] | None = None) -> None:
+        self._cursor, self._space, self._counts = Cursor(view), view.space, counts
+        self._keys: set[str] = set()
 
     @property
     def is_finite(self) -> bool:
         """Whether the configurations can be counted, so that the search ends when all were suggested."""
         return self._space.n_configurations is not None
 
-    def take_in(self) -> None:
-        """Learns what was suggested since the last call.
+    def update(self) -> None:
+        """Add what was suggested since the last call.
 
         Raises:
             OptimizationComplete: Every configuration was suggested.
         """
-        told = self._hpo.trials[self._n_told :]
-        self._n_told += len(told)
-        new = [trial.hp for trial in told if trial.number < 0 or trial.number >= self._n_asked]
-        new += [one for one in self._hpo.running if one.number >= self._n_asked]
-        self._seen.update(self._space.key(hp) for hp in new)
-        self._n_asked = self._hpo.n_asked
+        step = self._cursor.step()
+        if step.is_reset:
+            self._keys.clear()
+        counts = self._counts
+        self._keys.update(self._space.key(one.hp) for one in step.asked if counts is None or counts(one))
         n = self._space.n_configurations
-        if n is not None and len(self._seen) >= n:
+        if n is not None and len(self._keys) >= n:
             raise OptimizationComplete(f"all {n} configurations were suggested")
 
     def is_new(self, hp: Mapping[str, Any]) -> bool:
         """Whether a configuration was not suggested before, and meets the constraints."""
-        return self._space.key(hp) not in self._seen and self._space.is_allowed(hp)
+        return self._space.key(hp) not in self._keys and self._space.is_allowed(hp)
 
     def first(self, hps: Sequence[Mapping[str, Any]]) -> int | None:
         """Place of the first configuration that is new and meets the constraints; None where there is none."""
@@ -92,7 +91,7 @@ class SeenSet:
             if new:
                 return new[:n]
             batch *= 2
-        walked = (hp for _, hp in islice(walk(self._space, steps=None), MOST_WALKED + len(self._seen)))
+        walked = (hp for _, hp in islice(walk(self._space, steps=None), MOST_WALKED + len(self._keys)))
         left = list(islice((hp for hp in walked if self.is_new(hp)), MOST_LISTED))
         if left:
             return [left[int(i)] for i in rng.permutation(len(left))[:n]]
@@ -100,7 +99,7 @@ class SeenSet:
             new = self._new_of(self._space.sample(rng, n))
             if new:
                 return new
-        raise OptimizationComplete(f"all {len(self._seen)} configurations were suggested")
+        raise OptimizationComplete(f"all {len(self._keys)} configurations were suggested")
 
     def _new_of(self, hps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return [hp for hp in hps if self.is_new(hp)]

@@ -20,7 +20,7 @@ Spread = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
-class Sampler:
+class Individual:
     """A trial that has survived so far.
 
     Attributes:
@@ -56,19 +56,19 @@ class Survivors:
 
     def __init__(self, space: SearchSpace, size: int, spread: Spread) -> None:
         self._space, self._size, self._spread = space, size, spread
-        self.members: list[Sampler] = []
+        self.members: list[Individual] = []
         self.ranks: IntArray = np.empty(0, dtype=np.int64)
         self.spreads: FloatArray = np.empty(0)
 
     def __len__(self) -> int:
         return len(self.members)
 
-    def member(self, trial: Trial) -> Sampler:
+    def member(self, trial: Trial) -> Individual:
         """What a trial with a result is as a member."""
         point, mask = self._space.encode([trial.hp])[0], self._space.mask([trial.hp])[0]
-        return Sampler(trial.number, np.array(trial.perfs), trial.violation, point, mask)
+        return Individual(trial.number, np.array(trial.scores), trial.violation, point, mask)
 
-    def add(self, member: Sampler) -> Sampler | None:
+    def add(self, member: Individual) -> Individual | None:
         """Takes a member in, and returns the one that leaves for it, which may be the very same."""
         self.members.append(member)
         self._judge()
@@ -146,6 +146,6 @@ def volumes(values: FloatArray) -> FloatArray:
 def take_in(trials: Sequence[Trial], n_told: int, survivors: Survivors) -> int:
     """Adds the trials with a result from the n-th on, and returns how many there are now."""
     for trial in trials[n_told:]:
-        if trial.perfs:
+        if trial.scores:
             survivors.add(survivors.member(trial))
     return len(trials)

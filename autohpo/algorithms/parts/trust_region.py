@@ -46,19 +46,19 @@ class Region:
     @property
     def results(self) -> list[Trial]:
         """The trials of this run that have a result, in the order told."""
-        return [trial for trial in self.trials if trial.perf is not None]
+        return [trial for trial in self.trials if trial.score is not None]
 
     def take(self, trial: Trial, run: int) -> None:
         """Learns from a finished trial; late ones of earlier runs tell this one nothing."""
         if run != self.run:
             return
         self.trials.append(trial)
-        is_better = trial.perf is not None and (self._best is None or trial.perf > self._goal(self._best))
+        is_better = trial.score is not None and (self._best is None or trial.score > self._goal(self._best))
         if len(self.trials) > self.n_startup:
             self._n_successes = self._n_successes + 1 if is_better else 0
             self._n_failures = 0 if is_better else self._n_failures + 1
-        if trial.perf is not None and (self._best is None or trial.perf > self._best):
-            self._best = trial.perf
+        if trial.score is not None and (self._best is None or trial.score > self._best):
+            self._best = trial.score
         if self._n_successes >= N_SUCCESSES:
             self.length, self._n_successes = min(2.0 * self.length, MOST_LENGTH), 0
         if self._n_failures >= max(LEAST_FAILURES, self.n_columns):
@@ -73,4 +73,4 @@ class Region:
 
 def best_of(trials: Sequence[Trial]) -> Trial:
     """The trial with the best result; of equals the one asked first."""
-    return max(trials, key=lambda trial: (trial.perf or 0.0, -trial.number))
+    return max(trials, key=lambda trial: (trial.score or 0.0, -trial.number))

@@ -9,21 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from autohpo.errors import OptionError, SpaceError, SuggestionError
+from autohpo.errors import OptionError, SpaceError, SuggestionError, short
+from autohpo.history import History
 from autohpo.spaces import SearchSpace
-from autohpo.trial import Suggestion, short
+from autohpo.trial import Suggestion
 
 
-def checked_suggestion(who: str, hp: Any, space: SearchSpace, n_asked: int) -> Suggestion:
-    """A suggestion of a hook's own making, checked and with plain Python values.
+def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) -> Suggestion:
+    """Return the suggestion that a hook made, checked and with plain Python values.
 
-    Parameters that are not in force are taken out: an algorithm need not know which are.
+    Parameters that are not active are taken out: an algorithm need not know which are.
 
     Args:
-        who: Named in the error.
+        who: The hook, named in the error.
         hp: What the hook returned.
-        space: Of the configuration.
-        n_asked: Suggestions made before.
+        space: The space of the configuration.
+        history: What was suggested before; see :meth:`autohpo.history.History.check`.
 
     Raises:
         SuggestionError: It is no configuration of the space, or its attributes break a rule.
@@ -34,8 +35,9 @@ def checked_suggestion(who: str, hp: Any, space: SearchSpace, n_asked: int) -> S
     for name, value in suggestion.items():
         if not (name in space.names and space[name].contains(value)):  # a choice may be numpy's own
             suggestion[name] = plain(value)
-    suggestion.fidelity, suggestion.resume = plain(suggestion.fidelity), plain(suggestion.resume)
-    fidelity, resume = suggestion.fidelity, suggestion.resume
+    for attribute in ("fidelity", "resume", "fork"):
+        setattr(suggestion, attribute, plain(getattr(suggestion, attribute)))
+    fidelity = suggestion.fidelity
     try:
         if space.is_conditional:
             keep_active(suggestion, space)
@@ -45,13 +47,16 @@ def checked_suggestion(who: str, hp: Any, space: SearchSpace, n_asked: int) -> S
         raise SuggestionError(f"{who}: {error}") from error
     if fidelity is not None and not (isinstance(fidelity, (int, float)) and 0 < fidelity < math.inf):
         raise SuggestionError(f"{who}: fidelity must be positive and finite, got {short(fidelity)}")
-    if resume is not None and not (type(resume) is int and 0 <= resume < n_asked):
-        raise SuggestionError(f"{who}: resume must be the number of an earlier trial, got {short(resume)}")
+    if suggestion.resume is not None or suggestion.fork is not None:
+        try:
+            history.check(suggestion)
+        except SuggestionError as error:
+            raise SuggestionError(f"{who}: {error}") from None
     return suggestion
 
 
 def keep_active(suggestion: Suggestion, space: SearchSpace) -> None:
-    """Takes out of a suggestion what is not in force; strangers stay, to be refused."""
+    """Remove inactive parameters from a suggestion; unknown names stay, to be refused."""
     kept = space.trim(suggestion)
     for name in [name for name in suggestion if name in space.names]:
         if name in kept:

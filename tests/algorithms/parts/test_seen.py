@@ -26,7 +26,7 @@ class Plain(BaseHPOptimizer):
 def of(space, **options):
     """An optimizer and its novelty."""
     hpo = Plain(space, **options)
-    return hpo, SeenSet(hpo)
+    return hpo, SeenSet(hpo.history)
 
 
 GRID = [RangeHP("a", 0, 9), RangeHP("b", 0, 9)]

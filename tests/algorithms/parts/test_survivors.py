@@ -7,14 +7,14 @@ import pytest
 
 from autohpo import RangeHP, SearchSpace
 from autohpo.algorithms.parts.survivors import Survivors, constrained_ranks, crowding, volumes
-from autohpo.trial import Trial, TrialState
+from autohpo.trial import Outcome, Trial, TrialState
 
 SPACE = SearchSpace([RangeHP("x", 0.0, 1.0)])
 
 
 def trial(number, perfs, violation=0.0):
     """A complete trial."""
-    return Trial(number, {"x": 0.5}, TrialState.COMPLETE, perfs[0], perfs=perfs, constraints={"c": violation})
+    return Trial(number, {"x": 0.5}, Outcome(TrialState.COMPLETE, perfs, constraints={"c": violation}))
 
 
 def beats(one, other):

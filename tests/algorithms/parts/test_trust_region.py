@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from autohpo.algorithms.parts.trust_region import Region, best_of
-from autohpo.trial import Trial, TrialState
+from autohpo.trial import Outcome, Trial, TrialState
 
 NUMBERS = itertools.count()
 
@@ -15,7 +15,7 @@ NUMBERS = itertools.count()
 def trial(perf):
     """A trial; None is one that failed."""
     state = TrialState.FAILED if perf is None else TrialState.COMPLETE
-    return Trial(number=next(NUMBERS), hp={}, state=state, perf=perf)
+    return Trial(next(NUMBERS), {}, Outcome(state, () if perf is None else (perf,)))
 
 
 def after(perfs, d=3, n_startup=2):

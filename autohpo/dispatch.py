@@ -1,0 +1,207 @@
+"""Dispatch: which trial is started in which slot, and which attempt is tried again."""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from autohpo.errors import OptionError
+from autohpo.execution.base import Executor
+from autohpo.search import Search, checkpoint_dir
+from autohpo.trial import Outcome, Suggestion, Task, TrialState
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A trial that is to be started in a slot, in the log already.
+
+    Attributes:
+        slot: The slot.
+        task: What it gets.
+    """
+
+    slot: int
+    task: Task
+
+
+class Dispatch:
+    """Gives free slots their trials: those parked for a slot, then interrupted ones, then new ones.
+
+    A paused training lives in the slot that ran it, so whoever continues it waits for that slot. Slots may come and go
+    at any time.
+
+    Args:
+        search: The log and what follows from it.
+        executor: The slots.
+        retries: For each state how often a trial that ends so is started again.
+
+    Attributes:
+        busy: Number and attempt of the trial in each slot that runs one.
+        again: Trials to be started again, in their order.
+        first: The trial that was started first, by this driver.
+    """
+
+    def __init__(self, search: Search, executor: Executor, retries: Mapping[TrialState, int]) -> None:
+        self._search, self._executor, self._retries = search, executor, retries
+        self.busy: dict[int, tuple[int, int]] = {}
+        self.again: deque[int] = deque()
+        self.first: int | None = None
+        self._parked: dict[int, deque[int]] = {}  # wait for one slot
+        self._forgettable: set[int] = set()  # roots of chains whose training may still be kept somewhere
+
+    @property
+    def running(self) -> list[int]:
+        """The numbers of the trials that run."""
+        return [number for number, _ in self.busy.values()]
+
+    def free(self) -> list[int]:
+        """Return the slots that have nothing to do."""
+        return [slot for slot in self._executor.slots() if slot not in self.busy]
+
+    def recover(self) -> None:
+        """Take over what an earlier driver left: what ran when it died is lost, and is tried again, in the old order.
+
+        A trial that was lost too often ends as CRASHED: it may be what ended its drivers.
+        """
+        state = self._search.state
+        for number in sorted(state.running):
+            attempts = state.attempts[number]
+            if attempts.is_running and attempts.n:
+                outcome = Outcome(TrialState.LOST, error="the driver died")
+                if self.is_over(number, outcome):
+                    self._end_lost(number, attempts.n)
+                    continue
+                self._search.interrupt(number, attempts.n, TrialState.LOST, outcome.error)
+            self.again.append(number)
+        self._search.save()
+        for number in list(self.again):
+            self.prepare(number)
+
+    def _end_lost(self, number: int, attempt: int) -> None:
+        n = 1 + self._retries.get(TrialState.LOST, 0)
+        trial = self._search.note_end(number, attempt, Outcome(TrialState.CRASHED, error=lost_error(n)))
+        self._search.save()
+        if trial is not None:
+            self._search.told(trial)
+
+    def is_over(self, number: int, outcome: Outcome) -> bool:
+        """Whether the end of an attempt is the end of its trial, and not the begin of another attempt."""
+        state = outcome.state
+        if state is TrialState.CANCELLED:
+            return False
+        return self._search.state.attempts[number].n_of(state) >= self._retries.get(state, 0)
+
+    def next(self, free: Sequence[int], ask: Callable[[int], Suggestion | None]) -> Placed | None:
+        """Return what to start next, noted in the log but not saved yet; None where there is nothing now.
+
+        Args:
+            free: The slots that are free; at least one.
+            ask: Returns a new suggestion for a slot, or None.
+        """
+        found = self._choose(free, ask)
+        if found is None:
+            return None
+        slot, number = found
+        state = self._search.state
+        suggestion, chain = state.running[number].suggestion, state.chain(number)
+        attempt = self._search.start(number, slot)
+        self.busy[slot] = number, attempt
+        self.first = number if self.first is None else self.first
+        task = Task(
+            number=number,
+            attempt=attempt,
+            hp=dict(suggestion),
+            seed=chain.seed,
+            fidelity=suggestion.fidelity,
+            root=chain.root,
+            checkpoint_dir=str(checkpoint_dir(self._search.store.files, chain.root)),
+            is_fork=chain.fork is not None,
+        )
+        return Placed(slot, task)
+
+    def _choose(self, free: Sequence[int], ask: Callable[[int], Suggestion | None]) -> tuple[int, int] | None:
+        self._unpark()
+        for slot in free:
+            if self._parked.get(slot):
+                return slot, self._parked[slot].popleft()
+        while True:
+            if self.again:
+                number = self.again.popleft()
+            elif sum(map(len, self._parked.values())) >= self._executor.capacity():
+                return None  # enough trials wait for their slots
+            else:
+                suggestion = ask(free[0])
+                if suggestion is None:
+                    return None
+                number = suggestion.number
+            home = self._home(number)
+            if home is None or home in free:
+                return (free[0] if home is None else home), number
+            self._parked.setdefault(home, deque()).append(number)
+
+    def _unpark(self) -> None:
+        """Let go of slots that are no more: who waited for one may go anywhere."""
+        if not self._parked:
+            return
+        slots = set(self._executor.slots())
+        for slot in [slot for slot in self._parked if slot not in slots]:
+            self.again.extendleft(reversed(self._parked.pop(slot)))
+
+    def _home(self, number: int) -> int | None:
+        """Return the slot that holds the paused training this trial continues, if any."""
+        root = self._search.state.chain(number).root
+        if root == number:
+            return None
+        return next((slot for slot in self._executor.slots() if self._executor.holds(slot, root)), None)
+
+    def prepare(self, number: int) -> None:
+        """Copy the checkpoint that a fork starts from, once, before anything else can change it.
+
+        Raises:
+            OptionError: There is none to copy.
+        """
+        suggestion = self._search.state.running[number].suggestion
+        if suggestion.fork is None:
+            return
+        files = self._search.store.files
+        source = checkpoint_dir(files, self._search.state.chain(suggestion.fork).root)
+        target = checkpoint_dir(files, number)
+        if target.exists():
+            return
+        if not source.is_dir() or not any(source.iterdir()):
+            raise OptionError(
+                f"fork: trial {number} starts from trial {suggestion.fork}, which left no checkpoint; "
+                "the objective must save its state in trial.checkpoint_dir before each report or yield"
+            )
+        partial = target.with_name(target.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(source, partial)
+        partial.rename(target)
+
+    def ended(self, slot: int, number: int, attempt: int) -> None:
+        """Free the slot of an attempt; that of another attempt stays as it is."""
+        if self.busy.get(slot) == (number, attempt):
+            del self.busy[slot]
+
+    def let_go(self, number: int, resumable: frozenset[int]) -> None:
+        """End the paused trainings that the algorithm will not continue, after a trial has ended."""
+        state = self._search.state
+        if state.running.get(number) is None:
+            self._forgettable.add(state.chain(number).root)
+        for root in [root for root in self._forgettable if self._is_over(root, resumable)]:
+            self._forgettable.discard(root)
+            self._executor.drop(root)
+
+    def _is_over(self, root: int, resumable: frozenset[int]) -> bool:
+        leaf = self._search.state.chain(root).leaf
+        return leaf not in resumable and leaf not in self._search.state.running
+
+
+def lost_error(n: int) -> str:
+    """Return the text for a trial that was lost too often."""
+    return (
+        f"lost {n} times: the process or machine that ran it died each time; if the objective ends its own process, "
+        "num_workers=2 or a memory_limit protects the search"
+    )

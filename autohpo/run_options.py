@@ -1,0 +1,110 @@
+"""RunOptions: the arguments of ``optimize``, checked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from autohpo.errors import OptionError
+from autohpo.execution.base import Executor
+from autohpo.stopping import StopRules
+from autohpo.store import Store
+from autohpo.trial import TrialState
+
+MAX_LOST = 2
+"""How often a trial is started again that was lost with the machine or the driver it ran on."""
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The arguments of ``optimize``, checked; see ``BaseHPOptimizer.optimize``.
+
+    Attributes:
+        stop_rules: What ends the search early.
+        memory_bytes: The memory limit in bytes.
+        n_retries: For each state how often a trial that ends so is started again.
+
+    Raises:
+        OptionError: An argument is wrong.
+    """
+
+    num_workers: int = 1
+    time_limit: float | None = None
+    memory_limit: int | str | None = None
+    store: Any = None
+    name: str = ""
+    trial_time_limit: float | None = None
+    progress: Literal["auto", "rich", "plain", "none"] | bool = "auto"
+    continue_on_error: bool = False
+    grace_seconds: float = 10.0
+    target: float | None = None
+    patience: int | None = None
+    min_improvement: float | None = None
+    warm_start: Any = ()
+    fidelity: str | None = None
+    executor: Any = None
+    retries: Mapping[str, int] | None = None
+    stop_rules: StopRules = field(init=False, default=StopRules())
+    memory_bytes: int | None = field(init=False, default=None)
+    n_retries: Mapping[TrialState, int] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = self.num_workers
+        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+            raise OptionError(f"num_workers: must be an integer of at least 1, got {n!r}")
+        for name in ("time_limit", "trial_time_limit", "grace_seconds"):
+            value = getattr(self, name)
+            if value is None and name != "grace_seconds":
+                continue
+            least = 0 if name == "grace_seconds" else 1e-9
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
+                raise OptionError(f"{name}: must be a positive number of seconds, got {value!r}")
+        object.__setattr__(self, "stop_rules", StopRules(self.target, self.patience, self.min_improvement))
+        object.__setattr__(self, "memory_bytes", parse_bytes(self.memory_limit))
+        object.__setattr__(self, "n_retries", parse_retries(self.retries))
+        if not isinstance(self.store, (str, os.PathLike, Store, type(None))):
+            raise OptionError(f"store: must be a path, a URL or a Store, got {type(self.store).__name__}")
+        for name in ("name", "fidelity"):
+            if not isinstance(getattr(self, name), (str, type(None))):
+                raise OptionError(f"{name}: must be a string, got {getattr(self, name)!r:.80}")
+        if not isinstance(self.executor, (str, Executor, type(None))):
+            raise OptionError(f"executor: must be 'serial', 'local' or an Executor, got {self.executor!r:.80}")
+
+
+def parse_bytes(limit: int | str | None) -> int | None:
+    """Return the bytes of a memory limit: 4_000_000_000, "4GB", "300M" and "2GiB" are understood.
+
+    Raises:
+        OptionError: It is neither a positive number nor such a string.
+    """
+    if limit is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]I?|)B?\s*", str(limit).upper())
+    n_bytes = int(float(found[1]) * _UNITS[found[2]]) if found and not isinstance(limit, bool) else 0
+    if n_bytes < 1:
+        raise OptionError(f"memory_limit: must be bytes or a string such as '4GB', got {limit!r}")
+    return n_bytes
+
+
+def parse_retries(retries: Mapping[str, int] | None) -> Mapping[TrialState, int]:
+    """Return for each state how often a trial that ends so is started again: LOST twice, the others never.
+
+    Raises:
+        OptionError: A state does not exist or has a result, or a number is none.
+    """
+    found = {TrialState.LOST: MAX_LOST}
+    if retries is not None and not isinstance(retries, Mapping):
+        raise OptionError(f"retries: must be a dict such as {{'CRASHED': 1}}, got {retries!r:.80}")
+    allowed = [s for s in TrialState if not s.has_perf and s not in (TrialState.RUNNING, TrialState.CANCELLED)]
+    for name, n in (retries or {}).items():
+        if str(name) not in [state.value for state in allowed]:
+            raise OptionError(f"retries: states must be of {', '.join(s.value for s in allowed)}, got {name!r}")
+        if not isinstance(n, int) or isinstance(n, bool) or n < 0:
+            raise OptionError(f"retries: {name} must be an integer of at least 0, got {n!r}")
+        found[TrialState(str(name))] = n
+    return found

@@ -1,0 +1,397 @@
+"""Search: an optimizer and its store, the one door to both. Everything is in the log before anything acts on it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.options import option_defaults, options_of
+from autohpo.algorithms.registry import name_of
+from autohpo.algorithms.session import session_of
+from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, StoreError
+from autohpo.objectives import as_perf
+from autohpo.spaces.tagged import to_json
+from autohpo.store import MemoryStore, RunState, Store, open_store
+from autohpo.store.base import LogEvent, LogKind
+from autohpo.store.run_state import suggestion_data
+from autohpo.trial import Outcome, Suggestion, Trial, TrialState
+from autohpo.version import __version__
+
+FLUSH_SECONDS = 0.5
+"""How old a report may get before it is on disk; reports carry no promise, unlike suggestions and results."""
+
+
+class Listener(Protocol):
+    """Whoever wants to hear of suggestions and results, in the order of the log."""
+
+    def suggested(self, suggestion: Suggestion) -> None:
+        """Hear of a suggestion."""
+
+    def ended(self, best: Trial | None) -> None:
+        """Hear of a result, after which `best` is the best trial."""
+
+
+class Search:
+    """A persistent ask and tell: what was asked or told in one process is there in the next.
+
+    A suggestion is on disk when :meth:`ask` returns it, a result before the optimizer learns of it. ``optimize`` runs
+    such a search with workers; without it, evaluate where you like. One process at a time may have a store open.
+
+    Args:
+        hpo: The optimizer: new, or one that this very store was used with.
+        store: The path or URL of a store, or a Store; None keeps the log in memory.
+        name: A name of the run, kept in the store.
+
+    Attributes:
+        hpo: The optimizer.
+        store: The store.
+        state: What the log says: trials, chains, attempts, the best.
+        listener: Hears of every suggestion and every result, also of those of earlier processes.
+
+    Raises:
+        OptionError: The optimizer has a history that is not in the store.
+        StoreMismatchError: The store holds another run.
+        StoreError: The store cannot be used.
+
+    Example:
+        >>> from autohpo import RangeHP, build_hpo_from_name
+        >>> with Search(build_hpo_from_name("tpe", [RangeHP("x", 0.0, 1.0)], seed=0)) as search:
+        ...     suggestion = search.ask()
+        ...     trial = search.tell(suggestion, 0.5)
+        >>> search.state.best.perf
+        0.5
+    """
+
+    def __init__(
+        self, hpo: BaseHPOptimizer, store: Store | str | os.PathLike[str] | None = None, *, name: str = ""
+    ) -> None:
+        self.hpo = hpo
+        self._session = session_of(hpo)
+        if store is None:
+            store = hpo.run_store if isinstance(hpo.run_store, MemoryStore) else MemoryStore()
+        self.store = store if isinstance(store, Store) else open_store(store)
+        known = getattr(hpo.run_store, "path", hpo.run_store)
+        if hpo.n_asked and known != getattr(self.store, "path", self.store):
+            where = "of ask and tell, or of another store"
+            raise OptionError(f"optimize: this optimizer has a history {where}; build a new one")
+        self.name = name
+        self.state = RunState(hpo.space, hpo.objectives)
+        self.listener: Listener | None = None
+        self._lock = threading.RLock()
+        self._unsaved: list[LogEvent] = []
+        self._is_synced = True
+        self._flushed = time.monotonic()
+        self._is_open = False
+
+    # Begin and end.
+
+    def __enter__(self) -> Search:  # noqa: PYI034 - Self is not in 3.10
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self, header: Mapping[str, Any] | None = None) -> None:
+        """Claim the store, check that it holds this run, and bring the optimizer to where its log ends.
+
+        Args:
+            header: More of what makes this run this run, beside its algorithm, options and space.
+        """
+        if self._is_open:
+            return
+        self.claim()
+        try:
+            self.begin(header or {})
+        except BaseException:
+            self.close()
+            raise
+
+    def claim(self) -> None:
+        """Claim the store, and take over its seed where the user gave none."""
+        self.store.open()
+        self._is_open = True
+        kept = self.store.header
+        if self.hpo.is_seed_drawn and kept is not None:
+            self.hpo.seed = kept["options"]["seed"]
+
+    def begin(self, header: Mapping[str, Any]) -> None:
+        """Check or write the header, and replay the log; the second half of :meth:`open`."""
+        self.store.begin({**run_header(self.hpo, self.store.header), **header, "name": self.name})
+        self.hpo.run_store = self.store
+        self._replay()
+
+    def close(self) -> None:
+        """Save what is not saved yet, and give the store free. May be called twice."""
+        if self._is_open:
+            try:
+                self.flush()
+            finally:
+                self._is_open = False
+                self.store.close()
+
+    def _replay(self) -> None:
+        """Fold the log, and let the optimizer follow it, unless it was there when the log was made."""
+        session, state = self._session, self.state
+        is_known = bool(self.hpo.n_asked)
+        for event in self.store.events():
+            trial = self._fold(event)
+            if is_known:
+                continue
+            if event.kind == "ask":
+                session.adopt(state.running[event.trial].suggestion)
+            elif trial is not None:
+                session.close(trial)
+            elif event.kind == "start" and event.attempt > 1:
+                session.restart(event.trial)
+            elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
+                session.reported(event.trial, event.data["fidelity"], event.data["perf"])
+        n_ended = state.n_done + state.n_failed + state.n_known
+        if is_known and (state.n_asked, n_ended) != (self.hpo.n_asked, self.hpo.n_told):
+            raise OptionError("optimize: this optimizer and its store have different histories; build a new one")
+
+    # Ask and tell.
+
+    def ask(self, pid: int = 0) -> Suggestion:
+        """Return the next suggestion, once it is in the log.
+
+        Args:
+            pid: The worker slot that will run it.
+
+        Raises:
+            OptimizationComplete: There will never be another one.
+            NotReady: There may be one after the next result.
+            SuggestionError: The algorithm returned something that is no configuration of the space.
+        """
+        suggestion = self.propose(pid)
+        self.save()
+        return suggestion
+
+    def propose(self, pid: int = 0) -> Suggestion:
+        """Return the next suggestion, which the next :meth:`save` brings into the log: nobody may act on it before."""
+        self._check_open()
+        with self._lock:
+            first = self.hpo.n_asked
+            try:
+                suggestion = self.hpo.ask(pid)
+            finally:
+                self._log_known(first)
+            self._note("ask", suggestion.number, 0, suggestion_data(suggestion, self.hpo.space), suggestion)
+            return suggestion
+
+    def tell(
+        self,
+        suggestion: Suggestion | int,
+        perf: object,
+        *,
+        constraints: object = None,
+        cost: float | None = None,
+        is_stopped: bool = False,
+    ) -> Trial:
+        """Take the result of a suggestion: first into the log, then to the optimizer.
+
+        Args:
+            suggestion: The suggestion that :meth:`ask` returned, in this process or an earlier one; or its number.
+            perf: What the objective returned; see ``BaseHPOptimizer.tell``.
+            constraints: A dict of constraints, at most 0 where met, if they do not stand in `perf`.
+            cost: What the evaluation cost, if it does not stand in `perf`.
+            is_stopped: Whether the trial ended early because :meth:`report` said so.
+
+        Raises:
+            EvaluationsError: The trial is not running, has another configuration, or `perf` is no result.
+        """
+        with self._lock:
+            number = self._find(suggestion)
+            try:
+                outcome = self.hpo.objectives.measure(perf, constraints, cost)
+            except InvalidPerfError as error:
+                raise EvaluationsError([(suggestion, str(error))]) from None
+            if is_stopped:
+                reports = self.state.running[number].reports
+                reached = reports[-1][0] if reports else None
+                state = TrialState.STOPPED
+                outcome = Outcome(state, outcome.perfs, outcome.constraints, outcome.metrics, outcome.cost, reached)
+            return self._end_here(number, outcome)
+
+    def report(self, suggestion: Suggestion | int, fidelity: float, perf: object) -> bool:
+        """Take how good a running trial is so far; False means that it should end.
+
+        Args:
+            suggestion: The suggestion, or its number.
+            fidelity: How much training was done, counted from nothing.
+            perf: One finite number.
+
+        Raises:
+            EvaluationsError: The trial is not running, or `perf` is not one finite number.
+        """
+        with self._lock:
+            number = self._find(suggestion)
+            try:
+                value = as_perf(perf)
+            except InvalidPerfError as error:
+                raise EvaluationsError([(suggestion, str(error))]) from None
+            return self.take_report(number, self.state.attempts[number].n, float(fidelity), value)
+
+    def fail(self, suggestion: Suggestion | int, reason: str, state: TrialState = TrialState.FAILED) -> Trial:
+        """Take the end of a trial without a result.
+
+        Args:
+            suggestion: The suggestion, or its number.
+            reason: A text that is kept with the trial.
+            state: Any final state without a performance.
+
+        Raises:
+            EvaluationsError: The trial is not running.
+            OptionError: `state` is not the end of a failed trial.
+        """
+        if not isinstance(state, TrialState) or state.has_perf or not state.is_final:
+            raise OptionError(f"state: must be the end of a failed trial, got {state}")
+        with self._lock:
+            number = self._find(suggestion)
+            return self._end_here(number, Outcome(state, error=reason))
+
+    def _end_here(self, number: int, outcome: Outcome) -> Trial:
+        """End the attempt that counts: on disk, then told."""
+        trial = self.note_end(number, self.state.attempts[number].n, outcome)
+        self.save()
+        if trial is None:  # a driver has this trial, and gave it up
+            raise EvaluationsError([(number, "its attempt no longer counts")])
+        self.told(trial)
+        return trial
+
+    def _find(self, suggestion: Suggestion | int) -> int:
+        """Return the number of a running suggestion."""
+        self._check_open()
+        if isinstance(suggestion, int) and not isinstance(suggestion, bool):
+            number = suggestion
+        else:
+            try:
+                number = self._session.find(suggestion).number
+            except OptionError as error:
+                raise EvaluationsError([(suggestion, str(error))]) from None
+        if number not in self.state.running:
+            reason = "was told before" if 0 <= number < self.state.n_asked else "was not asked for here"
+            raise EvaluationsError([(suggestion, f"suggestion: number {number} {reason}")])
+        return number
+
+    # What a driver calls, with attempts.
+
+    def start(self, number: int, slot: int) -> int:
+        """Note that a trial is started in a slot, and return which attempt that is; :meth:`save` before it runs."""
+        attempt = self.state.attempts[number].n + 1
+        if attempt > 1:
+            self._session.restart(number)
+        self._note("start", number, attempt, {"slot": slot})
+        return attempt
+
+    def is_current(self, number: int, attempt: int) -> bool:
+        """Whether an attempt is the one that counts: others were given up, or have ended."""
+        attempts = self.state.attempts.get(number)
+        return attempts is not None and attempts.n == attempt and attempts.interrupted is None
+
+    def take_report(self, number: int, attempt: int, fidelity: float, perf: float) -> bool:
+        """Take a report of an attempt; False means that it should end. Known ground and late reports change nothing."""
+        with self._lock:
+            if not self.is_current(number, attempt):
+                return False
+            if fidelity <= self.state.chain(number).reached:
+                return True  # a restart goes over known ground
+            self._note("report", number, attempt, {"fidelity": fidelity, "perf": perf})
+            is_wanted = self._session.reported(number, fidelity, perf)
+            if time.monotonic() - self._flushed > FLUSH_SECONDS:
+                self.save(sync=False)
+            return is_wanted
+
+    def note_end(self, number: int, attempt: int, outcome: Outcome) -> Trial | None:
+        """Note an end, and return the trial; :meth:`save` it before the optimizer is :meth:`told`.
+
+        An end of an attempt that no longer counts is kept in the log and changes nothing; then it returns None.
+        """
+        kind: LogKind = "end" if self.is_current(number, attempt) else "late"
+        return self._note(kind, number, attempt, outcome.to_json())
+
+    def told(self, trial: Trial) -> None:
+        """Hand a trial whose end is in the log to the optimizer."""
+        self._session.close(trial)
+
+    def interrupt(self, number: int, attempt: int, state: TrialState, error: str) -> None:
+        """Note that an attempt ended and that the trial will be started again."""
+        if self.is_current(number, attempt):
+            self._note("interrupt", number, attempt, {"state": state.value, "error": error})
+
+    # The log.
+
+    def _note(
+        self, kind: LogKind, number: int, attempt: int, data: dict[str, Any], suggestion: Suggestion | None = None
+    ) -> Trial | None:
+        """Add an event to those not saved yet, and fold it."""
+        event = LogEvent(kind, number, attempt, data, time.time())
+        self._unsaved.append(event)
+        return self._fold(event, suggestion)
+
+    def _fold(self, event: LogEvent, suggestion: Suggestion | None = None) -> Trial | None:
+        """Let the state follow, and the listener hear."""
+        trial = self.state.apply(event, suggestion)
+        if self.listener is not None:
+            if event.kind == "ask":
+                self.listener.suggested(self.state.running[event.trial].suggestion)
+            elif trial is not None and trial.perfs:
+                self.listener.ended(self.state.best)
+        return trial
+
+    def _log_known(self, first: int) -> None:
+        """Put the points into the log that the optimizer took in with their results, from a number on."""
+        if self.hpo.n_known == self.state.n_known:
+            return
+        for trial in [t for t in self._session.history.trials if t.number >= first and "known" in t.info]:
+            suggestion = Suggestion(trial.hp, number=trial.number, info=trial.info)
+            self._note("ask", trial.number, 0, suggestion_data(suggestion, self.hpo.space), suggestion)
+            self._note("end", trial.number, 0, trial.outcome.to_json())
+
+    def save(self, *, sync: bool = True) -> None:
+        """Commit what is not saved yet.
+
+        Args:
+            sync: Whether it must survive a power loss at once, and not only the death of this process.
+        """
+        with self._lock:
+            if self._unsaved or (sync and not self._is_synced):
+                self.store.append(self._unsaved, sync=sync)
+                self._unsaved.clear()
+                self._is_synced = sync
+            self._flushed = time.monotonic()
+
+    def flush(self) -> None:
+        """Commit everything, so that it survives a power loss."""
+        self.save(sync=True)
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise StoreError("search: must be open; use it in a with statement, or call open()")
+
+
+def run_header(hpo: BaseHPOptimizer, kept: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what makes a run this run. The budget is no part of it: it may grow from call to call.
+
+    An option that an older release did not know is left out where it has its default, as the run went without it.
+
+    Args:
+        hpo: The optimizer.
+        kept: The header of the store, if a run was begun there.
+    """
+    options = {k: to_json(v) for k, v in options_of(hpo).items() if k not in hpo.budget_options}
+    if kept is not None:
+        defaults = option_defaults(type(hpo))
+        known = kept.get("options", {})
+        options = {k: v for k, v in options.items() if k in known or k not in defaults or to_json(defaults[k]) != v}
+    return {"algorithm": name_of(type(hpo)), "options": options, "space": hpo.space.to_dict(), "version": __version__}
+
+
+def checkpoint_dir(files: Path, root: int) -> Path:
+    """Return the checkpoint folder of a chain, by the number of its first trial."""
+    return files / f"trial-{root}"

@@ -1,0 +1,226 @@
+"""RunState: what a log says of its run, event by event. The one fold of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autohpo.objectives import Front, Objectives
+from autohpo.spaces import SearchSpace
+from autohpo.store.base import LogEvent
+from autohpo.trial import Outcome, Running, Suggestion, Trial, TrialState
+
+
+def suggestion_data(suggestion: Suggestion, space: SearchSpace) -> dict[str, Any]:
+    """Return what an *ask* event holds of a suggestion: JSON types only."""
+    data: dict[str, Any] = {
+        "hp": space.to_json(suggestion),
+        "fidelity": suggestion.fidelity,
+        "resume": suggestion.resume,
+        "pid": suggestion.pid,
+        "seed": suggestion.seed,
+        "info": suggestion.info,
+    }
+    if suggestion.fork is not None:
+        data["fork"] = suggestion.fork
+    return data
+
+
+def suggestion_from(event: LogEvent, space: SearchSpace) -> Suggestion:
+    """Return the suggestion of an *ask* event."""
+    data = event.data
+    return Suggestion(
+        space.from_json(data["hp"]),
+        fidelity=data["fidelity"],
+        resume=data["resume"],
+        fork=data.get("fork"),
+        info=data["info"],
+        number=event.trial,
+        pid=data["pid"],
+        seed=data["seed"],
+    )
+
+
+@dataclass(slots=True)
+class Chain:
+    """A trial and those that resumed it: one configuration, one seed, one checkpoint folder.
+
+    Attributes:
+        root: The number of its first trial.
+        seed: A number for the objective, the same for all of its trials.
+        leaf: The number of its newest trial.
+        reached: The fidelity that is known of it.
+        fork: The trial whose checkpoint it began with, if any.
+    """
+
+    root: int
+    seed: int
+    leaf: int
+    reached: float = -1.0
+    fork: int | None = None
+
+
+@dataclass(slots=True)
+class Attempts:
+    """The starts of a trial that has no end.
+
+    Attributes:
+        n: How many times it was started.
+        started: Unix seconds of the last start.
+        is_running: Whether the last attempt neither ended nor was interrupted.
+        interrupted: How the last attempt was interrupted, if it was.
+        ended: Unix seconds of that.
+        counts: How many attempts were interrupted in each state.
+    """
+
+    n: int = 0
+    started: float | None = None
+    is_running: bool = False
+    interrupted: Outcome | None = None
+    ended: float | None = None
+    counts: Mapping[TrialState, int] | None = None
+
+    def n_of(self, state: TrialState) -> int:
+        """Return how many attempts were interrupted in a state."""
+        return (self.counts or {}).get(state, 0)
+
+
+class RunState:
+    """Everything that follows from the log: trials, chains, attempts, the best, and counts; kept up to date.
+
+    The driver, a result, a report and a warm start read it; nobody else folds the log.
+
+    Args:
+        space: The space of the run.
+        objectives: The objectives of the run.
+
+    Attributes:
+        running: Suggestions without an end, by number, in the order asked.
+        attempts: The starts of those.
+        front: The best trial, and with several objectives the Pareto front.
+        n_asked: How many suggestions there are.
+        n_done: How many trials ended with a result, known points left out.
+        n_failed: How many ended without one.
+        n_known: How many were points whose results were known.
+        n_late: How many ends came for attempts that no longer counted.
+        seq: The place of the last event in the log.
+
+    Example:
+        >>> from autohpo import RangeHP, SearchSpace
+        >>> state = RunState(SearchSpace([RangeHP("x", 0.0, 1.0)]), Objectives.of("max"))
+        >>> ask = {"hp": {"x": 0.5}, "fidelity": None, "resume": None, "pid": 0, "seed": 1, "info": {}}
+        >>> state.apply(LogEvent("ask", 0, 0, ask))
+        >>> state.apply(LogEvent("end", 0, 1, {"state": "COMPLETE", "perf": 0.25})).perf
+        0.25
+    """
+
+    def __init__(self, space: SearchSpace, objectives: Objectives) -> None:
+        self.space, self.objectives = space, objectives
+        self.running: dict[int, Running] = {}
+        self.attempts: dict[int, Attempts] = {}
+        self.front = Front()
+        self.n_asked = self.n_done = self.n_failed = self.n_known = self.n_late = self.seq = 0
+        self._signs = objectives.signs if any(sign < 0 for sign in objectives.signs) else ()
+        self._ended: list[Trial | None] = []  # at the place of their number
+        self._chains: dict[int, Chain] = {}  # by root
+        self._roots: dict[int, int] = {}  # of trials that resume another
+
+    def apply(self, event: LogEvent, suggestion: Suggestion | None = None) -> Trial | None:
+        """Take the next event of the log; return the trial that it ends, if it ends one.
+
+        Args:
+            event: The event; its order is that of the log.
+            suggestion: What an *ask* event says, where that is at hand; else it is read from the event.
+        """
+        self.seq = event.seq or self.seq + 1
+        match event.kind:
+            case "ask":
+                self._ask(suggestion_from(event, self.space) if suggestion is None else suggestion)
+            case "start":
+                attempts = self.attempts[event.trial]
+                attempts.n, attempts.started, attempts.is_running = event.attempt, event.time, True
+                attempts.interrupted = attempts.ended = None
+                self.running[event.trial].reports.clear()  # of an attempt that was superseded
+            case "report":
+                if event.attempt == self.attempts[event.trial].n:
+                    self.running[event.trial].reports.append((event.data["fidelity"], event.data["perf"]))
+            case "interrupt":
+                self._interrupt(self.attempts[event.trial], event)
+            case "end":
+                return self._end(event)
+            case "late":
+                self.n_late += 1
+        return None
+
+    def follow(self, events: Iterable[LogEvent]) -> RunState:
+        """Take events, and return this state."""
+        for event in events:
+            self.apply(event)
+        return self
+
+    def _ask(self, suggestion: Suggestion) -> None:
+        number, resume = suggestion.number, suggestion.resume
+        self.running[number] = Running(suggestion, [], self._signs)
+        self.attempts[number] = Attempts()
+        self._ended.append(None)
+        self.n_asked = number + 1
+        if resume is not None:
+            chain = self.chain(resume)
+            self._roots[number] = chain.root
+            chain.leaf = number
+            self._chains[chain.root] = chain
+        elif suggestion.fork is not None:
+            self._chains[number] = Chain(number, suggestion.seed, number, fork=suggestion.fork)
+
+    def _interrupt(self, attempts: Attempts, event: LogEvent) -> None:
+        outcome = Outcome.from_json(event.data)
+        attempts.is_running, attempts.interrupted, attempts.ended = False, outcome, event.time
+        attempts.counts = {**(attempts.counts or {}), outcome.state: attempts.n_of(outcome.state) + 1}
+
+    def _end(self, event: LogEvent) -> Trial:
+        running, attempts = self.running.pop(event.trial), self.attempts.pop(event.trial)
+        outcome = Outcome.from_json(event.data)
+        trial = running.ended(outcome, attempt=attempts.n, started=attempts.started, at=event.time)
+        self._ended[event.trial] = trial
+        if "known" in trial.info:
+            self.n_known += 1
+        elif outcome.perfs:
+            self.n_done += 1
+        else:
+            self.n_failed += 1
+        if outcome.perfs:
+            self.front.add(trial)
+            if trial.resume is not None or trial.fidelity is not None:
+                chain = self.chain(trial.number)
+                chain.reached = max(chain.reached, outcome.reached or trial.fidelity or 0.0)
+                self._chains[chain.root] = chain
+        return trial
+
+    def chain(self, number: int) -> Chain:
+        """Return the chain of a trial."""
+        root = self._roots.get(number, number)
+        known = self._chains.get(root)
+        if known is not None:
+            return known
+        first = self._ended[root]
+        seed = self.running[root].suggestion.seed if first is None else first.seed
+        return Chain(root, seed, root)
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial so far; with several objectives the compromise; None where none has a result."""
+        return self.front.best
+
+    def __getitem__(self, number: int) -> Trial:
+        """Return a trial as it stands, running ones included."""
+        trial = self._ended[number]
+        if trial is not None:
+            return trial
+        attempts, running = self.attempts[number], self.running[number]
+        outcome = attempts.interrupted or Outcome(TrialState.RUNNING)
+        return running.ended(outcome, attempt=attempts.n, started=attempts.started, at=attempts.ended)
+
+    def trials(self) -> list[Trial]:
+        """Return the trials of the run as they stand, in the order asked."""
+        return [self[number] if trial is None else trial for number, trial in enumerate(self._ended)]

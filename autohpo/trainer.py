@@ -1,0 +1,125 @@
+"""Trainers: objects with AutoGL's contract as objectives."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from autohpo.errors import OptionError, short
+from autohpo.objective import Objective, TrialHandle, whole
+from autohpo.objectives import as_perf
+from autohpo.trial import Trial
+
+_log = logging.getLogger("autohpo")
+
+
+@dataclass
+class TrainerObjective:
+    """A trainer with AutoGL's contract as an objective: duplicate, train, score.
+
+    The best trained trainer of each process is kept in a file, so that the search can return it.
+
+    Args:
+        trainer: An object with ``duplicate_from_hyper_parameter(hp)``, ``train(dataset)`` and ``get_valid_score()``.
+            A ``train`` that names ``checkpoint_dir`` gets the folder of the training, to go on from what it saved.
+        dataset: The data that ``train`` gets.
+        folder: A folder for the files, one for each process that trains.
+        modules: The parts that a configuration always has, also where nothing is searched in them.
+    """
+
+    trainer: Any
+    dataset: Any
+    folder: str
+    modules: tuple[str, ...] = ()
+    _best: tuple[tuple[float, float], Path] | None = None
+
+    def __call__(self, hps: dict[str, Any], trial: TrialHandle) -> float:
+        """Return the validation score of a trainer trained with these hyper-parameters; higher is better."""
+        trained, perf = self.train(hps, trial)
+        rank = (math.inf if trial.fidelity is None else trial.fidelity), perf
+        if self._best is None or rank > self._best[0]:
+            path = self.path_of(trial.number)
+            try:
+                path.write_bytes(cloudpickle.dumps(trained))
+            except Exception:  # its pickling may raise anything; the best is trained again in the end
+                _log.warning("the trainer of trial %d cannot be pickled", trial.number, exc_info=True)
+            if self._best is not None:
+                self._best[1].unlink(missing_ok=True)
+            self._best = rank, path
+        return perf
+
+    def train(self, hps: dict[str, Any], trial: TrialHandle | None = None) -> tuple[Any, float]:
+        """Return a new trainer, trained, and its score; higher is better.
+
+        Args:
+            hps: The configuration, with names such as ``trainer:lr``.
+            trial: The trial, whose checkpoint folder a trainer may ask for; None trains from the beginning.
+        """
+        trained = self.trainer.duplicate_from_hyper_parameter({m: {} for m in self.modules} | nested(hps))
+        if trial is not None and _takes_checkpoints(trained):
+            trained.train(self.dataset, checkpoint_dir=trial.checkpoint_dir)
+        else:
+            trained.train(self.dataset)
+        score = trained.get_valid_score()
+        score, is_higher_better = score if isinstance(score, tuple) else (score, True)
+        perf = as_perf(score)
+        return trained, perf if is_higher_better else -perf
+
+    def path_of(self, number: int) -> Path:
+        """Return where the trainer of a trial is kept while it is the best of its process."""
+        return Path(self.folder) / f"trainer-{number}.pkl"
+
+    def configuration(self, trial: Trial, fidelity: str | None) -> dict[str, Any]:
+        """Return the configuration that a trial was trained with, the parameter that is its fidelity included."""
+        given = {} if fidelity is None or trial.fidelity is None else {fidelity: whole(trial.fidelity)}
+        return {**trial.hp, **given}
+
+    def objective(self, fidelity: str | None = None) -> Objective:
+        """Return this as an objective.
+
+        Args:
+            fidelity: The hyper-parameter that is the fidelity, such as ``trainer:max_epoch``; None trains in full.
+        """
+        wants = frozenset({"trial"})
+        return Objective(self, wants=wants, takes_fidelity=fidelity is not None, fidelity_name=fidelity)
+
+
+def _takes_checkpoints(trainer: Any) -> bool:
+    """Whether a trainer's ``train`` names ``checkpoint_dir``."""
+    try:
+        return "checkpoint_dir" in inspect.signature(trainer.train).parameters
+    except (TypeError, ValueError):  # some built-ins have no signature
+        return False
+
+
+def check_trainer(trainer: Any) -> None:
+    """Check that an object has AutoGL's trainer contract.
+
+    Raises:
+        OptionError: A method is missing; the text names all that are.
+    """
+    needed = ("duplicate_from_hyper_parameter", "train", "get_valid_score")
+    missing = [name for name in needed if not callable(getattr(trainer, name, None))]
+    if missing:
+        raise OptionError(f"trainer: {short(trainer)} has no method {', '.join(missing)}")
+
+
+def nested(hps: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration as a trainer wants it: ``{"trainer:lr": 0.1}`` becomes ``{"trainer": {"lr": 0.1}}``.
+
+    Names without a colon stay where they are.
+    """
+    result: dict[str, Any] = {}
+    for name, value in hps.items():
+        part, colon, rest = name.partition(":")
+        if colon:
+            result.setdefault(part, {})[rest] = value
+        else:
+            result[name] = value
+    return result
