@@ -128,6 +128,11 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
         raise OptionError(
             f"fidelity: {name} is set for each trial, so it must not be searched; take it out of the space"
         )
+    if name is not None and getattr(hpo, "max_fidelity", None) is None:
+        raise OptionError(
+            f"fidelity: {name_of(type(hpo))} trains every configuration in full; take a multi-fidelity algorithm such "
+            "as bohb, or give max_fidelity where it has one"
+        )
 
 
 def _described(objective: Objective, tuned: str) -> dict[str, Any]:
