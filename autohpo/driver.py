@@ -90,7 +90,7 @@ class Driver:
             self._fill()
             if not self.dispatch.busy:
                 return
-            self.search.flush()  # whatever nothing that was started has carried along
+            self.search.settle()  # whatever nothing that was started has carried along
             self.ending.enter_user_code()
             events = self.executor.poll(POLL_SECONDS)
             self.ending.leave_user_code()
@@ -224,7 +224,7 @@ class Driver:
                 reason = self.ending.reason or "the search ended"
                 self.search.interrupt(number, attempt, TrialState.CANCELLED, reason)
             self.dispatch.busy.clear()
-            self.search.flush()
+            self.search.save()
             self.progress.close(self._standing())
 
     def _say_interrupted(self) -> None:

@@ -130,7 +130,7 @@ class Search:
         """Save what is not saved yet, and give the store free. May be called twice."""
         if self._is_open:
             try:
-                self.flush()
+                self.save()
             finally:
                 self._is_open = False
                 self.store.close()
@@ -366,9 +366,11 @@ class Search:
                 self._is_synced = sync
             self._flushed = time.monotonic()
 
-    def flush(self) -> None:
-        """Commit everything, so that it survives a power loss."""
-        self.save(sync=True)
+    def settle(self) -> None:
+        """Commit everything that a power loss must not take, and reports once they are old enough."""
+        is_due = any(event.kind != "report" for event in self._unsaved) or not self._is_synced
+        if is_due or (self._unsaved and time.monotonic() - self._flushed > FLUSH_SECONDS):
+            self.save()
 
     def _check_open(self) -> None:
         if not self._is_open:
