@@ -114,6 +114,15 @@ class Driver:
                 self._submit(placed)
                 since = 0.0
         self._submit(placed)
+        if self.options.ask_ahead and not self.executor.is_inline:
+            self._ask_ahead()
+
+    def _ask_ahead(self) -> None:
+        """Make the next suggestion while all slots are busy; it waits for the first that is free."""
+        if self.dispatch.busy and not (self.ending.reason or self.dispatch.again or self.dispatch.free()):
+            suggestion = self._ask(0)
+            if suggestion is not None:
+                self.dispatch.again.append(suggestion.number)
 
     def _submit(self, placed: list[Placed]) -> None:
         """Start trials; the log has them first."""

@@ -367,8 +367,11 @@ class Search:
             self._flushed = time.monotonic()
 
     def settle(self) -> None:
-        """Commit everything that a power loss must not take, and reports once they are old enough."""
-        is_due = any(event.kind != "report" for event in self._unsaved) or not self._is_synced
+        """Commit everything that a power loss must not take; the rest once it is old enough.
+
+        A suggestion may wait for its start, which is committed with it: nobody acts on it before.
+        """
+        is_due = any(event.kind not in ("ask", "report") for event in self._unsaved) or not self._is_synced
         if is_due or (self._unsaved and time.monotonic() - self._flushed > FLUSH_SECONDS):
             self.save()
 

@@ -408,6 +408,7 @@ class BaseHPOptimizer:
         fidelity: str | None = None,
         executor: Any = None,
         retries: Mapping[str, int] | None = None,
+        ask_ahead: bool = False,
     ) -> tuple[Any, Any]:
         """Run the search and return ``(best_hp, best_perf)``; with a trainer ``(best_trainer, best_hp)``.
 
@@ -438,6 +439,8 @@ class BaseHPOptimizer:
                 :class:`autohpo.execution.base.Executor`. None chooses between the first two.
             retries: How often a trial that ends in a state is started again, such as ``{"CRASHED": 1}``. A trial whose
                 machine or driver died (LOST) is started again twice, others are not.
+            ask_ahead: Whether the next suggestion is made while all workers are busy: none waits for it, but it is made
+                without the results of what then runs. Only with workers.
 
         Raises:
             OptionError: An argument is wrong.
@@ -467,6 +470,7 @@ class BaseHPOptimizer:
             fidelity=fidelity,
             executor=executor,
             retries=retries,
+            ask_ahead=ask_ahead,
         )
         return run(self, trainer, dataset, options)
 

@@ -31,6 +31,7 @@ class RunArguments(TypedDict, total=False):
     fidelity: str | None
     executor: Any
     retries: Mapping[str, int] | None
+    ask_ahead: bool
 
 
 def check_types(optimizer: Any) -> None:
