@@ -260,7 +260,15 @@ def test_listing_imports_nothing(install):
     )
     names, loaded = json.loads(child.stdout)
     assert {"bad", *BUILT_IN} <= set(names)
-    parts = {"base", "options", "registry", "session", "parts", "parts.points", "parts.values"}  # of the interface itself
+    parts = {
+        "base",
+        "options",
+        "registry",
+        "session",
+        "parts",
+        "parts.points",
+        "parts.values",
+    }  # of the interface itself
     assert {name.removeprefix("autohpo.algorithms.") for name in loaded} <= parts
 
 
