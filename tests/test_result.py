@@ -96,8 +96,8 @@ def test_counts_name_the_states_that_occur():
 
 def two(number, acc, latency, memory=-1.0, **fields):
     """A trial of two objectives and a constraint."""
-    values = {"perfs": (acc, latency), "constraints": {"memory": memory}, "metrics": {"loss": 1 - acc}}
-    return Trial(number, {"x": number}, Outcome(COMPLETE, () if acc is None else (acc,)), **values, **fields)
+    outcome = Outcome(COMPLETE, (acc, latency), {"memory": memory}, {"loss": 1 - acc})
+    return Trial(number, {"x": number}, outcome, **fields)
 
 
 FRONT = Result(

@@ -23,7 +23,7 @@ from autohpo import (
     build_hpo_from_name,
 )
 from autohpo.errors import AutoHPOError, StoreMismatchError
-from autohpo.runner import RunOptions, parse_bytes
+from autohpo.run_options import RunOptions, parse_bytes
 from autohpo.trial import TrialState
 
 SPACE = [RangeHP("x", 0.0, 1.0), RangeHP("k", 1, 4), ChoiceHP("act", [None, True, 1, (1, 2)])]

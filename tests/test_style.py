@@ -43,7 +43,6 @@ DONE = {
     "spaces/__init__.py",
     "spaces/tagged.py",
     "store/__init__.py",
-    "store/fold.py",
     "surrogates/__init__.py",
     "surrogates/kde.py",
     "surrogates/pareto.py",

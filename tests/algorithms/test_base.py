@@ -163,7 +163,7 @@ def test_set_up_that_raises_is_tried_again():
         ({"mode": "maximum"}, None),
         ({"mode": {"acc": "up"}}, None),
         ({"mode": []}, None),
-        ({"mode": {"": "max"}}, "mode: names of objectives must be texts that are not empty, got {'': 'max'}"),
+        ({"mode": {"": "max"}}, "mode: names of objectives must be strings that are not empty, got {'': 'max'}"),
     ],
 )
 def test_wrong_options_are_named(options, text):
@@ -226,8 +226,8 @@ def test_drawn_seed_can_be_read_and_used_again():
         (Suggestion({"x": 0.5, "c": "a"}, fidelity=0.0), "fidelity must be positive and finite, got float 0.0"),
         (Suggestion({"x": 0.5, "c": "a"}, fidelity=math.inf), "fidelity must be positive and finite, got float inf"),
         (Suggestion({"x": 0.5, "c": "a"}, fidelity="9"), "fidelity must be positive and finite, got str '9'"),
-        (Suggestion({"x": 0.5, "c": "a"}, resume=0), "resume must be the number of an earlier trial, got int 0"),
-        (Suggestion({"x": 0.5, "c": "a"}, resume="0"), "resume must be the number of an earlier trial, got str '0'"),
+        (Suggestion({"x": 0.5, "c": "a"}, resume=0), "resume: must be the number of an earlier trial, got 0"),
+        (Suggestion({"x": 0.5, "c": "a"}, resume="0"), "resume: must be the number of an earlier trial, got '0'"),
         (Suggestion({"x": 0.5, "c": "a"}, info={"o": object()}), "not JSON serializable"),
         (Suggestion({"x": 0.5, "c": "a"}, info={"score": math.nan}), "not JSON compliant"),
     ],
@@ -273,10 +273,12 @@ def test_writing_into_a_suggestion_changes_nothing_inside():
     """What the caller got is a copy all the way down."""
     hpo = returning(Suggestion({"x": 0.5, "c": "a"}, info={"deep": [1]}))
     suggestion = hpo.ask()
+    whole = suggestion.copy()
+    for one in (suggestion, whole):
+        one.info["deep"].append(2)
+        one.fidelity = 9.0
     suggestion["x"] = 7.0
-    suggestion.info["deep"].append(2)
-    suggestion.fidelity = 9.0
-    hpo.tell(suggestion, 1.0)
+    hpo.tell(whole, 1.0)
     trial = hpo.trials[0]
     assert (trial.hp, trial.info, trial.fidelity) == ({"x": 0.5, "c": "a"}, {"deep": [1]}, None)
 

@@ -31,14 +31,16 @@ class Steps(BaseHPOptimizer):
 
 
 def test_mode_min_is_turned_once():
-    """Inside, higher is better; outside, everything is as the user measured it."""
+    """A trial has what the user measured, and a score and a curve that are higher where it is better."""
     hpo = Steps(SPACE, mode="min")
     for loss in (3.0, 1.0, 2.0):
         suggestion = hpo.ask()
         hpo.report(suggestion, 1, 5.0)
         hpo.tell(suggestion, loss)
-    assert [trial.perf for trial in hpo.trials] == [-3.0, -1.0, -2.0]
-    assert [trial.reports for trial in hpo.trials] == [((1.0, -5.0),)] * 3
+    assert [trial.perf for trial in hpo.trials] == [3.0, 1.0, 2.0]
+    assert [trial.score for trial in hpo.trials] == [-3.0, -1.0, -2.0]
+    assert [trial.reports for trial in hpo.trials] == [((1.0, 5.0),)] * 3
+    assert [trial.curve for trial in hpo.trials] == [((1.0, -5.0),)] * 3
     assert hpo.best()[1] == 1.0
 
 
