@@ -6,19 +6,18 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
+from autohpo.spaces.autogl_form import AutoGLForm, is_autogl_form, read_form
 from autohpo.spaces.base import HPSpace
 from autohpo.spaces.conditions import Conditions
 from autohpo.spaces.constraints import Constraint, as_constraint
 from autohpo.spaces.finite import count, walk
 from autohpo.spaces.tagged import Described
-
-AutoGLForm = Mapping[str, Sequence[Mapping[str, Any]]] | Sequence[Mapping[str, Any]]
 
 MOST_DRAWS = 100_000
 """Draws from the prior, none of which meets the constraints, before we give up: less than a second."""
@@ -32,7 +31,7 @@ class SearchSpace:
 
     Args:
         parameters: The parameters, in the order of the configuration; or another search space, which is extended; or
-            AutoGL's dict form, see :func:`autohpo.spaces.autogl.from_autogl`.
+            AutoGL's dict form, see :func:`autohpo.integrations.autogl.from_autogl`.
         conditions: A formula by the name of a parameter, which is only in force where that is true: ``{"momentum":
             "opti == 'sgd'"}``; see :class:`Expression`. Children of a :class:`ChoiceHP` need none.
         constraints: What a configuration must meet to be tried at all: formulas such as "heads * dim <= 512", each a
@@ -49,6 +48,8 @@ class SearchSpace:
         is_conditional: Whether some column is not always in force.
         modules: Those of AutoGL's dict form that the space was read from, also those without a parameter; none for a
             plain list, and None where it was not read from there.
+        autogl_items: The dicts of AutoGL's dict form by the name of the parameter; none where it was not read from
+            there.
 
     Raises:
         SpaceError: There is no parameter, a name stands twice, an item is no parameter, or a formula is none or
@@ -73,15 +74,14 @@ class SearchSpace:
         formulas: dict[str, str] = {}
         given: list[Any] = []
         self.modules: tuple[str, ...] | None = None
-        if _is_autogl(parameters):
-            from autohpo.spaces.autogl import from_autogl  # here, because it makes search spaces
-
-            parameters = from_autogl(parameters)
+        self.autogl_items: Mapping[str, Mapping[str, Any]] = {}
+        if is_autogl_form(parameters):
+            parameters, self.modules, self.autogl_items = read_form(parameters)
         if isinstance(parameters, SearchSpace):
             known: SearchSpace = parameters
             formulas.update(known._conditions.formulas)
             given.extend(known.constraints)
-            self.modules = known.modules
+            self.modules, self.autogl_items = known.modules, known.autogl_items
             parameters = known.roots
         if isinstance(parameters, (str, bytes, Mapping, HPSpace)) or not isinstance(parameters, Iterable):
             raise SpaceError(f"space: must be a list of parameters, got {type(parameters).__name__}")
@@ -335,10 +335,3 @@ class SearchSpace:
             conditions=data.get("conditions"),
             constraints=[Described.from_dict(item) for item in lists["constraints"]],
         )
-
-
-def _is_autogl(parameters: Any) -> TypeGuard[AutoGLForm]:
-    """Whether something looks like AutoGL's dict form: a list of dicts, or a dict of lists."""
-    if isinstance(parameters, Mapping):
-        return bool(parameters) and all(isinstance(items, (list, tuple)) for items in parameters.values())
-    return isinstance(parameters, (list, tuple)) and any(isinstance(item, Mapping) for item in parameters)

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autohpo import ChoiceHP, FixedHP, LogRangeHP, RangeHP, SearchSpace, SpaceError, build_hpo_from_name
-from autohpo.spaces import OrdinalHP
-from autohpo.spaces.clearml import (
+from autohpo.integrations.clearml import (
     DiscreteParameterRange,
     LogUniformParameterRange,
     ParameterSet,
     UniformIntegerParameterRange,
     UniformParameterRange,
 )
+from autohpo.spaces import OrdinalHP
 
 
 @pytest.mark.parametrize(

@@ -1,28 +1,18 @@
-"""AutoGL's dict form of a search space, read and written without loss."""
+"""AutoGL's dict form of a search space: read as SearchSpace itself reads it, and written without loss."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from itertools import product
 from typing import Any
 
 from autohpo.errors import SpaceError
-from autohpo.spaces.autogl_items import FormulaCut, Item, read_item
-from autohpo.spaces.base import HPSpace
-from autohpo.spaces.choice import ChoiceHP, FixedHP, OrdinalHP
-from autohpo.spaces.numeric import LogRangeHP, RangeHP
-from autohpo.spaces.search_space import SearchSpace
-from autohpo.spaces.sequences import ListHP
+from autohpo.spaces import ChoiceHP, FixedHP, HPSpace, ListHP, LogRangeHP, OrdinalHP, RangeHP, SearchSpace
+from autohpo.spaces.autogl_form import AutoGLForm, FormulaCut, copied, read_item
 
 __all__ = ["FormulaCut", "from_autogl", "to_autogl"]
 
-MOST_LENGTHS = 1000
-"""Combinations of the values of a list's cutPara that are tried when it is read."""
 
-
-def from_autogl(space: Mapping[str, Sequence[Item]] | Sequence[Item]) -> SearchSpace:
-    """The search space that AutoGL's dict form describes.
+def from_autogl(space: AutoGLForm) -> SearchSpace:
+    """The search space that AutoGL's dict form describes: :class:`SearchSpace` takes the form as it stands, too.
 
     Parameters of ``{"trainer": [...], "encoder": [...]}`` are named "trainer:lr"; those of a plain list keep their
     names. DISCRETE becomes an :class:`OrdinalHP` where its points are rising numbers, else a :class:`ChoiceHP`. Points
@@ -43,19 +33,7 @@ def from_autogl(space: Mapping[str, Sequence[Item]] | Sequence[Item]) -> SearchS
         >>> sorted(to_autogl(space))
         ['decoder', 'trainer']
     """
-    modules, items = _listed(space)
-    names = [name for name, _, _ in items]
-    parameters = []
-    for _, module, item in items:
-        hp = read_item(item, module, names)
-        object.__setattr__(hp, "_autogl", _copied(item))  # its spelling; what begins with _ is no part of a parameter
-        parameters.append(hp)
-    made = SearchSpace(parameters)
-    made.modules = modules
-    for hp in parameters:
-        if isinstance(hp, ListHP):
-            _check_lengths(hp, made)
-    return made
+    return SearchSpace(space)
 
 
 def to_autogl(space: SearchSpace) -> dict[str, list[dict[str, Any]]] | list[dict[str, Any]]:
@@ -87,56 +65,11 @@ def to_autogl(space: SearchSpace) -> dict[str, list[dict[str, Any]]] | list[dict
     return written
 
 
-def _listed(space: Any) -> tuple[tuple[str, ...], list[tuple[str, str | None, Item]]]:
-    """The modules, none for a plain list; and the full name, the module and the dict of each parameter."""
-    modules = space if isinstance(space, Mapping) else {None: space}
-    found: list[tuple[str, str | None, Item]] = []
-    for module, items in modules.items():
-        if module is not None and (not isinstance(module, str) or not module or ":" in module):
-            raise SpaceError(f"space: names of modules must be texts without a colon, got {module!r:.80}")
-        if isinstance(items, (str, Mapping)) or not isinstance(items, Sequence):
-            raise SpaceError(f"space: {module or 'it'} must be a list of parameters, got {items!r:.80}")
-        for item in items:
-            name = item.get("parameterName") if isinstance(item, Mapping) else None
-            if not isinstance(name, str) or not name:
-                raise SpaceError(f"space: every parameter must be a dict with a 'parameterName', got {item!r:.80}")
-            found.append((name if module is None else f"{module}:{name}", module, item))
-    return tuple(module for module in modules if module is not None), found
-
-
-def _check_lengths(hp: ListHP, space: SearchSpace) -> None:
-    """Tries the cutFunc on all values of its parameters, where they are few: a bad one shows before the search.
-
-    Raises:
-        SpaceError: It raised, or gave no whole number from 0 to the list's length.
-    """
-    deciders = [space[name] for name in hp.refers_to]
-    counts = [decider.n_values for decider in deciders]
-    if not counts or None in counts or math.prod(n or 1 for n in counts) > MOST_LENGTHS:
-        return
-    for values in product(*(decider.grid(decider.n_values or 1) for decider in deciders)):
-        known = dict(zip(hp.refers_to, values, strict=True))
-        try:
-            hp.length_in(known)
-        except SpaceError as error:
-            rule = f"cutFunc must give a whole number from 0 to {len(hp.items)}"
-            raise SpaceError(f"{hp.name}: {rule} for {known}: {error}") from error
-
-
 def _spelled(hp: HPSpace, module: str | None, space: SearchSpace) -> dict[str, Any]:
-    """The dict of a parameter: as it was once written, where that still says the same."""
-    known: Item | None = vars(hp).get("_autogl")
-    try:
-        if known is not None and read_item(known, module, space.names) == hp:
-            return _copied(known)
-    except SpaceError:  # its cutPara is not here
-        pass
+    """The dict of a parameter: as it was once written, where it was."""
+    if hp.name in space.autogl_items:
+        return copied(space.autogl_items[hp.name])
     return {"parameterName": hp.name if module is None else hp.name.partition(":")[2]} | _written(hp, module)
-
-
-def _copied(item: Item) -> dict[str, Any]:
-    """A dict of its own, with lists of its own; the values that a user handed in stay the very objects."""
-    return {key: list(v) if type(v) is list and key != "value" else v for key, v in item.items()}
 
 
 def _written(hp: HPSpace, module: str | None) -> dict[str, Any]:

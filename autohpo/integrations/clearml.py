@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 
 from autohpo.errors import SpaceError
-from autohpo.spaces.base import HPSpace
-from autohpo.spaces.choice import ChoiceHP, FixedHP, OrdinalHP, checked_values
-from autohpo.spaces.numeric import LogRangeHP, RangeHP
+from autohpo.spaces import ChoiceHP, FixedHP, HPSpace, LogRangeHP, OrdinalHP, RangeHP, TiedHP
+from autohpo.spaces.choice import checked_values
 from autohpo.spaces.tagged import is_same
-from autohpo.spaces.tied import TiedHP
 
 __all__ = [
     "DiscreteParameterRange",

@@ -1,4 +1,4 @@
-"""One parameter of AutoGL's dict form: from its dict to ours."""
+"""AutoGL's dict form of a search space, which SearchSpace takes as it takes parameters: from dicts to parameters."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import ast
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from itertools import pairwise, product
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from autohpo.spaces.numeric import LogRangeHP, RangeHP
 from autohpo.spaces.sequences import Cut, ListHP
 
 Item = Mapping[str, Any]
+AutoGLForm = Mapping[str, Sequence[Item]] | Sequence[Item]
+
+MOST_LENGTHS = 1000
+"""Combinations of the values of a list's cutPara that are tried when it is read."""
 
 NEEDED = {
     "DOUBLE": ("minValue", "maxValue", "scalingType"),
@@ -49,6 +53,88 @@ class FormulaCut:
     def __call__(self, values: Sequence[Any]) -> Any:
         """The length of the list."""
         return Expression(self.formula)(dict(zip(self.names, values, strict=True)))
+
+
+class ReadForm(NamedTuple):
+    """What a form says.
+
+    Attributes:
+        parameters: In the order of the form.
+        modules: Names of the modules, also of those without a parameter; none where the form is a plain list.
+        items: The dict of each parameter by its full name: how it was spelled.
+    """
+
+    parameters: list[HPSpace]
+    modules: tuple[str, ...]
+    items: Mapping[str, Item]
+
+
+def is_autogl_form(given: Any) -> TypeGuard[AutoGLForm]:
+    """Whether something looks like AutoGL's dict form: a list of dicts, or a dict that holds no parameters."""
+    if isinstance(given, Mapping):
+        return bool(given) and not any(isinstance(value, HPSpace) for value in given.values())
+    return isinstance(given, (list, tuple)) and any(isinstance(item, Mapping) for item in given)
+
+
+def read_form(form: AutoGLForm) -> ReadForm:
+    """Return the parameters that AutoGL's dict form describes.
+
+    Args:
+        form: Left as it is.
+
+    Raises:
+        SpaceError: A parameter breaks a rule; the text names both.
+    """
+    modules: Mapping[Any, Any] = form if isinstance(form, Mapping) else {None: form}
+    found = _items(modules)
+    names = [name for name, _, _ in found]
+    parameters = [read_item(item, module, names) for _, module, item in found]
+    by_name = {hp.name: hp for hp in parameters}
+    for hp in parameters:
+        if isinstance(hp, ListHP):
+            _check_lengths(hp, by_name)
+    items = {name: copied(item) for name, _, item in found}
+    return ReadForm(parameters, tuple(module for module in modules if module is not None), items)
+
+
+def _items(modules: Mapping[str | None, Any]) -> list[tuple[str, str | None, Item]]:
+    """The full name, the module and the dict of each parameter."""
+    found: list[tuple[str, str | None, Item]] = []
+    for module, items in modules.items():
+        if module is not None and (not isinstance(module, str) or not module or ":" in module):
+            raise SpaceError(f"space: names of modules must be texts without a colon, got {module!r:.80}")
+        if isinstance(items, (str, Mapping)) or not isinstance(items, Sequence):
+            raise SpaceError(f"space: {module or 'it'} must be a list of parameters, got {items!r:.80}")
+        for item in items:
+            name = item.get("parameterName") if isinstance(item, Mapping) else None
+            if not isinstance(name, str) or not name:
+                raise SpaceError(f"space: every parameter must be a dict with a 'parameterName', got {item!r:.80}")
+            found.append((name if module is None else f"{module}:{name}", module, item))
+    return found
+
+
+def _check_lengths(hp: ListHP, parameters: Mapping[str, HPSpace]) -> None:
+    """Tries the cutFunc on all values of its parameters, where they are few: a bad one shows before the search.
+
+    Raises:
+        SpaceError: It raised, or gave no whole number from 0 to the list's length.
+    """
+    deciders = [parameters[name] for name in hp.refers_to]
+    counts = [decider.n_values for decider in deciders]
+    if not counts or None in counts or math.prod(n or 1 for n in counts) > MOST_LENGTHS:
+        return
+    for values in product(*(decider.grid(decider.n_values or 1) for decider in deciders)):
+        known = dict(zip(hp.refers_to, values, strict=True))
+        try:
+            hp.length_in(known)
+        except SpaceError as error:
+            rule = f"cutFunc must give a whole number from 0 to {len(hp.items)}"
+            raise SpaceError(f"{hp.name}: {rule} for {known}: {error}") from error
+
+
+def copied(item: Item) -> dict[str, Any]:
+    """A dict of its own, with lists of its own; the values that a user handed in stay the very objects."""
+    return {key: list(v) if type(v) is list and key != "value" else v for key, v in item.items()}
 
 
 def read_item(item: Item, module: str | None, names: Collection[str]) -> HPSpace:
