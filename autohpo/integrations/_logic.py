@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import keyword
 import math
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from autohpo.errors import SpaceError
+from autohpo.spaces.expression import parse
 
 OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">", "in": "not in", "not in": "in"}
 MIRRORED = {"==": "==", "!=": "!=", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
@@ -134,43 +134,31 @@ def parsed(where: str, text: str) -> Formula:
     Raises:
         SpaceError: It computes something, or calls a function.
     """
-    quoted: list[str] = []
-
-    def quote(found: re.Match[str]) -> str:
-        quoted.append(found[1])
-        return f"_quoted_{len(quoted) - 1}_"
-
     try:
-        tree = ast.parse(re.sub(r"`([^`]+)`", quote, text).strip(), mode="eval").body
-    except SyntaxError as error:
-        raise SpaceError(f"{where}: {text!r} cannot be read: {error}") from None
-    names = {f"_quoted_{i}_": name for i, name in enumerate(quoted)}
-    try:
-        return _formula(tree, names)
+        return _formula(parse(text))
     except (SpaceError, ValueError) as error:
         raise SpaceError(f"{where}: {text!r} cannot be told: {error}") from None
 
 
-def _formula(node: ast.expr, names: dict[str, str]) -> Formula:
+def _formula(node: ast.expr) -> Formula:
     match node:
         case ast.BoolOp(op=op, values=values):
-            return joined([_formula(value, names) for value in values], is_and=isinstance(op, ast.And))
+            return joined([_formula(value) for value in values], is_and=isinstance(op, ast.And))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return negated(_formula(operand, names))
+            return negated(_formula(operand))
         case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _SIGNS for op in ops):
             sides = [left, *others]
             pairs = zip(sides[:-1], ops, sides[1:], strict=True)
-            return joined([_comparison(a, _SIGNS[type(op)], b, names) for a, op, b in pairs], is_and=True)
+            return joined([_comparison(a, _SIGNS[type(op)], b) for a, op, b in pairs], is_and=True)
     raise SpaceError(f"{ast.unparse(node)!r} is no comparison")
 
 
-def _comparison(left: ast.expr, sign: str, right: ast.expr, names: dict[str, str]) -> Comparison:
+def _comparison(left: ast.expr, sign: str, right: ast.expr) -> Comparison:
     if not isinstance(left, ast.Name) and isinstance(right, ast.Name) and sign in MIRRORED:
         left, sign, right = right, MIRRORED[sign], left
     if not isinstance(left, ast.Name):
         raise SpaceError(f"{ast.unparse(left)!r} is no parameter")
-    name = names.get(left.id, left.id)
     if isinstance(right, ast.Name):
-        return Comparison(name, sign, other=names.get(right.id, right.id))
+        return Comparison(left.id, sign, other=right.id)
     value = ast.literal_eval(right)
-    return Comparison(name, sign, list(value) if isinstance(value, (tuple, list)) else value)
+    return Comparison(left.id, sign, list(value) if isinstance(value, (tuple, list)) else value)

@@ -181,6 +181,12 @@ def test_forbidden_clauses_become_constraints():
     agree(space, to_configspace(space, seed=2), 200)
 
 
+def test_backticks_in_a_string_are_no_name_there_either():
+    """They mean what they mean in our own formulas: a part of the string."""
+    space = SearchSpace([ChoiceHP("a", ["`z`", "b"]), RangeHP("n", 1, 9)], constraints=["a != '`z`' or n <= 4"])
+    agree(space, to_configspace(space, seed=0))
+
+
 @pytest.mark.parametrize(("word", "sign"), [("LessThanEquals", ">"), ("GreaterThanEquals", "<")])
 def test_clauses_that_configspace_draws_from_are_read_too(word, sign):
     """Its sampler takes "<=" for ">=", so what they mean is judged value by value."""

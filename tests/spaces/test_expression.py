@@ -97,6 +97,8 @@ def test_names_that_are_no_python_names_stand_in_backticks():
     assert formula.names == ("trainer:lr", "lambda", "two words", "µ")
     assert formula(hp) is True
     assert Expression("x == '`a`' and `x` != '`b`'")({"x": "`a`"}) is True
+    hp = {"_0_": 1, "__0_": 2, "trainer:lr": 3, "x": "__0_"}
+    assert Expression("[_0_, __0_, `trainer:lr`, '__0_', x]")(hp) == [1, 2, 3, "__0_", "__0_"]
 
 
 def test_and_and_or_do_not_look_at_what_does_not_matter():
