@@ -29,6 +29,11 @@ class Described:
             raise SpaceError(f"{cls.__name__}: is the name of a built-in kind of parameter; choose another")
         KINDS[cls.__name__] = cls
 
+    def _set(self, **values: Any) -> None:
+        """Sets attributes of an object that is still being made: afterwards it may be frozen."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
     def to_dict(self) -> dict[str, Any]:
         """The object as JSON types: its kind and its attributes."""
         said = {k: v for k, v in vars(self).items() if not k.startswith("_") and not self._is_unsaid(k, v)}
