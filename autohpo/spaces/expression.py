@@ -17,7 +17,7 @@ Values = Mapping[str, Any]
 Node = Callable[[Values], Any]
 
 MOST_EXPONENT = 64
-"""Of a power: with larger ones, and larger numbers than the largest float, a formula might take for ever."""
+"""The largest exponent of a power: with more, and with numbers beyond the largest float, a formula might never end."""
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -57,7 +57,7 @@ def parse(text: str) -> ast.expr:
     """Return the syntax tree of a formula, in which a name in backticks is a plain name.
 
     Raises:
-        SpaceError: The text is no expression of Python's.
+        SpaceError: The string is not an expression of Python's.
     """
     stem = "_"
     while stem in text:  # until no name and no string of the formula can hold a stand-in
@@ -81,18 +81,18 @@ def parse(text: str) -> ast.expr:
 class Expression(Described):
     """A formula over the values of a configuration.
 
-    Names are those of parameters; one that is no Python name stands in backticks: "`trainer:lr` < 0.1". There are
-    numbers, texts, lists, ``+ - * / // % **``, comparisons with ``in``, ``and or not``, indices as in ``hidden[0]``,
+    Names are those of parameters; what is not a name in Python stands in backticks: "`trainer:lr` < 0.1". There are
+    numbers, strings, lists, ``+ - * / // % **``, comparisons with ``in``, ``and or not``, indices as in ``hidden[0]``,
     and the functions abs, int, len, max, min, round, sum, log, sqrt. Nothing else is understood, nothing is executed.
 
     Args:
         text: The formula.
 
     Attributes:
-        names: Of the parameters in it, in the order of their first mention.
+        names: The names of the parameters in the formula, in the order of their first mention.
 
     Raises:
-        SpaceError: The text is no such formula.
+        SpaceError: The string is not such a formula.
 
     Example:
         >>> is_small = Expression("layers * width <= 512 and act in ['relu', 'elu']")
@@ -104,7 +104,7 @@ class Expression(Described):
 
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
-            raise SpaceError(f"expression: must be a text, got {type(text).__name__}")
+            raise SpaceError(f"expression: must be a string, got {type(text).__name__}")
         self.text = text
         self._names: dict[str, None] = {}
         try:
@@ -114,14 +114,14 @@ class Expression(Described):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the parameters in it, in the order of their first mention."""
+        """The names of the parameters in the formula, in the order of their first mention."""
         return tuple(self._names)
 
     def __call__(self, hp: Values) -> Any:
-        """What the formula gives for a configuration that holds its names.
+        """Return the value of the formula for a configuration that holds its names.
 
         Raises:
-            SpaceError: It cannot be computed: a division by zero, a text where a number must stand.
+            SpaceError: The value cannot be computed: a division by zero, a string in place of a number.
         """
         try:
             return self._run(hp)
@@ -130,11 +130,11 @@ class Expression(Described):
             raise SpaceError(f"expression {self.text!r}: cannot be computed for {dict(hp)}: {reason}") from None
 
     def __reduce__(self) -> tuple[type[Expression], tuple[str]]:
-        """Pickles by its text: what was built from it are functions."""
+        """Pickle the text of the formula: what was built from it are functions."""
         return type(self), (self.text,)
 
     def _build(self, node: ast.expr) -> Node:
-        """The function that computes a part of the formula.
+        """Return the function that computes a part of the formula.
 
         Raises:
             SpaceError: The part is of a kind that is not understood.

@@ -21,17 +21,17 @@ from autohpo.spaces.scales import LinearScale, LogScale, NumberScale
 from autohpo.spaces.tagged import Described
 
 MOST_VALUES = 2**50
-"""Of values that can be counted: (k + 1/2) / n * n is within k 2**-52 of k + 1/2, far less than 1/2 up to here."""
+"""The most values that can be counted: (k + 1/2) / n * n is within k 2**-52 of k + 1/2, here far less than 1/2."""
 
 MOST_EDGES = 1024
-"""Values of a parameter that says where their cells end: of more, none is wide enough to matter."""
+"""The most values of a parameter with edges: of more, none has a cell that is wide enough to matter."""
 
 MOST_BELIEVED = 2**32
-"""Of values that can be counted and have a prior: its table is off by 2**-53, which its uniform share of 1e-3 magnifies
-to 2**-43 on the scale, and a logarithmic scale by another 2**5: far less than half a cell up to here."""
+"""The most values of a parameter with a prior: its table is off by 2**-53, which its uniform share of 1e-3 magnifies to
+2**-43 on the scale, and a logarithmic scale by another 2**5: here far less than half a cell."""
 
 LARGEST_LOG_INT = 2**40
-"""exp(log v) is off by a few v 2**-53 log(v), so at 2**40 by less than 0.01: it rounds to v."""
+"""The largest integer on a logarithmic scale: exp(log v) is off by a few v 2**-53 log(v), here by less than 0.01."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,14 +55,14 @@ class _Numbers(HPSpace):
         self._set(_scale=self._scale_of(1 if self.step is None else self.step, n))
         self._set(prior=as_prior(self.name, self.prior))
         if self.prior is not None and n > MOST_BELIEVED:
-            raise SpaceError(f"{self.name}: prior must be of at most 2**32 values, got {n}")
+            raise SpaceError(f"{self.name}: prior must be of at most 2**32 values, got {n} values")
         self._set(_warp=None if self.prior is None else self._warp_of(self.prior))
 
     def _set_ends(self) -> None:
-        """Makes both ends plain ints, or both plain floats.
+        """Make both ends plain ints, or both plain floats.
 
         Raises:
-            SpaceError: They are no range.
+            SpaceError: They do not make a range.
         """
         low, high = self._plain("low", self.low), self._plain("high", self.high)
         if not (type(low) is int and type(high) is int):
@@ -72,18 +72,18 @@ class _Numbers(HPSpace):
         if not math.isfinite(high - low):
             raise SpaceError(f"{self.name}: high - low must be a finite float, got low={low}, high={high}")
         if type(low) is int and max(abs(low), abs(high)) > MOST_VALUES // 2:
-            raise SpaceError(f"{self.name}: whole ends must lie within 2**49, got low={low}, high={high}")
+            raise SpaceError(f"{self.name}: integer ends must lie within 2**49, got low={low}, high={high}")
         self._set(low=low, high=high)
 
     def _set_step(self, step: float) -> None:
-        """Makes the step a plain number: positive, whole where the ends are, and leading to `high`.
+        """Make the step a plain number: positive, an integer where the ends are, and leading to `high`.
 
         Raises:
-            SpaceError: It is no such step.
+            SpaceError: The step is not such a number.
         """
         step = self._plain("step", step)
         if step <= 0 or (self.is_int and type(step) is not int):
-            raise SpaceError(f"{self.name}: step must be positive, and whole for whole ends, got {step}")
+            raise SpaceError(f"{self.name}: step must be positive, and an integer for integer ends, got {step}")
         if (self.high - self.low) / step >= MOST_VALUES:
             raise SpaceError(f"{self.name}: step must make fewer than 2**50 values, got {step}")
         self._set(step=step if self.is_int else float(step))
@@ -92,49 +92,53 @@ class _Numbers(HPSpace):
             raise SpaceError(f"{self.name}: step must lead from low to high exactly, got {step}: it ends at {reach}")
 
     def _n_steps(self) -> int:
-        """How many values there are, where they can be counted."""
+        """Return the number of values, where they can be counted."""
         return round((self.high - self.low) / (1 if self.step is None else self.step)) + 1
 
     def _is_near(self, a: float, b: float) -> bool:
-        """Whether two values on steps are one: rounding may part them by a few of the ends' last binary digits."""
+        """Return whether two values on steps are the same: rounding may part them by a few last digits of the ends."""
         step = self.step or 0.0
         return abs(a - b) <= 1e-9 * step + 4 * math.ulp(max(abs(self.low), abs(self.high)))
 
-    def _plain(self, field: str, value: Any) -> int | float:
-        """A finite int or float as Python's own type."""
+    def _plain(self, argument: str, value: Any) -> int | float:
+        """Return a finite int or float as Python's own type.
+
+        Raises:
+            SpaceError: The value is neither.
+        """
         if isinstance(value, np.generic):
             value = value.item()
         if type(value) not in (int, float):
-            raise SpaceError(f"{self.name}: {field} must be an int or a float, got {value!r}")
+            raise SpaceError(f"{self.name}: {argument} must be an int or a float, got {value!r}")
         if not abs(value) <= sys.float_info.max:
-            raise SpaceError(f"{self.name}: {field} must be finite, got {value!r:.50}")
+            raise SpaceError(f"{self.name}: {argument} must be finite, got {value!r:.50}")
         return value  # type: ignore[no-any-return]
 
     @abstractmethod
     def _scale_of(self, step: float, n: int) -> NumberScale:
-        """The scale of the checked ends."""
+        """Return the scale of the checked ends."""
 
     def _place(self, value: Any) -> float:
-        """Where a value that the prior speaks of stands on the scale, from 0 to 1."""
+        """Return the place of a value that the prior is about on the scale, from 0 to 1."""
         return self._scale.place(self._plain("prior", value))
 
     def _warp_of(self, prior: Prior) -> Warp:
-        """What the prior makes of the scale."""
+        """Return the map that makes the prior uniform."""
         return prior.warp(Scale(self.name, self._place, self._scale.length, self.n_values))
 
     @property
     def is_int(self) -> bool:
-        """Whether the values are whole numbers."""
+        """Whether the values are integers."""
         return type(self.low) is int
 
     @property
     def n_values(self) -> int | None:
-        """How many values there are, or None for floats without a step."""
+        """The number of values; None for floats without a step."""
         return self._scale.n or None
 
     @property
     def edges(self) -> NDArray[np.float64] | None:
-        """The ``(V + 1,)`` ends of the values' cells, from 0 to 1; None where there are none, or very many."""
+        """``(V + 1,)`` ends of the values' cells in the unit interval; None without cells, or with very many."""
         return self._edges
 
     @cached_property
@@ -148,7 +152,7 @@ class _Numbers(HPSpace):
         return None if self._edges is None else self._middles(np.arange(float(self._scale.n)))
 
     def _middles(self, k: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The middles of the cells of the k-th values in the unit interval."""
+        """Return the middles of the cells of the values with indices k in the unit interval."""
         if self._warp is None:
             return self._scale.middles(k)
         ends = self._warp.to_units(self._scale.cell_starts(np.stack([k, k + 1])))
@@ -159,7 +163,7 @@ class _Numbers(HPSpace):
         return places if self._warp is None else self._warp.to_units(places)
 
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
-        """The n values of ``(n, 1)`` points."""
+        """Return the n values of ``(n, 1)`` points."""
         places = units[:, 0] if self._warp is None else self._warp.to_places(units[:, 0])
         if self._scale.n:
             return self._values_at(self._scale.indices(places))
@@ -167,7 +171,7 @@ class _Numbers(HPSpace):
         return values
 
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
-        """``(n, 1)`` points: the middle of a value's cell where values can be counted."""
+        """Return ``(n, 1)`` points: the middle of a value's cell where values can be counted."""
         numbers: NDArray[np.float64] = np.asarray(values, dtype=float)
         if not self._scale.n:
             return self._to_units(self._scale.places(numbers))[:, None]
@@ -177,14 +181,14 @@ class _Numbers(HPSpace):
         return self._middles(k)[:, None]
 
     def axes(self, steps: int | None) -> list[Sequence[Any]]:
-        """The values a grid takes; all of them, made as they are asked for, where `steps` is None."""
+        """Return the values of a grid; all of them, made as they are asked for, where `steps` is None."""
         n = self._scale.n
         if steps is not None or not n:
             return super().axes(steps)
         return [Listing(n, lambda k: self._values_at(np.array([k]))[0])]
 
     def grid(self, steps: int) -> list[Any]:
-        """At most `steps` values, evenly spaced on the scale from end to end; all of them where they are few."""
+        """Return at most `steps` values, evenly spaced on the scale from end to end; all of them where they are few."""
         n = self._scale.n  # even points would miss values whose cells are short
         return self._values_at(np.arange(n)) if 0 < n <= steps else super().grid(steps)
 
@@ -208,7 +212,7 @@ class _Numbers(HPSpace):
         return [min(max(round(value, digits), self.low), self.high) for value in values]
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` is an int (for whole ends) or a float, within the ends and on a step."""
+        """Return whether `value` is an int (for integer ends) or a float, within the ends and on a step."""
         kind = type(value)  # an int may stand for a float
         if not (kind is int or (kind is float and not self.is_int)) or not self.low <= value <= self.high:
             return False
@@ -217,19 +221,19 @@ class _Numbers(HPSpace):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RangeHP(_Numbers):
-    """Numbers from `low` to `high`, both included, on a linear scale.
+    """A number from `low` to `high`, both included, on a linear scale.
 
-    Whole numbers, all equally likely, where both ends are ints; floats otherwise.
+    The values are integers, all equally likely, where both ends are ints; floats otherwise.
 
     Args:
-        name: Of the parameter.
-        low: Smallest value.
-        high: Largest value.
-        step: Distance of neighbouring values; must lead from `low` to `high` exactly.
+        name: The name of the parameter.
+        low: The smallest value.
+        high: The largest value.
+        step: The distance of neighbouring values; must lead from `low` to `high` exactly.
         prior: Where good values are believed to lie; see :mod:`autohpo.spaces.priors`.
 
     Raises:
-        SpaceError: The ends are reversed, equal, not finite or no numbers, or `step` does not fit them; there are too
+        SpaceError: The ends are reversed, equal, not finite or not numbers, or `step` does not fit them; there are too
             many values to tell apart; or the prior does not suit them.
 
     Example:
@@ -245,19 +249,19 @@ class RangeHP(_Numbers):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LogRangeHP(_Numbers):
-    """Numbers from `low` to `high`, both included, on a logarithmic scale.
+    """A number from `low` to `high`, both included, on a logarithmic scale.
 
-    Whole numbers where both ends are ints, floats otherwise.
+    The values are integers where both ends are ints, floats otherwise.
 
     Args:
-        name: Of the parameter.
-        low: Smallest value, above 0.
-        high: Largest value.
-        step: Distance of neighbouring values; must lead from `low` to `high` exactly. None means 1 for whole ends.
+        name: The name of the parameter.
+        low: The smallest value, above 0.
+        high: The largest value.
+        step: The distance of neighbouring values; must lead from `low` to `high` exactly. None is 1 for integer ends.
         prior: Where good values are believed to lie; see :mod:`autohpo.spaces.priors`.
 
     Raises:
-        SpaceError: The ends are reversed, equal, not positive, not finite, too far apart or no numbers, or `step` or
+        SpaceError: The ends are reversed, equal, not positive, not finite, too far apart or not numbers, or `step` or
             the prior does not suit them.
 
     Example:
@@ -267,24 +271,24 @@ class LogRangeHP(_Numbers):
         [32, 64, 256]
     """
 
-    _unsaid: ClassVar[dict[str, Any]] = {**Described._unsaid, "step": None}  # it came later than the first stores
+    _omitted: ClassVar[dict[str, Any]] = {**Described._omitted, "step": None}  # it came later than the first stores
 
     def _set_ends(self) -> None:
         super()._set_ends()
         if self.low <= 0:
             raise SpaceError(f"{self.name}: low must be above 0 on a logarithmic scale, got {self.low}")
         if self.is_int and self.high > LARGEST_LOG_INT:
-            raise SpaceError(f"{self.name}: whole ends must lie within 2**40 on a logarithmic scale, got {self.high}")
+            raise SpaceError(f"{self.name}: integer ends must lie within 2**40 on a logarithmic scale, got {self.high}")
 
     def _scale_of(self, step: float, n: int) -> NumberScale:
         scale = LogScale(self.low, self.high, step, n)
         if not scale.length > 0:
-            raise SpaceError(f"{self.name}: low and high have the same logarithm, got {self.low}, {self.high}")
+            raise SpaceError(f"{self.name}: low and high must differ in their logarithms, got {self.low}, {self.high}")
         return scale
 
     def _place(self, value: Any) -> float:
         if not self._plain("prior", value) > 0:
-            raise SpaceError(f"{self.name}: prior must speak of values above 0 on a logarithmic scale, got {value}")
+            raise SpaceError(f"{self.name}: prior must be about values above 0 on a logarithmic scale, got {value}")
         return super()._place(value)
 
     def _warp_of(self, prior: Prior) -> Warp:
