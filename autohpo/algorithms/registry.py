@@ -16,7 +16,7 @@ from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import check_names, did_you_mean, option_names
 from autohpo.errors import OptionError, RegistryError
 from autohpo.spaces import HPSpace, SearchSpace
-from autohpo.spaces.search_space import AutoGLForm
+from autohpo.spaces.autogl_form import AutoGLForm
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
