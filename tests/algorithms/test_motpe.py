@@ -45,7 +45,7 @@ def ranking(trials, most=100):
 
 def missing(hpo):
     """What the results leave uncovered of the volume between the front and (1.5, 1.5): 1.5^2 - 1/3, by integration."""
-    return 1.5**2 - 1 / 3 - pareto.hypervolume(np.array([trial.perfs for trial in hpo.trials]), np.full(2, -1.5))
+    return 1.5**2 - 1 / 3 - pareto.hypervolume(np.array([trial.scores for trial in hpo.trials]), np.full(2, -1.5))
 
 
 def test_front_by_front_and_in_a_front_by_volume():

@@ -260,7 +260,7 @@ def test_listing_imports_nothing(install):
     )
     names, loaded = json.loads(child.stdout)
     assert {"bad", *BUILT_IN} <= set(names)
-    known = {"base", "history", "options", "registry", "_points", "_values"}  # what the interface itself is made of
+    known = {"base", "options", "parts", "points", "registry", "session", "values"}  # what the interface itself is made of
     assert {name.rsplit(".", 1)[-1] for name in loaded} <= known
 
 
