@@ -185,7 +185,7 @@ def _supports(name: str) -> frozenset[str]:
 
 
 def _check_class(name: str, cls: object) -> None:
-    """Raise RegistryError unless a class can be an algorithm: faults show when it is registered, not when it is used."""
+    """Raise RegistryError unless a class can be an algorithm: a fault shows when it is registered, not when used."""
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise RegistryError(f"name: must be lower-case letters, digits and underscores, got {name!r}")
     if not (inspect.isclass(cls) and issubclass(cls, BaseHPOptimizer)):

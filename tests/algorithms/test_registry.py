@@ -150,27 +150,26 @@ def test_errors_name_an_alias_as_the_user_wrote_it():
 
 
 @pytest.mark.parametrize(
-    ("space", "options", "text", "others"),
+    ("space", "options", "feature", "what"),
     [
-        (SearchSpace(SPACE, constraints=["x < 0.5"]), {}, "constraints: mine does not take constraints on the space", 19),
-        (SPACE, {"mode": ["min", "max"]}, "objectives: mine does not take several objectives", 8),
+        (SearchSpace(SPACE, constraints=["x < 0.5"]), {}, "constraints", "constraints on the space"),
+        (SPACE, {"mode": ["min", "max"]}, "objectives", "several objectives"),
     ],
     ids=["constraints", "objectives"],
 )
-def test_a_problem_that_an_algorithm_does_not_take_lists_those_that_do(space, options, text, others):
+def test_a_problem_that_an_algorithm_does_not_take_lists_those_that_do(space, options, feature, what):
     """Built by name the error lists the others; the class alone knows no others, and says what it would have to say."""
     register_hpo("mine")(Mine)
-    feature = text.split(":")[0]
     with pytest.raises(OptionError) as caught:
         build_hpo_from_name("mine", space, **options)
     told, listed = str(caught.value).split("; these do: ")
-    assert told == text
+    assert told == f"{feature}: mine does not take {what}"
     names = listed.split(", ")
     assert names == sorted(name for name in available_hpos() if feature in get_hpo(name).supports)
-    assert len(names) >= others
+    assert {"random", "tpe", "motpe"} <= set(names)
     with pytest.raises(OptionError) as caught:
         Mine(space, **options)
-    assert str(caught.value) == f"{text.replace('mine', 'Mine')}; '{feature}' is not in Mine.supports"
+    assert str(caught.value) == f"{feature}: Mine does not take {what}; '{feature}' is not in Mine.supports"
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
@@ -342,7 +341,7 @@ def test_listing_imports_nothing(install):
     )
     names, loaded = json.loads(child.stdout)
     assert {"bad", *BUILT_IN} <= set(names)
-    known = {"base", "options", "parts", "points", "registry", "session", "values"}  # what the interface itself is made of
+    known = {"base", "options", "parts", "points", "registry", "session", "values"}  # the interface itself
     assert {name.rsplit(".", 1)[-1] for name in loaded} <= known
 
 
