@@ -207,11 +207,11 @@ def test_a_running_trial_makes_its_neighbourhood_less_wanted():
     h = search.good()[0].bandwidths[0]
     steps = np.clip(first["x"] + np.array([0.0, 1.0, 6.0]) * h * np.sign(0.5 - first["x"]), 0, 1)
     there = search.columns.coded(hpo.space.encode([{"x": x, "a": first["a"]} for x in steps.tolist()]))
-    search.take_in()
+    search.update()
     good, numbers = search.good()
     ratio = good.log_density(there) - search.rows.log_density(there, numbers)
     expected = [np.log(1e-9), np.log1p(-np.exp(-0.5)), np.log1p(-np.exp(-18.0))]
-    np.testing.assert_allclose(search.promise(there) - ratio, expected, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(search.acquisition(there) - ratio, expected, rtol=1e-6, atol=1e-12)
 
 
 def test_suggestions_without_results_between_them_differ():
