@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 import numpy as np
 
-from autohpo.algorithms.options import check_types
+from autohpo.algorithms.options import check_support, check_types
 from autohpo.algorithms.parts.points import Point, checked_points
 from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import Session
@@ -97,10 +97,7 @@ class BaseHPOptimizer:
         if self.seed is not None and self.seed < 0:
             raise OptionError(f"seed: must be at least 0, got {self.seed}")
         self.objectives = Objectives.of(self.mode)
-        if self.space.constraints or self.objectives.n > 1:
-            from autohpo.algorithms.registry import check_support  # here, because the registry needs this class
-
-            check_support(self)
+        check_support(self)
         points = checked_points(self.points, self.space, self.objectives)
         self.is_seed_drawn = self.seed is None
         if self.seed is None:

@@ -32,7 +32,7 @@ def run(hpo, n, f=bowls):
 
 def covered(hpo):
     """The hypervolume up to (1.5, 1.5)."""
-    return pareto.hypervolume(np.array([trial.perfs for trial in hpo.trials]), np.full(2, -1.5))
+    return pareto.hypervolume(np.array([trial.scores for trial in hpo.trials]), np.full(2, -1.5))
 
 
 def a_shape(d=3, success=0.3):
@@ -88,9 +88,9 @@ def test_a_note_says_what_a_suggestion_was_drawn_from():
     hpo = run(MOCMAES(FLOATS, seed=0, mode=["min"] * 2, population_size=5), 30)
     assert [trial.number for trial in hpo.trials if not trial.info] == list(range(5))
     for trial in hpo.trials[5:]:
-        before = [t for t in hpo.trials[: trial.number] if t.perfs]
+        before = [t for t in hpo.trials[: trial.number] if t.scores]
         parent = next(t for t in before if t.number == trial.info["parent"])
-        assert parent.number in {before[i].number for i in pareto.front(np.array([t.perfs for t in before]))}
+        assert parent.number in {before[i].number for i in pareto.front(np.array([t.scores for t in before]))}
         assert 1e-6 <= trial.info["sigma"] <= 1.0
 
 

@@ -24,7 +24,7 @@ def covered(hpo, n, f=zdt1):
     for _ in range(n):
         suggestion = hpo.ask()
         hpo.tell(suggestion, f(suggestion))
-    return pareto.hypervolume(np.array([trial.perfs for trial in hpo.trials]), np.array([-1.1, -6.0]))
+    return pareto.hypervolume(np.array([trial.scores for trial in hpo.trials]), np.array([-1.1, -6.0]))
 
 
 @pytest.mark.parametrize("index", [2.0, 15.0])
