@@ -217,7 +217,7 @@ class Driver:
         is_first = trial.number == self.dispatch.first and not self.state.n_done
         if trial.state is TrialState.FAILED and is_first and not self.options.continue_on_error:
             raise FirstTrialError(
-                f"trial {trial.number}, the first to be started, raised; fix the objective, or go on in spite of it "
+                f"the objective raised in trial {trial.number}, the first to start; fix it, or go on in spite of it "
                 f"with continue_on_error=True\n{trial.error}"
             )
 

@@ -14,6 +14,7 @@ from autohpo.algorithms.options import option_defaults, options_of
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
 from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, StoreError
+from autohpo.history import not_running
 from autohpo.objectives import as_perf
 from autohpo.spaces.tagged import to_json
 from autohpo.store import MemoryStore, RunState, Store, open_store
@@ -77,8 +78,9 @@ class Search:
         self.store = store if isinstance(store, Store) else open_store(store)
         known = getattr(hpo.run_store, "path", hpo.run_store)
         if hpo.n_asked and known != getattr(self.store, "path", self.store):
-            where = "of ask and tell, or of another store"
-            raise OptionError(f"optimize: this optimizer has a history {where}; build a new one")
+            raise OptionError(
+                "store: this optimizer was used with ask and tell, or with another store; build a new one"
+            )
         self.name = name
         self.state = RunState(hpo.space, hpo.objectives)
         self.listener: Listener | None = None
@@ -153,7 +155,7 @@ class Search:
                 session.reported(event.trial, event.data["fidelity"], event.data["perf"])
         n_ended = state.n_done + state.n_failed + state.n_known
         if is_known and (state.n_asked, n_ended) != (self.hpo.n_asked, self.hpo.n_told):
-            raise OptionError("optimize: this optimizer and its store have different histories; build a new one")
+            raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
 
     # Ask and tell.
 
@@ -275,8 +277,7 @@ class Search:
             except OptionError as error:
                 raise EvaluationsError([(suggestion, str(error))]) from None
         if number not in self.state.running:
-            reason = "was told before" if 0 <= number < self.state.n_asked else "was not asked for here"
-            raise EvaluationsError([(suggestion, f"suggestion: number {number} {reason}")])
+            raise EvaluationsError([(suggestion, not_running(number, self.state.n_asked))])
         return number
 
     # What a driver calls, with attempts.

@@ -40,7 +40,7 @@ class StopRules:
             raise OptionError(f"min_improvement: must be above 0, got {self.min_improvement}")
         is_count = self.patience is None or (type(self.patience) is int and self.patience >= 1)
         if not is_count:
-            raise OptionError(f"patience: must be a whole number of at least 1, got {self.patience!r}")
+            raise OptionError(f"patience: must be an integer of at least 1, got {self.patience!r}")
 
     @property
     def is_any(self) -> bool:

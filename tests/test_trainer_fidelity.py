@@ -1,4 +1,4 @@
-"""A trainer's epochs as the fidelity: each rung trains to its epoch, and no epoch is trained twice where it can go on."""
+"""A trainer's epochs as the fidelity: each rung trains to its epoch, and none twice where it can go on."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_searched_parameter_cannot_be_the_fidelity(tmp_path):
     """It would have two values."""
     space = [*SPACE, RangeHP("trainer:max_epoch", 1, 9)]
     hpo = build_hpo_from_name("bohb", space, seed=0, **RUNGS)
-    with pytest.raises(OptionError, match="fidelity: trainer:max_epoch is set for each trial, so it must not be searched"):
+    with pytest.raises(OptionError, match="trainer:max_epoch is set for each trial, so it must not be searched"):
         hpo.optimize(Trainer(log=tmp_path / "epochs"), "data", fidelity="trainer:max_epoch", progress=False)
 
 

@@ -164,7 +164,9 @@ class BaseHPOptimizer:
         """
         best = self.best_trial()
         if best is None or best.score is None:
-            raise NoResultError(f"no trial of {self.n_told} has a result yet")
+            raise NoResultError(
+                f"best: no trial of {self.n_told} has a result yet; call optimize(), or ask() and tell()"
+            )
         return dict(best.hp), best.score if self.objectives.n == 1 else best.scores
 
     def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Mapping[str, Any]:

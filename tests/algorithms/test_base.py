@@ -344,5 +344,5 @@ def test_max_evals_ends_the_search():
     hpo.fail(hpo.ask(), "broken")
     hpo.ask()
     for _ in range(2):
-        with pytest.raises(OptimizationComplete, match="max_evals: 2 suggestions were made"):
+        with pytest.raises(OptimizationComplete, match="max_evals: all 2 suggestions were made"):
             hpo.ask()
