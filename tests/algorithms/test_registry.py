@@ -260,16 +260,9 @@ def test_listing_imports_nothing(install):
     )
     names, loaded = json.loads(child.stdout)
     assert {"bad", *BUILT_IN} <= set(names)
-    parts = {
-        "base",
-        "options",
-        "registry",
-        "session",
-        "parts",
-        "parts.points",
-        "parts.values",
-    }  # of the interface itself
-    assert {name.removeprefix("autohpo.algorithms.") for name in loaded} <= parts
+    # What the interface itself is made of:
+    interface = {"base", "options", "registry", "session", "parts", "parts.points", "parts.values"}
+    assert {name.removeprefix("autohpo.algorithms.") for name in loaded} <= interface
 
 
 def test_a_class_with_an_init_of_its_own_gets_its_options_by_name():
