@@ -61,8 +61,8 @@ def canonical(events: Iterable[LogEvent]) -> list[tuple[str, int, dict[str, Any]
     """A log without what depends on when its drivers died, and on nothing else.
 
     Left out are times, costs (which are seconds), places and attempts; *start*, *interrupt* and *late* events; and
-    reports of attempts that did not end their trial, which the last attempt made anew. What remains, in its order, is every suggestion, every report
-    and every result: two runs of one search with one worker share it exactly.
+    reports of attempts that did not end their trial, which the last attempt made anew. What remains, in its order, is
+    every suggestion, every report and every result: two runs of one search with one worker share it exactly.
     """
     events = list(events)
     last = {event.trial: event.attempt for event in events if event.kind == "end"}
