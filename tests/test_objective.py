@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from autohpo.errors import InvalidPerfError, OptionError
-from autohpo.objective import Evaluator, Objective, TrainerObjective, check_trainer, nested
+from autohpo.objective import Evaluator, Objective
 from autohpo.objectives import as_perf
+from autohpo.trainer import TrainerObjective, check_trainer, nested
 from autohpo.trial import Task, TrialState
 
 NOTHING = object()
@@ -152,7 +153,7 @@ def test_reports_count_their_own_fidelity_and_end_at_what_was_given():
     outcome, reports = evaluate(f, fidelity=3.0)
     assert answers == [True, True, False]
     assert reports == [(1.0, 0.1), (2.0, 0.2), (3.0, 0.3)]
-    assert (outcome.state, outcome.perf, outcome.fidelity) == (TrialState.COMPLETE, 0.3, 3.0)
+    assert (outcome.state, outcome.perf, outcome.reached) == (TrialState.COMPLETE, 0.3, 3.0)
 
 
 def test_a_report_that_is_no_number_makes_the_trial_invalid():
@@ -188,7 +189,7 @@ def test_a_generator_pauses_at_its_rung_and_continues_when_promoted():
     for number, fidelity in enumerate([1.0, 3.0, 9.0]):
         task = Task(number, 1, {}, fidelity=fidelity, root=0)
         outcome = evaluator.run(task, lambda *r: reports.append(r) or True)
-        assert (outcome.state, outcome.perf, outcome.fidelity) == (TrialState.COMPLETE, fidelity, fidelity)
+        assert (outcome.state, outcome.perf, outcome.reached) == (TrialState.COMPLETE, fidelity, fidelity)
     assert trained == list(range(1, 10))
     assert reports == [(float(e), float(e)) for e in trained]
 
@@ -240,7 +241,7 @@ def test_a_stopped_generator_is_closed_at_once():
             closed.append(True)
 
     outcome = Evaluator(Objective.of(f)).run(Task(0, 1, {}, root=0), lambda fidelity, _: fidelity < 2)
-    assert (outcome.state, outcome.perf, outcome.fidelity) == (TrialState.STOPPED, 2.0, 2.0)
+    assert (outcome.state, outcome.perf, outcome.reached) == (TrialState.STOPPED, 2.0, 2.0)
     assert closed == [True]
 
 

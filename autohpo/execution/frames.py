@@ -142,7 +142,7 @@ def _checked(data: dict[str, Any]) -> Outcome:
     """
     outcome = Outcome.from_json(data)
     is_known = outcome.state in _ENDS and bool(outcome.perfs) == outcome.state.has_perf
-    if not is_known or type(outcome.error) is not str:
+    if not is_known or type(outcome.error) is not str or type(outcome.why) is not str:
         raise ValueError("outcome")
     numbers = [*outcome.perfs, *outcome.constraints.values(), *outcome.metrics.values()]
     numbers += [number for number in (outcome.cost, outcome.reached) if number is not None]
@@ -152,8 +152,11 @@ def _checked(data: dict[str, Any]) -> Outcome:
 
 
 def _is_finite(value: object) -> bool:
-    """Whether a value is a plain finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a plain number that fits into a finite float."""
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def clip(text: str) -> str:
