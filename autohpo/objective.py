@@ -24,6 +24,8 @@ OFFERED = ("dataset", "fidelity", "trial", "seed")
 OURS = ("autohpo.objective", "autohpo.objectives", "autohpo.trainer")
 """Modules whose frames say nothing to a user whose objective raised; those of executors are left out, too."""
 
+MAX_ERROR_CHARACTERS = 16_000
+
 Report = Callable[[float, float], bool]
 """``report(fidelity, perf)`` tells the search how far a trial came; False asks it to end."""
 
@@ -294,9 +296,17 @@ def user_traceback() -> str:
         if isinstance(fault, AutoHPOError):  # what we raised on purpose was caused by the line that called us
             while told.stack and told.stack[-1].filename in (__file__, as_perf.__code__.co_filename):
                 del told.stack[-1]
-        return "".join(told.format())
+        return clip("".join(told.format()))
     except Exception:  # an exception whose __str__ raises cannot be formatted
         return "the objective raised an exception that cannot be printed"
+
+
+def clip(text: str) -> str:
+    """Return a text as a store can take it: valid Unicode, and of a long one only the head and the tail."""
+    if len(text) > MAX_ERROR_CHARACTERS:
+        half = MAX_ERROR_CHARACTERS // 2
+        text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_ours(module: object) -> bool:

@@ -82,7 +82,7 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
         executor = make_executor(
             options, None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
         )
-        hpo.set_up(executor.capacity(), options.time_limit, options.memory_bytes)
+        hpo.set_up(max(1, executor.capacity()), options.time_limit, options.memory_bytes)
         search.begin({"objective": _described(objective, tuned), **earlier.header})
         max_trials = None
         if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:

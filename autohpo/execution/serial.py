@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Event, EventKind, Executor, OnReport
-from autohpo.execution.frames import clip
 from autohpo.objective import Evaluator, Objective
 from autohpo.trial import Outcome, Task, TrialState
 
@@ -93,7 +91,7 @@ class SerialExecutor(Executor):
                 self._end("killed", self._verdict)
             else:
                 kind: EventKind = "done" if outcome.state.has_perf else "failed"
-                self._end(kind, replace(outcome, error=clip(outcome.error)))
+                self._end(kind, outcome)
         finally:
             self._forget()
 

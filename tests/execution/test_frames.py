@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from autohpo.execution.frames import (
     LENGTH,
     MAX_ANSWER_BYTES,
-    MAX_ERROR_CHARACTERS,
     FrameError,
     FrameReader,
     Message,
-    clip,
     pack_frame,
     read_frame,
 )
+from autohpo.objective import MAX_ERROR_CHARACTERS, clip
 from autohpo.trial import Outcome, TrialState
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
