@@ -56,6 +56,11 @@ class Dispatch:
         """The numbers of the trials that run."""
         return [number for number, _ in self.busy.values()]
 
+    @property
+    def n_waiting(self) -> int:
+        """How many trials wait for a slot: interrupted ones, and those that only one slot can continue."""
+        return len(self.again) + sum(map(len, self._parked.values()))
+
     def free(self) -> list[int]:
         """Return the slots that have nothing to do."""
         return [slot for slot in self._executor.slots() if slot not in self.busy]

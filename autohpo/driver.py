@@ -88,7 +88,7 @@ class Driver:
                 self._is_complete = True  # what runs may end: it may be better still
             self.ending.check(self.dispatch.running)
             self._fill()
-            if not self.dispatch.busy:
+            if not self.dispatch.busy and self._is_over():
                 return
             self.search.settle()  # whatever nothing that was started has carried along
             self.ending.enter_user_code()
@@ -96,6 +96,12 @@ class Driver:
             self.ending.leave_user_code()
             self._take(events)
             self.progress.update(self._standing)
+
+    def _is_over(self) -> bool:
+        """Whether nothing will start any more, as nothing runs now: where there are slots, nothing was found for them."""
+        if self.ending.reason or self.executor.slots():
+            return True
+        return not self.dispatch.n_waiting and (self._is_complete or self.hpo.n_left <= 0 or self._has_all_trials)
 
     # What starts.
 
@@ -134,7 +140,7 @@ class Driver:
 
     def _ask(self, slot: int) -> Suggestion | None:
         """Return a new suggestion, noted in the log; None where there is none now."""
-        if self._is_complete or (self.max_trials is not None and self._n_new >= self.max_trials):
+        if self._is_complete or self._has_all_trials:
             return None
         try:
             suggestion = self.search.propose(slot)
@@ -151,9 +157,9 @@ class Driver:
         return suggestion
 
     @property
-    def _n_new(self) -> int:
-        """How many suggestions were made, points whose results were known left out."""
-        return self.hpo.n_asked - self.state.n_known
+    def _has_all_trials(self) -> bool:
+        """Whether as many suggestions were made as there may be; points whose results were known do not count."""
+        return self.max_trials is not None and self.hpo.n_asked - self.state.n_known >= self.max_trials
 
     # What happens.
 
