@@ -42,9 +42,11 @@ _JSON = json.JSONEncoder(allow_nan=False)
 class SQLiteStore(Store):
     """Keeps the events in a file, each commit on disk before the search goes on.
 
-    Write-ahead log, ``synchronous=FULL``, ``BEGIN IMMEDIATE``: a commit survives a kill and a power loss, and readers
-    never block the writer. The file must be on a local disk: SQLite's write-ahead log needs one host. Every row has a
-    checksum and its place in the log, because SQLite itself would give back a changed byte of a value as it is.
+    Write-ahead log and ``BEGIN IMMEDIATE``: readers never block the writer. With ``synchronous=FULL`` a commit survives
+    a kill and a power loss. A commit in ``NORMAL`` survives a kill: it is in the write-ahead log, which the next commit
+    in FULL syncs as a whole, and which SQLite syncs before it copies any of it into the main file or writes over it.
+    The file must be on a local disk: SQLite's write-ahead log needs one host. Every row has a checksum and its place in
+    the log, because SQLite itself would give back a changed byte of a value as it is.
 
     Args:
         path: Of the file; ``path.lock`` beside it says who writes.
@@ -60,7 +62,8 @@ class SQLiteStore(Store):
         self.path = Path(path).resolve()  # one run has one lock, whatever link leads to it
         self._lock = RunLock(self._beside(".lock"))
         self._connection: sqlite3.Connection | None = None
-        self._is_synced = True
+        self._is_full = True  # whether a commit syncs
+        self._has_unsynced = False  # whether some commit may be lost with the power
         self._n_events = 0  # as long as it is open, nobody else adds any
         if not self.path.parent.is_dir():
             raise StoreError(f"store: folder {self.path.parent} does not exist")
@@ -117,13 +120,14 @@ class SQLiteStore(Store):
         if n_bytes < HEADER_BYTES and (n_bytes or _size(self._beside("-wal"))):
             # SQLite would take it for an empty one, and remove the write-ahead log with the results in it.
             raise StoreCorruptError(f"store: {self.path} has {n_bytes} bytes; to begin anew remove {self.path.name}*")
+        self._has_unsynced = _size(self._beside("-wal")) > 0  # a driver that was killed may have left commits there
         self._connect("rwc")
         is_new = self._is_new()
         if not is_new:
             self._check_format()
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        self._is_synced = True
+        self._is_full = True
         if is_new:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         self._n_events = self._db.execute("SELECT ifnull(max(seq), 0) FROM events").fetchone()[0]
@@ -167,14 +171,13 @@ class SQLiteStore(Store):
     def append(self, events: Sequence[LogEvent], *, sync: bool = True) -> None:
         """Add the events in one transaction; the write-ahead log is flushed to disk where `sync` says so."""
         facts = [(float(e.time), e.kind, e.trial, e.attempt, _text(e.data)) for e in events]
-        with self._faults():
-            if sync is not self._is_synced:  # in NORMAL a commit is written, and flushed with the next one in FULL
-                self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
-                self._is_synced = sync
-        with self._faults(), self._transaction() as db:
+        with self._faults(), self._transaction(sync=sync) as db:
             rows = [(place, *fact, _crc(place, *fact)) for place, fact in enumerate(facts, start=self._n_events + 1)]
             db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            if not rows and sync and self._has_unsynced:
+                db.execute(f"PRAGMA user_version = {FORMAT}")  # a commit of nothing would not sync what lies before it
         self._n_events += len(rows)
+        self._has_unsynced = not sync and (self._has_unsynced or bool(rows))
 
     def events(self, after: int = 0) -> Iterator[LogEvent]:
         """The events behind a place in the log."""
@@ -187,10 +190,15 @@ class SQLiteStore(Store):
 
     def close(self) -> None:
         """Closes the file and gives the lock free."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        self._lock.release()
+        try:
+            if self._has_unsynced and self._connection is not None:
+                self.append([])  # the last connection to be closed would sync; but a reader may stay
+        finally:
+            self._has_unsynced = False
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            self._lock.release()
 
     def _check_row(self, is_whole: bool, what: str) -> None:
         """Passes a row that reads as it was written.
@@ -215,8 +223,11 @@ class SQLiteStore(Store):
         return self._connection
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, sync: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction: all or nothing."""
+        if sync is not self._is_full:  # in NORMAL a commit is written, and synced with the next one in FULL
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+            self._is_full = sync
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield self._db
