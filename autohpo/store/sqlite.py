@@ -14,8 +14,19 @@ from typing import Any
 from autohpo.errors import StoreCorruptError, StoreError
 from autohpo.store.base import LogEvent, Store, check_header
 from autohpo.store.lock import RunLock
+from autohpo.version import __version__
 
-FORMAT = 1
+FORMAT = 2
+"""What a file says in ``user_version``.
+
+===  ================  ==================================================================================
+1    autohpo 0.1       events *ask, start, report, end, interrupt*
+2    autohpo 0.2       also *late*; an *end* may say cost and why, an *ask* fork; a header name and version
+===  ================  ==================================================================================
+
+The rule: a release reads every format up to its own, and a file is marked with its own when a driver first writes to
+it, in that very transaction. A newer one is refused: what it says is not known here.
+"""
 APPLICATION_ID = 0x6175746F  # "auto": tells our files from other SQLite files
 HEADER_BYTES = 100  # of every SQLite file
 BUSY_SECONDS = 60.0  # to wait for another process that has locked the file, a backup for instance
@@ -64,6 +75,7 @@ class SQLiteStore(Store):
         self._connection: sqlite3.Connection | None = None
         self._is_full = True  # whether a commit syncs
         self._has_unsynced = False  # whether some commit may be lost with the power
+        self._format = FORMAT  # of the file
         self._n_events = 0  # as long as it is open, nobody else adds any
         if not self.path.parent.is_dir():
             raise StoreError(f"store: folder {self.path.parent} does not exist")
@@ -129,6 +141,7 @@ class SQLiteStore(Store):
         self._db.execute("PRAGMA synchronous = FULL")
         self._is_full = True
         if is_new:
+            self._format = FORMAT
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         self._n_events = self._db.execute("SELECT ifnull(max(seq), 0) FROM events").fetchone()[0]
 
@@ -138,16 +151,22 @@ class SQLiteStore(Store):
         return not n_tables and not self._pragma("application_id")
 
     def _check_format(self) -> None:
-        """Passes a file that this version wrote.
+        """Check that the file is a store that this release reads.
 
         Raises:
-            StoreCorruptError: It is another program's, or another version's, or damaged.
+            StoreError: It was made by a newer release.
+            StoreCorruptError: It is another program's, or damaged.
         """
         if self._pragma("application_id") != APPLICATION_ID:
             raise StoreCorruptError(f"store: {self.path} is an SQLite file, but not one of autohpo")
-        version = self._pragma("user_version")
-        if version != FORMAT:
-            raise StoreCorruptError(f"store: {self.path} has format {version}, this version reads {FORMAT}")
+        self._format = self._pragma("user_version")
+        if self._format > FORMAT:
+            raise StoreError(
+                f"store: {self.path} has format {self._format}, of a newer autohpo; this one, {__version__}, reads "
+                f"formats up to {FORMAT}: install a newer one"
+            )
+        if self._format < 1:
+            raise StoreCorruptError(f"store: {self.path} has format {self._format}, which does not exist")
         found = self._pragma("quick_check(1)")
         if found != "ok":
             raise StoreCorruptError(f"store: {self.path} is damaged: {found}")
@@ -230,8 +249,11 @@ class SQLiteStore(Store):
             self._is_full = sync
         self._db.execute("BEGIN IMMEDIATE")
         try:
+            if self._format != FORMAT:
+                self._db.execute(f"PRAGMA user_version = {FORMAT}")
             yield self._db
             self._db.execute("COMMIT")
+            self._format = FORMAT
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
