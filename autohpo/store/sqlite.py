@@ -64,7 +64,8 @@ class SQLiteStore(Store):
         read_only: Only looks: needs no lock, changes nothing; SQLite may put its own ``path-wal`` and ``-shm`` there.
 
     Raises:
-        StoreError: The folder does not exist; or, with `read_only`, the file does not, or it holds no run yet.
+        StoreError: The path is that of a folder, or lies in one that does not exist; or, with `read_only`, there is no
+            such file, or it holds no run yet.
     """
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
@@ -79,6 +80,8 @@ class SQLiteStore(Store):
         self._n_events = 0  # as long as it is open, nobody else adds any
         if not self.path.parent.is_dir():
             raise StoreError(f"store: folder {self.path.parent} does not exist")
+        if self.path.is_dir():
+            raise StoreError(f"store: {self.path} is a folder; name a file in it, such as {self.path / 'run.db'}")
         self._is_read_only = read_only
         if read_only:
             if not self.path.is_file():
