@@ -97,7 +97,7 @@ class Result:
         """
         header = store.header
         if header is None:
-            raise StoreError(f"store: {getattr(store, 'path', store)} holds no run yet")
+            raise StoreError(f"store: {getattr(store, 'path', type(store).__name__)} holds no run yet")
         mode = from_json(header["options"]["mode"])
         space = SearchSpace.from_dict(header["space"]) if space is None else space
         state = RunState(space, Objectives.of(mode)).follow(store.events())
