@@ -39,7 +39,7 @@ class NSGA2(BaseHPOptimizer):
         population_size: How many survive, at least 2; as many trials are drawn from the prior first.
         crossover_probability: Chance that the parents are crossed, from 0 to 1; else the first is only mutated.
         crossover_index: The paper's eta_c, above 0; children lie the nearer to their parents the higher it is.
-        mutation_probability: Chance that a column of the unit cube is mutated, from 0 to 1; None is 1 / d for d columns.
+        mutation_probability: Chance that a column is mutated, from 0 to 1; None is 1 / d for d columns.
         mutation_index: The paper's eta_m, above 0; mutations are the smaller the higher it is.
 
     Source: Deb et al. 2002, IEEE TEC 6(2), 182-197; Deb & Agrawal 1995, Complex Systems 9 (SBX); Durillo et al. 2009,
