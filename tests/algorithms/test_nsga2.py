@@ -103,7 +103,7 @@ def test_choices_come_from_the_parents_but_for_mutations():
         n_new[chance] = 0
         for number in range(104):
             suggestion = hpo.ask()
-            known = {int(member.point[0] * 50) for member in hpo._survivors.members}
+            known = {int(individual.point[0] * 50) for individual in hpo._survivors.individuals}
             n_new[chance] += number >= 4 and suggestion["c"] not in known
             hpo.tell(suggestion, zdt1(suggestion))
     assert n_new[0.0] == 0

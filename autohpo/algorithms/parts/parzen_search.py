@@ -122,21 +122,17 @@ class ParzenSearch:
 
     def _ranked_batches(self, rng: np.random.Generator) -> Iterator[Coded]:
         """Candidates, the best first: of the model, then batches of the prior."""
-        n, ell = self._options.n_candidates, self.good()[0]
+        ell, n, d = self.good()[0], self._options.n_candidates, self._space.n_columns
         for batch in range(1 + _PRIOR_BATCHES):
-            if batch == 0:
-                drawn = ell.sample(n, rng)
-            else:
-                drawn = self.columns.snap(rng.random((n, self._space.n_columns)))
-            drawn = self._encoded(drawn)
+            drawn = self._encoded(ell.sample(n, rng) if batch == 0 else self.columns.snap(rng.random((n, d))))
             yield drawn[np.argsort(-self.acquisition(drawn), kind="stable")]
 
     def acquisition(self, points: Coded) -> FloatArray:
         """``(m,)`` log of l / g, the densities of good and of bad trials, less what running trials will tell there.
 
-        The expected improvement grows with l / g. A running trial counts as bad, and takes from the ratio as much as a good
-        kernel has near it: all at its own place, nothing far away. So parallel suggestions keep apart by the width of
-        what is searched.
+        The expected improvement grows with l / g. A running trial counts as bad, and takes from the ratio as much as a
+        good kernel has near it: all at its own place, nothing far away. So parallel suggestions keep apart by the width
+        of what is searched.
 
         Source: Bergstra et al. 2011, NeurIPS 24, section 4.1; Gonzalez et al. 2016, AISTATS, section 3.
         """
