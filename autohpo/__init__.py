@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         SpaceError,
         StoreError,
     )
+    from autohpo.result import Result
+    from autohpo.search import Search
     from autohpo.spaces import (
         Belief,
         BetaPrior,
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
         SearchSpace,
         WeightedPrior,
     )
-    from autohpo.trial import Suggestion, Trial, TrialState
+    from autohpo.store import open_store
+    from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 
 __all__ = [
     "AutoHPOError",
@@ -64,10 +67,13 @@ __all__ = [
     "OptimizationComplete",
     "OptionError",
     "OrdinalHP",
+    "Outcome",
     "PermutationHP",
     "Prior",
     "RangeHP",
     "RegistryError",
+    "Result",
+    "Search",
     "SearchSpace",
     "SpaceError",
     "StoreError",
@@ -78,6 +84,7 @@ __all__ = [
     "__version__",
     "available_hpos",
     "build_hpo_from_name",
+    "open_store",
     "register_hpo",
 ]
 
@@ -88,11 +95,14 @@ _HOMES = {
         *("AutoHPOError", "EvaluationsError", "FirstTrialError", "InvalidPerfError", "NoResultError", "NotReady"),
         *("OptimizationComplete", "OptionError", "RegistryError", "SpaceError", "StoreError"),
     ),
+    "result": ("Result",),
+    "search": ("Search",),
     "spaces": (
         *("Belief", "BetaPrior", "ChoiceHP", "Cut", "FixedHP", "HPSpace", "LinearConstraint", "ListHP", "LogRangeHP"),
         *("NormalPrior", "OrdinalHP", "PermutationHP", "Prior", "RangeHP", "SearchSpace", "WeightedPrior"),
     ),
-    "trial": ("Suggestion", "Trial", "TrialState"),
+    "store": ("open_store",),
+    "trial": ("Outcome", "Suggestion", "Trial", "TrialState"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -75,7 +75,7 @@ def violations(sources: dict[Path, list[str]]) -> list[str]:
 
 def may_import(room: str, target: str) -> bool:
     """Whether the table lets one package import another."""
-    if room == "":  # autohpo/__init__.py
+    if room == "":  # autohpo/__init__.py, which loads what it names when it is asked for
         return target != "testing"
     if room == "testing":
         return target in LAYER and LAYER[target] < len(LAYERS) - 1
