@@ -35,7 +35,7 @@ class Dispatch:
     Args:
         search: The log and what follows from it.
         executor: The slots.
-        retries: For each state how often a trial that ends so is started again.
+        retries: How often a trial that ends in a state is started again, by state.
 
     Attributes:
         busy: Number and attempt of the trial in each slot that runs one.

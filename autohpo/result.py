@@ -169,7 +169,7 @@ class Result:
         """The same trials, with one objective's values as their perf.
 
         Args:
-            objective: Its place in `mode`, or its name.
+            objective: The place of the objective in `mode`, or its name.
 
         Raises:
             OptionError: There is no such objective.

@@ -27,7 +27,7 @@ class RunOptions:
     Attributes:
         stop_rules: What ends the search early.
         memory_bytes: The memory limit in bytes.
-        n_retries: For each state how often a trial that ends so is started again.
+        n_retries: How often a trial that ends in a state is started again, by state.
 
     Raises:
         OptionError: An argument is wrong.

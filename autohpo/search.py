@@ -28,7 +28,7 @@ FLUSH_SECONDS = 0.5
 
 
 class Listener(Protocol):
-    """Whoever wants to hear of suggestions and results, in the order of the log."""
+    """The contract of what hears of suggestions and results, in the order of the log."""
 
     def suggested(self, suggestion: Suggestion) -> None:
         """Hear of a suggestion."""

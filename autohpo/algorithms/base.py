@@ -39,7 +39,7 @@ class BaseHPOptimizer:
         space: The parameters to search.
         f: The objective, for :meth:`optimize`; without it use :meth:`ask` and :meth:`tell`.
         max_evals: Suggestions to make at most; a trial promoted to a higher fidelity counts again.
-        seed: For everything random, 0 or more; None draws one, to be read from the attribute.
+        seed: A number for everything random, 0 or more; None draws one, to be read from the attribute.
         mode: "max" where a higher result of `f` is better, "min" where a lower one is. Several objectives are a dict,
             ``{"acc": "max", "latency": "min"}``, where `f` returns a dict, or a list where it returns a tuple.
         noise: Whether results are noisy: then the best trial is the one that a model of all results expects most of,
