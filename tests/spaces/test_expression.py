@@ -84,7 +84,7 @@ def test_any_formula_means_what_it_means_in_python(text):
 
 
 def test_names_are_those_of_the_parameters_in_order():
-    """Each once; functions are no parameters, but a parameter of that name is one."""
+    """Each once; functions are not parameters, but a parameter of that name is one."""
     assert Expression("max(b, a) > a + len(c)").names == ("b", "a", "c")
     assert Expression("3 < 4").names == ()
     assert Expression("len > print").names == ("len", "print")
@@ -143,7 +143,7 @@ def test_and_and_or_do_not_look_at_what_does_not_matter():
     ],
 )
 def test_nothing_else_is_understood(text):
-    """Whatever is no formula is an error of ours when it is made, however deep or long it is."""
+    """Whatever is not a formula is an error of ours when it is made, however deep or long it is."""
     with pytest.raises(SpaceError, match="expression"):
         Expression(text)
 

@@ -14,7 +14,7 @@ from autohpo.testing.examples import few_conditional_space
 
 
 def keys(space, hps):
-    """Each configuration as a text."""
+    """Return each configuration as a string."""
     return [space.key(hp) for hp in hps]
 
 

@@ -1,4 +1,4 @@
-"""A kind of parameter of one's own: the example of the documentation, in a space, a search and a log."""
+"""Own kinds of parameters: the example of the documentation, in a space, a search and a log."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class PointHP(HPSpace):
 
 
 @pytest.mark.parametrize("hp", [OddHP("kernel", 1, 7), OddHP("kernel", 3, 3), OddHP("kernel", 1, 9999), PointHP("at")])
-def test_kinds_of_ones_own_conform(hp):
+def test_own_kinds_conform(hp):
     """The documentation's example passes every check that it is told to pass."""
     assert {result.state for result in check_space(hp)} == {"passed"}
 
@@ -102,6 +102,6 @@ def test_kind_without_its_three_methods_cannot_be_made():
 
 
 def test_name_must_be_a_string():
-    """Also for kinds of one's own."""
+    """Also for own kinds."""
     with pytest.raises(SpaceError, match="name: must be a string that is not empty, got None"):
         OddHP(None, 1, 3)

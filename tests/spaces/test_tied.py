@@ -60,7 +60,7 @@ def test_a_constraint_on_it_is_counted():
 
 
 def test_another_value_is_refused():
-    """A legal value under the wrong choice is no configuration."""
+    """A legal value under the wrong choice is not a legal configuration."""
     space = space_of()
     for hp in ALL:
         space.check(hp)
