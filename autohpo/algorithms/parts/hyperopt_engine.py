@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,7 +115,9 @@ class _View:
 
     def suggest(self, algorithm: Suggest, number: int, seed: int) -> dict[str, Any]:
         """The configuration that an algorithm of hyperopt suggests."""
-        with np.errstate(all="ignore"):  # it takes logarithms of probabilities that are 0
+        # It takes logarithms of probabilities that are 0, and sets the shape of arrays, which numpy 2.5 deprecates.
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
             document = algorithm([number], self._domain, self._trials, seed)[0]
         vals = {label: found[0] for label, found in document["misc"]["vals"].items() if len(found)}
         units = np.full((1, self._space.n_columns), 0.5)
