@@ -233,8 +233,9 @@ class History(HistoryView):
         self._told.pop()
         self._costs.pop()
         self._by_number[running.number] = None
+        self.revision += 1  # the hook may have looked
         for level in self._levels.values():
-            level.reread()  # the hook may have looked
+            level.reread()
         if self._last is not None:
             self._last.reread()
         known = {**self._running, running.number: running}
@@ -341,7 +342,7 @@ class _Level(HistoryView):
         found = []
         for running in history._running.values():
             given = math.inf if running.fidelity is None else running.fidelity
-            had = 0.0 if running.resume is None else (history[running.resume].fidelity or math.inf)
+            had = 0.0 if running.resume is None else history[running.resume].reached
             if had < level <= given:
                 found.append(running)
         return found
@@ -447,7 +448,7 @@ class Cursor:
         return self._n_told
 
     def told(self) -> list[Trial]:
-        """Return the trials that have ended since the last look, in the order told."""
+        """Return the trials that have ended since the last look, in the order told; for a view that only grows."""
         trials = self.view.trials
         new = list(trials[self._n_told :])
         self._n_told += len(new)
