@@ -57,8 +57,7 @@ def test_bad_results_of_a_batch_are_named_and_the_others_taken():
         "the objective's result must be finite, got nan",
         "suggestion 77 was not asked for here; tell what ask() of this very optimizer returned",
         "suggestion 0 has a result already; tell each suggestion once",
-        "suggestion: must be one that ask() returned, got dict; known results go in as "
-        "points=[(configuration, result)]",
+        "suggestion: must be one that ask() returned, got dict; known results go in as points=[(configuration, result)]",  # noqa: E501
         f"result: must be a pair (suggestion, perf), got Suggestion {late!r}",
     ]
     assert str(caught.value).startswith(
