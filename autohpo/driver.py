@@ -120,7 +120,7 @@ class Driver:
                 self._submit(placed)
                 since = 0.0
         self._submit(placed)
-        if self.options.ask_ahead and not self.executor.is_inline:
+        if self.options.ask_ahead and (self.executor.capacity() > 1 or not self.executor.is_inline):
             self._ask_ahead()
 
     def _ask_ahead(self) -> None:
