@@ -19,7 +19,7 @@ PACKAGE = ROOT / "autohpo"
 LAYERS = (  # the table of DESIGN.md, from the bottom
     {"errors", "version"},
     {"spaces", "surrogates", "trial", "objectives"},
-    {"history", "algorithms", "schedulers"},
+    {"history", "views", "algorithms", "schedulers"},
     {"store"},
     {"search", "execution", "objective", "trainer"},
     {"driver", "dispatch", "ending", "runner", "run_options", "result", "warmstart", "stopping", "progress"},

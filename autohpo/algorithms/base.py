@@ -11,10 +11,11 @@ import numpy as np
 
 from autohpo.algorithms.options import check_support, check_types
 from autohpo.algorithms.parts.points import Point, checked_points
+from autohpo.algorithms.parts.shadowable import Shadowable
 from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import Session
 from autohpo.errors import EvaluationsError, NoResultError, OptionError, SuggestionError, short
-from autohpo.history import History, Shadowable
+from autohpo.history import History
 from autohpo.objectives import Mode, Objectives, incumbent
 from autohpo.spaces import HPSpace, SearchSpace
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
