@@ -211,8 +211,7 @@ class History(HistoryView):
         """
         running = self._running.get(number)
         if running is None:
-            reason = "was told before" if 0 <= number < self._n_asked else "was not asked for here"
-            raise OptionError(f"suggestion: number {number} {reason}")
+            raise OptionError(not_running(number, self._n_asked))
         return running
 
     def finish(self, trial: Trial) -> None:
@@ -281,6 +280,13 @@ class History(HistoryView):
         had, given = (math.inf if one is None else one for one in (trial.fidelity, suggestion.fidelity))
         if given <= had:
             raise SuggestionError(f"resume: fidelity must be above that of trial {number}, {had:g}, got {given:g}")
+
+
+def not_running(number: int, n_asked: int) -> str:
+    """Return why a suggestion cannot be told: it has ended, or was never made here."""
+    if 0 <= number < n_asked:
+        return f"suggestion {number} has a result already; tell each suggestion once"
+    return f"suggestion {number} was not asked for here; tell what ask() of this very optimizer returned"
 
 
 class _Level(HistoryView):

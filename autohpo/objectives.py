@@ -23,7 +23,7 @@ class Objectives:
 
     Attributes:
         names: The name of each objective; an unnamed one has the empty name.
-        signs: For each objective 1 where higher is better, -1 where lower is.
+        signs: A sign for each objective: 1 where higher is better, -1 where lower is.
 
     Example:
         >>> objectives = Objectives.of({"acc": "max", "latency": "min"})

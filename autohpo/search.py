@@ -11,9 +11,10 @@ from typing import Any, Protocol
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import option_defaults, options_of
-from autohpo.algorithms.registry import name_of
+from autohpo.algorithms.registry import get_hpo, name_of
 from autohpo.algorithms.session import session_of
-from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, StoreError
+from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, RegistryError, StoreError
+from autohpo.history import not_running
 from autohpo.objectives import as_perf
 from autohpo.spaces.tagged import to_json
 from autohpo.store import MemoryStore, RunState, Store, open_store
@@ -27,7 +28,7 @@ FLUSH_SECONDS = 0.5
 
 
 class Listener(Protocol):
-    """Whoever wants to hear of suggestions and results, in the order of the log."""
+    """The contract of what hears of suggestions and results, in the order of the log."""
 
     def suggested(self, suggestion: Suggestion) -> None:
         """Hear of a suggestion."""
@@ -77,8 +78,9 @@ class Search:
         self.store = store if isinstance(store, Store) else open_store(store)
         known = getattr(hpo.run_store, "path", hpo.run_store)
         if hpo.n_asked and known != getattr(self.store, "path", self.store):
-            where = "of ask and tell, or of another store"
-            raise OptionError(f"optimize: this optimizer has a history {where}; build a new one")
+            raise OptionError(
+                "store: this optimizer was used with ask and tell, or with another store; build a new one"
+            )
         self.name = name
         self.state = RunState(hpo.space, hpo.objectives)
         self.listener: Listener | None = None
@@ -130,7 +132,7 @@ class Search:
         """Save what is not saved yet, and give the store free. May be called twice."""
         if self._is_open:
             try:
-                self.flush()
+                self.save()
             finally:
                 self._is_open = False
                 self.store.close()
@@ -153,7 +155,7 @@ class Search:
                 session.reported(event.trial, event.data["fidelity"], event.data["perf"])
         n_ended = state.n_done + state.n_failed + state.n_known
         if is_known and (state.n_asked, n_ended) != (self.hpo.n_asked, self.hpo.n_told):
-            raise OptionError("optimize: this optimizer and its store have different histories; build a new one")
+            raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
 
     # Ask and tell.
 
@@ -275,8 +277,7 @@ class Search:
             except OptionError as error:
                 raise EvaluationsError([(suggestion, str(error))]) from None
         if number not in self.state.running:
-            reason = "was told before" if 0 <= number < self.state.n_asked else "was not asked for here"
-            raise EvaluationsError([(suggestion, f"suggestion: number {number} {reason}")])
+            raise EvaluationsError([(suggestion, not_running(number, self.state.n_asked))])
         return number
 
     # What a driver calls, with attempts.
@@ -366,9 +367,14 @@ class Search:
                 self._is_synced = sync
             self._flushed = time.monotonic()
 
-    def flush(self) -> None:
-        """Commit everything, so that it survives a power loss."""
-        self.save(sync=True)
+    def settle(self) -> None:
+        """Commit everything that a power loss must not take; the rest once it is old enough.
+
+        A suggestion may wait for its start, which is committed with it: nobody acts on it before.
+        """
+        is_due = any(event.kind not in ("ask", "report") for event in self._unsaved) or not self._is_synced
+        if is_due or (self._unsaved and time.monotonic() - self._flushed > FLUSH_SECONDS):
+            self.save()
 
     def _check_open(self) -> None:
         if not self._is_open:
@@ -378,18 +384,29 @@ class Search:
 def run_header(hpo: BaseHPOptimizer, kept: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what makes a run this run. The budget is no part of it: it may grow from call to call.
 
-    An option that an older release did not know is left out where it has its default, as the run went without it.
+    An option that an older release did not know is left out where it has its default, as the run went without it. The
+    algorithm may have had another name there.
 
     Args:
         hpo: The optimizer.
         kept: The header of the store, if a run was begun there.
     """
+    name = name_of(type(hpo))
     options = {k: to_json(v) for k, v in options_of(hpo).items() if k not in hpo.budget_options}
     if kept is not None:
+        name = kept["algorithm"] if _is_named(kept.get("algorithm"), type(hpo)) else name
         defaults = option_defaults(type(hpo))
         known = kept.get("options", {})
         options = {k: v for k, v in options.items() if k in known or k not in defaults or to_json(defaults[k]) != v}
-    return {"algorithm": name_of(type(hpo)), "options": options, "space": hpo.space.to_dict(), "version": __version__}
+    return {"algorithm": name, "options": options, "space": hpo.space.to_dict(), "version": __version__}
+
+
+def _is_named(name: object, cls: type[BaseHPOptimizer]) -> bool:
+    """Whether an algorithm goes by a name: its own, one that it had in an older release, or an alias."""
+    try:
+        return isinstance(name, str) and get_hpo(name) is cls
+    except RegistryError:
+        return False
 
 
 def checkpoint_dir(files: Path, root: int) -> Path:

@@ -43,6 +43,7 @@ DONE = {
     "spaces/__init__.py",
     "spaces/tagged.py",
     "store/__init__.py",
+    "store/run_state.py",
     "surrogates/__init__.py",
     "surrogates/kde.py",
     "surrogates/pareto.py",

@@ -79,7 +79,7 @@ def test_one_finite_number_is_a_performance(value, perf):
         (decimal.Decimal("sNaN"), "must be finite, got Decimal"),
         (10**400, "is too large for a float: int 1000000"),
         (Fraction(10**400), "is too large for a float: Fraction"),
-        (None, "must be one number, got NoneType None"),
+        (None, "must be one number, got None"),
         ("0.5", "must be one number, got str '0.5'"),
         (b"1", "must be one number, got bytes"),
         (1 + 0j, "must be one number, got complex"),

@@ -87,10 +87,18 @@ class Store(ABC):
     def append(self, events: Sequence[LogEvent], *, sync: bool = True) -> None:
         """Add events in one step: when this returns all of them are kept, and if it raises none is.
 
+        =================  ==========================================================================================
+        after it returned  what survives
+        =================  ==========================================================================================
+        ``sync=True``      these events, and all that were appended before them, whatever happens to the process or
+                           the power; also where `events` is empty
+        ``sync=False``     these events, if the process dies. If the power fails, any number of the events since the
+                           last call that synced may be missing, but only from the end: the log is never with holes
+        =================  ==========================================================================================
+
         Args:
             events: The events, in their order.
-            sync: Whether they must survive a power loss at once. Otherwise they survive the death of this process at
-                once, and a power loss when a later call that syncs has returned.
+            sync: Whether they must survive a power loss at once.
 
         Raises:
             StoreError: They cannot be kept, or contradict the log (a second end of a trial).
@@ -102,7 +110,7 @@ class Store(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Gives the store free. May be called twice."""
+        """Give the store free; everything is synced before. May be called twice."""
 
 
 NOT_COMPARED = ("name", "version")

@@ -14,8 +14,19 @@ from typing import Any
 from autohpo.errors import StoreCorruptError, StoreError
 from autohpo.store.base import LogEvent, Store, check_header
 from autohpo.store.lock import RunLock
+from autohpo.version import __version__
 
-FORMAT = 1
+FORMAT = 2
+"""What a file says in ``user_version``.
+
+===  ================  ==================================================================================
+1    autohpo 0.1       events *ask, start, report, end, interrupt*
+2    autohpo 0.2       also *late*; an *end* may say cost and why, an *ask* fork; a header name and version
+===  ================  ==================================================================================
+
+The rule: a release reads every format up to its own, and a file is marked with its own when a driver first writes to
+it, in that very transaction. A newer one is refused: what it says is not known here.
+"""
 APPLICATION_ID = 0x6175746F  # "auto": tells our files from other SQLite files
 HEADER_BYTES = 100  # of every SQLite file
 BUSY_SECONDS = 60.0  # to wait for another process that has locked the file, a backup for instance
@@ -42,16 +53,19 @@ _JSON = json.JSONEncoder(allow_nan=False)
 class SQLiteStore(Store):
     """Keeps the events in a file, each commit on disk before the search goes on.
 
-    Write-ahead log, ``synchronous=FULL``, ``BEGIN IMMEDIATE``: a commit survives a kill and a power loss, and readers
-    never block the writer. The file must be on a local disk: SQLite's write-ahead log needs one host. Every row has a
-    checksum and its place in the log, because SQLite itself would give back a changed byte of a value as it is.
+    Write-ahead log and ``BEGIN IMMEDIATE``: readers never block the writer. With ``synchronous=FULL`` a commit survives
+    a kill and a power loss. A commit in ``NORMAL`` survives a kill: it is in the write-ahead log, which the next commit
+    in FULL syncs as a whole, and which SQLite syncs before it copies any of it into the main file or writes over it.
+    The file must be on a local disk: SQLite's write-ahead log needs one host. Every row has a checksum and its place in
+    the log, because SQLite itself would give back a changed byte of a value as it is.
 
     Args:
         path: Of the file; ``path.lock`` beside it says who writes.
         read_only: Only looks: needs no lock, changes nothing; SQLite may put its own ``path-wal`` and ``-shm`` there.
 
     Raises:
-        StoreError: The folder does not exist; or, with `read_only`, the file does not, or it holds no run yet.
+        StoreError: The path is that of a folder, or lies in one that does not exist; or, with `read_only`, there is no
+            such file, or it holds no run yet.
     """
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
@@ -60,10 +74,14 @@ class SQLiteStore(Store):
         self.path = Path(path).resolve()  # one run has one lock, whatever link leads to it
         self._lock = RunLock(self._beside(".lock"))
         self._connection: sqlite3.Connection | None = None
-        self._is_synced = True
+        self._is_full = True  # whether a commit syncs
+        self._has_unsynced = False  # whether some commit may be lost with the power
+        self._format = FORMAT  # of the file
         self._n_events = 0  # as long as it is open, nobody else adds any
         if not self.path.parent.is_dir():
             raise StoreError(f"store: folder {self.path.parent} does not exist")
+        if self.path.is_dir():
+            raise StoreError(f"store: {self.path} is a folder; name a file in it, such as {self.path / 'run.db'}")
         self._is_read_only = read_only
         if read_only:
             if not self.path.is_file():
@@ -117,14 +135,16 @@ class SQLiteStore(Store):
         if n_bytes < HEADER_BYTES and (n_bytes or _size(self._beside("-wal"))):
             # SQLite would take it for an empty one, and remove the write-ahead log with the results in it.
             raise StoreCorruptError(f"store: {self.path} has {n_bytes} bytes; to begin anew remove {self.path.name}*")
+        self._has_unsynced = _size(self._beside("-wal")) > 0  # a driver that was killed may have left commits there
         self._connect("rwc")
         is_new = self._is_new()
         if not is_new:
             self._check_format()
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        self._is_synced = True
+        self._is_full = True
         if is_new:
+            self._format = FORMAT
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         self._n_events = self._db.execute("SELECT ifnull(max(seq), 0) FROM events").fetchone()[0]
 
@@ -134,16 +154,22 @@ class SQLiteStore(Store):
         return not n_tables and not self._pragma("application_id")
 
     def _check_format(self) -> None:
-        """Passes a file that this version wrote.
+        """Check that the file is a store that this release reads.
 
         Raises:
-            StoreCorruptError: It is another program's, or another version's, or damaged.
+            StoreError: It was made by a newer release.
+            StoreCorruptError: It is another program's, or damaged.
         """
         if self._pragma("application_id") != APPLICATION_ID:
             raise StoreCorruptError(f"store: {self.path} is an SQLite file, but not one of autohpo")
-        version = self._pragma("user_version")
-        if version != FORMAT:
-            raise StoreCorruptError(f"store: {self.path} has format {version}, this version reads {FORMAT}")
+        self._format = self._pragma("user_version")
+        if self._format > FORMAT:
+            raise StoreError(
+                f"store: {self.path} has format {self._format}, of a newer autohpo; this one, {__version__}, reads "
+                f"formats up to {FORMAT}: install a newer one"
+            )
+        if self._format < 1:
+            raise StoreCorruptError(f"store: {self.path} has format {self._format}, which does not exist")
         found = self._pragma("quick_check(1)")
         if found != "ok":
             raise StoreCorruptError(f"store: {self.path} is damaged: {found}")
@@ -167,14 +193,13 @@ class SQLiteStore(Store):
     def append(self, events: Sequence[LogEvent], *, sync: bool = True) -> None:
         """Add the events in one transaction; the write-ahead log is flushed to disk where `sync` says so."""
         facts = [(float(e.time), e.kind, e.trial, e.attempt, _text(e.data)) for e in events]
-        with self._faults():
-            if sync is not self._is_synced:  # in NORMAL a commit is written, and flushed with the next one in FULL
-                self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
-                self._is_synced = sync
-        with self._faults(), self._transaction() as db:
+        with self._faults(), self._transaction(sync=sync) as db:
             rows = [(place, *fact, _crc(place, *fact)) for place, fact in enumerate(facts, start=self._n_events + 1)]
             db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            if not rows and sync and self._has_unsynced:
+                db.execute(f"PRAGMA user_version = {FORMAT}")  # a commit of nothing would not sync what lies before it
         self._n_events += len(rows)
+        self._has_unsynced = not sync and (self._has_unsynced or bool(rows))
 
     def events(self, after: int = 0) -> Iterator[LogEvent]:
         """The events behind a place in the log."""
@@ -187,10 +212,15 @@ class SQLiteStore(Store):
 
     def close(self) -> None:
         """Closes the file and gives the lock free."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        self._lock.release()
+        try:
+            if self._has_unsynced and self._connection is not None:
+                self.append([])  # the last connection to be closed would sync; but a reader may stay
+        finally:
+            self._has_unsynced = False
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            self._lock.release()
 
     def _check_row(self, is_whole: bool, what: str) -> None:
         """Passes a row that reads as it was written.
@@ -215,12 +245,18 @@ class SQLiteStore(Store):
         return self._connection
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, sync: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction: all or nothing."""
+        if sync is not self._is_full:  # in NORMAL a commit is written, and synced with the next one in FULL
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+            self._is_full = sync
         self._db.execute("BEGIN IMMEDIATE")
         try:
+            if self._format != FORMAT:
+                self._db.execute(f"PRAGMA user_version = {FORMAT}")
             yield self._db
             self._db.execute("COMMIT")
+            self._format = FORMAT
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")

@@ -48,7 +48,7 @@ class Event:
     """Something that happened in a session.
 
     Attributes:
-        suggestion: That was asked for, or whose end was told; as it was asked.
+        suggestion: The suggestion that was asked for, or whose end was told; as it was asked.
         state: How it ended; RUNNING where it was asked for.
         value: The user's own value, where it has one.
     """
@@ -78,7 +78,7 @@ class Session:
         on_ask: Called with each suggestion as the caller got it; what is told later is a copy from before.
         events: What happened, in order.
         asked: All suggestions, as they were asked.
-        running: Of each running trial the suggestion as the caller has it, and as it was asked.
+        running: The suggestion of each running trial as the caller has it, and as it was asked.
         is_complete: Whether the optimizer has said that there is nothing left.
     """
 

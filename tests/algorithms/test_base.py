@@ -218,11 +218,11 @@ def test_drawn_seed_can_be_read_and_used_again():
     [
         ([1], "must return a dict, got list"),
         (None, "must return a dict, got NoneType"),
-        ({"x": 0.5}, "c: missing in the configuration"),
+        ({"x": 0.5}, "c: must be in the configuration, got only ['x']"),
         ({"x": 1.5, "c": "a"}, "x: must be a value of RangeHP"),
         ({"x": 0.5, "c": "z"}, "c: must be a value of ChoiceHP"),
         ({"x": math.nan, "c": "a"}, "x: must be a value of RangeHP"),
-        ({"x": 0.5, "c": "a", "y": 1}, "unknown parameters ['y']"),
+        ({"x": 0.5, "c": "a", "y": 1}, "names must be among ['x', 'c'], got ['y']"),
         (Suggestion({"x": 0.5, "c": "a"}, fidelity=0.0), "fidelity must be positive and finite, got float 0.0"),
         (Suggestion({"x": 0.5, "c": "a"}, fidelity=math.inf), "fidelity must be positive and finite, got float inf"),
         (Suggestion({"x": 0.5, "c": "a"}, fidelity="9"), "fidelity must be positive and finite, got str '9'"),
@@ -344,5 +344,5 @@ def test_max_evals_ends_the_search():
     hpo.fail(hpo.ask(), "broken")
     hpo.ask()
     for _ in range(2):
-        with pytest.raises(OptimizationComplete, match="max_evals: 2 suggestions were made"):
+        with pytest.raises(OptimizationComplete, match="max_evals: all 2 suggestions were made"):
             hpo.ask()

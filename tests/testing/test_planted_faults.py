@@ -414,7 +414,7 @@ FAULTS: dict[str, list[tuple[type[Any], str]]] = {
     ],
     "waits_only_for_running_trials": [(WaitsForNothing, "as no trial is running, got NotReady")],
     "is_unmoved_by_asking_in_vain": [(CountsVainAsks, "wanted suggestions, item 3")],
-    "suggests_while_others_run": [(LostWhileOthersRun, "dropout: missing")],
+    "suggests_while_others_run": [(LostWhileOthersRun, "dropout: must be in the configuration")],
     "stops_at_max_evals": [(IgnoresTheBudget, "wanted 7 suggestions with max_evals=7, got 100")],
     "names_the_best": [(NeverTheFirst, "wanted the best result to be 0.0")],
     "declares_its_fidelity": [(UndeclaredFidelity, "as is_multi_fidelity is False, got (3.0, None)")],
