@@ -95,7 +95,8 @@ class Objectives:
         if constraints is not None and not isinstance(constraints, Mapping):
             raise InvalidPerfError(f"constraints must be a dict from name to number, got {short(constraints)}")
         held = {str(name): as_perf(value) for name, value in dict(constraints or {}).items()}
-        cost = metrics.pop("cost", None) if cost is None else cost
+        returned = metrics.pop("cost", None)
+        cost = returned if cost is None else cost
         spent = None if cost is None else as_cost(cost)
         return Outcome(TrialState.COMPLETE, tuple(values), held, metrics, spent)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autohpo.algorithms.parts.points import Point
-from autohpo.algorithms.parts.values import amount, checked_suggestion, pair
+from autohpo.algorithms.parts.values import amount, checked_suggestion, pair, plain
 from autohpo.errors import (
     EvaluationsError,
     InvalidPerfError,
@@ -171,7 +171,9 @@ class Session:
             running.reports.append((fidelity, perf))
             self._rng = None
             score = self._hpo.objectives.signs[0] * perf
-            is_wanted = self._hpo._on_report(running.suggestion.copy(), fidelity, score)
+            is_wanted = plain(
+                self._hpo._on_report(running.suggestion.copy(), fidelity, score)
+            )  # numpy's False is False
             given = running.fidelity
             return is_wanted is not False and (given is None or fidelity < given)
 
