@@ -7,12 +7,14 @@ import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import partial
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Event, EventKind, Executor, OnReport
 from autohpo.objective import Evaluator, Objective
 from autohpo.trial import Outcome, Task, TrialState
+
+MAX_DELAYED = 20
+"""How many reports of an attempt may come late: an endless training waits for the answer to one of them."""
 
 # Mean times on the simulated clock: until a start, of an attempt, until a silent loss is noticed, without any slot.
 START_SECONDS, RUN_SECONDS, NOTICE_SECONDS, OUTAGE_SECONDS = 0.05, 1.0, 20.0, 5.0
@@ -86,6 +88,7 @@ class _Attempt:
     host: _Host
     dies_after: int | None
     is_delayed: bool
+    unsent: deque[tuple[float, float]] = field(default_factory=deque)
     n_reports: int = 0
     reported_at: float = 0.0
     is_running: bool = False
@@ -291,10 +294,11 @@ class FakeEngine(Executor):
         if attempt.verdict is not None and not attempt.is_lost:
             self._finish_killed(attempt)
         elif not attempt.is_dead:
-            if attempt.dies_after and not attempt.is_lost:
-                self._plan(RUN_SECONDS / 2, lambda: self._lose(attempt))
             kind: EventKind = "done" if outcome.state.has_perf else "failed"
-            self._plan(RUN_SECONDS, lambda: self._end(attempt, kind, outcome))
+            lost_at = 0.0
+            if attempt.dies_after and not attempt.is_lost:
+                lost_at = self._plan(RUN_SECONDS / 2, lambda: self._lose(attempt))
+            self._plan(RUN_SECONDS, lambda: self._end(attempt, kind, outcome), lost_at)
 
     def _report(self, attempt: _Attempt, fidelity: float, perf: float) -> bool:
         """Hand a report on, at once or later; leave the objective if its process dies here."""
@@ -305,12 +309,13 @@ class FakeEngine(Executor):
             self._lose(attempt)
         if attempt.is_dead or attempt.verdict is not None or attempt.fault is not None:
             raise _Unwind
-        if attempt.is_delayed:
-            tell = partial(self._tell, attempt, fidelity, perf)
-            attempt.reported_at = self._plan(RUN_SECONDS / 2, tell, attempt.reported_at)
+        attempt.unsent.append((fidelity, perf))
+        if attempt.is_delayed and attempt.n_reports <= MAX_DELAYED:
+            attempt.reported_at = self._plan(RUN_SECONDS / 2, lambda: self._tell(attempt), attempt.reported_at)
             return not attempt.is_stopping
         try:
-            self._tell(attempt, fidelity, perf)
+            while attempt.unsent:
+                self._tell(attempt)
         except BaseException as fault:  # must not pass for a fault of the objective
             attempt.fault = fault
             raise _Unwind from None
@@ -318,11 +323,14 @@ class FakeEngine(Executor):
             raise _Unwind
         return not attempt.is_stopping
 
-    def _tell(self, attempt: _Attempt, fidelity: float, perf: float) -> None:
-        event = attempt.event("report", fidelity=fidelity, perf=perf)
-        self.delivered.append(event)
-        if not self._on_report(event):
-            attempt.is_stopping = True
+    def _tell(self, attempt: _Attempt) -> None:
+        """Deliver the oldest report that was not delivered yet."""
+        if attempt.unsent:
+            fidelity, perf = attempt.unsent.popleft()
+            event = attempt.event("report", fidelity=fidelity, perf=perf)
+            self.delivered.append(event)
+            if not self._on_report(event):
+                attempt.is_stopping = True
 
     def _finish_killed(self, attempt: _Attempt) -> None:
         verdict, attempt.is_dead = attempt.verdict, True
