@@ -35,7 +35,7 @@ class Dispatch:
     Args:
         search: The log and what follows from it.
         executor: The slots.
-        retries: For each state how often a trial that ends so is started again.
+        retries: How often a trial that ends in a state is started again, by state.
 
     Attributes:
         busy: Number and attempt of the trial in each slot that runs one.
@@ -55,6 +55,11 @@ class Dispatch:
     def running(self) -> list[int]:
         """The numbers of the trials that run."""
         return [number for number, _ in self.busy.values()]
+
+    @property
+    def n_waiting(self) -> int:
+        """How many trials wait for a slot: interrupted ones, and those that only one slot can continue."""
+        return len(self.again) + sum(map(len, self._parked.values()))
 
     def free(self) -> list[int]:
         """Return the slots that have nothing to do."""

@@ -14,6 +14,7 @@ from autohpo.algorithms.options import option_defaults, options_of
 from autohpo.algorithms.registry import get_hpo, name_of
 from autohpo.algorithms.session import session_of
 from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, RegistryError, StoreError
+from autohpo.history import not_running
 from autohpo.objectives import as_perf
 from autohpo.spaces.tagged import to_json
 from autohpo.store import MemoryStore, RunState, Store, open_store
@@ -27,7 +28,7 @@ FLUSH_SECONDS = 0.5
 
 
 class Listener(Protocol):
-    """Whoever wants to hear of suggestions and results, in the order of the log."""
+    """The contract of what hears of suggestions and results, in the order of the log."""
 
     def suggested(self, suggestion: Suggestion) -> None:
         """Hear of a suggestion."""
@@ -77,8 +78,9 @@ class Search:
         self.store = store if isinstance(store, Store) else open_store(store)
         known = getattr(hpo.run_store, "path", hpo.run_store)
         if hpo.n_asked and known != getattr(self.store, "path", self.store):
-            where = "of ask and tell, or of another store"
-            raise OptionError(f"optimize: this optimizer has a history {where}; build a new one")
+            raise OptionError(
+                "store: this optimizer was used with ask and tell, or with another store; build a new one"
+            )
         self.name = name
         self.state = RunState(hpo.space, hpo.objectives)
         self.listener: Listener | None = None
@@ -130,7 +132,7 @@ class Search:
         """Save what is not saved yet, and give the store free. May be called twice."""
         if self._is_open:
             try:
-                self.flush()
+                self.save()
             finally:
                 self._is_open = False
                 self.store.close()
@@ -154,7 +156,7 @@ class Search:
                     session.reported(event.trial, event.data["fidelity"], event.data["perf"])
         n_ended = state.n_done + state.n_failed + state.n_known
         if is_known and (state.n_asked, n_ended) != (self.hpo.n_asked, self.hpo.n_told):
-            raise OptionError("optimize: this optimizer and its store have different histories; build a new one")
+            raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
 
     # Ask and tell.
 
@@ -276,8 +278,7 @@ class Search:
             except OptionError as error:
                 raise EvaluationsError([(suggestion, str(error))]) from None
         if number not in self.state.running:
-            reason = "was told before" if 0 <= number < self.state.n_asked else "was not asked for here"
-            raise EvaluationsError([(suggestion, f"suggestion: number {number} {reason}")])
+            raise EvaluationsError([(suggestion, not_running(number, self.state.n_asked))])
         return number
 
     # What a driver calls, with attempts.
@@ -367,9 +368,14 @@ class Search:
                 self._is_synced = sync
             self._flushed = time.monotonic()
 
-    def flush(self) -> None:
-        """Commit everything, so that it survives a power loss."""
-        self.save(sync=True)
+    def settle(self) -> None:
+        """Commit everything that a power loss must not take; the rest once it is old enough.
+
+        A suggestion may wait for its start, which is committed with it: nobody acts on it before.
+        """
+        is_due = any(event.kind not in ("ask", "report") for event in self._unsaved) or not self._is_synced
+        if is_due or (self._unsaved and time.monotonic() - self._flushed > FLUSH_SECONDS):
+            self.save()
 
     def _check_open(self) -> None:
         if not self._is_open:

@@ -125,7 +125,7 @@ class Outcome:
 
     @property
     def violation(self) -> float:
-        """By how much the constraints are missed, all together; 0 where they are met or there are none."""
+        """The amount by which the constraints are missed, all together; 0 where they are met or there are none."""
         return sum((value for value in self.constraints.values() if value > 0), 0.0)  # fsum raises where it overflows
 
     def to_json(self) -> dict[str, Any]:
@@ -192,7 +192,7 @@ class Trial:
         attempt: How many times it was started; 0 if it was only suggested.
         started: Unix seconds of its last start, if known.
         ended: Unix seconds of its end, if known.
-        signs: For each objective 1 where higher is better, -1 where lower is; empty means 1 for all.
+        signs: A sign for each objective: 1 where higher is better, -1 where lower is; empty means 1 for all.
         seed: The seed of the suggestion, for the objective.
     """
 
@@ -268,7 +268,7 @@ class Trial:
 
     @property
     def violation(self) -> float:
-        """By how much the constraints are missed, all together; 0 where they are met or there are none."""
+        """The amount by which the constraints are missed, all together; 0 where they are met or there are none."""
         return self.outcome.violation if self.outcome.constraints else 0.0
 
     @property
@@ -294,7 +294,7 @@ class Running:
     Attributes:
         suggestion: The configuration and what it was suggested for.
         reports: ``(fidelity, perf)`` of the attempt that runs, in the order reported; the user's own values.
-        signs: For each objective 1 where higher is better, -1 where lower is; empty means 1 for all.
+        signs: A sign for each objective: 1 where higher is better, -1 where lower is; empty means 1 for all.
     """
 
     suggestion: Suggestion

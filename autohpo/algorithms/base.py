@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 import numpy as np
 
-from autohpo.algorithms.options import check_types
+from autohpo.algorithms.options import check_support, check_types
 from autohpo.algorithms.parts.points import Point, checked_points
+from autohpo.algorithms.parts.shadowable import Shadowable
 from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import Session
 from autohpo.errors import EvaluationsError, NoResultError, OptionError, SuggestionError, short
-from autohpo.history import History, Shadowable
+from autohpo.history import History
 from autohpo.objectives import Mode, Objectives, incumbent
 from autohpo.spaces import HPSpace, SearchSpace
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
@@ -39,7 +40,7 @@ class BaseHPOptimizer:
         space: The parameters to search.
         f: The objective, for :meth:`optimize`; without it use :meth:`ask` and :meth:`tell`.
         max_evals: Suggestions to make at most; a trial promoted to a higher fidelity counts again.
-        seed: For everything random, 0 or more; None draws one, to be read from the attribute.
+        seed: A number for everything random, 0 or more; None draws one, to be read from the attribute.
         mode: "max" where a higher result of `f` is better, "min" where a lower one is. Several objectives are a dict,
             ``{"acc": "max", "latency": "min"}``, where `f` returns a dict, or a list where it returns a tuple.
         noise: Whether results are noisy: then the best trial is the one that a model of all results expects most of,
@@ -97,10 +98,7 @@ class BaseHPOptimizer:
         if self.seed is not None and self.seed < 0:
             raise OptionError(f"seed: must be at least 0, got {self.seed}")
         self.objectives = Objectives.of(self.mode)
-        if self.space.constraints or self.objectives.n > 1:
-            from autohpo.algorithms.registry import check_support  # here, because the registry needs this class
-
-            check_support(self)
+        check_support(self)
         points = checked_points(self.points, self.space, self.objectives)
         self.is_seed_drawn = self.seed is None
         if self.seed is None:
@@ -167,7 +165,9 @@ class BaseHPOptimizer:
         """
         best = self.best_trial()
         if best is None or best.score is None:
-            raise NoResultError(f"no trial of {self.n_told} has a result yet")
+            raise NoResultError(
+                f"best: no trial of {self.n_told} has a result yet; call optimize(), or ask() and tell()"
+            )
         return dict(best.hp), best.score if self.objectives.n == 1 else best.scores
 
     def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Mapping[str, Any]:
@@ -408,6 +408,7 @@ class BaseHPOptimizer:
         fidelity: str | None = None,
         executor: Any = None,
         retries: Mapping[str, int] | None = None,
+        ask_ahead: bool = False,
     ) -> tuple[Any, Any]:
         """Run the search and return ``(best_hp, best_perf)``; with a trainer ``(best_trainer, best_hp)``.
 
@@ -438,6 +439,8 @@ class BaseHPOptimizer:
                 :class:`autohpo.execution.base.Executor`. None chooses between the first two.
             retries: How often a trial that ends in a state is started again, such as ``{"CRASHED": 1}``. A trial whose
                 machine or driver died (LOST) is started again twice, others are not.
+            ask_ahead: Whether the next suggestion is made while all workers are busy: none waits for it, but it is made
+                without the results of what then runs. Only with workers.
 
         Raises:
             OptionError: An argument is wrong.
@@ -467,6 +470,7 @@ class BaseHPOptimizer:
             fidelity=fidelity,
             executor=executor,
             retries=retries,
+            ask_ahead=ask_ahead,
         )
         return run(self, trainer, dataset, options)
 

@@ -2,10 +2,13 @@
 
 from autohpo.testing.cases import Case
 from autohpo.testing.checks import BoundCheck, Check, CheckFailed, CheckResult, ConformanceError
+from autohpo.testing.engine import EVERY_FAULT, FakeEngine, Faults
+from autohpo.testing.engine_log import wrong_states
 from autohpo.testing.optimizers import OPTIMIZER_CHECKS, check_optimizer, optimizer_checks
 from autohpo.testing.spaces import SPACE_CHECKS, check_space, space_checks
 
 __all__ = [
+    "EVERY_FAULT",
     "OPTIMIZER_CHECKS",
     "SPACE_CHECKS",
     "BoundCheck",
@@ -14,8 +17,11 @@ __all__ = [
     "CheckFailed",
     "CheckResult",
     "ConformanceError",
+    "FakeEngine",
+    "Faults",
     "check_optimizer",
     "check_space",
     "optimizer_checks",
     "space_checks",
+    "wrong_states",
 ]

@@ -268,6 +268,36 @@ def test_a_busy_or_unknown_slot_is_refused(drive):
     assert driver.end_of(0).outcome.perf == 0.0
 
 
+def test_a_thread_left_behind_reports_for_no_other_trial(drive):
+    """What a thread of trial 0 says while trial 1 runs is ignored, and the thread is told to end."""
+
+    def f(hp, trial):
+        import threading
+        import time
+
+        def late():
+            while trial.report(999.0):
+                time.sleep(0.002)
+            f.is_over = True
+
+        if hp["x"] == 0:
+            f.is_over = False
+            threading.Thread(target=late, daemon=True).start()
+            time.sleep(0.05)
+            return 0.5
+        for _ in range(30):
+            trial.report(hp["x"])
+            time.sleep(0.002)
+        return float(f.is_over)
+
+    driver = drive(f)
+    driver.run(0)
+    assert driver.run(1).outcome.perf == 1.0
+    assert [r.number for r in driver.reports if r.perf == 999.0].count(0) > 1
+    assert {(r.number, r.attempt) for r in driver.reports if r.perf != 999.0} == {(1, 1)}
+    assert all(r.number == 0 for r in driver.reports if r.perf == 999.0)
+
+
 def test_what_on_report_raises_comes_out_of_poll_and_not_out_of_the_objective(drive):
     """A fault of the driver passes the objective, which catches everything; the trial can still be killed."""
 

@@ -111,7 +111,9 @@ def test_a_file_whose_name_looks_like_a_url_opens(folder: Path) -> None:
 @pytest.mark.parametrize("what", [5, None, [], b"run.db"], ids=repr)
 def test_what_is_neither_path_nor_url_is_refused(what: object) -> None:
     """With its type in the text."""
-    with pytest.raises(OptionError, match=f"must be a path or a URL, got {type(what).__name__}"):
+    with pytest.raises(
+        OptionError, match=f"must be a path or a URL, got {None if what is None else type(what).__name__}"
+    ):
         open_store(what)  # type: ignore[arg-type]
 
 

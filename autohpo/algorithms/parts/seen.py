@@ -14,7 +14,7 @@ from autohpo.spaces.finite import walk
 from autohpo.trial import Running, Trial
 
 N_DRAWS = 256
-"""From the prior at once, in search of a new configuration; then the space is nearly used up, and is listed."""
+"""Draws of the prior at once, in search of a new configuration; then the space is nearly used up, and is listed."""
 MOST_LISTED = 4096
 """New configurations that are listed at most, to draw one of them."""
 MOST_WALKED = 20_000
@@ -78,7 +78,7 @@ class SeenSet:
         return self.some(rng, 1)[0]
 
     def some(self, rng: np.random.Generator, n: int) -> list[dict[str, Any]]:
-        """From 1 to n configurations drawn from the prior that are new and meet the constraints.
+        """Return 1 to n configurations drawn from the prior that are new and meet the constraints.
 
         Raises:
             OptimizationComplete: There is none.
