@@ -19,7 +19,7 @@ from autohpo.objectives import as_perf
 from autohpo.spaces.tagged import to_json
 from autohpo.store import MemoryStore, RunState, Store, open_store
 from autohpo.store.base import LogEvent, LogKind
-from autohpo.store.run_state import suggestion_data
+from autohpo.store.run_state import collector_paused, suggestion_data
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 from autohpo.version import __version__
 
@@ -141,18 +141,19 @@ class Search:
         """Fold the log, and let the optimizer follow it, unless it was there when the log was made."""
         session, state = self._session, self.state
         is_known = bool(self.hpo.n_asked)
-        for event in self.store.events():
-            trial = self._fold(event)
-            if is_known:
-                continue
-            if event.kind == "ask":
-                session.adopt(state.running[event.trial].suggestion)
-            elif trial is not None:
-                session.close(trial)
-            elif event.kind == "start" and event.attempt > 1:
-                session.restart(event.trial)
-            elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
-                session.reported(event.trial, event.data["fidelity"], event.data["perf"])
+        with collector_paused():
+            for event in self.store.events():
+                trial = self._fold(event)
+                if is_known:
+                    continue
+                if event.kind == "ask":
+                    session.adopt(state.running[event.trial].suggestion)
+                elif trial is not None:
+                    session.close(trial)
+                elif event.kind == "start" and event.attempt > 1:
+                    session.restart(event.trial)
+                elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
+                    session.reported(event.trial, event.data["fidelity"], event.data["perf"])
         n_ended = state.n_done + state.n_failed + state.n_known
         if is_known and (state.n_asked, n_ended) != (self.hpo.n_asked, self.hpo.n_told):
             raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
