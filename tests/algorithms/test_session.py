@@ -303,7 +303,7 @@ def test_a_report_that_is_refused_does_not_reach_the_hook():
         with pytest.raises(EvaluationsError):
             hpo.report(suggestion, fidelity, perf)
     hpo.tell(suggestion, 0.5)
-    with pytest.raises(EvaluationsError, match="has a result already"):
+    with pytest.raises(EvaluationsError, match="suggestion 0 has a result already"):
         hpo.report(suggestion, 1, 0.5)
     assert not hasattr(hpo, "calls")
 
@@ -318,7 +318,7 @@ def test_a_trial_that_is_started_anew_has_reported_nothing():
     hpo.report(suggestion, 1, 0.25)
     hpo.tell(suggestion, 0.25)
     assert hpo.trials[0].reports == ((1.0, 0.25),)
-    with pytest.raises(EvaluationsError, match="has a result already"):
+    with pytest.raises(EvaluationsError, match="suggestion 0 has a result already"):
         hpo.restart(suggestion)
 
 

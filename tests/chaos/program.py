@@ -133,8 +133,8 @@ def arm(point: str, k: int) -> None:
         return result
 
     @contextlib.contextmanager
-    def transaction(store: SQLiteStore) -> Iterator[Any]:
-        with original(store) as db:
+    def transaction(store: SQLiteStore, **options: Any) -> Iterator[Any]:
+        with original(store, **options) as db:
             yield db
             comes()  # everything is inserted, nothing committed
 
