@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
 
 
-def is_dominated(values: FloatArray, by: FloatArray) -> NDArray[np.bool_]:
+def is_dominated(values: FloatArray, by: FloatArray) -> BoolArray:
     """``(n,)`` whether each of ``(n, m)`` values is dominated by one of ``(k, m)``: nowhere better, somewhere worse."""
     n, m = values.shape
     no_worse, better = np.ones((n, len(by)), dtype=bool), np.zeros((n, len(by)), dtype=bool)
     for j in range(m):  # column by column: the cube of all comparisons would be m times as large
         no_worse &= by[:, j] >= values[:, j : j + 1]
         better |= by[:, j] > values[:, j : j + 1]
-    dominated: NDArray[np.bool_] = np.any(no_worse & better, axis=1)
+    dominated: BoolArray = np.any(no_worse & better, axis=1)
     return dominated
 
 

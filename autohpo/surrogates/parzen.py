@@ -13,7 +13,8 @@ from functools import cached_property
 
 import numpy as np
 
-from autohpo.surrogates.parzen_columns import BoolArray, Columns, Encoded, FloatArray, IntArray
+from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
+from autohpo.surrogates.parzen_columns import Columns, Encoded
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 MOST_PSEUDO_COUNTS = 10

@@ -8,11 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
+from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
 
 NARROWEST = 1e-4
 """The smallest bandwidth of ordered columns: (x - .5)^2 / h^2 <= 2.5e7 keeps 9 decimal digits in a double."""

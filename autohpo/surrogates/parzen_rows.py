@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
 from autohpo.surrogates.parzen import (
     LOG_SQRT_2PI,
     gaussian_mass,
@@ -13,7 +14,7 @@ from autohpo.surrogates.parzen import (
     log_cell_densities,
     log_mixture,
 )
-from autohpo.surrogates.parzen_columns import NARROWEST, BoolArray, Columns, Encoded, FloatArray, IntArray
+from autohpo.surrogates.parzen_columns import NARROWEST, Columns, Encoded
 
 LONGEST_TABLE = 12
 """The most values of an ordered column that get a table; of more, a cell is hardly wider than a kernel."""

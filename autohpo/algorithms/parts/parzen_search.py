@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.errors import OptionError
 from autohpo.history import Cursor, History
@@ -21,10 +21,6 @@ from autohpo.surrogates.parzen import ParzenEstimator, closeness, spread_bandwid
 from autohpo.surrogates.parzen_columns import Columns, Encoded
 from autohpo.surrogates.parzen_rows import GrowingParzen
 from autohpo.trial import Trial
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 BAD_FACTOR = 0.12
 """The factor of the bandwidths of bad trials: the best of .07, .12, .2 and .3 by regret at 100 evaluations, on the
@@ -248,7 +244,7 @@ class Ranking:
         return best + [number for _, _, number in broken[: n - len(best)]]
 
 
-def _by_volume(front: FloatArray, n: int) -> NDArray[np.int64]:
+def _by_volume(front: FloatArray, n: int) -> IntArray:
     """Places of at most n values of a front, each next adding the most to the volume above the front's worst corner."""
     front = front / np.maximum(np.abs(front).max(axis=0), 1.0)  # the largest floats have no difference
     low, high = front.min(axis=0), front.max(axis=0)
