@@ -73,7 +73,7 @@ class Suggestion(dict[str, Any]):
         self.fidelity = fidelity
         self.resume = resume
         self.fork = fork
-        self.info: dict[str, Any] = copy.deepcopy(dict(info)) if info else {}  # what one holder writes, no other sees
+        self.info: dict[str, Any] = _copied(info) if info else {}  # what one holder writes, no other sees
         self.number = number
         self.pid = pid
         self.seed = seed
@@ -90,8 +90,24 @@ class Suggestion(dict[str, Any]):
 
     def copy(self) -> Suggestion:
         """Return a copy with the same attributes; a plain ``dict.copy`` would lose them."""
-        attributes = {name: getattr(self, name) for name in self.__slots__}
-        return Suggestion(self, **attributes)
+        return Suggestion(
+            self,
+            fidelity=self.fidelity,
+            resume=self.resume,
+            fork=self.fork,
+            info=self.info,
+            number=self.number,
+            pid=self.pid,
+            seed=self.seed,
+        )
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def _copied(info: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of notes all the way down: most are plain values, which need none."""
+    return {name: note if type(note) in _PLAIN else copy.deepcopy(note) for name, note in info.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +296,20 @@ class Trial:
             if self.reports:
                 return self.reports[-1][0]
         return math.inf if self.fidelity is None else self.fidelity
+
+    @property
+    def suggestion(self) -> Suggestion:
+        """The suggestion that it was."""
+        return Suggestion(
+            self.hp,
+            fidelity=self.fidelity,
+            resume=self.resume,
+            fork=self.fork,
+            info=self.info,
+            number=self.number,
+            pid=self.pid,
+            seed=self.seed,
+        )
 
     @property
     def seconds(self) -> float | None:
