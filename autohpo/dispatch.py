@@ -6,10 +6,11 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Executor
-from autohpo.search import Search, checkpoint_dir
+from autohpo.search import Search
 from autohpo.trial import Outcome, Suggestion, Task, TrialState
 
 
@@ -210,3 +211,8 @@ def lost_error(n: int) -> str:
         f"lost {n} times: the process or machine that ran it died each time; if the objective ends its own process, "
         "num_workers=2 or a memory_limit protects the search"
     )
+
+
+def checkpoint_dir(files: Path, root: int) -> Path:
+    """Return the checkpoint folder of a chain, by the number of its first trial."""
+    return files / f"trial-{root}"

@@ -276,7 +276,7 @@ def _is_same(kept: Suggestion, given: Suggestion, hpo: BaseHPOptimizer) -> bool:
         return False
 
 
-def session_of(hpo: BaseHPOptimizer) -> Session:
+def session_of(hpo: object) -> Session:
     """Return the session of an optimizer, whatever attributes its class keeps.
 
     Raises:
