@@ -16,7 +16,7 @@ from autohpo.trial import TrialState
 
 
 def test_floods_of_output_and_stray_frames_do_no_harm(drive_local):
-    """30 MB on both streams, raw bytes on descriptor 1 and a closed stdout: the results come, the log is cut."""
+    """10 MB on both streams, raw bytes on descriptor 1 and a closed stdout: the results come, the log is cut."""
 
     def f(hp):
         import os
@@ -25,7 +25,7 @@ def test_floods_of_output_and_stray_frames_do_no_harm(drive_local):
         if hp["x"] == 0:
             os.write(1, b"\x00\x00\x00\x01" * 1000)
             os.system("echo from a child")
-            for _ in range(300):
+            for _ in range(100):
                 print("o" * 50_000)
                 print("e" * 50_000, file=sys.stderr)
             sys.stdout.close()
