@@ -9,11 +9,12 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections import deque
+from collections import ChainMap, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import CodeType
+from typing import Any, ClassVar
 
 import cloudpickle
 
@@ -195,10 +196,22 @@ class LocalExecutor(Executor):
             self._finalizer()
 
 
+def _reduce_code(code: CodeType) -> tuple[Any, ...]:
+    """Pickle code as cloudpickle does, but for the name of its file, which that replaces."""
+    make, parts = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    return make, tuple(code.co_filename if part == "<dynamic-code>" else part for part in parts)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """A pickler of functions that keep the names of their files, so that tracebacks in workers show their lines."""
+
+    dispatch_table: ClassVar[Any] = ChainMap({CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table)
+
+
 def _dump(objective: Objective, path: Path) -> None:
     try:
         with path.open("wb") as file:
-            cloudpickle.dump(objective, file)
+            _Pickler(file).dump(objective)
     except OSError:  # the disk is full: nothing is wrong with the objective
         raise
     except Exception as fault:  # reducers of the user's own may raise anything

@@ -58,6 +58,20 @@ def test_the_log_of_a_trial_that_prints_for_ever_is_cut_while_it_runs(drive_loca
     assert driver.executor._slots[0]._launch.log(0).stat().st_size < 17e6
 
 
+def test_a_traceback_of_a_worker_shows_file_and_line(drive_local):
+    """A function that travels with its code keeps the name of its file, one inside another function, too."""
+
+    def f(hp):
+        def inner():
+            return hp["x"] / 0  # the culprit
+
+        return inner()
+
+    error = drive_local(f).run(0).outcome.error
+    assert error.count(f'File "{__file__}"') == 2
+    assert "# the culprit" in error
+
+
 def test_standard_input_is_empty(drive_local):
     """An objective that asks for input gets the end of it at once."""
 
