@@ -78,7 +78,7 @@ class Executor(ABC):
         """
 
     def capacity(self) -> int:
-        """Return how many tasks may run at once now."""
+        """Return how many tasks may run at once now, in whichever slots; never more than there are."""
         return len(self.slots())
 
     @abstractmethod

@@ -35,6 +35,7 @@ class Faults:
         churn: How many slots come or go in a simulated second; one that goes loses its attempt.
         outage: The chance that such a change takes all slots away for a while.
         reused: The chance that a slot that comes has the number of one that went.
+        throttled: The chance that after such a change fewer tasks may run at once than there are slots, or none.
 
     Raises:
         OptionError: A chance is not between 0 and 1, or `churn` is negative.
@@ -49,6 +50,7 @@ class Faults:
     churn: float = 0.0
     outage: float = 0.0
     reused: float = 0.0
+    throttled: float = 0.0
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -58,7 +60,16 @@ class Faults:
 
 
 EVERY_FAULT = Faults(
-    lost=0.08, unnoticed=0.3, undead=0.5, doubled=0.1, delayed=0.2, disordered=0.5, churn=0.3, outage=0.1, reused=0.5
+    lost=0.08,
+    unnoticed=0.3,
+    undead=0.5,
+    doubled=0.1,
+    delayed=0.2,
+    disordered=0.5,
+    churn=0.3,
+    outage=0.1,
+    reused=0.5,
+    throttled=0.2,
 )
 """All faults, each often enough that a search of a few hundred trials meets it."""
 
@@ -151,6 +162,7 @@ class FakeEngine(Executor):
         self._current: dict[int, _Attempt] = {}  # the newest attempt of each trial
         self._ready: list[Event] = []
         self._has_changed = False  # the slots, in this poll
+        self._limit: int | None = None  # of the tasks that may run at once
         self._is_closed = False
 
     # The contract.
@@ -171,6 +183,11 @@ class FakeEngine(Executor):
     def slots(self) -> Sequence[int]:
         """Return the numbers of the slots there are now."""
         return range(self.n_slots) if self._objective is None else tuple(self._hosts)
+
+    def capacity(self) -> int:
+        """Return how many tasks may run at once now."""
+        n = len(self.slots())
+        return n if self._limit is None else min(n, self._limit)
 
     def submit(self, slot: int, task: Task) -> None:
         """Start a task in a slot that is free.
@@ -380,6 +397,7 @@ class FakeEngine(Executor):
             self._add_slot()
         else:
             self._remove_slot(self._rng.choice([*self._hosts]))
+        self._limit = self._rng.randint(0, len(self._hosts)) if self._happens(self.faults.throttled) else None
         self._plan(1 / self.faults.churn if self._hosts else OUTAGE_SECONDS, self._change_slots)
 
     def _add_slot(self) -> None:
