@@ -95,7 +95,7 @@ def main() -> None:
             row = counts(algorithm, options.trials, seed)
             print(json.dumps(row), flush=True)
             sums[algorithm].update({name: n for name, n in row.items() if name not in ("algorithm", "seed")})
-    names = [name for name in next(iter(sums.values()))]
+    names = list(next(iter(sums.values())))
     print("\n| | " + " | ".join(names) + " |\n|---" + "|--:" * len(names) + "|")
     for algorithm, total in sums.items():
         print(f"| `{algorithm}` | " + " | ".join(f"{total[name]:,.0f}" for name in names) + " |")

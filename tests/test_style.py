@@ -51,6 +51,7 @@ DONE = {
     "testing/engine_log.py",
     "testing/executor_case.py",
     "testing/executors.py",
+    "testing/faults.py",
     "testing/fidelity.py",
     "testing/reproducible.py",
     "testing/robust.py",

@@ -76,6 +76,25 @@ def test_no_state_is_wrong_after_a_search_on_an_engine_with_every_fault(algorith
     assert (hpo.result.counts().get("STOPPED", 0) > 50) == (algorithm is StopsMany)
 
 
+def test_a_stored_search_goes_on_with_other_engines(tmp_path):
+    """Three engines, one after the other, work on one log; what all of them delivered is in it, and nothing else."""
+    delivered = []
+    for n in (40, 80, 120):
+        engine = FakeEngine(n, 3, EVERY_FAULT)
+        hpo = search("bohb", engine, training, n=n, store=tmp_path / "run.db")
+        delivered += engine.delivered
+        assert wrong_states(hpo, delivered) == []
+        assert len(hpo.result) == n
+
+
+def test_a_search_that_reaches_its_target_leaves_no_trial_behind():
+    """What runs, or was lost, when the search has found enough is brought to its end."""
+    engine = FakeEngine(0, 4, EVERY_FAULT)
+    hpo = search("random", engine, target=0.98)
+    assert 0 < len(hpo.result) < 300
+    assert wrong_states(hpo, engine.delivered) == []
+
+
 def test_several_objectives_survive_every_fault():
     """The front is folded from the ends that count."""
     hpo = build_hpo_from_name(
