@@ -1,4 +1,4 @@
-"""The header of a run: what a store keeps of its optimizer, so that only the same search goes on with it."""
+"""The header of a run: what makes it this run and no other."""
 
 from __future__ import annotations
 
