@@ -6,10 +6,11 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Executor
-from autohpo.search import Search, checkpoint_dir
+from autohpo.search import Search
 from autohpo.trial import Outcome, Suggestion, Task, TrialState
 
 
@@ -35,7 +36,7 @@ class Dispatch:
     Args:
         search: The log and what follows from it.
         executor: The slots.
-        retries: For each state how often a trial that ends so is started again.
+        retries: How often a trial that ends in a state is started again, by state.
 
     Attributes:
         busy: Number and attempt of the trial in each slot that runs one.
@@ -55,6 +56,11 @@ class Dispatch:
     def running(self) -> list[int]:
         """The numbers of the trials that run."""
         return [number for number, _ in self.busy.values()]
+
+    @property
+    def n_waiting(self) -> int:
+        """How many trials wait for a slot: interrupted ones, and those that only one slot can continue."""
+        return len(self.again) + sum(map(len, self._parked.values()))
 
     def free(self) -> list[int]:
         """Return the slots that have nothing to do."""
@@ -205,3 +211,8 @@ def lost_error(n: int) -> str:
         f"lost {n} times: the process or machine that ran it died each time; if the objective ends its own process, "
         "num_workers=2 or a memory_limit protects the search"
     )
+
+
+def checkpoint_dir(files: Path, root: int) -> Path:
+    """Return the checkpoint folder of a chain, by the number of its first trial."""
+    return files / f"trial-{root}"

@@ -88,14 +88,20 @@ class Driver:
                 self._is_complete = True  # what runs may end: it may be better still
             self.ending.check(self.dispatch.running)
             self._fill()
-            if not self.dispatch.busy:
+            if not self.dispatch.busy and self._is_over():
                 return
-            self.search.flush()  # whatever nothing that was started has carried along
+            self.search.settle()  # whatever nothing that was started has carried along
             self.ending.enter_user_code()
             events = self.executor.poll(POLL_SECONDS)
             self.ending.leave_user_code()
             self._take(events)
             self.progress.update(self._standing)
+
+    def _is_over(self) -> bool:
+        """Whether nothing will start any more, as nothing runs now: there are slots, and nothing for them."""
+        if self.ending.reason or self.executor.slots():
+            return True
+        return not self.dispatch.n_waiting and (self._is_complete or self.hpo.n_left <= 0 or self._has_all_trials)
 
     # What starts.
 
@@ -114,6 +120,15 @@ class Driver:
                 self._submit(placed)
                 since = 0.0
         self._submit(placed)
+        if self.options.ask_ahead and (self.executor.capacity() > 1 or not self.executor.is_inline):
+            self._ask_ahead()
+
+    def _ask_ahead(self) -> None:
+        """Make the next suggestion while all slots are busy; it waits for the first that is free."""
+        if self.dispatch.busy and not (self.ending.reason or self.dispatch.again or self.dispatch.free()):
+            suggestion = self._ask(0)
+            if suggestion is not None:
+                self.dispatch.again.append(suggestion.number)
 
     def _submit(self, placed: list[Placed]) -> None:
         """Start trials; the log has them first."""
@@ -125,7 +140,7 @@ class Driver:
 
     def _ask(self, slot: int) -> Suggestion | None:
         """Return a new suggestion, noted in the log; None where there is none now."""
-        if self._is_complete or (self.max_trials is not None and self._n_new >= self.max_trials):
+        if self._is_complete or self._has_all_trials:
             return None
         try:
             suggestion = self.search.propose(slot)
@@ -142,9 +157,9 @@ class Driver:
         return suggestion
 
     @property
-    def _n_new(self) -> int:
-        """How many suggestions were made, points whose results were known left out."""
-        return self.hpo.n_asked - self.state.n_known
+    def _has_all_trials(self) -> bool:
+        """Whether as many suggestions were made as there may be; points whose results were known do not count."""
+        return self.max_trials is not None and self.hpo.n_asked - self.state.n_known >= self.max_trials
 
     # What happens.
 
@@ -208,7 +223,7 @@ class Driver:
         is_first = trial.number == self.dispatch.first and not self.state.n_done
         if trial.state is TrialState.FAILED and is_first and not self.options.continue_on_error:
             raise FirstTrialError(
-                f"trial {trial.number}, the first to be started, raised; fix the objective, or go on in spite of it "
+                f"the objective raised in trial {trial.number}, the first to start; fix it, or go on in spite of it "
                 f"with continue_on_error=True\n{trial.error}"
             )
 
@@ -224,7 +239,7 @@ class Driver:
                 reason = self.ending.reason or "the search ended"
                 self.search.interrupt(number, attempt, TrialState.CANCELLED, reason)
             self.dispatch.busy.clear()
-            self.search.flush()
+            self.search.save()
             self.progress.close(self._standing())
 
     def _say_interrupted(self) -> None:

@@ -48,7 +48,8 @@ class EvaluationsError(AutoHPOError, ValueError):
     def __init__(self, refused: Sequence[tuple[object, str]]) -> None:
         self.refused = list(refused)
         lines = "; ".join(f"{_label(suggestion)}: {reason}" for suggestion, reason in self.refused)
-        super().__init__(f"{len(self.refused)} result(s) refused: {lines}")
+        n = len(self.refused)
+        super().__init__(lines if n == 1 else f"{n} results were refused: {lines}")
 
     def __reduce__(self) -> tuple[type[EvaluationsError], tuple[list[tuple[object, str]]]]:
         """Pickles by its argument: the base class would hand the text to ``__init__``."""
@@ -90,6 +91,8 @@ class MissingExtraError(AutoHPOError, ImportError):
 
 def short(value: object) -> str:
     """Return type and at most 80 characters of a value whose own ``repr`` may be huge or broken."""
+    if value is None:
+        return "None"
     cutter = reprlib.Repr()  # does not build the whole text of a huge list or string first
     cutter.maxstring = cutter.maxother = 80
     size = len(value) if isinstance(value, (bytes, bytearray)) else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import sys
 import time
 import traceback
 from collections.abc import Callable, Generator
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from autohpo.errors import InvalidPerfError, OptionError, short
+from autohpo.errors import AutoHPOError, InvalidPerfError, OptionError, short
 from autohpo.objectives import Objectives, as_perf
 from autohpo.trial import Outcome, Task, TrialState
 
@@ -20,18 +21,28 @@ _log = logging.getLogger("autohpo")
 
 OFFERED = ("dataset", "fidelity", "trial", "seed")
 
+OURS = ("autohpo.objective", "autohpo.objectives", "autohpo.trainer")
+"""Modules whose frames say nothing to a user whose objective raised; those of executors are left out, too."""
+
+MAX_ERROR_CHARACTERS = 16_000
+
 Report = Callable[[float, float], bool]
 """``report(fidelity, perf)`` tells the search how far a trial came; False asks it to end."""
 
 
 class TrialHandle:
-    """What an objective gets as ``trial``: it reports through it, and finds its checkpoints.
+    """The ``trial`` that an objective may ask for: it reports through it, and finds its checkpoints.
+
+    It belongs to one attempt at one trial. What is reported when that attempt has ended, by a thread that it left
+    behind, is ignored.
 
     Attributes:
-        number: Of the trial being evaluated.
-        attempt: From 1; above 1 the trial was started before and did not end.
-        seed: For every random choice of the training.
+        number: The number of the trial.
+        attempt: Which start of the trial this is, from 1; above 1 an earlier one did not come to its end.
+        seed: A number for every random choice of the training.
         fidelity: How much training the trial gets in all, counted from nothing; None means full.
+        reports: ``(fidelity, perf)`` in the order reported.
+        is_stopped: Whether the search said that the trial should end.
     """
 
     def __init__(self, task: Task, report: Report) -> None:
@@ -41,20 +52,25 @@ class TrialHandle:
         self._bind(task, report)
 
     def _bind(self, task: Task, report: Report) -> None:
-        """Takes over a further task of the same chain."""
+        """Take over the next task of the same training."""
         self.number, self.attempt, self.seed = task.number, task.attempt, task.seed
         self.fidelity = task.fidelity
-        self._folder, self._send = task.checkpoint_dir, report
+        self._folder = task.checkpoint_dir
+        self._send: Report | None = report
+
+    def _release(self) -> None:
+        """Ignore what is reported from now on: the attempt has ended."""
+        self._send = None
 
     @property
     def checkpoint_dir(self) -> Path:
-        """A folder of this training's own: the same one after a pause, a promotion and a crash."""
+        """The folder of this training: the same one after a pause, a promotion and a crash."""
         folder = Path(self._folder)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def report(self, perf: object, fidelity: float | None = None) -> bool:
-        """Tells the search how good the training is so far; False means: stop here.
+        """Tell the search how good the training is so far; False means: stop here.
 
         Args:
             perf: One finite number, as :func:`as_perf` takes it.
@@ -63,18 +79,21 @@ class TrialHandle:
         Raises:
             InvalidPerfError: `perf` or `fidelity` is not one finite number. Uncaught, it makes the trial INVALID.
         """
+        send = self._send
+        if send is None:
+            return False
         value = as_perf(perf)
         done = self._done + 1 if fidelity is None else float(fidelity)
         if not 0 <= done < math.inf:
             raise InvalidPerfError(f"fidelity: must be finite and at least 0, got {done}")
         self._done = done
         self.reports.append((self._done, value))
-        if not self._send(self._done, value):
+        if not send(self._done, value):
             self.is_stopped = True
         return not self.is_stopped and not self.is_enough
 
     def resume_at(self, fidelity: float) -> None:
-        """Says that training state up to `fidelity` was loaded from :attr:`checkpoint_dir`."""
+        """Say that training state up to `fidelity` was loaded from :attr:`checkpoint_dir`."""
         self._done = float(fidelity)
 
     @property
@@ -88,8 +107,8 @@ class Objective:
     """A user's function and what it asks for.
 
     Attributes:
-        f: Called as ``f(hps, ...)``.
-        dataset: Passed where `f` names ``dataset``.
+        f: The function, called as ``f(hps, ...)``.
+        dataset: What `f` gets as ``dataset``, where it names that.
         wants: Which of ``dataset, fidelity, trial, seed`` `f` names.
         takes_fidelity: Whether `f` can be given less than full training.
         objectives: What its results mean.
@@ -166,10 +185,15 @@ def _is_generator(f: Callable[..., Any]) -> bool:
 
 @dataclass
 class Evaluator:
-    """Runs tasks in this process, and keeps generators paused between the rungs of a chain.
+    """An objective at work in this process; it keeps generators paused between the rungs of a chain.
 
     A paused generator is continued when a later task has its root; where it is gone (another process ran
     it, or it was dropped) the objective is started again, and may load what it saved in its checkpoint folder.
+
+    Example:
+        >>> evaluator = Evaluator(Objective.of(lambda hps: hps["x"] ** 2))
+        >>> evaluator.run(Task(0, 1, {"x": 3.0}), lambda fidelity, perf: True).perf
+        9.0
     """
 
     objective: Objective
@@ -178,17 +202,24 @@ class Evaluator:
     def run(self, task: Task, report: Report) -> Outcome:
         """Return the outcome of a task, with its cost in seconds unless the objective says what it costs.
 
+        Args:
+            task: What is to be evaluated.
+            report: Takes the reports of this attempt, and of no other.
+
         Raises:
             KeyboardInterrupt: It passes through.
         """
         began = time.perf_counter()
-        outcome = self._run(task, report)
-        return outcome if outcome.cost is not None else replace(outcome, cost=time.perf_counter() - began)
-
-    def _run(self, task: Task, report: Report) -> Outcome:
         paused = self._paused.pop(task.root, None)
         handle = paused.handle if paused else TrialHandle(task, report)
         handle._bind(task, report)
+        try:
+            outcome = self._run(task, handle, paused)
+        finally:
+            handle._release()
+        return outcome if outcome.cost is not None else replace(outcome, cost=time.perf_counter() - began)
+
+    def _run(self, task: Task, handle: TrialHandle, paused: _Paused | None) -> Outcome:
         try:
             result = paused.steps if paused else self.objective.call(task, handle)
             if isinstance(result, Generator):
@@ -199,14 +230,14 @@ class Evaluator:
         except KeyboardInterrupt:
             raise
         except InvalidPerfError:
-            return Outcome(TrialState.INVALID, error=_trace())
+            return Outcome(TrialState.INVALID, error=user_traceback())
         except BaseException:  # SystemExit too: sys.exit in a trial ends the trial, not the search
-            return Outcome(TrialState.FAILED, error=_trace())
+            return Outcome(TrialState.FAILED, error=user_traceback())
         state = TrialState.STOPPED if handle.is_stopped else TrialState.COMPLETE
         return replace(outcome, state=state, reached=handle.reports[-1][0] if handle.reports else None)
 
     def _advance(self, task: Task, steps: Generator[Any, None, Any], handle: TrialHandle) -> Outcome:
-        """Runs a generator until it has used up the task's fidelity, ends, or is stopped."""
+        """Run a generator until it has used up the task's fidelity, ends, or is stopped."""
         while not handle.is_enough:
             try:
                 value = next(steps)
@@ -227,7 +258,7 @@ class Evaluator:
         return root in self._paused
 
     def drop(self, root: int) -> None:
-        """Ends the paused generator of a chain that will not be continued; its ``finally`` blocks run."""
+        """End the paused generator of a chain that will not be continued; its ``finally`` blocks run."""
         paused = self._paused.pop(root, None)
         if paused is not None:
             try:
@@ -236,7 +267,7 @@ class Evaluator:
                 _log.warning("the paused training of trial %d could not be closed", root, exc_info=True)
 
     def close(self) -> None:
-        """Ends every paused generator."""
+        """End every paused generator."""
         for root in list(self._paused):
             self.drop(root)
 
@@ -253,9 +284,31 @@ class _Paused:
     handle: TrialHandle
 
 
-def _trace() -> str:
-    """The traceback of the exception being handled, from the user's own frames on."""
+def user_traceback() -> str:
+    """Return the traceback of the exception being handled, without the frames that lie outside the user's code."""
+    kind, fault, frames = sys.exc_info()
+    while frames is not None and _is_ours(frames.tb_frame.f_globals.get("__name__")):
+        frames = frames.tb_next
+    if kind is None or fault is None:
+        return ""
     try:
-        return traceback.format_exc()
+        told = traceback.TracebackException(kind, fault, frames)
+        if isinstance(fault, AutoHPOError):  # what we raised on purpose was caused by the line that called us
+            while told.stack and told.stack[-1].filename in (__file__, as_perf.__code__.co_filename):
+                del told.stack[-1]
+        return clip("".join(told.format()))
     except Exception:  # an exception whose __str__ raises cannot be formatted
         return "the objective raised an exception that cannot be printed"
+
+
+def clip(text: str) -> str:
+    """Return a text as a store can take it: valid Unicode, and of a long one only the head and the tail."""
+    if len(text) > MAX_ERROR_CHARACTERS:
+        half = MAX_ERROR_CHARACTERS // 2
+        text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _is_ours(module: object) -> bool:
+    """Whether the code of a module lies between the executor and the user's code."""
+    return module in OURS or str(module).startswith("autohpo.execution.")

@@ -23,7 +23,7 @@ class Objectives:
 
     Attributes:
         names: The name of each objective; an unnamed one has the empty name.
-        signs: For each objective 1 where higher is better, -1 where lower is.
+        signs: A sign for each objective: 1 where higher is better, -1 where lower is.
 
     Example:
         >>> objectives = Objectives.of({"acc": "max", "latency": "min"})
@@ -95,7 +95,8 @@ class Objectives:
         if constraints is not None and not isinstance(constraints, Mapping):
             raise InvalidPerfError(f"constraints must be a dict from name to number, got {short(constraints)}")
         held = {str(name): as_perf(value) for name, value in dict(constraints or {}).items()}
-        cost = metrics.pop("cost", None) if cost is None else cost
+        returned = metrics.pop("cost", None)
+        cost = returned if cost is None else cost
         spent = None if cost is None else as_cost(cost)
         return Outcome(TrialState.COMPLETE, tuple(values), held, metrics, spent)
 

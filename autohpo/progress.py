@@ -22,7 +22,7 @@ PLAIN_SECONDS = 10.0  # between two lines of a log file
 
 @dataclass(frozen=True)
 class Standing:
-    """How a search stands.
+    """How a search stands now.
 
     Attributes:
         n_done: Trials with a result.
@@ -30,9 +30,9 @@ class Standing:
         n_running: Trials that run now.
         best: The user's own value of the incumbent, if there is one.
         max_evals: Trials to make at most, if limited.
-        seconds: Since the search began.
+        seconds: How long ago the search began.
         time_limit: Seconds for the search, if limited.
-        n_earlier: Of the trials that ended, those of an earlier run that this one resumed.
+        n_earlier: How many of the ended trials are of an earlier run that this one resumed.
         n_front: Trials on the Pareto front, where there are several objectives.
     """
 

@@ -97,7 +97,7 @@ class Result:
         """
         header = store.header
         if header is None:
-            raise StoreError(f"store: {getattr(store, 'path', store)} holds no run yet")
+            raise StoreError(f"store: {getattr(store, 'path', type(store).__name__)} holds no run yet")
         mode = from_json(header["options"]["mode"])
         space = SearchSpace.from_dict(header["space"]) if space is None else space
         state = RunState(space, Objectives.of(mode)).follow(store.events())
@@ -154,7 +154,8 @@ class Result:
         """
         signs = self.objectives.signs
         if len(reference) != len(signs):
-            raise OptionError(f"reference: must have {len(signs)} values, got {len(reference)}")
+            n = len(signs)
+            raise OptionError(f"reference: must have one value for each objective ({n}), got {len(reference)}")
         try:
             import moocore
         except ImportError as error:
@@ -168,7 +169,7 @@ class Result:
         """The same trials, with one objective's values as their perf.
 
         Args:
-            objective: Its place in `mode`, or its name.
+            objective: The place of the objective in `mode`, or its name.
 
         Raises:
             OptionError: There is no such objective.
@@ -176,7 +177,8 @@ class Result:
         objectives = self.objectives
         place = objectives.names.index(objective) if objective in objectives.names and objective else objective
         if not isinstance(place, int) or not 0 <= place < objectives.n:
-            raise OptionError(f"objective: must be one of {list(objectives.names)} or its place, got {objective!r}")
+            known = [name or place for place, name in enumerate(objectives.names)]
+            raise OptionError(f"objective: must be one of {known}, a name or a place, got {objective!r}")
         way = "max" if objectives.signs[place] > 0 else "min"
         trials = [
             trial if not trial.perfs else replace(trial, outcome=replace(trial.outcome, perfs=(trial.perfs[place],)))

@@ -27,7 +27,7 @@ class RunOptions:
     Attributes:
         stop_rules: What ends the search early.
         memory_bytes: The memory limit in bytes.
-        n_retries: For each state how often a trial that ends so is started again.
+        n_retries: How often a trial that ends in a state is started again, by state.
 
     Raises:
         OptionError: An argument is wrong.
@@ -49,6 +49,7 @@ class RunOptions:
     fidelity: str | None = None
     executor: Any = None
     retries: Mapping[str, int] | None = None
+    ask_ahead: bool = False
     stop_rules: StopRules = field(init=False, default=StopRules())
     memory_bytes: int | None = field(init=False, default=None)
     n_retries: Mapping[TrialState, int] = field(init=False, default_factory=dict)
@@ -69,6 +70,8 @@ class RunOptions:
         object.__setattr__(self, "n_retries", parse_retries(self.retries))
         if not isinstance(self.store, (str, os.PathLike, Store, type(None))):
             raise OptionError(f"store: must be a path, a URL or a Store, got {type(self.store).__name__}")
+        if not isinstance(self.ask_ahead, bool):
+            raise OptionError(f"ask_ahead: must be True or False, got {self.ask_ahead!r:.80}")
         for name in ("name", "fidelity"):
             if not isinstance(getattr(self, name), (str, type(None))):
                 raise OptionError(f"{name}: must be a string, got {getattr(self, name)!r:.80}")

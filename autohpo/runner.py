@@ -82,7 +82,8 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
         executor = make_executor(
             options, None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
         )
-        hpo.set_up(executor.capacity(), options.time_limit, options.memory_bytes)
+        num_workers = max(executor.capacity(), options.num_workers)
+        hpo.set_up(num_workers, options.time_limit, options.memory_bytes)
         search.begin({"objective": _described(objective, tuned), **earlier.header})
         max_trials = None
         if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:
@@ -127,6 +128,11 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
     if name is not None and name in hpo.space.names:
         raise OptionError(
             f"fidelity: {name} is set for each trial, so it must not be searched; take it out of the space"
+        )
+    if name is not None and getattr(hpo, "max_fidelity", None) is None:
+        raise OptionError(
+            f"fidelity: {name_of(type(hpo))} trains every configuration in full; take a multi-fidelity algorithm such "
+            "as bohb, or give max_fidelity where it has one"
         )
 
 

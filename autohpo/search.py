@@ -6,28 +6,25 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.options import option_defaults, options_of
-from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
 from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, StoreError
+from autohpo.history import not_running
 from autohpo.objectives import as_perf
-from autohpo.spaces.tagged import to_json
+from autohpo.run_header import run_header
 from autohpo.store import MemoryStore, RunState, Store, open_store
 from autohpo.store.base import LogEvent, LogKind
-from autohpo.store.run_state import suggestion_data
+from autohpo.store.run_state import collector_paused, suggestion_data
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
-from autohpo.version import __version__
 
 FLUSH_SECONDS = 0.5
 """How old a report may get before it is on disk; reports carry no promise, unlike suggestions and results."""
 
 
 class Listener(Protocol):
-    """Whoever wants to hear of suggestions and results, in the order of the log."""
+    """The contract of what hears of suggestions and results, in the order of the log."""
 
     def suggested(self, suggestion: Suggestion) -> None:
         """Hear of a suggestion."""
@@ -77,8 +74,9 @@ class Search:
         self.store = store if isinstance(store, Store) else open_store(store)
         known = getattr(hpo.run_store, "path", hpo.run_store)
         if hpo.n_asked and known != getattr(self.store, "path", self.store):
-            where = "of ask and tell, or of another store"
-            raise OptionError(f"optimize: this optimizer has a history {where}; build a new one")
+            raise OptionError(
+                "store: this optimizer was used with ask and tell, or with another store; build a new one"
+            )
         self.name = name
         self.state = RunState(hpo.space, hpo.objectives)
         self.listener: Listener | None = None
@@ -130,7 +128,7 @@ class Search:
         """Save what is not saved yet, and give the store free. May be called twice."""
         if self._is_open:
             try:
-                self.flush()
+                self.save()
             finally:
                 self._is_open = False
                 self.store.close()
@@ -139,21 +137,22 @@ class Search:
         """Fold the log, and let the optimizer follow it, unless it was there when the log was made."""
         session, state = self._session, self.state
         is_known = bool(self.hpo.n_asked)
-        for event in self.store.events():
-            trial = self._fold(event)
-            if is_known:
-                continue
-            if event.kind == "ask":
-                session.adopt(state.running[event.trial].suggestion)
-            elif trial is not None:
-                session.close(trial)
-            elif event.kind == "start" and event.attempt > 1:
-                session.restart(event.trial)
-            elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
-                session.reported(event.trial, event.data["fidelity"], event.data["perf"])
+        with collector_paused():
+            for event in self.store.events():
+                trial = self._fold(event)
+                if is_known:
+                    continue
+                if event.kind == "ask":
+                    session.adopt(state.running[event.trial].suggestion)
+                elif trial is not None:
+                    session.close(trial)
+                elif event.kind == "start" and event.attempt > 1:
+                    session.restart(event.trial)
+                elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
+                    session.reported(event.trial, event.data["fidelity"], event.data["perf"])
         n_ended = state.n_done + state.n_failed + state.n_known
         if is_known and (state.n_asked, n_ended) != (self.hpo.n_asked, self.hpo.n_told):
-            raise OptionError("optimize: this optimizer and its store have different histories; build a new one")
+            raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
 
     # Ask and tell.
 
@@ -275,8 +274,7 @@ class Search:
             except OptionError as error:
                 raise EvaluationsError([(suggestion, str(error))]) from None
         if number not in self.state.running:
-            reason = "was told before" if 0 <= number < self.state.n_asked else "was not asked for here"
-            raise EvaluationsError([(suggestion, f"suggestion: number {number} {reason}")])
+            raise EvaluationsError([(suggestion, not_running(number, self.state.n_asked))])
         return number
 
     # What a driver calls, with attempts.
@@ -366,32 +364,15 @@ class Search:
                 self._is_synced = sync
             self._flushed = time.monotonic()
 
-    def flush(self) -> None:
-        """Commit everything, so that it survives a power loss."""
-        self.save(sync=True)
+    def settle(self) -> None:
+        """Commit everything that a power loss must not take; the rest once it is old enough.
+
+        A suggestion may wait for its start, which is committed with it: nobody acts on it before.
+        """
+        is_due = any(event.kind not in ("ask", "report") for event in self._unsaved) or not self._is_synced
+        if is_due or (self._unsaved and time.monotonic() - self._flushed > FLUSH_SECONDS):
+            self.save()
 
     def _check_open(self) -> None:
         if not self._is_open:
             raise StoreError("search: must be open; use it in a with statement, or call open()")
-
-
-def run_header(hpo: BaseHPOptimizer, kept: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what makes a run this run. The budget is no part of it: it may grow from call to call.
-
-    An option that an older release did not know is left out where it has its default, as the run went without it.
-
-    Args:
-        hpo: The optimizer.
-        kept: The header of the store, if a run was begun there.
-    """
-    options = {k: to_json(v) for k, v in options_of(hpo).items() if k not in hpo.budget_options}
-    if kept is not None:
-        defaults = option_defaults(type(hpo))
-        known = kept.get("options", {})
-        options = {k: v for k, v in options.items() if k in known or k not in defaults or to_json(defaults[k]) != v}
-    return {"algorithm": name_of(type(hpo)), "options": options, "space": hpo.space.to_dict(), "version": __version__}
-
-
-def checkpoint_dir(files: Path, root: int) -> Path:
-    """Return the checkpoint folder of a chain, by the number of its first trial."""
-    return files / f"trial-{root}"

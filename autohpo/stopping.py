@@ -40,7 +40,7 @@ class StopRules:
             raise OptionError(f"min_improvement: must be above 0, got {self.min_improvement}")
         is_count = self.patience is None or (type(self.patience) is int and self.patience >= 1)
         if not is_count:
-            raise OptionError(f"patience: must be a whole number of at least 1, got {self.patience!r}")
+            raise OptionError(f"patience: must be an integer of at least 1, got {self.patience!r}")
 
     @property
     def is_any(self) -> bool:
@@ -52,11 +52,11 @@ class Stopping:
     """Watches a search and says when a rule ends it; a function of what it has seen, so a resumed search ends alike.
 
     Args:
-        rules: To watch for.
+        rules: The rules to watch for.
         sign: 1 where higher is better, -1 where lower is.
 
     Attributes:
-        reason: Why the search ends; the empty text while it goes on.
+        reason: Why the search ends; the empty string while it goes on.
     """
 
     def __init__(self, rules: StopRules, sign: int) -> None:
@@ -67,7 +67,7 @@ class Stopping:
         self.reason = ""
 
     def suggested(self, suggestion: Suggestion) -> None:
-        """Takes in a suggestion: some algorithms say what they expect of it."""
+        """Take a suggestion: some algorithms say what they expect of it."""
         floor, expected = self._rules.min_improvement, suggestion.info.get("expected_improvement")
         if floor is None or expected is None:
             return
@@ -76,7 +76,7 @@ class Stopping:
             self.reason = f"the expected improvement fell below {floor:g}"
 
     def ended(self, best: Trial | None) -> None:
-        """Takes in a result, after which `best` is the incumbent."""
+        """Take a result, after which `best` is the incumbent."""
         if best is None or best.perf is None:
             return
         self._n_since = 0 if best.number != self._best else self._n_since + 1

@@ -107,7 +107,8 @@ def check_trainer(trainer: Any) -> None:
     needed = ("duplicate_from_hyper_parameter", "train", "get_valid_score")
     missing = [name for name in needed if not callable(getattr(trainer, name, None))]
     if missing:
-        raise OptionError(f"trainer: {short(trainer)} has no method {', '.join(missing)}")
+        hint = "a function goes to build_hpo_from_name(name, space, f)"
+        raise OptionError(f"trainer: {short(trainer)} has no method {', '.join(missing)}; {hint}")
 
 
 def nested(hps: dict[str, Any]) -> dict[str, Any]:

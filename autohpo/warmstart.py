@@ -18,7 +18,7 @@ from autohpo.spaces import SearchSpace
 from autohpo.trial import Outcome, Trial, TrialState
 
 N_ADAPTED = 5
-"""Of the trials that are illegal here, how many of the best are tried first, in a legal form."""
+"""How many of the trials that are illegal here are tried first, the best ones in a legal form."""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ class OnePlusOne(BaseHPOptimizer):
     step: float = 0.1
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        done = [trial for trial in self.trials if trial.perf is not None]  # a failed trial has none
+        done = [trial for trial in self.trials if trial.score is not None]  # a failed trial has none
         if not done:
             return self.space.sample(self.rng, 1)[0]
-        parent = self.space.encode([max(done, key=lambda trial: trial.perf).hp])
+        parent = self.space.encode([max(done, key=lambda trial: trial.score).hp])
         child = (parent + self.rng.normal(0.0, self.step, parent.shape)).clip(0.0, 1.0)
         return self.space.decode(child)[0]
 

@@ -34,7 +34,7 @@ def test_the_custom_optimizer_example_runs_and_passes_its_checks(tmp_path):
 
 def test_the_trainer_example_gives_back_a_trained_trainer(tmp_path):
     """Its accuracy is that of a model that has learned something: chance is 1/7."""
-    code = f"import sys; sys.path.insert(0, {str(ROOT / 'examples')!r}); import trainer; trainer.main(4, 20)"
+    code = f"import sys; sys.path.insert(0, {str(ROOT / 'examples')!r}); import trainer; trainer.main(16, 20)"
     out = run("-c", code, cwd=tmp_path)
     assert float(out.split("test accuracy ")[1]) > 0.3
 

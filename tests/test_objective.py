@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from autohpo.errors import InvalidPerfError, OptionError
-from autohpo.objective import Evaluator, Objective, TrainerObjective, check_trainer, nested
+from autohpo.objective import Evaluator, Objective
 from autohpo.objectives import as_perf
+from autohpo.trainer import TrainerObjective, check_trainer, nested
 from autohpo.trial import Task, TrialState
 
 NOTHING = object()
@@ -152,7 +153,7 @@ def test_reports_count_their_own_fidelity_and_end_at_what_was_given():
     outcome, reports = evaluate(f, fidelity=3.0)
     assert answers == [True, True, False]
     assert reports == [(1.0, 0.1), (2.0, 0.2), (3.0, 0.3)]
-    assert (outcome.state, outcome.perf, outcome.fidelity) == (TrialState.COMPLETE, 0.3, 3.0)
+    assert (outcome.state, outcome.perf, outcome.reached) == (TrialState.COMPLETE, 0.3, 3.0)
 
 
 def test_a_report_that_is_no_number_makes_the_trial_invalid():
@@ -188,7 +189,7 @@ def test_a_generator_pauses_at_its_rung_and_continues_when_promoted():
     for number, fidelity in enumerate([1.0, 3.0, 9.0]):
         task = Task(number, 1, {}, fidelity=fidelity, root=0)
         outcome = evaluator.run(task, lambda *r: reports.append(r) or True)
-        assert (outcome.state, outcome.perf, outcome.fidelity) == (TrialState.COMPLETE, fidelity, fidelity)
+        assert (outcome.state, outcome.perf, outcome.reached) == (TrialState.COMPLETE, fidelity, fidelity)
     assert trained == list(range(1, 10))
     assert reports == [(float(e), float(e)) for e in trained]
 
@@ -240,7 +241,7 @@ def test_a_stopped_generator_is_closed_at_once():
             closed.append(True)
 
     outcome = Evaluator(Objective.of(f)).run(Task(0, 1, {}, root=0), lambda fidelity, _: fidelity < 2)
-    assert (outcome.state, outcome.perf, outcome.fidelity) == (TrialState.STOPPED, 2.0, 2.0)
+    assert (outcome.state, outcome.perf, outcome.reached) == (TrialState.STOPPED, 2.0, 2.0)
     assert closed == [True]
 
 
@@ -274,6 +275,65 @@ def test_whatever_f_raises_is_a_failed_trial_with_its_traceback(error):
     outcome, _ = evaluate(f)
     assert outcome.state is TrialState.FAILED
     assert "raise error" in outcome.error
+
+
+def innocent(hps):
+    """A helper that raises."""
+    raise LookupError("no such layer")
+
+
+def raising_generator(hps):
+    """A generator that raises in its second epoch."""
+    yield 1.0
+    innocent(hps)
+
+
+class RaisingTrainer:
+    """A trainer whose training raises."""
+
+    def duplicate_from_hyper_parameter(self, hp):
+        """Itself will do."""
+        return self
+
+    def train(self, dataset):
+        """Raises."""
+        innocent(dataset)
+
+    def get_valid_score(self):
+        """A number, never asked for."""
+        return 0.0, True
+
+
+@pytest.mark.parametrize(
+    ("f", "frames"),
+    [
+        (lambda hps: innocent(hps) + 1, ["<lambda>", "innocent"]),
+        (raising_generator, ["raising_generator", "innocent"]),
+        (lambda hps, trial: trial.report(float("nan")), ["<lambda>"]),
+        (lambda hps, trial: trial.report(1.0, fidelity=-1), ["<lambda>"]),
+        (lambda hps: None, []),
+        (TrainerObjective(RaisingTrainer(), None, "unused"), ["train", "innocent"]),
+    ],
+)
+def test_a_traceback_shows_the_frames_of_the_user_alone(f, frames):
+    """The first frame is the user's function, and the last one the user's line that raised or called us."""
+    error = evaluate(f)[0].error
+    assert [line.rsplit(" in ", 1)[1] for line in error.splitlines() if line.startswith("  File ")] == frames
+    assert error.startswith("Traceback (most recent" if frames else "autohpo.errors.InvalidPerfError: ")
+
+
+def test_a_traceback_keeps_its_cause():
+    """An exception raised from another one shows both, each from the user's frames on."""
+
+    def f(hps):
+        try:
+            innocent(hps)
+        except LookupError as fault:
+            raise RuntimeError("no network") from fault
+
+    error = evaluate(f)[0].error
+    assert error.index("no such layer") < error.index("direct cause") < error.index("no network")
+    assert "autohpo/objective.py" not in error
 
 
 def test_an_exception_that_cannot_be_printed_is_still_a_failed_trial():
@@ -335,6 +395,38 @@ def test_a_lower_is_better_score_is_turned_round(tmp_path):
             return 0.25, False
 
     assert TrainerObjective(Trainer(), None, str(tmp_path)).train({})[1] == -0.25
+
+
+def test_a_handle_of_an_ended_trial_ignores_late_reports():
+    """A thread that a trial left behind is told to end; nothing it says counts, not even what is no number."""
+    handles = []
+
+    def f(hps, trial):
+        handles.append(trial)
+        trial.report(0.5)
+        return 1.0
+
+    outcome, reports = evaluate(f)
+    assert handles[0].report(999.0) is False
+    assert handles[0].report("no number") is False
+    assert (outcome.reached, reports, handles[0].reports) == (1.0, [(1.0, 0.5)], [(1.0, 0.5)])
+
+
+def test_a_paused_training_reports_for_the_trial_that_continues_it():
+    """Between two rungs its handle is closed; then it speaks for the next trial and attempt."""
+    handles, said = [], []
+
+    def f(hps, trial):
+        handles.append(trial)
+        for epoch in range(1, 5):
+            yield float(epoch)
+
+    evaluator = Evaluator(Objective.of(f))
+    evaluator.run(Task(0, 1, {}, fidelity=1.0, root=0), lambda *report: said.append((0, *report)) or True)
+    assert handles[0].report(9.0) is False
+    evaluator.run(Task(4, 2, {}, fidelity=2.0, root=0), lambda *report: said.append((4, *report)) or True)
+    assert said == [(0, 1.0, 1.0), (4, 2.0, 2.0)]
+    assert (len(handles), handles[0].number, handles[0].attempt) == (1, 4, 2)
 
 
 @pytest.mark.parametrize("fidelity", [-1, float("nan"), float("inf")])

@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 
 from autohpo.errors import InvalidPerfError, OptionError
-from autohpo.objectives import Measured, Objectives
+from autohpo.objectives import Objectives
+from autohpo.trial import Outcome, TrialState
 
 NAMED = {"acc": "max", "latency": "min"}
+
+
+def done(perfs, constraints=None, metrics=None, cost=None):
+    """The outcome of an attempt that was complete."""
+    return Outcome(TrialState.COMPLETE, perfs, constraints or {}, metrics or {}, cost)
 
 
 @pytest.mark.parametrize(
@@ -51,17 +57,21 @@ def test_up_and_back_are_the_same_call():
 @pytest.mark.parametrize(
     ("mode", "result", "wanted"),
     [
-        ("max", 0.5, Measured((0.5,))),
-        ("max", np.float32(0.5), Measured((0.5,))),
-        ("max", (0.5, {"memory": 1}), Measured((0.5,), {"memory": 1.0})),
-        ({"acc": "max"}, {"acc": 0.5, "loss": 2}, Measured((0.5,), {}, {"loss": 2.0})),
-        (["max", "min"], (1, 2), Measured((1.0, 2.0))),
-        (["max", "min"], [1, 2], Measured((1.0, 2.0))),
-        (["max", "min"], np.array([1, 2]), Measured((1.0, 2.0))),
-        (["max", "min"], ((1, 2), {"c": -1}), Measured((1.0, 2.0), {"c": -1.0})),
-        (NAMED, {"latency": 2, "acc": 1}, Measured((1.0, 2.0))),
-        (NAMED, (1, 2), Measured((1.0, 2.0))),
-        (NAMED, ({"latency": 2, "acc": 1, "n": 3}, {"c": 0}), Measured((1.0, 2.0), {"c": 0.0}, {"n": 3.0})),
+        ("max", 0.5, done((0.5,))),
+        ("max", np.float32(0.5), done((0.5,))),
+        ("max", (0.5, {"memory": 1}), done((0.5,), {"memory": 1.0})),
+        ({"acc": "max"}, {"acc": 0.5, "loss": 2}, done((0.5,), {}, {"loss": 2.0})),
+        ("min", {"perf": 1, "loss": 2}, done((1.0,), {}, {"loss": 2.0})),
+        ("max", ({"perf": 1, "cost": 60}, {"memory": -1}), done((1.0,), {"memory": -1.0}, {}, 60.0)),
+        (NAMED, {"acc": 1, "latency": 2, "cost": 0}, done((1.0, 2.0), {}, {}, 0.0)),
+        ({"cost": "min"}, {"cost": 2}, done((2.0,))),
+        (["max", "min"], (1, 2), done((1.0, 2.0))),
+        (["max", "min"], [1, 2], done((1.0, 2.0))),
+        (["max", "min"], np.array([1, 2]), done((1.0, 2.0))),
+        (["max", "min"], ((1, 2), {"c": -1}), done((1.0, 2.0), {"c": -1.0})),
+        (NAMED, {"latency": 2, "acc": 1}, done((1.0, 2.0))),
+        (NAMED, (1, 2), done((1.0, 2.0))),
+        (NAMED, ({"latency": 2, "acc": 1, "n": 3}, {"c": 0}), done((1.0, 2.0), {"c": 0.0}, {"n": 3.0})),
     ],
 )
 def test_a_result_is_taken_as_the_table_says(mode, result, wanted):
@@ -73,13 +83,15 @@ def test_a_result_is_taken_as_the_table_says(mode, result, wanted):
 
 def test_constraints_may_be_given_beside_the_result():
     """As `tell` does."""
-    assert Objectives.of("max").measure(1.0, {"c": 2}) == Measured((1.0,), {"c": 2.0})
+    assert Objectives.of("max").measure(1.0, {"c": 2}) == done((1.0,), {"c": 2.0})
 
 
 @pytest.mark.parametrize(
     ("mode", "result", "text"),
     [
         ("max", {"acc": 1.0}, "mode={'name': 'max'}"),
+        ("max", {"perf": 1.0, "cost": -1}, "cost: must be at least 0, got -1.0"),
+        ("max", {"perf": 1.0, "cost": math.nan}, "finite"),
         ("max", (1.0, 2.0), "one number"),
         ("max", math.nan, "finite"),
         (["max", "min"], 1.0, "2 numbers"),

@@ -96,8 +96,8 @@ def test_counts_name_the_states_that_occur():
 
 def two(number, acc, latency, memory=-1.0, **fields):
     """A trial of two objectives and a constraint."""
-    values = {"perfs": (acc, latency), "constraints": {"memory": memory}, "metrics": {"loss": 1 - acc}}
-    return Trial(number, {"x": number}, Outcome(COMPLETE, () if acc is None else (acc,)), **values, **fields)
+    outcome = Outcome(COMPLETE, (acc, latency), {"memory": memory}, {"loss": 1 - acc})
+    return Trial(number, {"x": number}, outcome, **fields)
 
 
 FRONT = Result(
@@ -150,7 +150,7 @@ def test_the_hypervolume_is_the_area_of_the_stairs():
 
 def test_a_reference_point_has_a_value_for_each_objective():
     """Not one more."""
-    with pytest.raises(OptionError, match="reference: must have 2 values, got 3"):
+    with pytest.raises(OptionError, match=r"reference: must have one value for each objective \(2\), got 3"):
         FRONT.hypervolume((0.0, 0.0, 0.0))
 
 

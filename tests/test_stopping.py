@@ -73,8 +73,8 @@ def test_a_resumed_search_remembers_its_patience(tmp_path):
     [
         ({"target": "high"}, "target: must be a finite number, got 'high'"),
         ({"target": float("inf")}, "target: must be a finite number, got inf"),
-        ({"patience": 0}, "patience: must be a whole number of at least 1, got 0"),
-        ({"patience": True}, "patience: must be a whole number of at least 1, got True"),
+        ({"patience": 0}, "patience: must be an integer of at least 1, got 0"),
+        ({"patience": True}, "patience: must be an integer of at least 1, got True"),
         ({"min_improvement": 0.0}, "min_improvement: must be above 0, got 0.0"),
     ],
 )

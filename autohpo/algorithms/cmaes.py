@@ -22,10 +22,10 @@ _BATCHES = (1, 9, 90)
 class CMAES(BaseHPOptimizer):
     """Draws generations from a distribution that follows the better half of each; starts anew where it is stuck.
 
-    The distribution is the ``cmaes`` library's CatCMA with margin: normal for numbers, with a margin that keeps whole
-    numbers from getting stuck, and categorical for choices. Results count by rank. While some trials of a generation
+    The distribution is the ``cmaes`` library's CatCMA with margin: normal for numbers, with a margin that keeps
+    integers from getting stuck, and categorical for choices. Results count by rank. While some trials of a generation
     run, other workers get further draws of it, and late results count in the next one. No configuration is suggested
-    twice in a finite space: a draw that is known is passed over, and a run that finds nothing new starts anew.
+    twice in a finite space: a draw that was seen is skipped, and a run that finds nothing new starts anew.
 
     Needs ``pip install 'autohpo[cmaes]'``.
 
@@ -70,16 +70,17 @@ class CMAES(BaseHPOptimizer):
             raise MissingExtraError("cmaes is not installed: pip install 'autohpo[cmaes]'") from error
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        size = self.population_size or 4 + int(3 * math.log(max(self.space.n_columns, 1)))
+        d = max(self.space.n_columns, 1)
+        size = self.population_size or 4 + int(3 * math.log(d))  # Hansen 2016, arXiv 1604.00772, eq. 48
         self._seen = SeenSet(self.history)
-        self._runs = Runs(self.space, Settings(self.seed or 0, size, self.sigma, self.restarts))
+        self._runs = Runs(self.history, Settings(self.seed or 0, size, self.sigma, self.restarts))
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         self._seen.update()
         if not self.space.n_columns:
             return self._seen.draw(self.rng)
         runs = self._runs
-        runs.follow(self.trials, self.running)
+        runs.update()
         for _ in range(2):
             hps: list[dict[str, Any]] = []
             for n in _BATCHES:
@@ -87,5 +88,5 @@ class CMAES(BaseHPOptimizer):
                 i = self._seen.first(hps)
                 if i is not None:
                     return Suggestion(hps[i], info={**runs.note, "draw": runs.n_draws + i})
-            runs.restart()  # it only finds what is known
+            runs.restart()  # it only finds what was seen
         return Suggestion(self._seen.draw(self.rng), info={**runs.note, "draw": None})

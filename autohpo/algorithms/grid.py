@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptimizationComplete, OptionError
+from autohpo.history import Cursor
 from autohpo.spaces.finite import Digits, walk
-from autohpo.trial import Suggestion, Trial
+from autohpo.trial import Suggestion
 
 
 @register_hpo("grid")
@@ -18,11 +19,11 @@ from autohpo.trial import Suggestion, Trial
 class GridSearch(BaseHPOptimizer):
     """Tries `steps` values of each range and all of each choice, the first parameter fastest.
 
-    Children of a choice are walked where they are in force, faster than the choice. The grid is never built: each
+    Children of a choice are walked where they are active, faster than the choice. The grid is never built: each
     combination leads to the next.
 
     Args:
-        steps: Values of each range, from end to end; a range of fewer values gives all of them. At least 2.
+        steps: Values of each range, from end to end, at least 2; a range of fewer values gives all of them.
     """
 
     is_deterministic: ClassVar[bool] = True
@@ -37,29 +38,26 @@ class GridSearch(BaseHPOptimizer):
 
     @property
     def is_finite(self) -> bool:
-        """Whether it ends by itself: always."""
+        """Whether the algorithm ends by itself: always."""
         return True
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
+        self._cursor = Cursor(self.history)
+        self._last: Digits | None = None  # of the last suggestion
         self._walk: Iterator[tuple[Digits, dict[str, Any]]] | None = None
-        self._n_walked = 0  # suggestions that the walk has made
+        self._walked: Digits | None = None  # where the walk stands
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the walk, which cannot be pickled: the last suggestion says where it stands."""
+        """Leave the walk out, which cannot be pickled: the last suggestion says where it stands."""
         return {**vars(self), "_walk": None}
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        if self._walk is None or self._n_walked != self.number:  # after a resume: the last suggestion says where
-            self._walk, self._n_walked = walk(self.space, self.steps, self._last_digits()), self.number
+        for item in self._cursor.step().asked:
+            self._last = item.info.get("digits", self._last)
+        if self._walk is None or self._walked != self._last:  # after a resume: the last suggestion says where
+            self._walk = walk(self.space, self.steps, self._last)
         for digits, hp in self._walk:
             if self.space.is_allowed(hp):
-                self._n_walked += 1
+                self._walked = digits
                 return Suggestion(hp, info={"digits": digits})
         raise OptimizationComplete("every point of the grid was suggested")
-
-    def _last_digits(self) -> Digits | None:
-        """Where the walk stood at the last suggestion; None at the beginning."""
-        every: list[Trial | Suggestion] = [*self.trials, *self.running]
-        made = [one for one in every if "digits" in one.info]
-        digits: Digits | None = max(made, key=lambda one: one.number).info["digits"] if made else None
-        return digits

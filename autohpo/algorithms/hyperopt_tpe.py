@@ -23,8 +23,8 @@ class HyperoptTPE(HyperoptSearch):
     Args:
         n_startup_jobs: Trials drawn from the prior before there is a model; running and failed ones count.
         n_EI_candidates: Draws from the density of good trials, the best of which is suggested.
-        gamma: Of n trials the best ``gamma * sqrt(n)`` are good, 25 at most.
-        prior_weight: Of the prior beside the trials.
+        gamma: Factor of the number of good trials: of n trials the best ``gamma * sqrt(n)`` are good, 25 at most.
+        prior_weight: Weight of the prior beside the trials.
 
     Source: Bergstra et al. 2011, NeurIPS 24, section 4; ``hyperopt/tpe.py``.
 

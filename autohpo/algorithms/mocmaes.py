@@ -7,22 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.parts.mocma import Colony
+from autohpo.algorithms.parts.mocma import Population
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.trial import Suggestion
 
-FloatArray = NDArray[np.float64]
-
 _TRIES = 16
 """Offspring that are drawn in search of a new one, before a configuration is drawn from the prior."""
 _MOST_SURVIVORS = 40
-"""Unless the user says otherwise: their volumes take time."""
+"""Survivors at most, unless the user says otherwise: their volumes take time."""
 
 
 @register_hpo("mocmaes")
@@ -30,12 +25,12 @@ _MOST_SURVIVORS = 40
 class MOCMAES(BaseHPOptimizer):
     """Draws offspring from the normal distributions of the survivors; who survives is decided by volume covered.
 
-    Each survivor has a step size and a covariance of its own: the step grows where offspring
-    survive and shrinks where they do not, and the covariance follows the steps that led to survivors. The parent of a
-    suggestion is one of those that no other survivor dominates, and a result joins as soon as it comes. Constraints on
-    the outcome come first: who meets them beats who does not.
+    Each survivor has a step size and a covariance of its own: the step grows where offspring survive and shrinks where
+    they do not, and the covariance follows the steps that led to survivors. The parent of a suggestion is one of those
+    that no other survivor dominates, and a result joins as soon as it comes. Constraints on the outcome come first: a
+    trial that meets them beats one that does not.
 
-    The distributions live in the unit cube: beyond its faces they are reflected. A whole number also changes by single
+    The distributions live in the unit cube: beyond its faces they are reflected. An integer also changes by single
     steps, so that it cannot get stuck when steps are short, and a value in no order is drawn anew; each with chance
     1 / d for d columns. No configuration is suggested twice in a finite space.
 
@@ -77,16 +72,16 @@ class MOCMAES(BaseHPOptimizer):
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         self._seen = SeenSet(self.history)
         self._size = self.population_size or min(5 * 2 ** (self.objectives.n - 1), _MOST_SURVIVORS)
-        self._colony = Colony(self.space, self._size, self.sigma)
+        self._population = Population(self.history, self._size, self.sigma)
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         self._seen.update()
-        colony = self._colony
-        colony.take_in(self.trials, self.running)
-        if len(colony) >= self._size and self.space.n_columns:
+        population = self._population
+        population.update()
+        if len(population) >= self._size and self.space.n_columns:
             for _ in range(_TRIES):
-                parent, sigma, point = colony.offspring(self.rng)
+                parent, sigma, point = population.offspring(self.rng)
                 hp = self.space.decode(point[None])[0]
-                if self._seen.first([hp]) is not None:
+                if self._seen.is_new(hp):
                     return Suggestion(hp, info={"parent": parent, "sigma": sigma})
         return self._seen.draw(self.rng)

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.arrays import FloatArray
 from autohpo.algorithms.parts.seen import SeenSet
-from autohpo.algorithms.parts.survivors import Individual, Survivors, crowding, take_in
+from autohpo.algorithms.parts.survivors import Individual, Survivors, crowding
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
-
-FloatArray = NDArray[np.float64]
+from autohpo.history import Cursor
 
 _TRIES = 16
 """Children that are bred in search of a new one, before one is drawn from the prior."""
@@ -29,17 +28,18 @@ class NSGA2(BaseHPOptimizer):
 
     Survivors are the best `population_size` results so far. Numbers are crossed by SBX and mutated polynomially in the
     unit cube; values in no order are taken from either parent, and mutated by a draw from the prior. Constraints on the
-    outcome come first: who meets them beats who does not. No configuration is suggested twice in a finite space.
+    outcome come first: a trial that meets them beats one that does not. No configuration is suggested twice in a finite
+    space.
 
     It departs from the paper in one way: every result joins at once and the least survivor leaves, so that no worker
     waits for a generation to end, and a child may be a parent of the next.
 
     Args:
         population_size: How many survive, at least 2; as many trials are drawn from the prior first.
-        crossover_probability: That the parents are crossed, from 0 to 1; else the first is only mutated.
-        crossover_index: Above 0; children lie the nearer to their parents the higher it is.
-        mutation_probability: Of each column of the unit cube, from 0 to 1; None is 1 / d for d columns.
-        mutation_index: Above 0; mutations are the smaller the higher it is.
+        crossover_probability: Chance that the parents are crossed, from 0 to 1; else the first is only mutated.
+        crossover_index: The paper's eta_c, above 0; children lie the nearer to their parents the higher it is.
+        mutation_probability: Chance that a column is mutated, from 0 to 1; None is 1 / d for d columns.
+        mutation_index: The paper's eta_m, above 0; mutations are the smaller the higher it is.
 
     Source: Deb et al. 2002, IEEE TEC 6(2), 182-197; Deb & Agrawal 1995, Complex Systems 9 (SBX); Durillo et al. 2009,
         EMO, 183-197 (one child at a time).
@@ -78,23 +78,26 @@ class NSGA2(BaseHPOptimizer):
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         self._seen = SeenSet(self.history)
         self._survivors = Survivors(self.space, self.population_size, crowding)
-        self._n_told = 0
+        self._cursor = Cursor(self.history)
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         self._seen.update()
-        self._n_told = take_in(self.trials, self._n_told, self._survivors)
+        for trial in self._cursor.told():
+            if trial.scores:
+                self._survivors.add(self._survivors.individual(trial))
         if len(self._survivors) >= self.population_size and self.space.n_columns:
             for _ in range(_TRIES):
                 hp = self.space.decode(self._child()[None])[0]
-                if self._seen.first([hp]) is not None:
+                if self._seen.is_new(hp):
                     return hp
         return self._seen.draw(self.rng)
 
     def _child(self) -> FloatArray:
         """``(d,)`` a child of two survivors."""
         rng, levels = self.rng, self.space.levels
-        # What is not in force in a parent is drawn from the prior there, for a child in which it is.
-        left, right = (np.where(p.mask, p.point, rng.random(len(levels))) for p in (self._parent(), self._parent()))
+        parents = self._parent(), self._parent()
+        # What is inactive in a parent is drawn from the prior there, for a child in which it is active.
+        left, right = (np.where(parent.mask, parent.point, rng.random(len(levels))) for parent in parents)
         if rng.random() < self.crossover_probability:
             mixed = np.where(rng.random(len(levels)) < 0.5, left, right)
             left = np.where(levels > 0, mixed, crossed(left, right, self.crossover_index, rng))
@@ -103,33 +106,31 @@ class NSGA2(BaseHPOptimizer):
         return np.where(rng.random(len(levels)) < chance, moved, left)
 
     def _parent(self) -> Individual:
-        """The better of two survivors."""
+        """The better of two survivors: a binary tournament."""
         left, right = (int(place) for place in self.rng.integers(len(self._survivors), size=2))
-        parent: Individual = self._survivors.members[right if self._survivors.is_better(right, left) else left]
-        return parent
+        return self._survivors.individuals[right if self._survivors.is_better(right, left) else left]
 
 
-def crossed(left: FloatArray, right: FloatArray, index: float, rng: np.random.Generator) -> FloatArray:
-    """``(d,)`` one of the two children that simulated binary crossover gives; it changes each column with chance 1/2.
+def crossed(x1: FloatArray, x2: FloatArray, eta_c: float, rng: np.random.Generator) -> FloatArray:
+    """``(d,)`` one of the two children of simulated binary crossover, which changes each column with chance 1/2.
 
     Source: Deb & Agrawal 1995, Complex Systems 9, section 4.
     """
-    u = rng.random(len(left))
-    power = 1 / (index + 1)
-    beta = np.where(u <= 0.5, (2 * u) ** power, (2 * (1 - u)) ** -power)
-    is_left = rng.random(len(left)) < 0.5
-    near, far = np.where(is_left, left, right), np.where(is_left, right, left)
+    u = rng.random(len(x1))
+    beta = np.where(u <= 0.5, (2 * u) ** (1 / (eta_c + 1)), (2 * (1 - u)) ** (-1 / (eta_c + 1)))
+    is_first = rng.random(len(x1)) < 0.5
+    near, far = np.where(is_first, x1, x2), np.where(is_first, x2, x1)
     child = ((1 + beta) * near + (1 - beta) * far) / 2
-    return np.clip(np.where(rng.random(len(left)) < 0.5, child, near), 0.0, 1.0)
+    return np.clip(np.where(rng.random(len(x1)) < 0.5, child, near), 0.0, 1.0)
 
 
-def mutated(point: FloatArray, index: float, rng: np.random.Generator) -> FloatArray:
+def mutated(x: FloatArray, eta_m: float, rng: np.random.Generator) -> FloatArray:
     """``(d,)`` a point with each column moved by polynomial mutation, which does not leave the unit cube.
 
     Source: Deb 2001, Multi-objective optimization using evolutionary algorithms, section 4.3; with bounds as in the
         authors' own program.
     """
-    u, power = rng.random(len(point)), index + 1
-    down = (2 * u + (1 - 2 * u) * (1 - point) ** power) ** (1 / power) - 1
-    up = 1 - (2 * (1 - u) + (2 * u - 1) * point**power) ** (1 / power)
-    return np.clip(point + np.where(u < 0.5, down, up), 0.0, 1.0)
+    u, power = rng.random(len(x)), eta_m + 1
+    down = (2 * u + (1 - 2 * u) * (1 - x) ** power) ** (1 / power) - 1
+    up = 1 - (2 * (1 - u) + (2 * u - 1) * x**power) ** (1 / power)
+    return np.clip(x + np.where(u < 0.5, down, up), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Checks an algorithm's options against the annotations of its dataclass fields."""
+"""Options of an algorithm: their names and defaults, checks of their types, and of what problems it takes."""
 
 from __future__ import annotations
 
@@ -31,10 +31,51 @@ class RunArguments(TypedDict, total=False):
     fidelity: str | None
     executor: Any
     retries: Mapping[str, int] | None
+    ask_ahead: bool
+
+
+FEATURES = {"constraints": "constraints on the space", "objectives": "several objectives"}
+"""Problems that an algorithm takes only if it says so in ``supports``, and what they are in words."""
+
+
+class UnsupportedError(OptionError):
+    """An algorithm does not take the problem.
+
+    Args:
+        who: The algorithm, as the user knows it.
+        feature: What it would have to name in ``supports``, one of `FEATURES`.
+        remedy: The end of the sentence: what to do about it.
+
+    Attributes:
+        feature: The argument of that name.
+    """
+
+    def __init__(self, who: str, feature: str, remedy: str) -> None:
+        self.feature = feature
+        self._args = who, feature, remedy
+        super().__init__(f"{feature}: {who} does not take {FEATURES[feature]}; {remedy}")
+
+    def __reduce__(self) -> tuple[type[UnsupportedError], tuple[str, str, str]]:
+        """Pickle by the arguments: the base class would hand the text to ``__init__``."""
+        return type(self), self._args
+
+
+def check_support(optimizer: Any) -> None:
+    """Raise an error unless the algorithm of an optimizer takes its problem.
+
+    Raises:
+        UnsupportedError: The space has constraints, or there are several objectives, and the class does not say in
+            ``supports`` that it takes them.
+    """
+    has = {"constraints": bool(optimizer.space.constraints), "objectives": optimizer.objectives.n > 1}
+    for feature in FEATURES:
+        if has[feature] and feature not in optimizer.supports:
+            who = type(optimizer).__name__
+            raise UnsupportedError(who, feature, f"{feature!r} is not in {who}.supports")
 
 
 def check_types(optimizer: Any) -> None:
-    """Passes an optimizer whose options have the types their fields are annotated with.
+    """Raise an error unless all options of an optimizer have the types that their fields are annotated with.
 
     Only plain types are checked (int, float, bool, str, None, Literal and unions of them): an int stands for a float,
     a bool stands for no number.
@@ -53,10 +94,10 @@ def check_types(optimizer: Any) -> None:
 
 
 def check_names(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Passes options that are all known.
+    """Raise an error unless all option names that were given are known.
 
     Raises:
-        OptionError: One is not; the text names the nearest and all of them.
+        OptionError: A name is unknown; the text says which name is near, and lists all of them.
     """
     known = sorted(known)
     for name in given:
@@ -66,13 +107,13 @@ def check_names(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name: the nearest known one, if one is near."""
+    """Return the end of a sentence about an unknown name: the nearest known name, if some name is near."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else "."
 
 
 def option_names(cls: type) -> list[str]:
-    """Names of an algorithm's options; the space and the objective are none.
+    """Return the names of an algorithm's options; the space and the objective are no options.
 
     They are the fields of its dataclass, and the arguments of an ``__init__`` of its own.
     """
@@ -95,7 +136,7 @@ def option_defaults(cls: type) -> dict[str, Any]:
 
 
 def options_of(optimizer: Any) -> dict[str, Any]:
-    """An algorithm's options and their values, as far as it keeps them under their names."""
+    """Return an algorithm's options and their values, as far as it keeps them under their names."""
     names = option_names(type(optimizer))
     return {name: getattr(optimizer, name) for name in names if hasattr(optimizer, name)}
 

@@ -7,28 +7,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.arrays import FloatArray
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import SpaceError
-from autohpo.trial import Suggestion, Trial
+from autohpo.history import Cursor
+from autohpo.trial import Suggestion
 
 if TYPE_CHECKING:
     from scipy.stats.qmc import QMCEngine
 
 
 MOST_SKIPPED = 10_000
-"""Points of the sequence that may be passed over for one suggestion: repeated, or not allowed."""
+"""Points of the sequence that may be skipped for one suggestion: repeated, or not allowed."""
 
 
 @register_hpo("quasi_random")
 @dataclass(eq=False, kw_only=True)
 class QuasiRandomSearch(BaseHPOptimizer):
-    """Walks along a scrambled Sobol or Halton sequence in the unit cube.
+    """Follows a scrambled Sobol or Halton sequence in the unit cube.
 
-    Points that the constraints forbid are passed over, and in a finite space those whose configuration has come before;
+    Points that the constraints forbid are skipped, and in a finite space those whose configuration has come before;
     there the search ends when all have come.
 
     Source: Sobol' 1967; Halton 1960; scrambling as in Owen 1998 and Owen 2017, in scipy.stats.qmc.
@@ -43,40 +44,33 @@ class QuasiRandomSearch(BaseHPOptimizer):
     sequence: Literal["sobol", "halton"] = "sobol"
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._seen = SeenSet(self.history)
+        self._seen, self._cursor = SeenSet(self.history), Cursor(self.history)
         self._engine: QMCEngine | None = None
         self._next = 0  # index of the point that the engine gives next
-        self._index = -1  # of the point of the last suggestion
-        self._n_known = 0  # suggestions whose points are known
+        self._last = -1  # index of the point of the last suggestion
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         if self._seen.is_finite:
             self._seen.update()
         if not self.space.n_columns:
             return self.space.decode(np.empty((1, 0)))[0]
-        self._catch_up()
-        for _ in range(MOST_SKIPPED):
-            hp = self.space.decode(self._point(self._index + 1))[0]
-            self._index += 1
+        for item in self._cursor.step().asked:
+            self._last = item.info.get("index", self._last)
+        first = self._last + 1
+        for index in range(first, first + MOST_SKIPPED):
+            hp = self.space.decode(self._point(index))[0]
             if self.space.is_allowed(hp) and not (self._seen.is_finite and not self._seen.is_new(hp)):
-                return Suggestion(hp, info={"index": self._index})
+                return Suggestion(hp, info={"index": index})
         if not self._seen.is_finite:
             raise SpaceError(f"constraints: none of {MOST_SKIPPED} points meets {list(self.space.constraints)}")
-        return Suggestion(self._seen.draw(self.rng), info={"index": self._index})  # nearly used up
+        return Suggestion(self._seen.draw(self.rng), info={"index": index})  # nearly used up
 
-    def _catch_up(self) -> None:
-        """Finds where the sequence stands: after a resume the last suggestion says it."""
-        if self._n_known != self.number:
-            every: list[Trial | Suggestion] = [*self.trials, *self.running]
-            self._index = max((one.info.get("index", -1) for one in every), default=-1)
-        self._n_known = self.number + 1
-
-    def _point(self, index: int) -> NDArray[np.float64]:
+    def _point(self, index: int) -> FloatArray:
         """``(1, d)`` the point of this seed's sequence at an index."""
         if self._engine is None or self._next != index:
             self._engine, self._next = self._make_engine(index), index
         self._next += 1
-        point: NDArray[np.float64] = self._engine.random(1)
+        point: FloatArray = self._engine.random(1)
         return point
 
     def _make_engine(self, index: int) -> QMCEngine:

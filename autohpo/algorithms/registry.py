@@ -7,16 +7,16 @@ import inspect
 import logging
 import pkgutil
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.options import check_names, did_you_mean, option_names
+from autohpo.algorithms.options import UnsupportedError, check_names, did_you_mean, option_names
 from autohpo.errors import OptionError, RegistryError
 from autohpo.spaces import HPSpace, SearchSpace
-from autohpo.spaces.search_space import AutoGLForm
+from autohpo.spaces.autogl_form import AutoGLForm
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -24,7 +24,35 @@ if TYPE_CHECKING:
 GROUP = "autohpo.algorithms"
 """Entry-point group of plug-ins: ``my_name = "my_package.my_module:MyOptimizer"``."""
 
-_NOT_ALGORITHMS = {"base", "options", "registry", "session", "scheduled"}
+AlgorithmName = Literal[
+    "anneal",
+    "auto",
+    "autone",
+    "bayes",
+    "bohb",
+    "cmaes",
+    "differential_evolution",
+    "ehvi",
+    "grid",
+    "hyperband",
+    "hyperopt_tpe",
+    "mocmaes",
+    "motpe",
+    "nsga2",
+    "quasi_random",
+    "random",
+    "regularized_evolution",
+    "smac",
+    "tpe",
+    "turbo",
+]
+"""The names of this package's own algorithms, for editors and type checkers; any other registered name is a string."""
+
+ALIASES: Mapping[str, str] = {"motpe": "tpe"}
+"""Names that the literature has for an algorithm registered under another one: ``motpe`` is ``tpe`` with several
+objectives."""
+
+_NOT_ALGORITHMS = {"base", "interface", "options", "registry", "scheduled", "session"}
 _REGISTERED: dict[str, type[BaseHPOptimizer]] = {}
 _log = logging.getLogger("autohpo")
 
@@ -33,13 +61,13 @@ Optimizer = TypeVar("Optimizer", bound=type[BaseHPOptimizer])
 
 
 def register_hpo(name: str) -> Callable[[Optimizer], Optimizer]:
-    """Class decorator that makes an algorithm known by a name.
+    """Return a class decorator that makes an algorithm known by a name.
 
     Args:
         name: Lower-case letters, digits and underscores, not taken yet.
 
     Raises:
-        RegistryError: The name is taken or malformed, or the class is no BaseHPOptimizer that suggests something.
+        RegistryError: The name is taken or malformed, or the class is no BaseHPOptimizer with a ``_get_suggestion``.
 
     Example:
         >>> from autohpo.algorithms.base import BaseHPOptimizer
@@ -53,7 +81,7 @@ def register_hpo(name: str) -> Callable[[Optimizer], Optimizer]:
 
     def register(cls: Optimizer) -> Optimizer:
         _check_class(name, cls)
-        if name in _built_in_names() and cls.__module__ != f"{__package__}.{name}":
+        if name in _reserved_names() and cls.__module__ != f"{__package__}.{name}":
             raise RegistryError(f"{name}: is the name of a built-in algorithm; choose another")
         known = _REGISTERED.get(name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
@@ -65,17 +93,27 @@ def register_hpo(name: str) -> Callable[[Optimizer], Optimizer]:
 
 
 def available_hpos() -> list[str]:
-    """Names of all algorithms, sorted; nothing is imported to tell."""
-    return sorted({*_built_in_names(), *_REGISTERED, *_plug_ins()})
+    """Return the names of all algorithms, sorted, aliases among them; nothing is imported to tell."""
+    return sorted({*_reserved_names(), *_REGISTERED, *_plug_ins()})
+
+
+def canonical_name(name: str) -> str:
+    """Return the name that an algorithm is registered by, for a name that may be an alias of it.
+
+    Two searches are of the same algorithm if their canonical names are equal. A name that is no alias is its own
+    canonical name, also where it is unknown.
+    """
+    return ALIASES.get(name, name)
 
 
 def get_hpo(name: str) -> type[BaseHPOptimizer]:
-    """The class of an algorithm.
+    """Return the class of an algorithm.
 
     Raises:
         RegistryError: The name is unknown, or its plug-in cannot be loaded.
     """
     if isinstance(name, str):
+        name = canonical_name(name)
         if name not in _REGISTERED and name in _built_in_names():
             importlib.import_module(f"{__package__}.{name}")
         if name in _REGISTERED:
@@ -88,23 +126,28 @@ def get_hpo(name: str) -> type[BaseHPOptimizer]:
 
 @overload
 def build_hpo_from_name(
+    name: AlgorithmName, space: Space, f: Callable[..., Any] | None = None, **options: Any
+) -> BaseHPOptimizer: ...
+@overload
+def build_hpo_from_name(
     name: str, space: Space, f: Callable[..., Any] | None = None, **options: Any
 ) -> BaseHPOptimizer: ...
 @overload
 def build_hpo_from_name(name: Space, space: Callable[..., Any] | None = None, **options: Any) -> BaseHPOptimizer: ...
 def build_hpo_from_name(name: Any, space: Any = None, f: Any = None, **options: Any) -> BaseHPOptimizer:
-    """An optimizer, ready for ``optimize()`` or ``ask()``.
+    """Return an optimizer, ready for ``optimize()`` or ``ask()``.
 
     Args:
-        name: Of the algorithm, one of :func:`available_hpos`; without it, ``build_hpo_from_name(space, f)``, "auto".
+        name: The algorithm, one of :func:`available_hpos`. Without it, ``build_hpo_from_name(space, f)``, it is "auto".
         space: The parameters to search.
         f: The objective; None where you use ``ask`` and ``tell``, or tune a trainer.
-        options: Of the algorithm, besides ``max_evals``, ``seed`` and ``mode``, which all have.
+        options: Options of the algorithm, and ``max_evals``, ``seed`` and ``mode``, which all algorithms have.
 
     Raises:
         RegistryError: The name is unknown.
         SpaceError: The space breaks a rule.
-        OptionError: An option is unknown or breaks a rule.
+        OptionError: An option is unknown or breaks a rule, or the algorithm does not take the problem; then the text
+            lists the algorithms that do.
 
     Example:
         >>> from autohpo import LogRangeHP
@@ -121,27 +164,16 @@ def build_hpo_from_name(name: Any, space: Any = None, f: Any = None, **options: 
                 raise OptionError(f"{alias}: means {meant}, which was given too")
             options[meant] = options.pop(alias)
     check_names(name, options, option_names(cls))
-    return cls(space if isinstance(space, SearchSpace) else SearchSpace(space), f, **options)
+    try:
+        return cls(space if isinstance(space, SearchSpace) else SearchSpace(space), f, **options)
+    except UnsupportedError as error:
+        names = [other for other in available_hpos() if error.feature in _supports(other)]
+        raise UnsupportedError(name, error.feature, f"these do: {', '.join(names)}") from None
 
 
 def name_of(cls: type[BaseHPOptimizer]) -> str:
-    """The name an algorithm is registered by, or that of its class."""
+    """Return the name that an algorithm is registered by, or module and name of a class that is not registered."""
     return next((name for name, known in _REGISTERED.items() if known is cls), f"{cls.__module__}.{cls.__qualname__}")
-
-
-def check_support(hpo: BaseHPOptimizer) -> None:
-    """Passes an optimizer whose algorithm takes its problem.
-
-    Raises:
-        OptionError: It does not; the text names the algorithms that do.
-    """
-    wanted = {"constraints on the space": bool(hpo.space.constraints), "several objectives": hpo.objectives.n > 1}
-    features = {"constraints on the space": "constraints", "several objectives": "objectives"}
-    for what, is_wanted in wanted.items():
-        if is_wanted and features[what] not in hpo.supports:
-            names = [name for name in available_hpos() if features[what] in _supports(name)]
-            who = name_of(type(hpo))
-            raise OptionError(f"{features[what]}: {who} does not take {what}; these do: {', '.join(names)}")
 
 
 def _supports(name: str) -> frozenset[str]:
@@ -153,11 +185,7 @@ def _supports(name: str) -> frozenset[str]:
 
 
 def _check_class(name: str, cls: object) -> None:
-    """Passes a class that can be an algorithm: what is wrong shows when it is registered, not when it is used.
-
-    Raises:
-        RegistryError: It cannot.
-    """
+    """Raise RegistryError unless a class can be an algorithm: a fault shows when it is registered, not when used."""
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise RegistryError(f"name: must be lower-case letters, digits and underscores, got {name!r}")
     if not (inspect.isclass(cls) and issubclass(cls, BaseHPOptimizer)):
@@ -173,13 +201,18 @@ def _built_in_names() -> frozenset[str]:
     return frozenset(m.name for m in pkgutil.iter_modules([folder]) if not m.ispkg and m.name not in _NOT_ALGORITHMS)
 
 
+def _reserved_names() -> frozenset[str]:
+    """The names that no other algorithm may have: those of this package, and their aliases."""
+    return _built_in_names() | ALIASES.keys()
+
+
 def _plug_ins() -> dict[str, EntryPoint]:
     """Entry points of installed packages; one that would shadow a built-in is named in the log and left out."""
     from importlib.metadata import entry_points  # a sixth of the time to import autohpo, and seldom needed
 
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
-        if point.name in _built_in_names():
+        if point.name in _reserved_names():
             _log.warning("plug-in %s is ignored: %s is the name of a built-in algorithm", point.value, point.name)
         elif found.setdefault(point.name, point).value != point.value:
             first = found[point.name].value

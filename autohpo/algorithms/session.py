@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autohpo.algorithms.parts.points import Point
-from autohpo.algorithms.parts.values import amount, checked_suggestion, pair
+from autohpo.algorithms.parts.values import amount, checked_suggestion, pair, plain
 from autohpo.errors import (
     EvaluationsError,
     InvalidPerfError,
@@ -91,7 +91,7 @@ class Session:
             hpo.set_up()
             self._take_known()
             if hpo.n_left <= 0:
-                raise OptimizationComplete(f"max_evals: {hpo.max_evals} suggestions were made")
+                raise OptimizationComplete(f"max_evals: all {hpo.max_evals} suggestions were made; raise it to go on")
             hpo.number, self._rng = self.history.n_asked, None
             wanted = self._wanted[self._n_points : self._n_points + 1]
             made = hpo._suggest_point(pid, wanted[0].hp) if wanted else hpo._get_suggestion(pid)
@@ -155,7 +155,10 @@ class Session:
             OptionError: It is none, is not running, or has another configuration than was asked for.
         """
         if not isinstance(suggestion, Suggestion):
-            raise OptionError(f"suggestion: must be one that ask() returned, got {type(suggestion).__name__}")
+            raise OptionError(
+                f"suggestion: must be one that ask() returned, got {type(suggestion).__name__}; known results go in as "
+                "points=[(configuration, result)]"
+            )
         running = self.history.find(suggestion.number)
         if not _is_same(running.suggestion, suggestion, self._hpo):
             wanted, got = dict(running.suggestion), dict(suggestion)
@@ -181,7 +184,9 @@ class Session:
             running.reports.append((fidelity, perf))
             self._rng = None
             score = self._hpo.objectives.signs[0] * perf
-            is_wanted = self._hpo._on_report(running.suggestion.copy(), fidelity, score)
+            is_wanted = plain(
+                self._hpo._on_report(running.suggestion.copy(), fidelity, score)
+            )  # numpy's False is False
             given = running.fidelity
             return is_wanted is not False and (given is None or fidelity < given)
 
@@ -271,7 +276,7 @@ def _is_same(kept: Suggestion, given: Suggestion, hpo: BaseHPOptimizer) -> bool:
         return False
 
 
-def session_of(hpo: BaseHPOptimizer) -> Session:
+def session_of(hpo: object) -> Session:
     """Return the session of an optimizer, whatever attributes its class keeps.
 
     Raises:

@@ -18,13 +18,19 @@ class TPE(BaseHPOptimizer):
 
     All parameters are modelled together, by one product kernel for each trial, so what is good together stays
     together. A trial without a parameter says nothing of it: there its kernel is the prior. Trials that break
-    constraints on the outcome rank below all that keep them; several objectives rank as in ``motpe``. Failed trials are
-    bad. Running ones are bad too, and keep others away from where they are. No configuration is suggested twice; in a
-    finite space the search ends when all were.
+    constraints on the outcome rank below all that keep them. Failed trials are bad. Running trials are bad too, and
+    keep others away from where they are. No configuration is suggested twice; in a finite space the search ends when
+    all were.
+
+    With several objectives it is what the literature calls MOTPE, and ``motpe`` is an alias of it. The trials that no
+    other one dominates are the first front, those that only they dominate the second, and so on: trials are good by the
+    front they stand in. In a front that is only partly good, those are taken that cover the most volume together, and
+    the first of them weigh the most.
 
     It departs from the sources in the widths. Kernels of good trials follow the spread of the good trials in each
     parameter, so that the search narrows where results agree. Those of bad trials follow from their number alone, in
-    steps, so that most of the work can be kept from one suggestion to the next.
+    steps, so that most of the work can be kept from one suggestion to the next. It departs from MOTPE in the weights,
+    which follow the order of the trials in place of the volumes themselves.
 
     Args:
         n_startup: Trials drawn from the prior before there is a model; failed ones count. Where many run at once there
@@ -32,10 +38,11 @@ class TPE(BaseHPOptimizer):
         n_candidates: Draws from the density of good trials, the best of which is suggested.
         gamma: Share of the trials that are good, above 0 and below 1.
         max_good: Good trials at most.
-        prior_weight: Of the uniform density beside the trials; the best trial has 1.
+        prior_weight: Weight of the uniform density beside the trials; the best trial has 1.
 
-    Source: Bergstra et al. 2011, NeurIPS 24, section 4; Watanabe 2023, arXiv 2304.11127, section 3. Running trials:
-    Gonzalez et al. 2016, AISTATS, section 3 (local penalisation), with the kernels' widths.
+    Source: Bergstra et al. 2011, NeurIPS 24, section 4; Watanabe 2023, arXiv 2304.11127, section 3. Several objectives:
+    Ozaki et al. 2022, JAIR 73, section 4; Ozaki et al. 2020, GECCO. Running trials: Gonzalez et al. 2016, AISTATS,
+    section 3 (local penalisation), with the kernels' widths.
 
     Example:
         >>> from autohpo import RangeHP
@@ -61,7 +68,7 @@ class TPE(BaseHPOptimizer):
         self._options = ParzenOptions.of(self)
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._search = ParzenSearch(self, self._options)
+        self._search = ParzenSearch(self.history, self._options)
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
-        return self._search.suggest()
+        return self._search.suggest(self.rng)

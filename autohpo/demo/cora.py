@@ -312,10 +312,10 @@ def _check(hp: Mapping[str, Any]) -> None:
     rules: list[tuple[str, bool, str]] = [
         ("lr", 0 < hp["lr"] < np.inf, "positive and finite"),
         ("weight_decay", 0 <= hp["weight_decay"] < np.inf, "at least 0 and finite"),
-        ("hidden", hp["hidden"] >= 1 and hp["hidden"] % 1 == 0, "a whole number, at least 1"),
+        ("hidden", hp["hidden"] >= 1 and hp["hidden"] % 1 == 0, "an integer, at least 1"),
         ("dropout", 0 <= hp["dropout"] < 1, "in [0, 1)"),
         ("alpha", 0 < hp["alpha"] <= 1, "in (0, 1]"),
-        ("hops", hp["hops"] >= 0 and hp["hops"] % 1 == 0, "a whole number, at least 0"),
+        ("hops", hp["hops"] >= 0 and hp["hops"] % 1 == 0, "an integer, at least 0"),
         ("activation", hp["activation"] in _ACTIVATIONS, f"one of {', '.join(_ACTIVATIONS)}"),
     ]
     for name, is_met, rule in rules:

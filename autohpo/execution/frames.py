@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
 from autohpo.errors import AutoHPOError
+from autohpo.objective import clip
 from autohpo.trial import Outcome, TrialState
 
 LENGTH = struct.Struct(">Q")
@@ -23,7 +24,6 @@ ROOT = struct.Struct(">q")
 TASK, STOP, DROP, EXIT = b"T", b"S", b"D", b"X"  # the kinds that a driver sends
 
 MAX_ANSWER_BYTES = 1 << 20  # far above the longest message: a longer frame is not from our worker
-MAX_ERROR_CHARACTERS = 16_000
 
 _ENDS = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED, TrialState.INVALID)
 
@@ -142,7 +142,7 @@ def _checked(data: dict[str, Any]) -> Outcome:
     """
     outcome = Outcome.from_json(data)
     is_known = outcome.state in _ENDS and bool(outcome.perfs) == outcome.state.has_perf
-    if not is_known or type(outcome.error) is not str:
+    if not is_known or type(outcome.error) is not str or type(outcome.why) is not str:
         raise ValueError("outcome")
     numbers = [*outcome.perfs, *outcome.constraints.values(), *outcome.metrics.values()]
     numbers += [number for number in (outcome.cost, outcome.reached) if number is not None]
@@ -152,13 +152,8 @@ def _checked(data: dict[str, Any]) -> Outcome:
 
 
 def _is_finite(value: object) -> bool:
-    """Whether a value is a plain finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def clip(text: str) -> str:
-    """`text` as a store can take it: valid Unicode, and of a long one only the head and the tail."""
-    if len(text) > MAX_ERROR_CHARACTERS:
-        half = MAX_ERROR_CHARACTERS // 2
-        text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
-    return text.encode("utf-8", "backslashreplace").decode()
+    """Whether a value is a plain number that fits into a finite float."""
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from typing import NoReturn
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Event, EventKind, Executor, OnReport
-from autohpo.execution.frames import clip
 from autohpo.objective import Evaluator, Objective
 from autohpo.trial import Outcome, Task, TrialState
 
@@ -18,7 +18,7 @@ class _Unwind(BaseException):
 
 
 class SerialExecutor(Executor):
-    """Runs a task inside :meth:`poll`.
+    """An executor with one slot, which runs its task inside :meth:`poll`.
 
     Nothing protects the driver from the objective: it can end the process, and no limit holds. A KeyboardInterrupt
     comes out of :meth:`poll`, and leaves the task submitted: the next poll runs it again from its start, :meth:`kill`
@@ -31,16 +31,21 @@ class SerialExecutor(Executor):
         self._evaluator: Evaluator | None = None
         self._task: Task | None = None
         self._events: list[Event] = []
+        self._lock = threading.Lock()  # held while a report is handed on, and to end the task that it belongs to
         self._forget()
 
     def _forget(self) -> None:
-        """Has nothing left of the last run."""
+        """Keep nothing of the last run."""
         self._is_running = self._is_stopping = False
         self._verdict: Outcome | None = None
         self._fault: BaseException | None = None
 
     def open(self, objective: Objective, on_report: OnReport) -> None:
-        """As in :class:`Executor`."""
+        """Get ready to run tasks of one objective.
+
+        Raises:
+            OptionError: This was called before.
+        """
         if self._evaluator is not None:
             raise OptionError("open: an executor is opened once")
         self._evaluator = Evaluator(objective)
@@ -56,7 +61,7 @@ class SerialExecutor(Executor):
         return (0,)
 
     def submit(self, slot: int, task: Task) -> None:
-        """Takes the task that the next polls start and run."""
+        """Take the task that the next polls start and run."""
         self._opened()
         if slot != 0:
             raise OptionError(f"slot: must be 0, got {slot}")
@@ -66,7 +71,7 @@ class SerialExecutor(Executor):
         self._events.append(Event("started", task.number, task.attempt, 0))
 
     def poll(self, timeout_seconds: float) -> list[Event]:
-        """Runs the submitted task, if there is one; before that, one poll only says that it started.
+        """Run the submitted task, if there is one; before that, one poll only says that it started.
 
         So the start can be logged before the driver's life is in the hands of the objective.
         """
@@ -79,48 +84,49 @@ class SerialExecutor(Executor):
     def _run(self, evaluator: Evaluator, task: Task) -> None:
         self._is_running = True
         try:
-            outcome = evaluator.run(task, self._report)
+            outcome = evaluator.run(task, partial(self._report, task))
             if self._fault is not None:
                 raise self._fault
             if self._verdict is not None:
                 self._end("killed", self._verdict)
             else:
                 kind: EventKind = "done" if outcome.state.has_perf else "failed"
-                self._end(kind, replace(outcome, error=clip(outcome.error)))
+                self._end(kind, outcome)
         finally:
             self._forget()
 
     def _end(self, kind: EventKind, outcome: Outcome) -> None:
-        if self._task is not None:
-            self._events.append(Event(kind, self._task.number, self._task.attempt, 0, outcome))
-            self._task = None
+        with self._lock:
+            task, self._task = self._task, None
+        if task is not None:
+            self._events.append(Event(kind, task.number, task.attempt, 0, outcome))
 
-    def _report(self, fidelity: float, perf: float) -> bool:
-        """Hands a report on; leaves the objective if the trial is killed, or if handing it on fails."""
-        if self._task is None:  # a thread that an ended trial left behind
-            return False
-        if self._fault is not None or self._verdict is not None:  # the objective caught it, and went on
-            self._unwind()
-        event = Event("report", self._task.number, self._task.attempt, 0, None, fidelity, perf)
-        try:
-            is_wanted = self._on_report(event)
-        except BaseException as fault:  # must not pass for a fault of the objective
-            self._fault = fault
-            self._unwind()
-        if self._verdict is not None:
-            self._unwind()
-        return is_wanted and not self._is_stopping
+    def _report(self, task: Task, fidelity: float, perf: float) -> bool:
+        """Hand a report on; leave the objective if the trial is killed, or if handing it on fails."""
+        with self._lock:
+            if self._task is not task:  # a thread that an ended attempt left behind
+                return False
+            if self._fault is not None or self._verdict is not None:  # the objective caught it, and went on
+                self._unwind()
+            try:
+                is_wanted = self._on_report(Event("report", task.number, task.attempt, 0, None, fidelity, perf))
+            except BaseException as fault:  # must not pass for a fault of the objective
+                self._fault = fault
+                self._unwind()
+            if self._verdict is not None:
+                self._unwind()
+            return is_wanted and not self._is_stopping
 
     def _unwind(self) -> NoReturn:
         raise _Unwind
 
     def stop(self, number: int) -> None:
-        """As in :class:`Executor`."""
+        """Ask a running trial to end at its next report; no effect on one that is not running."""
         if self._task is not None and self._task.number == number:
             self._is_stopping = True
 
     def kill(self, number: int, state: TrialState, reason: str) -> None:
-        """Ends a trial that was not run yet, or, called while it reports, that trial at this report."""
+        """End a trial that was not run yet, or, called while it reports, that trial at this report."""
         if self._task is None or self._task.number != number:
             return
         outcome = Outcome(state, error=reason)
@@ -130,15 +136,15 @@ class SerialExecutor(Executor):
             self._end("killed", outcome)
 
     def holds(self, slot: int, root: int) -> bool:
-        """As in :class:`Executor`."""
+        """Return whether the slot still has the paused training of a chain."""
         return slot == 0 and self._opened().holds(root)
 
     def drop(self, root: int) -> None:
-        """As in :class:`Executor`."""
+        """Let go of the paused training of a chain that will not be continued."""
         self._opened().drop(root)
 
     def close(self) -> None:
-        """Ends the paused trainings."""
+        """End the paused trainings."""
         if self._evaluator is not None:
             self._evaluator.close()
         self._task = self._evaluator = None

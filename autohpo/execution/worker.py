@@ -19,7 +19,7 @@ import traceback
 from queue import SimpleQueue
 
 from autohpo.execution.frames import DROP, EXIT, KEY, ROOT, STOP, TASK, Message, read_frame
-from autohpo.objective import Evaluator, Report
+from autohpo.objective import Evaluator, Report, user_traceback
 from autohpo.trial import Outcome, Task, TrialState
 
 # The system's out-of-memory killer takes the process with the highest score: a worker rather than its driver.
@@ -79,7 +79,7 @@ class Worker:
             with open(path, "rb") as file:
                 self._evaluator = Evaluator(pickle.load(file))
         except BaseException:  # the user's modules are imported here: they may even call sys.exit
-            self._fault = f"the objective cannot be loaded in a worker process:\n{traceback.format_exc()}"
+            self._fault = f"the objective cannot be loaded in a worker process:\n{user_traceback()}"
         self._say(Message("ready"))
 
     def serve(self) -> None:
@@ -108,7 +108,7 @@ class Worker:
                 outcome = self._evaluator.run(task, self._reporter(number, attempt))
                 is_paused = self._evaluator.holds(task.root)
             except BaseException:  # a configuration that cannot be loaded; a KeyboardInterrupt of the objective
-                outcome = Outcome(TrialState.FAILED, error=traceback.format_exc())
+                outcome = Outcome(TrialState.FAILED, error=user_traceback())
         if os.getpid() != self._process:  # the objective forked, and this is its child coming back
             os._exit(0)
         with contextlib.suppress(Exception):  # the objective may have closed or replaced it

@@ -1,1 +1,1 @@
-"""Bridges to other libraries, each behind an extra of its own: nothing is imported before it is used."""
+"""Converters of other libraries' search spaces; those that need the library itself are behind an extra of its own."""

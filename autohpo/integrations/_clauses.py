@@ -1,4 +1,4 @@
-"""ConfigSpace's conditions and forbidden clauses: from and to children, formulas and constraints."""
+"""ConfigSpace's conditions and forbidden clauses, converted from and to children, formulas and constraints."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
 
 Children = dict[str, list[list[str]]]
-"""By the name of a category: for each of its choices the names of the parameters under it."""
+"""The names of the parameters under each choice of a category, by the name of the category."""
 
 _RELATIONS = {"<": "LessThan", "<=": "LessThanEquals", ">": "GreaterThan", ">=": "GreaterThanEquals", "==": "Equals"}
-"""Signs by the middle of the names of ConfigSpace's classes, such as ForbiddenLessThanClause."""
+"""The middle of the names of ConfigSpace's classes, such as ForbiddenLessThanClause, by sign."""
 
 MOST_LISTED = 1000
-"""Values of a parameter that are listed to forbid all but some of them."""
+"""The most values of a parameter that are listed to forbid all but some of them."""
 
 
 # Reading.
 
 
 def read_conditions(space: ConfigurationSpace) -> tuple[Children, dict[str, str]]:
-    """The parameters under each choice, and a formula for each other parameter with a condition.
+    """Return the parameters under each choice, and a formula for each other parameter with a condition.
 
     Raises:
-        SpaceError: A condition cannot be said here.
+        SpaceError: A condition cannot be expressed here.
     """
     import ConfigSpace
 
@@ -55,7 +55,7 @@ def read_conditions(space: ConfigurationSpace) -> tuple[Children, dict[str, str]
         name = condition.child.name
         ways = list(condition.components) if isinstance(condition, ConfigSpace.OrConjunction) else [condition]
         places = [_places(way) for way in ways]
-        if all(place is not None for place in places):  # to be in force, one of its parents is enough
+        if all(place is not None for place in places):  # to be active, one of its parents is enough
             for way, chosen in zip(ways, places, strict=True):
                 parent = way.parent
                 under = children.setdefault(parent.name, [[] for _ in parent.choices])
@@ -70,7 +70,7 @@ def read_conditions(space: ConfigurationSpace) -> tuple[Children, dict[str, str]
 
 
 def _places(condition: Any) -> list[int] | None:
-    """The choices of a category for which a condition holds; None where it is none on a category."""
+    """Return the indices of the choices for which a condition on a category holds; None for other conditions."""
     import ConfigSpace
 
     parent = getattr(condition, "parent", None)
@@ -78,14 +78,14 @@ def _places(condition: Any) -> list[int] | None:
         return None
     choices = list(parent.choices)
     wanted = condition.values if isinstance(condition, ConfigSpace.InCondition) else [condition.value]
-    found = [i for i, choice in enumerate(choices) if any(choice is one or choice == one for one in wanted)]
+    found = [i for i, choice in enumerate(choices) if any(choice is value or choice == value for value in wanted)]
     if isinstance(condition, ConfigSpace.NotEqualsCondition):
         return [i for i in range(len(choices)) if i not in found]
     return found
 
 
 def _condition(condition: Any) -> Formula:
-    """A condition as a formula."""
+    """Return a condition as a formula."""
     import ConfigSpace
 
     if isinstance(condition, (ConfigSpace.AndConjunction, ConfigSpace.OrConjunction)):
@@ -102,41 +102,43 @@ def _condition(condition: Any) -> Formula:
     return _compared(condition.parent, signs[type(condition)], condition.value)
 
 
-def _compared(hp: Any, sign: str, value: Any) -> Comparison:
-    """A comparison; of an ordinal, whose order may not be that of its values, with a list of values."""
+def _compared(theirs: Any, sign: str, value: Any) -> Comparison:
+    """Return a comparison; an ordinal in an order that is not rising is compared with a list of values."""
     import ConfigSpace
 
-    if not isinstance(hp, ConfigSpace.OrdinalHyperparameter) or sign in ("==", "!=") or _is_rising(hp.sequence):
-        return Comparison(hp.name, sign, value)
-    place, values = hp.get_order(value), list(hp.sequence)
+    if not isinstance(theirs, ConfigSpace.OrdinalHyperparameter) or sign in ("==", "!="):
+        return Comparison(theirs.name, sign, value)
+    place, values = theirs.get_order(value), list(theirs.sequence)
+    if _is_rising(values):
+        return Comparison(theirs.name, sign, value)
     rising = {"<": values[:place], "<=": values[: place + 1], ">": values[place + 1 :], ">=": values[place:]}
-    return Comparison(hp.name, "in", rising[sign])
+    return Comparison(theirs.name, "in", rising[sign])
 
 
 def _is_rising(values: Any) -> bool:
-    """Whether values are numbers whose order is that in which they stand."""
+    """Return whether values are rising numbers."""
     is_number = all(type(value) in (int, float) for value in values)
     return is_number and all(a < b for a, b in pairwise(values))
 
 
 def read_forbidden(space: ConfigurationSpace) -> list[str]:
-    """A constraint for each forbidden clause.
+    """Return a constraint for each forbidden clause.
 
     Raises:
-        SpaceError: A clause cannot be said here.
+        SpaceError: A clause cannot be expressed here.
     """
     texts = []
     for clause in space.forbidden_clauses:
         formula = _forbidden(clause)
         ways = formula.parts if isinstance(formula, Junction) and not formula.is_and else (formula,)
-        for way in ways:  # each forbids by itself, also where parameters of the others are not in force
+        for way in ways:  # each forbids by itself, also where parameters of the others are inactive
             check_ways("constraints", way, space.conditional_hyperparameters)
             texts.append(text_of(negated(way)))
     return texts
 
 
 def _forbidden(clause: Any) -> Formula:
-    """A forbidden clause as the formula of what it forbids."""
+    """Return a forbidden clause as the formula of what it forbids."""
     import ConfigSpace.forbidden as library
 
     if isinstance(clause, library.ForbiddenConjunction):
@@ -149,27 +151,27 @@ def _forbidden(clause: Any) -> Formula:
             return Comparison(clause.left.name, sign, other=clause.right.name)
         if type(clause).__name__ == f"Forbidden{word}Clause":
             return _compared(clause.hyperparameter, sign, clause.value)
-    raise SpaceError(f"constraints: {type(clause).__name__} of ConfigSpace is not known here")
+    raise SpaceError(f"constraints: {type(clause).__name__} of ConfigSpace cannot be converted")
 
 
 # Writing.
 
 
 def written_conditions(space: SearchSpace, made: ConfigurationSpace) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """The name of each parameter that is not always in force, and what makes its condition.
+    """Yield the name of each parameter that is not always active, and a function that makes its condition.
 
     Raises:
         SpaceError: ConfigSpace has no such condition.
     """
     parents: dict[str, dict[str, list[int]]] = {}
-    for hp in space:
-        for place, under in enumerate(hp.children if isinstance(hp, ChoiceHP) else ()):
-            for child in under:
-                parents.setdefault(child.name, {}).setdefault(hp.name, []).append(place)
+    for parameter in space:
+        for place, children in enumerate(parameter.children if isinstance(parameter, ChoiceHP) else ()):
+            for child in children:
+                parents.setdefault(child.name, {}).setdefault(parameter.name, []).append(place)
     formulas = space.formulas
     conditional = {*parents, *formulas}
-    for hp in space:
-        name, formula = hp.name, None
+    for name in space.names:
+        formula = None
         if name in formulas:
             formula = parsed(name, formulas[name])
             check_ways(name, formula, conditional)
@@ -184,7 +186,7 @@ def _made_condition(
     space: SearchSpace,
     made: ConfigurationSpace,
 ) -> Any:
-    """The condition of a parameter under some choices, or with a formula, or both."""
+    """Return the condition of a parameter under some choices, or with a formula, or both."""
     parts = [_on_formula(name, formula, space, made)] if formula is not None else []
     if parents:
         parts.append(_any_of([_on_choices(name, space[above], places, made) for above, places in parents.items()]))
@@ -214,16 +216,16 @@ def _any_of(parts: list[Any]) -> Any:
 
 
 def _on_formula(name: str, formula: Formula, space: SearchSpace, made: ConfigurationSpace) -> Any:
-    """The condition that a formula stands for."""
+    """Return the condition that a formula stands for."""
     import ConfigSpace
 
     if isinstance(formula, Junction):
         parts = [_on_formula(name, part, space, made) for part in formula.parts]
         return _all_of(parts) if formula.is_and else _any_of(parts)
     if formula.other is not None:
-        raise SpaceError(f"{name}: ConfigSpace compares with values only, got {text_of(formula)!r}")
+        raise SpaceError(f"{name}: condition must compare with values for ConfigSpace, got {text_of(formula)!r}")
     child, parent = made[name], made[formula.name]
-    value = _own_value(space[formula.name], formula)
+    value = _value(space[formula.name], formula)
     match formula.sign:
         case "==":
             return ConfigSpace.EqualsCondition(child, parent, value)
@@ -236,7 +238,7 @@ def _on_formula(name: str, formula: Formula, space: SearchSpace, made: Configura
         case "in":
             return ConfigSpace.InCondition(child, parent, value)
         case "not in":
-            return _all_of([ConfigSpace.NotEqualsCondition(child, parent, one) for one in value])
+            return _all_of([ConfigSpace.NotEqualsCondition(child, parent, item) for item in value])
     strict = Comparison(formula.name, formula.sign[0], formula.value)  # <= and >=
     return _any_of(
         [
@@ -246,22 +248,23 @@ def _on_formula(name: str, formula: Formula, space: SearchSpace, made: Configura
     )
 
 
-def _own_value(hp: HPSpace, formula: Comparison) -> Any:
-    """The right side of a comparison, which ConfigSpace makes as we do; an ordinal must be in the order of its values.
+def _value(parameter: HPSpace, formula: Comparison) -> Any:
+    """Return the right side of a comparison that ConfigSpace makes as we do.
 
     Raises:
-        SpaceError: It has an order of its own, or the values are no list.
+        SpaceError: ConfigSpace would compare the places of an ordinal's values, or the values are not a list.
     """
     if formula.sign in ("in", "not in"):
         if not isinstance(formula.value, list) or not formula.value:
-            raise SpaceError(f"{hp.name}: must be compared with a list of values, got {text_of(formula)!r}")
-    elif formula.sign not in ("==", "!=") and isinstance(hp, OrdinalHP) and not _is_rising(hp.values):
-        raise SpaceError(f"{hp.name}: ConfigSpace compares the places of values, here values: {text_of(formula)!r}")
+            raise SpaceError(f"{parameter.name}: must be compared with a list of values, got {text_of(formula)!r}")
+    elif formula.sign not in ("==", "!=") and isinstance(parameter, OrdinalHP) and not _is_rising(parameter.values):
+        rule = "values must be rising numbers to be compared in ConfigSpace"
+        raise SpaceError(f"{parameter.name}: {rule}, got {text_of(formula)!r}")
     return formula.value
 
 
 def written_forbidden(space: SearchSpace, made: ConfigurationSpace) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Each constraint, as a text, and what makes each of its forbidden clauses.
+    """Yield each constraint, as a string, and a function that makes each of its forbidden clauses.
 
     Raises:
         SpaceError: ConfigSpace has no such clause.
@@ -269,7 +272,7 @@ def written_forbidden(space: SearchSpace, made: ConfigurationSpace) -> Iterator[
     conditional = {name for name in space.names if space.deciders(name)}
     for constraint in space.constraints:
         if not isinstance(constraint, ExpressionConstraint):
-            raise SpaceError(f"constraints: ConfigSpace compares parameters only, got {constraint}")
+            raise SpaceError(f"constraints: must be formulas for ConfigSpace, got {constraint}")
         where = f"constraint {constraint.formula!r}"
         formula = negated(parsed(where, constraint.formula))
         check_ways(where, formula, conditional)
@@ -279,27 +282,27 @@ def written_forbidden(space: SearchSpace, made: ConfigurationSpace) -> Iterator[
 
 
 def _clause(formula: Formula, space: SearchSpace, made: ConfigurationSpace) -> Any:
-    """The clause that forbids what a formula says."""
+    """Return the clause that forbids what a formula says."""
     import ConfigSpace.forbidden as library
 
     if isinstance(formula, Junction):
         parts = [_clause(part, space, made) for part in formula.parts]
         return (library.ForbiddenAndConjunction if formula.is_and else library.ForbiddenOrConjunction)(*parts)
-    hp = space[formula.name]
-    value: Any = None if formula.other is not None else _own_value(hp, formula)
+    parameter, name = space[formula.name], formula.name
+    value: Any = None if formula.other is not None else _value(parameter, formula)
     if formula.sign == "in":
-        return library.ForbiddenInClause(made[hp.name], value)
-    if formula.sign in ("!=", "not in") and formula.other is None and (hp.n_values or MOST_LISTED) < MOST_LISTED:
+        return library.ForbiddenInClause(made[name], value)
+    if formula.sign in ("!=", "not in") and formula.other is None and (parameter.n_values or MOST_LISTED) < MOST_LISTED:
         out = value if formula.sign == "not in" else [value]
-        rest = [one for one in hp.grid(MOST_LISTED) if not any(is_same(one, other) for other in out)]
-        return library.ForbiddenInClause(made[hp.name], rest)
+        rest = [item for item in parameter.grid(MOST_LISTED) if not any(is_same(item, other) for other in out)]
+        return library.ForbiddenInClause(made[name], rest)
     if formula.sign in ("!=", "<=", ">="):  # ConfigSpace 1.2.2 draws from what its own clause for <= forbids
         signs = ("<", ">") if formula.sign == "!=" else (formula.sign[0], "==")
         return library.ForbiddenOrConjunction(
-            *(_clause(Comparison(hp.name, sign, value, formula.other), space, made) for sign in signs)
+            *(_clause(Comparison(name, sign, value, formula.other), space, made) for sign in signs)
         )
     if formula.sign == "not in":
-        raise SpaceError(f"{hp.name}: ConfigSpace forbids listed values only, got {text_of(formula)!r}")
+        raise SpaceError(f"{name}: values must be few to be forbidden in ConfigSpace, got {text_of(formula)!r}")
     if formula.other is not None:
-        return getattr(library, f"Forbidden{_RELATIONS[formula.sign]}Relation")(made[hp.name], made[formula.other])
-    return getattr(library, f"Forbidden{_RELATIONS[formula.sign]}Clause")(made[hp.name], value)
+        return getattr(library, f"Forbidden{_RELATIONS[formula.sign]}Relation")(made[name], made[formula.other])
+    return getattr(library, f"Forbidden{_RELATIONS[formula.sign]}Clause")(made[name], value)

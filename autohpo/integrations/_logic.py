@@ -1,16 +1,16 @@
-"""Formulas that only compare parameters with values or with each other: the part of ours that others understand."""
+"""Formulas that only compare parameters with values or with each other: the part that other libraries have too."""
 
 from __future__ import annotations
 
 import ast
 import keyword
 import math
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from autohpo.errors import SpaceError
+from autohpo.spaces.expression import parse
 
 OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">", "in": "not in", "not in": "in"}
 MIRRORED = {"==": "==", "!=": "!=", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
@@ -28,13 +28,13 @@ _SIGNS: dict[type[ast.cmpop], str] = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """A parameter against a value, a list of values, or another parameter.
+    """A comparison of a parameter with a value, a list of values, or another parameter.
 
     Attributes:
-        name: Of the parameter on the left.
-        sign: One of `OPPOSITE`.
-        value: What stands on the right; a list for "in" and "not in".
-        other: Name of the parameter on the right, in place of a value.
+        name: The name of the parameter on the left.
+        sign: The sign, a key of `OPPOSITE`.
+        value: The value on the right; a list for "in" and "not in".
+        other: The name of the parameter on the right, in place of a value.
     """
 
     name: str
@@ -44,20 +44,20 @@ class Comparison:
 
     @property
     def names(self) -> frozenset[str]:
-        """Of the parameters in it."""
+        """The names of the parameters in the formula."""
         return frozenset({self.name} if self.other is None else {self.name, self.other})
 
 
 @dataclass(frozen=True)
 class Junction:
-    """Formulas of which all, or any, must be true."""
+    """A formula of several, of which all, or any, must be true."""
 
     is_and: bool
     parts: tuple[Formula, ...]
 
     @property
     def names(self) -> frozenset[str]:
-        """Of the parameters in it."""
+        """The names of the parameters in the formula."""
         return frozenset(name for part in self.parts for name in part.names)
 
 
@@ -65,7 +65,7 @@ Formula = Comparison | Junction
 
 
 def joined(parts: Collection[Formula], *, is_and: bool) -> Formula:
-    """Formulas joined to one; those that are joined alike become parts of it themselves."""
+    """Return formulas joined by "and" or "or"; parts that are joined alike are taken apart first."""
     flat: list[Formula] = []
     for part in parts:
         flat.extend(part.parts if isinstance(part, Junction) and part.is_and is is_and else [part])
@@ -73,14 +73,14 @@ def joined(parts: Collection[Formula], *, is_and: bool) -> Formula:
 
 
 def negated(formula: Formula) -> Formula:
-    """The formula that is true where another one is false, without a "not"."""
+    """Return the formula that is true where a formula is false, without a "not"."""
     if isinstance(formula, Comparison):
         return Comparison(formula.name, OPPOSITE[formula.sign], formula.value, formula.other)
     return joined([negated(part) for part in formula.parts], is_and=not formula.is_and)
 
 
 def ways(formula: Formula) -> Iterator[Junction]:
-    """Every "or" in a formula."""
+    """Yield every "or" in a formula."""
     if isinstance(formula, Junction):
         if not formula.is_and:
             yield formula
@@ -89,22 +89,23 @@ def ways(formula: Formula) -> Iterator[Junction]:
 
 
 def check_ways(where: str, formula: Formula, conditional: Collection[str]) -> None:
-    """Passes a formula that means the same in both libraries where parameters are not in force.
+    """Raise SpaceError unless a formula means the same in both libraries where parameters are inactive.
 
-    Here a formula that lacks one of its parameters does not count at all; elsewhere an "or" may hold by its other part.
+    Here a formula with an inactive parameter does not count at all; elsewhere an "or" may hold by its other part.
 
     Raises:
-        SpaceError: Part of an "or" speaks of a parameter that is not always in force, and another part does not.
+        SpaceError: Part of an "or" has a parameter that is not always active, and another part does not have it.
     """
     for way in ways(formula):
         common = frozenset.intersection(*(part.names for part in way.parts))
-        strangers = sorted((way.names - common) & set(conditional))
-        if strangers:
-            raise SpaceError(f"{where}: {text_of(way)!r} cannot be told, as {strangers} are not always in force")
+        optional = sorted((way.names - common) & set(conditional))
+        if optional:
+            rule = f"all parts of an 'or' must have the parameters that are not always active, {optional}"
+            raise SpaceError(f"{where}: {rule}, got {text_of(way)!r}")
 
 
 def text_of(formula: Formula) -> str:
-    """The text of a formula, as :class:`autohpo.spaces.expression.Expression` reads it.
+    """Return a formula as a string that :class:`autohpo.spaces.expression.Expression` reads.
 
     Raises:
         SpaceError: A value cannot be written in a formula.
@@ -122,55 +123,44 @@ def _quoted(name: str) -> str:
 
 def _literal(name: str, value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_literal(name, one) for one in value)}]"
+        return f"[{', '.join(_literal(name, item) for item in value)}]"
     if type(value) in (bool, int, str, type(None)) or (type(value) is float and math.isfinite(value)):
         return repr(value).replace("`", "\\x60")  # a backtick would begin the name of a parameter
-    raise SpaceError(f"{name}: {value!r:.80} cannot stand in a formula; only numbers, texts, True, False and None can")
+    rule = "values in a formula must be numbers, strings, True, False or None"
+    raise SpaceError(f"{name}: {rule}, got {value!r:.80}")
 
 
 def parsed(where: str, text: str) -> Formula:
-    """The comparisons of a formula.
+    """Return the comparisons of a formula.
 
     Raises:
-        SpaceError: It computes something, or calls a function.
+        SpaceError: The formula computes something, or calls a function.
     """
-    quoted: list[str] = []
-
-    def quote(found: re.Match[str]) -> str:
-        quoted.append(found[1])
-        return f"_quoted_{len(quoted) - 1}_"
-
     try:
-        tree = ast.parse(re.sub(r"`([^`]+)`", quote, text).strip(), mode="eval").body
-    except SyntaxError as error:
-        raise SpaceError(f"{where}: {text!r} cannot be read: {error}") from None
-    names = {f"_quoted_{i}_": name for i, name in enumerate(quoted)}
-    try:
-        return _formula(tree, names)
+        return _formula(parse(text))
     except (SpaceError, ValueError) as error:
-        raise SpaceError(f"{where}: {text!r} cannot be told: {error}") from None
+        raise SpaceError(f"{where}: formula must only compare parameters, got {text!r}: {error}") from None
 
 
-def _formula(node: ast.expr, names: dict[str, str]) -> Formula:
+def _formula(node: ast.expr) -> Formula:
     match node:
         case ast.BoolOp(op=op, values=values):
-            return joined([_formula(value, names) for value in values], is_and=isinstance(op, ast.And))
+            return joined([_formula(value) for value in values], is_and=isinstance(op, ast.And))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return negated(_formula(operand, names))
+            return negated(_formula(operand))
         case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _SIGNS for op in ops):
             sides = [left, *others]
             pairs = zip(sides[:-1], ops, sides[1:], strict=True)
-            return joined([_comparison(a, _SIGNS[type(op)], b, names) for a, op, b in pairs], is_and=True)
-    raise SpaceError(f"{ast.unparse(node)!r} is no comparison")
+            return joined([_comparison(a, _SIGNS[type(op)], b) for a, op, b in pairs], is_and=True)
+    raise SpaceError(f"{ast.unparse(node)!r} is not a comparison")
 
 
-def _comparison(left: ast.expr, sign: str, right: ast.expr, names: dict[str, str]) -> Comparison:
+def _comparison(left: ast.expr, sign: str, right: ast.expr) -> Comparison:
     if not isinstance(left, ast.Name) and isinstance(right, ast.Name) and sign in MIRRORED:
         left, sign, right = right, MIRRORED[sign], left
     if not isinstance(left, ast.Name):
-        raise SpaceError(f"{ast.unparse(left)!r} is no parameter")
-    name = names.get(left.id, left.id)
+        raise SpaceError(f"{ast.unparse(left)!r} is not a parameter")
     if isinstance(right, ast.Name):
-        return Comparison(name, sign, other=names.get(right.id, right.id))
+        return Comparison(left.id, sign, other=right.id)
     value = ast.literal_eval(right)
-    return Comparison(name, sign, list(value) if isinstance(value, (tuple, list)) else value)
+    return Comparison(left.id, sign, list(value) if isinstance(value, (tuple, list)) else value)

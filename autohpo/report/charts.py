@@ -20,9 +20,9 @@ def course_chart(result: Result, objective: str = "", name: str = "course") -> M
     """Best so far against the training spent, or trials where that is unknown; empty without results.
 
     Args:
-        result: Of one objective; see :meth:`Result.along`.
-        objective: Its name, where it is one of several.
-        name: Of the chart, unique in the page.
+        result: The trials of one objective; see :meth:`Result.along`.
+        objective: The name of the objective, where it is one of several.
+        name: A name of the chart, unique in the page.
     """
     steps = course(result)
     done = [step for step in steps if step.trial.perf is not None]

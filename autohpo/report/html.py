@@ -9,6 +9,7 @@ from pathlib import Path
 
 from autohpo.errors import StoreError
 from autohpo.report.charts import course_chart, curves_chart
+from autohpo.report.decisions import decisions
 from autohpo.report.fronts import front_charts, names_of, shown_front, way_of
 from autohpo.report.markup import Markup, tag
 from autohpo.report.panels import label_of, parameter_panels
@@ -20,7 +21,7 @@ from autohpo.store import open_store
 from autohpo.trial import Trial, TrialState
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""Whatever a log may hold, the page runs nothing and fetches nothing."""
+"""The page runs nothing and fetches nothing, whatever a log may hold."""
 
 TITLE = "Hyper-parameter search"
 TOP = 10
@@ -38,12 +39,12 @@ def write_html(
     notes: Sequence[tuple[str, str]] = (),
     space: SearchSpace | Iterable[HPSpace] | None = None,
 ) -> Path:
-    """Writes the page of a result and returns where it is; equal results give equal files.
+    """Write the page of a result, and return where it is; equal results give equal files.
 
     Args:
-        result: Of the run.
-        path: Of the file.
-        title: Of the page.
+        result: The result of the run.
+        path: Where the file goes.
+        title: The title of the page.
         notes: ``(name, value)`` pairs to show beside the best configuration, such as test accuracies.
         space: What was searched: gives axes their ends and scales. Without it they follow the values tried.
 
@@ -64,12 +65,12 @@ def write_html_from_store(
     notes: Sequence[tuple[str, str]] = (),
     space: SearchSpace | Iterable[HPSpace] | None = None,
 ) -> Path:
-    """Writes the page of the run in an SQLite store, which may still be going on.
+    """Write the page of the run in a store, which may still be going on.
 
     Args:
-        store: Path of the store.
-        path: Of the file.
-        title: Of the page.
+        store: The path or URL of the store.
+        path: Where the file goes.
+        title: The title of the page.
         notes: ``(name, value)`` pairs to show beside the best configuration.
         space: What was searched; needed only where it holds objects that the store cannot carry.
 
@@ -116,7 +117,7 @@ def render_html(
         parts += [tag("h2", "Search"), charts]
         panels = parameter_panels(result, space)
         parts += [tag("h2", "Parameters"), panels]
-        parts += [tag("h2", "Best trials"), _ranking(result, top, TOP_CAPTION)]
+        parts += [tag("h2", "Best trials"), _ranking(result, top, TOP_CAPTION), decisions(result)]
     errors = _errors(result)
     if errors:
         parts += [tag("h2", "Trials without a result"), errors]

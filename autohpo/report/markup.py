@@ -18,7 +18,7 @@ def tag(name: str, /, *children: str, **attributes: str | float) -> Markup:
     """An element with its children, where plain text is escaped.
 
     Args:
-        name: Of the element.
+        name: The name of the element.
         children: Text or markup.
         attributes: `class_` stands for ``class``, and ``_`` elsewhere for ``-``; an empty text is left out.
     """

@@ -25,9 +25,9 @@ def parameter_panels(result: Result, space: SearchSpace | None, name: str = "hp"
     """A panel for each parameter that was varied: its value against the last result of each training.
 
     Args:
-        result: Of one objective; see :meth:`Result.along`.
+        result: The trials of one objective; see :meth:`Result.along`.
         space: What was searched, if known.
-        name: Of the panels, with their numbers unique in the page.
+        name: A name of the panels, unique in the page together with their numbers.
     """
     if not result.top(1):
         return Markup()

@@ -23,8 +23,8 @@ class Axis:
         high: Value at `end`.
         ticks: Values with their labels.
         is_log: Whether the scale is logarithmic; `low` is above 0 then.
-        start: In pixels.
-        end: In pixels; less than `start` where values grow upwards.
+        start: The first end, in pixels.
+        end: The other end, in pixels; less than `start` where values grow upwards.
     """
 
     low: float
@@ -51,7 +51,7 @@ class Axis:
 def linear_axis(values: Iterable[float], n_ticks: int = 6, *, margin: float = 0.0, least_step: float = 0.0) -> Axis:
     """An axis that holds all values, with a margin at both ends: a share of their spread.
 
-    Labels are at least `least_step` apart: 1 where the values are whole numbers.
+    Labels are at least `least_step` apart: 1 where the values are integers.
     """
     held = [min(max(value, -LARGEST), LARGEST) for value in values] or [0.0, 1.0]
     low, high = min(held), max(held)

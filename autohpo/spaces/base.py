@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
 from autohpo.spaces import tagged
-from autohpo.spaces.tagged import KINDS, Described
+from autohpo.spaces.tagged import KINDS, Described, is_same
 
 __all__ = ["KINDS", "HPSpace", "Listing", "checked_name"]
 
 
 @dataclass(frozen=True)
 class Listing(Sequence[Any]):
-    """All values of a parameter, made as they are asked for: there may be very many.
+    """The values of a parameter as a sequence that makes them as they are asked for: there may be very many.
 
     Attributes:
-        n: How many there are.
-        value_at: The value at a place, from 0.
+        n: The number of values.
+        value_at: A function that returns the value with an index, from 0.
     """
 
     n: int
@@ -39,14 +39,14 @@ class Listing(Sequence[Any]):
 
 
 class HPSpace(Described, ABC):
-    """One hyper-parameter: a name, its legal values, and their coding in the unit cube.
+    """A parameter: a name, its legal values, and their encoding in the unit cube.
 
     A kind of your own needs :meth:`decode`, :meth:`encode` and :meth:`contains`. Equal steps in the unit interval
     mean equal prior probability: sampling a parameter is decoding uniform numbers.
 
     Example:
         >>> class OddHP(HPSpace):
-        ...     '''Odd whole numbers from low to high, for instance kernel sizes.'''
+        ...     '''Odd integers from low to high, for instance kernel sizes.'''
         ...     def __init__(self, name, low, high):
         ...         super().__init__(name)
         ...         self.low, self.high = low, high
@@ -66,29 +66,29 @@ class HPSpace(Described, ABC):
     name: str
 
     def __init__(self, name: str) -> None:
-        object.__setattr__(self, "name", checked_name(name))  # a kind may be a frozen dataclass
+        self._set(name=checked_name(name))  # a kind may be a frozen dataclass
 
     @property
     def width(self) -> int:
-        """How many columns of the unit cube the parameter takes; 0 where there is nothing to search."""
+        """The number of columns of the unit cube that the parameter takes; 0 where there is nothing to search."""
         return 1
 
     @property
     def levels(self) -> int:
-        """0 where the order of values means something; else how many unordered values there are."""
+        """The number of values where their order means nothing; 0 where it means something."""
         return 0
 
     @property
     def n_values(self) -> int | None:
-        """How many legal values there are; None where they cannot be counted."""
+        """The number of legal values; None where they cannot be counted."""
         return None
 
     @property
     def edges(self) -> NDArray[np.float64] | None:
-        """``(V + 1,)`` ends of the cells of the values in the unit interval, rising from 0 to 1.
+        """``(V + 1,)`` ends of the values' cells in the unit interval, rising from 0 to 1.
 
-        For each column of a parameter with a countable few values; None where there are none, or very many. A value is
-        coded as the middle of its cell, and every point of the cell stands for it.
+        They are the same for each column; None where values cannot be counted, or are very many. A value is encoded as
+        the middle of its cell, and every point of the cell stands for it.
         """
         return None
 
@@ -99,61 +99,61 @@ class HPSpace(Described, ABC):
 
     @property
     def refers_to(self) -> tuple[str, ...]:
-        """Names of the parameters that decide how many columns of this one are in force; see :meth:`n_active`."""
+        """The names of the parameters that decide how many columns of this one are active; see :meth:`n_active`."""
         return ()
 
     def n_active(self, hp: Mapping[str, Any]) -> int:
-        """How many of the columns, from the first on, are in force in a configuration."""
+        """Return how many of the columns, from the first on, are active in a configuration."""
         return self.width
 
     def cut(self, value: Any, hp: Mapping[str, Any]) -> Any:
-        """What a decoded value becomes in a configuration that holds the parameters it refers to."""
+        """Return what a decoded value becomes in a configuration that holds the parameters it refers to."""
         return value
 
     def fits(self, value: Any, hp: Mapping[str, Any]) -> bool:
-        """Whether a legal value is one in a configuration that holds the parameters it refers to."""
+        """Return whether a legal value suits a configuration that holds the parameters it refers to."""
         return True
 
     def n_values_in(self, hp: Mapping[str, Any]) -> int | None:
-        """How many values there are in a configuration that holds the parameters it refers to."""
+        """Return the number of values in a configuration that holds the parameters it refers to."""
         return self.n_values
 
     def axes(self, steps: int | None) -> list[Sequence[Any]]:
-        """The values a grid takes, for each part of the parameter that is walked by itself; None takes all."""
+        """Return the values of a grid for each part of the parameter that is walked by itself; None takes all."""
         return [self.grid((self.n_values or 1) if steps is None else steps)]
 
     def join(self, parts: Sequence[Any]) -> Any:
-        """The value that is made of one value of each axis."""
+        """Return the value that is made of a value of each axis."""
         return parts[0]
 
     @abstractmethod
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
-        """The n values, plain Python types, of ``(n, width)`` points in the unit cube, both ends included."""
+        """Return the n values, plain Python types, of ``(n, width)`` points in the unit cube, both ends included."""
 
     @abstractmethod
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
-        """``(n, width)`` points in the unit cube that decode to n legal values."""
+        """Return ``(n, width)`` points in the unit cube that decode to n legal values."""
 
     @abstractmethod
     def contains(self, value: Any) -> bool:
-        """Whether a value is legal: of the right type and inside the bounds."""
+        """Return whether a value is legal: of the right type and inside the bounds."""
 
     def grid(self, steps: int) -> list[Any]:
-        """At most `steps` values, evenly spaced in the unit interval from end to end, none twice.
+        """Return at most `steps` values, evenly spaced in the unit interval from end to end, none twice.
 
-        All the values where there are no more than `steps`, or where their order means nothing.
+        These are all values where there are no more than `steps`, or where their order means nothing.
         """
         n = self.n_values if self.levels or (self.n_values or steps + 1) <= steps else None
         units = np.linspace(0.0, 1.0, steps) if n is None else (np.arange(n) + 0.5) / n
         values = self.decode(np.repeat(units[:, None], self.width, axis=1))
-        return [v for i, v in enumerate(values) if not any(tagged.is_same(v, w) for w in values[:i])]
+        return [v for i, v in enumerate(values) if not any(is_same(v, w) for w in values[:i])]
 
     def to_json(self, value: Any) -> Any:
-        """What the log holds for a legal value; by default the value itself, which must be of a JSON type."""
+        """Return what the log holds for a legal value; by default the value itself, which must be of a JSON type."""
         return tagged.to_json(value)
 
     def from_json(self, data: Any) -> Any:
-        """The value that :meth:`to_json` gave `data` for."""
+        """Return the value that :meth:`to_json` gave `data` for."""
         return tagged.from_json(data)
 
     def __hash__(self) -> int:
@@ -161,11 +161,11 @@ class HPSpace(Described, ABC):
 
 
 def checked_name(name: object) -> str:
-    """The name of a parameter.
+    """Return the name of a parameter.
 
     Raises:
-        SpaceError: It is no text, or empty.
+        SpaceError: The name is not a string, or is empty.
     """
     if not isinstance(name, str) or not name:
-        raise SpaceError(f"name: must be a text that is not empty, got {name!r}")
+        raise SpaceError(f"name: must be a string that is not empty, got {name!r}")
     return name

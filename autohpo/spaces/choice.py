@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -12,46 +13,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
-from autohpo.spaces import tagged
 from autohpo.spaces.base import HPSpace, checked_name
 from autohpo.spaces.priors import Prior, Scale, as_prior
+from autohpo.spaces.tagged import is_same
 
 
 class _Values(HPSpace):
-    """What parameters have in common that list their values: those come back as the very objects that were given."""
+    """What parameters that list their values have in common: these come back as the very objects that were given."""
+
+    prior: Prior | None
+    _edges: NDArray[np.float64]
 
     @property
+    @abstractmethod
     def _listed(self) -> tuple[Any, ...]:
-        raise NotImplementedError
+        """The values, in order."""
+
+    @property
+    @abstractmethod
+    def _scale(self) -> Scale:
+        """What a prior must know of the values."""
+
+    def _set_prior(self, prior: Any) -> None:
+        """Set the prior, and the edges of the cells that follow from it."""
+        self._set(prior=as_prior(self.name, prior))
+        places = np.arange(self.n_values + 1) / self.n_values
+        self._set(_edges=places if self.prior is None else self.prior.warp(self._scale).to_units(places))
 
     @property
     def width(self) -> int:
-        """One column; none where there is only one value."""
+        """The number of columns: 1, or 0 where there is a single value."""
         return 1 if len(self._listed) > 1 else 0
 
     @property
     def n_values(self) -> int:
-        """How many values there are."""
+        """The number of values."""
         return len(self._listed)
-
-    @cached_property
-    def _edges(self) -> NDArray[np.float64]:
-        n, prior = len(self._listed), getattr(self, "prior", None)
-        places = np.arange(n + 1) / n
-        return places if prior is None else prior.warp(self._scale).to_units(places)
-
-    @property
-    def _scale(self) -> Scale:
-        raise NotImplementedError
 
     @property
     def edges(self) -> NDArray[np.float64]:
-        """``(V + 1,)`` ends of the values' cells: as long as each other, but for the prior."""
+        """``(V + 1,)`` ends of the values' cells: equally long without a prior."""
         return self._edges
 
     @cached_property
     def _places(self) -> dict[Any, int]:
-        """Where values stand that have a hash: by type too, for ``True`` is not ``1``."""
+        """The index of each value of a plain type, by its type and itself, for ``True`` is not ``1``."""
         places: dict[Any, int] = {}
         for i, value in enumerate(self._listed):
             if type(value) in (str, int, bool, float, type(None)) and value == value:  # noqa: PLR0124 - NaN is not
@@ -59,69 +65,69 @@ class _Values(HPSpace):
         return places
 
     def index_of(self, value: Any) -> int:
-        """Place of a value among the others, from 0; -1 if it is none of them."""
+        """Return the index of a value among the others, from 0; -1 if it is none of them."""
         if type(value) in (str, int, bool, float, type(None)) and value == value:  # noqa: PLR0124
             return self._places.get((type(value), value), -1)
-        for i, one in enumerate(self._listed):
-            if one is value:
+        for i, known in enumerate(self._listed):
+            if known is value:
                 return i
-        return next((i for i, one in enumerate(self._listed) if tagged.is_same(one, value)), -1)
+        return next((i for i, known in enumerate(self._listed) if is_same(known, value)), -1)
 
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
-        """The n values of ``(n, 1)`` points."""
+        """Return the n values of ``(n, 1)`` points."""
         if not self.width:
             return [self._listed[0]] * len(units)
         n = len(self._listed)
-        if getattr(self, "prior", None) is None:
+        if self.prior is None:
             return [self._listed[i] for i in np.minimum((units[:, 0] * n).astype(int), n - 1).tolist()]
         return [self._listed[i] for i in np.searchsorted(self._edges[1:-1], units[:, 0], side="right").tolist()]
 
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
-        """``(n, 1)`` points in the middle of the values' cells."""
+        """Return ``(n, 1)`` points in the middle of the values' cells."""
         if not self.width:
             return np.empty((len(values), 0))
         k = np.array([self.index_of(v) for v in values], dtype=np.int64)
-        if getattr(self, "prior", None) is None:
+        if self.prior is None:
             return ((k + 0.5) / len(self._listed))[:, None]
         return ((self._edges[k] + self._edges[k + 1]) / 2)[:, None]
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` is one of the values."""
+        """Return whether `value` is one of the values."""
         return self.index_of(value) >= 0
 
     def grid(self, steps: int) -> list[Any]:
-        """All values where they have no order, else at most `steps`, evenly spaced from end to end."""
+        """Return all values where they have no order, else at most `steps`, evenly spaced from end to end."""
         n = len(self._listed)
         if self.levels or n <= steps:
             return list(self._listed)
         return [self._listed[i] for i in np.unique(np.rint(np.linspace(0, n - 1, steps)).astype(int))]
 
     def to_json(self, value: Any) -> int:
-        """The place of a value among the others: the values themselves stand in the saved space."""
+        """Return the index of a value: the values themselves stand in the saved space."""
         return self.index_of(value)
 
     def from_json(self, data: Any) -> Any:
-        """The value at a place."""
+        """Return the value with an index."""
         return self._listed[data]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ChoiceHP(_Values):
-    """One of several values, in no order.
+    """A choice among several values that have no order.
 
     The values may be of any kind, and come back as the very objects that were given: ``True`` stays apart from ``1``.
 
     Args:
-        name: Of the parameter.
+        name: The name of the parameter.
         choices: The values, none twice.
-        children: Parameters that are only in force for some of the choices: a dict from choice to parameters, or a
+        children: Parameters that are only active for some of the choices: a dict from choice to parameters, or a
             list with an item for each choice. The same parameter may stand under several of them; children may have
             children.
         prior: Weights of the choices, or a belief in one of them; see :mod:`autohpo.spaces.priors`.
 
     Raises:
-        SpaceError: There are no choices, one stands there twice, `choices` is no sequence, or the children or the
-            prior do not suit them.
+        SpaceError: There are no choices, two are the same, `choices` is not a list, or the children or the prior do
+            not suit them.
 
     Example:
         >>> ChoiceHP("norm", [None, "batch", (1, 2)]).decode(np.array([[0.1], [0.5], [1.0]]))
@@ -140,11 +146,9 @@ class ChoiceHP(_Values):
         children: Mapping[Any, Sequence[HPSpace]] | Sequence[Sequence[HPSpace] | None] = (),
         prior: Prior | Sequence[float] | None = None,
     ) -> None:
-        object.__setattr__(self, "name", checked_name(name))
-        object.__setattr__(self, "choices", checked_values(name, "choices", choices))
-        object.__setattr__(self, "children", _checked_children(self, children))
-        object.__setattr__(self, "prior", as_prior(name, prior))
-        self._edges  # noqa: B018 - made here for the prior's errors
+        self._set(name=checked_name(name), choices=checked_values(name, "choices", choices))
+        self._set(children=_checked_children(self, children))
+        self._set_prior(prior)
 
     @property
     def _listed(self) -> tuple[Any, ...]:
@@ -156,21 +160,21 @@ class ChoiceHP(_Values):
 
     @property
     def levels(self) -> int:
-        """How many choices there are."""
+        """The number of choices."""
         return len(self.choices)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OrdinalHP(_Values):
-    """One of several values that have an order, for instance batch sizes 8, 16, 64, 512: neighbours are alike.
+    """A choice among several values that have an order, such as batch sizes 8, 16, 64, 512: neighbours are alike.
 
     Args:
-        name: Of the parameter.
-        values: From first to last, none twice; of any kind.
-        prior: Weights of the values, or where good ones are believed to lie; see :mod:`autohpo.spaces.priors`.
+        name: The name of the parameter.
+        values: The values from first to last, none twice; of any kind.
+        prior: Weights of the values, or where good values are believed to lie; see :mod:`autohpo.spaces.priors`.
 
     Raises:
-        SpaceError: There are no values, one stands there twice, or the prior does not suit them.
+        SpaceError: There are no values, two are the same, or the prior does not suit them.
 
     Example:
         >>> OrdinalHP("batch", [8, 16, 64, 512]).decode(np.array([[0.0], [0.6], [1.0]]))
@@ -182,10 +186,8 @@ class OrdinalHP(_Values):
     prior: Prior | None = None
 
     def __init__(self, name: str, values: Iterable[Any], prior: Prior | Sequence[float] | None = None) -> None:
-        object.__setattr__(self, "name", checked_name(name))
-        object.__setattr__(self, "values", checked_values(name, "values", values))
-        object.__setattr__(self, "prior", as_prior(name, prior))
-        self._edges  # noqa: B018 - made here for the prior's errors
+        self._set(name=checked_name(name), values=checked_values(name, "values", values))
+        self._set_prior(prior)
 
     @property
     def _listed(self) -> tuple[Any, ...]:
@@ -194,7 +196,7 @@ class OrdinalHP(_Values):
     def _place(self, value: Any) -> float:
         index = self.index_of(value)
         if index < 0:
-            raise SpaceError(f"{self.name}: prior must speak of one of the values, got {value!r:.80}")
+            raise SpaceError(f"{self.name}: prior must be about one of the values, got {value!r:.80}")
         return (index + 0.5) / len(self.values)
 
     @property
@@ -207,8 +209,8 @@ class FixedHP(HPSpace):
     """A value that every configuration holds and no algorithm sees.
 
     Args:
-        name: Of the parameter.
-        value: Of any kind.
+        name: The name of the parameter.
+        value: The value, of any kind.
     """
 
     name: str
@@ -219,43 +221,43 @@ class FixedHP(HPSpace):
 
     @property
     def width(self) -> int:
-        """No column: there is nothing to search."""
+        """The number of columns: 0, as there is nothing to search."""
         return 0
 
     @property
     def n_values(self) -> int:
-        """One."""
+        """The number of values: 1."""
         return 1
 
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
-        """The value, n times."""
+        """Return the value, n times."""
         return [self.value] * len(units)
 
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
-        """``(n, 0)`` points."""
+        """Return ``(n, 0)`` points."""
         return np.empty((len(values), 0))
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` is the fixed one."""
-        return tagged.is_same(self.value, value)
+        """Return whether `value` is the fixed value."""
+        return is_same(self.value, value)
 
     def grid(self, steps: int) -> list[Any]:
-        """The value."""
+        """Return the value alone."""
         return [self.value]
 
     def to_json(self, value: Any) -> None:
-        """Nothing: the value stands in the saved space."""
+        """Return None: the value stands in the saved space."""
 
     def from_json(self, data: Any) -> Any:
-        """The value."""
+        """Return the value."""
         return self.value
 
 
 def checked_values(name: str, field: str, values: Any) -> tuple[Any, ...]:
-    """Values to choose from.
+    """Return values to choose from as a tuple.
 
     Raises:
-        SpaceError: They are no sequence, there are none, or one stands there twice.
+        SpaceError: They are not a list, there are none, or two are the same.
     """
     if isinstance(values, np.ndarray):
         values = values.tolist()
@@ -271,33 +273,35 @@ def checked_values(name: str, field: str, values: Any) -> tuple[Any, ...]:
             is_twice = (type(value), value) in seen
             seen.add((type(value), value))
         else:
-            is_twice = any(tagged.is_same(value, other) for other in others)
+            is_twice = any(is_same(value, other) for other in others)
             others.append(value)
         if is_twice:
             raise SpaceError(f"{name}: {field} must differ, got {value!r} twice")
     return listed
 
 
-def _checked_children(hp: ChoiceHP, children: Any) -> tuple[tuple[HPSpace, ...], ...]:
-    """The parameters under each choice; nothing where no choice has any.
+def _checked_children(parameter: ChoiceHP, children: Any) -> tuple[tuple[HPSpace, ...], ...]:
+    """Return the parameters under each choice; an empty tuple where no choice has any.
 
     Raises:
-        SpaceError: They stand under something that is no choice, or are no parameters.
+        SpaceError: They stand under something that is not a choice, or are not parameters.
     """
-    under: list[tuple[HPSpace, ...]] = [()] * len(hp.choices)
+    under: list[tuple[HPSpace, ...]] = [()] * len(parameter.choices)
     if isinstance(children, Mapping):
-        places = [(hp.index_of(choice), choice, items) for choice, items in children.items()]
-    elif isinstance(children, Sequence) and len(children) in (0, len(hp.choices)):
-        places = [(i, hp.choices[i], items) for i, items in enumerate(children)]
+        places = [(parameter.index_of(choice), choice, items) for choice, items in children.items()]
+    elif isinstance(children, Sequence) and len(children) in (0, len(parameter.choices)):
+        places = [(i, parameter.choices[i], items) for i, items in enumerate(children)]
     else:
-        raise SpaceError(f"{hp.name}: children must be a dict, or have an item for each of {len(hp.choices)} choices")
+        rule = f"be a dict, or a list with an item for each of {len(parameter.choices)} choices"
+        raise SpaceError(f"{parameter.name}: children must {rule}, got {children!r:.80}")
     for index, choice, items in places:
         if index < 0:
-            raise SpaceError(f"{hp.name}: children must stand under one of the choices, got {choice!r:.80}")
+            raise SpaceError(f"{parameter.name}: children must stand under one of the choices, got {choice!r:.80}")
         if isinstance(items, HPSpace) or not isinstance(items, (Sequence, type(None))):
-            raise SpaceError(f"{hp.name}: children of {choice!r:.80} must be a list of parameters, got {items!r:.80}")
+            rule = f"children of {choice!r:.80} must be a list of parameters"
+            raise SpaceError(f"{parameter.name}: {rule}, got {items!r:.80}")
         for item in items or ():
             if not isinstance(item, HPSpace):
-                raise SpaceError(f"{hp.name}: children must be parameters such as RangeHP, got {item!r:.80}")
+                raise SpaceError(f"{parameter.name}: children must be parameters such as RangeHP, got {item!r:.80}")
         under[index] = tuple(items or ())
     return tuple(under) if any(under) else ()

@@ -1,4 +1,4 @@
-"""Conditions: which parameters are in force in a configuration, and in what order that is decided."""
+"""Conditions: which parameters are active in a configuration, and in what order that is decided."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from autohpo.spaces.expression import Expression
 
 
 class Conditions:
-    """What decides whether a parameter is in force: the choices it is a child of, and a formula.
+    """The conditions of a space: the choices that a parameter is a child of, and a formula.
 
     Args:
-        roots: The parameters that stand at the top.
-        formulas: By the name of a parameter; it is in force where its formula is true. Whatever its formula or its
-            length speaks of must be in force too.
+        roots: The parameters without their children.
+        formulas: A formula by the name of a parameter, which is active where the formula is true and all parameters
+            in the formula, or in the rule of its length, are active.
 
     Attributes:
-        parameters: All of them, each after those that decide about it.
-        formulas: As given.
+        parameters: All parameters, each after those that decide about it.
+        formulas: The formulas as given.
 
     Raises:
-        SpaceError: There is no parameter, an item is none, a name stands for two, a formula names a stranger, or
-            parameters decide about each other in a circle.
+        SpaceError: An item is not a parameter, two parameters have the same name, a formula names an unknown
+            parameter, or parameters decide about each other in a circle.
     """
 
     def __init__(self, roots: Sequence[HPSpace], formulas: Mapping[str, str]) -> None:
@@ -36,48 +36,49 @@ class Conditions:
         self._formulas = {name: Expression(text) for name, text in self.formulas.items()}
         for name in self._formulas:
             if name not in self._by_name:
-                raise SpaceError(f"conditions: {name!r} is no parameter; the space has {sorted(self._by_name)}")
+                raise SpaceError(f"conditions: {name!r} is not a parameter; the space has {sorted(self._by_name)}")
         self._needed = {  # whatever decides by its value
-            name: (*hp.refers_to, *(self._formulas[name].names if name in self._formulas else ()))
-            for name, hp in self._by_name.items()
+            name: (*parameter.refers_to, *(self._formulas[name].names if name in self._formulas else ()))
+            for name, parameter in self._by_name.items()
         }
         self.parameters = self._ordered()
 
     def _collect(self, parameters: Iterable[Any]) -> None:
-        """Takes in parameters, and what stands under their choices."""
-        for hp in parameters:
-            if not isinstance(hp, HPSpace):
-                raise SpaceError(f"space: every item must be an HPSpace such as RangeHP, got {hp!r:.80}")
-            if hp.name in self._by_name:
-                raise SpaceError(f"{hp.name}: names must differ, got this one twice")
-            self._take(hp)
+        """Add parameters, and the children of their choices."""
+        for parameter in parameters:
+            if not isinstance(parameter, HPSpace):
+                raise SpaceError(f"space: every item must be an HPSpace such as RangeHP, got {parameter!r:.80}")
+            if parameter.name in self._by_name:
+                raise SpaceError(f"{parameter.name}: names must differ, got {parameter.name!r} twice")
+            self._add(parameter)
 
-    def _take(self, hp: HPSpace) -> None:
-        known = self._by_name.setdefault(hp.name, hp)
-        if known is not hp:  # it stands under several choices, as the same parameter
-            if known != hp or hp.name not in self._parents:
-                raise SpaceError(f"{hp.name}: names must differ, got this one for {known} and {hp}")
+    def _add(self, parameter: HPSpace) -> None:
+        name = parameter.name
+        known = self._by_name.setdefault(name, parameter)
+        if known is not parameter:  # it stands under several choices, as the same parameter
+            if known != parameter or name not in self._parents:
+                raise SpaceError(f"{name}: names must differ, got {name!r} for {known} and {parameter}")
             return
-        for place, children in enumerate(getattr(hp, "children", ()) if isinstance(hp, ChoiceHP) else ()):
+        for index, children in enumerate(parameter.children if isinstance(parameter, ChoiceHP) else ()):
             for child in children:
                 if child.name in self._by_name and child.name not in self._parents:
-                    raise SpaceError(f"{child.name}: names must differ, got this one for a child and for another")
-                self._parents.setdefault(child.name, {}).setdefault(hp.name, set()).add(place)
-                self._take(child)
+                    raise SpaceError(f"{child.name}: names must differ, got {child.name!r} inside and outside a choice")
+                self._parents.setdefault(child.name, {}).setdefault(name, set()).add(index)
+                self._add(child)
 
     def deciders(self, name: str) -> tuple[str, ...]:
-        """Names of the parameters that decide about one: whether it is in force, and how long it is."""
+        """Return the names of the parameters that decide whether a parameter is active, and how long it is."""
         return (*self._parents.get(name, ()), *self._needed[name])
 
     def _ordered(self) -> tuple[HPSpace, ...]:
-        """The parameters as listed, but each after those that decide about it."""
+        """Return the parameters as listed, but each after those that decide about it."""
         placed: dict[str, HPSpace] = {}
 
         def place(name: str, trail: tuple[str, ...]) -> None:
             if name in trail:
-                raise SpaceError(f"conditions: {' -> '.join([*trail, name])} decide about each other in a circle")
+                raise SpaceError(f"conditions: must not form a circle, got {' -> '.join([*trail, name])}")
             if name not in self._by_name:
-                raise SpaceError(f"{trail[-1]}: refers to {name!r}, which is no parameter of the space")
+                raise SpaceError(f"{trail[-1]}: must refer to parameters of {sorted(self._by_name)}, got {name!r}")
             if name not in placed:
                 for other in self.deciders(name):
                     place(other, (*trail, name))
@@ -89,17 +90,18 @@ class Conditions:
 
     @property
     def is_any(self) -> bool:
-        """Whether some parameter is not always in force, or not always of the same length."""
+        """Whether some parameter is not always active, or not always of the same length."""
         return any(self.deciders(name) for name in self._by_name)
 
     def is_active(self, name: str, hp: Mapping[str, Any]) -> bool:
-        """Whether a parameter is in force in a configuration that holds those that decide about it."""
+        """Return whether a parameter is active in a configuration that holds those that decide about it."""
         parents = self._parents.get(name)
-        if parents is not None and not any(self._stands(parent, places, hp) for parent, places in parents.items()):
+        if parents is not None and not any(self._has(hp, parent, chosen) for parent, chosen in parents.items()):
             return False
         formula = self._formulas.get(name)
         return all(other in hp for other in self._needed[name]) and (formula is None or bool(formula(hp)))
 
-    def _stands(self, parent: str, places: set[int], hp: Mapping[str, Any]) -> bool:
+    def _has(self, hp: Mapping[str, Any], parent: str, chosen: set[int]) -> bool:
+        """Return whether a configuration has one of some choices of a parent."""
         choice = self._by_name[parent]
-        return parent in hp and isinstance(choice, ChoiceHP) and choice.index_of(hp[parent]) in places
+        return parent in hp and isinstance(choice, ChoiceHP) and choice.index_of(hp[parent]) in chosen

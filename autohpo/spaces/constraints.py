@@ -1,10 +1,10 @@
-"""Constraints on the space: which configurations may be tried at all."""
+"""Constraints of a space: which configurations may be tried at all."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from autohpo.errors import SpaceError
@@ -14,15 +14,15 @@ from autohpo.spaces.tagged import Described
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LinearConstraint(Described):
-    """``lower <= sum of weight * value <= upper``.
+    """A linear constraint: ``lower <= sum of weight * value <= upper``.
 
     Args:
-        weights: By the name of the parameter, which must hold numbers.
-        lower: Least allowed sum; None without one.
-        upper: Largest allowed sum; None without one.
+        weights: A weight by the name of a parameter whose values are numbers.
+        lower: The least allowed sum; None for no lower bound.
+        upper: The largest allowed sum; None for no upper bound.
 
     Raises:
-        SpaceError: There are no weights or no bounds, or one is no finite number; or a value is none.
+        SpaceError: There are no weights or no bounds, or some are not finite numbers.
 
     Example:
         >>> LinearConstraint({"train": 1, "valid": 1}, upper=0.9).allows({"train": 0.5, "valid": 0.3})
@@ -38,18 +38,22 @@ class LinearConstraint(Described):
             raise SpaceError(f"LinearConstraint: weights must be a dict by name, got {self.weights!r:.80}")
         numbers = [*self.weights.values(), *(b for b in (self.lower, self.upper) if b is not None)]
         if not self.weights or len(numbers) == len(self.weights):
-            raise SpaceError("LinearConstraint: must have weights, and a lower or an upper bound")
+            raise SpaceError(f"LinearConstraint: must have weights, and a lower or an upper bound, got {self}")
         if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
             raise SpaceError(f"LinearConstraint: weights and bounds must be finite numbers, got {self}")
-        object.__setattr__(self, "weights", dict(self.weights))
+        self._set(weights=dict(self.weights))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the parameters it binds."""
+        """The names of the parameters that it binds."""
         return tuple(self.weights)
 
     def allows(self, hp: Mapping[str, Any]) -> bool:
-        """Whether a configuration meets it; one that lacks a parameter of it does."""
+        """Return whether a configuration meets the constraint, as it does without one of the parameters.
+
+        Raises:
+            SpaceError: A value is not a number.
+        """
         if not all(name in hp for name in self.weights):
             return True
         terms = [weight * hp[name] for name, weight in self.weights.items()]
@@ -66,32 +70,38 @@ class ExpressionConstraint(Described):
     """A formula that must be true; see :class:`Expression`.
 
     Args:
-        formula: Its text, such as "heads * dim <= 512"; a configuration that lacks a parameter of it meets it.
+        formula: A string such as "heads * dim <= 512".
 
     Raises:
-        SpaceError: The text is no formula.
+        SpaceError: The string is not a formula.
     """
 
     formula: str
+    _expression: Expression = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_expression", Expression(self.formula))
+        self._set(_expression=Expression(self.formula))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the parameters it binds."""
-        expression: Expression = vars(self)["_expression"]
-        return expression.names
+        """The names of the parameters that it binds."""
+        return self._expression.names
 
     def allows(self, hp: Mapping[str, Any]) -> bool:
-        """Whether a configuration meets it."""
-        expression: Expression = vars(self)["_expression"]
-        return not all(name in hp for name in expression.names) or bool(expression(hp))
+        """Return whether a configuration meets the constraint, as it does without one of the parameters."""
+        return not all(name in hp for name in self.names) or bool(self._expression(hp))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PredicateConstraint(Described):
-    """A function of the configuration that must return True; it is the user's, and JSON only holds its name."""
+    """A function of the configuration that must return True; JSON only holds its name.
+
+    Args:
+        predicate: The user's function.
+
+    Raises:
+        SpaceError: `predicate` is not a function.
+    """
 
     predicate: Callable[[Mapping[str, Any]], bool]
 
@@ -101,18 +111,18 @@ class PredicateConstraint(Described):
 
     @property
     def names(self) -> None:
-        """Not known: it may look at every parameter."""
+        """None, as the function may look at every parameter."""
         return
 
     def allows(self, hp: Mapping[str, Any]) -> bool:
-        """Whether a configuration meets it.
+        """Return whether a configuration meets the constraint.
 
         Raises:
             SpaceError: The function raised.
         """
         try:
-            return bool(self.predicate(dict(hp)))  # a copy: what it does to it harms nobody
-        except Exception as error:  # it is the user's, and may raise anything
+            return bool(self.predicate(dict(hp)))  # a copy: the function may change it
+        except Exception as error:  # the user's function may raise anything
             name = getattr(self.predicate, "__qualname__", repr(self.predicate))
             raise SpaceError(f"constraint {name}: raised {type(error).__name__}: {error} for {dict(hp)}") from error
 
@@ -121,10 +131,10 @@ Constraint = LinearConstraint | ExpressionConstraint | PredicateConstraint
 
 
 def as_constraint(item: Any) -> Constraint:
-    """A constraint; a text is a formula, and a function a predicate.
+    """Return a constraint; a string stands for a formula, and a function for a predicate.
 
     Raises:
-        SpaceError: It is neither.
+        SpaceError: The item is none of these.
     """
     if isinstance(item, (LinearConstraint, ExpressionConstraint, PredicateConstraint)):
         return item

@@ -17,7 +17,7 @@ Values = Mapping[str, Any]
 Node = Callable[[Values], Any]
 
 MOST_EXPONENT = 64
-"""Of a power: with larger ones, and larger numbers than the largest float, a formula might take for ever."""
+"""The largest exponent of a power: with more, and with numbers beyond the largest float, a formula might never end."""
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -53,21 +53,46 @@ _CALLS: dict[str, Callable[..., Any]] = {
 }
 
 
+def parse(text: str) -> ast.expr:
+    """Return the syntax tree of a formula, in which a name in backticks is a plain name.
+
+    Raises:
+        SpaceError: The string is not an expression of Python's.
+    """
+    stem = "_"
+    while stem in text:  # until no name and no string of the formula can hold a stand-in
+        stem += "_"
+    names = {f"{stem}{i}_": name for i, name in enumerate(re.findall(r"`([^`]+)`", text))}
+    stand_ins = iter(names)
+    try:
+        plain = re.sub(r"`[^`]+`", lambda _: next(stand_ins), text)
+        tree = ast.parse(plain.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise SpaceError(f"expression {text!r:.200}: cannot be read: {error}") from None
+    for node in ast.walk(tree) if names else ():
+        if isinstance(node, ast.Name):
+            node.id = names.get(node.id, node.id)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):  # backticks in a string are only that
+            for stand_in, name in names.items():
+                node.value = node.value.replace(stand_in, f"`{name}`")
+    return tree
+
+
 class Expression(Described):
     """A formula over the values of a configuration.
 
-    Names are those of parameters; one that is no Python name stands in backticks: "`trainer:lr` < 0.1". There are
-    numbers, texts, lists, ``+ - * / // % **``, comparisons with ``in``, ``and or not``, indices as in ``hidden[0]``,
+    Names are those of parameters; what is not a name in Python stands in backticks: "`trainer:lr` < 0.1". There are
+    numbers, strings, lists, ``+ - * / // % **``, comparisons with ``in``, ``and or not``, indices as in ``hidden[0]``,
     and the functions abs, int, len, max, min, round, sum, log, sqrt. Nothing else is understood, nothing is executed.
 
     Args:
         text: The formula.
 
     Attributes:
-        names: Of the parameters in it, in the order of their first mention.
+        names: The names of the parameters in the formula, in the order of their first mention.
 
     Raises:
-        SpaceError: The text is no such formula.
+        SpaceError: The string is not such a formula.
 
     Example:
         >>> is_small = Expression("layers * width <= 512 and act in ['relu', 'elu']")
@@ -79,26 +104,24 @@ class Expression(Described):
 
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
-            raise SpaceError(f"expression: must be a text, got {type(text).__name__}")
+            raise SpaceError(f"expression: must be a string, got {type(text).__name__}")
         self.text = text
-        self._quoted: list[str] = []
         self._names: dict[str, None] = {}
-        plain = re.sub(r"`([^`]+)`", self._quote, text)
         try:
-            self._run = self._build(ast.parse(plain.strip(), mode="eval").body)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            self._run = self._build(parse(text))
+        except RecursionError as error:
             raise SpaceError(f"expression {text!r:.200}: cannot be read: {error}") from None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the parameters in it, in the order of their first mention."""
+        """The names of the parameters in the formula, in the order of their first mention."""
         return tuple(self._names)
 
     def __call__(self, hp: Values) -> Any:
-        """What the formula gives for a configuration that holds its names.
+        """Return the value of the formula for a configuration that holds its names.
 
         Raises:
-            SpaceError: It cannot be computed: a division by zero, a text where a number must stand.
+            SpaceError: The value cannot be computed: a division by zero, a string in place of a number.
         """
         try:
             return self._run(hp)
@@ -107,28 +130,21 @@ class Expression(Described):
             raise SpaceError(f"expression {self.text!r}: cannot be computed for {dict(hp)}: {reason}") from None
 
     def __reduce__(self) -> tuple[type[Expression], tuple[str]]:
-        """Pickles by its text: what was built from it are functions."""
+        """Pickle the text of the formula: what was built from it are functions."""
         return type(self), (self.text,)
 
-    def _quote(self, found: re.Match[str]) -> str:
-        self._quoted.append(found[1])
-        return f"_quoted_{len(self._quoted) - 1}_"
-
-    def _unquote(self, found: re.Match[str]) -> str:
-        return f"`{self._quoted[int(found[1])]}`" if int(found[1]) < len(self._quoted) else found[0]
-
     def _build(self, node: ast.expr) -> Node:
-        """The function that computes a part of the formula.
+        """Return the function that computes a part of the formula.
 
         Raises:
             SpaceError: The part is of a kind that is not understood.
         """
         match node:
             case ast.Constant(value=value) if isinstance(value, (bool, int, float, str, type(None))):
-                literal = re.sub(r"_quoted_(\d+)_", self._unquote, value) if isinstance(value, str) else value
-                return lambda _: literal
+                return lambda _: value
             case ast.Name(id=name):
-                return self._value_of(name)
+                self._names.setdefault(name)
+                return lambda hp: hp[name]
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 parts = [self._build(item) for item in items]
                 return lambda hp: [part(hp) for part in parts]
@@ -151,13 +167,6 @@ class Expression(Described):
                 call, given = _CALLS[name], [self._build(arg) for arg in args]
                 return lambda hp: call(*(arg(hp) for arg in given))
         raise SpaceError(f"expression {self.text!r}: {type(node).__name__} is not understood")
-
-    def _value_of(self, name: str) -> Node:
-        found = re.fullmatch(r"_quoted_(\d+)_", name)
-        if found and int(found[1]) < len(self._quoted):
-            name = self._quoted[int(found[1])]
-        self._names.setdefault(name)
-        return lambda hp: hp[name]
 
 
 def _arithmetic(act: Callable[[Any, Any], Any], left: Node, right: Node) -> Node:

@@ -1,4 +1,4 @@
-"""Priors: what is believed of a parameter before the search, as a stretching of its scale."""
+"""Priors: what is believed about a parameter before the search, as a stretching of its scale."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from autohpo.spaces.tagged import Described
 FloatArray = NDArray[np.float64]
 
 N_NODES = 1025
-"""Of the table of a smooth prior; between them its density is taken as constant."""
+"""The number of nodes in the table of a smooth prior; between them its density is taken as constant."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What a prior must know of a parameter.
+    """What a prior must know about a parameter.
 
     Attributes:
-        name: Of the parameter.
-        place: Where a legal value stands on the scale, from 0 to 1; None for values in no order.
-        length: Of the scale, in the parameter's own units, or in natural logarithms; None where it has no units.
-        n_values: How many values there are, each with a part of the scale; None where they cannot be counted.
-        index_of: Place of a value among those that can be counted, from 0; -1 if it is none.
+        name: The name of the parameter.
+        place: A function that returns the place of a legal value on the scale, from 0 to 1; None for values in no
+            order.
+        length: The length of the scale, in the parameter's own units or in natural logarithms; None without units.
+        n_values: The number of values, each with a part of the scale; None where they cannot be counted.
+        index_of: A function that returns the index of a value that can be counted, from 0; -1 for others.
     """
 
     name: str
@@ -52,21 +53,21 @@ class Warp:
     units: FloatArray
 
     def to_units(self, places: FloatArray) -> FloatArray:
-        """Prior probability of lying below each place."""
+        """Return the prior probability of lying below each place."""
         units: FloatArray = np.interp(places, self.places, self.units)
         return units
 
     def to_places(self, units: FloatArray) -> FloatArray:
-        """The places below which the prior has each probability."""
+        """Return the places below which the prior has each probability."""
         places: FloatArray = np.interp(units, self.units, self.places)
         return places
 
 
 class Prior(Described, ABC):
-    """What is believed of a parameter: any kind that has an order or countable values takes one as ``prior=``.
+    """What is believed about a parameter: any kind that has an order or countable values takes it as ``prior=``.
 
-    A prior is part of the coding. It stretches the unit interval where it is dense, so every algorithm draws from it,
-    and searches finest where it promises most. A share of every prior is uniform: no value is ever out of reach.
+    A prior is part of the encoding. It stretches the unit interval where it is dense, so every algorithm draws from
+    it, and searches finest where it is largest. A share of every prior is uniform: no value is ever out of reach.
 
     Source: Ramachandran et al. 2020, Knowledge-Based Systems 195 (warping by the prior's distribution function).
     """
@@ -75,18 +76,18 @@ class Prior(Described, ABC):
 
     @abstractmethod
     def below(self, scale: Scale, places: FloatArray) -> FloatArray:
-        """The prior's mass below each place, up to a factor and a constant.
+        """Return the prior's mass below each place, up to a factor and a constant.
 
         Raises:
             SpaceError: The prior does not suit the scale.
         """
 
     def nodes(self, scale: Scale) -> FloatArray:
-        """``(k,)`` places of the table, from 0 to 1, rising."""
+        """Return the ``(k,)`` places of the table, from 0 to 1, rising."""
         return np.linspace(0.0, 1.0, N_NODES)
 
     def warp(self, scale: Scale) -> Warp:
-        """The map that makes the prior uniform.
+        """Return the map that makes the prior uniform.
 
         Raises:
             SpaceError: The prior does not suit the scale, or has no mass there.
@@ -107,11 +108,11 @@ class NormalPrior(Prior):
 
     Args:
         mean: A value of the parameter; on a log scale, the median of the log-normal distribution.
-        sd: Standard deviation: in the parameter's own units, on a log scale in natural logarithms (``math.log(10)``
-            is a factor of ten).
+        sd: The standard deviation: in the parameter's own units, on a log scale in natural logarithms
+            (``math.log(10)`` is a factor of ten).
 
     Raises:
-        SpaceError: `sd` is not positive; or, once given to a parameter, that one has no scale with units.
+        SpaceError: `sd` is not positive; or, once given to a parameter, that parameter is not a range.
     """
 
     mean: float
@@ -123,16 +124,17 @@ class NormalPrior(Prior):
 
     def _normal(self, scale: Scale) -> tuple[float, float]:
         if scale.place is None or scale.length is None:
-            raise SpaceError(f"{scale.name}: prior must suit values in no order or without units, got {self}")
+            rule = "prior must not be a NormalPrior where values are not a range of numbers"
+            raise SpaceError(f"{scale.name}: {rule}, got {self}; give a Belief or weights")
         return scale.place(self.mean), self.sd / scale.length
 
     def nodes(self, scale: Scale) -> FloatArray:
-        """Evenly spaced places, and more of them where the density changes."""
+        """Return evenly spaced places, and more of them where the density changes."""
         mean, sd = self._normal(scale)
         return _finer(mean, sd)
 
     def below(self, scale: Scale, places: FloatArray) -> FloatArray:
-        """The normal distribution function."""
+        """Return the normal distribution function."""
         return _normal_below(*self._normal(scale), places)
 
 
@@ -141,8 +143,8 @@ class BetaPrior(Prior):
     """A beta distribution from `low` to `high`, on the parameter's scale.
 
     Args:
-        a: First shape, positive; above 1 the density vanishes at `low`.
-        b: Second shape, positive; above 1 it vanishes at `high`.
+        a: The first shape, positive; above 1 the density vanishes at `low`.
+        b: The second shape, positive; above 1 the density vanishes at `high`.
 
     Raises:
         SpaceError: A shape is not positive; or, once given to a parameter, its values have no order.
@@ -156,11 +158,12 @@ class BetaPrior(Prior):
             raise SpaceError(f"BetaPrior: a and b must be positive numbers, got {self.a}, {self.b}")
 
     def below(self, scale: Scale, places: FloatArray) -> FloatArray:
-        """The beta distribution function."""
+        """Return the beta distribution function."""
         from scipy.special import betainc  # here, because importing autohpo must stay light
 
         if scale.place is None:
-            raise SpaceError(f"{scale.name}: prior must suit values in no order, got {self}")
+            rule = "prior must not be a BetaPrior where values have no order"
+            raise SpaceError(f"{scale.name}: {rule}, got {self}; give a Belief or weights")
         below: FloatArray = betainc(self.a, self.b, places)
         return below
 
@@ -170,7 +173,7 @@ class WeightedPrior(Prior):
     """A weight for each value; or, for floats without a step, for each of as many equal parts of the scale.
 
     Args:
-        weights: At least 0, not all 0.
+        weights: Numbers of at least 0, not all 0.
 
     Raises:
         SpaceError: A weight is negative or all are 0; or, once given to a parameter, they are too few or too many.
@@ -181,16 +184,16 @@ class WeightedPrior(Prior):
     def __init__(self, weights: Sequence[float]) -> None:
         if not isinstance(weights, (Sequence, np.ndarray)):
             raise SpaceError(f"WeightedPrior: weights must be a list of numbers, got {weights!r:.80}")
-        object.__setattr__(self, "weights", tuple(float(w) for w in weights if _is_number(w)))
+        self._set(weights=tuple(float(weight) for weight in weights if _is_number(weight)))
         if len(self.weights) != len(weights) or not self.weights or min(self.weights) < 0 or not sum(self.weights) > 0:
             raise SpaceError(f"WeightedPrior: weights must be numbers of at least 0, not all 0, got {weights!r:.80}")
 
     def nodes(self, scale: Scale) -> FloatArray:
-        """The ends of the parts."""
+        """Return the ends of the parts."""
         return np.linspace(0.0, 1.0, len(self.weights) + 1)
 
     def below(self, scale: Scale, places: FloatArray) -> FloatArray:
-        """The sum of the weights of the parts below."""
+        """Return the sum of the weights of the parts below."""
         n = scale.n_values
         if n is not None and n != len(self.weights):
             raise SpaceError(f"{scale.name}: prior must have a weight for each of {n} values, got {len(self.weights)}")
@@ -210,7 +213,7 @@ class Belief(Prior):
         confidence: "low", "medium" or "high".
 
     Raises:
-        SpaceError: `confidence` is none of these; or, once given to a parameter, `value` is illegal.
+        SpaceError: `confidence` is something else; or, once given to a parameter, `value` is illegal.
 
     Example:
         >>> from autohpo import LogRangeHP
@@ -234,28 +237,28 @@ class Belief(Prior):
         return {"low": 0.25, "medium": 0.15, "high": 0.08}[self.confidence]
 
     def nodes(self, scale: Scale) -> FloatArray:
-        """Of values in no order the ends of their parts; else places that are dense around the guess."""
+        """Return the ends of the parts of values in no order; else places that are dense around the guess."""
         if scale.place is None:
             return np.linspace(0.0, 1.0, (scale.n_values or 1) + 1)
         place = scale.place(self.value)
         if not 0.0 <= place <= 1.0:
-            raise SpaceError(f"{scale.name}: prior must believe in a value from low to high, got {self.value!r:.80}")
+            raise SpaceError(f"{scale.name}: value of the Belief must lie from low to high, got {self.value!r:.80}")
         return _finer(place, self._sd)
 
     def below(self, scale: Scale, places: FloatArray) -> FloatArray:
-        """The normal distribution function, or the sum of the weights."""
+        """Return the normal distribution function, or the sum of the weights."""
         if scale.place is not None:
             return _normal_below(scale.place(self.value), self._sd, places)
         index = -1 if scale.index_of is None else scale.index_of(self.value)
         if index < 0:
-            raise SpaceError(f"{scale.name}: prior must believe in one of the values, got {self.value!r:.80}")
+            raise SpaceError(f"{scale.name}: value of the Belief must be one of the values, got {self.value!r:.80}")
         share = {"low": 0.3, "medium": 0.5, "high": 0.7}[self.confidence]
         weights = np.full(scale.n_values or 1, (1 - share) / (scale.n_values or 1))
         weights[index] += share
         return np.cumsum([0.0, *weights])
 
     def warp(self, scale: Scale) -> Warp:
-        """As of every prior; the weights of values in no order have their uniform part already."""
+        """Return the map that makes the prior uniform; weights of values in no order have a uniform part already."""
         if scale.place is not None:
             return super().warp(scale)
         places = self.nodes(scale)
@@ -264,10 +267,10 @@ class Belief(Prior):
 
 
 def as_prior(name: str, prior: Any) -> Prior | None:
-    """A prior, or the weights that a list stands for.
+    """Return a prior, or the weights that a list stands for.
 
     Raises:
-        SpaceError: It is neither.
+        SpaceError: The prior is neither.
     """
     if isinstance(prior, (list, tuple, np.ndarray)):
         return WeightedPrior(list(prior))
@@ -285,7 +288,7 @@ def _normal_below(mean: float, sd: float, places: FloatArray) -> FloatArray:
 
 
 def _finer(mean: float, sd: float) -> FloatArray:
-    """Evenly spaced places, and as many again within eight standard deviations."""
+    """Return evenly spaced places, and as many again within eight standard deviations."""
     near = mean + sd * np.linspace(-8.0, 8.0, N_NODES)
     return np.unique(np.concatenate([np.linspace(0.0, 1.0, N_NODES), near[(near > 0) & (near < 1)]]))
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from itertools import permutations, product
 from typing import Any
 
@@ -19,7 +18,7 @@ from autohpo.spaces.expression import Expression
 from autohpo.spaces.tagged import Described, is_same
 
 LONGEST_PERMUTATION = 170
-"""Things to be ordered at most: the factorial of more is no float."""
+"""The most items of a permutation: the factorial of more is beyond the largest float."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,8 +26,8 @@ class Cut(Described):
     """The length of a list as a function of other parameters: AutoGL's cutPara and cutFunc.
 
     Args:
-        names: Of the parameters.
-        function: Gets the list of their values and returns a whole number; JSON only holds its name.
+        names: The names of the parameters, or the name of the only one.
+        function: A function of the list of their values that returns an integer; JSON only holds its name.
     """
 
     names: tuple[str, ...]
@@ -36,19 +35,19 @@ class Cut(Described):
 
     def __post_init__(self) -> None:
         names: Any = self.names
-        object.__setattr__(self, "names", (names,) if isinstance(names, str) else tuple(names))
+        self._set(names=(names,) if isinstance(names, str) else tuple(names))
         if not callable(self.function) or not self.names:
             raise SpaceError(f"Cut: must have names and a function, got {self.names!r}, {self.function!r}")
 
     def __call__(self, hp: Mapping[str, Any]) -> Any:
-        """The length in a configuration.
+        """Return the length in a configuration.
 
         Raises:
             SpaceError: The function raised.
         """
         try:
             return self.function([hp[name] for name in self.names])
-        except Exception as error:  # it is the user's, and may raise anything
+        except Exception as error:  # the user's function may raise anything
             raise SpaceError(f"{self}: raised {type(error).__name__}: {error} for {dict(hp)}") from error
 
 
@@ -59,11 +58,12 @@ class ListHP(HPSpace):
     Entries beyond the length are no part of the configuration, and no algorithm learns from them.
 
     Args:
-        name: Of the parameter.
-        item: A parameter that every entry is a value of, or a list with one for each entry; their names do not matter.
-        length: A whole number; or a formula over other parameters, such as "num_layers - 1" (see :class:`Expression`);
-            or a :class:`Cut`.
-        max_length: Entries at most, where `length` is no number and `item` no list.
+        name: The name of the parameter.
+        item: A parameter that every entry is a value of, or a list with a parameter for each entry; their names do not
+            matter.
+        length: An integer; or a formula over other parameters, such as "num_layers - 1" (see :class:`Expression`); or
+            a :class:`Cut`.
+        max_length: The most entries; needed where `length` is not an integer and `item` not a list.
 
     Raises:
         SpaceError: An argument is of another kind, the entries are partly in order and partly not, are lists or have
@@ -82,57 +82,62 @@ class ListHP(HPSpace):
     item: HPSpace | Sequence[HPSpace]
     length: int | str | Cut
     max_length: int | None = None
+    _items: tuple[HPSpace, ...] = field(init=False)
+    _rule: Expression | Cut | None = field(init=False)
 
     def __post_init__(self) -> None:
         checked_name(self.name)
         if not isinstance(self.item, HPSpace):
             if not isinstance(self.item, Iterable):
                 raise SpaceError(f"{self.name}: item must be a parameter, or a list of them, got {self.item!r:.80}")
-            object.__setattr__(self, "item", tuple(self.item))
-        is_number = isinstance(self.length, int) and not isinstance(self.length, bool)
-        if not (is_number or isinstance(self.length, (str, Cut))):
-            raise SpaceError(f"{self.name}: length must be a whole number, a formula or a Cut, got {self.length!r:.80}")
-        if isinstance(self.item, HPSpace) and not is_number and self.max_length is None:
-            raise SpaceError(f"{self.name}: max_length must be given, as length is {self.length!r:.80}")
-        n = self.max_length if self.max_length is not None else self.length if is_number else len(self._given)
-        if not isinstance(n, int) or n < 1 or (is_number and self.length != n):
-            raise SpaceError(f"{self.name}: max_length must be at least 1, and no other number than length, got {n!r}")
-        items = (self.item,) * n if isinstance(self.item, HPSpace) else self._given
+            self._set(item=tuple(self.item))
+        if isinstance(self.length, bool) or not isinstance(self.length, (int, str, Cut)):
+            raise SpaceError(f"{self.name}: length must be an integer, a formula or a Cut, got {self.length!r:.80}")
+        n = self._checked_max_length()
+        items = (self.item,) * n if isinstance(self.item, HPSpace) else tuple(self.item)
         if len(items) != n or not all(isinstance(item, HPSpace) for item in items):
             raise SpaceError(f"{self.name}: item must be a parameter, or {n} of them, got {items!r:.80}")
         if len({item.levels for item in items if item.width}) > 1:
-            raise SpaceError(f"{self.name}: items must be alike: all in order, or of the same number of choices")
-        if any(item.refers_to or isinstance(item, ListHP) or getattr(item, "children", ()) for item in items):
-            raise SpaceError(f"{self.name}: items must be no lists, and have no children")
-        object.__setattr__(self, "_items", items)
-        self._rule  # noqa: B018 - made here for its errors
+            alike = "all have an order, or the same number of choices"
+            raise SpaceError(f"{self.name}: items must {alike}, got {items!r:.80}")
+        for item in items:
+            if item.refers_to or isinstance(item, ListHP) or getattr(item, "children", ()):
+                raise SpaceError(f"{self.name}: items must not be lists or have children, got {item!r:.80}")
+        rule = Expression(self.length) if isinstance(self.length, str) else self.length
+        self._set(_items=items, _rule=None if isinstance(rule, int) else rule)
 
-    @property
-    def _given(self) -> tuple[HPSpace, ...]:
-        return (self.item,) if isinstance(self.item, HPSpace) else tuple(self.item)
+    def _checked_max_length(self) -> int:
+        """Return the most entries.
+
+        Raises:
+            SpaceError: The number is missing, below 1, or another number than the length.
+        """
+        n: Any = self.max_length
+        if n is None and isinstance(self.length, int):
+            n = self.length
+        if n is None and not isinstance(self.item, HPSpace):
+            n = len(self.item)
+        if n is None:
+            raise SpaceError(f"{self.name}: max_length must be given where length is not an integer, got None")
+        if not isinstance(n, int) or n < 1 or (isinstance(self.length, int) and self.length != n):
+            raise SpaceError(f"{self.name}: max_length must be at least 1, and equal to an integer length, got {n!r}")
+        return n
 
     @property
     def items(self) -> tuple[HPSpace, ...]:
         """The parameter of each entry."""
-        items: tuple[HPSpace, ...] = vars(self)["_items"]
-        return items
-
-    @cached_property
-    def _rule(self) -> Expression | Cut | None:
-        if isinstance(self.length, int):
-            return None
-        return Expression(self.length) if isinstance(self.length, str) else self.length
+        return self._items
 
     @property
     def refers_to(self) -> tuple[str, ...]:
-        """Names of the parameters that decide the length."""
+        """The names of the parameters that decide the length."""
         return () if self._rule is None else tuple(self._rule.names)
 
     def length_in(self, hp: Mapping[str, Any]) -> int:
-        """How many entries it has in a configuration.
+        """Return the number of entries in a configuration.
 
         Raises:
-            SpaceError: The rule gives no whole number from 0 to the most there are.
+            SpaceError: The rule does not give an integer from 0 to the most entries.
         """
         if self._rule is None:
             return len(self.items)
@@ -142,49 +147,47 @@ class ListHP(HPSpace):
         if isinstance(n, float) and n.is_integer():
             n = int(n)
         if type(n) is not int or not 0 <= n <= len(self.items):
-            raise SpaceError(f"{self.name}: length must be a whole number from 0 to {len(self.items)}, got {n!r:.80}")
+            raise SpaceError(f"{self.name}: length must be an integer from 0 to {len(self.items)}, got {n!r:.80}")
         return n
 
     @property
     def width(self) -> int:
-        """Those of all entries."""
+        """The number of columns of all entries."""
         return sum(item.width for item in self.items)
 
     @property
     def levels(self) -> int:
-        """That of the entries."""
+        """The number of values of an entry where their order means nothing; 0 where it means something."""
         return next((item.levels for item in self.items if item.width), 0)
 
     @property
     def n_values(self) -> int | None:
-        """How many lists of full length there are."""
-        counts = [item.n_values for item in self.items]
-        return None if None in counts else math.prod(n for n in counts if n is not None)
+        """The number of lists of full length; None where they cannot be counted."""
+        return _product(self.items)
 
     @property
     def column_edges(self) -> list[NDArray[np.float64] | None]:
-        """Those of the entries."""
+        """The edges of the columns of all entries."""
         return [edges for item in self.items for edges in item.column_edges]
 
     def n_active(self, hp: Mapping[str, Any]) -> int:
-        """The columns of the entries that the list has in a configuration."""
+        """Return the number of columns of the entries that the list has in a configuration."""
         return sum(item.width for item in self.items[: self.length_in(hp)])
 
     def cut(self, value: Any, hp: Mapping[str, Any]) -> Any:
-        """The first entries of a full list."""
+        """Return the entries of a full list that the list has in a configuration."""
         return value[: self.length_in(hp)] if isinstance(value, list) else value
 
     def fits(self, value: Any, hp: Mapping[str, Any]) -> bool:
-        """Whether a list has the length that the configuration says."""
+        """Return whether a list has its length in a configuration."""
         return len(value) == self.length_in(hp)
 
     def n_values_in(self, hp: Mapping[str, Any]) -> int | None:
-        """How many lists there are of the length that the configuration says."""
-        counts = [item.n_values for item in self.items[: self.length_in(hp)]]
-        return None if None in counts else math.prod(n for n in counts if n is not None)
+        """Return the number of lists of the length in a configuration; None where they cannot be counted."""
+        return _product(self.items[: self.length_in(hp)])
 
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
-        """The n lists, of full length, of ``(n, width)`` points."""
+        """Return the n lists, of full length, of ``(n, width)`` points."""
         columns, start = [], 0
         for item in self.items:
             columns.append(item.decode(units[:, start : start + item.width]))
@@ -192,7 +195,7 @@ class ListHP(HPSpace):
         return [list(row) for row in zip(*columns, strict=True)]
 
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
-        """``(n, width)`` points; columns of entries that a list does not have hold .5."""
+        """Return ``(n, width)`` points; columns of entries that a list does not have hold .5."""
         units, start = np.full((len(values), self.width), 0.5), 0
         for i, item in enumerate(self.items):
             rows = [row for row, value in enumerate(values) if len(value) > i]
@@ -202,7 +205,7 @@ class ListHP(HPSpace):
         return units
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` is a list of at most the full length whose entries are legal."""
+        """Return whether `value` is a list of at most the full length whose entries are legal."""
         if type(value) is not list or len(value) > len(self.items):
             return False
         if self._rule is None and len(value) != len(self.items):
@@ -210,42 +213,48 @@ class ListHP(HPSpace):
         return all(item.contains(entry) for item, entry in zip(self.items, value, strict=False))
 
     def grid(self, steps: int) -> list[Any]:
-        """Lists of full length: all where there are few or their entries have no order, else along the diagonal."""
+        """Return lists of full length: all of few, or of entries in no order; else lists along the diagonal."""
         n = self.n_values
         if n is not None and (self.levels or n <= steps):
             return [list(row) for row in product(*(item.grid(item.n_values or 1) for item in self.items))]
         return super().grid(steps)
 
     def axes(self, steps: int | None) -> list[Sequence[Any]]:
-        """The values of each entry: they are walked one by one."""
+        """Return the values of a grid for each entry: they are walked one by one."""
         return [axis for item in self.items for axis in item.axes(steps)]
 
     def join(self, parts: Sequence[Any]) -> Any:
-        """A list of as many entries as there are parts."""
+        """Return a list of as many entries as there are parts."""
         return list(parts)
 
     def to_json(self, value: Any) -> Any:
-        """The entries, each as its parameter writes it."""
+        """Return the entries, each as its parameter writes it."""
         return [item.to_json(entry) for item, entry in zip(self.items, value, strict=False)]
 
     def from_json(self, data: Any) -> Any:
-        """The list that :meth:`to_json` wrote."""
+        """Return the list that :meth:`to_json` wrote."""
         return [item.from_json(entry) for item, entry in zip(self.items, data, strict=False)]
+
+
+def _product(items: Sequence[HPSpace]) -> int | None:
+    """Return the number of combinations of the items' values; None where they cannot be counted."""
+    counts = [item.n_values for item in items]
+    return None if None in counts else math.prod(n for n in counts if n is not None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PermutationHP(HPSpace):
-    """An order of given things, as a list of them.
+    """An order of given items, as a list of them.
 
-    Every thing has a column of the unit cube, and they stand in the order of their numbers there: orders that differ
+    Every item has a column of the unit cube, and they stand in the order of their numbers there: orders that differ
     by a swap of neighbours are near each other.
 
     Args:
-        name: Of the parameter.
-        items: The things, none twice; they come back as the very objects that were given.
+        name: The name of the parameter.
+        items: The items, none twice; they come back as the very objects that were given.
 
     Raises:
-        SpaceError: There are no items, or more than 170, or one stands there twice.
+        SpaceError: There are no items, or more than 170, or two are the same.
 
     Source: Bean 1994, ORSA Journal on Computing 6(2) (random keys).
 
@@ -259,32 +268,32 @@ class PermutationHP(HPSpace):
 
     def __post_init__(self) -> None:
         checked_name(self.name)
-        object.__setattr__(self, "items", checked_values(self.name, "items", self.items))
+        self._set(items=checked_values(self.name, "items", self.items))
         if len(self.items) > LONGEST_PERMUTATION:
             raise SpaceError(f"{self.name}: items must be at most {LONGEST_PERMUTATION}, got {len(self.items)}")
 
     @property
     def width(self) -> int:
-        """One column for each thing; none where there is only one."""
+        """The number of columns: as many as items, or 0 where there is a single item."""
         return len(self.items) if len(self.items) > 1 else 0
 
     @property
     def n_values(self) -> int:
-        """How many orders there are."""
+        """The number of orders."""
         return math.factorial(len(self.items))
 
     def _places(self, value: Any) -> list[int]:
-        """For each entry of an order the place of its thing among the items; -1 for a stranger."""
+        """Return for each entry of an order its index among the items; -1 for anything else."""
         return [next((i for i, item in enumerate(self.items) if is_same(item, entry)), -1) for entry in value]
 
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
-        """The n orders of ``(n, width)`` points; of equal numbers the earlier item comes first."""
+        """Return the n orders of ``(n, width)`` points; of equal numbers the earlier item comes first."""
         if not self.width:
             return [list(self.items) for _ in units]
         return [[self.items[i] for i in row] for row in np.argsort(units, axis=1, kind="stable").tolist()]
 
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
-        """``(n, width)`` points: a thing's place in the order, in the middle of as many cells as there are things."""
+        """Return ``(n, width)`` points: an item's place in the order, in the middle of as many cells as items."""
         n = len(self.items)
         units = np.empty((len(values), self.width))
         if self.width:
@@ -293,22 +302,22 @@ class PermutationHP(HPSpace):
         return units
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` is a list of all the items, in some order."""
+        """Return whether `value` is a list of all the items, in some order."""
         return type(value) is list and sorted(self._places(value)) == list(range(len(self.items)))
 
     def grid(self, steps: int) -> list[Any]:
-        """All orders where there are no more than `steps`; else that many, evenly spaced in the dictionary's order."""
+        """Return all orders where there are no more than `steps`; else `steps` of them, evenly spaced by their rank."""
         if self.n_values <= steps:
             return [list(order) for order in permutations(self.items)]
         last = self.n_values - 1
         return [self._order(k * last // max(steps - 1, 1)) for k in range(steps)]
 
     def axes(self, steps: int | None) -> list[Sequence[Any]]:
-        """The orders a grid takes, or all of them, made as they are asked for."""
+        """Return the orders of a grid, or all of them, made as they are asked for."""
         return super().axes(steps) if steps is not None else [Listing(self.n_values, self._order)]
 
     def _order(self, rank: int) -> list[Any]:
-        """The order with this number in the dictionary of all of them."""
+        """Return the order of a rank, from 0, in the lexicographic order of all."""
         left, order = list(self.items), []
         for n in range(len(left), 0, -1):
             place, rank = divmod(rank, math.factorial(n - 1))
@@ -316,9 +325,9 @@ class PermutationHP(HPSpace):
         return order
 
     def to_json(self, value: Any) -> list[int]:
-        """The places of the things among the items."""
+        """Return the index of each entry among the items."""
         return self._places(value)
 
     def from_json(self, data: Any) -> list[Any]:
-        """The order of the things at these places."""
+        """Return the order of the items with these indices."""
         return [self.items[i] for i in data]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from inspect import isabstract
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from autohpo.errors import SpaceError
@@ -11,42 +13,50 @@ if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
 
 KINDS: dict[str, type[Described]] = {}
-"""Every class of described objects by its name, so that a saved space can be read back; filled as classes are made."""
+"""Every class of described objects by its name, to read a saved space back; filled as classes are defined."""
 
 
 class Described:
-    """The base of what a space is made of: it can say its class and its attributes in JSON types.
+    """The base of what a space is made of: an object that describes its class and its attributes in JSON types.
 
-    Attributes whose names begin with an underscore are caches, and no part of it.
+    Attributes whose names begin with an underscore are caches, and no part of the description.
     """
 
-    _unsaid: ClassVar[dict[str, Any]] = {"prior": None, "children": ()}  # left out where they hold this
+    _omitted: ClassVar[dict[str, Any]] = {"prior": None, "children": ()}  # left out where they have these values
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         known = KINDS.get(cls.__name__)
         if known is not None and known.__module__.startswith("autohpo.") and known.__module__ != cls.__module__:
-            raise SpaceError(f"{cls.__name__}: is the name of a built-in kind of parameter; choose another")
+            raise SpaceError(f"kind: must not have the name of a built-in kind, got {cls.__name__}; choose another")
         KINDS[cls.__name__] = cls
 
-    def to_dict(self) -> dict[str, Any]:
-        """The object as JSON types: its kind and its attributes."""
-        said = {k: v for k, v in vars(self).items() if not k.startswith("_") and not self._is_unsaid(k, v)}
-        return {"kind": type(self).__name__} | {k: to_json(v) for k, v in said.items()}
+    def _set(self, **values: Any) -> None:
+        """Set attributes while the object is being made: afterwards it may be frozen."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
-    def _is_unsaid(self, name: str, value: Any) -> bool:
-        return name in self._unsaid and is_same(value, self._unsaid[name])
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object as JSON types: its kind and its attributes."""
+        return {"kind": type(self).__name__} | {name: to_json(value) for name, value in self._described()}
+
+    def _described(self) -> Iterator[tuple[str, Any]]:
+        """Yield the names and values of the attributes that the description holds."""
+        for name, value in vars(self).items():
+            is_omitted = name in self._omitted and is_same(value, self._omitted[name])
+            if not (name.startswith("_") or is_omitted):
+                yield name, value
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The object that :meth:`to_dict` described.
+        """Return the object that :meth:`to_dict` described.
 
         Raises:
-            SpaceError: The kind is unknown here or of another sort, or holds values that JSON cannot carry.
+            SpaceError: The kind is not known here or is no subclass of this class, or JSON cannot hold its values.
         """
         fields = dict(data)
         kind = fields.pop("kind", None)
-        known = sorted(name for name, made in KINDS.items() if issubclass(made, cls))
+        known = sorted(name for name, made in KINDS.items() if issubclass(made, cls) and not isabstract(made))
         if not isinstance(kind, str) or kind not in known:
             raise SpaceError(f"kind: must be one of {known}, got {kind!r}; import the module that defines it")
         try:
@@ -57,8 +67,8 @@ class Described:
         return made
 
     def __repr__(self) -> str:
-        said = ((k, v) for k, v in vars(self).items() if not k.startswith("_") and not self._is_unsaid(k, v))
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in said if v is not None)})"
+        fields = ", ".join(f"{name}={value!r}" for name, value in self._described() if value is not None)
+        return f"{type(self).__name__}({fields})"
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and is_same(self.to_dict(), other.to_dict())  # 0 and 0.0 differ
@@ -68,9 +78,9 @@ class Described:
 
 
 def to_json(value: Any) -> Any:
-    """JSON types that stand for a value.
+    """Return the JSON types that stand for a value.
 
-    None, bool, int, finite float and text stand for themselves; tuple, dict, non-finite floats and what a space is
+    None, bool, int, finite float and str stand for themselves; tuple, dict, non-finite floats and what a space is
     made of get a tag. Anything else becomes ``{"opaque": name}``, which can be compared but not read back.
     """
     if value is None or type(value) in (bool, int, str):
@@ -89,10 +99,10 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(data: Any) -> Any:
-    """The value that :func:`to_json` gave `data` for.
+    """Return the value that :func:`to_json` gave `data` for.
 
     Raises:
-        SpaceError: `data` has an unknown tag, or stands for a value that JSON cannot carry.
+        SpaceError: `data` has an unknown tag, or stands for a value that JSON cannot hold.
     """
     if isinstance(data, list):
         return [from_json(v) for v in data]
@@ -107,16 +117,16 @@ def from_json(data: Any) -> Any:
             try:
                 return {from_json(k): from_json(v) for k, v in items}
             except TypeError:
-                raise SpaceError(f"value: a key has no hash in {data!r}") from None
+                raise SpaceError(f"value: keys of a dict must be hashable, got {data!r:.80}") from None
         case {"described": dict(made)}:
             return Described.from_dict(made)
         case {"opaque": name}:
             raise SpaceError(f"value: {name} cannot be read back from JSON; build the space in code")
-    raise SpaceError(f"value: unknown tag in {data!r}")
+    raise SpaceError(f"value: tag must be float, tuple, dict or described, got {data!r:.80}")
 
 
 def is_same(a: Any, b: Any) -> bool:
-    """Whether two values are the same choice: one object, or equal and of the same types all the way down.
+    """Return whether two values are the same choice: one object, or equal and of the same types all the way down.
 
     So ``True`` is not ``1``, ``(1,)`` is not ``(True,)``, and NaN is NaN.
     """
@@ -137,7 +147,7 @@ def is_same(a: Any, b: Any) -> bool:
 
 
 def _name_of(value: Any) -> str:
-    """A name that is equal in every process: no memory address."""
+    """Return a name that is equal in every process: no memory address."""
     if hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     text, kind = repr(value), type(value)

@@ -1,4 +1,4 @@
-"""TiedHP: a value that another parameter's choice settles."""
+"""TiedHP: a value that follows from the choice of another parameter."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class TiedHP(HPSpace):
     """A value that follows from the choice of another parameter: values that are only good together.
 
     Args:
-        name: Of the parameter.
-        to: Name of the other one, whose choices are the keys of `values`.
-        values: By the other one's choice; of any kind.
+        name: The name of the parameter.
+        to: The name of the other parameter, whose choices are the keys of `values`.
+        values: The value by the other parameter's choice; of any kind.
 
     Raises:
-        SpaceError: `to` is no name, or there are no values.
+        SpaceError: `to` is not a name, or there are no values.
 
     Example:
         >>> from autohpo import ChoiceHP, SearchSpace
@@ -43,66 +43,66 @@ class TiedHP(HPSpace):
         checked_name(self.to)
         if not isinstance(self.values, Mapping) or not self.values:
             raise SpaceError(f"{self.name}: values must be a dict that is not empty, got {self.values!r:.80}")
-        object.__setattr__(self, "values", dict(self.values))
+        self._set(values=dict(self.values))
 
     @property
     def width(self) -> int:
-        """No column: there is nothing to search."""
+        """The number of columns: 0, as there is nothing to search."""
         return 0
 
     @property
     def n_values(self) -> int:
-        """One, as soon as the other parameter has its value."""
+        """The number of values: 1, as soon as the other parameter has its value."""
         return 1
 
     @property
     def refers_to(self) -> tuple[str, ...]:
-        """The other parameter."""
+        """The name of the other parameter, alone."""
         return (self.to,)
 
     def cut(self, value: Any, hp: Mapping[str, Any]) -> Any:
-        """The value in a configuration that holds the other parameter.
+        """Return the value in a configuration that holds the other parameter.
 
         Raises:
-            SpaceError: That one has a value without a partner here.
+            SpaceError: The other parameter has a value that is not a key of `values`.
         """
         try:
             return self.values[hp[self.to]]
-        except (KeyError, TypeError):  # unknown, or without a hash
-            raise SpaceError(f"{self.name}: has no value for {self.to} = {hp[self.to]!r:.80}") from None
+        except (KeyError, TypeError):  # unknown, or not hashable
+            raise SpaceError(f"{self.name}: must have a value for {self.to} = {hp[self.to]!r:.80}") from None
 
     def fits(self, value: Any, hp: Mapping[str, Any]) -> bool:
-        """Whether a value is the one in a configuration that holds the other parameter."""
+        """Return whether a value is the right one in a configuration that holds the other parameter."""
         return is_same(value, self.cut(value, hp))
 
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
-        """The first value, n times: :meth:`cut` puts the right one into a configuration."""
+        """Return the first value, n times: :meth:`cut` puts the right value into a configuration."""
         return [self.join(())] * len(units)
 
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
-        """``(n, 0)`` points."""
+        """Return ``(n, 0)`` points."""
         return np.empty((len(values), 0))
 
     def contains(self, value: Any) -> bool:
-        """Whether `value` is one of the values."""
+        """Return whether `value` is one of the values."""
         return any(is_same(value, known) for known in self.values.values())
 
     def grid(self, steps: int) -> list[Any]:
-        """The first value."""
+        """Return the first value alone."""
         return [self.join(())]
 
     def axes(self, steps: int | None) -> list[Sequence[Any]]:
-        """None: there is nothing to walk."""
+        """Return an empty list: there is nothing to walk."""
         return []
 
     def join(self, parts: Sequence[Any]) -> Any:
-        """The first value, until :meth:`cut` knows better."""
+        """Return the first value: :meth:`cut` puts the right value into a configuration."""
         return next(iter(self.values.values()))
 
     def to_json(self, value: Any) -> int:
-        """The place of a value among the others: the values themselves stand in the saved space."""
+        """Return the index of a value: the values themselves stand in the saved space."""
         return next((i for i, known in enumerate(self.values.values()) if is_same(value, known)), -1)
 
     def from_json(self, data: Any) -> Any:
-        """The value at a place."""
+        """Return the value with an index."""
         return list(self.values.values())[data]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-from autohpo.errors import OptionError
+from autohpo.errors import OptionError, short
 from autohpo.store.base import LogEvent, Store
 from autohpo.store.memory import MemoryStore
 from autohpo.store.run_state import RunState
@@ -17,27 +18,40 @@ __all__ = ["LogEvent", "MemoryStore", "RunState", "SQLiteStore", "Store", "open_
 def open_store(url: str | os.PathLike[str], *, read_only: bool = False) -> Store:
     """Return the store that a URL or a path names; it is not open for writing yet.
 
-    ==========================  ==========================
-    URL                         store
-    ==========================  ==========================
-    ``run.db``, a path          one SQLite file
-    ``sqlite:///run.db``        the same
-    ``memory:``                 this process alone
-    ==========================  ==========================
+    =======================  =================================================
+    URL                      store
+    =======================  =================================================
+    ``run.db``, a path       one SQLite file
+    ``sqlite:///run.db``     the same; ``sqlite:////data/run.db`` is absolute
+    ``memory:``              this process alone
+    =======================  =================================================
 
     Args:
         url: The URL or path.
         read_only: Whether it is only looked at: that needs no lock, and a driver may write to it meanwhile.
 
     Raises:
-        OptionError: The URL has another scheme.
-        StoreError: There is no such folder; with `read_only` no such store.
+        OptionError: It is neither a path nor a URL of these kinds.
+        StoreError: It names a folder, or lies in one that does not exist; with `read_only` there is no such store.
     """
-    text = os.fspath(url)
-    scheme, colon, rest = text.partition("://")
+    if not isinstance(url, (str, os.PathLike)):
+        raise OptionError(f"store: must be a path or a URL, got {short(url)}")
+    text = os.fsdecode(url)
     if text == "memory:":
         return MemoryStore()
-    if colon and scheme != "sqlite":
+    return SQLiteStore(_path_of(text) if isinstance(url, str) else text, read_only=read_only)
+
+
+def _path_of(text: str) -> str:
+    """Return the path that a string names.
+
+    Raises:
+        OptionError: It is a URL of another kind.
+    """
+    scheme, colon, rest = text.partition(":")
+    if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", scheme) or Path(text).exists():
+        return text  # a drive of Windows has one letter
+    path = rest.removeprefix("///")
+    if scheme != "sqlite" or path == rest or not path or "?" in path:
         raise OptionError(f"store: must be a path, 'sqlite:///path' or 'memory:', got {text!r}")
-    path = rest.removeprefix("/") if colon else text
-    return SQLiteStore(Path(path), read_only=read_only)
+    return path

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from autohpo.errors import StoreMismatchError
 
@@ -14,8 +13,10 @@ SHOWN_DIFFERENCES = 12
 LogKind = Literal["ask", "start", "report", "end", "interrupt", "late"]
 
 
-@dataclass(frozen=True)
-class LogEvent:
+_NO_DATA: dict[str, Any] = {}  # shared, and never written to
+
+
+class LogEvent(NamedTuple):
     """One fact of a run. The state of the run is the fold of these.
 
     ===========  =====================================================  =========================================
@@ -45,7 +46,7 @@ class LogEvent:
     kind: LogKind
     trial: int
     attempt: int = 0
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = _NO_DATA
     time: float = 0.0
     seq: int = 0
 
@@ -87,10 +88,18 @@ class Store(ABC):
     def append(self, events: Sequence[LogEvent], *, sync: bool = True) -> None:
         """Add events in one step: when this returns all of them are kept, and if it raises none is.
 
+        =================  ==========================================================================================
+        after it returned  what survives
+        =================  ==========================================================================================
+        ``sync=True``      these events, and all that were appended before them, whatever happens to the process or
+                           the power; also where `events` is empty
+        ``sync=False``     these events, if the process dies. If the power fails, any number of the events since the
+                           last call that synced may be missing, but only from the end: the log is never with holes
+        =================  ==========================================================================================
+
         Args:
             events: The events, in their order.
-            sync: Whether they must survive a power loss at once. Otherwise they survive the death of this process at
-                once, and a power loss when a later call that syncs has returned.
+            sync: Whether they must survive a power loss at once.
 
         Raises:
             StoreError: They cannot be kept, or contradict the log (a second end of a trial).
@@ -102,7 +111,7 @@ class Store(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Gives the store free. May be called twice."""
+        """Give the store free; everything is synced before. May be called twice."""
 
 
 NOT_COMPARED = ("name", "version")

@@ -14,10 +14,22 @@ from typing import Any
 from autohpo.errors import StoreCorruptError, StoreError
 from autohpo.store.base import LogEvent, Store, check_header
 from autohpo.store.lock import RunLock
+from autohpo.version import __version__
 
-FORMAT = 1
+FORMAT = 2
+"""What a file says in ``user_version``.
+
+===  ================  ==================================================================================
+1    autohpo 0.1       events *ask, start, report, end, interrupt*
+2    autohpo 0.2       also *late*; an *end* may say cost and why, an *ask* fork; a header name and version
+===  ================  ==================================================================================
+
+The rule: a release reads every format up to its own, and a file is marked with its own when a driver first writes to
+it, in that very transaction. A newer one is refused: what it says is not known here.
+"""
 APPLICATION_ID = 0x6175746F  # "auto": tells our files from other SQLite files
 HEADER_BYTES = 100  # of every SQLite file
+BATCH = 128  # rows that are read together
 BUSY_SECONDS = 60.0  # to wait for another process that has locked the file, a backup for instance
 
 _SCHEMA = f"""
@@ -42,16 +54,19 @@ _JSON = json.JSONEncoder(allow_nan=False)
 class SQLiteStore(Store):
     """Keeps the events in a file, each commit on disk before the search goes on.
 
-    Write-ahead log, ``synchronous=FULL``, ``BEGIN IMMEDIATE``: a commit survives a kill and a power loss, and readers
-    never block the writer. The file must be on a local disk: SQLite's write-ahead log needs one host. Every row has a
-    checksum and its place in the log, because SQLite itself would give back a changed byte of a value as it is.
+    Write-ahead log and ``BEGIN IMMEDIATE``: readers never block the writer. With ``synchronous=FULL`` a commit survives
+    a kill and a power loss. A commit in ``NORMAL`` survives a kill: it is in the write-ahead log, which the next commit
+    in FULL syncs as a whole, and which SQLite syncs before it copies any of it into the main file or writes over it.
+    The file must be on a local disk: SQLite's write-ahead log needs one host. Every row has a checksum and its place in
+    the log, because SQLite itself would give back a changed byte of a value as it is.
 
     Args:
         path: Of the file; ``path.lock`` beside it says who writes.
         read_only: Only looks: needs no lock, changes nothing; SQLite may put its own ``path-wal`` and ``-shm`` there.
 
     Raises:
-        StoreError: The folder does not exist; or, with `read_only`, the file does not, or it holds no run yet.
+        StoreError: The path is that of a folder, or lies in one that does not exist; or, with `read_only`, there is no
+            such file, or it holds no run yet.
     """
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
@@ -60,10 +75,14 @@ class SQLiteStore(Store):
         self.path = Path(path).resolve()  # one run has one lock, whatever link leads to it
         self._lock = RunLock(self._beside(".lock"))
         self._connection: sqlite3.Connection | None = None
-        self._is_synced = True
+        self._is_full = True  # whether a commit syncs
+        self._has_unsynced = False  # whether some commit may be lost with the power
+        self._format = FORMAT  # of the file
         self._n_events = 0  # as long as it is open, nobody else adds any
         if not self.path.parent.is_dir():
             raise StoreError(f"store: folder {self.path.parent} does not exist")
+        if self.path.is_dir():
+            raise StoreError(f"store: {self.path} is a folder; name a file in it, such as {self.path / 'run.db'}")
         self._is_read_only = read_only
         if read_only:
             if not self.path.is_file():
@@ -102,7 +121,6 @@ class SQLiteStore(Store):
         if mode == "ro" and not self._beside("-wal").exists() and not _may_write(self.path.parent):
             uri += "&immutable=1"  # an archived run: SQLite could not make the shared memory that it reads through
         self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
-        self._connection.text_factory = _decode
 
     def _look(self) -> None:
         """Opens the file for reading."""
@@ -117,14 +135,16 @@ class SQLiteStore(Store):
         if n_bytes < HEADER_BYTES and (n_bytes or _size(self._beside("-wal"))):
             # SQLite would take it for an empty one, and remove the write-ahead log with the results in it.
             raise StoreCorruptError(f"store: {self.path} has {n_bytes} bytes; to begin anew remove {self.path.name}*")
+        self._has_unsynced = _size(self._beside("-wal")) > 0  # a driver that was killed may have left commits there
         self._connect("rwc")
         is_new = self._is_new()
         if not is_new:
             self._check_format()
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        self._is_synced = True
+        self._is_full = True
         if is_new:
+            self._format = FORMAT
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         self._n_events = self._db.execute("SELECT ifnull(max(seq), 0) FROM events").fetchone()[0]
 
@@ -134,16 +154,22 @@ class SQLiteStore(Store):
         return not n_tables and not self._pragma("application_id")
 
     def _check_format(self) -> None:
-        """Passes a file that this version wrote.
+        """Check that the file is a store that this release reads.
 
         Raises:
-            StoreCorruptError: It is another program's, or another version's, or damaged.
+            StoreError: It was made by a newer release.
+            StoreCorruptError: It is another program's, or damaged.
         """
         if self._pragma("application_id") != APPLICATION_ID:
             raise StoreCorruptError(f"store: {self.path} is an SQLite file, but not one of autohpo")
-        version = self._pragma("user_version")
-        if version != FORMAT:
-            raise StoreCorruptError(f"store: {self.path} has format {version}, this version reads {FORMAT}")
+        self._format = self._pragma("user_version")
+        if self._format > FORMAT:
+            raise StoreError(
+                f"store: {self.path} has format {self._format}, of a newer autohpo; this one, {__version__}, reads "
+                f"formats up to {FORMAT}: install a newer one"
+            )
+        if self._format < 1:
+            raise StoreCorruptError(f"store: {self.path} has format {self._format}, which does not exist")
         found = self._pragma("quick_check(1)")
         if found != "ok":
             raise StoreCorruptError(f"store: {self.path} is damaged: {found}")
@@ -156,7 +182,7 @@ class SQLiteStore(Store):
             if not rows:
                 return None
             text, crc = rows[0]
-            self._check_row(len(rows) == 1 and crc == _crc(text), "the header")
+            self._check_row(is_whole=len(rows) == 1 and crc == _crc(text), what="the header")
             return json.loads(text)  # type: ignore[no-any-return]
 
     @property
@@ -167,32 +193,44 @@ class SQLiteStore(Store):
     def append(self, events: Sequence[LogEvent], *, sync: bool = True) -> None:
         """Add the events in one transaction; the write-ahead log is flushed to disk where `sync` says so."""
         facts = [(float(e.time), e.kind, e.trial, e.attempt, _text(e.data)) for e in events]
-        with self._faults():
-            if sync is not self._is_synced:  # in NORMAL a commit is written, and flushed with the next one in FULL
-                self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
-                self._is_synced = sync
-        with self._faults(), self._transaction() as db:
+        with self._faults(), self._transaction(sync=sync) as db:
             rows = [(place, *fact, _crc(place, *fact)) for place, fact in enumerate(facts, start=self._n_events + 1)]
             db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            if not rows and sync and self._has_unsynced:
+                db.execute(f"PRAGMA user_version = {FORMAT}")  # a commit of nothing would not sync what lies before it
         self._n_events += len(rows)
+        self._has_unsynced = not sync and (self._has_unsynced or bool(rows))
 
     def events(self, after: int = 0) -> Iterator[LogEvent]:
-        """The events behind a place in the log."""
+        """Return the events behind a place in the log."""
         with self._faults():
-            query = "SELECT * FROM events WHERE seq > ? ORDER BY seq"
-            for place, row in enumerate(self._db.execute(query, (after,)), start=after + 1):
-                seq, time, kind, trial, attempt, data, crc = row
-                self._check_row(seq == place and crc == _crc(*row[:-1]), f"event {place}")
-                yield LogEvent(kind, trial, attempt, json.loads(data), time, seq)
+            rows = self._db.execute("SELECT * FROM events WHERE seq > ? ORDER BY seq", (after,))
+            while batch := rows.fetchmany(BATCH):
+                data = self._data_of(batch, after)
+                places, times, kinds, trials, attempts, _, _ = zip(*batch, strict=True)
+                yield from map(LogEvent, kinds, trials, attempts, data, times, places)
+                after += len(batch)
+
+    def _data_of(self, rows: Sequence[tuple[Any, ...]], after: int) -> list[dict[str, Any]]:
+        """Return the data of rows that follow each other, once each is known to be what was written."""
+        for place, row in enumerate(rows, start=after + 1):
+            if row[0] != place or (row[6] != _crc_of_plain(*row[:6]) and row[6] != _crc(*row[:6])):
+                self._check_row(is_whole=False, what=f"event {place}")
+        return json.loads(f"[{','.join([row[5] for row in rows])}]")  # type: ignore[no-any-return] # keys are shared
 
     def close(self) -> None:
         """Closes the file and gives the lock free."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        self._lock.release()
+        try:
+            if self._has_unsynced and self._connection is not None:
+                self.append([])  # the last connection to be closed would sync; but a reader may stay
+        finally:
+            self._has_unsynced = False
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            self._lock.release()
 
-    def _check_row(self, is_whole: bool, what: str) -> None:
+    def _check_row(self, *, is_whole: bool, what: str) -> None:
         """Passes a row that reads as it was written.
 
         Raises:
@@ -215,12 +253,18 @@ class SQLiteStore(Store):
         return self._connection
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, sync: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction: all or nothing."""
+        if sync is not self._is_full:  # in NORMAL a commit is written, and synced with the next one in FULL
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+            self._is_full = sync
         self._db.execute("BEGIN IMMEDIATE")
         try:
+            if self._format != FORMAT:
+                self._db.execute(f"PRAGMA user_version = {FORMAT}")
             yield self._db
             self._db.execute("COMMIT")
+            self._format = FORMAT
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -234,6 +278,8 @@ class SQLiteStore(Store):
         except sqlite3.IntegrityError as error:
             raise StoreError(f"store: {self.path}: this contradicts the log ({error})") from error
         except sqlite3.OperationalError as error:
+            if "decode" in str(error):  # bytes that are no text
+                raise StoreCorruptError(f"store: {self.path} is damaged: {error}") from error
             raise StoreError(f"store: {self.path}: {error}") from error
         except (sqlite3.DatabaseError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise StoreCorruptError(f"store: {self.path} is damaged, or no store: {error}") from error
@@ -256,14 +302,15 @@ def _through_json(header: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(_text(dict(header)))  # type: ignore[no-any-return]
 
 
-def _decode(raw: bytes) -> str:
-    """Text as it was written; what is no text must not stop us before its checksum is compared."""
-    return raw.decode(errors="replace")
-
-
 def _crc(*values: object) -> int:
-    """A checksum of a row."""
+    """Return the checksum of the values of a row."""
     return zlib.crc32(repr(values).encode(errors="backslashreplace"))
+
+
+def _crc_of_plain(seq: int, time: float, kind: str, trial: int, attempt: int, text: str) -> int:
+    """Return what :func:`_crc` gives for an event in whose text there is nothing to escape, in half the time."""
+    row = f"({seq!r}, {time!r}, '{kind}', {trial!r}, {attempt!r}, '{text}')"
+    return zlib.crc32(row.encode(errors="backslashreplace"))
 
 
 def _may_write(folder: Path) -> bool:

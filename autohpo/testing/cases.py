@@ -48,7 +48,7 @@ class Event:
     """Something that happened in a session.
 
     Attributes:
-        suggestion: That was asked for, or whose end was told; as it was asked.
+        suggestion: The suggestion that was asked for, or whose end was told; as it was asked.
         state: How it ended; RUNNING where it was asked for.
         value: The user's own value, where it has one.
     """
@@ -75,10 +75,10 @@ class Session:
         order: Which running trial ends next: the oldest, the newest, or one or the other in turn.
         value: The performance of a suggestion in place of the usual one.
         ending: How a suggestion ends, in place of COMPLETE.
-        on_ask: Called with each suggestion as the caller got it.
+        on_ask: Called with each suggestion as the caller got it; what is told later is a copy from before.
         events: What happened, in order.
         asked: All suggestions, as they were asked.
-        running: Of each running trial the suggestion as the caller has it, and as it was asked.
+        running: The suggestion of each running trial as the caller has it, and as it was asked.
         is_complete: Whether the optimizer has said that there is nothing left.
     """
 
@@ -125,8 +125,10 @@ class Session:
         kept = given.copy()
         self.asked.append(kept)
         self.events.append(Event(kept))
-        self.running.append((given, kept))
-        if self.on_ask is not None:
+        if self.on_ask is None:
+            self.running.append((given, kept))
+        else:
+            self.running.append((given.copy(), kept))
             self.on_ask(given)
         return True
 

@@ -19,7 +19,7 @@ class CheckResult:
     """How one check ended.
 
     Attributes:
-        name: Of the check.
+        name: The name of the check.
         state: "skipped" where the check does not concern the subject.
         demand: What the check demands, and why.
         detail: What was wanted and what was got, where it failed.
@@ -36,7 +36,7 @@ class ConformanceError(AutoHPOError, AssertionError):
 
     Attributes:
         subject: What was checked.
-        results: Of every check, in order.
+        results: The result of every check, in order.
     """
 
     def __init__(self, subject: str, results: Sequence[CheckResult]) -> None:
@@ -66,7 +66,7 @@ class Check:
 
     @property
     def name(self) -> str:
-        """That of its function."""
+        """The name of its function."""
         return self.run.__name__
 
     @property

@@ -27,7 +27,7 @@ from autohpo.spaces import (
 
 
 class _OddHP(HPSpace):
-    """Odd whole numbers: a kind of parameter that no algorithm has seen before."""
+    """Odd integers: a kind of parameter that no algorithm has seen before."""
 
     def __init__(self, name: str, low: int, high: int) -> None:
         super().__init__(name)

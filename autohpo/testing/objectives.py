@@ -25,7 +25,7 @@ MODES: Mapping[int, Mapping[str, Any]] = {
 """Objectives of the sessions, by their number."""
 
 N_TRIALS = 40
-"""Of a session whose front is judged: enough for a model with ten initial points to have worked for a while."""
+"""The trials of a session whose front is judged: enough for a model with ten initial points to have worked."""
 
 Outcome = tuple[Mapping[str, float], Mapping[str, float]]
 """Objectives and constraints, by name."""
@@ -36,7 +36,7 @@ class AimedSession(Session):
     """A session with several objectives and a constraint.
 
     Attributes:
-        outcome: Of a suggestion, in place of the usual one.
+        outcome: The outcome of a suggestion, in place of the usual one.
     """
 
     outcome: Callable[[Suggestion], Outcome] | None = None

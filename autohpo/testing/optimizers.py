@@ -85,7 +85,7 @@ def check_optimizer(name_or_class: str | type[BaseHPOptimizer], **options: Any) 
 
     Args:
         name_or_class: A registered name, or a class that need not be registered.
-        options: To build the algorithm with. A multi-fidelity one is checked sooner with few rungs.
+        options: Options to build the algorithm with. A multi-fidelity one is checked sooner with few rungs.
 
     Raises:
         ConformanceError: Some checks failed; it names each, with what was wanted and what was got.
@@ -105,7 +105,7 @@ def optimizer_checks(name_or_class: str | type[BaseHPOptimizer], **options: Any)
 
     Args:
         name_or_class: A registered name, or a class that need not be registered.
-        options: To build the algorithm with.
+        options: Options to build the algorithm with.
 
     Raises:
         RegistryError: The name is unknown.

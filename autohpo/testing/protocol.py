@@ -23,7 +23,7 @@ def expect_legal(space: SearchSpace, suggestion: Suggestion) -> None:
         CheckFailed: It is not.
     """
     active = space.active(suggestion)
-    expect(set(suggestion) == set(active), f"values for {active}, which are in force", dict(suggestion))
+    expect(set(suggestion) == set(active), f"values for {active}, which are active", dict(suggestion))
     space.check(suggestion)
     for name, value in suggestion.items():
         expect(space[name].contains(value), f"a value of {space[name]}", repr(value))
@@ -62,7 +62,7 @@ def suggests_legal_values(case: Case) -> None:
 def handles_every_kind_of_space(case: Case) -> None:
     """Works on every kind of parameter, alone and mixed, on fixed values and on kinds it has never seen.
 
-    A suggestion holds what is in force in it, and nothing else.
+    A suggestion holds what is active in it, and nothing else.
     """
     for name, make in SPACES.items():
         session = Session(case.build(make()))

@@ -1,4 +1,4 @@
-"""The conformance checks of parameters: whether a kind of your own can be sampled, coded, and kept in a log."""
+"""The conformance checks of parameters: whether a kind of your own can be sampled, encoded, and kept in a log."""
 
 from __future__ import annotations
 
@@ -14,70 +14,70 @@ from autohpo.testing.checks import BoundCheck, Check, CheckResult, bind, expect,
 N_POINTS = 200
 
 
-def _points(hp: HPSpace) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """``(n, width)`` points: both ends of the unit cube, one step beside them, and points drawn inside."""
-    inside = np.random.default_rng(0).random((N_POINTS, hp.width))
-    ends = [np.full((1, hp.width), unit) for unit in (0.0, 1.0, 2.0**-53, 1.0 - 2.0**-53, 0.5)]
+def _points(parameter: HPSpace) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return ``(n, width)`` points: both ends of the unit cube, one step beside them, and points drawn inside."""
+    inside = np.random.default_rng(0).random((N_POINTS, parameter.width))
+    ends = [np.full((1, parameter.width), unit) for unit in (0.0, 1.0, 2.0**-53, 1.0 - 2.0**-53, 0.5)]
     return np.concatenate([*ends, inside])
 
 
-def declares_its_width(hp: HPSpace) -> None:
+def declares_its_width(parameter: HPSpace) -> None:
     """`width`, `levels` and `n_values` are counts, and `encode` gives `width` columns: models allot columns by it."""
     for name in ("width", "levels"):
-        value = getattr(hp, name)
+        value = getattr(parameter, name)
         expect(type(value) is int and value >= 0, f"{name} to be an int of at least 0", repr(value))
-    n = hp.n_values
+    n = parameter.n_values
     expect(n is None or (type(n) is int and n >= 1), "n_values to be None or an int of at least 1", repr(n))
-    points = np.asarray(hp.encode(hp.decode(_points(hp))))
-    wanted = (len(_points(hp)), hp.width)
+    points = np.asarray(parameter.encode(parameter.decode(_points(parameter))))
+    wanted = (len(_points(parameter)), parameter.width)
     expect(points.shape == wanted, f"encode to give an array of shape {wanted}", points.shape)
 
 
-def decodes_to_legal_values(hp: HPSpace) -> None:
-    """Every point of the unit cube, both ends included, stands for a legal value: that is how values are drawn."""
-    points = _points(hp)
-    values = hp.decode(points)
+def decodes_to_legal_values(parameter: HPSpace) -> None:
+    """Every point of the unit cube, both ends included, decodes to a legal value: that is how values are drawn."""
+    points = _points(parameter)
+    values = parameter.decode(points)
     expect(len(values) == len(points), f"{len(points)} values", len(values))
     for point, value in zip(points, values, strict=True):
-        expect(hp.contains(value) is True, f"a legal value at {point}", repr(value))
-    expect(hp.decode(points[:0]) == [], "no value for no points", hp.decode(points[:0]))
+        expect(parameter.contains(value) is True, f"a legal value at {point}", repr(value))
+    expect(parameter.decode(points[:0]) == [], "no value for no points", parameter.decode(points[:0]))
 
 
-def decodes_to_plain_types(hp: HPSpace) -> None:
+def decodes_to_plain_types(parameter: HPSpace) -> None:
     """Values are plain Python types, or the user's own objects: numpy's types break JSON and the user's checks."""
-    for value in hp.decode(_points(hp)):
+    for value in parameter.decode(_points(parameter)):
         kind = type(value)
         given: tuple[Any, ...] | None = None
-        match hp:
+        match parameter:
             case ChoiceHP(choices=values) | OrdinalHP(values=values):
                 given = values
             case FixedHP():
-                given = (hp.value,)
+                given = (parameter.value,)
         if given is not None:
-            expect(any(value is one for one in given), "one of the very objects given", repr(value))
+            expect(any(value is item for item in given), "one of the very objects given", repr(value))
         else:
             expect(kind.__module__ != "numpy", "a value of a plain Python type", f"{kind.__module__}.{kind.__name__}")
 
 
-def encodes_into_the_unit_cube(hp: HPSpace) -> None:
-    """Codes of legal values lie in the unit cube: models know no other points."""
-    values = hp.decode(_points(hp))
-    for value, point in zip(values, np.asarray(hp.encode(values), dtype=float), strict=True):
-        expect(bool(((point >= 0) & (point <= 1)).all()), f"a code in [0, 1] for {value!r}", point)
+def encodes_into_the_unit_cube(parameter: HPSpace) -> None:
+    """Legal values are encoded as points in the unit cube: models know no other points."""
+    values = parameter.decode(_points(parameter))
+    for value, point in zip(values, np.asarray(parameter.encode(values), dtype=float), strict=True):
+        expect(bool(((point >= 0) & (point <= 1)).all()), f"a point in [0, 1] for {value!r}", point)
 
 
-def decodes_what_it_encodes(hp: HPSpace) -> None:
-    """A value that is encoded and decoded again is the same one; a float may differ by rounding."""
-    values = hp.decode(_points(hp))
-    for value, again in zip(values, hp.decode(np.asarray(hp.encode(values), dtype=float)), strict=True):
-        is_close = hp.n_values is None and _is_close(value, again, values)
+def decodes_what_it_encodes(parameter: HPSpace) -> None:
+    """A value that is encoded and decoded again is the same value; a float may differ by rounding."""
+    values = parameter.decode(_points(parameter))
+    for value, again in zip(values, parameter.decode(np.asarray(parameter.encode(values), dtype=float)), strict=True):
+        is_close = parameter.n_values is None and _is_close(value, again, values)
         expect(is_close or is_same(value, again), f"{value!r} to come back", repr(again))
 
 
 def _is_close(value: Any, again: Any, values: list[Any]) -> bool:
-    """Whether a float is off by rounding at most: 2**-40 of the largest, a thousand times that of a few operations.
+    """Return whether a float is off by rounding at most: 2**-40 of the largest, a thousand times a few operations.
 
-    In a list each entry is compared with those that stand in its place.
+    In a list each entry is compared with the entries at its index.
     """
     if type(value) is list and type(again) is list and len(value) == len(again):
         columns = [list(column) for column in zip(*values, strict=True)]
@@ -87,75 +87,77 @@ def _is_close(value: Any, again: Any, values: list[Any]) -> bool:
     return abs(value - again) <= float(max(abs(v) for v in values) * 2.0**-40)
 
 
-def refuses_strangers(hp: HPSpace) -> None:
-    """`contains` says False to values of no sense, and raises nothing: it judges what users and plug-ins hand in."""
-    strangers = (object(), {"no": "value"}, [object()], "\0 no value", complex(1, 1), float("nan"), np.array([1, 2]))
-    for stranger in strangers:
-        answer = hp.contains(stranger)
-        known = any(stranger is one or is_same(stranger, one) for one in hp.decode(_points(hp)))
-        expect(answer is known, f"contains({stranger!r}) to be {known}", repr(answer))
+def rejects_illegal_values(parameter: HPSpace) -> None:
+    """`contains` returns False for odd values, and raises nothing: it judges what users and plug-ins hand in."""
+    legal = parameter.decode(_points(parameter))
+    for odd in (object(), {"no": "value"}, [object()], "\0 no value", complex(1, 1), float("nan"), np.array([1, 2])):
+        answer, wanted = parameter.contains(odd), any(is_same(odd, value) for value in legal)
+        expect(answer is wanted, f"contains({odd!r}) to be {wanted}", repr(answer))
 
 
-def keeps_values_in_json(hp: HPSpace) -> None:
+def keeps_values_in_json(parameter: HPSpace) -> None:
     """A value goes through JSON and comes back the same: the log of a run holds nothing but JSON."""
-    for value in hp.decode(_points(hp)):
-        text = json.dumps(hp.to_json(value), allow_nan=False)
-        again = hp.from_json(json.loads(text))
+    for value in parameter.decode(_points(parameter)):
+        text = json.dumps(parameter.to_json(value), allow_nan=False)
+        again = parameter.from_json(json.loads(text))
         expect(is_same(value, again), f"{value!r} to come back from {text}", repr(again))
 
 
-def keeps_itself_in_json(hp: HPSpace) -> None:
+def keeps_itself_in_json(parameter: HPSpace) -> None:
     """The parameter goes through JSON and comes back equal, so that a stored run can be read without its program."""
-    data = hp.to_dict()
+    data = parameter.to_dict()
     text = json.dumps(data, allow_nan=False)
     if '"opaque"' in text:  # values that JSON cannot hold are compared by name only, and that is documented
         return
     again = HPSpace.from_dict(json.loads(text))
-    expect(again == hp, f"a parameter equal to {data}", again.to_dict())
-    expect(hash(again) == hash(hp), "equal parameters to have equal hashes", "different ones")
-    expect(again.decode(_points(hp)).__repr__() == repr(hp.decode(_points(hp))), "the same values from it", "others")
+    expect(again == parameter, f"a parameter equal to {data}", again.to_dict())
+    expect(hash(again) == hash(parameter), "equal parameters to have equal hashes", "different ones")
+    points = _points(parameter)
+    expect(repr(again.decode(points)) == repr(parameter.decode(points)), "the same values from it", "others")
 
 
-def counts_its_values(hp: HPSpace) -> None:
+def counts_its_values(parameter: HPSpace) -> None:
     """`n_values` is how many values there are, each reached from the unit cube; a finite search ends by it."""
-    n = hp.n_values
+    n = parameter.n_values
     if n is None or n > 1000:
         return
-    edges = hp.edges  # cells may be very short
+    edges = parameter.edges  # cells may be very short
     units = (np.linspace(0.0, 1.0, 20 * n + 1) if edges is None else (edges[1:] + edges[:-1]) / 2)[:, None]
-    reached = _distinct(hp.decode(np.repeat(units, hp.width, axis=1)))
+    reached = _distinct(parameter.decode(np.repeat(units, parameter.width, axis=1)))
     expect(len(reached) <= n, f"at most n_values = {n} values", len(reached))
-    if hp.width <= 1 and n <= 20:
+    if parameter.width <= 1 and n <= 20:
         expect(len(reached) == n, f"all n_values = {n} values to be reached from the unit interval", len(reached))
 
 
-def keeps_to_its_cells(hp: HPSpace) -> None:
+def keeps_to_its_cells(parameter: HPSpace) -> None:
     """`edges`, where given, are the ends of the values' cells: models of densities sum over them."""
-    if hp.edges is None or hp.width != 1:
+    if parameter.edges is None or parameter.width != 1:
         return
-    edges = np.asarray(hp.edges, dtype=float)
-    expect(edges.shape == ((hp.n_values or 0) + 1,), f"{hp.n_values} values to have as many cells", edges.shape)
+    edges = np.asarray(parameter.edges, dtype=float)
+    n = parameter.n_values or 0
+    expect(edges.shape == (n + 1,), f"{n} values to have as many cells", edges.shape)
     rises = edges[0] == 0 and edges[-1] == 1 and bool((np.diff(edges) > 0).all())
     expect(rises, "edges that rise from 0 to 1", edges)
     middles = (edges[1:] + edges[:-1]) / 2
-    values = hp.decode(middles[:, None])
-    codes = np.asarray(hp.encode(values), dtype=float)[:, 0]
-    expect(bool(np.allclose(codes, middles, rtol=0, atol=1e-12)), "every value to be coded as its cell's middle", codes)
-    near = np.diff(edges) * 0.02  # whole numbers on a log scale are off by up to a hundredth of a cell
+    values = parameter.decode(middles[:, None])
+    codes = np.asarray(parameter.encode(values), dtype=float)[:, 0]
+    is_middle = bool(np.allclose(codes, middles, rtol=0, atol=1e-12))
+    expect(is_middle, "every value to be encoded as its cell's middle", codes)
+    near = np.diff(edges) * 0.02  # integers on a log scale are off by up to a hundredth of a cell
     for units in (edges[:-1] + near, edges[1:] - near):
-        again = hp.decode(units[:, None])
+        again = parameter.decode(units[:, None])
         expect(all(map(is_same, values, again)), f"the values of the cells, {values}, at {units}", again)
 
 
-def has_a_grid(hp: HPSpace) -> None:
+def has_a_grid(parameter: HPSpace) -> None:
     """`grid(steps)` gives legal values, none twice: all where they are few or unordered, else at most `steps`."""
-    n = hp.n_values
+    n = parameter.n_values
     for steps in (2, 3, 7):
-        values = hp.grid(steps)
+        values = parameter.grid(steps)
         for value in values:
-            expect(hp.contains(value) is True, f"a legal value in grid({steps})", repr(value))
+            expect(parameter.contains(value) is True, f"a legal value in grid({steps})", repr(value))
         expect(len(_distinct(values)) == len(values), f"no value twice in grid({steps})", values)
-        if n is not None and (hp.levels or n <= steps):
+        if n is not None and (parameter.levels or n <= steps):
             expect(len(values) == n, f"all {n} values in grid({steps})", values)
         else:
             expect(1 <= len(values) <= steps, f"1 to {steps} values in grid({steps})", values)
@@ -169,15 +171,15 @@ def _distinct(values: list[Any]) -> list[Any]:
     return distinct
 
 
-def draws_no_randomness(hp: HPSpace) -> None:
-    """Coding is a function of its argument, point by point: equal points give equal values, alone or together."""
-    points = _points(hp)
-    together, again = hp.decode(points.copy()), hp.decode(points.copy())
-    alone = [hp.decode(points[i : i + 1])[0] for i in range(len(points))]
+def draws_no_randomness(parameter: HPSpace) -> None:
+    """Decoding is a function of its argument, point by point: equal points give equal values, alone or together."""
+    points = _points(parameter)
+    together, again = parameter.decode(points.copy()), parameter.decode(points.copy())
+    alone = [parameter.decode(points[i : i + 1])[0] for i in range(len(points))]
     for a, b, c in zip(together, again, alone, strict=True):
         expect(is_same(a, b) and is_same(a, c), f"{a!r} again from the same point", f"{b!r} and, alone, {c!r}")
     kept = points.copy()
-    hp.decode(points)
+    parameter.decode(points)
     expect(bool((points == kept).all()), "decode to leave its points alone", "changed points")
 
 
@@ -189,7 +191,7 @@ SPACE_CHECKS: tuple[Check, ...] = tuple(
         decodes_to_plain_types,
         encodes_into_the_unit_cube,
         decodes_what_it_encodes,
-        refuses_strangers,
+        rejects_illegal_values,
         keeps_values_in_json,
         keeps_itself_in_json,
         counts_its_values,
@@ -201,11 +203,11 @@ SPACE_CHECKS: tuple[Check, ...] = tuple(
 """Every check of a parameter, in the order in which they run; each takes an HPSpace."""
 
 
-def check_space(hp: HPSpace) -> list[CheckResult]:
-    """Runs every check of a parameter, and returns how each ended.
+def check_space(parameter: HPSpace) -> list[CheckResult]:
+    """Run every check of a parameter, and return how each ended.
 
     Args:
-        hp: One parameter of the kind to be checked; check a kind with several: narrow, wide, of one value.
+        parameter: A parameter of the kind to check; check a kind with several: narrow, wide, of a single value.
 
     Raises:
         ConformanceError: Some checks failed; it names each, with what was wanted and what was got.
@@ -215,9 +217,9 @@ def check_space(hp: HPSpace) -> list[CheckResult]:
         >>> all(result.state == "passed" for result in check_space(LogRangeHP("lr", 1e-4, 1e-1)))
         True
     """
-    return run_checks(f"{type(hp).__name__} {hp.name!r}", SPACE_CHECKS, hp)
+    return run_checks(f"{type(parameter).__name__} {parameter.name!r}", SPACE_CHECKS, parameter)
 
 
-def space_checks(hp: HPSpace) -> list[BoundCheck]:
-    """The checks of a parameter, to be run one by one, as :func:`autohpo.testing.optimizer_checks` gives them."""
-    return bind(SPACE_CHECKS, hp)
+def space_checks(parameter: HPSpace) -> list[BoundCheck]:
+    """Return the checks of a parameter, to run one by one, as :func:`autohpo.testing.optimizer_checks` does."""
+    return bind(SPACE_CHECKS, parameter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import hyperopt
 import numpy as np
@@ -12,6 +13,7 @@ from hyperopt import hp as hp_of
 from autohpo import ChoiceHP, FixedHP, LogRangeHP, OptionError, RangeHP, build_hpo_from_name
 from autohpo.spaces import ListHP, OrdinalHP, PermutationHP, SearchSpace
 
+WITH_FMIN = pytest.mark.filterwarnings("ignore::DeprecationWarning:hyperopt")  # its own affair, with numpy 2.5
 SPACE = [
     RangeHP("x", -1.0, 3.0),
     LogRangeHP("lr", 1e-4, 1e-1),
@@ -64,11 +66,13 @@ def our_losses(space, n, seed, objective=loss, **options):
     return losses
 
 
+@WITH_FMIN
 def test_search_is_that_of_fmin():
     """Equal to the last digit for 100 trials: more than one block of seeds, and hyperopt's values are ours."""
     assert our_losses(SPACE, 100, seed=3) == fmin_losses(loss, THEIRS, 100, seed=3)
 
 
+@WITH_FMIN
 def test_children_of_a_choice_are_hyperopts_own_conditionals():
     """Nested twice, and one parameter under two choices: equal to the natural nested space of hyperopt."""
     dropout, theirs = RangeHP("dropout", 0.0, 0.9), hp_of.uniform("dropout", 0.0, 0.9)
@@ -89,6 +93,7 @@ def test_children_of_a_choice_are_hyperopts_own_conditionals():
     assert our_losses(ours, 80, seed=5, objective=objective) == fmin_losses(objective, nested, 80, seed=5)
 
 
+@WITH_FMIN
 def test_failed_trials_are_hyperopts_failed_trials():
     """A trial of no result counts as one that returned STATUS_FAIL: the searches stay equal."""
 
@@ -100,6 +105,7 @@ def test_failed_trials_are_hyperopts_failed_trials():
     assert None in ours
 
 
+@WITH_FMIN
 def test_running_trials_are_hyperopts_running_trials():
     """With four in flight each suggestion is the one that hyperopt makes from the same documents without a loss."""
     domain, trials = hyperopt.base.Domain(loss, THEIRS), hyperopt.Trials()
@@ -119,6 +125,7 @@ def test_running_trials_are_hyperopts_running_trials():
             document.update(state=hyperopt.JOB_STATE_DONE, result={"status": "ok", "loss": loss(suggestion)})
 
 
+@WITH_FMIN
 def test_options_reach_hyperopt():
     """Both change hyperopt's own search, and ours alike."""
 
@@ -178,3 +185,20 @@ def test_options_out_of_range_are_refused(option, value, rule):
     """The error names option, rule and value."""
     with pytest.raises(OptionError, match=f"{option}: {rule} and finite, got {value}"):
         build_hpo_from_name("anneal", SPACE, **{option: value})
+
+
+def test_what_numpy_deprecates_in_hyperopt_is_no_warning_of_ours(monkeypatch):
+    """A search under ``-W error`` goes on; only what hyperopt itself does is quiet."""
+    suggest = hyperopt.anneal.suggest
+
+    def warning(*args, **options):
+        warnings.warn("setting the shape of an array", DeprecationWarning, stacklevel=1)
+        return suggest(*args, **options)
+
+    monkeypatch.setattr(hyperopt.anneal, "suggest", warning)
+    hpo = build_hpo_from_name("anneal", SPACE, seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert hpo.ask().number == 0
+        with pytest.raises(DeprecationWarning):
+            warnings.warn("ours", DeprecationWarning, stacklevel=1)

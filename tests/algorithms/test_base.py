@@ -163,7 +163,7 @@ def test_set_up_that_raises_is_tried_again():
         ({"mode": "maximum"}, None),
         ({"mode": {"acc": "up"}}, None),
         ({"mode": []}, None),
-        ({"mode": {"": "max"}}, "mode: names of objectives must be texts that are not empty, got {'': 'max'}"),
+        ({"mode": {"": "max"}}, "mode: names of objectives must be strings that are not empty, got {'': 'max'}"),
     ],
 )
 def test_wrong_options_are_named(options, text):
@@ -218,16 +218,16 @@ def test_drawn_seed_can_be_read_and_used_again():
     [
         ([1], "must return a dict, got list"),
         (None, "must return a dict, got NoneType"),
-        ({"x": 0.5}, "c: missing in the configuration"),
+        ({"x": 0.5}, "c: must be in the configuration, got only ['x']"),
         ({"x": 1.5, "c": "a"}, "x: must be a value of RangeHP"),
         ({"x": 0.5, "c": "z"}, "c: must be a value of ChoiceHP"),
         ({"x": math.nan, "c": "a"}, "x: must be a value of RangeHP"),
-        ({"x": 0.5, "c": "a", "y": 1}, "unknown parameters ['y']"),
+        ({"x": 0.5, "c": "a", "y": 1}, "names must be among ['x', 'c'], got ['y']"),
         (Suggestion({"x": 0.5, "c": "a"}, fidelity=0.0), "fidelity must be positive and finite, got float 0.0"),
         (Suggestion({"x": 0.5, "c": "a"}, fidelity=math.inf), "fidelity must be positive and finite, got float inf"),
         (Suggestion({"x": 0.5, "c": "a"}, fidelity="9"), "fidelity must be positive and finite, got str '9'"),
-        (Suggestion({"x": 0.5, "c": "a"}, resume=0), "resume must be the number of an earlier trial, got int 0"),
-        (Suggestion({"x": 0.5, "c": "a"}, resume="0"), "resume must be the number of an earlier trial, got str '0'"),
+        (Suggestion({"x": 0.5, "c": "a"}, resume=0), "resume: must be the number of an earlier trial, got 0"),
+        (Suggestion({"x": 0.5, "c": "a"}, resume="0"), "resume: must be the number of an earlier trial, got '0'"),
         (Suggestion({"x": 0.5, "c": "a"}, info={"o": object()}), "not JSON serializable"),
         (Suggestion({"x": 0.5, "c": "a"}, info={"score": math.nan}), "not JSON compliant"),
     ],
@@ -273,10 +273,12 @@ def test_writing_into_a_suggestion_changes_nothing_inside():
     """What the caller got is a copy all the way down."""
     hpo = returning(Suggestion({"x": 0.5, "c": "a"}, info={"deep": [1]}))
     suggestion = hpo.ask()
+    whole = suggestion.copy()
+    for one in (suggestion, whole):
+        one.info["deep"].append(2)
+        one.fidelity = 9.0
     suggestion["x"] = 7.0
-    suggestion.info["deep"].append(2)
-    suggestion.fidelity = 9.0
-    hpo.tell(suggestion, 1.0)
+    hpo.tell(whole, 1.0)
     trial = hpo.trials[0]
     assert (trial.hp, trial.info, trial.fidelity) == ({"x": 0.5, "c": "a"}, {"deep": [1]}, None)
 
@@ -342,5 +344,5 @@ def test_max_evals_ends_the_search():
     hpo.fail(hpo.ask(), "broken")
     hpo.ask()
     for _ in range(2):
-        with pytest.raises(OptimizationComplete, match="max_evals: 2 suggestions were made"):
+        with pytest.raises(OptimizationComplete, match="max_evals: all 2 suggestions were made"):
             hpo.ask()

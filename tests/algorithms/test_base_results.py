@@ -31,14 +31,16 @@ class Steps(BaseHPOptimizer):
 
 
 def test_mode_min_is_turned_once():
-    """Inside, higher is better; outside, everything is as the user measured it."""
+    """A trial has what the user measured, and a score and a curve that are higher where it is better."""
     hpo = Steps(SPACE, mode="min")
     for loss in (3.0, 1.0, 2.0):
         suggestion = hpo.ask()
         hpo.report(suggestion, 1, 5.0)
         hpo.tell(suggestion, loss)
-    assert [trial.perf for trial in hpo.trials] == [-3.0, -1.0, -2.0]
-    assert [trial.reports for trial in hpo.trials] == [((1.0, -5.0),)] * 3
+    assert [trial.perf for trial in hpo.trials] == [3.0, 1.0, 2.0]
+    assert [trial.score for trial in hpo.trials] == [-3.0, -1.0, -2.0]
+    assert [trial.reports for trial in hpo.trials] == [((1.0, 5.0),)] * 3
+    assert [trial.curve for trial in hpo.trials] == [((1.0, -5.0),)] * 3
     assert hpo.best()[1] == 1.0
 
 
@@ -53,12 +55,14 @@ def test_bad_results_of_a_batch_are_named_and_the_others_taken():
     assert [item for item, _ in caught.value.refused] == [bad, stranger, good, plain, late]
     assert [reason for _, reason in caught.value.refused] == [
         "the objective's result must be finite, got nan",
-        "suggestion: number 77 was not asked for here",
-        "suggestion: number 0 was told before",
-        "suggestion: must be one that ask() returned, got dict",
+        "suggestion 77 was not asked for here; tell what ask() of this very optimizer returned",
+        "suggestion 0 has a result already; tell each suggestion once",
+        "suggestion: must be one that ask() returned, got dict; known results go in as points=[(configuration, result)]",  # noqa: E501
         f"result: must be a pair (suggestion, perf), got Suggestion {late!r}",
     ]
-    assert str(caught.value).startswith("5 result(s) refused: trial 1: the objective's result must be finite, got nan")
+    assert str(caught.value).startswith(
+        "5 results were refused: trial 1: the objective's result must be finite, got nan"
+    )
     assert [(trial.number, trial.perf) for trial in hpo.trials] == [(0, 0.1), (2, 0.5)]
     assert hpo.running == [bad]
 
@@ -67,7 +71,7 @@ def test_plain_dict_is_refused_as_one_result():
     """Who lost the Suggestion on the way is told so, not that a letter of a name is no pair."""
     hpo = Steps(SPACE)
     suggestion = hpo.ask()
-    with pytest.raises(EvaluationsError, match=r"1 result.*must be one that ask\(\) returned, got dict"):
+    with pytest.raises(EvaluationsError, match=r"must be one that ask\(\) returned, got dict"):
         hpo.tell(dict(suggestion), 0.5)
 
 
@@ -161,7 +165,7 @@ def test_best_of_no_results_is_an_error():
     """There is no best before there is a result, and the text says how many trials there were."""
     hpo = Steps(SPACE)
     hpo.fail(hpo.ask(), "broken")
-    with pytest.raises(NoResultError, match="no trial of 1 has a result yet"):
+    with pytest.raises(NoResultError, match="best: no trial of 1 has a result yet"):
         hpo.best()
 
 
@@ -209,7 +213,7 @@ def test_restarted_trial_forgets_its_reports():
     hpo.report(suggestion, 1, 0.7)
     hpo.tell(suggestion, 0.7)
     assert hpo.trials[0].reports == ((1.0, 0.7),)
-    with pytest.raises(EvaluationsError, match="was told before"):
+    with pytest.raises(EvaluationsError, match="has a result already"):
         hpo.restart(suggestion)
 
 

@@ -13,8 +13,10 @@ from cmaes import CatCMAwM
 from autohpo import ChoiceHP, OptimizationComplete, OptionError, RangeHP, build_hpo_from_name
 from autohpo.algorithms.parts.cma_runs import _STREAM, Layout, Runs, Settings
 from autohpo.errors import MissingExtraError
+from autohpo.history import History
+from autohpo.objectives import Objectives
 from autohpo.spaces import LogRangeHP, OrdinalHP, SearchSpace
-from autohpo.trial import Outcome, Suggestion, Trial, TrialState
+from autohpo.trial import Suggestion
 
 MIXED = [RangeHP("x", 0.0, 1.0), OrdinalHP("z", list(range(5))), ChoiceHP("c", ["a", "b", "d"]), RangeHP("y", 0.0, 1.0)]
 
@@ -144,7 +146,7 @@ def test_bipop_spends_as_much_on_small_runs_as_on_large_ones():
     At the end of each run the spending of the two kinds differs by no more than that run. Small ones begin with a
     smaller step, .2 * 10**(-2 u) for their own u: no draw of a normal distribution is 6 standard deviations off.
     """
-    runs = Runs(SearchSpace([RangeHP("x", 0.0, 1.0)]), Settings(3, 4, 0.2, "bipop"))
+    runs = Runs(History(SearchSpace([RangeHP("x", 0.0, 1.0)]), Objectives.of("max")), Settings(3, 4, 0.2, "bipop"))
     kinds = []
     for _ in range(12):
         runs._n_used[runs._kind] += 20 * runs.population_size
@@ -194,15 +196,15 @@ def test_finite_space_is_used_up_without_repeats():
 
 
 def test_constraints_are_met():
-    """A tenth of the square is allowed: draws outside are passed over, and each result goes to its own draw."""
+    """A tenth of the square is allowed: draws outside are skipped, and each result goes to its own draw."""
     space = SearchSpace([RangeHP("x", 0.0, 1.0), RangeHP("y", 0.0, 1.0)], constraints=["x + y < 0.45"])
     hpo = build_hpo_from_name("cmaes", space, seed=0)
     for _ in range(60):
         suggestion = hpo.ask()
         assert suggestion["x"] + suggestion["y"] < 0.45
-        hpo._runs.follow(hpo.trials, hpo.running)
+        hpo._runs.update()
         if suggestion.info["draw"] is not None:
-            solution = hpo._runs._members[suggestion.number][1]
+            solution = hpo._runs._asked[suggestion.number][1]
             np.testing.assert_allclose(solution.x, [suggestion["x"], suggestion["y"]], atol=1e-12)
         hpo.tell(suggestion, suggestion["x"])
     assert hpo.best()[1] > 0.4
@@ -228,12 +230,15 @@ def test_columns_are_searched_as_what_they_are():
     np.testing.assert_allclose(layout.middles[5], (edges[1:] + edges[:-1]) / 2)
 
 
-def test_a_note_of_another_search_is_passed_over():
+def test_a_note_of_another_search_is_ignored():
     """A resumed search with another population size does not take old draws for its own."""
-    runs = Runs(SearchSpace(MIXED), Settings(0, 8, 0.2, "bipop"))
+    hpo = build_hpo_from_name("cmaes", MIXED, seed=0, population_size=8)
     note = {"run": 0, "generation": 3, "n_told": 0, "draw": 1}
-    hp = {"x": 0.5, "z": 1, "c": "a", "y": 0.5}
-    runs.follow([Trial(number=0, hp=hp, info=note, outcome=Outcome(TrialState.COMPLETE, (1.0,)))], [])
+    suggestion = Suggestion({"x": 0.5, "z": 1, "c": "a", "y": 0.5}, number=0, info=note)
+    hpo.adopt(suggestion)
+    hpo.tell(suggestion, 1.0)
+    runs = hpo._runs
+    runs.update()
     assert (runs.generation, runs.n_draws) == (0, 0)
 
 

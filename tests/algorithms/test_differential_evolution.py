@@ -9,43 +9,53 @@ import pytest
 
 from autohpo import ChoiceHP, OptimizationComplete, OptionError, RangeHP, build_hpo_from_name
 from autohpo.algorithms.differential_evolution import MEMORY_SIZE, Population
+from autohpo.history import History
+from autohpo.objectives import Objectives
 from autohpo.spaces import SearchSpace
-from autohpo.trial import Outcome, Suggestion, Trial, TrialState
+from autohpo.trial import Outcome, Suggestion, TrialState
 
 CUBE = [RangeHP("x", 0.0, 1.0), RangeHP("y", 0.0, 1.0), RangeHP("z", 0.0, 1.0)]
 
 
-def trial(number, perf, **info):
-    """A trial on the cube."""
+def empty_history():
+    """A history of the cube without trials."""
+    return History(SearchSpace(CUBE), Objectives.of("max"))
+
+
+def tell(history, number, perf, **info):
+    """Adds a trial on the cube to a history; None is a failure."""
     state = TrialState.FAILED if perf is None else TrialState.COMPLETE
-    return Trial(
-        number=number,
-        hp={"x": 0.1, "y": number % 7 / 7, "z": 0.5},
-        info=info,
-        outcome=Outcome(state, () if perf is None else (perf,)),
-    )
+    history.add(Suggestion({"x": 0.1, "y": number % 7 / 7, "z": 0.5}, number=number, info=info))
+    history.finish(history.find(number).ended(Outcome(state, () if perf is None else (perf,))))
 
 
 def test_the_best_of_each_place_stays_whatever_the_order_of_results():
-    """Every order of five results on two places leaves the same members; of equals the one told last."""
-    results = [trial(0, 1.0), trial(1, 5.0), trial(2, 3.0), trial(3, 4.0), trial(4, None)]
+    """Every order of five results on two places leaves the same individuals; of equals the one told last."""
+    results = [(0, 1.0), (1, 5.0), (2, 3.0), (3, 4.0), (4, None)]
     for order in itertools.permutations(results):
-        population = Population(SearchSpace(CUBE), 2)
-        population.take_in(order)
-        assert {place: member.number for place, member in population.members.items()} == {0: 2, 1: 1}
-    population.take_in([*order, trial(5, 5.0)])
-    assert population.members[1].number == 5
+        history = empty_history()
+        population = Population(history, 2)
+        for number, perf in order:
+            tell(history, number, perf)
+        population.update()
+        assert {place: individual.number for place, individual in population.individuals.items()} == {0: 2, 1: 1}
+    tell(history, 5, 5.0)
+    population.update()
+    assert population.individuals[1].number == 5
 
 
 def test_memory_holds_the_means_of_what_was_better():
     """After a generation of four children one entry is the Lehmer mean of F and the mean of CR of the two successes."""
-    population = Population(SearchSpace(CUBE), 4)
-    before = [trial(n, 1.0, place=n) for n in range(4)]
+    history = empty_history()
+    population = Population(history, 4)
+    for n in range(4):
+        tell(history, n, 1.0, place=n)
     children = [(2.0, 0.2, 0.1), (3.0, 0.8, 0.5), (1.0, 0.9, 0.9), (None, 0.7, 0.7)]  # an equal one is no success
-    told = before + [trial(4 + n, perf, place=n, F=F, CR=CR) for n, (perf, F, CR) in enumerate(children)]
-    population.take_in(told[:7])
-    assert population._memory == [(0.5, 0.5)] * MEMORY_SIZE
-    population.take_in(told)
+    for n, (perf, F, CR) in enumerate(children):
+        population.update()
+        assert population._memory == [(0.5, 0.5)] * MEMORY_SIZE
+        tell(history, 4 + n, perf, place=n, F=F, CR=CR)
+    population.update()
     assert population._memory[0] == pytest.approx(((0.2**2 + 0.8**2) / (0.2 + 0.8), 0.3))
     assert population._memory[1:] == [(0.5, 0.5)] * (MEMORY_SIZE - 1)
 
@@ -56,7 +66,7 @@ def test_settings_lie_in_their_ranges_around_the_memory():
     Of a Cauchy distribution around .5 of width .1, .0628 lies below 0 and is drawn again: the median of the rest is
     .5 + .1 tan(pi (.0628 / 2)) = .5099. Standard errors of 4000 draws: pi / 2 * .1 / sqrt(n) and .1 / sqrt(n).
     """
-    population, rng = Population(SearchSpace(CUBE), 4), np.random.default_rng(0)
+    population, rng = Population(empty_history(), 4), np.random.default_rng(0)
     F, CR = np.array([population.settings(rng) for _ in range(4000)]).T
     assert F.min() > 0
     assert F.max() == 1
@@ -101,12 +111,12 @@ def test_child_differs_in_one_coordinate_at_least():
     """With a share of 0 exactly one coordinate changes, or the child would be its parent."""
     hpo, _ = started(CUBE, lambda hp: hp["x"])
     hpo.ask()
-    for member in hpo._population.members.values():
-        assert (hpo._child(member, 0.5, 0.0) != member.point).sum() == 1
+    for individual in hpo._population.individuals.values():
+        assert (hpo._child(individual, 0.5, 0.0) != individual.point).sum() == 1
 
 
 def test_values_in_no_order_come_from_the_population():
-    """Nine in ten changed choices are those of the best or of another member; the rest may be new.
+    """Nine in ten changed choices are those of the best or of another individual; the rest may be new.
 
     The population has lost all of 50 values but one, "v0": of 60 children at most 10 % of the choices are new; 5 sd of
     a binomial count of 60 at .1 is 12, so at most 18 have another value; and some have, or it could never come back.
@@ -134,7 +144,7 @@ def test_workers_do_not_wait():
         hpo.tell(hp, -abs(hp["x"] - 0.3))
     best = [max(-abs(hp["x"] - 0.3) for hp in running[place::5]) for place in range(5)]
     hpo.ask()
-    assert [hpo._population.members[place].perf for place in range(5)] == best
+    assert [hpo._population.individuals[place].score for place in range(5)] == best
 
 
 def test_place_without_a_result_is_drawn_from_the_prior_again():
@@ -179,7 +189,7 @@ def test_finite_space_is_used_up_without_repeats():
 
 
 def test_constraints_are_met():
-    """Children that break them are passed over, also where most do."""
+    """Children that break them are skipped, also where most do."""
     space = SearchSpace(CUBE, constraints=["x + y + z < 0.8"])
     hpo = build_hpo_from_name("differential_evolution", space, seed=0)
     for _ in range(60):

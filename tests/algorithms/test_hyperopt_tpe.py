@@ -13,6 +13,7 @@ from hyperopt import hp as hp_of
 from autohpo import ChoiceHP, LogRangeHP, OptionError, RangeHP, build_hpo_from_name
 from autohpo.spaces import ListHP, OrdinalHP, PermutationHP, SearchSpace
 
+WITH_FMIN = pytest.mark.filterwarnings("ignore::DeprecationWarning:hyperopt")  # its own affair, with numpy 2.5
 SPACE = [
     RangeHP("x", -1.0, 3.0),
     LogRangeHP("lr", 1e-4, 1e-1),
@@ -38,6 +39,7 @@ OPTIONS = {"n_startup_jobs": 8, "n_EI_candidates": 5, "gamma": 0.8, "prior_weigh
 
 
 @pytest.mark.parametrize("options", [{}, OPTIONS])
+@WITH_FMIN
 def test_search_is_that_of_fmin(options):
     """Equal to the last digit for 60 trials, most of them from the model, and the options are hyperopt's own."""
     trials, algorithm = hyperopt.Trials(), partial(hyperopt.tpe.suggest, **options)

@@ -7,9 +7,18 @@ import math
 import numpy as np
 import pytest
 
-from autohpo import ChoiceHP, OptionError, RangeHP, SearchSpace, Suggestion, Trial, TrialState, build_hpo_from_name
+from autohpo import ChoiceHP, OptionError, RangeHP, SearchSpace, Suggestion, TrialState, build_hpo_from_name
 from autohpo.algorithms.mocmaes import MOCMAES
-from autohpo.algorithms.parts.mocma import SUCCESS_TARGET, Colony, Shape, moved, reflected, tried
+from autohpo.algorithms.parts.mocma import (
+    P_TARGET,
+    Population,
+    Strategy,
+    reflected,
+    update_covariance,
+    update_step_size,
+)
+from autohpo.history import History
+from autohpo.objectives import Objectives
 from autohpo.surrogates import pareto
 from autohpo.trial import Outcome
 
@@ -32,49 +41,49 @@ def run(hpo, n, f=bowls):
 
 def covered(hpo):
     """The hypervolume up to (1.5, 1.5)."""
-    return pareto.hypervolume(np.array([trial.perfs for trial in hpo.trials]), np.full(2, -1.5))
+    return pareto.hypervolume(np.array([trial.scores for trial in hpo.trials]), np.full(2, -1.5))
 
 
-def a_shape(d=3, success=0.3):
-    """A shape in the middle of a search."""
+def a_strategy(d=3, success=0.3):
+    """A strategy in the middle of a search."""
     rng = np.random.default_rng(0)
     root = rng.standard_normal((d, d))
-    return Shape(0.2, success, rng.standard_normal(d), root @ root.T)
+    return Strategy(0.2, success, rng.standard_normal(d), root @ root.T)
 
 
 def test_the_step_size_follows_success():
-    """Procedure 2 of Igel, Hansen and Roth, with our target: it grows after successes and shrinks after failures."""
+    """updateStepSize of Igel, Hansen and Roth, with our target: it grows after successes and shrinks after failures."""
     for is_success in (True, False):
-        shape, c, target = a_shape(), 0.3 / 2.3, 0.3
+        a, c, target = a_strategy(), 0.3 / 2.3, 0.3
         success = (1 - c) * 0.3 + c * is_success
         wanted = 0.2 * math.exp((success - target) / (1 - target) / (1 + 3 / 2))
-        found = tried(shape, is_success)
-        assert (found.success, found.sigma) == pytest.approx((success, wanted))
-    even = Shape(0.2, SUCCESS_TARGET, np.zeros(3), np.eye(3))
-    assert tried(even, True).sigma > 0.2 > tried(even, False).sigma
+        found = update_step_size(a, is_success)
+        assert (found.p_succ, found.sigma) == pytest.approx((success, wanted))
+    even = Strategy(0.2, P_TARGET, np.zeros(3), np.eye(3))
+    assert update_step_size(even, True).sigma > 0.2 > update_step_size(even, False).sigma
 
 
 def test_the_step_size_stays_within_its_bounds():
     """However long the luck or the misfortune."""
     for is_success in (True, False):
-        shape = a_shape()
+        a = a_strategy()
         for _ in range(2000):
-            shape = tried(shape, is_success)
-        assert shape.sigma == (1.0 if is_success else 1e-6)
+            a = update_step_size(a, is_success)
+        assert a.sigma == (1.0 if is_success else 1e-6)
 
 
 def test_the_covariance_follows_the_path_of_steps():
-    """Procedure 3: below a success rate of .44 by the path and the step, above it without the step."""
+    """updateCovariance: below a success rate of .44 by the path and the step, above it without the step."""
     step, c_c, c_cov = np.array([0.5, -1.0, 2.0]), 2 / 5, 2 / 15
-    slow, fast = a_shape(success=0.3), a_shape(success=0.5)
-    path = (1 - c_c) * slow.path + math.sqrt(c_c * (2 - c_c)) * step
-    wanted = (1 - c_cov) * slow.covariance + c_cov * np.outer(path, path)
-    np.testing.assert_allclose(moved(slow, step).path, path)
-    np.testing.assert_allclose(moved(slow, step).covariance, wanted)
-    path = (1 - c_c) * fast.path
-    kept = np.outer(path, path) + c_c * (2 - c_c) * fast.covariance
-    np.testing.assert_allclose(moved(fast, step).path, path)
-    np.testing.assert_allclose(moved(fast, step).covariance, (1 - c_cov) * fast.covariance + c_cov * kept)
+    slow, fast = a_strategy(success=0.3), a_strategy(success=0.5)
+    path = (1 - c_c) * slow.p_c + math.sqrt(c_c * (2 - c_c)) * step
+    wanted = (1 - c_cov) * slow.C + c_cov * np.outer(path, path)
+    np.testing.assert_allclose(update_covariance(slow, step).p_c, path)
+    np.testing.assert_allclose(update_covariance(slow, step).C, wanted)
+    path = (1 - c_c) * fast.p_c
+    kept = np.outer(path, path) + c_c * (2 - c_c) * fast.C
+    np.testing.assert_allclose(update_covariance(fast, step).p_c, path)
+    np.testing.assert_allclose(update_covariance(fast, step).C, (1 - c_cov) * fast.C + c_cov * kept)
 
 
 def test_points_are_folded_back_at_the_faces():
@@ -88,9 +97,9 @@ def test_a_note_says_what_a_suggestion_was_drawn_from():
     hpo = run(MOCMAES(FLOATS, seed=0, mode=["min"] * 2, population_size=5), 30)
     assert [trial.number for trial in hpo.trials if not trial.info] == list(range(5))
     for trial in hpo.trials[5:]:
-        before = [t for t in hpo.trials[: trial.number] if t.perfs]
+        before = [t for t in hpo.trials[: trial.number] if t.scores]
         parent = next(t for t in before if t.number == trial.info["parent"])
-        assert parent.number in {before[i].number for i in pareto.front(np.array([t.perfs for t in before]))}
+        assert parent.number in {before[i].number for i in pareto.front(np.array([t.scores for t in before]))}
         assert 1e-6 <= trial.info["sigma"] <= 1.0
 
 
@@ -103,26 +112,30 @@ def test_it_covers_more_than_random_search():
         assert covered(ours) > covered(random) + 0.02
 
 
-def test_shapes_learn_the_direction_of_the_valley():
+def test_strategies_learn_the_direction_of_the_valley():
     """Along x0 = x1 most offspring survive: the longest axis of most survivors points there."""
-    colony = run(MOCMAES(FLOATS, seed=0, mode=["min"] * 2), 400)._colony
-    axes = [np.linalg.eigh(colony._shapes[member.number].covariance)[1][:, -1] for member in colony._survivors.members]
+    population = run(MOCMAES(FLOATS, seed=0, mode=["min"] * 2), 400)._population
+    survivors = population._survivors.individuals
+    axes = [np.linalg.eigh(population._strategies[survivor.number].C)[1][:, -1] for survivor in survivors]
     along = [abs(axis @ np.array([1.0, 1.0, 0.0])) / math.sqrt(2) for axis in axes]
     assert np.median(along) > 0.8  # of a random direction the median is .5
 
 
-def ended(number, hp, perfs, **info):
-    """A complete trial."""
-    return Trial(number, hp, Outcome(TrialState.COMPLETE, perfs), info=info)
+def tell(history, number, hp, perfs, **info):
+    """Adds a complete trial to a history."""
+    history.add(Suggestion(hp, number=number, info=info))
+    history.finish(history.find(number).ended(Outcome(TrialState.COMPLETE, perfs)))
 
 
-def test_whole_numbers_and_choices_do_not_get_stuck():
-    """With steps far below a whole number, one offspring of d has its neighbour, and one of d a choice drawn anew."""
+def test_integers_and_choices_do_not_get_stuck():
+    """With steps far below an integer, one offspring of d has its neighbour, and one of d a choice drawn anew."""
     space = SearchSpace([RangeHP("n", 1, 9), ChoiceHP("c", list("abcd")), RangeHP("x", 0.0, 1.0)])
-    colony = Colony(space, 2, 1e-6)
-    colony.take_in([ended(0, {"n": 5, "c": "b", "x": 0.5}, (1.0, 1.0))], [])
+    history = History(space, Objectives.of(["max"] * 2))
+    population = Population(history, 2, 1e-6)
+    tell(history, 0, {"n": 5, "c": "b", "x": 0.5}, (1.0, 1.0))
+    population.update()
     rng = np.random.default_rng(0)
-    drawn = space.decode(np.array([colony.offspring(rng)[2] for _ in range(3000)]))
+    drawn = space.decode(np.array([population.offspring(rng)[2] for _ in range(3000)]))
     for name, own, values, chance in (("n", 5, {4, 5, 6}, 1 / 3), ("c", "b", set("abcd"), 1 / 3 * 3 / 4)):
         assert {hp[name] for hp in drawn} == values
         n_new = sum(hp[name] != own for hp in drawn)
@@ -133,21 +146,24 @@ def test_whole_numbers_and_choices_do_not_get_stuck():
 @pytest.mark.parametrize("is_success", [True, False])
 def test_an_offspring_changes_its_parents_step_size_and_takes_it_over(is_success):
     """Both by whether it survives; its covariance follows the step, in the step size it was drawn with."""
-    colony = Colony(SearchSpace(FLOATS), 2, 0.1)
+    history = History(SearchSpace(FLOATS), Objectives.of(["max"] * 2))
+    population = Population(history, 2, 0.1)
     points = [dict(zip(("x0", "x1", "x2"), row, strict=True)) for row in ([0.5] * 3, [0.2] * 3, [0.6, 0.5, 0.4])]
-    told = [ended(0, points[0], (0.0, 1.0)), ended(1, points[1], (1.0, 0.0))]
-    told.append(ended(2, points[2], (2.0, 2.0) if is_success else (-1.0, -1.0), parent=0, sigma=0.05))
-    colony.take_in(told[:2], [])
-    first = colony._shapes[0]
-    colony.take_in(told[:2], [])  # nothing new
-    assert colony._shapes[0] is first
-    parents = tried(first, is_success)
-    wanted = moved(parents, np.array([2.0, 0.0, -2.0]))  # (.1, 0, -.1) in steps of .05
-    running = [Suggestion(points[0], info={"parent": n}) for n in (0, 2)]  # keep both shapes
-    colony.take_in(told, running)
-    assert colony._shapes[0].sigma == parents.sigma != first.sigma
-    np.testing.assert_allclose(colony._shapes[2].covariance, wanted.covariance)
-    assert colony._shapes[2].sigma == wanted.sigma
+    tell(history, 0, points[0], (0.0, 1.0))
+    tell(history, 1, points[1], (1.0, 0.0))
+    population.update()
+    first = population._strategies[0]
+    population.update()  # nothing new
+    assert population._strategies[0] is first
+    parents = update_step_size(first, is_success)
+    wanted = update_covariance(parents, np.array([2.0, 0.0, -2.0]))  # (.1, 0, -.1) in steps of .05
+    tell(history, 2, points[2], (2.0, 2.0) if is_success else (-1.0, -1.0), parent=0, sigma=0.05)
+    for number in (3, 4):  # what runs keeps the strategies of both
+        history.add(Suggestion(points[0], number=number, info={"parent": 2 * (number - 3)}))
+    population.update()
+    assert population._strategies[0].sigma == parents.sigma != first.sigma
+    np.testing.assert_allclose(population._strategies[2].C, wanted.C)
+    assert population._strategies[2].sigma == wanted.sigma
 
 
 @pytest.mark.parametrize(("n_objectives", "size"), [(1, 5), (2, 10), (3, 20), (6, 40)])

@@ -24,7 +24,7 @@ def covered(hpo, n, f=zdt1):
     for _ in range(n):
         suggestion = hpo.ask()
         hpo.tell(suggestion, f(suggestion))
-    return pareto.hypervolume(np.array([trial.perfs for trial in hpo.trials]), np.array([-1.1, -6.0]))
+    return pareto.hypervolume(np.array([trial.scores for trial in hpo.trials]), np.array([-1.1, -6.0]))
 
 
 @pytest.mark.parametrize("index", [2.0, 15.0])
@@ -103,7 +103,7 @@ def test_choices_come_from_the_parents_but_for_mutations():
         n_new[chance] = 0
         for number in range(104):
             suggestion = hpo.ask()
-            known = {int(member.point[0] * 50) for member in hpo._survivors.members}
+            known = {int(individual.point[0] * 50) for individual in hpo._survivors.individuals}
             n_new[chance] += number >= 4 and suggestion["c"] not in known
             hpo.tell(suggestion, zdt1(suggestion))
     assert n_new[0.0] == 0

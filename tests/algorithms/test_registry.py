@@ -5,17 +5,27 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import pickle
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import numpy as np
 import pytest
 
 from autohpo import BaseHPOptimizer, OptionError, RangeHP, RegistryError, SearchSpace, SpaceError
 from autohpo.algorithms import registry
-from autohpo.algorithms.registry import available_hpos, build_hpo_from_name, get_hpo, name_of, register_hpo
+from autohpo.algorithms.registry import (
+    ALIASES,
+    AlgorithmName,
+    available_hpos,
+    build_hpo_from_name,
+    canonical_name,
+    get_hpo,
+    name_of,
+    register_hpo,
+)
 
 SPACE = [RangeHP("x", 0.0, 1.0)]
 BUILT_IN = {"grid", "quasi_random", "random"}
@@ -90,6 +100,77 @@ def test_built_in_algorithms_are_known_by_their_files():
     for name in BUILT_IN:
         assert get_hpo(name).__module__ == f"autohpo.algorithms.{name}"
         assert name_of(get_hpo(name)) == name
+
+
+def test_the_names_that_type_checkers_know_are_all_there_are():
+    """Whoever adds an algorithm, or an alias, adds it to the type: editors offer what stands there."""
+    names = get_args(AlgorithmName)
+    assert list(names) == sorted(set(names))
+    assert set(names) == {*registry._built_in_names(), *ALIASES}
+
+
+def test_an_alias_is_another_name_of_the_same_algorithm():
+    """It builds the same class, which is known by its own name; what it suggests is what that suggests."""
+    assert "motpe" in available_hpos()
+    assert get_hpo("motpe") is get_hpo("tpe")
+    assert name_of(get_hpo("motpe")) == "tpe"
+    hpos = [build_hpo_from_name(name, SPACE, seed=2, n_startup=1, gamma=0.3) for name in ("tpe", "motpe")]
+    for _ in range(5):
+        suggestions = [hpo.ask() for hpo in hpos]
+        assert suggestions[0] == suggestions[1]
+        for hpo, suggestion in zip(hpos, suggestions, strict=True):
+            hpo.tell(suggestion, suggestion["x"])
+
+
+def test_every_name_has_a_canonical_one():
+    """A store that was written under an alias holds the same algorithm; an unknown name stands for itself."""
+    assert canonical_name("motpe") == canonical_name("tpe") == "tpe"
+    assert canonical_name("random") == "random"
+    assert canonical_name("my_package.Mine") == "my_package.Mine"
+    for alias, name in ALIASES.items():
+        assert alias not in registry._built_in_names()
+        assert name in registry._built_in_names()
+
+
+def test_an_alias_is_taken_as_well(install, caplog):
+    """Neither a class of one's own nor a plug-in can have it."""
+    with pytest.raises(RegistryError, match="motpe: is the name of a built-in algorithm; choose another"):
+        register_hpo("motpe")(Mine)
+    install("plugin_thief", GOOD, ["motpe = plugin_thief:Middle"])
+    with caplog.at_level(logging.WARNING, logger="autohpo"):
+        assert get_hpo("motpe") is get_hpo("tpe")
+        assert available_hpos().count("motpe") == 1
+    assert "plug-in plugin_thief:Middle is ignored: motpe is the name of a built-in algorithm" in caplog.text
+
+
+def test_errors_name_an_alias_as_the_user_wrote_it():
+    """The name in the text is the one in the user's program."""
+    with pytest.raises(OptionError, match="^gama: motpe has no such option; did you mean 'gamma'"):
+        build_hpo_from_name("motpe", SPACE, gama=0.1)
+
+
+@pytest.mark.parametrize(
+    ("space", "options", "feature", "what"),
+    [
+        (SearchSpace(SPACE, constraints=["x < 0.5"]), {}, "constraints", "constraints on the space"),
+        (SPACE, {"mode": ["min", "max"]}, "objectives", "several objectives"),
+    ],
+    ids=["constraints", "objectives"],
+)
+def test_a_problem_that_an_algorithm_does_not_take_lists_those_that_do(space, options, feature, what):
+    """Built by name the error lists the others; the class alone knows no others, and says what it would have to say."""
+    register_hpo("mine")(Mine)
+    with pytest.raises(OptionError) as caught:
+        build_hpo_from_name("mine", space, **options)
+    told, listed = str(caught.value).split("; these do: ")
+    assert told == f"{feature}: mine does not take {what}"
+    names = listed.split(", ")
+    assert names == sorted(name for name in available_hpos() if feature in get_hpo(name).supports)
+    assert {"random", "tpe", "motpe"} <= set(names)
+    with pytest.raises(OptionError) as caught:
+        Mine(space, **options)
+    assert str(caught.value) == f"{feature}: Mine does not take {what}; '{feature}' is not in Mine.supports"
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["", "Mine", "my-own", "1st", "a b", "ä", "mine\n", None, 3, ("mine",)])
@@ -260,7 +341,16 @@ def test_listing_imports_nothing(install):
     )
     names, loaded = json.loads(child.stdout)
     assert {"bad", *BUILT_IN} <= set(names)
-    known = {"base", "history", "options", "registry", "_points", "_values"}  # what the interface itself is made of
+    known = {
+        "base",
+        "options",
+        "parts",
+        "points",
+        "registry",
+        "session",
+        "shadowable",
+        "values",
+    }  # the interface itself
     assert {name.rsplit(".", 1)[-1] for name in loaded} <= known
 
 

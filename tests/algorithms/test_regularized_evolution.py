@@ -96,7 +96,7 @@ def test_numbers_take_normal_steps_turned_back_at_the_ends():
     assert inside.mean() == pytest.approx(0.1 * math.sqrt(2 / math.pi), abs=5 * 0.06 / math.sqrt(4000))
 
 
-def test_what_comes_into_force_is_drawn_from_the_prior():
+def test_what_becomes_active_is_drawn_from_the_prior():
     """A change of the model brings its own parameter, over its whole range: Kolmogorov's distance < 1.95/sqrt(n)."""
     space = SearchSpace([ChoiceHP("model", ["a", "b"], children={"b": [RangeHP("x", 0.0, 1.0)]})])
     hpo = build_hpo_from_name("regularized_evolution", space, seed=0)
@@ -105,7 +105,7 @@ def test_what_comes_into_force_is_drawn_from_the_prior():
     assert np.abs(drawn - np.arange(1000) / 1000).max() < 1.95 / math.sqrt(1000)
 
 
-def test_parameters_that_are_not_in_force_are_left_alone():
+def test_inactive_parameters_are_left_alone():
     """Only what counts changes: a child of a configuration without the child parameter has another model, always."""
     space = SearchSpace([ChoiceHP("model", ["a", "b", "c"], children={"b": [RangeHP("x", 0.0, 1.0)]})])
     hpo = build_hpo_from_name("regularized_evolution", space, seed=0)

@@ -112,7 +112,7 @@ def plain_suggestion(hpo):
     hps = {t.number: t.hp for t in hpo.trials} | {s.number: s for s in hpo.running}
     known = [hps[number] for number in sorted(hps)]
     rows, row_mask = space.encode(known), space.mask(known)
-    ranked = sorted((t for t in hpo.trials if t.perf is not None), key=lambda t: (t.violation, -t.perf, t.number))
+    ranked = sorted((t for t in hpo.trials if t.score is not None), key=lambda t: (t.violation, -t.score, t.number))
     good = [t.number for t in ranked[: min(math.ceil(hpo.gamma * len(ranked)), hpo.max_good)]]
     weights, widths, bad_widths = 1 - np.arange(len(good)) / len(good), np.empty(d), np.empty(d)
     for j in range(d):
@@ -123,7 +123,7 @@ def plain_suggestion(hpo):
         bad_widths[j] = BAD_FACTOR * max(n, 1) ** (-1 / (d + 4))
         if levels[j]:
             widths[j], bad_widths[j] = levels[j] / (levels[j] + k), levels[j] / (levels[j] + n)
-    centres = hpo._search.columns.coded(rows[good], row_mask[good])
+    centres = hpo._search.columns.encoded(rows[good], row_mask[good])
     estimator = ParzenEstimator(hpo._search.columns, centres, weights, widths, hpo.prior_weight)
     drawn = space.decode(estimator.sample(hpo.n_candidates, np.random.default_rng((hpo.seed, hpo.n_asked))).points)
     running = [one.number for one in hpo.running]
@@ -206,12 +206,12 @@ def test_a_running_trial_makes_its_neighbourhood_less_wanted():
     search = hpo._search
     h = search.good()[0].bandwidths[0]
     steps = np.clip(first["x"] + np.array([0.0, 1.0, 6.0]) * h * np.sign(0.5 - first["x"]), 0, 1)
-    there = search.columns.coded(hpo.space.encode([{"x": x, "a": first["a"]} for x in steps.tolist()]))
-    search.take_in()
+    there = search.columns.encoded(hpo.space.encode([{"x": x, "a": first["a"]} for x in steps.tolist()]))
+    search.update()
     good, numbers = search.good()
     ratio = good.log_density(there) - search.rows.log_density(there, numbers)
     expected = [np.log(1e-9), np.log1p(-np.exp(-0.5)), np.log1p(-np.exp(-18.0))]
-    np.testing.assert_allclose(search.promise(there) - ratio, expected, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(search.acquisition(there) - ratio, expected, rtol=1e-6, atol=1e-12)
 
 
 def test_suggestions_without_results_between_them_differ():
@@ -234,7 +234,7 @@ def test_failures_are_avoided_and_are_never_good():
         else:
             hpo.tell(suggestion, 0.0)
     assert sum(t.perf is None for t in hpo.trials[20:]) <= 12
-    assert set(hpo._search.good()[1]) <= {t.number for t in hpo.trials if t.perf is not None}
+    assert set(hpo._search.good()[1]) <= {t.number for t in hpo.trials if t.score is not None}
 
 
 def test_a_search_where_all_fails_goes_on_with_the_prior():
@@ -365,7 +365,7 @@ def test_results_that_break_a_constraint_rank_below_all_that_keep_it():
         suggestion = hpo.ask()
         hpo.tell(suggestion, suggestion["x"], constraints={"room": suggestion["x"] + suggestion["y"] - 0.5})
     hpo.ask()
-    ranked = sorted(hpo.trials, key=lambda t: (t.violation, -t.perf, t.number))
+    ranked = sorted(hpo.trials, key=lambda t: (t.violation, -t.score, t.number))
     assert hpo._search.ranking.first(25) == [t.number for t in ranked[:25]]
     assert ranked[0].violation == 0 < ranked[-1].violation
     assert sum(t.violation == 0 for t in hpo.trials[40:]) > 20  # of 40 blind ones 5: more than 20 has a chance of 1e-8

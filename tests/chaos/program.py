@@ -24,8 +24,10 @@ from typing import Any
 
 from autohpo import BaseHPOptimizer, ChoiceHP, LogRangeHP, RangeHP, build_hpo_from_name
 from autohpo.algorithms.registry import get_hpo
+from autohpo.ending import Ending
 from autohpo.execution.local import LocalExecutor
 from autohpo.execution.serial import SerialExecutor
+from autohpo.search import Search
 from autohpo.store import LogEvent, SQLiteStore
 from autohpo.store import lock as lock_module
 
@@ -48,10 +50,10 @@ POINTS: dict[str, tuple[type, str, str]] = {
     "after_commit": (SQLiteStore, "append", "after"),
     "before_submit": (SerialExecutor, "submit", "before"),
     "after_submit": (SerialExecutor, "submit", "after"),
-    "before_report": (BaseHPOptimizer, "report", "before"),
-    "after_report": (BaseHPOptimizer, "report", "after"),
-    "before_tell": (BaseHPOptimizer, "tell", "before"),
-    "after_tell": (BaseHPOptimizer, "tell", "after"),
+    "before_report": (Search, "take_report", "before"),
+    "after_report": (Search, "take_report", "after"),
+    "before_tell": (Search, "told", "before"),
+    "after_tell": (Search, "told", "after"),
     "before_close": (SerialExecutor, "close", "before"),
     "after_close": (SQLiteStore, "close", "after"),
 }
@@ -131,8 +133,8 @@ def arm(point: str, k: int) -> None:
         return result
 
     @contextlib.contextmanager
-    def transaction(store: SQLiteStore) -> Iterator[Any]:
-        with original(store) as db:
+    def transaction(store: SQLiteStore, **options: Any) -> Iterator[Any]:
+        with original(store, **options) as db:
             yield db
             comes()  # everything is inserted, nothing committed
 
@@ -144,8 +146,8 @@ def acknowledge(path: str) -> None:
     original = SQLiteStore.append
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def append(store: SQLiteStore, events: list[LogEvent]) -> None:
-        original(store, events)
+    def append(store: SQLiteStore, events: list[LogEvent], *, sync: bool = True) -> None:
+        original(store, events, sync=sync)
         for event in events:
             if event.kind == "end":
                 os.write(file, f"{event.trial} {event.data['perf']!r}\n".encode())
@@ -158,8 +160,8 @@ def plant(fault: str) -> None:
     if fault == "forgets":  # every tenth result is acknowledged but not written
         append = SQLiteStore.append
 
-        def forget(store: SQLiteStore, events: list[LogEvent]) -> None:
-            append(store, [e for e in events if not (e.kind == "end" and e.trial % 10 == 5)])
+        def forget(store: SQLiteStore, events: list[LogEvent], *, sync: bool = True) -> None:
+            append(store, [e for e in events if not (e.kind == "end" and e.trial % 10 == 5)], sync=sync)
 
         SQLiteStore.append = forget  # type: ignore[method-assign,assignment]
     elif fault == "unseeded":  # suggestions do not follow from the history
@@ -180,9 +182,7 @@ def plant(fault: str) -> None:
 
         LocalExecutor._handle = handle  # type: ignore[method-assign]
     elif fault == "deaf":  # signals end it at once, with nothing saved
-        from autohpo.driver import Driver
-
-        Driver._signals = lambda self: contextlib.nullcontext()  # type: ignore[assignment,method-assign]
+        Ending.signals = lambda self: contextlib.nullcontext()  # type: ignore[assignment,method-assign]
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     elif fault:
         raise ValueError(f"plant: no such fault: {fault}")
@@ -198,7 +198,12 @@ def run(options: dict[str, Any], begin: Callable[[], None] = lambda: None) -> No
     begin()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # hyperband says that a plain function takes no fidelity
-        hpo.optimize(store=options["store"], num_workers=options["workers"], progress=False)
+        hpo.optimize(
+            store=options["store"],
+            num_workers=options["workers"],
+            progress=False,
+            retries={"LOST": options["max_lost"]},
+        )
 
 
 def main(options: dict[str, Any]) -> None:

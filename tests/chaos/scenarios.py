@@ -25,8 +25,8 @@ import program
 from program import SPACE, value
 
 from autohpo import SearchSpace, StoreError, Trial, TrialState
-from autohpo.store import LogEvent, SQLiteStore
-from autohpo.store.fold import fold
+from autohpo.objectives import Objectives
+from autohpo.store import LogEvent, RunState, SQLiteStore
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -60,17 +60,22 @@ def faults(counts: Counts) -> Counts:
 def canonical(events: Iterable[LogEvent]) -> list[tuple[str, int, dict[str, Any]]]:
     """A log without what depends on when its drivers died, and on nothing else.
 
-    Left out are times, places and attempts; *start* and *interrupt* events; and reports of attempts that did not end
-    their trial, which the last attempt made anew. What remains, in its order, is every suggestion, every report
-    and every result: two runs of one search with one worker share it exactly.
+    Left out are times, costs (which are seconds), places and attempts; *start*, *interrupt* and *late* events; and
+    reports of attempts that did not end their trial, which the last attempt made anew. What remains, in its order, is
+    every suggestion, every report and every result: two runs of one search with one worker share it exactly.
     """
     events = list(events)
     last = {event.trial: event.attempt for event in events if event.kind == "end"}
     return [
-        (event.kind, event.trial, dict(event.data))
+        (event.kind, event.trial, {name: value for name, value in event.data.items() if name != "cost"})
         for event in events
         if event.kind in ("ask", "end") or (event.kind == "report" and event.attempt == last.get(event.trial))
     ]
+
+
+def trials_of(events: Iterable[LogEvent]) -> list[Trial]:
+    """The trials of a log as they stand."""
+    return RunState(SearchSpace(SPACE), Objectives.of("max")).follow(events).trials()
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ class Search:
         workers: At once.
         pause: Seconds that an evaluation or an epoch takes.
         plant: A fault to break it with, see :func:`program.plant`.
+        max_lost: How often a trial is started again whose driver died; one that is killed on purpose gives up on none.
         tag: Tells its processes from all others; begins with the number of this process.
     """
 
@@ -95,6 +101,7 @@ class Search:
     workers: int = 1
     pause: float = 0.005
     plant: str = ""
+    max_lost: int = 1000
     tag: str = field(default_factory=lambda: f"{os.getpid()}-{uuid.uuid4().hex}")
 
     @property
@@ -192,7 +199,7 @@ class Search:
         """What must hold of a finished search."""
         events = self.events()
         once = [(e.kind, e.trial) for e in events if e.kind in ("ask", "end")]
-        trials = fold(events, SearchSpace(SPACE))
+        trials = trials_of(events)
         done = [t for t in trials if t.state is TrialState.COMPLETE]
         return {
             "lost": self.n_lost(),
@@ -326,7 +333,7 @@ def kill_workers(search: Search, n_kills: int) -> Counts:
                 killed[int(number)] = time.time()
                 mark.unlink()
     driver.wait(HANG_SECONDS)
-    trials = {t.number: t for t in fold(search.events(), SearchSpace(SPACE))}
+    trials = {t.number: t for t in trials_of(search.events())}
     hit = [trials[number] for number in killed]
     others = [t for t in trials.values() if t.number not in killed]
     named = [t for t in hit if t.state is TrialState.CRASHED and "SIGKILL" in t.error]
@@ -368,7 +375,7 @@ def send_signals(search: Search, signals: list[int], most_seconds: float, gap_se
     code = driver.wait(HANG_SECONDS)
     late = time.monotonic() - began
     codes = {signal.SIGINT: (-signal.SIGINT, 130), signal.SIGTERM: (143,)}[signal.Signals(signals[0])]
-    trials = fold(one.events(), SearchSpace(SPACE))
+    trials = trials_of(one.events())
     counts: Counts = {
         "seconds": round(late, 2),
         "late": int(late > most_seconds),

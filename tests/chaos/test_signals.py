@@ -74,9 +74,9 @@ class InterruptedAsking(RandomSearch):
 class InterruptedReporting(RandomSearch):
     """Is interrupted while it takes a report."""
 
-    def report(self, suggestion: Suggestion, fidelity: float, perf: object) -> bool:
+    def _on_report(self, hp: Suggestion, fidelity: float, perf: float) -> bool:
         interrupt_myself()
-        return super().report(suggestion, fidelity, perf)
+        return True
 
 
 def test_a_signal_between_two_trials_lets_no_other_one_begin() -> None:

@@ -13,18 +13,32 @@ from hypothesis import strategies as st
 from autohpo.execution.frames import (
     LENGTH,
     MAX_ANSWER_BYTES,
-    MAX_ERROR_CHARACTERS,
     FrameError,
     FrameReader,
     Message,
-    clip,
     pack_frame,
     read_frame,
 )
-from autohpo.trial import TrialState
+from autohpo.objective import MAX_ERROR_CHARACTERS, clip
+from autohpo.trial import Outcome, TrialState
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
-states = st.sampled_from([TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED, TrialState.INVALID])
+numbers = st.dictionaries(st.text(max_size=5), finite, max_size=2)
+measured = st.builds(
+    Outcome,
+    st.sampled_from([TrialState.COMPLETE, TrialState.STOPPED]),
+    perfs=st.lists(finite, min_size=1, max_size=3).map(tuple),
+    constraints=numbers,
+    metrics=numbers,
+    cost=st.none() | finite,
+    reached=st.none() | finite,
+)
+unmeasured = st.builds(
+    Outcome,
+    st.sampled_from([TrialState.FAILED, TrialState.INVALID]),
+    error=st.text(max_size=40),
+    cost=st.none() | finite,
+)
 
 
 @given(st.lists(st.binary(max_size=50), max_size=8), st.data())
@@ -55,17 +69,17 @@ def test_a_frame_too_long_is_refused_before_it_is_read():
         next(frames)
 
 
-@given(st.integers(0, 2**40), st.integers(1, 99), finite, finite, states, st.text(max_size=40), st.booleans())
-def test_messages_survive_the_way(number, attempt, fidelity, perf, state, error, is_paused):
-    """Every kind of message comes back equal, each float to its last bit."""
+@given(st.integers(0, 2**40), st.integers(1, 99), finite, finite, measured | unmeasured, st.booleans())
+def test_messages_survive_the_way(number, attempt, fidelity, perf, outcome, is_paused):
+    """Every kind of message comes back equal, its outcome whole, each float to its last bit."""
     messages = [
         Message("ready"),
         Message("started", number, attempt),
         Message("report", number, attempt, fidelity, perf),
-        Message("end", number, attempt, fidelity, perf, state, error, is_paused),
+        Message("end", number, attempt, outcome=outcome, is_paused=is_paused),
     ]
     bodies = FrameReader().feed(b"".join(message.pack() for message in messages))
-    assert [Message.unpack(body) for body in bodies] == [*messages[:3], messages[3]]
+    assert [Message.unpack(body) for body in bodies] == messages
 
 
 @settings(max_examples=200)
@@ -84,11 +98,16 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-NAMES = ["kind", "number", "attempt", "fidelity", "perf", "state", "error", "is_paused", "other"]
+NAMES = ["kind", "number", "attempt", "fidelity", "perf", "outcome", "is_paused", "other"]
+PARTS = ["state", "perf", "fidelity", "error", "constraints", "metrics", "cost", "why", "other"]
+outcomes = st.dictionaries(st.sampled_from(PARTS), json_values | st.sampled_from(["COMPLETE", "FAILED", 1.0]))
 
 
-@settings(max_examples=200)
-@given(st.dictionaries(st.sampled_from(NAMES), json_values | st.sampled_from(["report", "end", "COMPLETE", 1.0])))
+@settings(max_examples=300)
+@given(
+    st.dictionaries(st.sampled_from(NAMES), json_values | outcomes | st.sampled_from(["report", "end", 1.0]))
+    | st.fixed_dictionaries({"kind": st.just("end"), "outcome": outcomes})
+)
 def test_a_message_that_is_accepted_is_whole(fields):
     """JSON with the right names and any values is refused, or has all that its kind needs."""
     try:
@@ -97,10 +116,14 @@ def test_a_message_that_is_accepted_is_whole(fields):
         return
     assert message.kind in ("ready", "started", "report", "end")
     assert isinstance(message.number, int)
-    assert isinstance(message.error, str)
-    if message.kind == "report" or (message.state is not None and message.state.has_perf):
+    if message.kind == "report":
         assert math.isfinite(message.perf)
-    assert (message.kind == "end") == (message.state is not None)
+    assert (message.kind == "end") == (message.outcome is not None)
+    if message.outcome is not None:
+        outcome = message.outcome
+        assert outcome.state.has_perf == bool(outcome.perfs)
+        assert all(map(math.isfinite, [*outcome.perfs, *outcome.constraints.values(), *outcome.metrics.values()]))
+        assert isinstance(outcome.error + outcome.why, str)
 
 
 @pytest.mark.parametrize(
@@ -108,9 +131,16 @@ def test_a_message_that_is_accepted_is_whole(fields):
     [
         b"[" * 100_000,
         b'{"kind": "report", "number": 1, "attempt": 1, "fidelity": 1, "perf": NaN}',
-        b'{"kind": "end", "number": 1, "attempt": 1, "state": "CRASHED"}',
-        b'{"kind": "end", "number": 1, "attempt": 1, "state": "COMPLETE", "perf": null}',
-        b'{"kind": "end", "number": 1, "attempt": 1, "state": ["COMPLETE"], "perf": 1}',
+        b'{"kind": "end", "number": 1, "attempt": 1}',
+        b'{"kind": "end", "number": 1, "attempt": 1, "outcome": {"state": "CRASHED"}}',
+        b'{"kind": "end", "number": 1, "attempt": 1, "outcome": {"state": "COMPLETE", "perf": null}}',
+        b'{"kind": "end", "number": 1, "attempt": 1, "outcome": {"state": "FAILED", "perf": 1.0}}',
+        b'{"kind": "end", "number": 1, "attempt": 1, "outcome": {"state": ["COMPLETE"], "perf": 1}}',
+        b'{"kind": "end", "number": 1, "attempt": 1, "outcome": {"state": "COMPLETE", "perf": 1, "why": 3}}',
+        b'{"kind": "end", "number": 1, "attempt": 1, "outcome": {"state": "COMPLETE", "perf": 1, "cost": NaN}}',
+        b'{"kind": "end", "number": 1, "outcome": {"state": "COMPLETE", "perf": 1, "metrics": {"a": ""}}}',
+        b'{"kind": "end", "number": 1, "attempt": 1, "outcome": {"state": "COMPLETE", "perf": 1, "metrics": [1]}}',
+        b'{"kind": "report", "number": 1, "attempt": 1, "fidelity": 1, "perf": 1' + b"0" * 400 + b"}",
         b'{"kind": "started", "number": true}',
         b"\xff\xfe",
         b"null",

@@ -181,6 +181,12 @@ def test_forbidden_clauses_become_constraints():
     agree(space, to_configspace(space, seed=2), 200)
 
 
+def test_backticks_in_a_string_are_no_name_there_either():
+    """They mean what they mean in our own formulas: a part of the string."""
+    space = SearchSpace([ChoiceHP("a", ["`z`", "b"]), RangeHP("n", 1, 9)], constraints=["a != '`z`' or n <= 4"])
+    agree(space, to_configspace(space, seed=0))
+
+
 @pytest.mark.parametrize(("word", "sign"), [("LessThanEquals", ">"), ("GreaterThanEquals", "<")])
 def test_clauses_that_configspace_draws_from_are_read_too(word, sign):
     """Its sampler takes "<=" for ">=", so what they mean is judged value by value."""
@@ -214,33 +220,54 @@ def test_our_own_space_is_drawn_there():
 @pytest.mark.parametrize(
     ("space", "rule"),
     [
-        (SearchSpace([RangeHP("x", 0.0, 1.0, step=0.5)]), "x: ConfigSpace has no steps, lists"),
-        (SearchSpace([ListHP("x", RangeHP("i", 0, 1), 2)]), "x: ConfigSpace has no steps, lists"),
-        (SearchSpace([PermutationHP("x", [1, 2])]), "x: ConfigSpace has no steps, lists, permutations"),
-        (SearchSpace([ChoiceHP("x", [1, 2], prior=Belief(1))]), "x: ConfigSpace has no .* such priors"),
-        (SearchSpace([RangeHP("x", 0.0, 1.0, prior=Belief(1.0))]), "x: ConfigSpace has normal and beta distributions"),
-        (SearchSpace([RangeHP("x", 0.0, 1.0, prior=BetaPrior(0.5, 1.0))]), "x: ConfigSpace refuses it: ValueError"),
-        (SearchSpace([ChoiceHP("x", [1, True])]), "x: ConfigSpace refuses it: ValueError"),
-        (SearchSpace([RangeHP("x", 1e-20, 1.0)]), "x: ConfigSpace rounds lower 1e-20 to 0.0"),
-        (SearchSpace([LogRangeHP("x", 2.0, 9.0, prior=NormalPrior(3.0, 0.5))]), "x: ConfigSpace has no sigma"),
-        (SearchSpace([RangeHP("x", 0, 9)], constraints=["x % 2 == 0"]), "constraint 'x % 2 == 0': .* is no parameter"),
-        (SearchSpace([RangeHP("x", 0, 9)], constraints=[LinearConstraint({"x": 2}, upper=9)]), "constraints: .*only"),
-        (SearchSpace([RangeHP("x", 0, 9)], constraints=[lambda hp: True]), "constraints: ConfigSpace compares"),
-        (SearchSpace([RangeHP("x", 0, 9)], constraints=["x < 12"]), "constraint 'x < 12': ConfigSpace refuses it"),
+        (SearchSpace([RangeHP("x", 0.0, 1.0, step=0.5)]), "x: must have no step .*, in ConfigSpace, got "),
+        (SearchSpace([ListHP("x", RangeHP("i", 0, 1), 2)]), "x: must have no step .*, in ConfigSpace, got "),
+        (
+            SearchSpace([PermutationHP("x", [1, 2])]),
+            "x: must have no step .* not be a list or a permutation, in ConfigSpace, got PermutationHP",
+        ),
+        (
+            SearchSpace([ChoiceHP("x", [1, 2], prior=Belief(1))]),
+            "x: must have no step or such a prior, .* in ConfigSpace, got ChoiceHP",
+        ),
+        (
+            SearchSpace([RangeHP("x", 0.0, 1.0, prior=Belief(1.0))]),
+            "x: prior of a range must be a NormalPrior or a BetaPrior in ConfigSpace, got Belief",
+        ),
+        (SearchSpace([RangeHP("x", 0.0, 1.0, prior=BetaPrior(0.5, 1.0))]), "x: ConfigSpace raised ValueError"),
+        (SearchSpace([ChoiceHP("x", [1, True])]), "x: ConfigSpace raised ValueError"),
+        (SearchSpace([RangeHP("x", 1e-20, 1.0)]), "x: lower must not change in ConfigSpace, .* got 0.0 for 1e-20"),
+        (
+            SearchSpace([LogRangeHP("x", 2.0, 9.0, prior=NormalPrior(3.0, 0.5))]),
+            "x: prior must have a sigma in ConfigSpace, .* got sd",
+        ),
+        (
+            SearchSpace([RangeHP("x", 0, 9)], constraints=["x % 2 == 0"]),
+            "constraint 'x % 2 == 0': formula must only compare parameters, .* is not a parameter",
+        ),
+        (
+            SearchSpace([RangeHP("x", 0, 9)], constraints=[LinearConstraint({"x": 2}, upper=9)]),
+            "constraints: must be formulas for ConfigSpace, got",
+        ),
+        (
+            SearchSpace([RangeHP("x", 0, 9)], constraints=[lambda hp: True]),
+            "constraints: must be formulas for ConfigSpace, got",
+        ),
+        (SearchSpace([RangeHP("x", 0, 9)], constraints=["x < 12"]), "constraint 'x < 12': ConfigSpace raised"),
         (
             SearchSpace([RangeHP("x", 0, 9), RangeHP("y", 0, 9), RangeHP("z", 0, 9)], conditions={"z": "x < y"}),
-            "z: ConfigSpace compares with values only",
+            "z: condition must compare with values for ConfigSpace, got",
         ),
         (
             SearchSpace([OrdinalHP("x", ["b", "a"]), RangeHP("y", 0, 9)], conditions={"y": "x > 'a'"}),
-            "x: ConfigSpace compares the places of values",
+            "x: values must be rising numbers to be compared in ConfigSpace, got",
         ),
         (
             SearchSpace(
                 [RangeHP("x", 0, 9), RangeHP("y", 0, 9), RangeHP("z", 0, 9)],
                 conditions={"y": "x > 3", "z": "x == 1 or y == 2"},
             ),
-            r"z: 'x == 1 or y == 2' cannot be told, as \['y'\] are not always in force",
+            r"z: all parts of an 'or' must have the parameters .*, \['y'\], got 'x == 1 or y == 2'",
         ),
     ],
 )
@@ -251,20 +278,20 @@ def test_what_configspace_cannot_say_is_refused_by_name(space, rule):
 
 
 def test_what_we_cannot_say_is_refused_by_name():
-    """An "or" over a parameter that is not always in force; a value in a formula that is no plain one."""
+    """An "or" over a parameter that is not always active; a value in a formula that is not a plain value."""
     made = CS.ConfigurationSpace()
     a, n = CS.CategoricalHyperparameter("a", ["x", "y"]), CS.UniformIntegerHyperparameter("n", 1, 9)
     c = CS.UniformIntegerHyperparameter("c", 1, 9)
     made.add(a, n, c)
     made.add(CS.EqualsCondition(n, a, "x"))
     made.add(CS.OrConjunction(CS.EqualsCondition(c, a, "y"), CS.GreaterThanCondition(c, n, 5)))
-    with pytest.raises(SpaceError, match=r"c: .* cannot be told, as \['n'\] are not always in force"):
+    with pytest.raises(SpaceError, match=r"c: all parts of an 'or' must have the parameters .*, \['n'\], got "):
         from_configspace(made)
     made = CS.ConfigurationSpace()
     a = CS.CategoricalHyperparameter("a", [frozenset({1}), "y"], default_value="y")
     made.add(a)
     made.add(forbidden.ForbiddenEqualsClause(a, frozenset({1})))
-    with pytest.raises(SpaceError, match="a: frozenset.* cannot stand in a formula"):
+    with pytest.raises(SpaceError, match="a: values in a formula must be .*, got frozenset"):
         from_configspace(made)
 
 

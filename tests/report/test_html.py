@@ -70,9 +70,8 @@ class Page(HTMLParser):
 def trial(number: int, perf: float | None, hp: dict | None = None, **fields) -> Trial:
     """A complete trial, or a failed one where it has no performance."""
     state = fields.pop("state", TrialState.FAILED if perf is None else TrialState.COMPLETE)
-    return Trial(
-        number, {"x": float(number)} if hp is None else hp, Outcome(state, () if perf is None else (perf,)), **fields
-    )
+    outcome = Outcome(state, () if perf is None else (perf,), error=fields.pop("error", ""))
+    return Trial(number, {"x": float(number)} if hp is None else hp, outcome, **fields)
 
 
 def many(n: int, n_parameters: int = 8, n_reports: int = 81) -> Result:

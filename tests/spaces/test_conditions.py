@@ -1,4 +1,4 @@
-"""Children and conditions: which parameters are in force, and what a configuration holds."""
+"""Children and conditions: which parameters are active, and what a configuration holds."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ OPTI = ChoiceHP(
 SPACE = SearchSpace([OPTI, RangeHP("dropout", 0.0, 1.0), RangeHP("hops", 1, 3)], conditions={"dropout": "hops > 1"})
 
 
-def in_force(opti, nesterov, hops):
-    """What is in force in a configuration of SPACE, said once more in plain Python."""
+def active_names(opti, nesterov, hops):
+    """The active parameters of a configuration of SPACE, said once more in plain Python."""
     names = {"opti", "hops"}
     if opti in ("sgd", "adam"):
         names.add("decay")
@@ -46,8 +46,8 @@ def test_children_follow_their_choice_and_conditions_their_names():
     assert SPACE.deciders("hops") == ()
 
 
-def test_a_configuration_holds_what_is_in_force():
-    """For every combination of what decides: decoded, active, masked and coded as by the plain rules."""
+def test_a_configuration_holds_what_is_active_names():
+    """For every combination of what decides: decoded, active, masked and encoded as by the plain rules."""
     for opti, nesterov, hops in itertools.product(["sgd", "adam", None], [False, True], [1, 2, 3]):
         units = np.full((1, 7), 0.9)
         full = {
@@ -59,7 +59,7 @@ def test_a_configuration_holds_what_is_in_force():
             "dropout": 0.2,
             "hops": hops,
         }
-        names = in_force(opti, nesterov, hops)
+        names = active_names(opti, nesterov, hops)
         hp = {name: value for name, value in full.items() if name in names}
         assert set(SPACE.active(full)) == names
         assert set(SPACE.active(hp)) == names
@@ -74,7 +74,9 @@ def test_a_configuration_holds_what_is_in_force():
             with pytest.raises(SpaceError):
                 SPACE.check({k: v for k, v in hp.items() if k != name})
         for name in set(full) - names:  # and nothing else is legal
-            with pytest.raises(SpaceError, match=rf"configuration: \['{name}'\] are not in force"):
+            with pytest.raises(
+                SpaceError, match=rf"configuration: parameters must be active, got inactive \['{name}'\] in"
+            ):
                 SPACE.check({**hp, name: full[name]})
 
 
@@ -148,7 +150,7 @@ def test_conditions_on_fixed_values_and_single_choices_hold_or_not_for_ever():
 
 
 def test_spaces_without_conditions_are_as_before():
-    """Nothing to decide: every name is active, and every column in force."""
+    """Nothing to decide: every name is active, and every column too."""
     space = SearchSpace([RangeHP("x", 0, 1), OrdinalHP("o", [1, 2])])
     assert not space.is_conditional
     assert space.active({}) == ("x", "o")
@@ -193,9 +195,12 @@ def test_conditions_are_part_of_the_space():
         ),
         (
             lambda: ChoiceHP("c", ["a", "b"], children=[[DECAY]]),
-            "c: children must be a dict, or have an item for each of 2",
+            "c: children must be a dict, or a list with an item for each of 2 choices, got",
         ),
-        (lambda: ChoiceHP("c", ["a", "b"], children=3), "c: children must be a dict, or have an item for each of 2"),
+        (
+            lambda: ChoiceHP("c", ["a", "b"], children=3),
+            "c: children must be a dict, or a list with an item for each of 2 choices, got",
+        ),
         (lambda: SearchSpace([OPTI, DECAY]), "decay: names must differ"),
         (lambda: SearchSpace([DECAY, OPTI]), "decay: names must differ"),
         (
@@ -205,19 +210,25 @@ def test_conditions_are_part_of_the_space():
         (lambda: SearchSpace([ChoiceHP("c", ["a"], children={"a": [RangeHP("c", 0, 1)]})]), "c: names must differ"),
         (
             lambda: SearchSpace([DECAY], conditions={"x": "decay > 1"}),
-            "conditions: 'x' is no parameter; the space has ['dec",
+            "conditions: 'x' is not a parameter; the space has ['dec",
         ),
-        (lambda: SearchSpace([DECAY], conditions={"decay": "x > 1"}), "decay: refers to 'x', which is no parameter"),
+        (
+            lambda: SearchSpace([DECAY], conditions={"decay": "x > 1"}),
+            "decay: must refer to parameters of ['decay'], got 'x'",
+        ),
         (
             lambda: SearchSpace([DECAY], conditions={"decay": "decay > 1"}),
-            "conditions: decay -> decay decide about each",
+            "conditions: must not form a circle, got decay -> decay",
         ),
         (lambda: SearchSpace([DECAY], conditions={"decay": "1 +"}), "expression '1 +': cannot be read"),
-        (lambda: SearchSpace([DECAY], conditions={"decay": True}), "expression: must be a text, got bool"),
-        (lambda: SearchSpace([DECAY], conditions=["decay"]), "space: conditions must be a dict of formulas"),
+        (lambda: SearchSpace([DECAY], conditions={"decay": True}), "expression: must be a string, got bool"),
+        (
+            lambda: SearchSpace([DECAY], conditions=["decay"]),
+            "space: conditions must be a dict of formulas, got ['decay']",
+        ),
         (
             lambda: SearchSpace([OPTI, RangeHP("n", 0, 1)], conditions={"opti": "n > 0", "n": "momentum > 0"}),
-            "conditions: opti -> n -> momentum -> opti decide about each other in a circle",
+            "conditions: must not form a circle, got opti -> n -> momentum -> opti",
         ),
     ],
 )
@@ -229,14 +240,14 @@ def test_what_cannot_be_decided_is_refused(make, text):
 
 
 def test_a_formula_that_cannot_be_computed_names_itself():
-    """A comparison of a text with a number shows at the first draw, not as a wrong answer."""
+    """A comparison of a string with a number shows at the first draw, not as a wrong answer."""
     space = SearchSpace([ChoiceHP("c", ["a", 1]), RangeHP("x", 0, 1)], conditions={"x": "c > 0"})
     assert space.active({"c": 1}) == ("c", "x")
     with pytest.raises(SpaceError, match="expression 'c > 0': cannot be computed for {'c': 'a'}"):
         space.decode(np.full((1, 2), 0.1))
 
 
-def test_an_algorithm_need_not_know_what_is_in_force():
+def test_an_algorithm_need_not_know_what_is_active():
     """What it says too much is left out, as everything it knows is a function of the suggestion's own values."""
 
     class Full(BaseHPOptimizer):

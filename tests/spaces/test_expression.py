@@ -84,19 +84,21 @@ def test_any_formula_means_what_it_means_in_python(text):
 
 
 def test_names_are_those_of_the_parameters_in_order():
-    """Each once; functions are no parameters, but a parameter of that name is one."""
+    """Each once; functions are not parameters, but a parameter of that name is one."""
     assert Expression("max(b, a) > a + len(c)").names == ("b", "a", "c")
     assert Expression("3 < 4").names == ()
     assert Expression("len > print").names == ("len", "print")
 
 
 def test_names_that_are_no_python_names_stand_in_backticks():
-    """Also Python's keywords, names with spaces, and several of them; backticks in a text are only that."""
+    """Also Python's keywords, names with spaces, and several of them; backticks in a string are only that."""
     hp = {"trainer:lr": 0.1, "lambda": 2, "µ": 5, "two words": 3}
     formula = Expression("`trainer:lr` * `lambda` < `two words` and `µ` == 5")
     assert formula.names == ("trainer:lr", "lambda", "two words", "µ")
     assert formula(hp) is True
     assert Expression("x == '`a`' and `x` != '`b`'")({"x": "`a`"}) is True
+    hp = {"_0_": 1, "__0_": 2, "trainer:lr": 3, "x": "__0_"}
+    assert Expression("[_0_, __0_, `trainer:lr`, '__0_', x]")(hp) == [1, 2, 3, "__0_", "__0_"]
 
 
 def test_and_and_or_do_not_look_at_what_does_not_matter():
@@ -141,15 +143,15 @@ def test_and_and_or_do_not_look_at_what_does_not_matter():
     ],
 )
 def test_nothing_else_is_understood(text):
-    """Whatever is no formula is an error of ours when it is made, however deep or long it is."""
+    """Whatever is not a formula is an error of ours when it is made, however deep or long it is."""
     with pytest.raises(SpaceError, match="expression"):
         Expression(text)
 
 
 @pytest.mark.parametrize("value", [None, 3, b"a", ["a"]])
-def test_only_a_text_is_a_formula(value):
+def test_only_a_string_is_a_formula(value):
     """A number is not taken for one."""
-    with pytest.raises(SpaceError, match=f"expression: must be a text, got {type(value).__name__}"):
+    with pytest.raises(SpaceError, match=f"expression: must be a string, got {type(value).__name__}"):
         Expression(value)
 
 

@@ -1,4 +1,4 @@
-"""Counting and walking: against the product, filtered, and a plain recursion over what is in force."""
+"""Counting and walking: against the product, filtered, and a plain recursion over what is active."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autohpo.testing.examples import few_conditional_space
 
 
 def keys(space, hps):
-    """Each configuration as a text."""
+    """Return each configuration as a string."""
     return [space.key(hp) for hp in hps]
 
 
@@ -124,7 +124,7 @@ def test_what_cannot_be_counted_is_none():
     for n, wanted in ((MOST_LISTED, MOST_LISTED // 2), (MOST_LISTED + 1, None)):
         space = SearchSpace([RangeHP("a", 1, n)], constraints=["a % 2 == 0"])
         assert space.n_configurations == wanted
-    with pytest.raises(SpaceError, match="x: the values cannot be listed"):
+    with pytest.raises(SpaceError, match="x: values must be countable to be listed, got RangeHP"):
         next(SearchSpace([ChoiceHP("c", [1, 2]), RangeHP("x", 0.0, 1.0)]).configurations())
 
 

@@ -137,7 +137,7 @@ def test_draws_are_legal_and_come_back(space, seed):
 @UNHURRIED
 @given(spaces(), SEEDS)
 def test_the_mask_says_what_a_configuration_holds(space, seed):
-    """A column is in force where its parameter is there, and of a list where the entry is; elsewhere stands .5."""
+    """A column is active where its parameter is there, and of a list where the entry is; elsewhere stands .5."""
     hps = space.decode(np.random.default_rng(seed).random((20, space.n_columns)))
     units, mask = space.encode(hps), space.mask(hps)
     for hp, row, code in zip(hps, mask, units, strict=True):
@@ -212,7 +212,7 @@ def values_of(hp):
 @UNHURRIED
 @given(spaces(is_finite=True))
 def test_a_finite_space_has_the_configurations_of_its_product(space):
-    """Brute force: the product of all values, trimmed to what is in force, without what the constraints forbid."""
+    """Brute force: the product of all values, trimmed to what is active, without what the constraints forbid."""
     assume(math.prod(hp.n_values for hp in space) <= 3000)
     product = (dict(zip(space.names, row, strict=True)) for row in itertools.product(*map(values_of, space)))
     wanted = {space.key(hp) for hp in map(space.trim, product) if space.is_allowed(hp)}

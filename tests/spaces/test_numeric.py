@@ -61,7 +61,7 @@ def test_ends_of_the_unit_interval_are_the_ends_exactly(hp):
     assert hp.encode([hp.low, hp.high])[:, 0].tolist()[1] <= 1.0
 
 
-def test_whole_numbers_are_equally_likely():
+def test_integers_are_equally_likely():
     """All of them, both ends included: a chi-square test; with half the mass at the ends it would be near 2,000."""
     hp = RangeHP("x", 1, 8)
     counts = [draw(hp).count(value) for value in range(1, 9)]
@@ -70,14 +70,14 @@ def test_whole_numbers_are_equally_likely():
 
 
 def test_steps_are_equally_likely():
-    """As whole numbers are, for a float step too."""
+    """As integers are, for a float step too."""
     hp = RangeHP("x", 0.1, 0.9, step=0.1)
     counts = [draw(hp).count(value) for value in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)]
     assert sum(counts) == 20_000
     assert stats.chisquare(counts).statistic < stats.chi2.isf(THRESHOLD, 8)
 
 
-def test_whole_numbers_on_a_log_scale_have_the_mass_of_their_cells():
+def test_integers_on_a_log_scale_have_the_mass_of_their_cells():
     """The number v has all between v - 1/2 and v + 1/2: its share is log((v + 1/2) / (v - 1/2)) of the whole."""
     values = np.arange(1, 21)
     shares = np.log((values + 0.5) / (values - 0.5)) / math.log(20.5 / 0.5)
@@ -105,26 +105,29 @@ def test_floats_follow_their_law(hp, law):
         (lambda: RangeHP("x", 0, math.inf), "x: high must be finite, got inf"),
         (lambda: RangeHP("x", 0, 10**400), "x: high must be finite, got 1000"),
         (lambda: RangeHP("x", -1.7e308, 1.7e308), "x: high - low must be a finite float, got low=-1.7e+308"),
-        (lambda: RangeHP("x", 0, 2**53), "x: whole ends must lie within 2**49, got low=0"),
+        (lambda: RangeHP("x", 0, 2**53), "x: integer ends must lie within 2**49, got low=0"),
         (lambda: RangeHP("x", "0", 1), "x: low must be an int or a float, got '0'"),
         (lambda: RangeHP("x", False, True), "x: low must be an int or a float, got False"),
         (lambda: RangeHP("x", None, 1), "x: low must be an int or a float, got None"),
         (lambda: RangeHP("x", 0, 10, step=3), "x: step must lead from low to high exactly, got 3: it ends at 9"),
-        (lambda: RangeHP("x", 0, 10, step=0), "x: step must be positive, and whole for whole ends, got 0"),
-        (lambda: RangeHP("x", 0, 10, step=2.5), "x: step must be positive, and whole for whole ends, got 2.5"),
+        (lambda: RangeHP("x", 0, 10, step=0), "x: step must be positive, and an integer for integer ends, got 0"),
+        (lambda: RangeHP("x", 0, 10, step=2.5), "x: step must be positive, and an integer for integer ends, got 2.5"),
         (lambda: RangeHP("x", 0.0, 1.0, step=-0.1), "x: step must be positive"),
         (lambda: RangeHP("x", 0.0, 1.0, step=2), "x: step must lead from low to high exactly"),
         (lambda: RangeHP("x", 0.0, 1.0, step=1e-300), "x: step must make fewer than 2**50 values, got 1e-300"),
         (lambda: RangeHP("x", 0.0, 1.0, step=math.nan), "x: step must be finite, got nan"),
-        (lambda: RangeHP("", 0, 1), "name: must be a text that is not empty, got ''"),
-        (lambda: RangeHP(3, 0, 1), "name: must be a text that is not empty, got 3"),
+        (lambda: RangeHP("", 0, 1), "name: must be a string that is not empty, got ''"),
+        (lambda: RangeHP(3, 0, 1), "name: must be a string that is not empty, got 3"),
         (lambda: LogRangeHP("x", 0, 1), "x: low must be above 0 on a logarithmic scale, got 0"),
         (lambda: LogRangeHP("x", -1.0, 1.0), "x: low must be above 0 on a logarithmic scale, got -1.0"),
-        (lambda: LogRangeHP("x", 1, 2**41), "x: whole ends must lie within 2**40 on a logarithmic scale"),
-        (lambda: LogRangeHP("x", 1e300, math.nextafter(1e300, math.inf)), "x: low and high have the same logarithm"),
+        (lambda: LogRangeHP("x", 1, 2**41), "x: integer ends must lie within 2**40 on a logarithmic scale"),
+        (
+            lambda: LogRangeHP("x", 1e300, math.nextafter(1e300, math.inf)),
+            "x: low and high must differ in their logarithms, got",
+        ),
     ],
 )
-def test_what_is_no_range_is_refused(make, text):
+def test_what_does_not_make_a_range_is_refused(make, text):
     """The error names parameter, rule and value."""
     with pytest.raises(SpaceError) as caught:
         make()
@@ -164,7 +167,7 @@ def test_steps_are_the_decimals_they_were_written_as():
 
 
 def test_many_steps_are_counted_rightly():
-    """A quotient of floats misses a whole number by more than a fixed slack when it is large."""
+    """A quotient of floats misses an integer by more than a fixed slack when it is large."""
     assert RangeHP("x", 0.0, 0.7 * 10**8, step=0.7).n_values == 10**8 + 1
     assert RangeHP("x", 0.0, 1e-7, step=1e-9).n_values == 101
 
@@ -186,7 +189,7 @@ def test_grid_of_a_range(hp, steps, values):
     assert hp.grid(steps) == pytest.approx(values, rel=1e-14)
 
 
-def test_whole_and_broken_ends_make_different_parameters():
+def test_integer_and_float_ends_make_different_parameters():
     """0 equals 0.0, but a range of ints is none of floats."""
     assert RangeHP("x", 0, 1) != RangeHP("x", 0.0, 1.0)
     assert RangeHP("x", 0, 4) != RangeHP("x", 0, 4, step=2)

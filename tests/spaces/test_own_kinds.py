@@ -1,4 +1,4 @@
-"""A kind of parameter of one's own: the example of the documentation, in a space, a search and a log."""
+"""Own kinds of parameters: the example of the documentation, in a space, a search and a log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from autohpo.testing import check_space
 
 
 class OddHP(HPSpace):
-    """Odd whole numbers from low to high, for instance kernel sizes."""
+    """Odd integers from low to high, for instance kernel sizes."""
 
     def __init__(self, name, low, high):
         super().__init__(name)
@@ -49,7 +49,7 @@ class PointHP(HPSpace):
 
 
 @pytest.mark.parametrize("hp", [OddHP("kernel", 1, 7), OddHP("kernel", 3, 3), OddHP("kernel", 1, 9999), PointHP("at")])
-def test_kinds_of_ones_own_conform(hp):
+def test_own_kinds_conform(hp):
     """The documentation's example passes every check that it is told to pass."""
     assert {result.state for result in check_space(hp)} == {"passed"}
 
@@ -83,7 +83,9 @@ def test_own_kinds_are_read_back_by_their_class_name():
 
 def test_name_of_a_built_in_kind_cannot_be_taken():
     """A saved space would be read back as the wrong kind."""
-    with pytest.raises(SpaceError, match="RangeHP: is the name of a built-in kind of parameter; choose another"):
+    with pytest.raises(
+        SpaceError, match="kind: must not have the name of a built-in kind, got RangeHP; choose another"
+    ):
         type("RangeHP", (HPSpace,), {"__module__": "mine"})
     assert KINDS["RangeHP"] is RangeHP
 
@@ -99,7 +101,7 @@ def test_kind_without_its_three_methods_cannot_be_made():
         Half("x")
 
 
-def test_name_must_be_a_text():
-    """Also for kinds of one's own."""
-    with pytest.raises(SpaceError, match="name: must be a text that is not empty, got None"):
+def test_name_must_be_a_string():
+    """Also for own kinds."""
+    with pytest.raises(SpaceError, match="name: must be a string that is not empty, got None"):
         OddHP(None, 1, 3)

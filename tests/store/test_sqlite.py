@@ -20,7 +20,7 @@ import pytest
 import autohpo.store
 from autohpo.errors import RunBusyError, StoreCorruptError, StoreError
 from autohpo.store import LogEvent, SQLiteStore
-from autohpo.store.sqlite import APPLICATION_ID, FORMAT
+from autohpo.store.sqlite import APPLICATION_ID
 
 Trials = Callable[..., list[LogEvent]]
 Python = Callable[..., subprocess.Popen[str]]
@@ -255,15 +255,6 @@ def test_a_database_of_another_program_is_refused_and_left_alone(path: Path) -> 
         with pytest.raises(StoreCorruptError, match="not one of autohpo"):
             SQLiteStore(path, read_only=read_only).open()
     assert path.read_bytes() == before
-
-
-def test_a_newer_format_is_refused_with_both_numbers(run: SQLiteStore, path: Path) -> None:
-    """An old version must not misread what a newer one wrote."""
-    run._db.execute(f"PRAGMA user_version = {FORMAT + 1}")
-    run.close()
-    for read_only in (True, False):
-        with pytest.raises(StoreCorruptError, match=f"has format {FORMAT + 1}, this version reads {FORMAT}"):
-            SQLiteStore(path, read_only=read_only).open()
 
 
 def test_an_empty_file_and_a_half_made_one_are_new(path: Path) -> None:

@@ -45,7 +45,7 @@ class SoundPromoter(BaseHPOptimizer):
         return [trial.number for trial in self.trials if self._is_good(trial) and trial.number not in taken]
 
     def _is_good(self, trial):
-        return trial.perf is not None and trial.fidelity == 1.0 and trial.perf > -0.6
+        return trial.score is not None and trial.fidelity == 1.0 and trial.score > -0.6
 
     def _get_suggestion(self, pid):
         if not self.has_fidelity:
@@ -121,7 +121,13 @@ class ReadsTheGlobalGenerator(BaseHPOptimizer):
 
 class TurnsTheSignTwice(BaseHPOptimizer):
     def _get_suggestion(self, pid):
-        is_good = bool(self.trials) and (self.trials[-1].perf or 0.0) * (1 if self.mode == "max" else -1) > -1.0
+        is_good = bool(self.trials) and (self.trials[-1].score or 0.0) * (1 if self.mode == "max" else -1) > -1.0
+        return self.space.sample(np.random.default_rng((self.seed, self.number, int(is_good))), 1)[0]
+
+
+class TakesPerfForScore(BaseHPOptimizer):
+    def _get_suggestion(self, pid):
+        is_good = bool(self.trials) and (self.trials[-1].perf or 0.0) > -1.0
         return self.space.sample(np.random.default_rng((self.seed, self.number, int(is_good))), 1)[0]
 
 
@@ -167,11 +173,14 @@ class HandsOutItsOwn(Sound):
         super().ask(pid)
         return self.running[-1]
 
-    def _update_trials(self, pid, hp, perf):
-        self.longest = max(getattr(self, "longest", 0), len(hp))
+
+class KeepsWhatItHandsOut(BaseHPOptimizer):
+    def ask(self, pid=0):
+        self.kept = super().ask(pid)
+        return self.kept
 
     def _get_suggestion(self, pid):
-        is_spoilt = any(len(trial.hp) == 0 for trial in self.trials)
+        is_spoilt = self.number > 0 and not self.kept
         return self.space.sample(np.random.default_rng((self.seed, self.number, int(is_spoilt))), 1)[0]
 
 
@@ -227,11 +236,11 @@ class NeverTheFirst(Sound):
     def _best_hp(self):
         best = 0
         for i, trial in enumerate(self.trials):
-            if trial.perf is not None and (not best or trial.perf > self.trials[best].perf):
+            if trial.score is not None and (not best or trial.score > self.trials[best].score):
                 best = i
-        if not self.trials or self.trials[best].perf is None:
+        if not self.trials or self.trials[best].score is None:
             raise NoResultError("none")
-        return dict(self.trials[best].hp), self.trials[best].perf
+        return dict(self.trials[best].hp), self.trials[best].score
 
 
 class UndeclaredFidelity(Sound):
@@ -380,7 +389,10 @@ FAULTS: dict[str, list[tuple[type[Any], str]]] = {
         (MovesTheGlobalGenerator, "the state of numpy.random to be left alone"),
         (ReadsTheGlobalGenerator, "suggestions with other global generators"),
     ],
-    "mode_min_mirrors_mode_max": [(TurnsTheSignTwice, "mode='min' on -f")],
+    "mode_min_mirrors_mode_max": [
+        (TurnsTheSignTwice, "mode='min' on -f"),
+        (TakesPerfForScore, "mode='min' on -f"),
+    ],
     "suggests_legal_values": [
         (CopiesChoices, "one of the very objects"),
         (OutsideTheSpace, "SuggestionError: OutsideTheSpace._get_suggestion: hops"),
@@ -392,7 +404,8 @@ FAULTS: dict[str, list[tuple[type[Any], str]]] = {
     "repeats_nothing_in_finite_spaces": [(Repeats, "wanted no configuration twice, as is_finite is True, got ['{")],
     "leaves_inputs_alone": [
         (GrowsAChoice, "the choices as they were given"),
-        (HandsOutItsOwn, "when the caller writes into those it got"),
+        (KeepsWhatItHandsOut, "when the caller writes into those it got"),
+        (HandsOutItsOwn, "trial 0 was asked with {}, got {'dropout'"),
     ],
     "ends_as_declared": [
         (EndsAgainstItsWord, "wanted 200 suggestions, as is_finite is False, got OptimizationComplete after 150"),
@@ -401,7 +414,7 @@ FAULTS: dict[str, list[tuple[type[Any], str]]] = {
     ],
     "waits_only_for_running_trials": [(WaitsForNothing, "as no trial is running, got NotReady")],
     "is_unmoved_by_asking_in_vain": [(CountsVainAsks, "wanted suggestions, item 3")],
-    "suggests_while_others_run": [(LostWhileOthersRun, "dropout: missing")],
+    "suggests_while_others_run": [(LostWhileOthersRun, "dropout: must be in the configuration")],
     "stops_at_max_evals": [(IgnoresTheBudget, "wanted 7 suggestions with max_evals=7, got 100")],
     "names_the_best": [(NeverTheFirst, "wanted the best result to be 0.0")],
     "declares_its_fidelity": [(UndeclaredFidelity, "as is_multi_fidelity is False, got (3.0, None)")],
@@ -423,10 +436,10 @@ FAULTS: dict[str, list[tuple[type[Any], str]]] = {
         (NeverInFull, "a trial at fidelity 3.0 within 500 suggestions"),
     ],
     "resumes_rightly": [
-        (PromotesTwice, "to be resumed once at fidelity 3.0"),
-        (PromotesAnother, "wanted the configuration of trial"),
-        (PromotesTheFailed, "to be resumed, to have a result"),
-        (PromotesSideways, "wanted more fidelity than trial"),
+        (PromotesTwice, "name the last of a chain"),
+        (PromotesAnother, "resume: must have the configuration of trial"),
+        (PromotesTheFailed, "has no result to go on from"),
+        (PromotesSideways, "resume: fidelity must be above that of trial"),
         (PromotesWhatItLetGo, "to be in `resumable`, got []"),
         (CallsBackTheGone, "have left `resumable` to stay away, got [0]"),
     ],

@@ -12,7 +12,7 @@ from autohpo.testing import SPACE_CHECKS, ConformanceError, check_space
 
 
 class SoundKind(HPSpace):
-    """Odd whole numbers from low to high, as in the documentation of HPSpace."""
+    """Odd integers from low to high, as in the documentation of HPSpace."""
 
     def __init__(self, name, low, high):
         super().__init__(name)
@@ -60,7 +60,7 @@ class CodesTheNeighbour(SoundKind):
         return np.clip(super().encode(values) + 1 / self.n_values, 0, 1)
 
 
-class RaisesOnStrangers(SoundKind):
+class RaisesOnIllegalValues(SoundKind):
     def contains(self, value):
         return value % 2 == 1 and self.low <= value <= self.high
 
@@ -168,10 +168,10 @@ FAULTS: dict[str, list[tuple[HPSpace, str]]] = {
     "declares_its_width": [(FlatCode("kernel", 1, 15), "of shape (205, 1), got (205,)")],
     "decodes_to_legal_values": [(OpenEnd("kernel", 1, 15), "a legal value at [1.], got 17")],
     "decodes_to_plain_types": [(NumpyValues("kernel", 1, 15), "got numpy.int64")],
-    "encodes_into_the_unit_cube": [(CodesBeyondOne("kernel", 1, 15), "a code in [0, 1] for 15")],
+    "encodes_into_the_unit_cube": [(CodesBeyondOne("kernel", 1, 15), "a point in [0, 1] for 15")],
     "decodes_what_it_encodes": [(CodesTheNeighbour("kernel", 1, 15), "wanted 1 to come back, got 3")],
-    "refuses_strangers": [
-        (RaisesOnStrangers("kernel", 1, 15), "got TypeError"),
+    "rejects_illegal_values": [
+        (RaisesOnIllegalValues("kernel", 1, 15), "got TypeError"),
         (Welcoming("kernel", 1, 15), "to be False, got True"),
     ],
     "keeps_values_in_json": [(Fractions("kernel", 1, 15), "cannot be read back from JSON")],
@@ -183,8 +183,8 @@ FAULTS: dict[str, list[tuple[HPSpace, str]]] = {
     "keeps_to_its_cells": [
         (ForgetsACell("kernel", 1, 15), "wanted 8 values to have as many cells, got (8,)"),
         (CellsThatFall("kernel", 1, 15), "wanted edges that rise from 0 to 1"),
-        (CellsOfAnotherLength("kernel", 1, 15), "to be coded as its cell's middle"),
-        (CodesTheLowerEnd("kernel", 1, 15), "to be coded as its cell's middle"),
+        (CellsOfAnotherLength("kernel", 1, 15), "to be encoded as its cell's middle"),
+        (CodesTheLowerEnd("kernel", 1, 15), "to be encoded as its cell's middle"),
         (CellsBesideTheirEnds("kernel", 1, 15), "wanted the values of the cells"),
     ],
     "has_a_grid": [

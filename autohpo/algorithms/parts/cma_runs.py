@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autohpo.algorithms.parts.arrays import FloatArray
+from autohpo.history import Cursor, History
 from autohpo.spaces import SearchSpace
-from autohpo.trial import Suggestion, Trial
+from autohpo.trial import Trial
 
 if TYPE_CHECKING:
     from cmaes import CatCMAwM
 
-FloatArray = NDArray[np.float64]
 
 MOST_DOUBLINGS = 6
-"""Of the population: beyond that a generation is longer than most searches."""
+"""The most times that the population is doubled: beyond that a generation is longer than most searches."""
 
 _STREAM = 0x434D41  # keeps our draws apart from all others of the same seed
 
@@ -29,8 +30,8 @@ class Settings:
     """What the runs of a search have in common.
 
     Attributes:
-        seed: Of the search.
-        population_size: Of the first run.
+        seed: The seed of the search.
+        population_size: The population size of the first run.
         sigma: First standard deviation, as a share of each range.
         restarts: How the population grows from run to run.
     """
@@ -42,7 +43,7 @@ class Settings:
 
 
 class Layout:
-    """Which columns of the unit cube are searched as what.
+    """The kind of variable that each column of the unit cube is searched as.
 
     Values in no order, and pairs, are categories; ordered values that can be counted are integers, each at the middle
     of its cell; every other column is continuous.
@@ -61,7 +62,7 @@ class Layout:
         self.gaussian = [*self.continuous, *self.integers]  # in the library's own order
 
     def point(self, solution: CatCMAwM.Solution) -> FloatArray:
-        """``(d,)`` a solution of the library in the unit cube."""
+        """Return the ``(d,)`` point of the unit cube that a solution of the library stands for."""
         point = np.full(self.n_columns, 0.5)
         point[self.continuous] = [] if solution.x is None else solution.x
         point[self.integers] = [] if solution.z is None else solution.z
@@ -70,7 +71,7 @@ class Layout:
         return point
 
     def probabilities(self, shares: Mapping[int, FloatArray]) -> FloatArray | None:
-        """``(n, k)`` one row for each categorical column, filled up with zeros; None where there is none."""
+        """Return ``(n, k)`` a row for each categorical column, filled up with zeros; None where there is none."""
         if not self.categories:
             return None
         rows = np.zeros((len(self.categories), max(len(share) for share in shares.values())))
@@ -80,93 +81,102 @@ class Layout:
 
 
 class Runs:
-    """Where CMA-ES stands, brought up to date by :meth:`follow`; a function of the history.
+    """The state of CMA-ES, brought up to date by :meth:`update`; a function of the history.
 
     A suggestion's note says the run, the generation and the draw it is, and how many results were known when it was
     made; so every step can be made again, in whatever order the results came.
 
     Args:
-        space: That is searched.
-        settings: Of all runs.
+        history: The trials.
+        settings: What all runs have in common.
 
     Attributes:
         run: Number of the current run, from 0.
-        generation: Of the current run, from 0.
-        n_draws: Draws of the current generation that were suggested or passed over.
+        generation: Number of the generation in the current run, from 0.
+        n_draws: Draws of the current generation that were suggested or skipped.
         population_size: Results that end a generation of the current run.
     """
 
-    def __init__(self, space: SearchSpace, settings: Settings) -> None:
-        self._space, self._settings, self._layout = space, settings, Layout(space)
+    def __init__(self, history: History, settings: Settings) -> None:
+        self._history, self._space, self._settings = history, history.space, settings
+        self._layout = Layout(self._space)
+        self._cursor = Cursor(history)
+        self._waiting: deque[Trial] = deque()  # results that no step has read yet, in the order told
         self.run = self.generation = self.n_draws = 0
-        self._n_asked = self._n_told = 0  # suggestions and results taken in
         self._known: list[Trial] = []  # results of configurations that no run suggested
         self._n_used = {"first": 0, "large": 0, "small": 0}  # results that runs of each kind were told
         self._n_large = 0
         self._kind: Literal["first", "large", "small"] = "first"
         self._begin()
 
-    def __reduce__(self) -> tuple[type[Runs], tuple[SearchSpace, Settings]]:
-        """Pickles by what it was made from: the rest follows from the history."""
-        return type(self), (self._space, self._settings)
+    def __reduce__(self) -> tuple[type[Runs], tuple[History, Settings]]:
+        """Pickle by what it was made from: the rest follows from the history."""
+        return type(self), (self._history, self._settings)
 
     def _begin(self) -> None:
-        """Clears what belongs to one run, and sets its size."""
-        self.generation, growth = 0, 2.0**self._n_large
-        if self._kind == "small":  # from the first size to half of the largest
-            growth = (growth / 2) ** (self._uniforms[0] ** 2)
-        self.population_size = int(self._settings.population_size * growth)
+        """Clear what belongs to one run, and set its population size.
+
+        Source: Auger & Hansen 2005, CEC (IPOP: lambda doubles); Hansen 2009, GECCO (BIPOP: small lambdas between).
+        """
+        self.generation = 0
+        factor = 2.0**self._n_large
+        if self._kind == "small":
+            factor = (factor / 2) ** (self._uniforms[0] ** 2)  # lambda_s = lambda (lambda_l / (2 lambda))^(U^2)
+        self.population_size = int(self._settings.population_size * factor)
         self._engine: CatCMAwM | None = None  # made when it is first needed: until then more results may be known
-        self._members: dict[int, tuple[int, CatCMAwM.Solution]] = {}  # by number: generation and solution
+        self._asked: dict[int, tuple[int, CatCMAwM.Solution]] = {}  # by number: generation and solution
         self._extremes: list[tuple[float, float]] = []  # of the results of each generation
         self._begin_generation()
 
     def _begin_generation(self) -> None:
         self.n_draws = 0
         self._draws: list[CatCMAwM.Solution] = []
-        self._ended: list[Trial] = []  # those of the members, in the order told
-        before = self.generation - 1
-        self._members = {n: member for n, member in self._members.items() if member[0] == before}
+        self._ended: list[Trial] = []  # in the order told
+        last = self.generation - 1
+        self._asked = {number: asked for number, asked in self._asked.items() if asked[0] == last}
 
     # The history.
 
-    def follow(self, trials: Sequence[Trial], running: Sequence[Suggestion]) -> None:
-        """Takes the steps of the suggestions made, and of the results told, since the last call."""
-        made: dict[int, Mapping[str, Any]] = {t.number: t.info for t in trials[self._n_told :]}
-        made |= {s.number: s.info for s in running}
-        for number in sorted(number for number in made if number >= self._n_asked):
-            note = made[number]
-            if "draw" in note:
-                self._repeat(number, note, trials)
-            self._n_asked = number + 1
-        self._hear(trials, len(trials))
+    def update(self) -> None:
+        """Take the steps of the suggestions made, and of the results told, since the last call."""
+        step = self._cursor.step()
+        self._waiting.extend(step.told)
+        for item in step.asked:
+            if "draw" in item.info:
+                self._repeat(item.number, item.info)
+        self._read_results(self._cursor.n_told)
 
-    def _repeat(self, number: int, note: Mapping[str, Any], trials: Sequence[Trial]) -> None:
-        """Takes the steps that led to one suggestion."""
-        self._hear(trials, note["n_told"])
+    def _repeat(self, number: int, note: Mapping[str, Any]) -> None:
+        """Take the steps that led to one suggestion."""
+        self._read_results(note["n_told"])
         while self.run < note["run"]:
             self.restart()
         if (self.run, self.generation) == (note["run"], note["generation"]) and note["draw"] is not None:
-            self._members[number] = self.generation, self._drawn(note["draw"] + 1)[-1]
+            self._asked[number] = self.generation, self._drawn(note["draw"] + 1)[-1]
             self.n_draws = note["draw"] + 1
 
-    def _hear(self, trials: Sequence[Trial], n: int) -> None:
-        """Takes in the results up to the n-th: a generation ends as soon as it has enough of them."""
-        for trial in trials[self._n_told : n]:
-            if trial.number in self._members:
+    def _read_results(self, n_told: int) -> None:
+        """Read the results up to a number of them: a generation ends as soon as it has enough."""
+        while self._waiting and self._n_read < n_told:
+            trial = self._waiting.popleft()
+            if trial.number in self._asked:
                 self._ended.append(trial)
                 if len(self._ended) == self.population_size:
                     self._end_generation()
-            elif (trial.number < 0 or "draw" not in trial.info) and trial.score is not None:
+            elif "draw" not in trial.info and trial.score is not None:
                 self._known.append(trial)
-        self._n_told = max(self._n_told, n)
+
+    @property
+    def _n_read(self) -> int:
+        """How many of the results told the steps so far have used, or found of no use."""
+        return self._cursor.n_told - len(self._waiting)
 
     # The steps.
 
     @property
     def note(self) -> dict[str, Any]:
-        """What a suggestion made now must say of itself, but for its draw."""
-        return {"run": self.run, "generation": self.generation, "n_told": self._n_told}
+        """What a suggestion that is made now must say of itself, but for its draw."""
+        return {"run": self.run, "generation": self.generation, "n_told": self._n_read}
 
     @property
     def _uniforms(self) -> FloatArray:
@@ -177,7 +187,7 @@ class Runs:
         return np.random.default_rng((self._settings.seed, _STREAM, self.run, step))
 
     def points(self, n: int) -> FloatArray:
-        """``(n, d)`` the next draws of the generation in the unit cube."""
+        """Return the ``(n, d)`` next draws of the generation, in the unit cube."""
         solutions = self._drawn(self.n_draws + n)[self.n_draws :]
         return np.array([self._layout.point(solution) for solution in solutions])
 
@@ -192,21 +202,21 @@ class Runs:
         return self._draws[:n]
 
     def _end_generation(self) -> None:
-        """Tells the results, as ranks: so that neither their scale nor an outlier matters; failed ones are last.
+        """Tell the results, as ranks: so that neither their scale nor an outlier matters; failed ones are last.
 
         Results of the last generation that came late count as well: they are draws from nearly the same distribution.
         Where all failed, there is nothing to learn.
         """
         self._n_used[self._kind] += len(self._ended)
-        perfs = [trial.score for trial in self._ended if trial.score is not None]
+        scores = [trial.score for trial in self._ended if trial.score is not None]
         ended = sorted(self._ended, key=lambda t: (math.inf if t.score is None else -t.score, t.number))
-        ranked = [(self._members.pop(trial.number)[1], float(rank)) for rank, trial in enumerate(ended)]
+        ranked = [(self._asked.pop(trial.number)[1], float(rank)) for rank, trial in enumerate(ended)]
         self.generation += 1
         try:
-            if perfs and self._engine is not None:
+            if scores and self._engine is not None:
                 with np.errstate(all="ignore"):
                     self._engine.tell(ranked)
-                self._extremes.append((min(perfs), max(perfs)))
+                self._extremes.append((min(scores), max(scores)))
             is_over = self._is_flat() or (bool(self._layout.gaussian) and self._engine_stops())
         except np.linalg.LinAlgError:  # the covariance has degenerated
             is_over = True
@@ -225,7 +235,7 @@ class Runs:
         return len(last) == n and min(low for low, _ in last) == max(high for _, high in last)
 
     def restart(self) -> None:
-        """Begins another run: from a new mean, with another size of the population."""
+        """Begin another run: from a new mean, with another size of the population."""
         is_small = self._settings.restarts == "bipop" and self._n_used["small"] < self._n_used["large"]
         self.run += 1
         self._kind = "small" if is_small else "large"
@@ -240,7 +250,7 @@ class Runs:
         layout, sigma = self._layout, self._settings.sigma
         mean = np.full(layout.n_columns, 0.5) if self.run == 0 else self._uniforms[2:]
         if self._kind == "small":
-            sigma *= 10.0 ** (-2.0 * self._uniforms[1])
+            sigma *= 10.0 ** (-2.0 * self._uniforms[1])  # sigma_s = sigma 10^(-2 U), Hansen 2009 (BIPOP)
         cov, shares = np.eye(len(layout.gaussian)), dict(layout.shares)
         if self.run == 0 and self._known:
             mean, sigma, cov, shares = self._warm_start()
@@ -258,14 +268,15 @@ class Runs:
     def _warm_start(self) -> tuple[FloatArray, float, FloatArray, dict[int, FloatArray]]:
         """Mean, standard deviation, covariance and probabilities around the best tenth of what is known.
 
-        Source: Nomura et al. 2021, AAAI 35, equations 4 to 6; the categories are counted, half beside the prior.
+        Source: Nomura et al. 2021, AAAI 35 (a promising distribution of the source task); the categories are counted,
+        half beside the prior.
         """
         from cmaes import get_warm_start_mgd
 
         layout, n = self._layout, len(self._known)
         points = self._space.encode([trial.hp for trial in self._known])
-        perfs = np.array([-math.inf if trial.score is None else trial.score for trial in self._known])
-        best = points[np.argsort(-perfs, kind="stable")[: max(n // 10, 1)]]
+        scores = np.array([-math.inf if trial.score is None else trial.score for trial in self._known])
+        best = points[np.argsort(-scores, kind="stable")[: max(n // 10, 1)]]
         mean, sigma, cov = best.mean(axis=0), self._settings.sigma, np.eye(len(layout.gaussian))
         if layout.gaussian:
             solutions = [(point[layout.gaussian], 0.0) for point in best]

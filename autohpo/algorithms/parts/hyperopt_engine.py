@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
+from autohpo.history import Cursor, History
 from autohpo.spaces import HPSpace, LogRangeHP, RangeHP, SearchSpace
-from autohpo.trial import Suggestion, Trial
+from autohpo.trial import Running, Trial
 
 if TYPE_CHECKING:
     from hyperopt.base import Domain, Trials
 
-FloatArray = NDArray[np.float64]
 
 Suggest = Callable[[list[int], "Domain", "Trials", int], list[dict[str, Any]]]
-"""hyperopt's own interface of an algorithm: new ids, space, history and seed to documents of new trials."""
+"""The interface of an algorithm in hyperopt: new ids, space, history and seed to documents of new trials."""
 
 LARGEST_SEED = 2**31 - 1
-"""``fmin`` draws the seed of each suggestion below this."""
+"""The bound of the seeds of suggestions: ``fmin`` draws them below this."""
 
 _REDRAWS = 64
 
@@ -41,16 +42,16 @@ class HyperoptSearch(BaseHPOptimizer, ABC):
 
     @abstractmethod
     def _algorithm(self) -> Suggest:
-        """hyperopt's function, with this algorithm's options."""
+        """Return hyperopt's function, with this algorithm's options."""
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._view = _View(self.space, self.seed or 0) if self.space.n_columns else None  # hyperopt has no empty space
+        self._view = _View(self.history, self.seed or 0) if self.space.n_columns else None  # it has no empty space
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         view, algorithm = self._view, self._algorithm()
         if view is None:
             return self.space.sample(self.rng, 1)[0]
-        view.take_in(self.trials, self.running)
+        view.update()
         hp = view.suggest(algorithm, self.number, view.seed_of(self.number))
         for _ in range(_REDRAWS if self.space.constraints else 0):
             if self.space.allows([hp])[0]:
@@ -62,56 +63,49 @@ class HyperoptSearch(BaseHPOptimizer, ABC):
 class _View:
     """A search as hyperopt sees it: a cache of the space and of the history, which pickling leaves behind."""
 
-    def __init__(self, space: SearchSpace, seed: int) -> None:
+    def __init__(self, history: History, seed: int) -> None:
         from hyperopt.base import Domain, Trials
 
-        self._space, self._seed = space, seed
-        self._parts = _parts_of(space)
-        self._domain: Domain = Domain(_no_objective, _expression(space, self._parts))
+        self._history, self._space, self._seed = history, history.space, seed
+        self._cursor = Cursor(history)
+        self._parts = _parts_of(self._space)
+        self._domain: Domain = Domain(_no_objective, _expression(self._space, self._parts))
         self._trials: Trials = Trials()
         self._documents: dict[int, dict[str, Any]] = {}  # hyperopt's trials by their numbers
-        self._n_told = 0
-        self._seeds: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._seeds: IntArray = np.empty(0, dtype=np.int64)
 
-    def __reduce__(self) -> tuple[type[_View], tuple[SearchSpace, int]]:
-        """Pickles by what it was made from: the rest follows from the history, and hyperopt's graphs are deep."""
-        return type(self), (self._space, self._seed)
+    def __reduce__(self) -> tuple[type[_View], tuple[History, int]]:
+        """Pickle by what it was made from: the rest follows from the history, and hyperopt's graphs are deep."""
+        return type(self), (self._history, self._seed)
 
     def seed_of(self, number: int) -> int:
-        """What ``fmin(rstate=default_rng(seed))`` draws for a suggestion: of two lists the longer begins alike."""
+        """What ``fmin(rstate=default_rng(seed))`` draws for a suggestion: of two sequences the longer begins alike."""
         if number >= len(self._seeds):
             self._seeds = np.random.default_rng(self._seed).integers(LARGEST_SEED, size=max(2 * number, 64))
         return int(self._seeds[number])
 
-    def take_in(self, told: Sequence[Trial], running: Iterable[Suggestion]) -> None:
-        """Brings hyperopt's trials up to date.
-
-        Args:
-            told: All trials that have ended.
-            running: All others.
-        """
-        ended = told[self._n_told :]
-        new: dict[int, Mapping[str, Any]] = {t.number: t.hp for t in ended if t.number not in self._documents}
-        new |= {s.number: s for s in running if s.number not in self._documents}
-        if new:
-            self._trials.insert_trial_docs(self._made(sorted(new.items())))
+    def update(self) -> None:
+        """Bring hyperopt's trials up to date."""
+        step = self._cursor.step()
+        if step.asked:
+            self._trials.insert_trial_docs(self._made(step.asked))
             self._trials.refresh()
-            self._documents |= {document["tid"]: document for document in self._trials.trials[-len(new) :]}
-        for trial in ended:
+            self._documents |= {document["tid"]: document for document in self._trials.trials[-len(step.asked) :]}
+        for trial in step.told:
             document = self._documents[trial.number]
             document["state"] = 2  # hyperopt's JOB_STATE_DONE
             document["result"] = {"status": "fail"} if trial.score is None else {"status": "ok", "loss": -trial.score}
-        self._n_told = len(told)
 
-    def _made(self, new: Sequence[tuple[int, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-        """hyperopt's documents of running trials with these numbers and configurations."""
-        hps = [hp for _, hp in new]
+    def _made(self, asked: Sequence[Trial | Running]) -> list[dict[str, Any]]:
+        """hyperopt's documents of trials, as running ones."""
+        hps = [item.hp for item in asked]
         units, mask = self._space.encode(hps), self._space.mask(hps)
         documents: list[dict[str, Any]] = []
-        for i, (tid, hp) in enumerate(new):
+        for i, item in enumerate(asked):
+            tid = item.number
             vals: dict[str, list[float]] = {label: [] for label in self._domain.params}
             for name, part in self._parts.items():
-                vals |= {label: [val] for label, val in part.write(hp.get(name), units[i], mask[i])}
+                vals |= {label: [val] for label, val in part.write(item.hp.get(name), units[i], mask[i])}
             idxs = {label: [tid] * len(found) for label, found in vals.items()}
             misc = {"tid": tid, "cmd": self._domain.cmd, "workdir": None, "idxs": idxs, "vals": vals}
             documents += self._trials.new_trial_docs([tid], [None], [{"status": "running"}], [misc])
@@ -120,7 +114,9 @@ class _View:
 
     def suggest(self, algorithm: Suggest, number: int, seed: int) -> dict[str, Any]:
         """The configuration that an algorithm of hyperopt suggests."""
-        with np.errstate(all="ignore"):  # it takes logarithms of probabilities that are 0
+        # It takes logarithms of probabilities that are 0, and sets the shape of arrays, which numpy 2.5 deprecates.
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
             document = algorithm([number], self._domain, self._trials, seed)[0]
         vals = {label: found[0] for label, found in document["misc"]["vals"].items() if len(found)}
         units = np.full((1, self._space.n_columns), 0.5)
@@ -151,18 +147,18 @@ class _Part(ABC):
         """
 
     @abstractmethod
-    def write(self, value: Any, units: FloatArray, mask: NDArray[np.bool_]) -> Iterator[tuple[str, float]]:
-        """Label and value of each variable that is in force in a configuration.
+    def write(self, value: Any, units: FloatArray, mask: BoolArray) -> Iterator[tuple[str, float]]:
+        """Label and value of each variable that is active in a configuration.
 
         Args:
-            value: Of the parameter; None where it is not in force.
+            value: The value of the parameter; None where it is inactive.
             units: ``(d,)`` the configuration in the unit cube.
-            mask: ``(d,)`` which columns are in force.
+            mask: ``(d,)`` which columns are active.
         """
 
     @abstractmethod
     def read(self, vals: Mapping[str, float], units: FloatArray) -> dict[str, Any]:
-        """Writes the variables that hyperopt gave a value to into ``(d,)`` `units`.
+        """Write the variables that hyperopt gave a value to into ``(d,)`` `units`.
 
         Returns:
             The parameter's value by its name, where hyperopt has it to the last digit.
@@ -170,12 +166,12 @@ class _Part(ABC):
 
 
 class _Number(_Part):
-    """A range or a log range, of floats or of whole numbers: hyperopt's value is the parameter's."""
+    """A range or a log range, of floats or of integers: hyperopt's value is the parameter's."""
 
     hp: RangeHP | LogRangeHP
 
     def nodes(self, options: Sequence[Any]) -> dict[str, Any]:
-        """Whole numbers begin half a step outside the ends, so that both ends are as likely as they should be."""
+        """Integers begin half a step outside the ends, so that both ends are as likely as they should be."""
         from hyperopt import hp
 
         name, is_int = self.hp.name, self.hp.is_int
@@ -185,7 +181,7 @@ class _Number(_Part):
         low, high = math.log(low), math.log(high)
         return {name: hp.qloguniform(name, low, high, 1) if is_int else hp.loguniform(name, low, high)}
 
-    def write(self, value: Any, units: FloatArray, mask: NDArray[np.bool_]) -> Iterator[tuple[str, float]]:
+    def write(self, value: Any, units: FloatArray, mask: BoolArray) -> Iterator[tuple[str, float]]:
         """The value."""
         if mask[self.start]:
             yield self.hp.name, float(value)
@@ -206,7 +202,7 @@ class _Column:
     An unordered column is a choice, one of equally long cells the number of the cell, any other one uniform.
 
     Args:
-        label: Of the variable.
+        label: The label of the variable.
         edges: ``(V + 1,)`` ends of the values' cells, where they can be counted.
         is_ordered: Whether the order of the values means something.
     """
@@ -231,11 +227,11 @@ class _Column:
         return hp.pchoice(self.label, list(zip(np.diff(self.edges).tolist(), options or range(n), strict=True)))
 
     def to_val(self, unit: float) -> float:
-        """hyperopt's value of a coded one."""
+        """hyperopt's value of an encoded one."""
         return unit if self.edges is None else int(np.searchsorted(self.edges[1:-1], unit, side="right"))
 
     def to_unit(self, val: float) -> float:
-        """The coded value of hyperopt's."""
+        """The encoded value of hyperopt's."""
         if self.edges is None:
             return min(max(float(val), 0.0), 1.0)
         k = min(max(round(float(val)), 0), len(self.edges) - 2)
@@ -243,7 +239,7 @@ class _Column:
 
 
 class _Coded(_Part):
-    """Any other parameter, through its coding: one variable for each column."""
+    """Any other parameter, through its encoding: one variable for each column."""
 
     def __init__(self, hp: HPSpace, start: int, edges: Sequence[FloatArray | None], taken: set[str]) -> None:
         super().__init__(hp, start)
@@ -255,11 +251,11 @@ class _Coded(_Part):
         self.variables = [_Column(*pair, not hp.levels) for pair in zip(labels, ends, strict=True)]
 
     def nodes(self, options: Sequence[Any]) -> dict[str, Any]:
-        """One for each column."""
+        """One expression for each column."""
         return {variable.label: variable.node(options) for variable in self.variables}
 
-    def write(self, value: Any, units: FloatArray, mask: NDArray[np.bool_]) -> Iterator[tuple[str, float]]:
-        """The columns that are in force."""
+    def write(self, value: Any, units: FloatArray, mask: BoolArray) -> Iterator[tuple[str, float]]:
+        """The columns that are active."""
         for column, variable in enumerate(self.variables, self.start):
             if mask[column]:
                 yield variable.label, variable.to_val(float(units[column]))
@@ -286,9 +282,9 @@ def _parts_of(space: SearchSpace) -> dict[str, _Part]:
 
 
 def _expression(space: SearchSpace, parts: Mapping[str, _Part]) -> dict[str, Any]:
-    """The space as hyperopt's: a choice's children stand below it, so that it draws only those that are in force.
+    """The space as hyperopt's: a choice's children stand below it, so that it draws only those that are active.
 
-    Parameters that depend on something else are drawn always; where they are not in force nobody learns from them.
+    Parameters that depend on something else are drawn always; where they are inactive nobody learns from them.
     """
     made: dict[str, dict[str, Any]] = {}
 
@@ -296,7 +292,7 @@ def _expression(space: SearchSpace, parts: Mapping[str, _Part]) -> dict[str, Any
         """Of a parameter and, below it, of its children; one expression each, however often it is used."""
         if hp.name not in made:
             below = getattr(hp, "children", ())
-            options = [{k: v for child in one for k, v in nodes(child).items()} or i for i, one in enumerate(below)]
+            options = [{k: v for hp in group for k, v in nodes(hp).items()} or i for i, group in enumerate(below)]
             alone = options[0] if options and not hp.width and isinstance(options[0], dict) else {}
             made[hp.name] = parts[hp.name].nodes(options) if hp.width else alone
         return made[hp.name]

@@ -1,4 +1,4 @@
-"""The engine of tpe and motpe: ranks finished trials, models good and bad ones, and picks the best of some draws."""
+"""The search of ``tpe``: ranks finished trials, models good and bad ones, and picks the best of some draws."""
 
 from __future__ import annotations
 
@@ -9,33 +9,30 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.errors import OptionError
+from autohpo.history import Cursor, History
 from autohpo.spaces import HPSpace
 from autohpo.spaces.numeric import MOST_EDGES
 from autohpo.surrogates import pareto
 from autohpo.surrogates.parzen import ParzenEstimator, closeness, spread_bandwidths
-from autohpo.surrogates.parzen_columns import Coded, Columns
+from autohpo.surrogates.parzen_columns import Columns, Encoded
 from autohpo.surrogates.parzen_rows import GrowingParzen
 from autohpo.trial import Trial
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-
 BAD_FACTOR = 0.12
-"""Of the bandwidths of bad trials: the best of .07, .12, .2 and .3 by regret at 100 evaluations, development tasks."""
+"""The factor of the bandwidths of bad trials: the best of .07, .12, .2 and .3 by regret at 100 evaluations, on the
+development tasks."""
 _LARGEST_CLOSENESS = 1.0 - 1e-9
 _PRIOR_BATCHES = 8
-"""Batches of the prior that are ranked where no draw of the model is new; after them novelty decides alone."""
+"""Batches of the prior that are ranked where no draw of the model is new; after them any new configuration will do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParzenOptions:
-    """What a tree-structured Parzen estimator can be told; see :class:`autohpo.algorithms.tpe.TPE`.
+    """The options of a tree-structured Parzen estimator; see :class:`autohpo.algorithms.tpe.TPE`.
 
     Raises:
         OptionError: A value breaks its rule.
@@ -58,106 +55,107 @@ class ParzenOptions:
 
     @classmethod
     def of(cls, hpo: Any) -> ParzenOptions:
-        """Those of an algorithm that has fields of the same names."""
-        return cls(**{one.name: getattr(hpo, one.name) for one in fields(cls)})
+        """Return the options of an algorithm that has fields of the same names."""
+        return cls(**{field.name: getattr(hpo, field.name) for field in fields(cls)})
 
 
 class ParzenSearch:
-    """Suggests for an optimizer what its history and a pair of Parzen estimators say.
+    """Suggests what a history and a pair of Parzen estimators say.
 
     Args:
-        hpo: The optimizer, for its space, its history and its generator.
-        options: How.
+        history: The trials; the whole history, in which numbers have no gaps.
+        options: The options of the algorithm.
+
+    Attributes:
+        columns: The meaning of the columns of the unit cube.
+        rows: The density of all trials; row i is trial i, in whatever order the results came.
+        ranking: The finished trials, the best first.
     """
 
-    def __init__(self, hpo: BaseHPOptimizer, options: ParzenOptions) -> None:
-        self._hpo, self._space, self._options = hpo, hpo.space, options
-        self._seen = SeenSet(hpo.history)
-        self.columns = Columns(hpo.space.levels, hpo.space.edges)
-        is_partial = [bool(self._space.deciders(one.name)) for one in self._space for _ in range(one.width)]
+    def __init__(self, history: History, options: ParzenOptions) -> None:
+        self._history, self._space, self._options = history, history.space, options
+        self._seen, self._cursor = SeenSet(history), Cursor(history)
+        self.columns = Columns(self._space.levels, self._space.edges)
+        is_partial = [bool(self._space.deciders(hp.name)) for hp in self._space for _ in range(hp.width)]
         self.rows = GrowingParzen(self.columns, np.array(is_partial, dtype=bool), BAD_FACTOR)
         self.ranking = Ranking(options.max_good)
         self._good: tuple[ParzenEstimator, list[int]] | None = None  # of the last suggestion, and its rows
-        self._n_told = 0  # trials taken in
         self._is_plain = all(map(_is_cut_by_column, self._space))
 
-    def suggest(self) -> Mapping[str, Any]:
-        """The next configuration.
+    def suggest(self, rng: np.random.Generator) -> Mapping[str, Any]:
+        """Return the next configuration.
+
+        Args:
+            rng: The only source of randomness.
 
         Raises:
             OptimizationComplete: Every configuration was suggested.
         """
         self._seen.update()
-        self.take_in()
+        self.update()
         n = self._options.n_startup
-        is_started = self._hpo.n_asked >= n and 2 * self._n_told >= n
+        is_started = self._history.n_asked >= n and 2 * self._cursor.n_told >= n
         if is_started and len(self.ranking) and self._space.n_columns:
-            for candidates in self._ranked_batches():
+            for candidates in self._ranked_batches(rng):
                 for part in (slice(0, 1), slice(1, None)):  # the best alone will mostly do, and the others cost time
                     hps = self._space.decode(candidates.points[part])
                     place = self._seen.first(hps)
                     if place is not None:
                         return hps[place]
-        return self._seen.draw(self._hpo.rng)
+        return self._seen.draw(rng)
 
-    def take_in(self) -> None:
-        """Learns what was asked and told since the last suggestion: each configuration is coded once.
-
-        Numbers have no gaps, and what is not told is running, so row i is trial i; the rows are the same whatever the
-        order of the results.
-        """
-        told, n = self._hpo.trials[self._n_told :], len(self.rows)
-        new = {trial.number: trial.hp for trial in told if trial.number >= n}
-        new |= {one.number: one for one in self._hpo.running if one.number >= n}
-        if new:
-            hps = [new[number] for number in sorted(new)]
-            self.rows.extend(self.columns.coded(self._space.encode(hps), self._mask(hps)))
-        for trial in told:
+    def update(self) -> None:
+        """Add what was asked and told since the last suggestion; each configuration is encoded once."""
+        step = self._cursor.step()
+        if step.asked:
+            hps = [item.hp for item in step.asked]
+            self.rows.extend(self.columns.encoded(self._space.encode(hps), self._mask(hps)))
+        for trial in step.told:
             self.ranking.add(trial)
-        self._n_told += len(told)
 
     def _mask(self, hps: list[Any]) -> BoolArray | None:
         return self._space.mask(hps) if self._space.is_conditional else None
 
-    def _ranked_batches(self) -> Iterator[Coded]:
+    def _ranked_batches(self, rng: np.random.Generator) -> Iterator[Encoded]:
         """Candidates, the best first: of the model, then batches of the prior."""
-        options, rng = self._options, self._hpo.rng
-        good = self.good()[0]
+        ell, n, d = self.good()[0], self._options.n_candidates, self._space.n_columns
         for batch in range(1 + _PRIOR_BATCHES):
-            if batch == 0:
-                drawn = good.sample(options.n_candidates, rng)
-            else:
-                drawn = self.columns.snap(rng.random((options.n_candidates, self._space.n_columns)))
-            drawn = self._standing(drawn)
-            yield drawn[np.argsort(-self.promise(drawn), kind="stable")]
+            drawn = self._encoded(ell.sample(n, rng) if batch == 0 else self.columns.snap(rng.random((n, d))))
+            yield drawn[np.argsort(-self.acquisition(drawn), kind="stable")]
 
-    def promise(self, points: Coded) -> FloatArray:
-        """``(m,)`` log ratio of the densities of good and of bad trials, less what running trials will tell there.
+    def acquisition(self, points: Encoded) -> FloatArray:
+        """``(m,)`` log of l / g, the densities of good and of bad trials, less what running trials will tell there.
 
-        A running trial counts as bad, and takes from the ratio as much as a good kernel has near it: all at its own
-        place, nothing far away. So parallel suggestions keep apart by the width of what is searched.
+        The expected improvement grows with l / g. A running trial counts as bad, and takes from the ratio as much as a
+        good kernel has near it: all at its own place, nothing far away. So parallel suggestions keep apart by the width
+        of what is searched.
+
+        Source: Bergstra et al. 2011, NeurIPS 24, section 4.1; Gonzalez et al. 2016, AISTATS, section 3.
         """
-        good, numbers = self.good()
-        running = [one.number for one in self._hpo.running]
-        promise = good.log_density(points)
-        promise -= self.rows.log_density(points, numbers, self._options.prior_weight)
+        ell, good = self.good()
+        running = [item.number for item in self._history.running]
+        log_ratio = ell.log_density(points)
+        log_ratio -= self.rows.log_density(points, good, self._options.prior_weight)  # g: all trials but the good ones
         if running:
-            near = closeness(self.columns, good.bandwidths, points, self.rows[running])
-            promise += np.log1p(-np.minimum(near.max(axis=1), _LARGEST_CLOSENESS))
-        return promise
+            near = closeness(self.columns, ell.bandwidths, points, self.rows[running])
+            log_ratio += np.log1p(-np.minimum(near.max(axis=1), _LARGEST_CLOSENESS))
+        return log_ratio
 
-    def _standing(self, drawn: Coded) -> Coded:
-        """Where draws will stand once they are trials, and which of their columns will be active."""
+    def _encoded(self, drawn: Encoded) -> Encoded:
+        """Draws as they will be encoded once they are trials, and which of their columns will be active."""
         if self._is_plain and not self._space.is_conditional:
             return drawn
         hps = self._space.decode(drawn.points)
         active = self._mask(hps)
         if self._is_plain and active is not None:
-            return Coded(np.where(active, drawn.points, 0.5), drawn.codes, active)
-        return self.columns.coded(self._space.encode(hps), active)
+            return Encoded(np.where(active, drawn.points, 0.5), drawn.codes, active)
+        return self.columns.encoded(self._space.encode(hps), active)
 
     def good(self) -> tuple[ParzenEstimator, list[int]]:
-        """The density of good trials, and their rows; there must be a trial with a result."""
+        """Return l, the density of the good trials, and their rows; there must be a trial with a result.
+
+        Source: Bergstra et al. 2011, NeurIPS 24, equation 2: x follows l where y is beyond the quantile gamma, else g.
+        """
         options = self._options
         rows = self.ranking.first(min(math.ceil(options.gamma * len(self.ranking)), options.max_good))
         if self._good is None or rows != self._good[1]:
@@ -167,22 +165,22 @@ class ParzenSearch:
         return self._good
 
 
-def _is_cut_by_column(one: HPSpace) -> bool:
-    """Whether a point's columns, each moved to the middle of its cell, are where its value is coded.
+def _is_cut_by_column(hp: HPSpace) -> bool:
+    """Whether a value is encoded as the middles of the cells that a point's columns lie in, each by itself.
 
-    Not so where one value stands in several columns, as a permutation does, or where a kind of parameter counts a few
+    It is not where one value takes several columns, as a permutation does, or where a kind of parameter counts a few
     values but names no cells. Of very many values a cell is too short to matter.
     """
-    n = one.n_values
-    has_cells = all(edges is not None for edges in one.column_edges)
-    return n is None or has_cells or (one.width == 1 and n > MOST_EDGES)
+    n = hp.n_values
+    has_cells = all(edges is not None for edges in hp.column_edges)
+    return n is None or has_cells or (hp.width == 1 and n > MOST_EDGES)
 
 
 class Ranking:
     """The numbers of finished trials in the order of their worth.
 
-    Those that keep the constraints on the outcome come first, the others by how far they break them. Several
-    objectives: front by front of who dominates whom; in a front each next one adds the most to the volume covered.
+    Trials that keep the constraints on the outcome come first, the others by how far they break them. Several
+    objectives: front by front of who dominates whom; in a front each next trial adds the most to the volume covered.
     Of equals the older comes first.
 
     Args:
@@ -191,12 +189,12 @@ class Ranking:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        # (violation, -perf, number); of several objectives 0 in the place of -perf
+        # (violation, -score, number); of several objectives 0 in the place of -score
         self._sorted: list[tuple[float, float, int]] = []
-        # Of several objectives those that keep the constraints and that fewer than `most` others dominate: whoever is
-        # dominated by more has as many fronts' members before him, now and for ever.
+        # Of several objectives those that keep the constraints and that fewer than `most` others dominate: a trial
+        # that more dominate has as many trials of earlier fronts before it, now and for ever.
         self._numbers: IntArray = np.empty(0, dtype=np.int64)
-        self._perfs = np.empty((0, 0))
+        self._scores = np.empty((0, 0))
         self._n_better: IntArray = np.empty(0, dtype=np.int64)
         self._n_feasible = 0
         self._found: dict[int, list[int]] = {}  # answers that still hold
@@ -205,29 +203,29 @@ class Ranking:
         return len(self._sorted)
 
     def add(self, trial: Trial) -> None:
-        """Takes a finished trial; without a result it has no rank."""
+        """Add a finished trial; without a result it has no rank."""
         if trial.score is None:
             return
-        violation, is_one = trial.violation, len(trial.scores) == 1
+        violation, has_one = trial.violation, len(trial.scores) == 1
         known, self._found = self._found, {}
-        insort(self._sorted, (violation, -trial.score if is_one else 0.0, trial.number))
-        if not is_one and violation == 0:
+        insort(self._sorted, (violation, -trial.score if has_one else 0.0, trial.number))
+        if not has_one and violation == 0:
             self._n_feasible += 1
-            if not self._add_perfs(trial.number, np.array([trial.scores])):
+            if not self._add_scores(trial.number, np.array([trial.scores])):
                 self._found = known
 
-    def _add_perfs(self, number: int, perfs: FloatArray) -> bool:
-        """Takes the results of a trial; whether it may ever be among the first."""
-        known = self._perfs.reshape(len(self._perfs), perfs.shape[1])
-        is_no_worse, is_no_better = (known >= perfs).all(axis=1), (known <= perfs).all(axis=1)
+    def _add_scores(self, number: int, scores: FloatArray) -> bool:
+        """Add the ``(1, m)`` results of a trial; returns whether it may ever be among the first."""
+        known = self._scores.reshape(len(self._scores), scores.shape[1])
+        is_no_worse, is_no_better = (known >= scores).all(axis=1), (known <= scores).all(axis=1)
         n_better = np.append(self._n_better + (is_no_better & ~is_no_worse), (is_no_worse & ~is_no_better).sum())
         kept = n_better < self._most
         self._numbers, self._n_better = np.append(self._numbers, number)[kept], n_better[kept]
-        self._perfs = np.concatenate([known, perfs])[kept]
+        self._scores = np.concatenate([known, scores])[kept]
         return bool(kept[-1])
 
     def first(self, n: int) -> list[int]:
-        """The numbers of the best n, at most `most`."""
+        """Return the numbers of the best n, at most `most`."""
         if not self._n_feasible:
             return [number for _, _, number in self._sorted[:n]]
         if n not in self._found:
@@ -236,18 +234,18 @@ class Ranking:
 
     def _first_by_front(self, n: int) -> list[int]:
         by_age = np.argsort(self._numbers)  # whatever the order of the results
-        numbers, values = self._numbers[by_age], self._perfs[by_age]
+        numbers, values = self._numbers[by_age], self._scores[by_age]
         ranks, best = pareto.ranks(values, n), list[int]()
         for rank in range(int(ranks.max()) + 1):
             if len(best) < n:
-                members = np.flatnonzero(ranks == rank)
-                best += numbers[members[_by_volume(values[members], n - len(best))]].tolist()
+                front = np.flatnonzero(ranks == rank)
+                best += numbers[front[_by_volume(values[front], n - len(best))]].tolist()
         broken = self._sorted[self._n_feasible :]
         return best + [number for _, _, number in broken[: n - len(best)]]
 
 
-def _by_volume(front: FloatArray, n: int) -> NDArray[np.int64]:
-    """Places of at most n members of a front, each next one adding the most to the volume above its worst corner."""
+def _by_volume(front: FloatArray, n: int) -> IntArray:
+    """Places of at most n values of a front, each next adding the most to the volume above the front's worst corner."""
     front = front / np.maximum(np.abs(front).max(axis=0), 1.0)  # the largest floats have no difference
     low, high = front.min(axis=0), front.max(axis=0)
     spread = np.where(high > low, high - low, 1.0)
@@ -255,5 +253,5 @@ def _by_volume(front: FloatArray, n: int) -> NDArray[np.int64]:
 
 
 def rank_weights(n: int) -> FloatArray:
-    """``(n,)`` weights of the best n trials: 1, 1 - 1/n, ..., 1/n."""
+    """``(n,)`` weights of the best n trials: 1, 1 - 1/n, ..., 1/n, in the order of their ranks."""
     return 1.0 - np.arange(n) / n

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
 from autohpo.spaces import SearchSpace
 from autohpo.surrogates import pareto
 from autohpo.trial import Trial
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 Spread = Callable[[FloatArray], FloatArray]
 """How much each of the ``(n, m)`` values of one front adds to it, all of it in their own unit; more is better."""
@@ -24,18 +21,18 @@ class Individual:
     """A trial that has survived so far.
 
     Attributes:
-        number: Of the trial.
-        values: ``(m,)`` its objectives, higher is better.
-        violation: By how much it misses the constraints; 0 where it meets them.
-        point: ``(d,)`` its configuration in the unit cube.
-        mask: ``(d,)`` which columns of it are in force.
+        number: The number of the trial.
+        values: ``(m,)`` scores, higher is better.
+        violation: The sum of what it misses the constraints by; 0 where it meets them.
+        point: ``(d,)`` the configuration in the unit cube.
+        mask: ``(d,)`` which columns of the point are active.
     """
 
     number: int
     values: FloatArray
     violation: float
     point: FloatArray
-    mask: NDArray[np.bool_]
+    mask: BoolArray
 
 
 class Survivors:
@@ -44,60 +41,63 @@ class Survivors:
     Each result joins, and where there are too many the least leaves: of the last front the one that adds least to it.
 
     Args:
-        space: That is searched.
+        space: The space of the search.
         size: How many there are at most.
-        spread: How much each member of a front adds to it.
+        spread: How much each individual of a front adds to it.
 
     Attributes:
-        members: In the order told.
+        individuals: The survivors, in the order told.
         ranks: ``(n,)`` the front of each, 0 the best.
         spreads: ``(n,)`` how much each adds to its front.
     """
 
     def __init__(self, space: SearchSpace, size: int, spread: Spread) -> None:
         self._space, self._size, self._spread = space, size, spread
-        self.members: list[Individual] = []
+        self.individuals: list[Individual] = []
         self.ranks: IntArray = np.empty(0, dtype=np.int64)
         self.spreads: FloatArray = np.empty(0)
 
     def __len__(self) -> int:
-        return len(self.members)
+        return len(self.individuals)
 
-    def member(self, trial: Trial) -> Individual:
-        """What a trial with a result is as a member."""
+    def individual(self, trial: Trial) -> Individual:
+        """Return a trial with a result as an individual."""
         point, mask = self._space.encode([trial.hp])[0], self._space.mask([trial.hp])[0]
         return Individual(trial.number, np.array(trial.scores), trial.violation, point, mask)
 
-    def add(self, member: Individual) -> Individual | None:
-        """Takes a member in, and returns the one that leaves for it, which may be the very same."""
-        self.members.append(member)
-        self._judge()
-        if len(self.members) <= self._size:
+    def add(self, individual: Individual) -> Individual | None:
+        """Add an individual, and return the one that leaves for it, which may be the very same."""
+        self.individuals.append(individual)
+        self._rank()
+        if len(self.individuals) <= self._size:
             return None
         worst = np.flatnonzero(self.ranks == self.ranks.max())
         place = int(worst[::-1][np.argmin(self.spreads[worst[::-1]])])  # of equals the youngest leaves
-        gone = self.members.pop(place)
-        self._judge()
+        gone = self.individuals.pop(place)
+        self._rank()
         return gone
 
-    def _judge(self) -> None:
-        values = np.array([member.values for member in self.members])
-        self.ranks = constrained_ranks(values, np.array([member.violation for member in self.members]))
-        self.spreads = np.empty(len(self.members))
+    def _rank(self) -> None:
+        values = np.array([individual.values for individual in self.individuals])
+        self.ranks = constrained_ranks(values, np.array([individual.violation for individual in self.individuals]))
+        self.spreads = np.empty(len(self.individuals))
         for rank in range(int(self.ranks.max()) + 1):
             places = np.flatnonzero(self.ranks == rank)
             self.spreads[places] = self._spread(values[places])
 
-    def is_better(self, left: int, right: int) -> bool:
-        """Whether the member at one place is in a better front than at another, or adds more to the same."""
-        keys = [(-int(self.ranks[place]), float(self.spreads[place])) for place in (left, right)]
-        return keys[0] > keys[1]
+    def is_better(self, i: int, j: int) -> bool:
+        """Whether the individual at place i is in a better front than that at place j, or adds more to the same front.
+
+        Source: Deb et al. 2002, IEEE TEC 6(2), section III-B (the crowded-comparison operator).
+        """
+        i_rank, j_rank = self.ranks[i], self.ranks[j]
+        return bool(i_rank < j_rank or (i_rank == j_rank and self.spreads[i] > self.spreads[j]))
 
 
 def constrained_ranks(values: FloatArray, violations: FloatArray) -> IntArray:
     """``(n,)`` the front of each of ``(n, m)`` values; those that miss constraints follow, by how much they miss them.
 
-    Source: Deb et al. 2002, IEEE TEC 6(2), definition 1.
+    Source: Deb et al. 2002, IEEE TEC 6(2), definition 1 (constrained-domination).
     """
     ranks = np.empty(len(values), dtype=np.int64)
     is_met = violations == 0
@@ -117,35 +117,27 @@ def scaled(values: FloatArray) -> FloatArray:
 def crowding(values: FloatArray) -> FloatArray:
     """``(n,)`` how far each of ``(n, m)`` values of a front has its neighbours; infinite at the ends.
 
-    Source: Deb et al. 2002, IEEE TEC 6(2), section III-B.
+    Source: Deb et al. 2002, IEEE TEC 6(2), section III-B, crowding-distance-assignment(I).
     """
     n, m = values.shape
     distances = np.zeros(n)
     if n < 3:
         return np.full(n, np.inf)
-    unit = scaled(values)
+    unit = scaled(values)  # by f_m^max - f_m^min
     for j in range(m):
-        order = np.argsort(unit[:, j], kind="stable")
-        column = unit[order, j]
-        distances[order[1:-1]] += column[2:] - column[:-2]
-        distances[order[[0, -1]]] = np.inf
+        I = np.argsort(unit[:, j], kind="stable")  # noqa: E741 - the paper's letter; I = sort(I, m)
+        f = unit[I, j]
+        distances[I[1:-1]] += f[2:] - f[:-2]  # I[i].distance += I[i + 1].m - I[i - 1].m
+        distances[I[[0, -1]]] = np.inf  # I[1].distance = I[l].distance = inf
     return distances
 
 
 def volumes(values: FloatArray) -> FloatArray:
     """``(n,)`` the volume that each of ``(n, m)`` values of a front covers alone; infinite where it is best in one.
 
-    Source: Igel, Hansen and Roth 2007, Evolutionary Computation 15(1), section 4.1.
+    Source: Igel, Hansen and Roth 2007, Evolutionary Computation 15(1), section 4.1 (contributing hypervolume).
     """
     unit = scaled(values)
     alone = pareto.contributions(unit, np.zeros(unit.shape[1]))
     alone[unit.argmax(axis=0)] = np.inf  # the first of equals
     return alone
-
-
-def take_in(trials: Sequence[Trial], n_told: int, survivors: Survivors) -> int:
-    """Adds the trials with a result from the n-th on, and returns how many there are now."""
-    for trial in trials[n_told:]:
-        if trial.scores:
-            survivors.add(survivors.member(trial))
-    return len(trials)

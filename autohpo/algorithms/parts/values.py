@@ -33,16 +33,19 @@ def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) 
         raise SuggestionError(f"{who}: must return a dict, got {type(hp).__name__}")
     suggestion = hp.copy() if isinstance(hp, Suggestion) else Suggestion(hp)
     for name, value in suggestion.items():
-        if not (name in space.names and space[name].contains(value)):  # a choice may be numpy's own
-            suggestion[name] = plain(value)
+        if isinstance(value, np.generic) and not (name in space.names and space[name].contains(value)):
+            suggestion[name] = value.item()  # only a choice may be numpy's own
     for attribute in ("fidelity", "resume", "fork"):
-        setattr(suggestion, attribute, plain(getattr(suggestion, attribute)))
+        value = getattr(suggestion, attribute)
+        if isinstance(value, np.generic):
+            setattr(suggestion, attribute, value.item())
     fidelity = suggestion.fidelity
     try:
         if space.is_conditional:
             keep_active(suggestion, space)
         space.check(suggestion)
-        suggestion.info = json.loads(json.dumps(suggestion.info, allow_nan=False))  # as a store gives it back
+        if suggestion.info:
+            suggestion.info = json.loads(json.dumps(suggestion.info, allow_nan=False))  # as a store gives it back
     except (SpaceError, TypeError, ValueError) as error:
         raise SuggestionError(f"{who}: {error}") from error
     if fidelity is not None and not (isinstance(fidelity, (int, float)) and 0 < fidelity < math.inf):

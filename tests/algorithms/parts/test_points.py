@@ -54,7 +54,7 @@ def test_known_results_guide_a_model():
     ("points", "error", "text"),
     [
         ([{"x": 2.0, "act": "relu"}], SpaceError, "points[0]: x: must be a value of"),
-        ([FIRST, {"x": 0.5}], SpaceError, "points[1]: act: missing in the configuration"),
+        ([FIRST, {"x": 0.5}], SpaceError, "points[1]: act: must be in the configuration, got only ['x']"),
         ([(FIRST, "good")], OptionError, "points[0]: the objective's result must be one number, got str"),
         ([(FIRST, float("nan"))], OptionError, "points[0]: the objective's result must be finite, got nan"),
         ({"x": 0.5}, OptionError, "points: must be a list of configurations or (configuration, result), got dict"),

@@ -24,7 +24,7 @@ class Plain(BaseHPOptimizer):
 
 
 def of(space, **options):
-    """An optimizer and its novelty."""
+    """An optimizer and its seen set."""
     hpo = Plain(space, **options)
     return hpo, SeenSet(hpo.history)
 
@@ -34,31 +34,31 @@ GRID = [RangeHP("a", 0, 9), RangeHP("b", 0, 9)]
 
 def test_what_was_suggested_is_no_longer_new():
     """Running or ended, failed or told, asked or adopted; what was only decoded is new."""
-    hpo, novelty = of(GRID)
+    hpo, seen_set = of(GRID)
     hpo.wishes = [{"a": k, "b": 0} for k in range(3)]
     first, second, _ = hpo.ask(), hpo.ask(), hpo.ask()
     hpo.tell(first, 1.0)
-    novelty.take_in()
+    seen_set.update()
     hpo.fail(second, "planned")
     hpo.adopt(Suggestion({"a": 7, "b": 7}, number=3))
     hpo.tell(Suggestion({"a": 7, "b": 7}, number=3), 2.0)
     hpo.adopt(Suggestion({"a": 8, "b": 8}, number=4))
-    novelty.take_in()
+    seen_set.update()
     known = [(0, 0), (1, 0), (2, 0), (7, 7), (8, 8)]
     for a, b in itertools.product(range(10), repeat=2):
-        assert novelty.is_new({"a": a, "b": b}) is ((a, b) not in known)
+        assert seen_set.is_new({"a": a, "b": b}) is ((a, b) not in known)
 
 
 def test_first_is_the_first_new_and_allowed_one():
     """None where there is none."""
-    hpo, novelty = of(SearchSpace(GRID, constraints=["a != 5"]))
+    hpo, seen_set = of(SearchSpace(GRID, constraints=["a != 5"]))
     hpo.wishes = [{"a": 1, "b": 0}]
     hpo.ask()
-    novelty.take_in()
+    seen_set.update()
     hps = [{"a": 1, "b": 0}, {"a": 5, "b": 0}, {"a": 2, "b": 0}, {"a": 3, "b": 0}]
-    assert novelty.first(hps) == 2
-    assert novelty.first(hps[:2]) is None
-    assert novelty.first([]) is None
+    assert seen_set.first(hps) == 2
+    assert seen_set.first(hps[:2]) is None
+    assert seen_set.first([]) is None
 
 
 @pytest.mark.parametrize(
@@ -73,63 +73,63 @@ def test_first_is_the_first_new_and_allowed_one():
 )
 def test_draws_use_a_finite_space_up(space):
     """Each configuration comes once, then none: also those that the prior holds for impossible."""
-    hpo, novelty = of(space)
+    hpo, seen_set = of(space)
     wanted = {space.key(hp) for hp in space.configurations()}
     got = []
     for number in range(len(wanted)):
-        novelty.take_in()
-        got.append(novelty.draw(np.random.default_rng(number)))
+        seen_set.update()
+        got.append(seen_set.draw(np.random.default_rng(number)))
         hpo.adopt(Suggestion(got[-1], number=number))
     assert sorted(map(space.key, got)) == sorted(wanted)
     with pytest.raises(OptimizationComplete, match=f"all {len(wanted)} configurations were suggested"):
-        novelty.take_in()
+        seen_set.update()
     with pytest.raises(OptimizationComplete, match=f"all {len(wanted)} configurations were suggested"):
-        novelty.draw(np.random.default_rng(0))
+        seen_set.draw(np.random.default_rng(0))
 
 
 def test_several_are_drawn_together():
     """From 1 to n, all new and allowed; where the space is nearly used up, all that is left."""
-    hpo, novelty = of(SearchSpace(GRID, constraints=["a != 5"]))
-    some = novelty.some(np.random.default_rng(0), 20)
+    hpo, seen_set = of(SearchSpace(GRID, constraints=["a != 5"]))
+    some = seen_set.some(np.random.default_rng(0), 20)
     assert 1 <= len(some) <= 20
-    assert all(novelty.is_new(hp) and hp["a"] != 5 for hp in some)
+    assert all(seen_set.is_new(hp) and hp["a"] != 5 for hp in some)
     left = [{"a": 9, "b": 8}, {"a": 9, "b": 9}]
     others = [hp for hp in hpo.space.configurations() if hp not in left]
     for number, hp in enumerate(others):
         hpo.adopt(Suggestion(hp, number=number))
-    novelty.take_in()
+    seen_set.update()
     for seed in range(5):
-        assert all(hp in left for hp in novelty.some(np.random.default_rng(seed), 20))
+        assert all(hp in left for hp in seen_set.some(np.random.default_rng(seed), 20))
 
 
 def test_in_a_space_that_cannot_be_counted_draws_are_those_of_the_space():
     """Nothing is listed, and nothing remembered that a float would never repeat."""
     space = SearchSpace([RangeHP("x", 0.0, 1.0)], constraints=["x < 0.5"])
-    _, novelty = of(space)
-    assert not novelty.is_finite
-    assert novelty.draw(np.random.default_rng(3)) == space.sample(np.random.default_rng(3), 1)[0]
-    assert novelty.some(np.random.default_rng(3), 4) == space.sample(np.random.default_rng(3), 4)
+    _, seen_set = of(space)
+    assert not seen_set.is_finite
+    assert seen_set.draw(np.random.default_rng(3)) == space.sample(np.random.default_rng(3), 1)[0]
+    assert seen_set.some(np.random.default_rng(3), 4) == space.sample(np.random.default_rng(3), 4)
 
 
 def test_few_allowed_of_very_many_are_found(monkeypatch):
     """One of 10,000 by the constraint, beside a billion free ones that must not be walked."""
     monkeypatch.setattr(seen, "MOST_WALKED", 100)
     space = SearchSpace([RangeHP("free", 0, 10**9), RangeHP("n", 1, 10_000)], constraints=["n == 9999"])
-    hpo, novelty = of(space)
+    hpo, seen_set = of(space)
     assert space.n_configurations == 10**9 + 1
     for number in range(3):
-        hpo.adopt(Suggestion(novelty.draw(np.random.default_rng(number)), number=number))
-        novelty.take_in()
+        hpo.adopt(Suggestion(seen_set.draw(np.random.default_rng(number)), number=number))
+        seen_set.update()
     assert len({hp["free"] for hp in hpo.running}) == 3
 
 
-def test_each_trial_is_taken_in_once(monkeypatch):
+def test_each_trial_is_added_once(monkeypatch):
     """The cost of a suggestion must not grow with the history."""
-    hpo, novelty = of(GRID)
+    hpo, seen_set = of(GRID)
     keys, key = [], SearchSpace.key
     monkeypatch.setattr(SearchSpace, "key", lambda self, hp: keys.append(hp) or key(self, hp))
     hpo.wishes = [{"a": k, "b": k} for k in range(10)]
     for _ in range(10):
         hpo.tell(hpo.ask(), 0.0)
-        novelty.take_in()
+        seen_set.update()
     assert len(keys) == 10

@@ -65,18 +65,18 @@ def test_the_least_of_the_last_front_leaves():
     """First the dominated, then the most crowded; an end of the front stays."""
     survivors = Survivors(SPACE, 3, crowding)
     for number, perfs in enumerate([(0.0, 1.0), (1.0, 0.0), (0.4, 0.4)]):
-        assert survivors.add(survivors.member(trial(number, perfs))) is None
-    gone = survivors.add(survivors.member(trial(3, (0.6, 0.5))))
+        assert survivors.add(survivors.individual(trial(number, perfs))) is None
+    gone = survivors.add(survivors.individual(trial(3, (0.6, 0.5))))
     assert gone.number == 2
-    gone = survivors.add(survivors.member(trial(4, (2.0, -1.0))))
+    gone = survivors.add(survivors.individual(trial(4, (2.0, -1.0))))
     assert gone.number == 3  # .5 + .5 of the ranges from neighbour to neighbour; trial 1, now inside too, .7 + .75
-    assert [member.number for member in survivors.members] == [0, 1, 4]
+    assert [individual.number for individual in survivors.individuals] == [0, 1, 4]
 
 
 def test_who_misses_a_constraint_leaves_first():
     """However good it is; and of equals the youngest."""
     survivors = Survivors(SPACE, 2, crowding)
-    added = [survivors.member(trial(n, (9.0 - n, 9.0), v)) for n, v in enumerate([0.2, 0.0, 0.1, 0.0, 0.0])]
-    added[4] = survivors.member(trial(4, (6.0, 9.0)))
-    left = [survivors.add(member) for member in added]
+    added = [survivors.individual(trial(n, (9.0 - n, 9.0), v)) for n, v in enumerate([0.2, 0.0, 0.1, 0.0, 0.0])]
+    added[4] = survivors.individual(trial(4, (6.0, 9.0)))
+    left = [survivors.add(individual) for individual in added]
     assert [gone and gone.number for gone in left] == [None, None, 0, 2, 4]

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autohpo import ChoiceHP, FixedHP, LogRangeHP, RangeHP, SearchSpace, SpaceError, build_hpo_from_name
-from autohpo.spaces import OrdinalHP
-from autohpo.spaces.clearml import (
+from autohpo.integrations.clearml import (
     DiscreteParameterRange,
     LogUniformParameterRange,
     ParameterSet,
     UniformIntegerParameterRange,
     UniformParameterRange,
 )
+from autohpo.spaces import OrdinalHP
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_steps_are_min_plus_k_steps_up_to_max(low, width, step, is_included):
         (lambda: UniformParameterRange("x", 0, 1, -0.1), "x: step_size must be positive"),
         (lambda: UniformParameterRange("x", 0, float("inf")), "x: max_value must be a finite number, got inf"),
         (lambda: UniformParameterRange("x", "0", 1), "x: min_value must be a finite number, got '0'"),
-        (lambda: UniformIntegerParameterRange("x", 0, 1.5), "x: ends and step must be whole, got 0, 1.5, 1"),
-        (lambda: UniformIntegerParameterRange("x", 0, 5, 0.5), "x: ends and step must be whole"),
+        (lambda: UniformIntegerParameterRange("x", 0, 1.5), "x: ends and step must be integers, got 0, 1.5, 1"),
+        (lambda: UniformIntegerParameterRange("x", 0, 5, 0.5), "x: ends and step must be integers"),
         (lambda: LogUniformParameterRange("x", -1, 1, base=1), "x: base must be above 1, got 1"),
         (lambda: LogUniformParameterRange("x", 0, 999), "x: 10..999.0 must be a positive finite float, got inf"),
         (lambda: LogUniformParameterRange("x", -999, 0), "x: 10..-999.0 must be a positive finite float, got 0.0"),

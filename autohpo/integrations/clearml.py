@@ -1,4 +1,4 @@
-"""ClearML's parameter classes by their names and arguments: functions that make parameters of ours."""
+"""ClearML's parameter classes as functions of the same names and arguments, which return parameters of ours."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 
 from autohpo.errors import SpaceError
-from autohpo.spaces.base import HPSpace
-from autohpo.spaces.choice import ChoiceHP, FixedHP, OrdinalHP, checked_values
-from autohpo.spaces.numeric import LogRangeHP, RangeHP
+from autohpo.spaces import ChoiceHP, FixedHP, HPSpace, LogRangeHP, OrdinalHP, RangeHP, TiedHP
+from autohpo.spaces.choice import checked_values
 from autohpo.spaces.tagged import is_same
-from autohpo.spaces.tied import TiedHP
 
 __all__ = [
     "DiscreteParameterRange",
@@ -34,17 +32,17 @@ def UniformParameterRange(  # noqa: N802
     step_size: float | None = None,
     include_max_value: bool = True,
 ) -> HPSpace:
-    """Floats from `min_value` to `max_value`, or those of them that are whole steps above `min_value`.
+    """Return a parameter of floats from `min_value` to `max_value`: all, or every `step_size`.
 
     Args:
-        name: Of the parameter.
-        min_value: Smallest value.
-        max_value: No value is above it.
-        step_size: Distance of the values; None for all floats. `max_value` is one of them only if a step hits it.
+        name: The name of the parameter.
+        min_value: The smallest value.
+        max_value: The bound that no value is above.
+        step_size: The distance of the values; None for all floats. `max_value` is a value only if a step hits it.
         include_max_value: Whether `max_value` itself may be drawn.
 
     Raises:
-        SpaceError: The ends are no range, or the step is not positive.
+        SpaceError: The ends do not make a range, or the step is not positive.
 
     Example:
         >>> UniformParameterRange("dropout", 0.01, 0.3, 0.05).grid(9)
@@ -66,18 +64,18 @@ def LogUniformParameterRange(  # noqa: N802, PLR0917 - the positions are ClearML
     step_size: float | None = None,
     include_max_value: bool = True,
 ) -> HPSpace:
-    """Floats from ``base**min_value`` to ``base**max_value``, evenly spread in the logarithm: the ends are exponents.
+    """Return a parameter of floats from ``base**min_value`` to ``base**max_value``, evenly spread in the logarithm.
 
     Args:
-        name: Of the parameter.
-        min_value: Exponent of the smallest value.
-        max_value: No exponent is above it.
-        base: Above 1.
-        step_size: Distance of the exponents; None for all of them.
+        name: The name of the parameter.
+        min_value: The exponent of the smallest value.
+        max_value: The bound that no exponent is above.
+        base: The base, above 1.
+        step_size: The distance of the exponents; None for all of them.
         include_max_value: Whether ``base**max_value`` itself may be drawn.
 
     Raises:
-        SpaceError: The ends are no range, their powers are no positive floats, or base or step are too small.
+        SpaceError: The ends do not make a range, their powers are not positive floats, or base or step are too small.
 
     Example:
         >>> LogUniformParameterRange("lr", -4, -1)
@@ -105,17 +103,17 @@ def UniformIntegerParameterRange(  # noqa: N802
     step_size: int = 1,
     include_max_value: bool = True,
 ) -> HPSpace:
-    """Whole numbers from `min_value` on, in steps, none above `max_value`.
+    """Return a parameter of integers from `min_value` on, in steps, none above `max_value`.
 
     Args:
-        name: Of the parameter.
-        min_value: Smallest value.
-        max_value: No value is above it.
-        step_size: Distance of the values.
+        name: The name of the parameter.
+        min_value: The smallest value.
+        max_value: The bound that no value is above.
+        step_size: The distance of the values.
         include_max_value: Whether `max_value` itself may be drawn.
 
     Raises:
-        SpaceError: The ends are no range, the step is not positive, or one is no whole number.
+        SpaceError: The ends do not make a range, the step is not positive, or one of them is not an integer.
 
     Example:
         >>> UniformIntegerParameterRange("layers", 1, 10, 4).grid(9)
@@ -124,20 +122,20 @@ def UniformIntegerParameterRange(  # noqa: N802
     low, high = _ends(name, min_value, max_value)
     step = _number(name, "step_size", step_size)
     if any(value.denominator != 1 for value in (low, high, step)):
-        raise SpaceError(f"{name}: ends and step must be whole, got {min_value}, {max_value}, {step_size}")
+        raise SpaceError(f"{name}: ends and step must be integers, got {min_value}, {max_value}, {step_size}")
     n = _n_steps(name, low, high, step_size, include_max_value)
     return _range(name, int(low), int(low + n * step), None if step == 1 else int(step))
 
 
 def DiscreteParameterRange(name: str, values: Sequence[Any] = ()) -> HPSpace:  # noqa: N802
-    """One of several values, in no order; a single one is fixed.
+    """Return a choice among values that have no order; a single value is fixed.
 
     Args:
-        name: Of the parameter.
-        values: Of any kind, none twice; they come back as the very objects that were given.
+        name: The name of the parameter.
+        values: Values of any kind, none twice; they come back as the very objects that were given.
 
     Raises:
-        SpaceError: There are no values, or one stands there twice.
+        SpaceError: There are no values, or two are the same.
 
     Example:
         >>> DiscreteParameterRange("epochs", [30])
@@ -151,17 +149,17 @@ def ParameterSet(  # noqa: N802
     parameter_combinations: Sequence[Mapping[str, Any]] = (),
     name: str = "parameter_set",
 ) -> ChoiceHP:
-    """One of several combinations of values, which are only tried together.
+    """Return a choice among combinations of values, which are only tried together.
 
     Every value stands in the configuration under its own name, and beside them the number of the combination.
 
     Args:
         parameter_combinations: Dicts from name to value, or to a parameter that is searched where the combination is
             chosen (its own name counts). A name may be missing in some.
-        name: Of the parameter that chooses among them; it differs where a space has several sets.
+        name: The name of the parameter that chooses among them; it differs where a space has several sets.
 
     Raises:
-        SpaceError: There are no combinations, one is no dict, or a name is a value here and a parameter there.
+        SpaceError: There are no combinations, some are not dicts, or a name is a value here and a parameter there.
 
     Example:
         >>> from autohpo import SearchSpace
@@ -170,51 +168,52 @@ def ParameterSet(  # noqa: N802
         {'parameter_set': 1, 'batch': 256, 'lr': 0.4}
     """
     combinations = list(parameter_combinations)
-    for one in combinations:
-        if not isinstance(one, Mapping):
-            raise SpaceError(f"{name}: parameter_combinations must be dicts, got {one!r:.80}")
+    for combination in combinations:
+        if not isinstance(combination, Mapping):
+            raise SpaceError(f"{name}: parameter_combinations must be dicts, got {combination!r:.80}")
     values: dict[str, dict[int, Any]] = {}
     searched: list[dict[str, HPSpace]] = []
-    for place, one in enumerate(combinations):
-        searched.append({value.name: value for value in one.values() if isinstance(value, HPSpace)})
-        for key, value in one.items():
+    for index, combination in enumerate(combinations):
+        searched.append({value.name: value for value in combination.values() if isinstance(value, HPSpace)})
+        for key, value in combination.items():
             if not isinstance(value, HPSpace):
-                values.setdefault(key, {})[place] = value
-    for key in {key for one in searched for key in one} & set(values):
-        raise SpaceError(f"{name}: {key!r} must be a value, or a parameter, in all combinations that have it")
-    settled = {key: _settled(key, name, by_place) for key, by_place in values.items()}
+                values.setdefault(key, {})[index] = value
+    for key in {key for parameters in searched for key in parameters} & set(values):
+        raise SpaceError(f"{name}: {key!r} must be a value, or a parameter, in all combinations, got both")
+    tied = {key: _tied(key, name, by_index) for key, by_index in values.items()}
     children = [
-        [*(settled[key] for key, by_place in values.items() if place in by_place), *one.values()]
-        for place, one in enumerate(searched)
+        [*(tied[key] for key, by_index in values.items() if index in by_index), *parameters.values()]
+        for index, parameters in enumerate(searched)
     ]
     return ChoiceHP(name, range(len(combinations)), children)
 
 
-def _settled(name: str, chooser: str, by_place: dict[int, Any]) -> HPSpace:
-    """The parameter of a name that has a value in some combinations."""
-    first, *others = by_place.values()
+def _tied(name: str, to: str, by_index: dict[int, Any]) -> HPSpace:
+    """Return the parameter of a name that has a value in some combinations."""
+    first, *others = by_index.values()
     if all(is_same(first, other) for other in others):
         return FixedHP(name, first)
-    return TiedHP(name, chooser, by_place)
+    return TiedHP(name, to, by_index)
 
 
 def _ends(name: str, low: Any, high: Any) -> tuple[Fraction, Fraction]:
+    """Return both ends as they are written."""
     ends = _number(name, "min_value", low), _number(name, "max_value", high)
     if ends[0] > ends[1]:
         raise SpaceError(f"{name}: min_value must not be above max_value, got {low}, {high}")
     return ends
 
 
-def _number(name: str, field: str, value: Any) -> Fraction:
-    """A number as it is written: 0.05 is a twentieth, so that steps end where a reader would expect it."""
+def _number(name: str, argument: str, value: Any) -> Fraction:
+    """Return a number as it is written: 0.05 is a twentieth, so that steps end where a reader would expect it."""
     value = value.item() if isinstance(value, np.generic) else value
     if type(value) not in (int, float) or (type(value) is float and not math.isfinite(value)):
-        raise SpaceError(f"{name}: {field} must be a finite number, got {value!r:.80}")
+        raise SpaceError(f"{name}: {argument} must be a finite number, got {value!r:.80}")
     return Fraction(repr(value))
 
 
 def _n_steps(name: str, low: Fraction, high: Fraction, step: Any, is_included: bool) -> int:
-    """How many steps lead from `low` to the last value."""
+    """Return the number of steps from `low` to the last value."""
     size = _number(name, "step_size", step)
     if size <= 0:
         raise SpaceError(f"{name}: step_size must be positive, got {step}")
@@ -224,7 +223,7 @@ def _n_steps(name: str, low: Fraction, high: Fraction, step: Any, is_included: b
 
 
 def _range(name: str, low: float, high: float, step: float | None) -> HPSpace:
-    """A range, or its only value."""
+    """Return a range, or its only value."""
     return RangeHP(name, low, high, step) if low < high else FixedHP(name, low)
 
 

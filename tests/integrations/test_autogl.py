@@ -19,9 +19,9 @@ from autohpo import (
     SpaceError,
     build_hpo_from_name,
 )
+from autohpo.integrations.autogl import FormulaCut, from_autogl, to_autogl
 from autohpo.objective import nested
 from autohpo.spaces import LinearConstraint, ListHP, OrdinalHP, PermutationHP
-from autohpo.spaces.autogl import FormulaCut, from_autogl, to_autogl
 from autohpo.spaces.tagged import is_same
 
 
@@ -31,7 +31,7 @@ def number(name, kind, low, high, scaling="LINEAR"):
 
 
 def choice(name, points):
-    """A choice in AutoGL's form; a discrete one where the points are a text."""
+    """A choice in AutoGL's form; a discrete one where the points are a string."""
     kind = "DISCRETE" if isinstance(points, str) else "CATEGORICAL"
     return {"parameterName": name, "type": kind, "feasiblePoints": points}
 
@@ -114,7 +114,7 @@ SHIPPED = {
     "topk": {"trainer": GRAPH, "encoder": GIN, "decoder": TOPK},
     "sampled trainer": {"trainer": [], "encoder": GCN, "decoder": []},
     "ladies": LADIES,
-    "one list": GCN,
+    "a plain list": GCN,
 }
 
 
@@ -166,7 +166,7 @@ def test_the_kinds_are_those_of_the_form():
 def test_mid_points_decode_as_autogls_own_codec_decodes_them():
     """Measured there: max_epoch 255, lr .00316, dropout .5; index 0 is 2 layers and leaky_relu; hidden has one entry.
 
-    That entry is sqrt(8 * 128) = 32 there. Here whole numbers on a log scale have cells that reach half a step beyond
+    That entry is sqrt(8 * 128) = 32 there. Here integers on a log scale have cells that reach half a step beyond
     the ends, so that both ends are drawn as often as they should be: sqrt(7.5 * 128.5) = 31.04.
     """
     trainer = [NODE[0], NODE[2], {"parameterName": "bs", "type": "FIXED", "value": 512}]
@@ -184,7 +184,7 @@ def _columns(space):
     return [hp.name for hp in space for _ in range(hp.width)]
 
 
-def test_whole_numbers_are_equally_likely_up_to_both_ends(rng):
+def test_integers_are_equally_likely_up_to_both_ends(rng):
     """AutoGL rounds, so its ends have half the mass; of 30,000 draws each of 3 values has 10,000, sd 82."""
     space = from_autogl([number("n", "INTEGER", 1, 3)])
     counts = np.bincount([hp["n"] for hp in space.sample(rng, 30_000)], minlength=4)
@@ -231,7 +231,7 @@ def test_the_own_module_comes_before_others():
         ("lambda x: int(x[0] / 2)", [1, 1, 2]),
     ],
 )
-def test_a_cut_function_may_be_a_text(text, lengths):
+def test_a_cut_function_may_be_a_string(text, lengths):
     """It counts as Python would, and comes back as it was written."""
     form = {"encoder": [choice("num_layers", "2,3,4"), hidden(4, 16, "num_layers", text)]}
     space = from_autogl(form)
@@ -244,7 +244,7 @@ def test_a_cut_function_may_be_a_text(text, lengths):
 
 @pytest.mark.parametrize("function", ["lambda x: x[1] - x[0]", lambda x: x[1] - x[0]])
 def test_a_cut_function_gets_its_values_in_the_order_of_the_names(function):
-    """Five less two entries, be the function a text or not."""
+    """Five less two entries, be the function a string or not."""
     layers = [{"parameterName": name, "type": "FIXED", "value": value} for name, value in (("n", 5), ("k", 2))]
     space = from_autogl([*layers, hidden(3, 16, ["k", "n"], function)])
     assert len(space.sample(np.random.default_rng(0), 1)[0]["hidden"]) == 3
@@ -266,7 +266,7 @@ def test_a_cut_function_gets_its_values_in_the_order_of_the_names(function):
     ],
 )
 def test_discrete_points_are_read_and_not_executed(text, kind, values):
-    """Numbers in rising order keep it; a word, or what is no plain formula, is a text."""
+    """Numbers in rising order keep it; a word, or what is not a plain formula, stays a string."""
     space = from_autogl([choice("x", text)])
     (hp,) = space.parameters
     assert type(hp) is kind
@@ -281,7 +281,10 @@ def test_discrete_points_are_read_and_not_executed(text, kind, values):
         (3, "every parameter must be a dict"),
         ({"parameterName": "x", "type": "FLOAT"}, "m:x: type must be one of DOUBLE, INTEGER, .*, got 'FLOAT'"),
         ({"parameterName": "x", "type": "FIXED"}, "m:x: FIXED must have 'value'"),
-        ({"parameterName": "x", "type": "FIXED", "value": 1, "cutfunc": 1}, r"m:x: \['cutfunc'\] are no keys"),
+        (
+            {"parameterName": "x", "type": "FIXED", "value": 1, "cutfunc": 1},
+            r"m:x: keys must be of AutoGL's form .*, got \['cutfunc'\]",
+        ),
         ({"parameterName": "x", "type": "DOUBLE", "minValue": 0, "maxValue": 1}, "must have 'scalingType'"),
         (number("x", "DOUBLE", 0, 1, "log"), "m:x: scalingType must be 'LINEAR' or 'LOG', got 'log'"),
         (number("x", "DOUBLE", 0, 1, "LOG"), "m:x: minValue must be above 0 where .* LOG, got 0.0: raise minValue"),
@@ -289,27 +292,27 @@ def test_discrete_points_are_read_and_not_executed(text, kind, values):
         (number("x", "DOUBLE", "1e-4", 1, "LOG"), "m:x: minValue must be a finite number, got '1e-4'; YAML"),
         (number("x", "DOUBLE", 0, math.inf), "m:x: maxValue must be a finite number, got inf"),
         (number("x", "DOUBLE", True, 2), "m:x: minValue must be a finite number, got True"),
-        (number("x", "INTEGER", 0.5, 2), "m:x: minValue and maxValue of INTEGER must be whole numbers, got 0.5, 2"),
+        (number("x", "INTEGER", 0.5, 2), "m:x: minValue and maxValue of INTEGER must be integers, got 0.5, 2"),
         (number("x", "DOUBLE", 2, 1), "m:x: low must be below high"),
         (choice("x", ""), "m:x: feasiblePoints must have a value between two commas"),
         (choice("x", "1,,2"), "m:x: feasiblePoints must have a value between two commas"),
         (choice("x", "1,1"), "m:x: choices must differ"),
-        ({**choice("x", [1, 2]), "type": "DISCRETE"}, "m:x: feasiblePoints of DISCRETE must be a text"),
+        ({**choice("x", [1, 2]), "type": "DISCRETE"}, "m:x: feasiblePoints of DISCRETE must be a string"),
         ({**choice("x", "1,2"), "type": "CATEGORICAL"}, "m:x: feasiblePoints must be a list, got '1,2'"),
-        ({**hidden(3, 16), "length": "3"}, "m:hidden: length must be a whole number of at least 1, got '3'"),
+        ({**hidden(3, 16), "length": "3"}, "m:hidden: length must be an integer of at least 1, got '3'"),
         ({**hidden(3, 16), "minValue": [8, 8]}, r"m:hidden: .* must be numbers, or lists of 3, got \[8, 8\]"),
         ({**hidden(3, 16), "numericalType": "INT"}, "m:hidden: numericalType must be INTEGER or DOUBLE"),
         ({**hidden(3, 16), "minValue": 0}, "m:hidden: minValue must be above 0"),
-        (hidden(3, 16, "layers"), r"m:hidden: cutPara 'layers' is no parameter; the space has \['a:other', "),
-        (hidden(3, 16, "other"), r"m:hidden: cutPara 'other' is in several modules: \['a:other', 'b:other'\]"),
+        (hidden(3, 16, "layers"), r"m:hidden: cutPara must be one of \['a:other', .*\], got 'layers'"),
+        (hidden(3, 16, "other"), r"m:hidden: cutPara must be of only one .* \['a:other', 'b:other'\], got 'other'"),
         (hidden(3, 16, None), "m:hidden: cutPara must be a name or names, with a cutFunc beside it"),
         (hidden(3, 16, "num_layers", None), "m:hidden: cutPara must be a name or names, with a cutFunc"),
-        (hidden(3, 16, "num_layers", 3), "m:hidden: cutFunc must be a function, or a text"),
-        (hidden(2, 16), "m:hidden: cutFunc must give a whole number from 0 to 2 for {'m:num_layers': 4}"),
+        (hidden(3, 16, "num_layers", 3), "m:hidden: cutFunc must be a function, or a string"),
+        (hidden(2, 16), "m:hidden: cutFunc must give an integer from 0 to 2 for {'m:num_layers': 4}"),
         (hidden(3, 16, "num_layers", lambda x: x[1]), "m:hidden: cutFunc must give .*IndexError: list index"),
-        (hidden(3, 16, "num_layers", lambda x: x[0] / 2), "m:hidden: cutFunc must give a whole number .*got 1.5"),
-        (hidden(3, 16, "num_layers", "x[0] - 1"), "m:hidden: cutFunc as text must be one such as 'lambda x: x"),
-        (hidden(3, 16, "num_layers", "lambda x, y: 1"), "m:hidden: cutFunc as text must be one such as"),
+        (hidden(3, 16, "num_layers", lambda x: x[0] / 2), "m:hidden: cutFunc must give an integer .*got 1.5"),
+        (hidden(3, 16, "num_layers", "x[0] - 1"), "m:hidden: cutFunc must be .*, or a string such as 'lambda x: x"),
+        (hidden(3, 16, "num_layers", "lambda x, y: 1"), "m:hidden: cutFunc must be .*, or a string such as"),
         (hidden(3, 16, "num_layers", "lambda x: x[1]"), r"m:hidden: cutFunc .* cannot be read: x\[1\] is beyond"),
         (hidden(3, 16, "num_layers", "lambda x: y"), "m:hidden: cutFunc .* cannot be read: 'y' is not its argument"),
         (hidden(3, 16, "num_layers", "lambda x: open(x)"), "m:hidden: cutFunc .* cannot be read: .*not understood"),
@@ -327,8 +330,8 @@ def test_what_breaks_a_rule_is_refused_by_name(item, rule):
 @pytest.mark.parametrize(
     ("form", "rule"),
     [
-        ({"a:b": [choice("x", "1,2")]}, "names of modules must be texts without a colon, got 'a:b'"),
-        ({1: [choice("x", "1,2")]}, "names of modules must be texts"),
+        ({"a:b": [choice("x", "1,2")]}, "names of modules must be strings without a colon, got 'a:b'"),
+        ({1: [choice("x", "1,2")]}, "names of modules must be strings"),
         ({"a": choice("x", "1,2")}, "a must be a list of parameters"),
         ({"a": [], "b": []}, "must hold at least one parameter"),
         ([choice("x", "1,2"), choice("x", "3,4")], "x: names must differ"),
@@ -343,19 +346,28 @@ def test_what_is_no_space_is_refused(form, rule):
 @pytest.mark.parametrize(
     ("space", "rule"),
     [
-        (SearchSpace([RangeHP("x", 0.0, 1.0, step=0.5)]), "x: AutoGL's form has no priors, children or steps"),
-        (SearchSpace([ChoiceHP("x", [1, 2], prior=[1, 2])]), "x: AutoGL's form has no priors"),
-        (SearchSpace([ChoiceHP("x", [1, 2], {1: [RangeHP("y", 0, 1)]})]), "x: AutoGL's form has no priors, children"),
-        (SearchSpace([RangeHP("x", 0, 1), RangeHP("y", 0, 1)], conditions={"y": "x == 1"}), "y: .* no conditions"),
-        (SearchSpace([RangeHP("x", 0, 1)], constraints=[LinearConstraint({"x": 1}, upper=1)]), "constraints"),
-        (SearchSpace([PermutationHP("x", [1, 2])]), "x: AutoGL's form has no PermutationHP"),
-        (SearchSpace([OrdinalHP("x", [2, 1])]), "x: AutoGL's form has no OrdinalHP but of rising numbers"),
-        (SearchSpace([OrdinalHP("x", ["a", "b"])]), "x: AutoGL's form has no OrdinalHP but of rising numbers"),
-        (SearchSpace([RangeHP("x", 0, 1), RangeHP("a:y", 0, 1)]), "x: must be named 'module:x'"),
-        (SearchSpace([ListHP("x", [RangeHP("i", 0, 1), RangeHP("i", 0.0, 1.0)], 2)]), "x: all entries must be ints"),
+        (SearchSpace([RangeHP("x", 0.0, 1.0, step=0.5)]), "x: must have no prior, children or step in AutoGL's form"),
+        (SearchSpace([ChoiceHP("x", [1, 2], prior=[1, 2])]), "x: must have no prior"),
+        (SearchSpace([ChoiceHP("x", [1, 2], {1: [RangeHP("y", 0, 1)]})]), "x: must have no prior, children"),
+        (
+            SearchSpace([RangeHP("x", 0, 1), RangeHP("y", 0, 1)], conditions={"y": "x == 1"}),
+            "y: must have no condition .*, got 'x == 1'",
+        ),
+        (
+            SearchSpace([RangeHP("x", 0, 1)], constraints=[LinearConstraint({"x": 1}, upper=1)]),
+            "constraints: must be none in AutoGL's form",
+        ),
+        (
+            SearchSpace([PermutationHP("x", [1, 2])]),
+            "x: must be .* of rising numbers in AutoGL's form, got PermutationHP",
+        ),
+        (SearchSpace([OrdinalHP("x", [2, 1])]), "x: must be .* of rising numbers in AutoGL's form, got OrdinalHP"),
+        (SearchSpace([OrdinalHP("x", ["a", "b"])]), "x: must be .* of rising numbers in AutoGL's form, got OrdinalHP"),
+        (SearchSpace([RangeHP("x", 0, 1), RangeHP("a:y", 0, 1)]), "x: name must have a module .*'module:x', got 'x'"),
+        (SearchSpace([ListHP("x", [RangeHP("i", 0, 1), RangeHP("i", 0.0, 1.0)], 2)]), "x: entries must be all ints"),
         (SearchSpace([ListHP("x", [RangeHP("i", 1, 2), LogRangeHP("i", 1, 2)], 2)]), "x: .* on one scale"),
         (SearchSpace([ListHP("x", OrdinalHP("i", [1, 2]), 2)]), "x: entries must be ranges, or one ChoiceHP"),
-        (SearchSpace([ListHP("x", RangeHP("i", 0.0, 1.0, step=0.5), 2)]), "i: AutoGL's form has no priors"),
+        (SearchSpace([ListHP("x", RangeHP("i", 0.0, 1.0, step=0.5), 2)]), "i: must have no prior"),
     ],
 )
 def test_what_autogl_cannot_say_is_not_written(space, rule):
@@ -466,6 +478,6 @@ def test_any_space_is_written_so_that_it_is_read_back_equal(form):
     if any("opaque" in str(hp.to_dict()) for hp in space):
         return  # a function is not kept in JSON
     lost = SearchSpace.from_dict(space.to_dict())
-    assert all("_autogl" not in vars(hp) for hp in lost)
+    assert not lost.autogl_items
     again = from_autogl(to_autogl(lost))
     assert sorted(map(repr, again.roots)) == sorted(map(repr, space.roots))

@@ -1,4 +1,4 @@
-"""MOTPE: how several objectives and broken constraints rank trials, and what the search makes of it."""
+"""The search of tpe: how several objectives and broken constraints rank trials, and what it makes of the ranks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from autohpo import RangeHP, build_hpo_from_name
-from autohpo.algorithms.motpe import MOTPE
 from autohpo.algorithms.parts.parzen_search import Ranking
-from autohpo.errors import OptionError
+from autohpo.algorithms.tpe import TPE
 from autohpo.surrogates import pareto
 from autohpo.trial import Outcome, Trial, TrialState
 
@@ -16,13 +15,13 @@ SPACE = [RangeHP(name, 0.0, 1.0) for name in "xyz"]
 BOTH_MIN = {"near": "min", "far": "min"}
 
 
-def two_aims(hp):
+def two_objectives(hp):
     """A front along x where y and z are .5; everything else is dominated."""
     off = (hp["y"] - 0.5) ** 2 + (hp["z"] - 0.5) ** 2
     return {"near": hp["x"] + off, "far": (1 - hp["x"]) ** 2 + off}
 
 
-def run(hpo, n, f=two_aims):
+def run(hpo, n, f=two_objectives):
     """Asks and tells n times."""
     for _ in range(n):
         suggestion = hpo.ask()
@@ -45,7 +44,7 @@ def ranking(trials, most=100):
 
 def missing(hpo):
     """What the results leave uncovered of the volume between the front and (1.5, 1.5): 1.5^2 - 1/3, by integration."""
-    return 1.5**2 - 1 / 3 - pareto.hypervolume(np.array([trial.perfs for trial in hpo.trials]), np.full(2, -1.5))
+    return 1.5**2 - 1 / 3 - pareto.hypervolume(np.array([trial.scores for trial in hpo.trials]), np.full(2, -1.5))
 
 
 def test_front_by_front_and_in_a_front_by_volume():
@@ -107,33 +106,18 @@ def test_where_nothing_keeps_the_constraint_the_least_broken_comes_first():
 def test_it_covers_more_than_random_search():
     """60 evaluations, 6 seeds: the mean volume missing is at most half of random's."""
     gaps = {}
-    for name in ("motpe", "random"):
+    for name in ("tpe", "random"):
         hpos = [build_hpo_from_name(name, SPACE, mode=BOTH_MIN, seed=seed) for seed in range(6)]
         for hpo in hpos:
             run(hpo, 60)
         gaps[name] = np.mean([missing(hpo) for hpo in hpos])
-    assert 0 < gaps["motpe"] < gaps["random"] / 2
-
-
-def test_it_suggests_what_tpe_suggests():
-    """With one objective, with several, and with other options."""
-    for options in ({}, {"mode": BOTH_MIN}, {"mode": BOTH_MIN, "gamma": 0.3, "n_candidates": 5}):
-        hpos = [build_hpo_from_name(name, SPACE, seed=2, **options) for name in ("tpe", "motpe")]
-        for hpo in hpos:
-            run(hpo, 25, two_aims if "mode" in options else lambda hp: hp["x"])
-        assert hpos[0].ask() == hpos[1].ask()
+    assert 0 < gaps["tpe"] < gaps["random"] / 2
 
 
 def test_a_constraint_on_results_holds_in_most_of_the_later_trials():
     """A third of the front is allowed."""
-    hpo = MOTPE(SPACE, mode=BOTH_MIN, seed=0)
+    hpo = TPE(SPACE, mode=BOTH_MIN, seed=0)
     for _ in range(60):
         suggestion = hpo.ask()
-        hpo.tell(suggestion, two_aims(suggestion), constraints={"room": suggestion["x"] - 0.3})
+        hpo.tell(suggestion, two_objectives(suggestion), constraints={"room": suggestion["x"] - 0.3})
     assert np.mean([trial.violation == 0 for trial in hpo.trials[30:]]) > 0.6
-
-
-def test_wrong_options_are_named():
-    """As in tpe."""
-    with pytest.raises(OptionError, match=r"^gamma: must be .*got 1\.0$"):
-        MOTPE(SPACE, gamma=1.0)
