@@ -19,6 +19,8 @@ from autohpo.schedulers.chains import Chains, ResultCounts, informative_fidelity
 from autohpo.schedulers.schedule import SLACK
 from autohpo.trial import Suggestion
 
+_OF_THE_START = {"point", "replaces"}  # notes that a promoted trial does not take over
+
 
 @dataclass(eq=False, kw_only=True)
 class Scheduled(BaseHPOptimizer):
@@ -151,7 +153,7 @@ class Scheduled(BaseHPOptimizer):
             trial = self.history[decision.trial]
         except KeyError:
             raise SuggestionError(f"{who}: cannot promote trial {decision.trial}, which has not ended") from None
-        kept = {key: note for key, note in trial.info.items() if key != "point"}  # the user's point is tried already
+        kept = {key: note for key, note in trial.info.items() if key not in _OF_THE_START}
         return Suggestion(trial.hp, fidelity=decision.fidelity, resume=decision.trial, info={**kept, **decision.info})
 
     def _check_full_budget(self) -> None:
