@@ -272,6 +272,13 @@ def test_a_search_that_is_complete_waits_for_no_slot():
     assert len(search("random", Leaves(), n=5, time_limit=20).result) == 5
 
 
+@pytest.mark.parametrize(("name", "value"), [("num_workers", 2), ("memory_limit", "1GB"), ("trial_time_limit", 9.0)])
+def test_an_executor_of_ones_own_has_its_own_slots_and_limits(name, value):
+    """What it would not keep to is refused, by name, and not dropped in silence."""
+    with pytest.raises(OptionError, match=f"FakeEngine has slots and limits of its own, so leave out {name}"):
+        search("random", FakeEngine(), n=2, **{name: value})
+
+
 def drop(events, i):
     """One event fewer."""
     return events[:i] + events[i + 1 :]
