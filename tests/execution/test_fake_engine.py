@@ -126,6 +126,21 @@ def test_an_engine_without_faults_is_a_plain_executor():
     assert wrong_states(hpo, engine.delivered) == []
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_no_paused_training_is_dropped_that_goes_on(seed):
+    """Where several trials end at once, each is told before any training is let go: all go on where they stood."""
+    engine = FakeEngine(seed, 3, Faults(disordered=1.0))
+    hpo = search("hyperband", engine, training, n=120, seed=seed)
+    first = {}
+    for event in engine.delivered:
+        if event.kind == "report":
+            first.setdefault(event.number, event.fidelity)
+    resumed = [trial for trial in hpo.result if trial.resume is not None]
+    assert len(resumed) > 20
+    anew = [t.number for t in resumed if first[t.number] <= hpo.result.trials[t.resume].fidelity]
+    assert anew == []
+
+
 def test_a_trial_that_is_lost_three_times_ends_as_crashed():
     """Two losses are retried, the third is the end: where all is lost, each trial has three attempts."""
     engine = FakeEngine(0, 2, Faults(lost=1.0))
