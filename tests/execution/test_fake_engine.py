@@ -126,6 +126,21 @@ def test_an_engine_without_faults_is_a_plain_executor():
     assert wrong_states(hpo, engine.delivered) == []
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_no_paused_training_is_dropped_that_goes_on(seed):
+    """Where several trials end at once, each is told before any training is let go: all go on where they stood."""
+    engine = FakeEngine(seed, 3, Faults(disordered=1.0))
+    hpo = search("hyperband", engine, training, n=120, seed=seed)
+    first = {}
+    for event in engine.delivered:
+        if event.kind == "report":
+            first.setdefault(event.number, event.fidelity)
+    resumed = [trial for trial in hpo.result if trial.resume is not None]
+    assert len(resumed) > 20
+    anew = [t.number for t in resumed if first[t.number] <= hpo.result.trials[t.resume].fidelity]
+    assert anew == []
+
+
 def test_a_trial_that_is_lost_three_times_ends_as_crashed():
     """Two losses are retried, the third is the end: where all is lost, each trial has three attempts."""
     engine = FakeEngine(0, 2, Faults(lost=1.0))
@@ -270,6 +285,13 @@ def test_a_search_that_is_complete_waits_for_no_slot():
             return events
 
     assert len(search("random", Leaves(), n=5, time_limit=20).result) == 5
+
+
+@pytest.mark.parametrize(("name", "value"), [("num_workers", 2), ("memory_limit", "1GB"), ("trial_time_limit", 9.0)])
+def test_an_executor_of_ones_own_has_its_own_slots_and_limits(name, value):
+    """What it would not keep to is refused, by name, and not dropped in silence."""
+    with pytest.raises(OptionError, match=f"FakeEngine has slots and limits of its own, so leave out {name}"):
+        search("random", FakeEngine(), n=2, **{name: value})
 
 
 def drop(events, i):
