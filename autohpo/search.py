@@ -10,18 +10,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.options import option_defaults, options_of
-from autohpo.algorithms.registry import get_hpo, name_of
+from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import session_of
-from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, RegistryError, StoreError
+from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, StoreError
 from autohpo.history import not_running
-from autohpo.objectives import as_perf
-from autohpo.spaces.tagged import to_json
+from autohpo.run_header import run_header, with_objective
 from autohpo.store import MemoryStore, RunState, Store, open_store
 from autohpo.store.base import LogEvent, LogKind
 from autohpo.store.run_state import suggestion_data
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
-from autohpo.version import __version__
 
 FLUSH_SECONDS = 0.5
 """How old a report may get before it is on disk; reports carry no promise, unlike suggestions and results."""
@@ -124,7 +121,8 @@ class Search:
 
     def begin(self, header: Mapping[str, Any]) -> None:
         """Check or write the header, and replay the log; the second half of :meth:`open`."""
-        self.store.begin({**run_header(self.hpo, self.store.header), **header, "name": self.name})
+        kept = self.store.header
+        self.store.begin({**run_header(self.hpo, kept), **with_objective(header, kept, self.hpo), "name": self.name})
         self.hpo.run_store = self.store
         self._replay()
 
@@ -138,10 +136,10 @@ class Search:
                 self.store.close()
 
     def _replay(self) -> None:
-        """Fold the log, and let the optimizer follow it, unless it was there when the log was made."""
+        """Fold what the log has more than before, and let the optimizer follow, unless it was there then."""
         session, state = self._session, self.state
-        is_known = bool(self.hpo.n_asked)
-        for event in self.store.events():
+        is_known = bool(self.hpo.n_asked) and not state.seq
+        for event in self.store.events(state.seq):
             trial = self._fold(event)
             if is_known:
                 continue
@@ -154,7 +152,7 @@ class Search:
             elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
                 session.reported(event.trial, event.data["fidelity"], event.data["perf"])
         n_ended = state.n_done + state.n_failed + state.n_known
-        if is_known and (state.n_asked, n_ended) != (self.hpo.n_asked, self.hpo.n_told):
+        if (state.n_asked, n_ended) != (self.hpo.n_asked, self.hpo.n_told):
             raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
 
     # Ask and tell.
@@ -229,15 +227,15 @@ class Search:
             perf: One finite number.
 
         Raises:
-            EvaluationsError: The trial is not running, or `perf` is not one finite number.
+            EvaluationsError: The trial is not running, or `fidelity` or `perf` is not one finite number.
         """
         with self._lock:
             number = self._find(suggestion)
             try:
-                value = as_perf(perf)
-            except InvalidPerfError as error:
+                done, value = self._session.checked_report(fidelity, perf)
+            except (InvalidPerfError, OptionError) as error:
                 raise EvaluationsError([(suggestion, str(error))]) from None
-            return self.take_report(number, self.state.attempts[number].n, float(fidelity), value)
+            return self.take_report(number, self._attempt(number), done, value)
 
     def fail(self, suggestion: Suggestion | int, reason: str, state: TrialState = TrialState.FAILED) -> Trial:
         """Take the end of a trial without a result.
@@ -255,23 +253,26 @@ class Search:
             raise OptionError(f"state: must be the end of a failed trial, got {state}")
         with self._lock:
             number = self._find(suggestion)
-            return self._end_here(number, Outcome(state, error=reason))
+            return self._end_here(number, Outcome(state, error=str(reason)))
 
     def _end_here(self, number: int, outcome: Outcome) -> Trial:
         """End the attempt that counts: on disk, then told."""
-        trial = self.note_end(number, self.state.attempts[number].n, outcome)
+        trial = self.note_end(number, self._attempt(number), outcome)
+        assert trial is not None  # it was the one that counts
         self.save()
-        if trial is None:  # a driver has this trial, and gave it up
-            raise EvaluationsError([(number, "its attempt no longer counts")])
         self.told(trial)
         return trial
+
+    def _attempt(self, number: int) -> int:
+        """Return the attempt that counts; a new one where a driver began the trial and was interrupted."""
+        attempts = self.state.attempts[number]
+        return attempts.n if attempts.interrupted is None else self.start(number, 0)
 
     def _find(self, suggestion: Suggestion | int) -> int:
         """Return the number of a running suggestion."""
         self._check_open()
-        if isinstance(suggestion, int) and not isinstance(suggestion, bool):
-            number = suggestion
-        else:
+        number = plain(suggestion)
+        if type(number) is not int:
             try:
                 number = self._session.find(suggestion).number
             except OptionError as error:
@@ -379,34 +380,6 @@ class Search:
     def _check_open(self) -> None:
         if not self._is_open:
             raise StoreError("search: must be open; use it in a with statement, or call open()")
-
-
-def run_header(hpo: BaseHPOptimizer, kept: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what makes a run this run. The budget is no part of it: it may grow from call to call.
-
-    An option that an older release did not know is left out where it has its default, as the run went without it. The
-    algorithm may have had another name there.
-
-    Args:
-        hpo: The optimizer.
-        kept: The header of the store, if a run was begun there.
-    """
-    name = name_of(type(hpo))
-    options = {k: to_json(v) for k, v in options_of(hpo).items() if k not in hpo.budget_options}
-    if kept is not None:
-        name = kept["algorithm"] if _is_named(kept.get("algorithm"), type(hpo)) else name
-        defaults = option_defaults(type(hpo))
-        known = kept.get("options", {})
-        options = {k: v for k, v in options.items() if k in known or k not in defaults or to_json(defaults[k]) != v}
-    return {"algorithm": name, "options": options, "space": hpo.space.to_dict(), "version": __version__}
-
-
-def _is_named(name: object, cls: type[BaseHPOptimizer]) -> bool:
-    """Whether an algorithm goes by a name: its own, one that it had in an older release, or an alias."""
-    try:
-        return isinstance(name, str) and get_hpo(name) is cls
-    except RegistryError:
-        return False
 
 
 def checkpoint_dir(files: Path, root: int) -> Path:

@@ -21,7 +21,7 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
     {"spaces", "surrogates", "trial", "objectives"},
     {"history", "algorithms", "schedulers"},
     {"store"},
-    {"search", "execution", "objective", "trainer"},
+    {"run_header", "search", "execution", "objective", "trainer"},
     {"driver", "dispatch", "ending", "runner", "run_options", "result", "warmstart", "stopping", "progress"},
     {"report", "integrations", "demo"},
 )

@@ -1,0 +1,63 @@
+"""The header of a run: what makes it this run, as its store keeps it and compares it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.options import option_defaults, options_of
+from autohpo.algorithms.registry import get_hpo, name_of
+from autohpo.errors import RegistryError
+from autohpo.spaces.tagged import to_json
+from autohpo.version import __version__
+
+
+def run_header(hpo: BaseHPOptimizer, kept: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what makes a run this run. The budget is no part of it: it may grow from call to call.
+
+    An option that an older release did not know is left out where it has its default, as the run went without it. The
+    algorithm may have had another name there.
+
+    Args:
+        hpo: The optimizer.
+        kept: The header of the store, if a run was begun there.
+    """
+    name = name_of(type(hpo))
+    options = {k: to_json(v) for k, v in options_of(hpo).items() if k not in hpo.budget_options}
+    if kept is not None:
+        name = kept["algorithm"] if _is_named(kept.get("algorithm"), type(hpo)) else name
+        defaults = option_defaults(type(hpo))
+        known = kept.get("options", {})
+        options = {k: v for k, v in options.items() if k in known or k not in defaults or to_json(defaults[k]) != v}
+    return {"algorithm": name, "options": options, "space": hpo.space.to_dict(), "version": __version__}
+
+
+def _is_named(name: object, cls: type[BaseHPOptimizer]) -> bool:
+    """Whether an algorithm goes by a name: its own, one that it had in an older release, or an alias."""
+    try:
+        return isinstance(name, str) and get_hpo(name) is cls
+    except RegistryError:
+        return False
+
+
+def with_objective(
+    header: Mapping[str, Any], kept: Mapping[str, Any] | None, hpo: BaseHPOptimizer
+) -> Mapping[str, Any]:
+    """Return a header in which the objective stands as far as it has to be that of the store.
+
+    A search without ``optimize`` knows no objective: it goes on with that of the store. ``optimize`` goes on with its
+    run unless the algorithm has given trials a fidelity that the objective does not take.
+
+    Args:
+        header: What is known here: with ``objective`` in ``optimize``.
+        kept: The header of the store, if a run was begun there.
+        hpo: The optimizer, which learns whether the objective of the store takes a fidelity.
+    """
+    if kept is None or ("objective" in header) is ("objective" in kept):
+        return header
+    if "objective" in kept:
+        hpo.has_fidelity = kept["objective"]["takes_fidelity"]
+        return {**header, "objective": kept["objective"]}
+    can_go_on = header["objective"]["takes_fidelity"] or not hpo.is_multi_fidelity
+    return {name: value for name, value in header.items() if name != "objective" or not can_go_on}
