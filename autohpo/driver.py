@@ -98,8 +98,8 @@ class Driver:
             self.progress.update(self._standing)
 
     def _is_over(self) -> bool:
-        """Whether nothing will start any more, as nothing runs now: there are slots, and nothing for them."""
-        if self.ending.reason or self.executor.slots():
+        """Whether nothing will start any more, as nothing runs: if slots are free, nothing was found for them."""
+        if self.ending.reason or self.dispatch.free():
             return True
         return not self.dispatch.n_waiting and (self._is_complete or self.hpo.n_left <= 0 or self._has_all_trials)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -205,11 +206,19 @@ class Result:
             return f"went on as trial {later.number}: {later.info.get('why', 'the algorithm chose it')}"
         if trial.fidelity is None or trial.perf is None or "rung" not in trial.info:
             return ""
-        rivals = [t for t in self.trials if t.fidelity == trial.fidelity and t.score is not None]
-        rank = 1 + sum((t.score or 0.0) > (trial.score or 0.0) for t in rivals)
-        is_full = trial.fidelity == max(t.fidelity or 0.0 for t in self.trials)
-        end = "it had everything" if is_full else "it was not promoted"
-        return f"rank {rank} of {len(rivals)} at fidelity {trial.fidelity:g}: {end}"
+        rivals = self._scores[trial.reached]  # the worst first
+        rank = 1 + len(rivals) - bisect_right(rivals, trial.score or 0.0)
+        end = "it had everything" if trial.reached == max(self._scores) else "it was not promoted"
+        return f"rank {rank} of {len(rivals)} at fidelity {trial.reached:g}: {end}"
+
+    @cached_property
+    def _scores(self) -> dict[float, list[float]]:
+        """The scores of all trials by how far they came, the worst first."""
+        found: dict[float, list[float]] = {}
+        for trial in self.trials:
+            if trial.score is not None:
+                found.setdefault(trial.reached, []).append(trial.score)
+        return {reached: sorted(scores) for reached, scores in found.items()}
 
     @cached_property
     def _continued(self) -> dict[int, Trial]:

@@ -1,4 +1,4 @@
-"""The header of a run: what makes it this run, as its store keeps it and compares it."""
+"""The header of a run: what makes it this run and no other."""
 
 from __future__ import annotations
 

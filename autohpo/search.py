@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from autohpo.algorithms.base import BaseHPOptimizer
@@ -17,7 +16,7 @@ from autohpo.history import not_running
 from autohpo.run_header import run_header, with_objective
 from autohpo.store import MemoryStore, RunState, Store, open_store
 from autohpo.store.base import LogEvent, LogKind
-from autohpo.store.run_state import suggestion_data
+from autohpo.store.run_state import collector_paused, suggestion_data
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 
 FLUSH_SECONDS = 0.5
@@ -139,18 +138,19 @@ class Search:
         """Fold what the log has more than before, and let the optimizer follow, unless it was there then."""
         session, state = self._session, self.state
         is_known = bool(self.hpo.n_asked) and not state.seq
-        for event in self.store.events(state.seq):
-            trial = self._fold(event)
-            if is_known:
-                continue
-            if event.kind == "ask":
-                session.adopt(state.running[event.trial].suggestion)
-            elif trial is not None:
-                session.close(trial)
-            elif event.kind == "start" and event.attempt > 1:
-                session.restart(event.trial)
-            elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
-                session.reported(event.trial, event.data["fidelity"], event.data["perf"])
+        with collector_paused():
+            for event in self.store.events(state.seq):
+                trial = self._fold(event)
+                if is_known:
+                    continue
+                if event.kind == "ask":
+                    session.adopt(state.running[event.trial].suggestion)
+                elif trial is not None:
+                    session.close(trial)
+                elif event.kind == "start" and event.attempt > 1:
+                    session.restart(event.trial)
+                elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
+                    session.reported(event.trial, event.data["fidelity"], event.data["perf"])
         n_ended = state.n_done + state.n_failed + state.n_known
         if (state.n_asked, n_ended) != (self.hpo.n_asked, self.hpo.n_told):
             raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
@@ -380,8 +380,3 @@ class Search:
     def _check_open(self) -> None:
         if not self._is_open:
             raise StoreError("search: must be open; use it in a with statement, or call open()")
-
-
-def checkpoint_dir(files: Path, root: int) -> Path:
-    """Return the checkpoint folder of a chain, by the number of its first trial."""
-    return files / f"trial-{root}"

@@ -65,7 +65,7 @@ class AutoSearch(BaseHPOptimizer):
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         name = self._choice()
-        suggestion = self._sampler(name).suggest(self.history, pid)
+        suggestion = self._sampler(name).suggest(self.history, pid).copy()
         suggestion.info["member"] = name
         return suggestion
 

@@ -52,7 +52,7 @@ ALIASES: Mapping[str, str] = {"motpe": "tpe"}
 """Names that the literature has for an algorithm registered under another one: ``motpe`` is ``tpe`` with several
 objectives."""
 
-_NOT_ALGORITHMS = {"base", "options", "registry", "session", "scheduled"}
+_NOT_ALGORITHMS = {"base", "interface", "options", "registry", "scheduled", "session"}
 _REGISTERED: dict[str, type[BaseHPOptimizer]] = {}
 _log = logging.getLogger("autohpo")
 

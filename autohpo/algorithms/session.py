@@ -97,11 +97,24 @@ class Session:
             made = hpo._suggest_point(pid, wanted[0].hp) if wanted else hpo._get_suggestion(pid)
             who = f"{type(hpo).__name__}._get_suggestion"
             suggestion = checked_suggestion(who, made, hpo.space, self.history)
-            if wanted and suggestion.resume is None:
+            if wanted and suggestion.resume is None and suggestion.fork is None:
                 suggestion.info["point"] = self._n_points
             suggestion.number, suggestion.pid = self.history.n_asked, pid
             suggestion.seed = self._trial_seed()
             return suggestion
+
+    def draw(self, pid: int, rng: np.random.Generator | None) -> object:
+        """Return what the hook suggests next, unchecked: for an owner that checks it, and makes it a suggestion.
+
+        Args:
+            pid: The worker slot that will run it.
+            rng: The generator that the hook draws from; None makes one, as for a suggestion of its own.
+        """
+        hpo = self._hpo
+        with self.lock:
+            hpo.set_up()
+            hpo.number, self._rng = self.history.n_asked, rng
+            return hpo._get_suggestion(pid)
 
     def adopt(self, suggestion: Suggestion) -> None:
         """Add a suggestion that was made earlier; see ``BaseHPOptimizer.adopt``."""
@@ -270,7 +283,7 @@ def _is_same(kept: Suggestion, given: Suggestion, hpo: BaseHPOptimizer) -> bool:
         return False
 
 
-def session_of(hpo: BaseHPOptimizer) -> Session:
+def session_of(hpo: object) -> Session:
     """Return the session of an optimizer, whatever attributes its class keeps.
 
     Raises:

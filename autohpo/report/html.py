@@ -9,6 +9,7 @@ from pathlib import Path
 
 from autohpo.errors import StoreError
 from autohpo.report.charts import course_chart, curves_chart
+from autohpo.report.decisions import decisions
 from autohpo.report.fronts import front_charts, names_of, shown_front, way_of
 from autohpo.report.markup import Markup, tag
 from autohpo.report.panels import label_of, parameter_panels
@@ -116,7 +117,7 @@ def render_html(
         parts += [tag("h2", "Search"), charts]
         panels = parameter_panels(result, space)
         parts += [tag("h2", "Parameters"), panels]
-        parts += [tag("h2", "Best trials"), _ranking(result, top, TOP_CAPTION)]
+        parts += [tag("h2", "Best trials"), _ranking(result, top, TOP_CAPTION), decisions(result)]
     errors = _errors(result)
     if errors:
         parts += [tag("h2", "Trials without a result"), errors]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from autohpo.errors import StoreMismatchError
 
@@ -14,8 +13,10 @@ SHOWN_DIFFERENCES = 12
 LogKind = Literal["ask", "start", "report", "end", "interrupt", "late"]
 
 
-@dataclass(frozen=True)
-class LogEvent:
+_NO_DATA: dict[str, Any] = {}  # shared, and never written to
+
+
+class LogEvent(NamedTuple):
     """One fact of a run. The state of the run is the fold of these.
 
     ===========  =====================================================  =========================================
@@ -45,7 +46,7 @@ class LogEvent:
     kind: LogKind
     trial: int
     attempt: int = 0
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = _NO_DATA
     time: float = 0.0
     seq: int = 0
 

@@ -51,8 +51,7 @@ class MemoryStore(Store):
             raise StoreError(f"store: a second ask or end of a trial among {keys}")
         self._once.update(keys)
         for event in events:
-            seq = len(self._events) + 1
-            self._events.append(LogEvent(event.kind, event.trial, event.attempt, event.data, event.time, seq))
+            self._events.append(LogEvent(*event[:5], len(self._events) + 1))
 
     def events(self, after: int = 0) -> Iterator[LogEvent]:
         """Return the events behind a place in the log."""

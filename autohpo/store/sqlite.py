@@ -29,6 +29,7 @@ it, in that very transaction. A newer one is refused: what it says is not known 
 """
 APPLICATION_ID = 0x6175746F  # "auto": tells our files from other SQLite files
 HEADER_BYTES = 100  # of every SQLite file
+BATCH = 128  # rows that are read together
 BUSY_SECONDS = 60.0  # to wait for another process that has locked the file, a backup for instance
 
 _SCHEMA = f"""
@@ -126,7 +127,6 @@ class SQLiteStore(Store):
             isolation_level=None,
             check_same_thread=False,  # a search has a lock, and may be used by several threads
         )
-        self._connection.text_factory = _decode
 
     def _look(self) -> None:
         """Opens the file for reading."""
@@ -188,7 +188,7 @@ class SQLiteStore(Store):
             if not rows:
                 return None
             text, crc = rows[0]
-            self._check_row(len(rows) == 1 and crc == _crc(text), "the header")
+            self._check_row(is_whole=len(rows) == 1 and crc == _crc(text), what="the header")
             return json.loads(text)  # type: ignore[no-any-return]
 
     @property
@@ -208,13 +208,23 @@ class SQLiteStore(Store):
         self._has_unsynced = not sync and (self._has_unsynced or bool(rows))
 
     def events(self, after: int = 0) -> Iterator[LogEvent]:
-        """The events behind a place in the log."""
+        """Return the events behind a place in the log."""
         with self._faults():
-            query = "SELECT * FROM events WHERE seq > ? ORDER BY seq"
-            for place, row in enumerate(self._db.execute(query, (after,)), start=after + 1):
-                seq, time, kind, trial, attempt, data, crc = row
-                self._check_row(seq == place and crc == _crc(*row[:-1]), f"event {place}")
-                yield LogEvent(kind, trial, attempt, json.loads(data), time, seq)
+            rows = self._db.execute("SELECT * FROM events WHERE seq > ? ORDER BY seq", (after,))
+            while batch := rows.fetchmany(BATCH):
+                data = self._data_of(batch, after)
+                places, times, kinds, trials, attempts, _, _ = zip(*batch, strict=True)
+                yield from map(LogEvent, kinds, trials, attempts, data, times, places)
+                after += len(batch)
+
+    def _data_of(self, rows: Sequence[tuple[Any, ...]], after: int) -> list[dict[str, Any]]:
+        """Return the data of rows that follow each other, once each is known to be what was written."""
+        for place, row in enumerate(rows, start=after + 1):
+            seq, time, kind, trial, attempt, text, crc = row
+            plain = f"({seq!r}, {time!r}, '{kind}', {trial!r}, {attempt!r}, '{text}')"  # without anything to escape
+            is_whole = crc == zlib.crc32(plain.encode(errors="backslashreplace")) or crc == _crc(*row[:-1])
+            self._check_row(is_whole=is_whole and seq == place, what=f"event {place}")
+        return json.loads(f"[{','.join([row[5] for row in rows])}]")  # type: ignore[no-any-return] # keys are shared
 
     def close(self) -> None:
         """Closes the file and gives the lock free."""
@@ -228,7 +238,7 @@ class SQLiteStore(Store):
                 self._connection = None
             self._lock.release()
 
-    def _check_row(self, is_whole: bool, what: str) -> None:
+    def _check_row(self, *, is_whole: bool, what: str) -> None:
         """Passes a row that reads as it was written.
 
         Raises:
@@ -276,6 +286,8 @@ class SQLiteStore(Store):
         except sqlite3.IntegrityError as error:
             raise StoreError(f"store: {self.path}: this contradicts the log ({error})") from error
         except sqlite3.OperationalError as error:
+            if "decode" in str(error):  # bytes that are no text
+                raise StoreCorruptError(f"store: {self.path} is damaged: {error}") from error
             raise StoreError(f"store: {self.path}: {error}") from error
         except (sqlite3.DatabaseError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise StoreCorruptError(f"store: {self.path} is damaged, or no store: {error}") from error
@@ -298,13 +310,8 @@ def _through_json(header: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(_text(dict(header)))  # type: ignore[no-any-return]
 
 
-def _decode(raw: bytes) -> str:
-    """Text as it was written; what is no text must not stop us before its checksum is compared."""
-    return raw.decode(errors="replace")
-
-
 def _crc(*values: object) -> int:
-    """A checksum of a row."""
+    """Return the checksum of the values of a row."""
     return zlib.crc32(repr(values).encode(errors="backslashreplace"))
 
 

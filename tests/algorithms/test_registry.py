@@ -341,7 +341,16 @@ def test_listing_imports_nothing(install):
     )
     names, loaded = json.loads(child.stdout)
     assert {"bad", *BUILT_IN} <= set(names)
-    known = {"base", "options", "parts", "points", "registry", "session", "values"}  # the interface itself
+    known = {
+        "base",
+        "options",
+        "parts",
+        "points",
+        "registry",
+        "session",
+        "shadowable",
+        "values",
+    }  # the interface itself
     assert {name.rsplit(".", 1)[-1] for name in loaded} <= known
 
 

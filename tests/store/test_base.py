@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ def test_events_come_back_as_they_were_in_order_with_their_places(store: Store, 
     store.append(given_events[:3])
     store.append([])
     store.append(given_events[3:])
-    assert list(store.events()) == [replace(event, seq=i) for i, event in enumerate(given_events, start=1)]
+    assert list(store.events()) == [event._replace(seq=i) for i, event in enumerate(given_events, start=1)]
 
 
 def test_events_behind_a_place_are_those_with_a_higher_one(store: Store, trial_events: Trials) -> None:
