@@ -98,6 +98,16 @@ def rows(is_quick: bool) -> Iterator[Row]:
             Search(folder, "random", "stubborn", max_evals=200, workers=4, pause=0.03), n_kills, 1.5
         ),
     )
+    for workers, most_seconds in ((1, 0.6), (4, 1.5)):
+        yield Row(
+            f"driver killed, {workers} worker{'s' * (workers > 1)}, a stopping rule",
+            n_kills,
+            lambda folder, workers=workers, most_seconds=most_seconds: kill_driver(
+                Search(folder, "median_rule", "epochs", max_evals=70, workers=workers, pause=0.004),
+                n_kills,
+                most_seconds,
+            ),
+        )
     n_workers = 8 if is_quick else 100
     yield Row(
         "worker killed, 4 workers",

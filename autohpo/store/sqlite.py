@@ -120,7 +120,13 @@ class SQLiteStore(Store):
         uri = f"{self.path.resolve().as_uri()}?mode={mode}"
         if mode == "ro" and not self._beside("-wal").exists() and not _may_write(self.path.parent):
             uri += "&immutable=1"  # an archived run: SQLite could not make the shared memory that it reads through
-        self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        self._connection = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # a search has a lock, and may be used by several threads
+        )
 
     def _look(self) -> None:
         """Opens the file for reading."""

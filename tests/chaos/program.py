@@ -22,8 +22,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from autohpo import BaseHPOptimizer, ChoiceHP, LogRangeHP, RangeHP, build_hpo_from_name
+import numpy as np
+
+from autohpo import BaseHPOptimizer, ChoiceHP, LogRangeHP, RangeHP, Suggestion
 from autohpo.algorithms.registry import get_hpo
+from autohpo.algorithms.session import Session
 from autohpo.ending import Ending
 from autohpo.execution.local import LocalExecutor
 from autohpo.execution.serial import SerialExecutor
@@ -38,6 +41,31 @@ SPACE = [
     ChoiceHP("act", ["relu", None]),
 ]
 EPOCHS = 9
+
+
+class MedianRule(BaseHPOptimizer):
+    """Random search that ends a trial whose report is below the median of what finished trials reported there.
+
+    What the manual shows as a stopping rule of one's own: nothing is kept but the history.
+    """
+
+    def _get_suggestion(self, pid: int) -> dict[str, Any]:
+        return self.space.sample(self.rng, 1)[0]
+
+    def _on_report(self, hp: Suggestion, fidelity: float, perf: float) -> bool:
+        curves = [dict(trial.curve) for trial in self.trials]
+        there = [curve[fidelity] for curve in curves if fidelity in curve]
+        return len(there) < 3 or perf >= np.median(there)
+
+
+OWN: dict[str, type[BaseHPOptimizer]] = {"median_rule": MedianRule}
+"""Algorithms of this program, which are not registered, so that no other test finds them."""
+
+
+def algorithm_of(name: str) -> type[BaseHPOptimizer]:
+    """The class of an own or a registered algorithm."""
+    return OWN[name] if name in OWN else get_hpo(name)
+
 
 POINTS: dict[str, tuple[type, str, str]] = {
     "before_open": (SQLiteStore, "open", "before"),
@@ -104,7 +132,15 @@ def stubborn(hps: dict[str, Any], *, pause: float) -> float:
     return value(hps)
 
 
-SHAPES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (plain, epochs, marked, held, stubborn)}
+def deadly(hps: dict[str, Any], trial: Any, *, pause: float) -> float:
+    """Ends its own process in trial 3, whenever that is tried."""
+    if trial.number == 3:
+        kill_myself()
+    time.sleep(pause)
+    return value(hps)
+
+
+SHAPES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (plain, epochs, marked, held, stubborn, deadly)}
 """The objectives by name."""
 
 
@@ -181,6 +217,9 @@ def plant(fault: str) -> None:
                     slot.process.kill()
 
         LocalExecutor._handle = handle  # type: ignore[method-assign]
+    elif fault == "unruled":  # what a stopping rule says is asked for, and forgotten
+        reported = Session.reported
+        Session.reported = lambda *args: reported(*args) or True  # type: ignore[method-assign]
     elif fault == "deaf":  # signals end it at once, with nothing saved
         Ending.signals = lambda self: contextlib.nullcontext()  # type: ignore[assignment,method-assign]
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -193,8 +232,9 @@ def run(options: dict[str, Any], begin: Callable[[], None] = lambda: None) -> No
     shape = SHAPES[options["shape"]]
     settings = {name: options[name] for name in ("pause", "folder") if name in inspect.signature(shape).parameters}
     f = functools.partial(shape, **settings)
-    extra = {"max_fidelity": EPOCHS} if get_hpo(options["algorithm"]).is_multi_fidelity else {}
-    hpo = build_hpo_from_name(options["algorithm"], SPACE, f, max_evals=options["max_evals"], seed=0, **extra)
+    cls = algorithm_of(options["algorithm"])
+    extra = {"max_fidelity": EPOCHS} if cls.is_multi_fidelity else {}
+    hpo = cls(SPACE, f, max_evals=options["max_evals"], seed=0, **extra)
     begin()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # hyperband says that a plain function takes no fidelity

@@ -12,6 +12,7 @@ import math
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -49,6 +50,7 @@ MUST_BE_ZERO = (
     "late",  # drivers that took too long to end
     "exits",  # drivers that ended with another code than they should
     "admitted",  # second drivers that were let in
+    "unruly",  # trials that ended otherwise than the stopping rule says
 )
 
 
@@ -84,7 +86,7 @@ class Search:
 
     Attributes:
         folder: Where its files are.
-        algorithm: A registered name.
+        algorithm: A registered name, or one of :data:`program.OWN`.
         shape: Of the objective, see :data:`program.SHAPES`.
         max_evals: Trials.
         workers: At once.
@@ -200,8 +202,10 @@ class Search:
         events = self.events()
         once = [(e.kind, e.trial) for e in events if e.kind in ("ask", "end")]
         trials = trials_of(events)
-        done = [t for t in trials if t.state is TrialState.COMPLETE]
+        done = [t for t in trials if t.state.has_perf]
+        ruled = verdicts(events, is_exact=self.workers == 1) if self.algorithm == "median_rule" else {}
         return {
+            **ruled,
             "lost": self.n_lost(),
             "twice": len(once) - len(set(once)),
             "missing": self.max_evals - len(trials),
@@ -218,7 +222,41 @@ class Search:
         while asks[root]["resume"] is not None:
             root = asks[root]["resume"]
         perfs = list(program.epochs(dict(trial.hp), asks[root]["seed"], pause=0.0))
-        return perfs[math.ceil(trial.fidelity or program.EPOCHS) - 1]  # an epoch is given whole or not at all
+        given = trial.reached if trial.state is TrialState.STOPPED else trial.fidelity or program.EPOCHS
+        return perfs[math.ceil(given) - 1]  # an epoch is given whole or not at all
+
+
+def verdicts(events: Iterable[LogEvent], *, is_exact: bool) -> Counts:
+    """What the median rule says of each trial, applied to the log by hand, and what became of it.
+
+    Args:
+        events: The log.
+        is_exact: Whether a trial ends at the very report that the rule ends it at. A worker does not wait for the
+            answer to its report, so it may come further, or to its end.
+    """
+    curves: dict[int, dict[float, float]] = {}
+    finished: list[dict[float, float]] = []
+    ended: set[int] = set()  # what the rule would have ended
+    counts: Counts = {"unruly": 0, "stopped": 0, "missed": 0}
+    for event in events:
+        number = event.trial
+        if event.kind == "start":
+            curves[number] = {}
+            ended.discard(number)
+        elif event.kind == "report":
+            fidelity, perf = event.data["fidelity"], event.data["perf"]
+            counts["unruly"] += is_exact and number in ended
+            there = [curve[fidelity] for curve in finished if fidelity in curve]
+            curves[number][fidelity] = perf
+            if len(there) >= 3 and perf < statistics.median(there):
+                ended.add(number)
+        elif event.kind == "end":
+            is_stopped, should_be = event.data["state"] == "STOPPED", number in ended
+            counts["stopped"] += is_stopped
+            counts["missed"] += should_be and not is_stopped
+            counts["unruly"] += is_stopped is not should_be if is_exact else is_stopped and not should_be
+            finished.append(curves.pop(number))
+    return counts
 
 
 def processes(tag: str) -> list[int]:
