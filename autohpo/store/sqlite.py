@@ -182,7 +182,8 @@ class SQLiteStore(Store):
             if not rows:
                 return None
             text, crc = rows[0]
-            self._check_row(is_whole=len(rows) == 1 and crc == _crc(text), what="the header")
+            if len(rows) != 1 or crc != _crc(text):
+                raise self._damage("the header")
             return json.loads(text)  # type: ignore[no-any-return]
 
     @property
@@ -217,7 +218,8 @@ class SQLiteStore(Store):
             seq, time, kind, trial, attempt, text, crc = row
             plain = f"({seq!r}, {time!r}, '{kind}', {trial!r}, {attempt!r}, '{text}')"  # without anything to escape
             is_whole = crc == zlib.crc32(plain.encode(errors="backslashreplace")) or crc == _crc(*row[:-1])
-            self._check_row(is_whole=is_whole and seq == place, what=f"event {place}")
+            if seq != place or not is_whole:
+                raise self._damage(f"event {place}")
         return json.loads(f"[{','.join([row[5] for row in rows])}]")  # type: ignore[no-any-return] # keys are shared
 
     def close(self) -> None:
@@ -232,14 +234,9 @@ class SQLiteStore(Store):
                 self._connection = None
             self._lock.release()
 
-    def _check_row(self, *, is_whole: bool, what: str) -> None:
-        """Passes a row that reads as it was written.
-
-        Raises:
-            StoreCorruptError: It does not.
-        """
-        if not is_whole:
-            raise StoreCorruptError(f"store: {self.path} is damaged: {what} is not what was written")
+    def _damage(self, what: str) -> StoreCorruptError:
+        """Return the error for something that does not read as it was written."""
+        return StoreCorruptError(f"store: {self.path} is damaged: {what} is not what was written")
 
     def _pragma(self, name: str) -> Any:
         return self._db.execute(f"PRAGMA {name}").fetchone()[0]
