@@ -108,6 +108,25 @@ def epochs(hps: dict[str, Any], seed: int, *, pause: float) -> Iterator[float]:
         yield value(hps) * (1 + 2.0**-epoch) + noise.gauss(0, 0.01)
 
 
+def later(values: list[float], hps: dict[str, Any], seed: int) -> float:
+    """The next value of a training that has come as far as `values`, with a configuration that may be a new one."""
+    noise = random.Random(f"{seed}-{len(values)}")
+    return (values[-1] / 2 if values else 0.0) + value(hps) + noise.gauss(0, 0.01)
+
+
+def saved(hps: dict[str, Any], trial: Any, *, pause: float) -> Iterator[float]:
+    """An objective that saves each epoch before it yields it, and begins with what is saved: its own, or a copy."""
+    path = trial.checkpoint_dir / "values"
+    values = json.loads(path.read_text()) if path.exists() else []
+    yield from list(values)
+    while len(values) < EPOCHS:
+        time.sleep(pause)
+        values.append(later(values, hps, trial.seed))
+        path.with_suffix(".new").write_text(json.dumps(values))
+        path.with_suffix(".new").replace(path)
+        yield values[-1]
+
+
 def marked(hps: dict[str, Any], trial: Any, *, pause: float, folder: str) -> float:
     """Says in a file which trial this process runs, as long as it does."""
     mark = Path(folder) / f"runs-{os.getpid()}"
@@ -140,8 +159,14 @@ def deadly(hps: dict[str, Any], trial: Any, *, pause: float) -> float:
     return value(hps)
 
 
-SHAPES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (plain, epochs, marked, held, stubborn, deadly)}
+SHAPES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (plain, epochs, saved, marked, held, stubborn, deadly)}
 """The objectives by name."""
+
+
+def training_of(algorithm: str) -> str:
+    """The objective that an algorithm makes the most of."""
+    cls = algorithm_of(algorithm)
+    return "saved" if cls.needs_checkpoints else "epochs" if cls.is_multi_fidelity else "plain"
 
 
 def kill_myself() -> None:
@@ -233,7 +258,9 @@ def run(options: dict[str, Any], begin: Callable[[], None] = lambda: None) -> No
     settings = {name: options[name] for name in ("pause", "folder") if name in inspect.signature(shape).parameters}
     f = functools.partial(shape, **settings)
     cls = algorithm_of(options["algorithm"])
-    extra = {"max_fidelity": EPOCHS} if cls.is_multi_fidelity else {}
+    extra: dict[str, Any] = {"max_fidelity": EPOCHS} if cls.is_multi_fidelity else {}
+    if cls.needs_checkpoints:
+        extra["population_size"] = math.ceil(options["max_evals"] / 3)  # each is trained in three steps
     hpo = cls(SPACE, f, max_evals=options["max_evals"], seed=0, **extra)
     begin()
     with warnings.catch_warnings():

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -215,15 +215,32 @@ class Search:
 
     def right_perf(self, trial: Trial, events: list[LogEvent]) -> float:
         """What a trial must have given, computed anew; a resumed training has the seed of its first trial."""
-        if self.shape != "epochs":
+        if self.shape not in ("epochs", "saved"):
             return value(dict(trial.hp))
         asks = {event.trial: event.data for event in events if event.kind == "ask"}
-        root = trial.number
-        while asks[root]["resume"] is not None:
-            root = asks[root]["resume"]
-        perfs = list(program.epochs(dict(trial.hp), asks[root]["seed"], pause=0.0))
+        if self.shape == "saved":
+            perfs = saved_values(asks, trial.number)
+        else:
+            perfs = list(program.epochs(dict(trial.hp), asks[root_of(asks, trial.number)]["seed"], pause=0.0))
         given = trial.reached if trial.state is TrialState.STOPPED else trial.fidelity or program.EPOCHS
         return perfs[math.ceil(given) - 1]  # an epoch is given whole or not at all
+
+
+def root_of(asks: Mapping[int, Mapping[str, Any]], number: int) -> int:
+    """The first trial of a chain."""
+    resume = asks[number]["resume"]
+    return number if resume is None else root_of(asks, resume)
+
+
+def saved_values(asks: Mapping[int, Mapping[str, Any]], number: int) -> list[float]:
+    """What a training that saves its epochs gives, from the training on that it was copied from, if it was."""
+    root = root_of(asks, number)
+    source = asks[root].get("fork")
+    values = [] if source is None else saved_values(asks, source)[: math.ceil(asks[source]["fidelity"])]
+    hp = SearchSpace(SPACE).from_json(asks[root]["hp"])
+    while len(values) < program.EPOCHS:
+        values.append(program.later(values, hp, asks[root]["seed"]))
+    return values
 
 
 def verdicts(events: Iterable[LogEvent], *, is_exact: bool) -> Counts:

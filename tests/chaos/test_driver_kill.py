@@ -6,10 +6,10 @@ import signal
 from pathlib import Path
 
 import pytest
+from program import training_of
 from scenarios import HANG_SECONDS, Search, fail_at, faults, kill_driver, trials_of
 
 from autohpo import TrialState, available_hpos
-from autohpo.algorithms.registry import get_hpo
 
 OTHERS = sorted({*available_hpos()} - {"random"})
 
@@ -23,8 +23,7 @@ def test_a_search_that_was_killed_again_and_again_equals_one_that_was_not(tmp_pa
 @pytest.mark.parametrize("algorithm", OTHERS)
 def test_every_algorithm_goes_on_as_if_nothing_had_been(tmp_path: Path, algorithm: str) -> None:
     """Also where a kill ends paused trainings: they are trained again, and their known reports not logged twice."""
-    shape = "epochs" if get_hpo(algorithm).is_multi_fidelity else "plain"
-    counts = kill_driver(Search(tmp_path, algorithm, shape, pause=0.01), 1)
+    counts = kill_driver(Search(tmp_path, algorithm, training_of(algorithm), pause=0.01), 1)
     assert (counts["kills"], faults(counts)) == (1, {}), counts
 
 
