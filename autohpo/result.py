@@ -200,21 +200,27 @@ class Result:
         trial = self.trials[number]
         if trial.outcome.why:
             return trial.outcome.why
-        later = self._continued.get(number)
+        later = self._followers.get(number)
         if later is not None:
-            return f"went on as trial {later.number}: {later.info.get('why', 'the algorithm chose it')}"
+            why = later.info.get("why", "the algorithm chose it")
+            if later.resume == number:
+                return f"{why}; went on as trial {later.number}"
+            return f"{why}; replaced by trial {later.number}, a copy of trial {later.fork}"
         if trial.fidelity is None or trial.perf is None or "rung" not in trial.info:
             return ""
-        rivals = [t for t in self.trials if t.fidelity == trial.fidelity and t.score is not None]
+        bracket = trial.info.get("bracket")  # whose trials alone were its rivals, where there are any
+        rivals = [t for t in self.trials if t.reached == trial.reached and t.info.get("bracket") == bracket]
+        rivals = [t for t in rivals if t.score is not None]
         rank = 1 + sum((t.score or 0.0) > (trial.score or 0.0) for t in rivals)
         is_full = trial.fidelity == max(t.fidelity or 0.0 for t in self.trials)
         end = "it had everything" if is_full else "it was not promoted"
         return f"rank {rank} of {len(rivals)} at fidelity {trial.fidelity:g}: {end}"
 
     @cached_property
-    def _continued(self) -> dict[int, Trial]:
-        """The trial that continued each one that was continued."""
-        return {trial.resume: trial for trial in self.trials if trial.resume is not None}
+    def _followers(self) -> dict[int, Trial]:
+        """The trial that continued or replaced each one that was continued or replaced."""
+        found = {trial.resume: trial for trial in self.trials if trial.resume is not None}
+        return found | {trial.info["replaces"]: trial for trial in self.trials if "replaces" in trial.info}
 
     def top(self, k: int) -> list[Trial]:
         """The k best trainings by their last trial, best first: those with more training before those with less.

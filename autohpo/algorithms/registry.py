@@ -26,6 +26,7 @@ GROUP = "autohpo.algorithms"
 
 AlgorithmName = Literal[
     "anneal",
+    "asha",
     "auto",
     "autone",
     "bayes",
@@ -36,9 +37,11 @@ AlgorithmName = Literal[
     "grid",
     "hyperband",
     "hyperopt_tpe",
+    "kde",
     "mocmaes",
     "motpe",
     "nsga2",
+    "pbt",
     "quasi_random",
     "random",
     "regularized_evolution",
