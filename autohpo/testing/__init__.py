@@ -6,11 +6,13 @@ from autohpo.testing.engine import EVERY_FAULT, FakeEngine, Faults
 from autohpo.testing.engine_log import wrong_states
 from autohpo.testing.optimizers import OPTIMIZER_CHECKS, check_optimizer, optimizer_checks
 from autohpo.testing.spaces import SPACE_CHECKS, check_space, space_checks
+from autohpo.testing.stores import STORE_CHECKS, check_store, store_checks
 
 __all__ = [
     "EVERY_FAULT",
     "OPTIMIZER_CHECKS",
     "SPACE_CHECKS",
+    "STORE_CHECKS",
     "BoundCheck",
     "Case",
     "Check",
@@ -21,7 +23,9 @@ __all__ = [
     "Faults",
     "check_optimizer",
     "check_space",
+    "check_store",
     "optimizer_checks",
     "space_checks",
+    "store_checks",
     "wrong_states",
 ]
