@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from autohpo.errors import StoreMismatchError
+from autohpo.errors import StoreError, StoreMismatchError
 
 SHOWN_DIFFERENCES = 12
 LogKind = Literal["ask", "start", "report", "end", "interrupt", "late"]
@@ -163,3 +164,27 @@ _NOTHING = _Nothing()
 
 def _text(value: Any) -> str:
     return "nothing" if value is _NOTHING else f"{value!r:.120}"
+
+
+def check_json(value: object) -> None:
+    """Check that a value is of JSON types all the way down, and that its numbers are finite.
+
+    Raises:
+        StoreError: It is not.
+    """
+    kind = type(value)
+    if kind in _PLAIN or (kind is float and value - value == 0):  # type: ignore[operator] # finite, without a call
+        return
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if type(key) is not str and not isinstance(key, (str, int, float, type(None))):
+                raise StoreError(f"store: keys must be strings, got {key!r:.80}")
+            check_json(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            check_json(item)
+    elif not isinstance(value, (str, int)) and not (isinstance(value, float) and math.isfinite(value)):
+        raise StoreError(f"store: events must be of JSON types, got {value!r:.80}")
+
+
+_PLAIN = frozenset({str, int, bool, type(None)})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from autohpo.errors import StoreError
-from autohpo.store.base import LogEvent, Store, check_header
+from autohpo.store.base import LogEvent, Store, check_header, check_json
 
 
 class MemoryStore(Store):
@@ -49,6 +49,8 @@ class MemoryStore(Store):
         keys = [(event.kind, event.trial) for event in events if event.kind in ("ask", "end")]
         if len({*keys} - self._once) < len(keys):
             raise StoreError(f"store: a second ask or end of a trial among {keys}")
+        for event in events:
+            check_json(event.data)
         self._once.update(keys)
         for event in events:
             self._events.append(LogEvent(*event[:5], len(self._events) + 1))

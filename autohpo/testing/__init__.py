@@ -9,12 +9,14 @@ from autohpo.testing.executors import EXECUTOR_CHECKS, check_executor, executor_
 from autohpo.testing.faults import EVERY_FAULT, Faults
 from autohpo.testing.optimizers import OPTIMIZER_CHECKS, check_optimizer, optimizer_checks
 from autohpo.testing.spaces import SPACE_CHECKS, check_space, space_checks
+from autohpo.testing.stores import STORE_CHECKS, check_store, store_checks
 
 __all__ = [
     "EVERY_FAULT",
     "EXECUTOR_CHECKS",
     "OPTIMIZER_CHECKS",
     "SPACE_CHECKS",
+    "STORE_CHECKS",
     "BoundCheck",
     "Case",
     "Check",
@@ -28,8 +30,10 @@ __all__ = [
     "check_executor",
     "check_optimizer",
     "check_space",
+    "check_store",
     "executor_checks",
     "optimizer_checks",
     "space_checks",
+    "store_checks",
     "wrong_states",
 ]
