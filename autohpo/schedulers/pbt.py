@@ -180,8 +180,11 @@ class PopulationBased(Scheduler):
     def _fork(self, space: SearchSpace, loser: Trial, parent: Trial, rng: np.random.Generator) -> Fork:
         """Lets a copy of a parent take the place of a loser."""
         level = parent.info["rung"] + 1
-        reason = "failed" if loser.score is None else self._rank(loser)
-        info = {"member": loser.info["member"], "rung": level, "replaces": loser.number}
-        why = f"{reason}: replaced by a copy of trial {parent.number}"
-        hp = self._explore(space, parent.hp, rng)
-        return Fork(parent.number, hp, self.schedule[level], {**info, "why": why})
+        reason = "failed" if loser.score is None else f"was {self._rank(loser)}"
+        info = {
+            "member": loser.info["member"],
+            "rung": level,
+            "replaces": loser.number,
+            "why": f"trial {loser.number} {reason}",
+        }
+        return Fork(parent.number, self._explore(space, parent.hp, rng), self.schedule[level], info)

@@ -17,7 +17,7 @@ _NO_DATA: dict[str, Any] = {}  # shared, and never written to
 
 
 class LogEvent(NamedTuple):
-    """One fact of a run. The state of the run is the fold of these.
+    """An event of a run; the state of the run is the fold of its events.
 
     ===========  =====================================================  =========================================
     kind         means                                                  data
@@ -35,12 +35,12 @@ class LogEvent(NamedTuple):
     ===========  =====================================================  =========================================
 
     Attributes:
-        kind: As above.
-        trial: Number of the trial.
-        attempt: From 1; 0 for ask.
-        data: JSON types only; every ``perf`` is the user's own value.
-        time: Unix seconds.
-        seq: Place in the log, from 1; 0 before it is appended.
+        kind: The kind of event, see the table.
+        trial: The number of the trial.
+        attempt: The number of the attempt, from 1; 0 for *ask*.
+        data: The rest, JSON types only; every ``perf`` is the user's own value.
+        time: The time, in Unix seconds.
+        seq: The place in the log, from 1; 0 before it is appended.
     """
 
     kind: LogKind
@@ -52,11 +52,14 @@ class LogEvent(NamedTuple):
 
 
 class Store(ABC):
-    """Keeps the events of one run. One driver at a time writes; anybody may read."""
+    """The contract of what keeps the events of one run. One driver at a time writes; anybody may read.
+
+    ``autohpo.testing.check_store`` checks a store of your own; docs/own-store.md says how to write one.
+    """
 
     @abstractmethod
     def open(self) -> None:
-        """Claims the store for this driver.
+        """Claim the store for this driver, before it writes.
 
         Raises:
             RunBusyError: Another driver has it.
@@ -65,7 +68,7 @@ class Store(ABC):
 
     @abstractmethod
     def begin(self, header: Mapping[str, Any]) -> None:
-        """Says which run this is: a new store takes the header, an old one must have the same.
+        """Take the header of a new run, or check that the kept one is the same; see :func:`check_header`.
 
         Args:
             header: What makes the run this run (space, algorithm, options, ...), JSON types only.
@@ -77,7 +80,7 @@ class Store(ABC):
     @property
     @abstractmethod
     def header(self) -> Mapping[str, Any] | None:
-        """What the run began with; None where none has begun."""
+        """The header that the run began with; None where none has begun."""
 
     @property
     @abstractmethod
@@ -107,7 +110,7 @@ class Store(ABC):
 
     @abstractmethod
     def events(self, after: int = 0) -> Iterator[LogEvent]:
-        """The events with a `seq` above `after`, in order."""
+        """Return the events with a `seq` above `after`, in order; events that are added meanwhile may be left out."""
 
     @abstractmethod
     def close(self) -> None:
@@ -134,7 +137,7 @@ def check_header(kept: Mapping[str, Any], given: Mapping[str, Any], where: str) 
 
 
 def _differences(kept: Any, given: Any, path: str) -> Iterator[str]:
-    """A line for each leaf that is not the same in both."""
+    """Return a line for each leaf that is not the same in both."""
     if isinstance(kept, Mapping) and isinstance(given, Mapping):
         for key in [*kept, *(k for k in given if k not in kept)]:
             yield from _differences(kept.get(key, _NOTHING), given.get(key, _NOTHING), f"{path}.{key}".lstrip("."))
@@ -147,7 +150,7 @@ def _differences(kept: Any, given: Any, path: str) -> Iterator[str]:
 
 
 def _is_number_of_an_option(path: str, kept: Any, given: Any) -> bool:
-    """Whether 9 may stand for 9.0: among options, but not among the ends of a range."""
+    """Return whether 9 may stand for 9.0: among options, but not among the ends of a range."""
     return path.startswith("options.") and {type(kept), type(given)} == {int, float}
 
 

@@ -1,4 +1,4 @@
-"""A store that lives and dies with the process."""
+"""MemoryStore: a store that lives and dies with the process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autohpo.store.base import LogEvent, Store, check_header
 
 
 class MemoryStore(Store):
-    """Keeps the events in a list, and checkpoints in a temporary folder that goes with it."""
+    """A store in a list, with checkpoints in a temporary folder that goes with it."""
 
     def __init__(self) -> None:
         self._events: list[LogEvent] = []

@@ -134,7 +134,7 @@ def test_a_population_with_one_worker_is_compared_as_a_whole(search_of):
         "member": 0,
         "rung": 1,
         "replaces": 0,
-        "why": f"rank 8 of 8 at fidelity 2: replaced by a copy of trial {second[0].fork}",
+        "why": "trial 0 was rank 8 of 8 at fidelity 2",
     }
     assert second[2].info["why"] == "rank 6 of 8 at fidelity 2: trained on to 4"
 

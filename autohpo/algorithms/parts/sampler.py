@@ -56,7 +56,7 @@ class Sampler:
     just what it suggests alone. Only the whole history shows fidelities: behind any other view all trials are full.
 
     Args:
-        algorithm: A registered name.
+        algorithm: A registered name, or a class.
         owner: The optimizer that it works for; space, seed and directions are the same.
         options: Options of the algorithm.
 
@@ -68,8 +68,14 @@ class Sampler:
         RegistryError: No algorithm has this name.
     """
 
-    def __init__(self, algorithm: str, owner: BaseHPOptimizer, options: Mapping[str, Any] | None = None) -> None:
-        self._cls, self._owner = get_hpo(algorithm), owner
+    def __init__(
+        self,
+        algorithm: str | type[BaseHPOptimizer],
+        owner: BaseHPOptimizer,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._cls = get_hpo(algorithm) if isinstance(algorithm, str) else algorithm
+        self._owner = owner
         self._options = {**(options or {}), "seed": owner.seed, "mode": owner.mode, "points": ()}
         self._has_hook = self._cls._update_trials is not BaseHPOptimizer._update_trials
         self._cursor: Cursor | None = None
