@@ -71,7 +71,7 @@ def repeated(folder: Path, n: int, scenario: Callable[[Path], Counts]) -> Counts
 def rows(is_quick: bool) -> Iterator[Row]:
     """All of them."""
     n_kills, n_points, n_times = (4, len(POINTS), 1) if is_quick else (50, len(POINTS), 5)
-    for name in available_hpos():
+    for name in [*available_hpos(), "asha_stopping"]:
         training = training_of(name)
         shapes = [(training, 0.001)] if training == "saved" else [("plain", 0.004), ("epochs", 0.001)]
         for shape, pause in shapes:

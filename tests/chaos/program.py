@@ -19,12 +19,14 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from autohpo import BaseHPOptimizer, ChoiceHP, LogRangeHP, RangeHP, Suggestion
+from autohpo.algorithms.asha import ASHA
 from autohpo.algorithms.registry import get_hpo
 from autohpo.algorithms.session import Session
 from autohpo.ending import Ending
@@ -58,7 +60,14 @@ class MedianRule(BaseHPOptimizer):
         return len(there) < 3 or perf >= np.median(there)
 
 
-OWN: dict[str, type[BaseHPOptimizer]] = {"median_rule": MedianRule}
+@dataclass(eq=False, kw_only=True)
+class StoppingASHA(ASHA):
+    """Asynchronous halving that stops a trial at a rung, in place of promoting a paused one."""
+
+    type: str = "stopping"
+
+
+OWN: dict[str, type[BaseHPOptimizer]] = {"median_rule": MedianRule, "asha_stopping": StoppingASHA}
 """Algorithms of this program, which are not registered, so that no other test finds them."""
 
 

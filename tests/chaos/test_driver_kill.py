@@ -11,7 +11,7 @@ from scenarios import HANG_SECONDS, Search, fail_at, faults, kill_driver, trials
 
 from autohpo import TrialState, available_hpos
 
-OTHERS = sorted({*available_hpos()} - {"random"})
+OTHERS = [*sorted({*available_hpos()} - {"random"}), "asha_stopping"]
 
 
 def test_a_search_that_was_killed_again_and_again_equals_one_that_was_not(tmp_path: Path) -> None:
