@@ -6,8 +6,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from oracles import trials_of
 from program import training_of
-from scenarios import HANG_SECONDS, Search, fail_at, faults, kill_driver, trials_of
+from scenarios import HANG_SECONDS, Search, fail_at, faults, kill_driver
 
 from autohpo import TrialState, available_hpos
 
