@@ -48,6 +48,7 @@ CREATE UNIQUE INDEX one_end ON events (trial) WHERE kind = 'end';
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT};
 """
+_MARK = f"PRAGMA user_version = {FORMAT}"
 _JSON = json.JSONEncoder(allow_nan=False)
 
 
@@ -201,12 +202,14 @@ class SQLiteStore(Store):
 
     def append(self, events: Sequence[LogEvent], *, sync: bool = True) -> None:
         """Add the events in one transaction; the write-ahead log is synced where `sync` says so."""
-        facts = [(float(e.time), e.kind, e.trial, e.attempt, _text(e.data)) for e in events]
-        with self._faults(), self._transaction(sync=sync) as db:
-            rows = [(place, *fact, _crc(place, *fact)) for place, fact in enumerate(facts, start=self._n_events + 1)]
-            db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-            if not rows and sync and self._has_unsynced:
-                db.execute(f"PRAGMA user_version = {FORMAT}")  # a commit of nothing would not sync what lies before it
+        rows = [_row(place, event) for place, event in enumerate(events, start=self._n_events + 1)]
+        try:
+            with self._transaction(sync=sync) as db:
+                db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+                if not rows and sync and self._has_unsynced:
+                    db.execute(_MARK)  # a commit of nothing would not sync what lies before it
+        except sqlite3.Error as error:
+            raise self._as_ours(error) from error
         self._n_events += len(rows)
         self._has_unsynced = not sync and (self._has_unsynced or bool(rows))
 
@@ -262,19 +265,20 @@ class SQLiteStore(Store):
     @contextmanager
     def _transaction(self, *, sync: bool = True) -> Iterator[sqlite3.Connection]:
         """Run one transaction: all of it is kept, or nothing."""
+        db = self._db
         if sync is not self._is_full:  # in NORMAL a commit is written, and synced with the next one in FULL
-            self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+            db.execute("PRAGMA synchronous = FULL" if sync else "PRAGMA synchronous = NORMAL")
             self._is_full = sync
-        self._db.execute("BEGIN IMMEDIATE")
+        db.execute("BEGIN IMMEDIATE")
         try:
             if self._format != FORMAT:
-                self._db.execute(f"PRAGMA user_version = {FORMAT}")
-            yield self._db
-            self._db.execute("COMMIT")
+                db.execute(_MARK)
+            yield db
+            db.execute("COMMIT")
             self._format = FORMAT
         except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            if db.in_transaction:
+                db.execute("ROLLBACK")
             raise
 
     @contextmanager
@@ -282,14 +286,24 @@ class SQLiteStore(Store):
         """Raise what SQLite and the JSON reader raise as errors of ours."""
         try:
             yield
-        except sqlite3.IntegrityError as error:
-            raise StoreError(f"store: {self.path}: this contradicts the log ({error})") from error
-        except (sqlite3.OperationalError, sqlite3.ProgrammingError) as error:
-            if "decode" in str(error):  # bytes that are no text
-                raise StoreCorruptError(f"store: {self.path} is damaged: {error}") from error
-            raise StoreError(f"store: {self.path}: {error}") from error
-        except (sqlite3.DatabaseError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise StoreCorruptError(f"store: {self.path} is damaged, or no store: {error}") from error
+        except (sqlite3.Error, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise self._as_ours(error) from error
+
+    def _as_ours(self, error: Exception) -> StoreError:
+        """Return the error of ours that tells what SQLite or the JSON reader has raised."""
+        if isinstance(error, sqlite3.IntegrityError):
+            return StoreError(f"store: {self.path}: this contradicts the log ({error})")
+        is_text = "decode" not in str(error)  # else there were bytes that are no text
+        if isinstance(error, (sqlite3.OperationalError, sqlite3.ProgrammingError)) and is_text:
+            return StoreError(f"store: {self.path}: {error}")
+        return StoreCorruptError(f"store: {self.path} is damaged, or no store: {error}")
+
+
+def _row(place: int, event: LogEvent) -> tuple[Any, ...]:
+    """Return the row of an event."""
+    kind, trial, attempt, data, time, _ = event
+    time, text = float(time), _text(data)
+    return place, time, kind, trial, attempt, text, _crc(place, time, kind, trial, attempt, text)
 
 
 def _text(data: Mapping[str, Any]) -> str:
