@@ -182,10 +182,11 @@ class Driver:
         if not ended:
             return
         self.search.save(sync=False)
-        for event, trial in ended:
-            if trial is not None:
-                self.search.told(trial)
-                self._after(event, trial)
+        over = [trial for _, trial in ended if trial is not None]
+        for trial in over:
+            self.search.told(trial)
+        for trial in over:  # once the optimizer knows of all: it says whose training may go on
+            self._after(trial)
 
     def _note(self, event: Event) -> Trial | None:
         """Note the end of an attempt; return the trial if it is over."""
@@ -217,7 +218,7 @@ class Driver:
             return replace(outcome, why=self.hpo.why(number))
         return replace(outcome, state=state)
 
-    def _after(self, event: Event, trial: Trial) -> None:
+    def _after(self, trial: Trial) -> None:
         """Act on the end of a trial: paused trainings, and the rule of the first trial."""
         self.dispatch.let_go(trial.number, self.hpo.resumable)
         is_first = trial.number == self.dispatch.first and not self.state.n_done
