@@ -85,5 +85,5 @@ class BOHB(Hyperband):
         defaults = option_defaults(type(self))
         given = [name for name, value in own.items() if value != defaults[name]]
         if given:
-            raise OptionError(f"{given[0]}: is an option of the sampler kde, which {sampler} replaces")
+            raise OptionError(f"{given[0]}: is an option of the sampler kde, not of {sampler}")
         return {}

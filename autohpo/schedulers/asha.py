@@ -38,7 +38,7 @@ class _Asynchronous(Scheduler):
 
     Args:
         rungs: The fidelities, rising; the last is the full one.
-        eta: Of the results at a rung the best 1 / eta go on.
+        eta: The best 1 / eta of the results at a rung go on.
         n_brackets: How many of the lowest rungs new configurations may start at.
     """
 
@@ -91,7 +91,7 @@ class AsyncPromotion(_Asynchronous):
 
     Args:
         rungs: The fidelities, rising; the last is the full one.
-        eta: Of the results at a rung the best 1 / eta go on.
+        eta: The best 1 / eta of the results at a rung go on.
         n_brackets: How many of the lowest rungs new configurations may start at.
 
     Source: Li et al. 2020, MLSys 2, Algorithm 2.
@@ -185,7 +185,7 @@ class AsyncStopping(_Asynchronous):
 
     Args:
         rungs: The fidelities, rising; the last is the full one.
-        eta: Of the results at a rung the best 1 / eta go on.
+        eta: The best 1 / eta of the results at a rung go on.
         n_brackets: How many of the lowest rungs may be the first that judges a trial.
 
     Source: Li et al. 2020, MLSys 2; the stopping variant is Syne Tune's and Ray's.

@@ -37,7 +37,7 @@ class _Owner(BaseHPOptimizer):
 
 
 def suggests_behind_a_view_what_it_does_alone(case: Case) -> None:
-    """Behind the view of one rung of a search it suggests what it would if that rung were all there is.
+    """Suggests, behind the view of one rung of a search, what it would if that rung were all there is.
 
     So it serves as a sampler in any scheduler. What it counts and looks at must be its own history, `self.history`,
     `self.trials` and `self.running`, and nothing of the search around it.

@@ -121,9 +121,9 @@ class Observations:
         full: The fidelity of a full evaluation, which trials without a fidelity are.
 
     Attributes:
-        ranked: For each fidelity ``(loss, number)`` of the trials that ended, best first; failed ones have an infinite
-            loss. The order told leaves no trace.
-        n_results: For each fidelity how many of them did not fail.
+        ranked: The ``(loss, number)`` of the trials that ended at each fidelity, best first; failed ones have an
+            infinite loss. The order told leaves no trace.
+        n_results: The number of those that did not fail, at each fidelity.
         cells: How choices stand in the points.
     """
 
