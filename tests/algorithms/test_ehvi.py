@@ -32,7 +32,7 @@ def covered(hpo):
     way = np.linspace(0, 1, 2001)
     front = -0.75 * np.stack([way**2, (1 - way) ** 2], axis=1)
     reference = np.full(2, -0.75)
-    values = np.array([trial.perfs for trial in hpo.trials])
+    values = np.array([trial.scores for trial in hpo.trials])
     return pareto.hypervolume(values, reference) / pareto.hypervolume(front, reference)
 
 
