@@ -45,7 +45,7 @@ class SearchSpace:
         constraints: The constraints as objects.
         n_columns: The width of the unit cube, d.
         levels: ``(d,)`` ints: 0 for an ordered column, else its number of unordered values.
-        edges: For each column the ends of its values' cells, see :attr:`HPSpace.edges`; None without cells.
+        edges: The ends of the cells of each column's values, see :attr:`HPSpace.edges`; None without cells.
         optional: ``(d,)`` which columns belong to a parameter that other parameters decide about.
         is_conditional: Whether some parameter is not always active, or not always of the same length.
         modules: The modules of AutoGL's dict form that the space was read from, also those without a parameter; none

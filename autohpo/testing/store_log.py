@@ -169,7 +169,7 @@ def refuses_what_json_cannot_hold(case: StoreCase) -> None:
 
 
 def keeps_what_it_need_not_sync(case: StoreCase) -> None:
-    """Without `sync` an append is kept as well, and an empty one with `sync` is no event."""
+    """An append without `sync` is kept as well, and an empty one with `sync` is no event."""
     events = trial_events(0)
     with case.run() as run:
         store = run.open()
