@@ -81,7 +81,9 @@ class SMAC(BaseHPOptimizer):
         self._encoder = Encoder(self.space)
         self._seen, self._encoded = SeenSet(self.history), EncodedTrials(self.history, self._encoder)
         self._coding = TreeCoding(self._encoder.columns)
-        self._features = self._coding.features(*self._encoder.of_hps([]))  # of the finished trials, in the order told
+        self._features = self._coding.features(
+            self._encoded.points, self._encoded.mask
+        )  # of the finished trials, in the order told
         self._start = SobolStart(self.space.n_columns, self.seed, self.n_startup)
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:

@@ -26,11 +26,6 @@ class MainEffects(Kernel):
     weights: FloatArray
     variance: Prior
 
-    @property
-    def priors(self) -> Sequence[Prior]:
-        """The prior of the variance."""
-        return [self.variance]
-
     def place(self, theta: FloatArray, coordinates: FloatArray) -> FloatArray:
         """Return the coordinates as they are."""
         return coordinates
@@ -81,11 +76,6 @@ class Noise(Kernel):
     variances: Sequence[Prior]
     column: int | None = None
     groups: Sequence[int] = (0,)
-
-    @property
-    def priors(self) -> Sequence[Prior]:
-        """The prior of each variance."""
-        return self.variances
 
     @property
     def has_noise(self) -> bool:
@@ -147,11 +137,6 @@ class Level(Kernel):
     variance: float
     column: int | None = None
 
-    @property
-    def priors(self) -> Sequence[Prior]:
-        """No prior: there is no parameter."""
-        return ()
-
     def place(self, theta: FloatArray, coordinates: FloatArray) -> FloatArray:
         """``(n,)`` the column."""
         return coordinates[:, self.column or 0]
@@ -183,11 +168,6 @@ class TaskSimilarity(Kernel):
     column: int
     distances: FloatArray
     rate: Prior
-
-    @property
-    def priors(self) -> Sequence[Prior]:
-        """The prior of the rate."""
-        return [self.rate]
 
     def place(self, theta: FloatArray, coordinates: FloatArray) -> IntArray:
         """``(n,)`` the task of each row."""

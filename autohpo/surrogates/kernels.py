@@ -85,7 +85,8 @@ class Kernel(ABC):
     """The covariance of the values of a random function at rows of ``F`` coordinates.
 
     Rows are placed first, which keeps what a kernel needs of them: the points of the data are placed once and then
-    asked about many times. The parameters are positive, and given as the vector of their logarithms.
+    asked about many times. The parameters are positive, and given as the vector of their logarithms; a kernel is a
+    dataclass, and those of its fields that are priors say which parameters it has.
 
     A mean with normally distributed coefficients is a kernel too: b h(x) with b of variance v has the covariance
     v h(x) h(x'). So a kernel alone can describe curves that rise on average.
@@ -93,10 +94,15 @@ class Kernel(ABC):
     Source: Rasmussen & Williams 2006, sections 2.7 and 4.2.
     """
 
-    @property
-    @abstractmethod
+    @cached_property
     def priors(self) -> Sequence[Prior]:
-        """The prior of each parameter."""
+        """The prior of each parameter: those among the fields of the dataclass, in their order."""
+        found: list[Prior] = []
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            items = value if isinstance(value, (list, tuple)) else [value]
+            found += [item for item in items if isinstance(item, Prior)]
+        return found
 
     @property
     def has_noise(self) -> bool:

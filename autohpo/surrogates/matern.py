@@ -98,11 +98,6 @@ class Matern52(Kernel):
     scale: Prior
     first: int = 0
 
-    @cached_property
-    def priors(self) -> Sequence[Prior]:
-        """The prior of each parameter."""
-        return [*self.length, self.scale]
-
     @property
     def columns(self) -> slice:
         """The coordinates that the kernel looks at."""

@@ -31,10 +31,8 @@ class Decay(Kernel):
     """
 
     column: int
-
-    @property
-    def priors(self):
-        return [ANY, ANY]
+    power: Prior = ANY
+    offset: Prior = ANY
 
     def place(self, theta, coordinates):
         return coordinates[:, self.column]

@@ -113,7 +113,8 @@ class EncodedTrials:
     def __init__(self, view: HistoryView, encoder: Encoder) -> None:
         self._cursor, self.encoder = Cursor(view), encoder
         self.trials: list[Trial] = []
-        self.points, self.mask = encoder.of_hps([])
+        self.points = np.empty((0, view.space.n_columns))
+        self.mask = np.empty((0, view.space.n_columns), dtype=bool)
         self.scores = np.empty(0)
         self._rows: dict[int, int] = {}  # by the number of the trial
 
