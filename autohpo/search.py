@@ -138,9 +138,10 @@ class Search:
         """Fold the log, and let the optimizer follow it, unless it was there when the log was made."""
         session, state = self._session, self.state
         is_known = bool(self.hpo.n_asked)
+        fold = state.apply if self.listener is None else self._fold
         with collector_paused():
             for event in self.store.events():
-                trial = self._fold(event)
+                trial = fold(event)
                 if is_known:
                     continue
                 if event.kind == "ask":
