@@ -6,10 +6,11 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Executor
-from autohpo.search import Search, checkpoint_dir
+from autohpo.search import Search
 from autohpo.trial import Outcome, Suggestion, Task, TrialState
 
 
@@ -62,8 +63,10 @@ class Dispatch:
         return len(self.again) + sum(map(len, self._parked.values()))
 
     def free(self) -> list[int]:
-        """Return the slots that have nothing to do."""
-        return [slot for slot in self._executor.slots() if slot not in self.busy]
+        """Return the slots that may be given a trial now."""
+        slots = self._executor.slots()
+        free = [slot for slot in slots if slot not in self.busy]
+        return free if len(slots) - len(free) < self._executor.capacity() else []
 
     def recover(self) -> None:
         """Take over what an earlier driver left: what ran when it died is lost, and is tried again, in the old order.
@@ -210,3 +213,8 @@ def lost_error(n: int) -> str:
         f"lost {n} times: the process or machine that ran it died each time; if the objective ends its own process, "
         "num_workers=2 or a memory_limit protects the search"
     )
+
+
+def checkpoint_dir(files: Path, root: int) -> Path:
+    """Return the checkpoint folder of a chain, by the number of its first trial."""
+    return files / f"trial-{root}"

@@ -98,8 +98,8 @@ class Driver:
             self.progress.update(self._standing)
 
     def _is_over(self) -> bool:
-        """Whether nothing will start any more, as nothing runs now: there are slots, and nothing for them."""
-        if self.ending.reason or self.executor.slots():
+        """Whether nothing will start any more, as nothing runs: if slots are free, nothing was found for them."""
+        if self.ending.reason or self.dispatch.free():
             return True
         return not self.dispatch.n_waiting and (self._is_complete or self.hpo.n_left <= 0 or self._has_all_trials)
 
@@ -182,10 +182,11 @@ class Driver:
         if not ended:
             return
         self.search.save(sync=False)
-        for event, trial in ended:
-            if trial is not None:
-                self.search.told(trial)
-                self._after(event, trial)
+        trials = [trial for _, trial in ended if trial is not None]
+        for trial in trials:
+            self.search.told(trial)
+        for trial in trials:  # when all were told: the algorithm may want to continue any of them
+            self._after(trial)
 
     def _note(self, event: Event) -> Trial | None:
         """Note the end of an attempt; return the trial if it is over."""
@@ -217,7 +218,7 @@ class Driver:
             return replace(outcome, why=self.hpo.why(number))
         return replace(outcome, state=state)
 
-    def _after(self, event: Event, trial: Trial) -> None:
+    def _after(self, trial: Trial) -> None:
         """Act on the end of a trial: paused trainings, and the rule of the first trial."""
         self.dispatch.let_go(trial.number, self.hpo.resumable)
         is_first = trial.number == self.dispatch.first and not self.state.n_done

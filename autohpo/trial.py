@@ -1,4 +1,4 @@
-"""Suggestion, Outcome, Trial, TrialState and Task: the values that everyone passes around."""
+"""Suggestion, Running, Trial and Task: the values that everyone passes around, beside the Outcome."""
 
 from __future__ import annotations
 
@@ -6,36 +6,11 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
+from autohpo.outcome import NOTHING, Outcome, TrialState
 
-class TrialState(str, Enum):
-    """How an attempt to run a trial ended, or that it has not ended yet."""
-
-    RUNNING = "RUNNING"  # suggested, no end yet
-    COMPLETE = "COMPLETE"  # returned a finite performance
-    STOPPED = "STOPPED"  # ended early because the algorithm said so; has a performance
-    FAILED = "FAILED"  # the objective raised
-    INVALID = "INVALID"  # the objective returned something that is no finite number
-    CRASHED = "CRASHED"  # its process died
-    TIMEOUT = "TIMEOUT"  # killed at its time limit
-    MEMORY = "MEMORY"  # killed at its memory limit
-    CANCELLED = "CANCELLED"  # ended because the search ended; runs again when the search is resumed
-    LOST = "LOST"  # its driver or the machine it ran on died; runs again, a few times at most
-
-    def __str__(self) -> str:
-        return self.value
-
-    @property
-    def has_perf(self) -> bool:
-        """Whether a trial in this state carries a performance that a model may learn from."""
-        return self in (TrialState.COMPLETE, TrialState.STOPPED)
-
-    @property
-    def is_final(self) -> bool:
-        """Whether the trial is over; False where it still runs, or is normally run again."""
-        return self not in (TrialState.RUNNING, TrialState.CANCELLED, TrialState.LOST)
+__all__ = ["Outcome", "Running", "Suggestion", "Task", "Trial", "TrialState"]
 
 
 class Suggestion(dict[str, Any]):
@@ -73,7 +48,7 @@ class Suggestion(dict[str, Any]):
         self.fidelity = fidelity
         self.resume = resume
         self.fork = fork
-        self.info: dict[str, Any] = copy.deepcopy(dict(info)) if info else {}  # what one holder writes, no other sees
+        self.info: dict[str, Any] = _copied(info) if info else {}  # what one holder writes, no other sees
         self.number = number
         self.pid = pid
         self.seed = seed
@@ -90,85 +65,26 @@ class Suggestion(dict[str, Any]):
 
     def copy(self) -> Suggestion:
         """Return a copy with the same attributes; a plain ``dict.copy`` would lose them."""
-        attributes = {name: getattr(self, name) for name in self.__slots__}
-        return Suggestion(self, **attributes)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt ended: one value, carried as it is from where the objective ran to the log and the trial.
-
-    Attributes:
-        state: The state that the attempt ended in; RUNNING where it did not end.
-        perfs: The user's own value of each objective; empty where the state has no performance.
-        constraints: Measured constraints by name; at most 0 where one is met.
-        metrics: Further numbers by name, which no algorithm looks at.
-        cost: What the attempt cost: seconds, or what the objective returned as ``cost``; None where unknown.
-        reached: How far the training came, where it is known.
-        error: The traceback, signal or limit, where the attempt did not succeed.
-        why: Why the algorithm ended it early, if it did.
-    """
-
-    state: TrialState
-    perfs: tuple[float, ...] = ()
-    constraints: Mapping[str, float] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    cost: float | None = None
-    reached: float | None = None
-    error: str = ""
-    why: str = ""
-
-    @property
-    def perf(self) -> float | None:
-        """The user's own value of the first objective; None where the state has no performance."""
-        return self.perfs[0] if self.perfs else None
-
-    @property
-    def violation(self) -> float:
-        """The amount by which the constraints are missed, all together; 0 where they are met or there are none."""
-        return sum((value for value in self.constraints.values() if value > 0), 0.0)  # fsum raises where it overflows
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the outcome in JSON types, as the log and the frames of a worker hold it."""
-        perfs = self.perfs
-        data: dict[str, Any] = {
-            "state": self.state.value,
-            "perf": None if not perfs else perfs[0] if len(perfs) == 1 else list(perfs),
-            "fidelity": self.reached,
-            "error": self.error,
-        }
-        if self.constraints:
-            data["constraints"] = dict(self.constraints)
-        if self.metrics:
-            data["metrics"] = dict(self.metrics)
-        if self.cost is not None:
-            data["cost"] = self.cost
-        if self.why:
-            data["why"] = self.why
-        return data
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
-        """Return the outcome that :meth:`to_json` wrote.
-
-        Raises:
-            KeyError: `data` names no state, or one that does not exist is raised as ValueError.
-        """
-        perf = data.get("perf")
-        return cls(
-            _STATES[data["state"]],
-            () if perf is None else tuple(perf) if isinstance(perf, list) else (perf,),
-            data.get("constraints", _NOTHING),
-            data.get("metrics", _NOTHING),
-            data.get("cost"),
-            data.get("fidelity"),
-            data.get("error", ""),
-            data.get("why", ""),
+        return Suggestion(
+            self,
+            fidelity=self.fidelity,
+            resume=self.resume,
+            fork=self.fork,
+            info=self.info,
+            number=self.number,
+            pid=self.pid,
+            seed=self.seed,
         )
 
 
-_STATES = {state.value: state for state in TrialState}
-_NOTHING: Mapping[str, Any] = {}  # shared by all outcomes without constraints or metrics, and never written to
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def _copied(info: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of notes all the way down: most are plain values, which need none."""
+    return {name: note if type(note) in _PLAIN else copy.deepcopy(note) for name, note in info.items()}
+
+
 _RUNNING = Outcome(TrialState.RUNNING)
 
 
@@ -282,6 +198,20 @@ class Trial:
         return math.inf if self.fidelity is None else self.fidelity
 
     @property
+    def suggestion(self) -> Suggestion:
+        """The suggestion that it was."""
+        return Suggestion(
+            self.hp,
+            fidelity=self.fidelity,
+            resume=self.resume,
+            fork=self.fork,
+            info=self.info,
+            number=self.number,
+            pid=self.pid,
+            seed=self.seed,
+        )
+
+    @property
     def seconds(self) -> float | None:
         """Wall-clock seconds of its last attempt, if known."""
         return None if self.started is None or self.ended is None else self.ended - self.started
@@ -357,7 +287,7 @@ class Running:
             resume=made.resume,
             fork=made.fork,
             pid=made.pid,
-            info=made.info or _NOTHING,
+            info=made.info or NOTHING,
             reports=tuple(self.reports),
             attempt=attempt,
             started=started,

@@ -288,7 +288,7 @@ def test_a_trial_is_found_by_its_number_once_it_has_ended() -> None:
         with pytest.raises(KeyError):
             story.history[number]
     assert story.history.find(first).number == first
-    with pytest.raises(OptionError, match="suggestion 1 has a result already"):
+    with pytest.raises(OptionError, match="suggestion 1 has a result already; tell each suggestion once"):
         story.history.find(second)
     with pytest.raises(OptionError, match="suggestion 2 was not asked for here"):
         story.history.find(2)

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "autohpo"
 
 LAYERS = (  # the table of DESIGN.md, from the bottom
     {"errors", "version"},
-    {"spaces", "surrogates", "trial", "objectives"},
+    {"spaces", "surrogates", "outcome", "trial", "objectives"},
     {"history", "views", "algorithms", "schedulers"},
     {"store"},
     {"search", "run_header", "execution", "objective", "trainer"},
@@ -29,8 +29,8 @@ LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 ALONE = {"spaces", "surrogates", "report", "integrations", "demo"}  # import none of their own layer
 EXCEPT = {("demo", "report"), ("demo", "")}  # the demo is a user
 UPWARD = {  # the steps up, each inside a function or for the type checker, with its reason beside it
-    ("algorithms/base.py", "runner"),
-    ("algorithms/base.py", "run_options"),
+    ("algorithms/interface.py", "runner"),
+    ("algorithms/interface.py", "run_options"),
     ("algorithms/base.py", "result"),
 }
 CONCRETE = _built_in_names()
@@ -117,12 +117,16 @@ def test_a_planted_upward_import_is_found(where: str, name: str) -> None:
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
-    """The imports have no cycle, deferred ones included, but for the step from the base to the runner."""
+    """The imports have no cycle, deferred ones included, but for the step from optimize() to the runner."""
     graph = {}
     for path in PACKAGE.rglob("*.py"):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         graph[name] = {alias for alias in _modules(ast.parse(path.read_text())) if alias != name}
-    graph["autohpo.algorithms.base"] -= {"autohpo.runner", "autohpo.run_options", "autohpo.result"}  # the one step up
+    graph["autohpo.algorithms.interface"] -= {
+        "autohpo.runner",
+        "autohpo.run_options",
+        "autohpo.result",
+    }  # the one step up
     assert _cycle(graph) is None
     assert _cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) is not None
 
@@ -194,9 +198,9 @@ def test_a_wheel_holds_autohpo_alone(tmp_path: Path) -> None:
 
 
 def test_no_file_is_too_long() -> None:
-    """No file of the package is above 500 lines, and nine in ten are at most 350."""
+    """No file of the package is above 400 lines, and nine in ten are at most 350."""
     lengths = sorted(len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py"))
-    assert lengths[-1] <= 500
+    assert lengths[-1] <= 400
     assert lengths[int(0.9 * len(lengths))] <= 350
 
 

@@ -12,21 +12,21 @@ from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 
 MANY_WORKERS = 32
-"""From so many trials at once on, a process that is told so late what came of them learns no more than a density."""
+"""The number of trials at once from which on a Gaussian process, told so late of its results, is no better than tpe."""
 LONG_RUN = 400
-"""Trials from which on a Gaussian process costs more than it gives: half a second a suggestion."""
+"""The number of trials from which on a Gaussian process costs more than it gives: half a second a suggestion."""
 LONG_FRONT = 250
-"""Trials from which on the volume of a front costs more than it gives: 40 ms a suggestion at 200."""
+"""The number of trials from which on the volume of a front costs more than it gives: 40 ms a suggestion at 200."""
 MANY_OBJECTIVES = 3
-"""Up to which the volume of a front is cheap."""
+"""The number of objectives up to which the volume of a front is cheap."""
 N_TELLING = 8
-"""Trials that show whether results come with constraints: the first may have failed."""
+"""The number of first trials that show whether results come with constraints: the very first may have failed."""
 
 
 @register_hpo("auto")
 @dataclass(eq=False, kw_only=True)
 class AutoSearch(BaseHPOptimizer):
-    """Chooses for you, and says in ``Suggestion.info["member"]`` what it chose.
+    """Chooses an algorithm for each suggestion, and says in ``Suggestion.info["member"]`` which.
 
     With fidelities, that is where `max_fidelity` is given and the objective takes one, it is ``bohb``. For several
     objectives it is ``ehvi``, and ``motpe`` when there are more than three, or very many trials. Otherwise it is
@@ -55,7 +55,7 @@ class AutoSearch(BaseHPOptimizer):
 
     @property
     def resumable(self) -> frozenset[int]:
-        """Numbers of finished trials that may still be continued."""
+        """The finished trials that may still be continued."""
         name = self._choice()
         return self._sampler(name).resumable(self.history) if name == "bohb" else frozenset()
 
@@ -65,7 +65,7 @@ class AutoSearch(BaseHPOptimizer):
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         name = self._choice()
-        suggestion = self._sampler(name).suggest(self.history, pid)
+        suggestion = self._sampler(name).suggest(self.history, pid).copy()
         suggestion.info["member"] = name
         return suggestion
 

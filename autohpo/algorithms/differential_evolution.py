@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.history import Cursor, HistoryView
 from autohpo.trial import Suggestion, Trial
-
-FloatArray = NDArray[np.float64]
 
 LEAST_SIZE = 4
 """The least size of a population: the point that moves, the best, and two for a difference."""
@@ -85,7 +83,7 @@ class DifferentialEvolution(BaseHPOptimizer):
                 F, CR = population.settings(self.rng)
                 child = self._child(target, F, CR)
                 hp = self.space.decode(child[None])[0]
-                if self._seen.first([hp]) is not None:
+                if self._seen.is_new(hp):
                     return Suggestion(hp, info={"place": place, "F": F, "CR": CR})
         return Suggestion(self._seen.draw(self.rng), info={"place": place})
 
@@ -125,7 +123,7 @@ class Individual:
     number: int
     score: float
     point: FloatArray
-    mask: NDArray[np.bool_]
+    mask: BoolArray
 
 
 class Population:

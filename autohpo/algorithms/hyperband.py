@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from autohpo.algorithms.registry import register_hpo
-from autohpo.schedulers.brackets import BracketSearch
-from autohpo.trial import Suggestion
+from autohpo.algorithms.scheduled import Scheduled
+from autohpo.schedulers import hyperband
+from autohpo.schedulers.schedule import Schedule
 
 
 @register_hpo("hyperband")
 @dataclass(eq=False, kw_only=True)
-class Hyperband(BracketSearch):
-    """Draws every configuration from the prior, stops most early, and trains the best of them on.
+class Hyperband(Scheduled):
+    """Starts many configurations, stops most early, and trains the best of them on.
 
-    A promoted trial continues its own training (``Suggestion.resume``). Where results at little fidelity
-    mislead, the later brackets, which start higher, still find what the first ones drop. In a space that can be
-    counted no configuration is drawn twice; after the last one the search is over.
+    A promoted trial continues its own training (``Suggestion.resume``). Where results at little fidelity mislead, the
+    later brackets, which start higher, still find what the first ones drop. In a space that can be counted no
+    configuration is drawn twice; after the last one the search is over.
 
-    Source: Li et al. 2018, JMLR 18(185), Algorithm 1. Another bracket opens as soon as all open ones wait, as
-    in HpBandSter, so that no worker idles.
+    Source: Li et al. 2018, JMLR 18(185), Algorithm 1. Another bracket opens as soon as all open ones wait, as in
+    HpBandSter, so that no worker idles.
 
     Args:
         min_fidelity: Least that a trial gets; the lowest rung is the least ``max_fidelity / eta^k`` above it.
@@ -27,6 +30,8 @@ class Hyperband(BracketSearch):
         eta: Factor between the fidelities of two rungs; 1 / `eta` of the trials go on. At least 2.
         num_iterations: Brackets to open at most; None goes on as long as it is asked.
         bracket_sizes: "ceil" sizes brackets like the paper's Algorithm 1, "floor" like HpBandSter.
+        sampler: Where new configurations come from: the paper draws them from the prior, "random". See
+            :class:`autohpo.algorithms.scheduled.Scheduled`.
 
     Example:
         >>> from autohpo import RangeHP
@@ -35,11 +40,18 @@ class Hyperband(BracketSearch):
         1.0
     """
 
-    def _get_suggestion(self, pid: int) -> Suggestion:
-        return self._suggest(self._draw)
+    option_aliases: ClassVar[Mapping[str, str]] = {
+        "min_budget": "min_fidelity",
+        "max_budget": "max_fidelity",
+        "n_iterations": "num_iterations",
+    }
+    budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals", "num_iterations"})
 
-    def _draw(self, fidelity: float) -> Suggestion:
-        """A configuration from the prior that is new, if that can be said."""
-        if self._seen.is_finite:
-            self._seen.update()
-        return Suggestion(self._seen.draw(self.rng))
+    min_fidelity: float = 1.0
+    eta: float = 3.0
+    num_iterations: int | None = None
+    bracket_sizes: Literal["ceil", "floor"] = "ceil"
+
+    def _make_scheduler(self) -> hyperband.Hyperband:
+        schedule = Schedule(self.min_fidelity, self.max_fidelity, self.eta, self.bracket_sizes)
+        return hyperband.Hyperband(schedule, self.num_iterations)

@@ -7,17 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.mocma import Population
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.trial import Suggestion
-
-FloatArray = NDArray[np.float64]
 
 _TRIES = 16
 """Offspring that are drawn in search of a new one, before a configuration is drawn from the prior."""
@@ -87,6 +82,6 @@ class MOCMAES(BaseHPOptimizer):
             for _ in range(_TRIES):
                 parent, sigma, point = population.offspring(self.rng)
                 hp = self.space.decode(point[None])[0]
-                if self._seen.first([hp]) is not None:
+                if self._seen.is_new(hp):
                     return Suggestion(hp, info={"parent": parent, "sigma": sigma})
         return self._seen.draw(self.rng)

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.arrays import FloatArray
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.parts.survivors import Individual, Survivors, crowding
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.history import Cursor
-
-FloatArray = NDArray[np.float64]
 
 _TRIES = 16
 """Children that are bred in search of a new one, before one is drawn from the prior."""
@@ -30,7 +28,8 @@ class NSGA2(BaseHPOptimizer):
 
     Survivors are the best `population_size` results so far. Numbers are crossed by SBX and mutated polynomially in the
     unit cube; values in no order are taken from either parent, and mutated by a draw from the prior. Constraints on the
-    outcome come first: who meets them beats who does not. No configuration is suggested twice in a finite space.
+    outcome come first: a trial that meets them beats one that does not. No configuration is suggested twice in a finite
+    space.
 
     It departs from the paper in one way: every result joins at once and the least survivor leaves, so that no worker
     waits for a generation to end, and a child may be a parent of the next.
@@ -89,7 +88,7 @@ class NSGA2(BaseHPOptimizer):
         if len(self._survivors) >= self.population_size and self.space.n_columns:
             for _ in range(_TRIES):
                 hp = self.space.decode(self._child()[None])[0]
-                if self._seen.first([hp]) is not None:
+                if self._seen.is_new(hp):
                     return hp
         return self._seen.draw(self.rng)
 

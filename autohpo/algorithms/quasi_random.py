@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.arrays import FloatArray
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import SpaceError
@@ -65,12 +65,12 @@ class QuasiRandomSearch(BaseHPOptimizer):
             raise SpaceError(f"constraints: none of {MOST_SKIPPED} points meets {list(self.space.constraints)}")
         return Suggestion(self._seen.draw(self.rng), info={"index": index})  # nearly used up
 
-    def _point(self, index: int) -> NDArray[np.float64]:
+    def _point(self, index: int) -> FloatArray:
         """``(1, d)`` the point of this seed's sequence at an index."""
         if self._engine is None or self._next != index:
             self._engine, self._next = self._make_engine(index), index
         self._next += 1
-        point: NDArray[np.float64] = self._engine.random(1)
+        point: FloatArray = self._engine.random(1)
         return point
 
     def _make_engine(self, index: int) -> QMCEngine:

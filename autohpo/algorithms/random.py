@@ -23,6 +23,7 @@ class RandomSearch(BaseHPOptimizer):
     """
 
     ends_with_space: ClassVar[bool] = True
+    reads_fidelity: ClassVar[bool] = True  # it learns nothing, so it may see everything
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:

@@ -26,6 +26,7 @@ GROUP = "autohpo.algorithms"
 
 AlgorithmName = Literal[
     "anneal",
+    "asha",
     "auto",
     "autone",
     "bayes",
@@ -36,9 +37,11 @@ AlgorithmName = Literal[
     "grid",
     "hyperband",
     "hyperopt_tpe",
+    "kde",
     "mocmaes",
     "motpe",
     "nsga2",
+    "pbt",
     "quasi_random",
     "random",
     "regularized_evolution",
@@ -52,7 +55,7 @@ ALIASES: Mapping[str, str] = {"motpe": "tpe"}
 """Names that the literature has for an algorithm registered under another one: ``motpe`` is ``tpe`` with several
 objectives."""
 
-_NOT_ALGORITHMS = {"base", "options", "registry", "session", "scheduled"}
+_NOT_ALGORITHMS = {"base", "interface", "options", "registry", "scheduled", "session"}
 _REGISTERED: dict[str, type[BaseHPOptimizer]] = {}
 _log = logging.getLogger("autohpo")
 
@@ -167,6 +170,8 @@ def build_hpo_from_name(name: Any, space: Any = None, f: Any = None, **options: 
     try:
         return cls(space if isinstance(space, SearchSpace) else SearchSpace(space), f, **options)
     except UnsupportedError as error:
+        if error.feature in cls.supports:  # it is an algorithm inside this one that does not take the problem
+            raise
         names = [other for other in available_hpos() if error.feature in _supports(other)]
         raise UnsupportedError(name, error.feature, f"these do: {', '.join(names)}") from None
 
@@ -203,7 +208,7 @@ def _built_in_names() -> frozenset[str]:
 
 def _reserved_names() -> frozenset[str]:
     """The names that no other algorithm may have: those of this package, and their aliases."""
-    return _built_in_names() | ALIASES.keys()
+    return frozenset({*_built_in_names(), *ALIASES})
 
 
 def _plug_ins() -> dict[str, EntryPoint]:

@@ -9,16 +9,14 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.arrays import FloatArray
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.history import Cursor
 from autohpo.trial import Trial
-
-FloatArray = NDArray[np.float64]
 
 _BATCHES = (4, 28)
 _MOST_CHANGES = 3

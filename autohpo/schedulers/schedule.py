@@ -10,7 +10,7 @@ from typing import Literal
 
 from autohpo.errors import OptionError
 
-SLACK = 1e-9  # powers and quotients of floats miss a whole number by far less, other fractions by far more
+SLACK = 1e-9  # powers and quotients of floats miss an integer by far less, other fractions by far more
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Plan:
     """One bracket: how many configurations run at which fidelity, rung by rung.
 
     Attributes:
-        sizes: Configurations in each rung.
-        fidelities: Of each rung, rising; the last is the full one.
+        sizes: The number of configurations in each rung.
+        fidelities: The fidelity of each rung, rising; the last is the full one.
     """
 
     sizes: tuple[int, ...]
@@ -27,12 +27,12 @@ class Plan:
 
     @property
     def cost(self) -> float:
-        """Full evaluations it costs where every rung starts from scratch."""
+        """What it costs, in full evaluations, where every rung starts from scratch."""
         return sum(n * r for n, r in zip(self.sizes, self.fidelities, strict=True)) / self.fidelities[-1]
 
     @property
     def resumed_cost(self) -> float:
-        """Full evaluations it costs where a promoted trial continues its training."""
+        """What it costs, in full evaluations, where a promoted trial continues its training."""
         steps = [b - a for a, b in zip((0.0, *self.fidelities), self.fidelities, strict=False)]
         return sum(n * r for n, r in zip(self.sizes, steps, strict=True)) / self.fidelities[-1]
 
@@ -45,7 +45,7 @@ class Schedule:
 
     Args:
         min_fidelity: Lower bound of the lowest rung, which is the lowest ``max_fidelity / eta^k`` above it.
-        max_fidelity: Of the last rung of every bracket.
+        max_fidelity: The fidelity of the last rung of every bracket.
         eta: Factor between rungs.
         bracket_sizes: How many configurations bracket s of S, with s rungs above the first, starts with:
             "ceil" is ``ceil(S / (s+1) * eta^s)``, as in Algorithm 1 of the paper; "floor" is
@@ -99,21 +99,21 @@ class Schedule:
         """Configurations in each rung of the bracket with `n_rungs` rungs."""
         width = self.eta ** (n_rungs - 1)
         if self.bracket_sizes == "ceil":
-            start = math.ceil(n_brackets * width / n_rungs - SLACK)
+            start = math.ceil(n_brackets * width / n_rungs - SLACK)  # Algorithm 1, line 2: n, with B / R = s_max + 1
         else:
             start = int(n_brackets // n_rungs * width + SLACK)
-        return tuple(max(1, int(start / self.eta**k + SLACK)) for k in range(n_rungs))
+        return tuple(max(1, int(start / self.eta**k + SLACK)) for k in range(n_rungs))  # line 5: n_i
 
     def bracket(self, index: int) -> Plan:
-        """The bracket opened as number `index`, from 0."""
+        """Return the bracket that is opened as number `index`, from 0."""
         return self.brackets[index % len(self.brackets)]
 
     def cost(self, n: int) -> float:
-        """Full evaluations that the first n brackets cost, each rung from scratch."""
+        """Return what the first n brackets cost, in full evaluations, each rung from scratch."""
         return sum(times * bracket.cost for times, bracket in self._counted(n))
 
     def n_new(self, n: int) -> int:
-        """How many configurations the first n brackets start with."""
+        """Return how many configurations the first n brackets start with."""
         return sum(times * bracket.sizes[0] for times, bracket in self._counted(n))
 
     def _counted(self, n: int) -> Iterator[tuple[int, Plan]]:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from autohpo.surrogates.arrays import FloatArray, IntArray
 
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 _NARROWEST, _WIDEST = 1e-150, 1e150  # bandwidths of ranges: h^2 and 1 / h^2 are still ordinary doubles
@@ -54,7 +53,7 @@ class MixedKDE:
     truncated: bool = True
 
     def __post_init__(self) -> None:
-        """Checks the data and keeps copies that nobody can change under the cached constants."""
+        """Check the data and keep copies that nobody can change under the cached constants."""
         points, levels = _checked_data(self.points, self.levels)
         bandwidths = _checked_bandwidths(self.bandwidths, levels)
         for name, values in (("points", points), ("levels", levels), ("bandwidths", bandwidths)):
@@ -62,7 +61,7 @@ class MixedKDE:
             object.__setattr__(self, name, values)
 
     def log_density(self, points: ArrayLike) -> FloatArray:
-        """Returns the ``(m,)`` natural log of the density at ``(m, d)`` points.
+        """Return the ``(m,)`` natural log of the density at ``(m, d)`` points.
 
         It is -inf only where the density is 0: outside [0, 1] in a truncated range, or at a level that h = 0
         rules out. Points so far off that the density itself underflows keep their order.
@@ -78,7 +77,7 @@ class MixedKDE:
         return log_densities
 
     def sample(self, n: int, rng: np.random.Generator, bandwidth_factor: float = 1.0) -> FloatArray:
-        """Draws ``(n, d)`` points: a data row each, every column moved by its kernel.
+        """Draw ``(n, d)`` points: a data row each, every column moved by its kernel.
 
         Ranges are always drawn inside [0, 1], also when ``truncated`` is False; categories come back at their
         cell centres. With ``truncated`` and a factor of 1 the draws follow exactly the density.
@@ -154,15 +153,15 @@ class MixedKDE:
         tables = []
         for column in self._columns[1]:
             n_levels, h = int(self.levels[column]), float(self.bandwidths[column])
-            stay = math.log1p(-h)
-            leave = math.log(h) - math.log(n_levels - 1) if h > 0 else -math.inf
+            stay = math.log1p(-h)  # 1 - h, Aitchison and Aitken 1976
+            leave = math.log(h) - math.log(n_levels - 1) if h > 0 else -math.inf  # h / (L - 1)
             same = np.arange(n_levels)[:, None] == self._data_codes[:, column]
             tables.append(np.where(same, stay, leave).astype(float))
         return tables
 
 
 def normal_reference(points: ArrayLike, levels: ArrayLike, min_bandwidth: float = 0.0) -> FloatArray:
-    """Returns the ``(d,)`` rule-of-thumb bandwidths of ``(n, d)`` data: one number per column, no search.
+    """Return the ``(d,)`` rule-of-thumb bandwidths of ``(n, d)`` data: one number per column, no search.
 
     Ranges: ``1.06 std n^(-1/(4 + d))``, as statsmodels has it.
 
@@ -172,7 +171,7 @@ def normal_reference(points: ArrayLike, levels: ArrayLike, min_bandwidth: float 
 
     * variance of the shares over their mean squared distance from 1/L, both estimated without bias, at most
       1: ``L (n^2 - sum c^2) / ((n - 1) (L sum c^2 - n^2))``, the w of least expected squared error.
-    * ``L/(n + L)``, which makes the shares the posterior mean after one earlier observation of each level
+    * ``L/(n + L)``, which makes the shares the posterior mean with a pseudo-count of one for each level
       (Laplace's rule). It keeps an unseen level within reach, however well the data agree.
 
     It departs from statsmodels, whose standard deviation of codes depends on their order and grows with L.
@@ -181,7 +180,7 @@ def normal_reference(points: ArrayLike, levels: ArrayLike, min_bandwidth: float 
         points: ``(n, d)`` data in the unit cube, at least one row.
         levels: ``(d,)`` 0 for a range, L >= 1 for a category, as in `MixedKDE`.
         min_bandwidth: floor of every bandwidth; a category stays at (L-1)/L or less all the same. Without it,
-            a range whose data are all equal gets 0, which `MixedKDE` refuses.
+            a range whose data are all equal gets 0, for which `MixedKDE` raises an error.
 
     Raises:
         ValueError: a shape, a value outside the cube, a NaN, or a negative floor.
@@ -190,21 +189,21 @@ def normal_reference(points: ArrayLike, levels: ArrayLike, min_bandwidth: float 
     """
     points, levels = _checked_data(points, levels)
     n, d = points.shape
-    bandwidths = 1.06 * points.std(axis=0) * n ** (-1.0 / (4 + d))
+    bandwidths = 1.06 * points.std(axis=0) * n ** (-1.0 / (4 + d))  # Silverman 1986, eq. 3.28, with d columns
     codes = _codes(points, levels)
     for column in np.flatnonzero(levels):
         n_levels = int(levels[column])
         # integers, so that the sum is exact and no order of the levels can change a digit
         squares = sum(count * count for count in np.bincount(codes[:, column]).tolist())
         variance, distance = n_levels * (n * n - squares), max(n - 1, 1) * (n_levels * squares - n * n)
-        best = 1.0 if distance <= variance else variance / distance
-        shrinkage = max(best, n_levels / (n + n_levels))
-        bandwidths[column] = shrinkage * (n_levels - 1) / n_levels
+        best = 1.0 if distance <= variance else variance / distance  # w of least expected squared error
+        shrinkage = max(best, n_levels / (n + n_levels))  # w of Laplace's rule
+        bandwidths[column] = shrinkage * (n_levels - 1) / n_levels  # h = w (L - 1) / L
     return _within_bounds(bandwidths, levels, min_bandwidth)
 
 
 def cv_ml_bandwidths(points: ArrayLike, levels: ArrayLike, min_bandwidth: float = 0.0) -> FloatArray:
-    """Returns the ``(d,)`` bandwidths under which each point of the data is likeliest, given all the others.
+    """Return the ``(d,)`` bandwidths under which each point of the data is likeliest, given all the others.
 
     The search is that of statsmodels (``KDEMultivariate``, ``bw="cv_ml"``), with its plain Gaussians and
     its L, the levels seen; its result is brought within bounds. It takes seconds for tens of points. A column
@@ -253,7 +252,7 @@ def _search_cv_ml(data: FloatArray, levels: IntArray) -> FloatArray:
 
 
 def _within_bounds(bandwidths: FloatArray, levels: IntArray, min_bandwidth: float) -> FloatArray:
-    """Raises bandwidths to the floor, and lowers those of categories to (L-1)/L."""
+    """Bandwidths at least as wide as the floor, and those of categories at most (L-1)/L."""
     if not 0.0 <= min_bandwidth <= _WIDEST:
         raise ValueError(f"min_bandwidth: must be in [0, {_WIDEST}], got {min_bandwidth}")
     return np.minimum(np.maximum(bandwidths, min_bandwidth), _largest_bandwidths(levels))

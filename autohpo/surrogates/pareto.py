@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
 
 
-def is_dominated(values: FloatArray, by: FloatArray) -> NDArray[np.bool_]:
+def is_dominated(values: FloatArray, by: FloatArray) -> BoolArray:
     """``(n,)`` whether each of ``(n, m)`` values is dominated by one of ``(k, m)``: nowhere better, somewhere worse."""
     n, m = values.shape
     no_worse, better = np.ones((n, len(by)), dtype=bool), np.zeros((n, len(by)), dtype=bool)
     for j in range(m):  # column by column: the cube of all comparisons would be m times as large
         no_worse &= by[:, j] >= values[:, j : j + 1]
         better |= by[:, j] > values[:, j : j + 1]
-    dominated: NDArray[np.bool_] = np.any(no_worse & better, axis=1)
+    dominated: BoolArray = np.any(no_worse & better, axis=1)
     return dominated
 
 
 def front(values: FloatArray) -> IntArray:
-    """Places of those of ``(n, m)`` values that none of the others dominates, rising; equal ones are all in.
+    """Return the places of those of ``(n, m)`` values that no other dominates, rising; of equals all are in.
 
     The value with the highest sum is always one of them. It drops what it dominates, and so on with the rest: the cost
     is n times the length of the front.
@@ -43,7 +41,8 @@ def ranks(values: FloatArray, n_ranked: int | None = None) -> IntArray:
         values: Finite numbers.
         n_ranked: Stop when so many have their front; all the others get the next number.
 
-    Source: Goldberg 1989, Genetic Algorithms, chapter 5; Deb et al. 2002, IEEE TEC 6(2), section III-A.
+    Source: Goldberg 1989, Genetic Algorithms, chapter 5; Deb et al. 2002, IEEE TEC 6(2), section III-A (its fronts
+    F_1, F_2, ... from 0 on).
     """
     found = np.zeros(len(values), dtype=np.int64)
     rest, rank = np.arange(len(values)), 0
@@ -57,7 +56,7 @@ def ranks(values: FloatArray, n_ranked: int | None = None) -> IntArray:
 
 
 def hypervolume(values: FloatArray, reference: FloatArray) -> float:
-    """The volume that ``(n, m)`` values cover above an ``(m,)`` reference: of the union of their boxes.
+    """Return the volume that ``(n, m)`` values cover above an ``(m,)`` reference: that of the union of their boxes.
 
     Exact, by slices along the last column; for the fronts of a search, hundreds in 2 columns, tens in 3 or 4.
 
@@ -84,7 +83,7 @@ def contributions(values: FloatArray, reference: FloatArray) -> FloatArray:
 
 
 def spread_subset(values: FloatArray, size: int, reference: FloatArray) -> IntArray:
-    """Places of `size` of ``(n, m)`` values that together cover much: each in turn adds the most to those before.
+    """Return the places of `size` of ``(n, m)`` values that cover much: each in turn adds the most to those before.
 
     The greedy choice covers at least 1 - 1/e of what the best one does. Of equals the first is taken.
 
@@ -111,7 +110,7 @@ def _ordinals(values: FloatArray) -> IntArray:
 
 
 def _volume(boxes: FloatArray) -> float:
-    """Of the union of ``(n, m)`` boxes from 0 to their corners, all positive; n >= 1."""
+    """The volume of the union of ``(n, m)`` boxes from 0 to their corners, all positive; n >= 1."""
     n, m = boxes.shape
     if m == 1 or n == 1:
         return float(boxes.prod(axis=1).max())

@@ -1,8 +1,8 @@
 """Parzen estimators: a uniform prior and one product kernel for each point, over ranges, cells and categories.
 
 Densities are those of the unit cube: a column of few values has the density that is flat in each value's cell, so the
-prior is 1 everywhere, whatever a user believes of his parameters. A column may be without meaning for a point (its
-parameter is not in force there): then it tells the two apart from nothing, its kernel there is the prior.
+prior is 1 everywhere, whatever a user believes of the parameters. A column may be inactive in a point, as its parameter
+is there: then the point says nothing of it, and its kernel there is the prior.
 """
 
 from __future__ import annotations
@@ -13,42 +13,45 @@ from functools import cached_property
 
 import numpy as np
 
-from autohpo.surrogates.parzen_columns import BoolArray, Coded, Columns, FloatArray, IntArray
+from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
+from autohpo.surrogates.parzen_columns import Columns, Encoded
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
-MOST_EARLIER = 10
-"""Observations that the prior of a category stands for at most."""
+MOST_PSEUDO_COUNTS = 10
+"""Observations that the prior of a category counts for at most."""
 _LARGEST_LOG = 500.0
 NO_MASS = 1e-300
-"""Stands for 0 where a logarithm is taken."""
+"""The number in the place of 0 where a logarithm is taken."""
 
 
 @dataclass(frozen=True, eq=False)
 class ParzenEstimator:
     """A weighted mixture of the uniform density and one product kernel for each point; exact, for few points.
 
-    A real column has the density of a Gaussian around the point's value, cut at 0 and 1 and normalised there; an
-    ordered column of values that density's mean in each cell; a category stays as it is with probability 1 - h and
+    The density at x is ``(w_0 + sum_i w_i prod_j k_j(x_j | x_ij, h_j)) / sum w``; the prior is the term w_0. The kernel
+    k_j of a real column is a Gaussian around the point's value, cut at 0 and 1 and normalised there; that of an ordered
+    column of values is the mean of that Gaussian in each cell; a category stays as it is with probability 1 - h and
     else follows the prior, so that for L even levels it is left with probability h (L - 1)/L.
 
     Attributes:
-        columns: Their meaning.
+        columns: The meaning of the columns.
         centres: The n points; n may be 0.
-        weights: ``(n,)`` of the points, 0 or more; only their ratio to each other and to `prior_weight` counts.
+        weights: ``(n,)`` weights of the points, 0 or more; only their ratio to each other and to `prior_weight` counts.
         bandwidths: ``(d,)`` standard deviations, at least 1e-4; of categories the chance h of following the prior.
-        prior_weight: Of the uniform density, above 0.
+        prior_weight: The weight w_0 of the uniform density, above 0.
 
     Raises:
         ValueError: A shape, a negative weight, no prior weight, or a bandwidth outside its bounds.
 
-    Source: Bergstra et al. 2011, NeurIPS 24, section 4; product kernels: Falkner et al. 2018, ICML; categories:
-    Aitchison and Aitken 1976, Biometrika 63(3), with the prior in the place of equal chances.
+    Source: Bergstra et al. 2011, NeurIPS 24, section 4; product kernels: Falkner et al. 2018, ICML, and Watanabe 2023,
+    arXiv 2304.11127, section 3; categories: Aitchison and Aitken 1976, Biometrika 63(3), with the prior in the place of
+    equal chances.
 
     Example:
         >>> columns = Columns(np.array([0, 2]), [None, None])
-        >>> centres = columns.coded(np.array([[0.2, 0.25]]))
+        >>> centres = columns.encoded(np.array([[0.2, 0.25]]))
         >>> estimator = ParzenEstimator(columns, centres, np.ones(1), np.array([0.1, 0.4]))
-        >>> near, far = estimator.log_density(columns.coded(np.array([[0.25, 0.25], [0.9, 0.75]])))
+        >>> near, far = estimator.log_density(columns.encoded(np.array([[0.25, 0.25], [0.9, 0.75]])))
         >>> bool(near > far)
         True
         >>> estimator.sample(5, np.random.default_rng(0)).points.shape
@@ -56,7 +59,7 @@ class ParzenEstimator:
     """
 
     columns: Columns
-    centres: Coded
+    centres: Encoded
     weights: FloatArray
     bandwidths: FloatArray
     prior_weight: float = 1.0
@@ -96,14 +99,14 @@ class ParzenEstimator:
             total = math.log(self.weights.sum() + self.prior_weight)
             return np.log(self.weights), math.log(self.prior_weight), total
 
-    def log_density(self, queries: Coded) -> FloatArray:
+    def log_density(self, queries: Encoded) -> FloatArray:
         """``(m,)`` log density at m points; always finite."""
         log_weights, log_prior, log_total = self._log_weights
         logs = self._log_kernels(queries)
         logs += log_weights
         return log_mixture(logs, np.full(len(queries), log_prior)) - log_total
 
-    def _log_kernels(self, queries: Coded) -> FloatArray:
+    def _log_kernels(self, queries: Encoded) -> FloatArray:
         """``(m, n)`` log kernel of each point at each query."""
         columns, both = self.columns, shared(queries, self.centres)
         if both is None:
@@ -124,7 +127,7 @@ class ParzenEstimator:
             logs += np.where(both[:, :, j], part, 0.0)
         return logs
 
-    def _log_reals(self, queries: Coded) -> FloatArray:
+    def _log_reals(self, queries: Encoded) -> FloatArray:
         """``(m, n)`` log kernels of all real columns: with the square expanded, a product of matrices."""
         h, steps, constants = self._real_parts
         asked = (queries.points[:, self.columns.reals] - 0.5) / h
@@ -143,12 +146,12 @@ class ParzenEstimator:
             tables.append(log_cell_densities(edges, x[:, place], h[place], mass[:, place]))
         return tables
 
-    def _log_ordinals(self, queries: Coded) -> list[FloatArray]:
+    def _log_ordinals(self, queries: Encoded) -> list[FloatArray]:
         """``(m, n)`` log kernels of each column of ordered values."""
         kinds = zip(self.columns.ordinals, self._log_tables, strict=True)
         return [table[queries.codes[:, j]] for j, table in kinds]
 
-    def _log_categories(self, queries: Coded) -> FloatArray:
+    def _log_categories(self, queries: Encoded) -> FloatArray:
         """``(m, n, c)`` log kernels of the categories."""
         kind = self.columns.categories
         codes, h = queries.codes[:, None, kind], self.bandwidths[kind]
@@ -156,8 +159,8 @@ class ParzenEstimator:
         stays = np.log(h + (1.0 - h) / (high - low))
         return np.where(codes == self.centres.codes[:, kind], stays, np.log(h))
 
-    def sample(self, n: int, rng: np.random.Generator) -> Coded:
-        """Draws n points; a column of values has the middle of a cell. All columns have a meaning until told."""
+    def sample(self, n: int, rng: np.random.Generator) -> Encoded:
+        """Draw n points; in a column of values each is the middle of a cell. All columns count as active."""
         from scipy.special import ndtri
 
         columns, centres, n_points = self.columns, self.centres, len(self.centres)
@@ -192,7 +195,7 @@ def log_mixture(logs: FloatArray, log_priors: FloatArray) -> FloatArray:
 
 
 def gaussian_mass(x: FloatArray, h: FloatArray) -> FloatArray:
-    """The share of Gaussians around x, of width h, that lies in [0, 1]."""
+    """Return the share of Gaussians around x, of width h, that lies in [0, 1]."""
     from scipy.special import ndtr  # here, because importing autohpo must stay light
 
     mass: FloatArray = ndtr((1.0 - x) / h) - ndtr(-x / h)
@@ -207,8 +210,8 @@ def log_cell_densities(edges: FloatArray, x: FloatArray, h: float, mass: FloatAr
     Args:
         edges: ``(V + 1,)`` ends of the cells.
         x: ``(n,)`` centres.
-        h: Their width.
-        mass: ``(n,)`` their shares in [0, 1].
+        h: The width of the Gaussians.
+        mass: ``(n,)`` the share of each Gaussian that lies in [0, 1].
     """
     from scipy.special import ndtr
 
@@ -217,8 +220,8 @@ def log_cell_densities(edges: FloatArray, x: FloatArray, h: float, mass: FloatAr
     return logs
 
 
-def shared(queries: Coded, points: Coded) -> BoolArray | None:
-    """``(m, n, d)`` which columns have a meaning both for a query and for a point; None where all have one."""
+def shared(queries: Encoded, points: Encoded) -> BoolArray | None:
+    """``(m, n, d)`` which columns are active both in a query and in a point; None where all are."""
     theirs, ours = queries.active, points.active
     if theirs is None and ours is None:
         return None
@@ -228,11 +231,11 @@ def shared(queries: Coded, points: Coded) -> BoolArray | None:
     return both
 
 
-def closeness(columns: Columns, bandwidths: FloatArray, queries: Coded, points: Coded) -> FloatArray:
+def closeness(columns: Columns, bandwidths: FloatArray, queries: Encoded, points: Encoded) -> FloatArray:
     """``(m, n)`` how near n points are to m queries: 1 where they are the same, 0 far away.
 
-    It is the product kernel of the bandwidths, relative to its height at the point itself; columns that have no meaning
-    for one of the two do not part them.
+    It is the product kernel of the bandwidths, relative to its height at the point itself; columns that are inactive in
+    one of the two do not tell them apart.
     """
     ordered, kind = columns.ordered, columns.categories
     logs = np.zeros((len(queries), len(points), len(bandwidths)))
@@ -247,17 +250,17 @@ def closeness(columns: Columns, bandwidths: FloatArray, queries: Coded, points: 
 
 
 def spread_bandwidths(
-    columns: Columns, centres: Coded, weights: FloatArray, factor: float = 1.06, floor: float = 0.01
+    columns: Columns, centres: Encoded, weights: FloatArray, factor: float = 1.06, floor: float = 0.01
 ) -> FloatArray:
     """``(d,)`` bandwidths that follow the spread of n >= 1 points with ``(n,)`` weights in each column.
 
     Ordered columns: ``factor std n^(-1/(d + 4))``, at least `floor`. The variance is that of n weighted points and
-    one more of the uniform density's, 1/12: so few points, or equal ones, do not stand for certainty.
-    Categories: ``L/(n + L)``, with which the mixture gives n points of one level the posterior mean after one earlier
-    observation of each level (Laplace's rule); for L > 10 as if L were 10. n counts the points for which the column
-    has a meaning.
+    one more of the uniform density's, 1/12: so few points, or equal ones, do not mean certainty.
+    Categories: ``L/(n + L)``, with which the mixture gives n points of one level the posterior mean with a pseudo-count
+    of one for each level (Laplace's rule); for L > 10 as if L were 10. n counts the points in which the column is
+    active.
 
-    Source: Silverman 1986, section 4.3.2 (the exponent and 1.06).
+    Source: Silverman 1986, section 3.4.2 (the factor 1.06) and section 4.3.2 (the exponent in d dimensions).
     """
     points, active = centres.points, centres.active
     n, d = points.shape
@@ -274,10 +277,10 @@ def spread_bandwidths(
 
 
 def laplace_bandwidths(columns: Columns, counts: IntArray | int) -> FloatArray:
-    """``(d,)`` chances of following the prior under Laplace's rule; in ordered columns of no meaning.
+    """``(d,)`` chances of following the prior under Laplace's rule; of no use in ordered columns.
 
-    With L levels n points count against one earlier observation of each, as far as 10: many levels are never all seen.
+    With L levels n points count against a pseudo-count of one for each, as far as 10: many levels are never all seen.
     """
-    earlier = np.minimum(np.maximum(columns.levels, 1), MOST_EARLIER)
-    widths: FloatArray = earlier / (counts + earlier)
+    pseudo_counts = np.minimum(np.maximum(columns.levels, 1), MOST_PSEUDO_COUNTS)
+    widths: FloatArray = pseudo_counts / (counts + pseudo_counts)
     return widths

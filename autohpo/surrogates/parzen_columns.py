@@ -1,4 +1,4 @@
-"""The columns of the unit cube as Parzen estimators see them, and points coded for them."""
+"""The columns of the unit cube as models see them, and points encoded for Parzen estimators."""
 
 from __future__ import annotations
 
@@ -8,24 +8,21 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
+from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
 
 NARROWEST = 1e-4
-"""Smallest bandwidth of ordered columns: (x - .5)^2 / h^2 <= 2.5e7 keeps 9 digits behind the point in a double."""
+"""The smallest bandwidth of ordered columns: (x - .5)^2 / h^2 <= 2.5e7 keeps 9 decimal digits in a double."""
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """What the columns of the unit cube mean: the reals of [0, 1], ordered values, or categories.
+    """The meaning of the columns of the unit cube: the reals of [0, 1], ordered values, or categories.
 
     Attributes:
         levels: ``(d,)`` 0 for an ordered column, L >= 1 for L categories.
-        edges: For each column None, or the ``(V + 1,)`` ends of its values' cells, rising from 0 to 1. A value stands
-            in the middle of its cell. Categories without edges have cells of one length.
+        edges: None or the ``(V + 1,)`` ends of the values' cells, rising from 0 to 1, for each column. A value is the
+            middle of its cell. Categories without edges have cells of one length.
 
     Raises:
         ValueError: A shape, a negative level, or edges that do not rise from 0 to 1 or do not fit the levels.
@@ -58,22 +55,22 @@ class Columns:
 
     @cached_property
     def reals(self) -> IntArray:
-        """Columns that take any real of [0, 1]."""
+        """The columns that take any real of [0, 1]."""
         return np.array([j for j, e in enumerate(self.edges) if e is None], dtype=np.int64)
 
     @cached_property
     def ordinals(self) -> IntArray:
-        """Columns of ordered values."""
+        """The columns of ordered values."""
         return np.array([j for j, e in enumerate(self.edges) if e is not None and not self.levels[j]], dtype=np.int64)
 
     @cached_property
     def ordered(self) -> IntArray:
-        """Columns of both these kinds, the reals first."""
+        """The columns of reals and of ordered values, the reals first."""
         return np.concatenate([self.reals, self.ordinals])
 
     @cached_property
     def categories(self) -> IntArray:
-        """Columns of values in no order."""
+        """The columns of values in no order."""
         return np.flatnonzero(self.levels > 0)
 
     @cached_property
@@ -103,44 +100,45 @@ class Columns:
         return np.concatenate(parts) if parts else np.zeros(0), starts.astype(np.int64)
 
     def cells(self, codes: IntArray, columns: IntArray) -> tuple[FloatArray, FloatArray]:
-        """The lower and the upper ends of ``(..., k)`` places of values in k columns."""
+        """Return the lower and the upper ends of the cells of ``(..., k)`` codes of values in k columns."""
         ends, starts = self._ends
         places = codes + starts[columns]
         return ends[places], ends[places + 1]
 
     def codes(self, points: FloatArray) -> IntArray:
-        """``(n, d)`` places of the values of ``(n, d)`` points; 0 in columns of reals."""
+        """``(n, d)`` codes of the values of ``(n, d)`` points: the number of each cell; 0 in columns of reals."""
         codes = np.zeros(points.shape, dtype=np.int64)
         even, counts = self._even
-        codes[:, even] = np.minimum(points[:, even] * counts, counts - 1)  # cut to whole numbers
+        codes[:, even] = np.minimum(points[:, even] * counts, counts - 1)  # cut to integers
         for j in self._uneven:
             codes[:, j] = np.searchsorted(self._cells(j)[1:-1], points[:, j], side="right")
         return codes
 
-    def snap(self, points: FloatArray) -> Coded:
-        """The points moved to the middles of the cells they lie in; `points` are overwritten."""
+    def snap(self, points: FloatArray) -> Encoded:
+        """Return points moved to the middles of the cells that they lie in; `points` are overwritten."""
         codes, celled = self.codes(points), self._celled
         low, high = self.cells(codes[:, celled], celled)
         points[:, celled] = (low + high) / 2
-        return Coded(points, codes)
+        return Encoded(points, codes)
 
-    def coded(self, points: FloatArray, active: BoolArray | None = None) -> Coded:
-        """Points that stand in the middles of cells, with what estimators need of them.
+    def encoded(self, points: FloatArray, active: BoolArray | None = None) -> Encoded:
+        """Return points that are the middles of cells, with what estimators need of them.
 
         Raises:
-            ValueError: They are not of shape ``(n, d)``, or not in the unit cube.
+            ValueError: `points` are not of shape ``(n, d)``, or not in the unit cube.
         """
         if points.ndim != 2 or points.shape[1] != len(self.levels):
             raise ValueError(f"points: must have shape (n, {len(self.levels)}), got {points.shape}")
-        if not ((points >= 0.0) & (points <= 1.0)).all():  # also where one is NaN
-            raise ValueError("points: must lie in the unit cube")
-        return Coded(points, self.codes(points), active)
+        is_inside = (points >= 0.0) & (points <= 1.0)  # False for NaN
+        if not is_inside.all():
+            raise ValueError(f"points: must lie in the unit cube, got {points[~is_inside][0]}")
+        return Encoded(points, self.codes(points), active)
 
     def check_bandwidths(self, h: FloatArray) -> None:
-        """Passes ``(d,)`` bandwidths: at least 1e-4 in ordered columns, in (0, 1] for categories.
+        """Raise an error unless ``(d,)`` bandwidths are at least 1e-4 in ordered columns, in [1e-9, 1] for categories.
 
         Raises:
-            ValueError: They are not.
+            ValueError: A bandwidth is out of bounds, or the shape is wrong.
         """
         levels = self.levels
         if h.shape != levels.shape or not ((h >= np.where(levels, 1e-9, NARROWEST)) & ((h <= 1) | (levels == 0))).all():
@@ -148,13 +146,13 @@ class Columns:
 
 
 @dataclass(frozen=True, eq=False)
-class Coded:
-    """Points, what values they stand for, and which of their columns have a meaning.
+class Encoded:
+    """Points, the codes of their values, and which of their columns are active.
 
     Attributes:
         points: ``(n, d)`` points in the unit cube.
-        codes: ``(n, d)`` places of their values; 0 in columns of reals.
-        active: ``(n, d)`` which columns have a meaning for which point; None where all have.
+        codes: ``(n, d)`` codes of the values; 0 in columns of reals.
+        active: ``(n, d)`` which columns are active in which point; None where all are.
     """
 
     points: FloatArray
@@ -164,5 +162,5 @@ class Coded:
     def __len__(self) -> int:
         return len(self.points)
 
-    def __getitem__(self, rows: Any) -> Coded:
-        return Coded(self.points[rows], self.codes[rows], None if self.active is None else self.active[rows])
+    def __getitem__(self, rows: Any) -> Encoded:
+        return Encoded(self.points[rows], self.codes[rows], None if self.active is None else self.active[rows])

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
 from autohpo.surrogates.parzen import (
     LOG_SQRT_2PI,
     gaussian_mass,
@@ -13,22 +14,22 @@ from autohpo.surrogates.parzen import (
     log_cell_densities,
     log_mixture,
 )
-from autohpo.surrogates.parzen_columns import NARROWEST, BoolArray, Coded, Columns, FloatArray, IntArray
+from autohpo.surrogates.parzen_columns import NARROWEST, Columns, Encoded
 
 LONGEST_TABLE = 12
-"""Values of an ordered column that get a table; of more, a cell is hardly wider than a kernel."""
+"""The most values of an ordered column that get a table; of more, a cell is hardly wider than a kernel."""
 LONGEST_ONE_HOT = 64
-"""Categories that get a feature each; of more, places are compared."""
+"""The most categories that get a feature each; of more, codes are compared."""
 STEADY_DIGITS = 4
-"""Binary digits of the number of points that the bandwidths follow: its steps are 6 to 12 %, theirs 1 %."""
+"""Binary digits of the number of points that the bandwidths follow: they change by 1 % where it does by 6 to 12 %."""
 
 
 class GrowingParzen:
     """The density of ``ParzenEstimator`` for equal weights, with bandwidths that follow from the number of points.
 
     Ordered columns have the bandwidth ``factor n^(-1/(d + 4))``, categories that of Laplace's rule, n being the number
-    of points for which the column has a meaning, rounded down to four binary digits: so they hold for a while, and so
-    does what is kept. A log kernel is a scalar product of what depends on the point and what depends on the query;
+    of points in which the column is active, rounded down to four binary digits: so they hold for a while, and so does
+    what is kept. A log kernel is a scalar product of what depends on the point and what depends on the query;
     all kernels of all queries are one matrix product.
 
     It departs from ``ParzenEstimator`` in one point: ordered columns of more than 12 values count as real ones, as a
@@ -36,14 +37,14 @@ class GrowingParzen:
 
     Args:
         columns: What the columns of a point mean.
-        is_partial: ``(d,)`` which columns may have no meaning for a point, or for a query; None where all have one.
-        factor: Of the bandwidths of ordered columns.
+        is_partial: ``(d,)`` which columns may be inactive in a point, or in a query; None where all are active always.
+        factor: The factor of the bandwidths of ordered columns.
 
     Example:
         >>> columns = Columns(np.array([0, 2]), [None, None])
         >>> rows = GrowingParzen(columns)
-        >>> rows.extend(columns.coded(np.array([[0.2, 0.25], [0.3, 0.75]])))
-        >>> near, far = rows.log_density(columns.coded(np.array([[0.25, 0.25], [0.9, 0.75]])))
+        >>> rows.extend(columns.encoded(np.array([[0.2, 0.25], [0.3, 0.75]])))
+        >>> near, far = rows.log_density(columns.encoded(np.array([[0.25, 0.25], [0.9, 0.75]])))
         >>> bool(near > far)
         True
     """
@@ -59,11 +60,11 @@ class GrowingParzen:
         self._one_hot = np.array(one_hot, dtype=np.int64)
         rest = np.delete(np.arange(d), self._one_hot)
         self._smooth, self._matched = rest[is_ordered[rest]], rest[~is_ordered[rest]]
-        # Columns without a table add a constant to a log kernel; those of partial meaning only where they have one.
+        # Columns without a table add a constant to a log kernel; those that may be inactive only where they are active.
         self._is_apart = self._is_partial[np.concatenate([self._smooth, self._matched])]
         self._apart = np.concatenate([self._smooth, self._matched])[self._is_apart]
         self._n_apart_smooth = int(self._is_partial[self._smooth].sum())
-        # The features of a point: x - .5 | a 1 at the place of its value | 1 where active | constants.
+        # The features of a point: x - .5 | a 1 at the code of its value | 1 where active | constants.
         self._starts = len(self._smooth) + np.cumsum([0, *(sizes[j] for j in one_hot)])
         self._first_active = int(self._starts[-1])
         self._first_constant = self._first_active + len(self._apart)
@@ -76,19 +77,19 @@ class GrowingParzen:
     def __len__(self) -> int:
         return self._n
 
-    def __getitem__(self, rows: list[int] | IntArray) -> Coded:
+    def __getitem__(self, rows: list[int] | IntArray) -> Encoded:
         active = self._active[rows] if self._is_any_partial else None
-        return Coded(self._points[rows], self._codes[rows], active)
+        return Encoded(self._points[rows], self._codes[rows], active)
 
     @property
     def bandwidths(self) -> FloatArray:
-        """``(d,)`` of the kernels, as they are now."""
+        """The ``(d,)`` bandwidths of the kernels, as they are now."""
         counts = steady(self._counts)
         widths = np.maximum(self.factor * np.maximum(counts, 1) ** (-1 / (len(counts) + 4)), NARROWEST)
         return np.where(self.columns.levels > 0, laplace_bandwidths(self.columns, counts), widths)
 
-    def extend(self, new: Coded) -> None:
-        """Adds points, at a cost that does not depend on how many there are."""
+    def extend(self, new: Encoded) -> None:
+        """Add points, at a cost that does not depend on how many there are."""
         n = self._n + len(new)
         if n > len(self._points):  # to twice the size: all the copies together cost no more than two
             self._grow(max(2 * len(self._points), n, 64))
@@ -144,13 +145,13 @@ class GrowingParzen:
                 x = (edges[:-1] + edges[1:]) / 2
                 self._tables.append(log_cell_densities(edges, x, float(h), gaussian_mass(x, h)))
 
-    def log_density(self, queries: Coded, without: list[int] | None = None, prior_weight: float = 1.0) -> FloatArray:
+    def log_density(self, queries: Encoded, without: list[int] | None = None, prior_weight: float = 1.0) -> FloatArray:
         """``(m,)`` log density at m points.
 
         Args:
             queries: The points.
             without: Rows that are left out.
-            prior_weight: Of the uniform density; a point has 1.
+            prior_weight: The weight of the uniform density; a point has 1.
         """
         if not self._n:
             return np.zeros(len(queries))
@@ -164,8 +165,8 @@ class GrowingParzen:
             n -= len(without)
         return log_mixture(logs, math.log(prior_weight) - offsets) + (offsets - math.log(n + prior_weight))
 
-    def _add_matches(self, logs: FloatArray, queries: Coded, column: int) -> None:
-        """Adds what log kernels have more where a category is the same; that they are left stands in the factors."""
+    def _add_matches(self, logs: FloatArray, queries: Encoded, column: int) -> None:
+        """Add what log kernels have more where a category is the same; that it is left stands in the factors."""
         codes, h = queries.codes[:, column], self._h[column]
         low, high = self.columns.cells(codes[:, None], np.array([column]))
         gains = np.log1p((1.0 - h) / (h * (high - low)))
@@ -176,7 +177,7 @@ class GrowingParzen:
             is_same &= self._active[: self._n, column]
         logs += is_same * gains
 
-    def _factors(self, queries: Coded) -> tuple[FloatArray, FloatArray]:
+    def _factors(self, queries: Encoded) -> tuple[FloatArray, FloatArray]:
         """``(m, F)`` what the features are multiplied with, and ``(m,)`` what is added to every log kernel."""
         smooth, h, active, m = self._smooth, self._h, queries.active, len(queries)
         steps = (queries.points[:, smooth] - 0.5) / h[smooth]
@@ -198,6 +199,6 @@ class GrowingParzen:
 
 
 def steady(counts: IntArray) -> IntArray:
-    """The counts rounded down to four binary digits."""
+    """Return the counts rounded down to four binary digits."""
     shifts = np.maximum(np.frexp(counts)[1].astype(np.int64) - STEADY_DIGITS, 0)
     return counts >> shifts << shifts

@@ -173,7 +173,7 @@ def apply(hpo: BaseHPOptimizer, event: Event, given: Suggestion) -> None:
 def record(space: SearchSpace, suggestion: Suggestion) -> str:
     """A text that two suggestions share only if they are equal in every part, in this process and in any other."""
     s = suggestion
-    return json.dumps([s.number, space.to_json(s), s.fidelity, s.resume, s.pid, s.seed, s.info], sort_keys=True)
+    return json.dumps([s.number, space.to_json(s), s.fidelity, s.resume, s.fork, s.pid, s.seed, s.info], sort_keys=True)
 
 
 def as_stored(space: SearchSpace, suggestion: Suggestion) -> Suggestion:
@@ -183,6 +183,7 @@ def as_stored(space: SearchSpace, suggestion: Suggestion) -> Suggestion:
         space.from_json(data[0]),
         fidelity=suggestion.fidelity,
         resume=suggestion.resume,
+        fork=suggestion.fork,
         info=data[1],
         number=suggestion.number,
         pid=suggestion.pid,

@@ -6,59 +6,19 @@ import heapq
 import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
-from functools import partial
+from dataclasses import dataclass, field
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Event, EventKind, Executor, OnReport
 from autohpo.objective import Evaluator, Objective
+from autohpo.testing.faults import Faults
 from autohpo.trial import Outcome, Task, TrialState
+
+MAX_DELAYED = 20
+"""How many reports of an attempt may come late: an endless training waits for the answer to one of them."""
 
 # Mean times on the simulated clock: until a start, of an attempt, until a silent loss is noticed, without any slot.
 START_SECONDS, RUN_SECONDS, NOTICE_SECONDS, OUTAGE_SECONDS = 0.05, 1.0, 20.0, 5.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Faults:
-    """How often an engine misbehaves. Without arguments it never does.
-
-    Attributes:
-        lost: The chance that an attempt is lost: before its objective runs, at one of its reports, or after it.
-        unnoticed: The chance that a loss is noticed only long after it happened.
-        undead: The chance that a lost attempt runs on unseen: it reports and ends when another attempt has begun.
-        doubled: The chance that an end is delivered a second time.
-        delayed: The chance that the reports of an attempt come late, its last ones after its end.
-        disordered: The chance that events that came about close together are delivered together, in any order of
-            their trials.
-        churn: How many slots come or go in a simulated second; one that goes loses its attempt.
-        outage: The chance that such a change takes all slots away for a while.
-        reused: The chance that a slot that comes has the number of one that went.
-
-    Raises:
-        OptionError: A chance is not between 0 and 1, or `churn` is negative.
-    """
-
-    lost: float = 0.0
-    unnoticed: float = 0.0
-    undead: float = 0.0
-    doubled: float = 0.0
-    delayed: float = 0.0
-    disordered: float = 0.0
-    churn: float = 0.0
-    outage: float = 0.0
-    reused: float = 0.0
-
-    def __post_init__(self) -> None:
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if not 0 <= value <= (float("inf") if one.name == "churn" else 1):
-                raise OptionError(f"{one.name}: must be a chance between 0 and 1, got {value!r}")
-
-
-EVERY_FAULT = Faults(
-    lost=0.08, unnoticed=0.3, undead=0.5, doubled=0.1, delayed=0.2, disordered=0.5, churn=0.3, outage=0.1, reused=0.5
-)
-"""All faults, each often enough that a search of a few hundred trials meets it."""
 
 
 class _Unwind(BaseException):
@@ -86,6 +46,7 @@ class _Attempt:
     host: _Host
     dies_after: int | None
     is_delayed: bool
+    unsent: deque[tuple[float, float]] = field(default_factory=deque)
     n_reports: int = 0
     reported_at: float = 0.0
     is_running: bool = False
@@ -122,6 +83,7 @@ class FakeEngine(Executor):
 
     Example:
         >>> from autohpo import RangeHP, build_hpo_from_name
+        >>> from autohpo.testing import EVERY_FAULT
         >>> hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], lambda hps: hps["x"], max_evals=50, seed=0)
         >>> best_hp, best_perf = hpo.optimize(executor=FakeEngine(0, 4, EVERY_FAULT), progress=False)
         >>> len(hpo.result), best_perf == best_hp["x"]
@@ -148,6 +110,7 @@ class FakeEngine(Executor):
         self._current: dict[int, _Attempt] = {}  # the newest attempt of each trial
         self._ready: list[Event] = []
         self._has_changed = False  # the slots, in this poll
+        self._limit: int | None = None  # of the tasks that may run at once
         self._is_closed = False
 
     # The contract.
@@ -168,6 +131,11 @@ class FakeEngine(Executor):
     def slots(self) -> Sequence[int]:
         """Return the numbers of the slots there are now."""
         return range(self.n_slots) if self._objective is None else tuple(self._hosts)
+
+    def capacity(self) -> int:
+        """Return how many tasks may run at once now."""
+        n = len(self.slots())
+        return n if self._limit is None else min(n, self._limit)
 
     def submit(self, slot: int, task: Task) -> None:
         """Start a task in a slot that is free.
@@ -291,10 +259,11 @@ class FakeEngine(Executor):
         if attempt.verdict is not None and not attempt.is_lost:
             self._finish_killed(attempt)
         elif not attempt.is_dead:
-            if attempt.dies_after and not attempt.is_lost:
-                self._plan(RUN_SECONDS / 2, lambda: self._lose(attempt))
             kind: EventKind = "done" if outcome.state.has_perf else "failed"
-            self._plan(RUN_SECONDS, lambda: self._end(attempt, kind, outcome))
+            lost_at = 0.0
+            if attempt.dies_after and not attempt.is_lost:
+                lost_at = self._plan(RUN_SECONDS / 2, lambda: self._lose(attempt))
+            self._plan(RUN_SECONDS, lambda: self._end(attempt, kind, outcome), lost_at)
 
     def _report(self, attempt: _Attempt, fidelity: float, perf: float) -> bool:
         """Hand a report on, at once or later; leave the objective if its process dies here."""
@@ -305,12 +274,13 @@ class FakeEngine(Executor):
             self._lose(attempt)
         if attempt.is_dead or attempt.verdict is not None or attempt.fault is not None:
             raise _Unwind
-        if attempt.is_delayed:
-            tell = partial(self._tell, attempt, fidelity, perf)
-            attempt.reported_at = self._plan(RUN_SECONDS / 2, tell, attempt.reported_at)
+        attempt.unsent.append((fidelity, perf))
+        if attempt.is_delayed and attempt.n_reports <= MAX_DELAYED:
+            attempt.reported_at = self._plan(RUN_SECONDS / 2, lambda: self._tell(attempt), attempt.reported_at)
             return not attempt.is_stopping
         try:
-            self._tell(attempt, fidelity, perf)
+            while attempt.unsent:
+                self._tell(attempt)
         except BaseException as fault:  # must not pass for a fault of the objective
             attempt.fault = fault
             raise _Unwind from None
@@ -318,11 +288,14 @@ class FakeEngine(Executor):
             raise _Unwind
         return not attempt.is_stopping
 
-    def _tell(self, attempt: _Attempt, fidelity: float, perf: float) -> None:
-        event = attempt.event("report", fidelity=fidelity, perf=perf)
-        self.delivered.append(event)
-        if not self._on_report(event):
-            attempt.is_stopping = True
+    def _tell(self, attempt: _Attempt) -> None:
+        """Deliver the oldest report that was not delivered yet."""
+        if attempt.unsent:
+            fidelity, perf = attempt.unsent.popleft()
+            event = attempt.event("report", fidelity=fidelity, perf=perf)
+            self.delivered.append(event)
+            if not self._on_report(event):
+                attempt.is_stopping = True
 
     def _finish_killed(self, attempt: _Attempt) -> None:
         verdict, attempt.is_dead = attempt.verdict, True
@@ -372,6 +345,7 @@ class FakeEngine(Executor):
             self._add_slot()
         else:
             self._remove_slot(self._rng.choice([*self._hosts]))
+        self._limit = self._rng.randint(0, len(self._hosts)) if self._happens(self.faults.throttled) else None
         self._plan(1 / self.faults.churn if self._hosts else OUTAGE_SECONDS, self._change_slots)
 
     def _add_slot(self) -> None:

@@ -31,10 +31,10 @@ def stays_within_its_fidelities(case: Case) -> None:
 
 
 def resumes_rightly(case: Case) -> None:
-    """A resumed trial is complete, has the same configuration and a lower fidelity, and is resumed once for each rung.
+    """Trials are resumed and forked only while `resumable` names them, and one that has left it never comes back.
 
-    Whoever runs the trials keeps the state of those that `resumable` names and may let go of all others; so a trial is
-    resumed only while it is named there, and one that has left never comes back. All else `ask` itself demands.
+    Whoever runs the trials keeps the state of those that `resumable` names, and may let go of all others. All else is
+    demanded by `ask` itself: a trial is resumed at most once, with its own configuration and more fidelity.
     """
     hpo = case.build()
     session = Session(hpo, n_workers=3, order="mixed", ending=every_third_fails)
@@ -47,10 +47,28 @@ def resumes_rightly(case: Case) -> None:
             known = now
             if not session.ask():
                 break
-            number = session.asked[-1].resume
-            wanted = f"trial {number}, to be resumed, to be in `resumable`"
-            expect(number is None or number in now, wanted, sorted(now))
+            asked = session.asked[-1]
+            for what, number in (("resumed", asked.resume), ("forked", asked.fork)):
+                wanted = f"trial {number}, to be {what}, to be in `resumable`"
+                expect(number is None or number in now, wanted, sorted(now))
         session.finish()
+
+
+def forks_as_declared(case: Case) -> None:
+    """Trials are forked only where `needs_checkpoints` says so, and then to a higher fidelity than they had.
+
+    An objective must save its state to be forked, and whoever starts the search asks it to by that declaration.
+    """
+    session = Session(case.build(), n_workers=2, order="mixed", ending=every_third_fails).run(N_ASKS)
+    forks = [suggestion for suggestion in session.asked if suggestion.fork is not None]
+    if not case.cls.needs_checkpoints:
+        expect(not forks, "no fork, as needs_checkpoints is False", forks[:1])
+        return
+    expect(bool(forks), f"a fork within {N_ASKS} suggestions, as needs_checkpoints is True", "none")
+    for suggestion in forks:
+        low, high = (one.fidelity for one in (session.asked[suggestion.fork or 0], suggestion))
+        is_higher = low is not None and (high is None or high > low)
+        expect(is_higher, f"more fidelity than trial {suggestion.fork}, which is copied, had, {low}", high)
 
 
 def works_without_fidelity(case: Case) -> None:
@@ -61,8 +79,8 @@ def works_without_fidelity(case: Case) -> None:
         warnings.simplefilter("always")
         session = Session(hpo, n_workers=2).run()
     for suggestion in session.asked:
-        got = suggestion.fidelity, suggestion.resume
-        expect(got == (None, None), "no fidelity and no resume, as has_fidelity is False", got)
+        got = suggestion.fidelity, suggestion.resume, suggestion.fork
+        expect(got == (None,) * 3, "no fidelity, no resume and no fork, as has_fidelity is False", got)
     texts = [str(warning.message) for warning in caught]
     about = [text for text in texts if "fidelity" in text]
     expect(len(about) == 1, "one warning that speaks of fidelity", texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.testing import fidelity, objectives, protocol, reproducible, robust
+from autohpo.testing import fidelity, objectives, protocol, reproducible, robust, views
 from autohpo.testing.cases import Case
 from autohpo.testing.checks import BoundCheck, Check, CheckResult, bind, run_checks
 from autohpo.testing.examples import few_space
@@ -67,8 +67,10 @@ OPTIMIZER_CHECKS: tuple[Check, ...] = (
     Check(robust.takes_the_good_of_a_batch),
     Check(robust.survives_extreme_results),
     Check(robust.takes_reports),
+    Check(views.suggests_behind_a_view_what_it_does_alone),
     Check(fidelity.stays_within_its_fidelities, _has_fidelities),
     Check(fidelity.resumes_rightly, _has_fidelities),
+    Check(fidelity.forks_as_declared),
     Check(fidelity.works_without_fidelity, _has_fidelities),
     Check(fidelity.survives_lost_survivors, _has_fidelities),
     Check(objectives.takes_several_objectives, _takes_objectives),

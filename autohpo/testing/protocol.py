@@ -93,7 +93,7 @@ def repeats_nothing_in_finite_spaces(case: Case) -> None:
     for make in (few_space, few_conditional_space):
         hpo = case.build(make())
         session = Session(hpo, n_workers=3, order="mixed").run(200).finish_all()
-        started = [hpo.space.key(one) for one in session.asked if one.resume is None]
+        started = [hpo.space.key(one) for one in session.asked if one.resume is None and one.fork is None]
         twice = sorted({key for key in started if started.count(key) > 1})
         expect(not twice, "no configuration twice, as is_finite is True", twice)
 
@@ -104,7 +104,7 @@ def leaves_inputs_alone(case: Case) -> None:
     def spoil(given: Suggestion) -> None:
         given.clear()
         given.info["spoilt"] = True
-        given.fidelity = given.resume = None
+        given.fidelity = given.resume = given.fork = None
 
     def build() -> BaseHPOptimizer:
         return case.build(SearchSpace([*space, ChoiceHP("layers", choices)]))
@@ -189,8 +189,8 @@ def names_the_best(case: Case) -> None:
 def declares_its_fidelity(case: Case) -> None:
     """An algorithm that is not declared to be multi-fidelity leaves fidelity and resume alone: `f` may take none."""
     for suggestion in Session(case.build()).run().asked:
-        got = suggestion.fidelity, suggestion.resume
-        expect(got == (None, None), "no fidelity and no resume, as is_multi_fidelity is False", got)
+        got = suggestion.fidelity, suggestion.resume, suggestion.fork
+        expect(got == (None,) * 3, "no fidelity, no resume and no fork, as is_multi_fidelity is False", got)
 
 
 def is_unmoved_by_asking_in_vain(case: Case) -> None:

@@ -215,13 +215,14 @@ def closes_while_a_task_runs(case: ExecutorCase) -> None:
     """close() ends what runs at once: a search that was interrupted must not wait for its objective."""
 
     def f(hp: Mapping[str, Any], trial: TrialHandle) -> float:
-        while not Path(hp["end"]).exists():
+        until = time.monotonic() + hp["seconds"]
+        while not Path(hp["end"]).exists() and time.monotonic() < until:
             time.sleep(0.01)
         (trial.checkpoint_dir / "ended").touch()
         return 0.0
 
     with case.session(f) as session:
-        session.submit(0, hp={"end": str(session.folder / "end")})
+        session.submit(0, hp={"end": str(session.folder / "end"), "seconds": 2 * case.timeout_seconds})
         if not session.executor.is_inline:
             for _ in range(3):
                 session.poll(0.05)

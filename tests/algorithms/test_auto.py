@@ -1,4 +1,4 @@
-"""Auto: whom it picks, and that its members know the whole history."""
+"""Auto: whom it picks, and when."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 
 from autohpo import ChoiceHP, OptionError, RangeHP, build_hpo_from_name
 from autohpo.algorithms.auto import LONG_RUN, MANY_WORKERS, AutoSearch
-from autohpo.algorithms.parts.sampler import Sampler
 from autohpo.spaces import SearchSpace
 
 SPACE = [RangeHP("x", 0.0, 1.0), ChoiceHP("act", ["relu", "tanh"])]
@@ -65,31 +64,6 @@ def test_a_long_search_goes_over_to_densities():
     suggestion = hpo.ask()
     assert suggestion.info["member"] == "tpe"
     assert abs(suggestion["x"] - 0.3) < 0.2
-
-
-def test_a_member_follows_a_history_that_others_made():
-    """It adopts what it did not suggest itself, and is told results and failures."""
-    hpo = build_hpo_from_name("random", SPACE, seed=0)
-    first, second, third = hpo.ask(), hpo.ask(), hpo.ask()
-    hpo.tell(second, 0.5)
-    hpo.fail(first, "no luck")
-    member = Sampler("tpe", hpo)
-    suggestion = member.ask(0)
-    assert [(t.number, t.perf) for t in member.inner.trials] == [(1, 0.5), (0, None)]
-    assert [s.number for s in member.inner.running] == [2, 3]
-    assert suggestion.number == hpo.n_asked
-    hpo.tell(third, 0.7)
-    member.ask(0)
-    assert member.inner.trials[-1].perf == 0.7
-
-
-def test_a_member_learns_in_the_direction_of_the_search():
-    """With mode="min" it is told values that are higher where they are better."""
-    hpo = build_hpo_from_name("random", SPACE, seed=0, mode="min")
-    hpo.tell(hpo.ask(), 3.0)
-    member = Sampler("tpe", hpo)
-    member.ask(0)
-    assert member.inner.trials[0].perf == -3.0
 
 
 def test_fidelities_must_make_a_range():

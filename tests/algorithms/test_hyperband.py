@@ -119,7 +119,7 @@ def test_without_fidelity_it_ends_after_what_the_brackets_would_have_cost():
     hpo.has_fidelity = False
     for _ in range(8):
         hpo.tell(hpo.ask(), 0.0)
-    with pytest.raises(OptimizationComplete, match="what 3 brackets cost"):
+    with pytest.raises(OptimizationComplete, match="what the schedule costs went into 8 full evaluations"):
         hpo.ask()
 
 

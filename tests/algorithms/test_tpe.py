@@ -123,7 +123,7 @@ def plain_suggestion(hpo):
         bad_widths[j] = BAD_FACTOR * max(n, 1) ** (-1 / (d + 4))
         if levels[j]:
             widths[j], bad_widths[j] = levels[j] / (levels[j] + k), levels[j] / (levels[j] + n)
-    centres = hpo._search.columns.coded(rows[good], row_mask[good])
+    centres = hpo._search.columns.encoded(rows[good], row_mask[good])
     estimator = ParzenEstimator(hpo._search.columns, centres, weights, widths, hpo.prior_weight)
     drawn = space.decode(estimator.sample(hpo.n_candidates, np.random.default_rng((hpo.seed, hpo.n_asked))).points)
     running = [one.number for one in hpo.running]
@@ -206,7 +206,7 @@ def test_a_running_trial_makes_its_neighbourhood_less_wanted():
     search = hpo._search
     h = search.good()[0].bandwidths[0]
     steps = np.clip(first["x"] + np.array([0.0, 1.0, 6.0]) * h * np.sign(0.5 - first["x"]), 0, 1)
-    there = search.columns.coded(hpo.space.encode([{"x": x, "a": first["a"]} for x in steps.tolist()]))
+    there = search.columns.encoded(hpo.space.encode([{"x": x, "a": first["a"]} for x in steps.tolist()]))
     search.update()
     good, numbers = search.good()
     ratio = good.log_density(there) - search.rows.log_density(there, numbers)

@@ -13,7 +13,6 @@ import pytest
 
 from autohpo.execution.base import Event, Executor, OnReport
 from autohpo.execution.local import LocalExecutor
-from autohpo.execution.serial import SerialExecutor
 from autohpo.objective import Objective
 from autohpo.trial import Task
 
@@ -85,23 +84,6 @@ def drive_local() -> Iterator[Drive]:
 
     def drive(f: Callable[..., Any], on_report: OnReport | None = None, **options: Any) -> Driver:
         executors.append(LocalExecutor(**options))
-        return Driver(executors[-1], f, on_report)
-
-    yield drive
-    for executor in executors:
-        executor.close()
-
-
-@pytest.fixture(params=["serial", "local"])
-def drive(request: pytest.FixtureRequest, drive_local: Drive) -> Iterator[Drive]:
-    """Opens an executor of each kind with one slot."""
-    if request.param == "local":
-        yield drive_local
-        return
-    executors: list[Executor] = []
-
-    def drive(f: Callable[..., Any], on_report: OnReport | None = None) -> Driver:
-        executors.append(SerialExecutor())
         return Driver(executors[-1], f, on_report)
 
     yield drive

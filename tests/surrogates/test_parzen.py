@@ -63,13 +63,13 @@ def plain_log_density(queries, points, weights, prior_weight, query_active=None,
 
 def estimator(points, weights, prior_weight=1.0, columns=MIXED, widths=WIDTHS, active=None):
     """The estimator under test."""
-    centres = columns.coded(np.asarray(points, float), active)
+    centres = columns.encoded(np.asarray(points, float), active)
     return ParzenEstimator(columns, centres, np.asarray(weights, float), np.asarray(widths, float), prior_weight)
 
 
 def density(parzen, queries, active=None):
     """Its log density at points."""
-    return parzen.log_density(parzen.columns.coded(np.asarray(queries, float), active))
+    return parzen.log_density(parzen.columns.encoded(np.asarray(queries, float), active))
 
 
 @pytest.mark.parametrize("active", [None, some_active(12)])
@@ -190,7 +190,7 @@ def test_draws_without_points_follow_the_prior():
 def test_closeness_is_the_kernel_relative_to_its_height(active):
     """Scipy's normal density over that at its mean; a category's kernel over that of staying; 1 at the point itself."""
     points, queries = mixed_points(7), np.vstack([mixed_points(9, seed=1), mixed_points(7)])
-    found = closeness(MIXED, WIDTHS, MIXED.coded(queries), MIXED.coded(points, active))
+    found = closeness(MIXED, WIDTHS, MIXED.encoded(queries), MIXED.encoded(points, active))
     expected = np.ones((16, 7))
     for j in range(4):
         z, x = queries[:, [j]], points[:, j]
@@ -221,7 +221,7 @@ def test_spread_bandwidths_are_silvermans_with_one_uniform_point_more(active):
         n, variance = known.sum(), np.cov(points[known, j], aweights=weights[known], ddof=0)
         expected.append(1.06 * np.sqrt((n * variance + 1 / 12) / (n + 1)) * n ** (-1 / 8))
     expected[1] = 3 / (3 + (16 if active is None else active[:, 1].sum()))
-    found = spread_bandwidths(MIXED, MIXED.coded(points, active), weights)
+    found = spread_bandwidths(MIXED, MIXED.encoded(points, active), weights)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
@@ -229,14 +229,14 @@ def test_a_column_that_no_point_knows_has_the_width_of_the_prior():
     """The uniform density's standard deviation, sqrt(1/12), and no NaN; a category follows the prior."""
     active = np.ones((4, 4), dtype=bool)
     active[:, [0, 1]] = False
-    found = spread_bandwidths(MIXED, MIXED.coded(mixed_points(4), active), np.ones(4))
+    found = spread_bandwidths(MIXED, MIXED.encoded(mixed_points(4), active), np.ones(4))
     np.testing.assert_allclose(found[:2], [1.06 * np.sqrt(1 / 12), 1.0], rtol=1e-12)
 
 
 def test_spread_bandwidths_of_equal_points_shrink_to_the_floor_and_no_further():
     """10,000 equal points: 1.06 sqrt(1/12/10001) 10000^(-1/5) = 4.9e-4 lies below the floor of .01."""
     columns = Columns(np.array([0]), [None])
-    few, many = (spread_bandwidths(columns, columns.coded(np.full((n, 1), 0.3)), np.ones(n))[0] for n in (1, 10_000))
+    few, many = (spread_bandwidths(columns, columns.encoded(np.full((n, 1), 0.3)), np.ones(n))[0] for n in (1, 10_000))
     assert few == pytest.approx(1.06 * np.sqrt(1 / 24), rel=1e-12)
     assert many == 0.01
 
@@ -250,9 +250,9 @@ def test_spread_bandwidths_of_equal_points_shrink_to_the_floor_and_no_further():
         (lambda: Columns(np.array([0]), [np.array([0.0, 0.5, 0.5, 1.0])]), "edges: column 0 must rise"),
         (lambda: Columns(np.array([0]), [np.array([0.1, 1.0])]), "edges: column 0 must rise"),
         (lambda: Columns(np.array([0]), [np.array([0.0])]), "edges: column 0 must rise"),
-        (lambda: MIXED.coded(np.full((1, 3), 0.5)), "points: must have shape"),
-        (lambda: MIXED.coded(np.full((1, 4), np.nan)), "points: must lie in the unit cube"),
-        (lambda: MIXED.coded(np.full((1, 4), 1.01)), "points: must lie in the unit cube"),
+        (lambda: MIXED.encoded(np.full((1, 3), 0.5)), "points: must have shape"),
+        (lambda: MIXED.encoded(np.full((1, 4), np.nan)), "points: must lie in the unit cube"),
+        (lambda: MIXED.encoded(np.full((1, 4), 1.01)), "points: must lie in the unit cube"),
         (lambda: estimator(mixed_points(2), [1, 1], widths=[0.1, 1.1, 0.1, 0.1]), "bandwidths: must be"),
         (lambda: estimator(mixed_points(2), [1, 1], widths=[0.1, 0.0, 0.1, 0.1]), "bandwidths: must be"),
         (lambda: estimator(mixed_points(2), [1, 1], widths=[0.1, 0.3, 1e-5, 0.1]), "bandwidths: must be"),

@@ -26,7 +26,7 @@ def draws(columns, n, seed, is_partial=None):
     if is_partial is None:
         return coded
     active = ~is_partial | (rng.random(coded.points.shape) < 0.6)
-    return columns.coded(np.where(active, coded.points, 0.5), active)
+    return columns.encoded(np.where(active, coded.points, 0.5), active)
 
 
 def grown(columns, points, is_partial=None, steps=(1, 4, 2)):
@@ -103,7 +103,7 @@ def test_bandwidths_follow_the_number_of_points_in_steps():
     points = draws(columns, 37, 0)
     active = np.ones((37, 2), dtype=bool)
     active[20:, 1] = False
-    rows.extend(columns.coded(np.where(active, points.points, 0.5), active))
+    rows.extend(columns.encoded(np.where(active, points.points, 0.5), active))
     np.testing.assert_allclose(rows.bandwidths, [0.2 * 36 ** (-1 / 6), 3 / 23], rtol=1e-14)
 
 

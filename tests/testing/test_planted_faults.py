@@ -310,6 +310,14 @@ class AnswersNothing(Sound):
         super().report(suggestion, fidelity, perf)
 
 
+class CountsForAllOfItsClass(Sound):
+    n_made = 0
+
+    def _get_suggestion(self, pid):
+        type(self).n_made += 1
+        return self.space.sample(np.random.default_rng(type(self).n_made), 1)[0]
+
+
 class TooMuchFidelity(SoundPromoter):
     def _promote(self, number):
         return Suggestion(self._hp_of(number), fidelity=self.max_fidelity * 2, resume=number)
@@ -351,6 +359,27 @@ class CallsBackTheGone(SoundPromoter):
     @property
     def resumable(self):
         return frozenset({*self._waiting(), *([0] if self.number % 2 else [])})
+
+
+class ForksWhatItLetGo(PromotesWhatItLetGo):
+    def _promote(self, number):
+        return Suggestion(self._hp_of(number), fidelity=self.max_fidelity, fork=number)
+
+
+class ForksInSecret(SoundPromoter):
+    def _promote(self, number):
+        return Suggestion(self._hp_of(number), fidelity=self.max_fidelity, fork=number)
+
+
+class NeverForks(SoundPromoter):
+    needs_checkpoints: ClassVar[bool] = True
+
+
+class ForksSideways(SoundPromoter):
+    needs_checkpoints: ClassVar[bool] = True
+
+    def _promote(self, number):
+        return Suggestion(self._hp_of(number), fidelity=1.0, fork=number)
 
 
 class SaysNothingOfFidelity(SoundPromoter):
@@ -417,7 +446,7 @@ FAULTS: dict[str, list[tuple[type[Any], str]]] = {
     "suggests_while_others_run": [(LostWhileOthersRun, "dropout: must be in the configuration")],
     "stops_at_max_evals": [(IgnoresTheBudget, "wanted 7 suggestions with max_evals=7, got 100")],
     "names_the_best": [(NeverTheFirst, "wanted the best result to be 0.0")],
-    "declares_its_fidelity": [(UndeclaredFidelity, "as is_multi_fidelity is False, got (3.0, None)")],
+    "declares_its_fidelity": [(UndeclaredFidelity, "as is_multi_fidelity is False, got (3.0, None, None)")],
     "survives_failures": [(AveragesFailures, "got TypeError")],
     "accepts_results_in_any_order": [(WantsOrder, "one by one, please")],
     "refuses_a_second_result": [
@@ -431,6 +460,7 @@ FAULTS: dict[str, list[tuple[type[Any], str]]] = {
     "takes_the_good_of_a_batch": [(DropsABatch, "numbers that were refused")],
     "survives_extreme_results": [(DividesByTheSpread, "no RuntimeWarning where results are all zero")],
     "takes_reports": [(AnswersNothing, "True or False for a report, got None")],
+    "suggests_behind_a_view_what_it_does_alone": [(CountsForAllOfItsClass, "suggestion 1 behind a view")],
     "stays_within_its_fidelities": [
         (TooMuchFidelity, "a fidelity from 1.0 to 3.0, got 6.0"),
         (NeverInFull, "a trial at fidelity 3.0 within 500 suggestions"),
@@ -441,12 +471,18 @@ FAULTS: dict[str, list[tuple[type[Any], str]]] = {
         (PromotesTheFailed, "has no result to go on from"),
         (PromotesSideways, "resume: fidelity must be above that of trial"),
         (PromotesWhatItLetGo, "to be in `resumable`, got []"),
+        (ForksWhatItLetGo, "to be forked, to be in `resumable`, got []"),
         (CallsBackTheGone, "have left `resumable` to stay away, got [0]"),
+    ],
+    "forks_as_declared": [
+        (ForksInSecret, "no fork, as needs_checkpoints is False"),
+        (NeverForks, "a fork within 80 suggestions, as needs_checkpoints is True, got none"),
+        (ForksSideways, "which is copied, had, 1.0, got 1.0"),
     ],
     "works_without_fidelity": [
         (SaysNothingOfFidelity, "one warning that speaks of fidelity, got []"),
         (WarnsEachTime, "one warning that speaks of fidelity, got ['f takes"),
-        (InsistsOnFidelity, "has_fidelity is False, got (1.0, None)"),
+        (InsistsOnFidelity, "has_fidelity is False, got (1.0, None, None)"),
     ],
     "survives_lost_survivors": [(WaitsForSurvivors, "got NotReady: nine survivors")],
 }

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autohpo.algorithms.parts.arrays import FloatArray
 from autohpo.history import Cursor, History
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Trial
@@ -18,7 +18,6 @@ from autohpo.trial import Trial
 if TYPE_CHECKING:
     from cmaes import CatCMAwM
 
-FloatArray = NDArray[np.float64]
 
 MOST_DOUBLINGS = 6
 """The most times that the population is doubled: beyond that a generation is longer than most searches."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
 from autohpo.history import Cursor, History
 from autohpo.spaces import HPSpace, LogRangeHP, RangeHP, SearchSpace
 from autohpo.trial import Running, Trial
@@ -20,7 +20,6 @@ from autohpo.trial import Running, Trial
 if TYPE_CHECKING:
     from hyperopt.base import Domain, Trials
 
-FloatArray = NDArray[np.float64]
 
 Suggest = Callable[[list[int], "Domain", "Trials", int], list[dict[str, Any]]]
 """The interface of an algorithm in hyperopt: new ids, space, history and seed to documents of new trials."""
@@ -73,7 +72,7 @@ class _View:
         self._domain: Domain = Domain(_no_objective, _expression(self._space, self._parts))
         self._trials: Trials = Trials()
         self._documents: dict[int, dict[str, Any]] = {}  # hyperopt's trials by their numbers
-        self._seeds: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._seeds: IntArray = np.empty(0, dtype=np.int64)
 
     def __reduce__(self) -> tuple[type[_View], tuple[History, int]]:
         """Pickle by what it was made from: the rest follows from the history, and hyperopt's graphs are deep."""
@@ -148,7 +147,7 @@ class _Part(ABC):
         """
 
     @abstractmethod
-    def write(self, value: Any, units: FloatArray, mask: NDArray[np.bool_]) -> Iterator[tuple[str, float]]:
+    def write(self, value: Any, units: FloatArray, mask: BoolArray) -> Iterator[tuple[str, float]]:
         """Label and value of each variable that is active in a configuration.
 
         Args:
@@ -182,7 +181,7 @@ class _Number(_Part):
         low, high = math.log(low), math.log(high)
         return {name: hp.qloguniform(name, low, high, 1) if is_int else hp.loguniform(name, low, high)}
 
-    def write(self, value: Any, units: FloatArray, mask: NDArray[np.bool_]) -> Iterator[tuple[str, float]]:
+    def write(self, value: Any, units: FloatArray, mask: BoolArray) -> Iterator[tuple[str, float]]:
         """The value."""
         if mask[self.start]:
             yield self.hp.name, float(value)
@@ -255,7 +254,7 @@ class _Coded(_Part):
         """One expression for each column."""
         return {variable.label: variable.node(options) for variable in self.variables}
 
-    def write(self, value: Any, units: FloatArray, mask: NDArray[np.bool_]) -> Iterator[tuple[str, float]]:
+    def write(self, value: Any, units: FloatArray, mask: BoolArray) -> Iterator[tuple[str, float]]:
         """The columns that are active."""
         for column, variable in enumerate(self.variables, self.start):
             if mask[column]:

@@ -1,14 +1,20 @@
-"""What BOHB's densities need of a space: columns that are not in force, and choices that are not equally likely."""
+"""What the densities of ``kde`` need: observations in arrays, inactive columns, and choices of unequal weight."""
 
 from __future__ import annotations
 
+import math
+from bisect import insort
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autohpo.history import Cursor, HistoryView
+from autohpo.schedulers.chains import fidelity_of
 from autohpo.spaces import SearchSpace
 from autohpo.surrogates.kde import MixedKDE
+from autohpo.trial import Running, Trial, TrialState
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -19,8 +25,8 @@ class Model:
     """Where good configurations lie, and where bad ones.
 
     Attributes:
-        good: Density of the good ones.
-        bad: Density of the bad ones.
+        good: The density l of the good ones.
+        bad: The density g of the bad ones.
     """
 
     good: MixedKDE
@@ -29,15 +35,15 @@ class Model:
     def log_ratio(self, points: FloatArray, mask: BoolArray | None = None) -> FloatArray:
         """``(m,)`` log of good over bad density at ``(m, d)`` points of the unit cube.
 
-        Expected improvement grows with it: Bergstra et al. 2011, NeurIPS, section 4.1. Points are judged by the columns
-        in force alone: the densities of those, whatever the others are.
+        Expected improvement grows with it: Bergstra et al. 2011, NeurIPS 24, section 4.1. Points are judged by their
+        active columns alone: the densities of those, whatever the others are.
 
         Args:
-            points: ``(m, d)`` in the unit cube, choices in cells of equal length.
-            mask: ``(m, d)`` which columns are in force; None where all are.
+            points: ``(m, d)`` points in the unit cube, choices in cells of equal length.
+            mask: ``(m, d)`` which columns are active; None where all are.
         """
         if mask is None or bool(mask.all()):
-            return self.good.log_density(points) - self.bad.log_density(points)
+            return self.good.log_density(points) - self.bad.log_density(points)  # EI = (gamma + (1 - gamma) g / l)^-1
         ratios = np.zeros(len(points))  # a point without a column is like any other
         for columns in np.unique(mask, axis=0):
             if columns.any():
@@ -54,14 +60,14 @@ def _on(kde: MixedKDE, columns: BoolArray) -> MixedKDE:
 
 
 def imputed(points: FloatArray, mask: BoolArray) -> FloatArray:
-    """``(n, d)`` points in which columns that are not in force hold what they are where they are in force.
+    """Return ``(n, d)`` points in which inactive columns hold values that they have where they are active.
 
     They take turns at the values that the other points have there, or at even steps where none has one: a value that
     stands for nothing must say nothing. Falkner et al. 2018 draw them at random.
 
     Args:
-        points: ``(n, d)`` in the unit cube.
-        mask: ``(n, d)`` which columns are in force.
+        points: ``(n, d)`` points in the unit cube.
+        mask: ``(n, d)`` which columns are active.
     """
     filled = points.copy()
     for column in np.flatnonzero(~mask.all(axis=0)):
@@ -102,3 +108,80 @@ class EvenCells:
             cells = np.minimum((points[:, column] * n).astype(np.int64), n - 1)
             moved[:, column] = (edges[cells] + edges[cells + 1]) / 2
         return moved
+
+
+class Observations:
+    """What was suggested in a history and what came of it, in arrays; every configuration is encoded once.
+
+    Where trials are stopped early, those that went on there are as much a part of that fidelity, with the value that
+    they reported. Else the stopped ones, who are the worst, would be all that is known of it.
+
+    Args:
+        history: The history, or a view of it.
+        full: The fidelity of a full evaluation, which trials without a fidelity are.
+
+    Attributes:
+        ranked: The ``(loss, number)`` of the trials that ended at each fidelity, best first; failed ones have an
+            infinite loss. The order told leaves no trace.
+        n_results: The number of those that did not fail, at each fidelity.
+        cells: How choices stand in the points.
+    """
+
+    def __init__(self, history: HistoryView, full: float) -> None:
+        self._space, self._full = history.space, full
+        self._cursor = Cursor(history)
+        self.cells = EvenCells(self._space)
+        self._restart()
+
+    def _restart(self) -> None:
+        self.ranked: dict[float, list[tuple[float, int]]] = {}
+        self.n_results: dict[float, int] = {}
+        self._stops: set[float] = set()  # fidelities where trials were stopped
+        self._points = np.empty((0, self._space.n_columns))  # of each suggestion by its number
+        self._mask: BoolArray = np.empty((0, self._space.n_columns), dtype=bool)  # which columns of it are active
+
+    def update(self) -> None:
+        """Catch up with the history."""
+        step = self._cursor.step()
+        if step.is_reset:
+            self._restart()
+        self._encode(step.asked)
+        for place, trial in enumerate(step.told, self._cursor.n_told - len(step.told)):
+            fidelity = fidelity_of(trial, self._full)
+            if trial.state is TrialState.STOPPED and fidelity not in self._stops:
+                self._stops.add(fidelity)
+                for earlier in self._cursor.view.trials[:place]:
+                    self._add_report(earlier, fidelity)
+            for stop in self._stops:
+                if stop != fidelity:
+                    self._add_report(trial, stop)
+            self._add(fidelity, trial.score, trial.number)
+
+    def _add(self, fidelity: float, score: float | None, number: int) -> None:
+        insort(self.ranked.setdefault(fidelity, []), (math.inf if score is None else -score, number))
+        self.n_results[fidelity] = self.n_results.get(fidelity, 0) + (score is not None)
+
+    def _add_report(self, trial: Trial, fidelity: float) -> None:
+        """Adds what a trial reported at a fidelity, if it did."""
+        for done, score in trial.curve:
+            if done == fidelity:
+                self._add(fidelity, score, trial.number)
+                return
+
+    def _encode(self, new: Sequence[Trial | Running]) -> None:
+        """Puts suggestions that were not seen yet into the arrays."""
+        if not new:
+            return
+        numbers, hps = [item.number for item in new], [item.hp for item in new]
+        n_missing = max(numbers) + 1 - len(self._points)
+        if n_missing > 0:  # doubled, so that the copying costs little
+            spare = np.empty((max(n_missing, len(self._points)), self._space.n_columns))
+            self._points = np.concatenate([self._points, spare])
+            self._mask = np.concatenate([self._mask, np.ones(spare.shape, dtype=bool)])
+        self._points[numbers] = self.cells.evened(self._space.encode(hps))
+        if self._space.is_conditional:
+            self._mask[numbers] = self._space.mask(hps)
+
+    def points(self, numbers: Sequence[int]) -> FloatArray:
+        """Return ``(n, d)`` points in the unit cube, of suggestions by their number; see :func:`imputed`."""
+        return imputed(self._points[numbers], self._mask[numbers])

@@ -6,13 +6,11 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray
 from autohpo.algorithms.parts.survivors import Individual, Survivors, volumes
 from autohpo.history import Cursor, HistoryView
 from autohpo.trial import Trial
-
-FloatArray = NDArray[np.float64]
 
 P_TARGET = 0.3
 """The success rate at which the step size stays; see MOCMAES for why it is not the paper's."""
@@ -109,9 +107,7 @@ class Population:
         point = np.where(levels > 0, np.where(is_changed, rng.random(d), x), point)
         return parent.number, strategy.sigma, self._stepped(x, point, is_changed, rng)
 
-    def _stepped(
-        self, x: FloatArray, point: FloatArray, is_changed: NDArray[np.bool_], rng: np.random.Generator
-    ) -> FloatArray:
+    def _stepped(self, x: FloatArray, point: FloatArray, is_changed: BoolArray, rng: np.random.Generator) -> FloatArray:
         """``(d,)`` a point in which integers that are to change, and did not, are one value away."""
         for j in np.flatnonzero(self._is_stepped & is_changed):
             edges = self._space.edges[j]

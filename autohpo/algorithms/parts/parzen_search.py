@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.errors import OptionError
 from autohpo.history import Cursor, History
@@ -18,13 +18,9 @@ from autohpo.spaces import HPSpace
 from autohpo.spaces.numeric import MOST_EDGES
 from autohpo.surrogates import pareto
 from autohpo.surrogates.parzen import ParzenEstimator, closeness, spread_bandwidths
-from autohpo.surrogates.parzen_columns import Coded, Columns
+from autohpo.surrogates.parzen_columns import Columns, Encoded
 from autohpo.surrogates.parzen_rows import GrowingParzen
 from autohpo.trial import Trial
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 BAD_FACTOR = 0.12
 """The factor of the bandwidths of bad trials: the best of .07, .12, .2 and .3 by regret at 100 evaluations, on the
@@ -113,21 +109,21 @@ class ParzenSearch:
         step = self._cursor.step()
         if step.asked:
             hps = [item.hp for item in step.asked]
-            self.rows.extend(self.columns.coded(self._space.encode(hps), self._mask(hps)))
+            self.rows.extend(self.columns.encoded(self._space.encode(hps), self._mask(hps)))
         for trial in step.told:
             self.ranking.add(trial)
 
     def _mask(self, hps: list[Any]) -> BoolArray | None:
         return self._space.mask(hps) if self._space.is_conditional else None
 
-    def _ranked_batches(self, rng: np.random.Generator) -> Iterator[Coded]:
+    def _ranked_batches(self, rng: np.random.Generator) -> Iterator[Encoded]:
         """Candidates, the best first: of the model, then batches of the prior."""
         ell, n, d = self.good()[0], self._options.n_candidates, self._space.n_columns
         for batch in range(1 + _PRIOR_BATCHES):
             drawn = self._encoded(ell.sample(n, rng) if batch == 0 else self.columns.snap(rng.random((n, d))))
             yield drawn[np.argsort(-self.acquisition(drawn), kind="stable")]
 
-    def acquisition(self, points: Coded) -> FloatArray:
+    def acquisition(self, points: Encoded) -> FloatArray:
         """``(m,)`` log of l / g, the densities of good and of bad trials, less what running trials will tell there.
 
         The expected improvement grows with l / g. A running trial counts as bad, and takes from the ratio as much as a
@@ -145,15 +141,15 @@ class ParzenSearch:
             log_ratio += np.log1p(-np.minimum(near.max(axis=1), _LARGEST_CLOSENESS))
         return log_ratio
 
-    def _encoded(self, drawn: Coded) -> Coded:
+    def _encoded(self, drawn: Encoded) -> Encoded:
         """Draws as they will be encoded once they are trials, and which of their columns will be active."""
         if self._is_plain and not self._space.is_conditional:
             return drawn
         hps = self._space.decode(drawn.points)
         active = self._mask(hps)
         if self._is_plain and active is not None:
-            return Coded(np.where(active, drawn.points, 0.5), drawn.codes, active)
-        return self.columns.coded(self._space.encode(hps), active)
+            return Encoded(np.where(active, drawn.points, 0.5), drawn.codes, active)
+        return self.columns.encoded(self._space.encode(hps), active)
 
     def good(self) -> tuple[ParzenEstimator, list[int]]:
         """Return l, the density of the good trials, and their rows; there must be a trial with a result.
@@ -248,7 +244,7 @@ class Ranking:
         return best + [number for _, _, number in broken[: n - len(best)]]
 
 
-def _by_volume(front: FloatArray, n: int) -> NDArray[np.int64]:
+def _by_volume(front: FloatArray, n: int) -> IntArray:
     """Places of at most n values of a front, each next adding the most to the volume above the front's worst corner."""
     front = front / np.maximum(np.abs(front).max(axis=0), 1.0)  # the largest floats have no difference
     low, high = front.min(axis=0), front.max(axis=0)

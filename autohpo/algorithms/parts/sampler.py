@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.options import options_of
-from autohpo.algorithms.registry import get_hpo
+from autohpo.algorithms.options import check_names, option_defaults, option_names, options_of
+from autohpo.algorithms.registry import get_hpo, name_of
 from autohpo.algorithms.session import session_of
-from autohpo.errors import OptionError, short
+from autohpo.errors import OptionError, SuggestionError, short
 from autohpo.history import Cursor, History, HistoryView
 from autohpo.trial import Running, Suggestion, Trial, TrialState
+
+SamplerSpec = str | Sequence[Any]
+"""How a sampler is named: a registered name, or ``[name, options]``."""
+
+
+def spec_of(sampler: object) -> str | list[Any]:
+    """Return what names a sampler: its registered name, or ``[name, options]`` where options differ from the defaults.
+
+    Args:
+        sampler: A registered name, a pair ``(name, options)``, or an optimizer whose own options are taken over.
+
+    Raises:
+        OptionError: It is none of these, or has an option that the algorithm does not know.
+        RegistryError: No algorithm has this name.
+    """
+    match sampler:
+        case str(name):
+            options: Mapping[str, Any] = {}
+        case BaseHPOptimizer():
+            name, options = name_of(type(sampler)), options_of(sampler)
+            if "." in name:
+                raise OptionError(f"sampler: must be of a registered class, got {name}; decorate it with register_hpo")
+        case [str(name), Mapping() as given]:
+            options = given
+        case _:
+            raise OptionError(f"sampler: must be a name, (name, options) or an optimizer, got {short(sampler)}")
+    cls = get_hpo(name)
+    check_names(name, options, option_names(cls))
+    common, defaults = set(option_names(BaseHPOptimizer)), option_defaults(cls)
+    own = {k: v for k, v in options.items() if k not in common and not (k in defaults and defaults[k] == v)}
+    return [name, own] if own else name
 
 
 class Sampler:
@@ -23,7 +56,7 @@ class Sampler:
     just what it suggests alone. Only the whole history shows fidelities: behind any other view all trials are full.
 
     Args:
-        algorithm: A registered name, or an optimizer whose options are taken over.
+        algorithm: A registered name, or a class.
         owner: The optimizer that it works for; space, seed and directions are the same.
         options: Options of the algorithm.
 
@@ -31,54 +64,58 @@ class Sampler:
         inner: The algorithm, with a history of its own.
 
     Raises:
-        OptionError: `algorithm` is neither, or takes no such space or objectives.
+        OptionError: The algorithm takes no such space, objectives or options.
         RegistryError: No algorithm has this name.
     """
 
     def __init__(
-        self, algorithm: str | BaseHPOptimizer, owner: BaseHPOptimizer, options: Mapping[str, Any] | None = None
+        self,
+        algorithm: str | type[BaseHPOptimizer],
+        owner: BaseHPOptimizer,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
-        if isinstance(algorithm, str):
-            self._cls, given = get_hpo(algorithm), dict(options or {})
-        elif isinstance(algorithm, BaseHPOptimizer):
-            self._cls, given = type(algorithm), {**options_of(algorithm), **(options or {})}
-        else:
-            raise OptionError(f"sampler: must be a registered name or an optimizer, got {short(algorithm)}")
+        self._cls = get_hpo(algorithm) if isinstance(algorithm, str) else algorithm
         self._owner = owner
-        mode: Any = ["max"] * owner.objectives.n if owner.objectives.n > 1 else "max"
-        self._options = {**given, "seed": owner.seed, "mode": mode, "points": ()}
+        self._options = {**(options or {}), "seed": owner.seed, "mode": owner.mode, "points": ()}
+        self._has_hook = self._cls._update_trials is not BaseHPOptimizer._update_trials
         self._cursor: Cursor | None = None
+        self._is_whole = False
         self._start()
 
     def _start(self) -> None:
         """Begin with an optimizer that has seen nothing."""
         self.inner = self._cls(self._owner.space, None, **self._options)
+        self.inner.has_fidelity = self._owner.has_fidelity and self._is_whole
         self._session = session_of(self.inner)
-        self._local: dict[int, int] = {}  # the number there of what runs, by its number here
-        self._numbers: list[int] = []  # the number here of each suggestion there
+        self._n_asked = 0  # suggestions adopted
+        self._local: dict[int, int] = {}  # in a view of a part: the number there of what runs, by its number here
 
-    def suggest(self, view: HistoryView, pid: int = 0) -> Suggestion:
+    def suggest(self, view: HistoryView, pid: int = 0, rng: np.random.Generator | None = None) -> Suggestion:
         """Return the next suggestion after what a view shows; nothing is remembered of it until the view shows it.
+
+        It is for the owner to check, and not to be changed: what the algorithm returns comes as it is.
 
         Args:
             view: A history or a view of it; the same one at every call.
             pid: The worker slot that will run it.
+            rng: The generator that the algorithm draws from; None makes one, as it would have alone.
 
         Raises:
             OptimizationComplete: There is none left.
             NotReady: A result must come first.
+            SuggestionError: The algorithm returned no configuration.
         """
         self.follow(view)
-        suggestion = self._session.propose(pid)
-        for name in ("resume", "fork"):
-            local = getattr(suggestion, name)
-            setattr(suggestion, name, None if local is None else self._numbers[local])
-        return suggestion
+        made = self._session.draw(pid, rng)
+        if not isinstance(made, Mapping):
+            who = f"{type(self.inner).__name__}._get_suggestion"
+            raise SuggestionError(f"{who}: must return a dict, got {type(made).__name__}")
+        return made if isinstance(made, Suggestion) else Suggestion(made)
 
     def resumable(self, view: HistoryView) -> frozenset[int]:
         """Return the finished trials that the algorithm may still continue, after what a view shows."""
         self.follow(view)
-        return frozenset(self._numbers[local] for local in self.inner.resumable)
+        return self.inner.resumable if self._is_whole else frozenset()
 
     def follow(self, view: HistoryView) -> None:
         """Adopt and tell what is new in a view.
@@ -95,7 +132,6 @@ class Sampler:
         step = self._cursor.step()
         if step.is_reset:
             self._start()
-            self.inner.has_fidelity = self._owner.has_fidelity and self._is_whole
         for item in step.asked:
             self._adopt(item)
         for trial in step.told:
@@ -105,35 +141,29 @@ class Sampler:
                 self._report(running)
 
     def _adopt(self, item: Trial | Running) -> None:
-        local = len(self._numbers)
-        made = Suggestion(item.hp, info=item.info, number=local)
-        if self._is_whole:
-            made.fidelity, made.resume, made.fork = item.fidelity, item.resume, item.fork
-        self._numbers.append(item.number)
-        self._local[item.number] = local
-        self._session.adopt(made)
+        if self._is_whole:  # numbers are the same there: nothing is missing
+            self._session.adopt(item.suggestion)
+        else:
+            self._local[item.number] = self._n_asked
+            self._session.adopt(Suggestion(item.hp, info=item.info, number=self._n_asked))
+        self._n_asked += 1
 
     def _tell(self, trial: Trial) -> None:
-        local = self._local.pop(trial.number)
-        changes: dict[str, Any] = {"number": local, "signs": ()}
-        scores = trial.scores
-        outcome = trial.outcome if scores == trial.perfs else replace(trial.outcome, perfs=scores)
-        if self._is_whole:
-            changes["reports"] = trial.curve
-        else:
-            changes |= {"fidelity": None, "resume": None, "fork": None, "reports": ()}
-            if trial.state is TrialState.STOPPED:
+        if not self._is_whole:
+            outcome = trial.outcome
+            if trial.state is TrialState.STOPPED:  # where it was stopped is all there is
                 outcome = replace(outcome, state=TrialState.COMPLETE)
-        self._session.close(replace(trial, outcome=outcome, **changes))
+            number = self._local.pop(trial.number)
+            trial = replace(trial, number=number, outcome=outcome, fidelity=None, resume=None, fork=None, reports=())
+        if self._has_hook:
+            self._session.close(trial)
+        else:
+            self._session.history.finish(trial)
 
     def _report(self, running: Running) -> None:
         """Hand over the reports that are new, all of them again after a restart."""
-        local = self._local[running.number]
-        known = self._session.history.find(local).reports
-        curve = running.curve
-        if tuple(known) == curve:
-            return
-        if tuple(known) != curve[: len(known)]:
-            self._session.restart(local)
-        for fidelity, score in curve[len(known) :]:
-            self._session.reported(local, fidelity, score)
+        known = self._session.history.find(running.number).reports
+        if known != running.reports[: len(known)]:
+            self._session.restart(running.number)
+        for fidelity, perf in running.reports[len(known) :]:
+            self._session.reported(running.number, fidelity, perf)

@@ -14,9 +14,9 @@ from autohpo.spaces.finite import walk
 from autohpo.trial import Running, Trial
 
 N_DRAWS = 256
-"""Draws of the prior at once, in search of a new configuration; then the space is nearly used up, and is listed."""
+"""Draws from the prior at once, in search of a new configuration; then the space is nearly used up, and is listed."""
 MOST_LISTED = 4096
-"""New configurations that are listed at most, to draw one of them."""
+"""New configurations that are listed at most, to draw from them."""
 MOST_WALKED = 20_000
 """Combinations, beside those seen, that are looked at to list them: a part of a second."""
 
@@ -56,7 +56,7 @@ class SeenSet:
         if step.is_reset:
             self._keys.clear()
         counts = self._counts
-        self._keys.update(self._space.key(one.hp) for one in step.asked if counts is None or counts(one))
+        self._keys.update(self._space.key(item.hp) for item in step.asked if counts is None or counts(item))
         n = self._space.n_configurations
         if n is not None and len(self._keys) >= n:
             raise OptimizationComplete(f"all {n} configurations were suggested")
@@ -66,11 +66,26 @@ class SeenSet:
         return self._space.key(hp) not in self._keys and self._space.is_allowed(hp)
 
     def first(self, hps: Sequence[Mapping[str, Any]]) -> int | None:
-        """Place of the first configuration that is new and meets the constraints; None where there is none."""
+        """Return the place of the first configuration that is new and meets the constraints, None where none is."""
         return next((i for i, hp in enumerate(hps) if self.is_new(hp)), None)
 
+    def first_or_draw(
+        self, hps: Sequence[dict[str, Any]], rng: np.random.Generator
+    ) -> tuple[dict[str, Any], int | None]:
+        """Return the first configuration that is new and allowed, and its place; else a draw from the prior, and None.
+
+        Args:
+            hps: Candidates, the best first.
+            rng: The generator of the draw.
+
+        Raises:
+            OptimizationComplete: There is none.
+        """
+        place = self.first(hps)
+        return (self.draw(rng), None) if place is None else (hps[place], place)
+
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
-        """A configuration drawn from the prior that is new and meets the constraints.
+        """Return a configuration drawn from the prior that is new and meets the constraints.
 
         Raises:
             OptimizationComplete: There is none.

@@ -6,14 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
 from autohpo.spaces import SearchSpace
 from autohpo.surrogates import pareto
 from autohpo.trial import Trial
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 Spread = Callable[[FloatArray], FloatArray]
 """How much each of the ``(n, m)`` values of one front adds to it, all of it in their own unit; more is better."""
@@ -35,7 +32,7 @@ class Individual:
     values: FloatArray
     violation: float
     point: FloatArray
-    mask: NDArray[np.bool_]
+    mask: BoolArray
 
 
 class Survivors:

@@ -1,4 +1,4 @@
-"""BOHB's densities on spaces with children, lists, weighted choices and constraints."""
+"""The densities of kde: on spaces with children, lists, weighted choices and constraints, and what they learn from."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from scipy import integrate
 from autohpo import ChoiceHP, LogRangeHP, NotReady, OptimizationComplete, RangeHP, SearchSpace
 from autohpo.algorithms.bohb import BOHB
 from autohpo.algorithms.hyperband import Hyperband
-from autohpo.algorithms.parts.kde_model import EvenCells, Model, imputed
+from autohpo.algorithms.kde import KDE
+from autohpo.algorithms.parts.kde_model import EvenCells, Model, Observations, imputed
+from autohpo.history import History
+from autohpo.objectives import Objectives
 from autohpo.spaces import LinearConstraint, OrdinalHP
 from autohpo.surrogates.kde import MixedKDE
 from autohpo.testing.examples import few_conditional_space
+from autohpo.trial import Outcome, Suggestion, TrialState
 
 FULL = {"min_fidelity": 1.0, "max_fidelity": 1.0}  # one rung: a trial is a bracket
 
@@ -24,7 +28,7 @@ def kde(rng, n):
 
 
 def integrated(density, point, mask):
-    """The density of the columns in force at a point: the whole one summed and integrated over the others."""
+    """The density of the active columns at a point: the whole one summed and integrated over the others."""
 
     def over_choices(x, z):
         middles = [point[1]] if mask[1] else [1 / 6, 0.5, 5 / 6]
@@ -37,7 +41,7 @@ def integrated(density, point, mask):
     return integrate.quad(lambda x: over_choices(x, point[2]), 0, 1, limit=200)[0]
 
 
-def test_points_are_judged_by_the_columns_in_force_alone():
+def test_points_are_judged_by_their_active_columns_alone():
     """What stands in the others does not matter: scipy integrates them away, to 1e-7."""
     rng = np.random.default_rng(0)
     model = Model(kde(rng, 5), kde(rng, 7))
@@ -53,7 +57,7 @@ def test_points_are_judged_by_the_columns_in_force_alone():
     np.testing.assert_array_equal(model.log_ratio(points), model.log_ratio(points, np.ones((6, 3), dtype=bool)))
 
 
-def test_columns_that_are_not_in_force_take_turns_at_the_values_that_are():
+def test_inactive_columns_take_turns_at_the_values_of_active_ones():
     """By hand; even steps where there are none, and the points themselves are left alone."""
     points = np.array([[0.1, 0.5, 0.5], [0.2, 0.8, 0.5], [0.3, 0.5, 0.5], [0.4, 0.9, 0.5], [0.6, 0.5, 0.5]])
     mask = np.array([[1, 0, 0], [1, 1, 0], [1, 0, 0], [1, 1, 0], [1, 0, 0]], dtype=bool)
@@ -115,9 +119,9 @@ def test_the_model_learns_under_a_choice_that_the_prior_thinks_little_of():
     assert np.mean([trial.hp["opti"] == "adam" for trial in late]) > 0.5
 
 
-def test_the_densities_are_of_evened_points_filled_where_nothing_is_in_force():
+def test_the_densities_are_of_evened_points_filled_where_nothing_is_active():
     """Both of a model's densities, against the plain steps: code, even, fill."""
-    hpo = BOHB(nested(), **FULL, seed=0, min_samples_in_model=8)
+    hpo = KDE(nested(), seed=0, min_samples_in_model=8)
     for _ in range(30):
         suggestion = hpo.ask()
         hpo.tell(suggestion, score(suggestion))
@@ -175,3 +179,51 @@ def test_a_finite_space_is_started_whole_and_nothing_twice(cls, make):
             else:
                 hpo.tell(suggestion, -float(suggestion.number))
     assert len(started) == len(set(started)) == space.n_configurations
+
+
+def stopped_search():
+    """Four trials of fidelity 27 that report at 1, 3, ...: two are stopped at 3, one at 9, one is trained in full."""
+    history = History(SPACE, Objectives.of("max"))
+    for number, last in enumerate([3.0, 27.0, 9.0, 3.0]):
+        running = history.add(Suggestion({"x": number / 4}, fidelity=27.0, number=number))
+        running.reports += [(r, number + r / 100) for r in (1.0, 3.0, 9.0, 27.0) if r <= last]
+        state = TrialState.COMPLETE if last == 27.0 else TrialState.STOPPED
+        history.finish(running.ended(Outcome(state, (running.reports[-1][1],), reached=last)))
+    return history
+
+
+SPACE = SearchSpace([RangeHP("x", 0.0, 1.0)])
+LOSSES = {
+    3.0: [(-3.03, 3), (-2.03, 2), (-1.03, 1), (-0.03, 0)],  # two were stopped here, and two went on
+    9.0: [(-2.09, 2), (-1.09, 1)],
+    27.0: [(-1.27, 1)],
+}
+
+
+def test_where_trials_are_stopped_those_that_went_on_count_too():
+    """All at once and one by one: the stopped ones alone would be the worst of that fidelity."""
+    history = stopped_search()
+    observations = Observations(history, 27.0)
+    observations.update()
+    assert observations.ranked == LOSSES
+    assert observations.n_results == {3.0: 4, 9.0: 2, 27.0: 1}
+    again = History(SPACE, Objectives.of("max"))
+    observations = Observations(again, 27.0)
+    for trial in history.trials:
+        again.add(trial.suggestion)
+        observations.update()
+        again.finish(trial)
+        observations.update()
+    assert observations.ranked == LOSSES
+    np.testing.assert_array_equal(observations.points([0, 3]), [[0.0], [0.75]])
+
+
+def test_reports_on_the_way_count_nowhere_else():
+    """In Hyperband a trial of fidelity 3 that reports at 1 is none of the rung of fidelity 1."""
+    history = History(SPACE, Objectives.of("max"))
+    running = history.add(Suggestion({"x": 0.5}, fidelity=3.0, number=0))
+    running.reports += [(1.0, 0.1), (2.0, 0.2), (3.0, 0.3)]
+    history.finish(running.ended(Outcome(TrialState.COMPLETE, (0.3,), reached=3.0)))
+    observations = Observations(history, 9.0)
+    observations.update()
+    assert observations.ranked == {3.0: [(-0.3, 0)]}

@@ -1,0 +1,70 @@
+"""ASHA: asynchronous successive halving, which never waits: who is among the best so far goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from autohpo.algorithms.registry import register_hpo
+from autohpo.algorithms.scheduled import Scheduled
+from autohpo.errors import OptionError
+from autohpo.schedulers.asha import AsyncPromotion, AsyncStopping
+from autohpo.schedulers.schedule import Schedule
+
+
+@register_hpo("asha")
+@dataclass(eq=False, kw_only=True)
+class ASHA(Scheduled):
+    """Trains many configurations a little, and the best third so far of each rung three times as long.
+
+    It is successive halving that waits for nobody: a worker that is free promotes the best trial that is among the best
+    1 / eta of its rung, or starts a new configuration. So one bracket serves any number of workers.
+
+    Source: Li et al. 2020, MLSys 2, A System for Massively Parallel Hyperparameter Tuning, Algorithm 2; the stopping
+    variant is Syne Tune's and Ray's. From `eta` results at a rung on, the best ``floor(n / eta)`` go on.
+
+    Args:
+        type: "promotion" pauses every trial at each rung, and continues it when it is promoted; "stopping" lets a trial
+            run on, and stops it at a rung where it is not among the best: for objectives that report, and cannot pause.
+        min_fidelity: Least that a trial gets; the lowest rung is the least ``max_fidelity / eta^k`` above it.
+        max_fidelity: What a full evaluation gets.
+        eta: Factor between the fidelities of two rungs, at least 2; 1 / `eta` of the trials go on.
+        brackets: How many of the lowest rungs new configurations may start at, or with "stopping" be judged at first.
+            More than 1 is a hedge against short trainings that mislead; they are drawn as often as Hyperband has them.
+        sampler: Where new configurations come from: the paper draws them from the prior, "random". See
+            :class:`autohpo.algorithms.scheduled.Scheduled`.
+
+    Raises:
+        OptionError: There are fewer rungs than `brackets`.
+
+    Example:
+        >>> from autohpo import RangeHP
+        >>> hpo = ASHA([RangeHP("x", 0.0, 1.0)], max_fidelity=9, seed=0)
+        >>> for _ in range(3):
+        ...     suggestion = hpo.ask()
+        ...     hpo.tell(suggestion, suggestion["x"])
+        >>> promoted = hpo.ask()
+        >>> promoted.fidelity, promoted.info["why"]
+        (3.0, 'rank 1 of 3 at fidelity 1: promoted to 3')
+    """
+
+    option_aliases: ClassVar[Mapping[str, str]] = {
+        "min_budget": "min_fidelity",
+        "max_budget": "max_fidelity",
+        "grace_period": "min_fidelity",
+        "max_t": "max_fidelity",
+        "reduction_factor": "eta",
+    }
+
+    type: Literal["promotion", "stopping"] = "promotion"
+    min_fidelity: float = 1.0
+    eta: float = 3.0
+    brackets: int = 1
+
+    def _make_scheduler(self) -> AsyncPromotion | AsyncStopping:
+        rungs = Schedule(self.min_fidelity, self.max_fidelity, self.eta).fidelities
+        if not 1 <= self.brackets <= len(rungs):
+            raise OptionError(f"brackets: must be from 1 to {len(rungs)}, the number of rungs, got {self.brackets}")
+        kind = AsyncPromotion if self.type == "promotion" else AsyncStopping
+        return kind(rungs, self.eta, self.brackets)

@@ -1,0 +1,291 @@
+"""What a user calls on every algorithm: ask, tell, report and fail, the best, and optimize."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+
+from autohpo.algorithms.parts.points import Point
+from autohpo.algorithms.parts.values import plain
+from autohpo.algorithms.session import session_of
+from autohpo.errors import EvaluationsError, OptionError, SuggestionError, short
+from autohpo.objectives import Objectives, incumbent
+from autohpo.spaces import SearchSpace
+from autohpo.trial import Outcome, Suggestion, Trial, TrialState
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from autohpo.algorithms.base import BaseHPOptimizer
+    from autohpo.algorithms.options import RunArguments
+
+Trainer = TypeVar("Trainer")
+
+
+class OptimizerInterface:
+    """The methods of an optimizer that users call; :class:`BaseHPOptimizer` adds the hooks that an algorithm fills."""
+
+    space: SearchSpace
+    max_evals: int | None
+    noise: bool
+    objectives: Objectives
+
+    def _best_hp(self) -> tuple[dict[str, Any], Any]:
+        """Return the best configuration and its score; a hook, see ``BaseHPOptimizer``."""
+        raise NotImplementedError
+
+    @property
+    def n_told(self) -> int:
+        """How many suggestions have ended."""
+        return session_of(self).history.n_told
+
+    @property
+    def n_asked(self) -> int:
+        """How many suggestions were made; points whose result is known count."""
+        return session_of(self).history.n_asked
+
+    @property
+    def n_known(self) -> int:
+        """How many of them were points whose result is known."""
+        return session_of(self).n_known
+
+    @property
+    def n_left(self) -> float:
+        """How many suggestions `max_evals` leaves; infinite without it."""
+        return math.inf if self.max_evals is None else self.max_evals - self.n_asked + self.n_known
+
+    def set_up(self, num_workers: int = 1, time_limit: float | None = None, memory_limit: int | None = None) -> None:
+        """Get the algorithm ready, once; :meth:`ask` and :meth:`optimize` do it where it was not done."""
+        session_of(self).set_up(num_workers, time_limit, memory_limit)
+
+    def ask(self, pid: int = 0) -> Suggestion:
+        """Return the next suggestion. Every suggestion wants one :meth:`tell` or :meth:`fail`, in any order.
+
+        Args:
+            pid: The worker slot that will run it.
+
+        Raises:
+            OptimizationComplete: There will never be another one.
+            NotReady: There may be one after the next result.
+            SuggestionError: The algorithm returned something that is no configuration of the space.
+        """
+        return session_of(self).ask(pid)
+
+    def adopt(self, suggestion: Suggestion) -> None:
+        """Add a suggestion that was made earlier as if it had been asked for: how a history is replayed.
+
+        Raises:
+            OptionError: It is not the next one in number.
+            SpaceError: It is no configuration of the space.
+        """
+        self.space.check(suggestion)
+        session_of(self).adopt(suggestion.copy())
+
+    @overload
+    def tell(
+        self,
+        suggestion: Suggestion,
+        perf: object,
+        *,
+        constraints: object = None,
+        cost: float | None = None,
+        is_stopped: bool = False,
+    ) -> None: ...
+    @overload
+    def tell(self, suggestion: Iterable[tuple[Suggestion, object]]) -> None: ...
+    def tell(
+        self,
+        suggestion: Suggestion | Iterable[tuple[Suggestion, object]],
+        perf: object = None,
+        *,
+        constraints: object = None,
+        cost: float | None = None,
+        is_stopped: bool = False,
+    ) -> None:
+        """Hand over the result of a suggestion, or of a list of ``(suggestion, perf)`` pairs.
+
+        Each result is taken whole or refused whole; the good ones of a list are taken in its order.
+
+        Args:
+            suggestion: The suggestion that :meth:`ask` returned; or the pairs.
+            perf: What the objective returned: one finite number, or what ``Objectives.measure`` takes.
+            constraints: A dict of constraints, at most 0 where met, if they do not stand in `perf`.
+            cost: What the evaluation cost, in seconds or any other unit, if it does not stand in `perf`.
+            is_stopped: Whether the trial ended early because :meth:`report` said so.
+
+        Raises:
+            EvaluationsError: Some were refused: unknown, told before, of another configuration, or `perf` is no finite
+                number. It names each.
+        """
+        is_one = isinstance(suggestion, Mapping) or perf is not None or not isinstance(suggestion, Iterable)
+        batch: list[Any] = [(suggestion, perf)] if is_one else list(suggestion)
+        session_of(self).tell(batch, constraints, cost, TrialState.STOPPED if is_stopped else TrialState.COMPLETE)
+
+    def report(self, suggestion: Suggestion, fidelity: float, perf: object) -> bool:
+        """Hand over how good a running trial is so far; False means that it should end.
+
+        It should where it has had what it was given, or where the algorithm stops it.
+
+        Args:
+            suggestion: The suggestion that :meth:`ask` returned.
+            fidelity: How much training was done, counted from nothing.
+            perf: One finite number.
+
+        Raises:
+            EvaluationsError: The trial is not running, or `fidelity` or `perf` is not one finite number.
+        """
+        return session_of(self).report(suggestion, fidelity, perf)
+
+    def restart(self, suggestion: Suggestion) -> None:
+        """Say that a running trial is started anew: what it has reported so far does not count.
+
+        Raises:
+            EvaluationsError: The trial is not running.
+        """
+        try:
+            session_of(self).restart(session_of(self).find(suggestion).number)
+        except OptionError as error:
+            raise EvaluationsError([(suggestion, str(error))]) from None
+
+    def fail(self, suggestion: Suggestion, reason: str, state: TrialState = TrialState.FAILED) -> None:
+        """Say that a suggestion has no result.
+
+        Args:
+            suggestion: The suggestion that :meth:`ask` returned.
+            reason: A text that is kept with the trial.
+            state: Any final state without a performance.
+
+        Raises:
+            EvaluationsError: The trial is not running.
+            OptionError: `state` is not the end of a failed trial.
+        """
+        if not isinstance(state, TrialState) or state.has_perf or not state.is_final:
+            raise OptionError(f"state: must be the end of a failed trial, got {state}")
+        session_of(self).fail(suggestion, Outcome(state, error=reason))
+
+    def best(self) -> tuple[dict[str, Any], Any]:
+        """Return the best configuration and its result, as the user measured it; with several objectives a tuple.
+
+        Raises:
+            NoResultError: No trial has a result yet.
+        """
+        found: object = self._best_hp()
+        if not isinstance(found, tuple) or len(found) != 2:
+            who = f"{type(self).__name__}._best_hp"
+            raise SuggestionError(f"{who}: must return (hp, perf), got {short(found)}")
+        hp, perf = found[0], plain(found[1])
+        if self.objectives.n > 1 and isinstance(perf, (tuple, list)):
+            return hp, self.objectives.up(perf)
+        return hp, self.objectives.signs[0] * perf if isinstance(perf, (int, float)) else perf
+
+    def best_trial(self) -> Trial | None:
+        """Return the best trial by what is known of the noise; None where none has a result."""
+        told = session_of(self).history.trials
+        best = incumbent(told)
+        if best is None or not self.noise or self.objectives.n > 1:
+            return best
+        from autohpo.algorithms.parts.noise import LEAST, best_by_posterior_mean  # here, because it needs scipy
+
+        rivals = [t for t in told if t.perf is not None and t.reached == best.reached]
+        rivals = [trial for trial in rivals if not trial.violation] or rivals
+        return best_by_posterior_mean(self.space, rivals) if len(rivals) >= LEAST else best
+
+    @overload
+    def optimize(
+        self, trainer: None = None, dataset: Any = None, **options: Unpack[RunArguments]
+    ) -> tuple[dict[str, Any], Any]: ...
+    @overload
+    def optimize(
+        self, trainer: Trainer, dataset: Any = None, **options: Unpack[RunArguments]
+    ) -> tuple[Trainer, dict[str, Any]]: ...
+    def optimize(
+        self,
+        trainer: Any = None,
+        dataset: Any = None,
+        *,
+        num_workers: int = 1,
+        time_limit: float | None = None,
+        memory_limit: int | str | None = None,
+        store: Any = None,
+        name: str = "",
+        trial_time_limit: float | None = None,
+        progress: Literal["auto", "rich", "plain", "none"] | bool = "auto",
+        continue_on_error: bool = False,
+        grace_seconds: float = 10.0,
+        target: float | None = None,
+        patience: int | None = None,
+        min_improvement: float | None = None,
+        warm_start: Any = (),
+        fidelity: str | None = None,
+        executor: Any = None,
+        retries: Mapping[str, int] | None = None,
+        ask_ahead: bool = False,
+    ) -> tuple[Any, Any]:
+        """Run the search and return ``(best_hp, best_perf)``; with a trainer ``(best_trainer, best_hp)``.
+
+        Afterwards ``self.result`` has every trial. Calling it again goes on where the history ends.
+
+        Args:
+            trainer: An object with AutoGL's ``duplicate_from_hyper_parameter``, ``train`` and ``get_valid_score``,
+                to be tuned in place of ``f``.
+            dataset: Handed to the trainer, or to an ``f`` that names ``dataset``.
+            num_workers: How many trials run at once, each in a process of its own where there is more than one.
+            time_limit: Seconds for the whole search; what runs then is cancelled.
+            memory_limit: Memory of each worker with its child processes: bytes, or a string such as "4GB".
+            store: The path or URL of a store that keeps every event, or a Store; an existing run in it is resumed. None
+                keeps the events in memory.
+            name: A name of the run, kept in the store.
+            trial_time_limit: Seconds for each trial.
+            progress: "rich" is one line on a terminal, "plain" prints now and then, "none" or False nothing.
+            continue_on_error: Goes on even where the very first trial raises.
+            grace_seconds: How long running trials may take to end when the search is interrupted or out of time.
+            target: Ends the search at a result as good as this; what runs then may end.
+            patience: Ends it after this many results in a row without a better one.
+            min_improvement: Ends it when the algorithm expects less than this; `bayes` says what it expects.
+            warm_start: Stores or results of earlier searches for the same objective. Their trials count as known where
+                they are legal here; of the others the best few, with what is illegal replaced, are tried first.
+            fidelity: The hyper-parameter that is the fidelity, such as ``"trainer:max_epoch"``: each trial gets it
+                with the value that the algorithm gives it. It must not be searched.
+            executor: Where trials run: "serial" in this process, "local" in processes of this machine, or an
+                :class:`autohpo.execution.base.Executor`. None chooses between the first two.
+            retries: How often a trial that ends in a state is started again, such as ``{"CRASHED": 1}``. A trial whose
+                machine or driver died (LOST) is started again twice, others are not.
+            ask_ahead: Whether the next suggestion is made while all workers are busy: none waits for it, but it is made
+                without the results of what then runs. Only with workers.
+
+        Raises:
+            OptionError: An argument is wrong.
+            FirstTrialError: The first trial raised: the objective is probably wrong.
+            NoResultError: No trial was complete in the end.
+            StoreError: The store cannot be used, holds another run, or is in use.
+            KeyboardInterrupt: After Ctrl-C, once everything is saved.
+        """
+        # The one upward import: users expect to call optimize() on what they built, and the runner needs this class.
+        from autohpo.run_options import RunOptions
+        from autohpo.runner import run
+
+        options = RunOptions(
+            num_workers=num_workers,
+            time_limit=time_limit,
+            memory_limit=memory_limit,
+            store=store,
+            trial_time_limit=trial_time_limit,
+            progress=progress,
+            continue_on_error=continue_on_error,
+            grace_seconds=grace_seconds,
+            target=target,
+            patience=patience,
+            min_improvement=min_improvement,
+            warm_start=warm_start,
+            name=name,
+            fidelity=fidelity,
+            executor=executor,
+            retries=retries,
+            ask_ahead=ask_ahead,
+        )
+        return run(cast("BaseHPOptimizer", self), trainer, dataset, options)
+
+    def know(self, points: Sequence[Point]) -> None:
+        """Add points before the first suggestion: what a search brings along from earlier ones."""
+        session_of(self).know(points)

@@ -1,0 +1,192 @@
+"""Scheduled: a scheduler and a sampler make an algorithm. The one place where the two meet."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.options import option_names
+from autohpo.algorithms.parts.sampler import Sampler, SamplerSpec, spec_of
+from autohpo.algorithms.registry import get_hpo
+from autohpo.errors import OptimizationComplete, OptionError, SuggestionError
+from autohpo.history import HistoryView
+from autohpo.schedulers.base import Decision, Fork, Promote, Scheduler, Start
+from autohpo.schedulers.chains import Chains, ResultCounts, informative_fidelity
+from autohpo.schedulers.schedule import SLACK
+from autohpo.trial import Suggestion
+
+_OF_THE_START = {"point", "replaces"}  # notes that a promoted trial does not take over
+
+
+@dataclass(eq=False, kw_only=True)
+class Scheduled(BaseHPOptimizer):
+    """An algorithm made of a scheduler, which decides who gets how much, and a sampler, which fills it.
+
+    A subclass makes the scheduler in ``_make_scheduler``, and has the options that it needs. The sampler is any
+    algorithm without fidelities of its own. It sees every configuration that was started, with its results at one
+    fidelity: the largest that has enough of them, if they are half as many as at any lower one, or four times as many
+    as a model needs. A configuration without a result there counts as running. Only a sampler that tells fidelities
+    apart itself, such as ``kde``, sees everything.
+
+    Args:
+        max_fidelity: What a full evaluation gets.
+        sampler: Where new configurations come from: a registered name, ``(name, options)``, or an optimizer whose
+            options are taken over.
+
+    Raises:
+        OptionError: The sampler is none, schedules fidelities itself, or does not take the space.
+        RegistryError: No algorithm has this name.
+    """
+
+    is_multi_fidelity: ClassVar[bool] = True
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
+
+    max_fidelity: float = 81.0
+    sampler: SamplerSpec | BaseHPOptimizer = "random"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.sampler = spec = spec_of(self.sampler)
+        self._sampler_name: str = spec if isinstance(spec, str) else spec[0]
+        given = {} if isinstance(spec, str) else spec[1]
+        cls = get_hpo(self._sampler_name)
+        if cls.is_multi_fidelity:
+            raise OptionError(f"sampler: must have no fidelities of its own, got {self._sampler_name}")
+        full = {"max_fidelity": self.max_fidelity} if cls.reads_fidelity and "max_fidelity" in option_names(cls) else {}
+        self._sampler_options = {**full, **self._options_for(self._sampler_name), **given}
+        self._reads_fidelity = cls.reads_fidelity
+        self._is_sampler_finite = self._new_sampler().inner.is_finite  # made to be checked: its seed is not known yet
+        self._samplers: dict[float | None, tuple[HistoryView, Sampler]] = {}  # by the fidelity whose results count
+        self._counts = ResultCounts(self.history, self.max_fidelity)
+        self._scheduler = self._make_scheduler()
+        self._has_warned = False
+
+    def _make_scheduler(self) -> Scheduler:
+        """Return the scheduler; called once, when all options are known."""
+        raise NotImplementedError(f"{type(self).__name__} must define _make_scheduler(self)")
+
+    def _options_for(self, sampler: str) -> dict[str, Any]:
+        """The options of a sampler that are options of this algorithm, too."""
+        return {}
+
+    # What the base asks of an algorithm.
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether it ends by itself: with its schedule, or when the sampler has nothing left."""
+        return self._is_sampler_finite or math.isfinite(self._scheduler.cost)
+
+    @property
+    def resumable(self) -> frozenset[int]:
+        """The finished trials that may still be promoted or forked."""
+        return self._scheduler.resumable(self.history)
+
+    def why(self, number: int) -> str:
+        """Return why a trial was stopped, or waits; the empty string where the scheduler has no reason.
+
+        Args:
+            number: The number of a trial.
+        """
+        return self._scheduler.why(self.history, number)
+
+    def fidelity_schedule(self) -> Any:
+        """Return the levels of fidelity, with Hyperband as a table of its brackets; print it to read it."""
+        return self._scheduler.schedule
+
+    def _get_suggestion(self, pid: int) -> Suggestion:
+        return self._suggest(lambda: self._sample(pid))
+
+    def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Suggestion:
+        """A user's point starts where any other new configuration would."""
+        return self._suggest(lambda: Suggestion(hp))
+
+    def _on_report(self, hp: Suggestion, fidelity: float, perf: float) -> bool:
+        return self._scheduler.on_report(self.history, hp.number, fidelity, perf)
+
+    # The scheduler's decisions, as suggestions.
+
+    def _suggest(self, sample: Callable[[], Suggestion]) -> Suggestion:
+        """The suggestion that carries out what the scheduler decides; `sample` returns a new configuration."""
+        if not self.has_fidelity:
+            self._check_full_budget()
+            return sample()
+        decision = self._decide(can_start=True)
+        if isinstance(decision, Start):
+            try:
+                made = sample()
+            except OptimizationComplete as ended:
+                decision = self._decide_without(ended)
+            else:
+                return Suggestion(made, fidelity=decision.fidelity, info={**decision.info, **made.info})
+        return self._gone_on(decision)
+
+    def _decide(self, *, can_start: bool) -> Decision:
+        return self._scheduler.next(self.history, self.rng, can_start=can_start, n_left=self.n_left)
+
+    def _decide_without(self, ended: OptimizationComplete) -> Decision:
+        """What the scheduler decides where the sampler has nothing left.
+
+        Raises:
+            OptimizationComplete: Nothing is left to promote either; it is the sampler's own.
+        """
+        try:
+            return self._decide(can_start=False)
+        except OptimizationComplete:
+            raise ended from None
+
+    def _gone_on(self, decision: Decision) -> Suggestion:
+        """The suggestion that promotes or forks a trial.
+
+        Raises:
+            SuggestionError: It does neither, or the trial has not ended.
+        """
+        who = f"{type(self._scheduler).__name__}.next"
+        if isinstance(decision, Fork):
+            return Suggestion(decision.hp, fidelity=decision.fidelity, fork=decision.trial, info=decision.info)
+        if not isinstance(decision, Promote):
+            raise SuggestionError(f"{who}: must return Start (if can_start), Promote or Fork, got {decision!r:.80}")
+        try:
+            trial = self.history[decision.trial]
+        except KeyError:
+            raise SuggestionError(f"{who}: cannot promote trial {decision.trial}, which has not ended") from None
+        kept = {key: note for key, note in trial.info.items() if key not in _OF_THE_START}
+        return Suggestion(trial.hp, fidelity=decision.fidelity, resume=decision.trial, info={**kept, **decision.info})
+
+    def _check_full_budget(self) -> None:
+        """Says once that there are no rungs, and ends where the schedule would have.
+
+        Raises:
+            OptimizationComplete: What the schedule costs was spent.
+        """
+        if not self._has_warned:
+            self._has_warned = True
+            message = "the objective takes no fidelity, so every trial is a full evaluation"
+            warnings.warn(f"{type(self).__name__}: {message}", UserWarning, stacklevel=2)
+        if self.number + 1 > self._scheduler.cost + SLACK:
+            raise OptimizationComplete(f"what the schedule costs went into {self.number} full evaluations")
+
+    # The sampler, and what it sees.
+
+    def _sample(self, pid: int) -> Suggestion:
+        """A new configuration, drawn from what the scheduler has left of the generator."""
+        level = self._level()
+        if level not in self._samplers:
+            chains = None if level is None else Chains(self.history, level, self.max_fidelity)
+            self._samplers[level] = self.history if chains is None else chains, self._new_sampler()
+        view, sampler = self._samplers[level]
+        return sampler.suggest(view, pid, self.rng)
+
+    def _level(self) -> float | None:
+        """The fidelity whose results the sampler sees; None where it sees everything."""
+        if self._reads_fidelity or not self.has_fidelity:
+            return None
+        counts = self._counts.update()
+        informative = informative_fidelity(counts, self.space.n_columns + 3)  # what kde wants for its densities
+        return min(counts, default=self.max_fidelity) if informative is None else informative
+
+    def _new_sampler(self) -> Sampler:
+        return Sampler(self._sampler_name, self, self._sampler_options)

@@ -1,0 +1,114 @@
+"""Outcome and TrialState: how an attempt ended, as one value from where the objective ran to the log and the trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class TrialState(str, Enum):
+    """How an attempt to run a trial ended, or that it has not ended yet."""
+
+    RUNNING = "RUNNING"  # suggested, no end yet
+    COMPLETE = "COMPLETE"  # returned a finite performance
+    STOPPED = "STOPPED"  # ended early because the algorithm said so; has a performance
+    FAILED = "FAILED"  # the objective raised
+    INVALID = "INVALID"  # the objective returned something that is no finite number
+    CRASHED = "CRASHED"  # its process died
+    TIMEOUT = "TIMEOUT"  # killed at its time limit
+    MEMORY = "MEMORY"  # killed at its memory limit
+    CANCELLED = "CANCELLED"  # ended because the search ended; runs again when the search is resumed
+    LOST = "LOST"  # its driver or the machine it ran on died; runs again, a few times at most
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def has_perf(self) -> bool:
+        """Whether a trial in this state carries a performance that a model may learn from."""
+        return self in (TrialState.COMPLETE, TrialState.STOPPED)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the trial is over; False where it still runs, or is normally run again."""
+        return self not in (TrialState.RUNNING, TrialState.CANCELLED, TrialState.LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended: one value, carried as it is from where the objective ran to the log and the trial.
+
+    Attributes:
+        state: The state that the attempt ended in; RUNNING where it did not end.
+        perfs: The user's own value of each objective; empty where the state has no performance.
+        constraints: Measured constraints by name; at most 0 where one is met.
+        metrics: Further numbers by name, which no algorithm looks at.
+        cost: What the attempt cost: seconds, or what the objective returned as ``cost``; None where unknown.
+        reached: How far the training came, where it is known.
+        error: The traceback, signal or limit, where the attempt did not succeed.
+        why: Why the algorithm ended it early, if it did.
+    """
+
+    state: TrialState
+    perfs: tuple[float, ...] = ()
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    cost: float | None = None
+    reached: float | None = None
+    error: str = ""
+    why: str = ""
+
+    @property
+    def perf(self) -> float | None:
+        """The user's own value of the first objective; None where the state has no performance."""
+        return self.perfs[0] if self.perfs else None
+
+    @property
+    def violation(self) -> float:
+        """The amount by which the constraints are missed, all together; 0 where they are met or there are none."""
+        return sum((value for value in self.constraints.values() if value > 0), 0.0)  # fsum raises where it overflows
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome in JSON types, as the log and the frames of a worker hold it."""
+        perfs = self.perfs
+        data: dict[str, Any] = {
+            "state": self.state.value,
+            "perf": None if not perfs else perfs[0] if len(perfs) == 1 else list(perfs),
+            "fidelity": self.reached,
+            "error": self.error,
+        }
+        if self.constraints:
+            data["constraints"] = dict(self.constraints)
+        if self.metrics:
+            data["metrics"] = dict(self.metrics)
+        if self.cost is not None:
+            data["cost"] = self.cost
+        if self.why:
+            data["why"] = self.why
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+        """Return the outcome that :meth:`to_json` wrote.
+
+        Raises:
+            KeyError: `data` names no state, or one that does not exist is raised as ValueError.
+        """
+        perf = data.get("perf")
+        return cls(
+            _STATES[data["state"]],
+            () if perf is None else tuple(perf) if isinstance(perf, list) else (perf,),
+            data.get("constraints", NOTHING),
+            data.get("metrics", NOTHING),
+            data.get("cost"),
+            data.get("fidelity"),
+            data.get("error", ""),
+            data.get("why", ""),
+        )
+
+
+_STATES = {state.value: state for state in TrialState}
+NOTHING: Mapping[str, Any] = {}
+"""An empty mapping that all outcomes and trials without constraints, metrics or notes share; never written to."""

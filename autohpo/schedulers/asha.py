@@ -1,0 +1,275 @@
+"""Asynchronous successive halving: who is best so far goes on, without waiting for a rung to be full."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autohpo.errors import NotReady, OptimizationComplete
+from autohpo.history import History
+from autohpo.schedulers.base import Decision, Promote, Scheduler, Start
+from autohpo.schedulers.schedule import SLACK
+from autohpo.trial import Running, Trial
+
+_Entry = tuple[float, int]  # minus the score, and the number of the trial: sorted, the best comes first
+
+
+def bracket_weights(rungs: Sequence[float], n_brackets: int) -> NDArray[np.float64]:
+    """Return ``(n,)`` chances of the brackets, bracket s starting at rung s: as Hyperband's first rungs are sized.
+
+    Args:
+        rungs: The fidelities, rising.
+        n_brackets: How many brackets there are, at most one for each rung.
+
+    Source: Li et al. 2018, JMLR 18(185), Algorithm 1; drawn at random as in Syne Tune.
+    """
+    S = len(rungs)
+    n_s = np.array([S / ((S - s) * rungs[s]) for s in range(n_brackets)])
+    weights: NDArray[np.float64] = n_s / n_s.sum()
+    return weights
+
+
+class _Asynchronous(Scheduler):
+    """What both kinds share: rungs, brackets that start at one of them, and the rule of the best 1 / eta.
+
+    Args:
+        rungs: The fidelities, rising; the last is the full one.
+        eta: The best 1 / eta of the results at a rung go on.
+        n_brackets: How many of the lowest rungs new configurations may start at.
+    """
+
+    def __init__(self, rungs: Sequence[float], eta: float, n_brackets: int = 1) -> None:
+        self.schedule: Sequence[float] = tuple(rungs)
+        self._eta = eta
+        self._weights = bracket_weights(rungs, n_brackets)
+
+    def _n_going_on(self, n: int) -> int:
+        """How many of n results at a rung go on: none before there are eta of them."""
+        return int(n / self._eta + SLACK)
+
+    def _first_rung(self, rng: np.random.Generator) -> int:
+        """The rung that a new configuration starts at."""
+        return int(rng.choice(len(self._weights), p=self._weights)) if len(self._weights) > 1 else 0
+
+
+class _Rung:
+    """The results at one fidelity, the best first."""
+
+    def __init__(self) -> None:
+        self.entries: list[_Entry] = []
+        self.waiting: list[_Entry] = []  # those not promoted
+
+    def add(self, entry: _Entry, *, is_waiting: bool) -> None:
+        """Takes a result."""
+        insort(self.entries, entry)
+        if is_waiting:
+            insort(self.waiting, entry)
+
+    def promote(self, entry: _Entry) -> None:
+        """Takes note that a trial goes on."""
+        place = bisect_left(self.waiting, entry)
+        if self.waiting[place : place + 1] == [entry]:
+            del self.waiting[place]
+
+    def best_waiting(self) -> tuple[int, int] | None:
+        """Number and rank, from 1, of the best trial that was not promoted."""
+        if not self.waiting:
+            return None
+        return self.waiting[0][1], 1 + bisect_left(self.entries, self.waiting[0])
+
+
+class AsyncPromotion(_Asynchronous):
+    """Pauses every trial at its rung, and promotes those that are among the best there.
+
+    Where a worker is free, the rungs are looked at from the highest down: the best trial that was not promoted yet goes
+    on, if it is among the best ``floor(n / eta)`` of the n results there. Where there is none, a new configuration
+    starts. All brackets share their rungs.
+
+    Args:
+        rungs: The fidelities, rising; the last is the full one.
+        eta: The best 1 / eta of the results at a rung go on.
+        n_brackets: How many of the lowest rungs new configurations may start at.
+
+    Source: Li et al. 2020, MLSys 2, Algorithm 2.
+
+    Example:
+        >>> AsyncPromotion([1.0, 3.0, 9.0], eta=3).schedule
+        (1.0, 3.0, 9.0)
+    """
+
+    def __init__(self, rungs: Sequence[float], eta: float, n_brackets: int = 1) -> None:
+        super().__init__(rungs, eta, n_brackets)
+        self._restart()
+
+    def _restart(self) -> None:
+        self._rungs = [_Rung() for _ in self.schedule]
+        self._places: dict[int, tuple[_Rung, _Entry]] = {}  # of the results
+        self._promoted: set[int] = set()
+
+    def next(
+        self, seen: History, rng: np.random.Generator, *, can_start: bool = True, n_left: float = math.inf
+    ) -> Decision:
+        """Return the promotion of a trial at the highest rung that has one; else a new configuration.
+
+        Args:
+            seen: The history of the search.
+            rng: The generator that the bracket of a new configuration is drawn from.
+            can_start: Whether a new configuration can be had.
+            n_left: Not used: the rule asks for no budget.
+
+        Raises:
+            NotReady: Nothing can start, and no rung has a promotion while trials run.
+            OptimizationComplete: Nothing can start, and nothing will be promoted.
+        """
+        self._follow(seen)
+        for level in reversed(range(len(self.schedule) - 1)):  # Algorithm 2, get_job
+            rung = self._rungs[level]
+            best, n = rung.best_waiting(), len(rung.entries)
+            if best is not None and best[1] <= self._n_going_on(n):
+                here, above = self.schedule[level], self.schedule[level + 1]
+                why = f"rank {best[1]} of {n} at fidelity {here:g}: promoted to {above:g}"
+                return Promote(best[0], above, {"rung": level + 1, "why": why})
+        if can_start:
+            level = self._first_rung(rng)
+            return Start(self.schedule[level], {"rung": level})
+        if seen.running:
+            raise NotReady("no trial can be promoted before a running one has ended")
+        raise OptimizationComplete("no configuration is left, and no trial can be promoted")
+
+    def resumable(self, seen: History) -> frozenset[int]:
+        """Return the trials that were not promoted yet: each may be, once there are more results at its rung."""
+        self._follow(seen)
+        return frozenset(number for rung in self._rungs[:-1] for _, number in rung.waiting)
+
+    def why(self, seen: History, trial: int) -> str:
+        """Return the rank of a trial at its rung, and how many of the rung go on."""
+        self._follow(seen)
+        if trial not in self._places:
+            return ""
+        rung, entry = self._places[trial]
+        n, rank = len(rung.entries), 1 + bisect_left(rung.entries, entry)
+        where = f"rank {rank} of {n} at fidelity {self.schedule[self._rungs.index(rung)]:g}"
+        return where if rung is self._rungs[-1] else f"{where}: the best {self._n_going_on(n)} go on"
+
+    def _follow(self, seen: History) -> None:
+        """Catches up with the history."""
+        step = self.news(seen)
+        if step.is_reset:
+            self._restart()
+        for item in step.asked:
+            if item.resume is not None:
+                self._promoted.add(item.resume)
+                if item.resume in self._places:
+                    rung, entry = self._places[item.resume]
+                    rung.promote(entry)
+        for trial in step.told:
+            level = trial.info.get("rung")
+            if trial.score is None or type(level) is not int or not 0 <= level < len(self.schedule):
+                continue
+            if trial.fidelity == self.schedule[level]:
+                place = self._rungs[level], (-trial.score, trial.number)
+                place[0].add(place[1], is_waiting=trial.number not in self._promoted)
+                self._places[trial.number] = place
+
+
+class AsyncStopping(_Asynchronous):
+    """Starts every trial with everything there is, and stops it at the first rung where it is not among the best.
+
+    A report enters the highest rung that it is the first of its trial to reach. The trial goes on while the rung has
+    fewer than eta results, and after that where it is among the best ``floor(n / eta)`` of the n results so far, its
+    own included. All brackets share their rungs.
+
+    Args:
+        rungs: The fidelities, rising; the last is the full one.
+        eta: The best 1 / eta of the results at a rung go on.
+        n_brackets: How many of the lowest rungs may be the first that judges a trial.
+
+    Source: Li et al. 2020, MLSys 2; the stopping variant is Syne Tune's and Ray's.
+
+    Example:
+        >>> AsyncStopping([1.0, 3.0, 9.0], eta=3).schedule
+        (1.0, 3.0, 9.0)
+    """
+
+    def __init__(self, rungs: Sequence[float], eta: float, n_brackets: int = 1) -> None:
+        super().__init__(rungs, eta, n_brackets)
+        self._judging = self.schedule[:-1]
+        self._reasons: dict[int, str] = {}  # of trials that were stopped; for users, and no decision reads them
+        self._restart()
+
+    def _restart(self) -> None:
+        self._entries: list[list[_Entry]] = [[] for _ in self._judging]  # of trials that have ended
+
+    def next(
+        self, seen: History, rng: np.random.Generator, *, can_start: bool = True, n_left: float = math.inf
+    ) -> Decision:
+        """Return a new configuration, with everything there is.
+
+        Args:
+            seen: The history of the search.
+            rng: The generator that the first rung to judge it is drawn from.
+            can_start: Whether a new configuration can be had.
+            n_left: Not used: the rule asks for no budget.
+
+        Raises:
+            OptimizationComplete: Nothing can start.
+        """
+        if not can_start:
+            raise OptimizationComplete("no configuration is left to start with")
+        return Start(self.schedule[-1], {"rung": self._first_rung(rng)})
+
+    def on_report(self, seen: History, trial: int, fidelity: float, score: float) -> bool:
+        """Return whether a running trial is among the best of the rung that it has just reached, if it has."""
+        running = seen.find(trial)
+        level, before = self._level(fidelity), [self._level(done) for done, _ in running.reports[-2:-1]]
+        if before and before[0] >= level:  # what most reports are: no rung is reached
+            return True
+        marks = self._marks(running)
+        if level not in marks or level in self._marks(running, -1):
+            return True
+        self._follow(seen)
+        entries = self._entries[level].copy()
+        for one in seen.running:
+            found = self._marks(one).get(level)
+            if found is not None:
+                insort(entries, (-found, one.number))
+        n, rank = len(entries), 1 + entries.index((-score, trial))
+        n_going_on = self._n_going_on(n)
+        if not n_going_on or rank <= n_going_on:
+            return True
+        self._reasons[trial] = f"stopped at {fidelity:g}: rank {rank} of {n}, the best {n_going_on} go on"
+        return False
+
+    def why(self, seen: History, trial: int) -> str:
+        """Return at which rung a trial was stopped, and its rank there; the empty string where it was not."""
+        return self._reasons.get(trial, "")
+
+    def _follow(self, seen: History) -> None:
+        """Catches up with the trials that have ended."""
+        step = self.news(seen)
+        if step.is_reset:
+            self._restart()
+        for trial in step.told:
+            for level, score in self._marks(trial).items():
+                insort(self._entries[level], (-score, trial.number))
+
+    def _level(self, fidelity: float) -> int:
+        """The highest rung at or below a fidelity; -1 below all of them."""
+        return bisect_right(self._judging, fidelity * (1 + SLACK)) - 1
+
+    def _marks(self, item: Trial | Running, n_reports: int | None = None) -> dict[int, float]:
+        """The score at each rung that a report was the first to reach, of all reports or of all but the last -n."""
+        first = item.info.get("rung")
+        if type(first) is not int or item.fidelity != self.schedule[-1]:  # of another schedule
+            return {}
+        marks: dict[int, float] = {}
+        top = first - 1
+        for fidelity, score in item.curve[:n_reports]:
+            level = self._level(fidelity)
+            if level > top:
+                marks[level], top = score, level
+        return marks
