@@ -138,9 +138,10 @@ class Search:
         """Fold what the log has more than before, and let the optimizer follow, unless it was there then."""
         session, state = self._session, self.state
         is_known = bool(self.hpo.n_asked) and not state.seq
+        fold = state.apply if self.listener is None else self._fold
         with collector_paused():
             for event in self.store.events(state.seq):
-                trial = self._fold(event)
+                trial = fold(event)
                 if is_known:
                     continue
                 if event.kind == "ask":

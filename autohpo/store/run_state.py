@@ -159,13 +159,13 @@ class RunState:
                 attempts.n, attempts.started, attempts.is_running = event.attempt, event.time, True
                 attempts.interrupted = attempts.ended = None
                 self.running[event.trial].reports.clear()  # of an attempt that was superseded
+            case "end":
+                return self._end(event)
             case "report":
                 if event.attempt == self.attempts[event.trial].n:
                     self.running[event.trial].reports.append((event.data["fidelity"], event.data["perf"]))
             case "interrupt":
                 self._interrupt(self.attempts[event.trial], event)
-            case "end":
-                return self._end(event)
             case "late":
                 self.n_late += 1
         return None
