@@ -103,7 +103,7 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
         finally:
             chosen = hpo.best_trial() if hpo.noise else None
             result = Result.of(
-                search.state, hpo.mode, algorithm=name_of(type(hpo)), store=search.store, name=options.name
+                search.state, hpo.mode, algorithm=name_of(type(hpo)), store=search.store, name=search.name
             )
             result = hpo.result = replace(result, chosen=None if chosen is None else chosen.number)
     finally:

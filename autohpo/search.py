@@ -42,11 +42,12 @@ class Search:
     Args:
         hpo: The optimizer: new, or one that this very store was used with.
         store: The path or URL of a store, or a Store; None keeps the log in memory.
-        name: A name of the run, kept in the store.
+        name: A name of the run, kept in the store; a run that goes on keeps the name it has.
 
     Attributes:
         hpo: The optimizer.
         store: The store.
+        name: The name of the run.
         state: What the log says: trials, chains, attempts, the best.
         listener: Hears of every suggestion and every result, also of those of earlier processes.
 
@@ -123,6 +124,8 @@ class Search:
         kept = self.store.header
         self.store.begin({**run_header(self.hpo, kept), **with_objective(header, kept, self.hpo), "name": self.name})
         self.hpo.run_store = self.store
+        if kept is not None:
+            self.name = kept.get("name", "")
         self._replay()
 
     def close(self) -> None:

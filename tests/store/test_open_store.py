@@ -20,6 +20,7 @@ def search(store: Url, n: int = 3, name: str = "") -> list[float | None]:
     hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], lambda hps: hps["x"], max_evals=n, seed=0)
     hpo.optimize(store=store, name=name, progress=False)
     assert hpo.result is not None
+    assert hpo.result.name == (Result.load(store).name if store != "memory:" else name)
     return [trial.perf for trial in hpo.result]
 
 
