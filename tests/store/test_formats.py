@@ -96,10 +96,13 @@ def is_close(a: Any, b: Any) -> bool:
 
 
 def expect_log(got: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:
-    """Passes a log that says what another one says; it may say more of a trial, such as its cost."""
+    """Passes a log that says what another one says; it may say more of a trial: its cost, and why it was promoted."""
     assert [(one["kind"], one["trial"]) for one in got] == [(one["kind"], one["trial"]) for one in wanted]
     for mine, theirs in zip(got, wanted, strict=True):
-        assert is_close({key: mine[key] for key in theirs}, theirs), (mine, theirs)
+        common = {key: mine[key] for key in theirs}
+        if "info" in theirs:
+            common["info"] = {key: mine["info"][key] for key in theirs["info"]}
+        assert is_close(common, theirs), (mine, theirs)
 
 
 def log_of(path: Path) -> list[dict[str, Any]]:
