@@ -63,8 +63,10 @@ class Dispatch:
         return len(self.again) + sum(map(len, self._parked.values()))
 
     def free(self) -> list[int]:
-        """Return the slots that have nothing to do."""
-        return [slot for slot in self._executor.slots() if slot not in self.busy]
+        """Return the slots that may be given a trial now."""
+        slots = self._executor.slots()
+        free = [slot for slot in slots if slot not in self.busy]
+        return free if len(slots) - len(free) < self._executor.capacity() else []
 
     def recover(self) -> None:
         """Take over what an earlier driver left: what ran when it died is lost, and is tried again, in the old order.

@@ -98,8 +98,8 @@ class Driver:
             self.progress.update(self._standing)
 
     def _is_over(self) -> bool:
-        """Whether nothing will start any more, as nothing runs now: there are slots, and nothing for them."""
-        if self.ending.reason or self.executor.slots():
+        """Whether nothing will start any more, as nothing runs: if slots are free, nothing was found for them."""
+        if self.ending.reason or self.dispatch.free():
             return True
         return not self.dispatch.n_waiting and (self._is_complete or self.hpo.n_left <= 0 or self._has_all_trials)
 
@@ -182,10 +182,10 @@ class Driver:
         if not ended:
             return
         self.search.save(sync=False)
-        over = [trial for _, trial in ended if trial is not None]
-        for trial in over:
+        trials = [trial for _, trial in ended if trial is not None]
+        for trial in trials:
             self.search.told(trial)
-        for trial in over:  # once the optimizer knows of all: it says whose training may go on
+        for trial in trials:  # when all were told: the algorithm may want to continue any of them
             self._after(trial)
 
     def _note(self, event: Event) -> Trial | None:

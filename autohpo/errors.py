@@ -57,7 +57,7 @@ class EvaluationsError(AutoHPOError, ValueError):
 
 
 def _label(suggestion: object) -> str:
-    number = getattr(suggestion, "number", None)
+    number = suggestion if isinstance(suggestion, int) else getattr(suggestion, "number", None)
     return repr(suggestion) if number is None else f"trial {number}"
 
 

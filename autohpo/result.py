@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -208,13 +209,20 @@ class Result:
             return f"{why}; replaced by trial {later.number}, a copy of trial {later.fork}"
         if trial.fidelity is None or trial.perf is None or "rung" not in trial.info:
             return ""
-        bracket = trial.info.get("bracket")  # whose trials alone were its rivals, where there are any
-        rivals = [t for t in self.trials if t.reached == trial.reached and t.info.get("bracket") == bracket]
-        rivals = [t for t in rivals if t.score is not None]
-        rank = 1 + sum((t.score or 0.0) > (trial.score or 0.0) for t in rivals)
-        is_full = trial.fidelity == max(t.fidelity or 0.0 for t in self.trials)
+        rivals = self._scores[trial.info.get("bracket"), trial.reached]  # of its bracket alone, where there are any
+        rank = 1 + len(rivals) - bisect_right(rivals, trial.score or 0.0)
+        is_full = trial.reached == max(reached for _, reached in self._scores)
         end = "it had everything" if is_full else "it was not promoted"
-        return f"rank {rank} of {len(rivals)} at fidelity {trial.fidelity:g}: {end}"
+        return f"rank {rank} of {len(rivals)} at fidelity {trial.reached:g}: {end}"
+
+    @cached_property
+    def _scores(self) -> dict[tuple[Any, float], list[float]]:
+        """The scores of all trials by bracket and by how far they came, the worst first."""
+        found: dict[tuple[Any, float], list[float]] = {}
+        for trial in self.trials:
+            if trial.score is not None:
+                found.setdefault((trial.info.get("bracket"), trial.reached), []).append(trial.score)
+        return {key: sorted(scores) for key, scores in found.items()}
 
     @cached_property
     def _followers(self) -> dict[int, Trial]:

@@ -1,4 +1,4 @@
-"""The header of a run: what a store keeps of its optimizer, so that only the same search goes on with it."""
+"""The header of a run: what makes it this run and no other."""
 
 from __future__ import annotations
 
@@ -39,3 +39,25 @@ def _is_named(name: object, cls: type[BaseHPOptimizer]) -> bool:
         return isinstance(name, str) and get_hpo(name) is cls
     except RegistryError:
         return False
+
+
+def with_objective(
+    header: Mapping[str, Any], kept: Mapping[str, Any] | None, hpo: BaseHPOptimizer
+) -> Mapping[str, Any]:
+    """Return a header in which the objective stands as far as it has to be that of the store.
+
+    A search without ``optimize`` knows no objective: it goes on with that of the store. ``optimize`` goes on with its
+    run unless the algorithm has given trials a fidelity that the objective does not take.
+
+    Args:
+        header: What is known here: with ``objective`` in ``optimize``.
+        kept: The header of the store, if a run was begun there.
+        hpo: The optimizer, which learns whether the objective of the store takes a fidelity.
+    """
+    if kept is None or ("objective" in header) is ("objective" in kept):
+        return header
+    if "objective" in kept:
+        hpo.has_fidelity = kept["objective"]["takes_fidelity"]
+        return {**header, "objective": kept["objective"]}
+    can_go_on = header["objective"]["takes_fidelity"] or not hpo.is_multi_fidelity
+    return {name: value for name, value in header.items() if name != "objective" or not can_go_on}

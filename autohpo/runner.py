@@ -169,14 +169,17 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
     limits["memory_limit"] = options.memory_bytes
     given = [name for name, limit in limits.items() if limit is not None]
     kind = options.executor
+    refused = [name for name in given if name != "time_limit"] + ["num_workers"] * (options.num_workers > 1)
     if isinstance(kind, Executor):
+        if refused:
+            who = type(kind).__name__
+            raise OptionError(f"executor: {who} has slots and limits of its own, so leave out {', '.join(refused)}")
         return kind
     if kind is None:
         kind = "serial" if options.num_workers == 1 and not given else "local"
     if kind == "serial":
         from autohpo.execution.serial import SerialExecutor
 
-        refused = [name for name in given if name != "time_limit"] + ["num_workers"] * (options.num_workers > 1)
         if refused:
             raise OptionError(f"executor: 'serial' runs one trial in this process and cannot hold {', '.join(refused)}")
         return SerialExecutor()

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import session_of
 from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, StoreError
 from autohpo.history import not_running
-from autohpo.objectives import as_perf
-from autohpo.run_header import run_header
+from autohpo.run_header import run_header, with_objective
 from autohpo.store import MemoryStore, RunState, Store, open_store
 from autohpo.store.base import LogEvent, LogKind
 from autohpo.store.run_state import collector_paused, suggestion_data
@@ -120,7 +120,8 @@ class Search:
 
     def begin(self, header: Mapping[str, Any]) -> None:
         """Check or write the header, and replay the log; the second half of :meth:`open`."""
-        self.store.begin({**run_header(self.hpo, self.store.header), **header, "name": self.name})
+        kept = self.store.header
+        self.store.begin({**run_header(self.hpo, kept), **with_objective(header, kept, self.hpo), "name": self.name})
         self.hpo.run_store = self.store
         self._replay()
 
@@ -134,12 +135,13 @@ class Search:
                 self.store.close()
 
     def _replay(self) -> None:
-        """Fold the log, and let the optimizer follow it, unless it was there when the log was made."""
+        """Fold what the log has more than before, and let the optimizer follow, unless it was there then."""
         session, state = self._session, self.state
-        is_known = bool(self.hpo.n_asked)
+        is_known = bool(self.hpo.n_asked) and not state.seq
+        fold = state.apply if self.listener is None else self._fold
         with collector_paused():
-            for event in self.store.events():
-                trial = self._fold(event)
+            for event in self.store.events(state.seq):
+                trial = fold(event)
                 if is_known:
                     continue
                 if event.kind == "ask":
@@ -151,7 +153,7 @@ class Search:
                 elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
                     session.reported(event.trial, event.data["fidelity"], event.data["perf"])
         n_ended = state.n_done + state.n_failed + state.n_known
-        if is_known and (state.n_asked, n_ended) != (self.hpo.n_asked, self.hpo.n_told):
+        if (state.n_asked, n_ended) != (self.hpo.n_asked, self.hpo.n_told):
             raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
 
     # Ask and tell.
@@ -226,15 +228,15 @@ class Search:
             perf: One finite number.
 
         Raises:
-            EvaluationsError: The trial is not running, or `perf` is not one finite number.
+            EvaluationsError: The trial is not running, or `fidelity` or `perf` is not one finite number.
         """
         with self._lock:
             number = self._find(suggestion)
             try:
-                value = as_perf(perf)
-            except InvalidPerfError as error:
+                done, value = self._session.checked_report(fidelity, perf)
+            except (InvalidPerfError, OptionError) as error:
                 raise EvaluationsError([(suggestion, str(error))]) from None
-            return self.take_report(number, self.state.attempts[number].n, float(fidelity), value)
+            return self.take_report(number, self._attempt(number), done, value)
 
     def fail(self, suggestion: Suggestion | int, reason: str, state: TrialState = TrialState.FAILED) -> Trial:
         """Take the end of a trial without a result.
@@ -252,23 +254,26 @@ class Search:
             raise OptionError(f"state: must be the end of a failed trial, got {state}")
         with self._lock:
             number = self._find(suggestion)
-            return self._end_here(number, Outcome(state, error=reason))
+            return self._end_here(number, Outcome(state, error=str(reason)))
 
     def _end_here(self, number: int, outcome: Outcome) -> Trial:
         """End the attempt that counts: on disk, then told."""
-        trial = self.note_end(number, self.state.attempts[number].n, outcome)
+        trial = self.note_end(number, self._attempt(number), outcome)
+        assert trial is not None  # it was the one that counts
         self.save()
-        if trial is None:  # a driver has this trial, and gave it up
-            raise EvaluationsError([(number, "its attempt no longer counts")])
         self.told(trial)
         return trial
+
+    def _attempt(self, number: int) -> int:
+        """Return the attempt that counts; a new one where a driver began the trial and was interrupted."""
+        attempts = self.state.attempts[number]
+        return attempts.n if attempts.interrupted is None else self.start(number, 0)
 
     def _find(self, suggestion: Suggestion | int) -> int:
         """Return the number of a running suggestion."""
         self._check_open()
-        if isinstance(suggestion, int) and not isinstance(suggestion, bool):
-            number = suggestion
-        else:
+        number = plain(suggestion)
+        if type(number) is not int:
             try:
                 number = self._session.find(suggestion).number
             except OptionError as error:

@@ -25,7 +25,7 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "chaos"))
 
-from program import POINTS
+from program import POINTS, training_of
 from scenarios import Counts, Search, fail_at, faults, kill_driver, kill_workers, send_signals, start_twice
 
 from autohpo import available_hpos
@@ -57,7 +57,8 @@ def total(every: list[Counts]) -> Counts:
 
 def points(folder: Path, algorithm: str) -> Counts:
     """A kill at every point, the first time the driver comes there, and in the midst of the search."""
-    search = Search(folder, algorithm, "epochs", max_evals=15, pause=0.0)
+    shape = "saved" if training_of(algorithm) == "saved" else "epochs"
+    search = Search(folder, algorithm, shape, max_evals=15, pause=0.0)
     often = [point for point in POINTS if point not in ONCE]
     return total([fail_at(search, POINTS, [1]), fail_at(search, often, [11])])
 
@@ -70,8 +71,10 @@ def repeated(folder: Path, n: int, scenario: Callable[[Path], Counts]) -> Counts
 def rows(is_quick: bool) -> Iterator[Row]:
     """All of them."""
     n_kills, n_points, n_times = (4, len(POINTS), 1) if is_quick else (50, len(POINTS), 5)
-    for name in available_hpos():
-        for shape, pause in (("plain", 0.004), ("epochs", 0.001)):
+    for name in [*available_hpos(), "asha_stopping"]:
+        training = training_of(name)
+        shapes = [(training, 0.001)] if training == "saved" else [("plain", 0.004), ("epochs", 0.001)]
+        for shape, pause in shapes:
             yield Row(
                 f"driver killed, 1 worker, {name}, {shape}",
                 n_kills,
@@ -80,10 +83,10 @@ def rows(is_quick: bool) -> Iterator[Row]:
                 ),
             )
         yield Row(
-            f"driver killed, 4 workers, {name}, epochs",
+            f"driver killed, 4 workers, {name}, {'saved' if training == 'saved' else 'epochs'}",
             n_kills // 2,
-            lambda folder, name=name: kill_driver(
-                Search(folder, name, "epochs", max_evals=70, workers=4, pause=0.01), n_kills // 2, 1.5
+            lambda folder, name=name, shape=shapes[-1][0]: kill_driver(
+                Search(folder, name, shape, max_evals=70, workers=4, pause=0.01), n_kills // 2, 1.5
             ),
         )
         yield Row(
@@ -98,6 +101,16 @@ def rows(is_quick: bool) -> Iterator[Row]:
             Search(folder, "random", "stubborn", max_evals=200, workers=4, pause=0.03), n_kills, 1.5
         ),
     )
+    for workers, most_seconds in ((1, 0.6), (4, 1.5)):
+        yield Row(
+            f"driver killed, {workers} worker{'s' * (workers > 1)}, a stopping rule",
+            n_kills,
+            lambda folder, workers=workers, most_seconds=most_seconds: kill_driver(
+                Search(folder, "median_rule", "epochs", max_evals=70, workers=workers, pause=0.004),
+                n_kills,
+                most_seconds,
+            ),
+        )
     n_workers = 8 if is_quick else 100
     yield Row(
         "worker killed, 4 workers",

@@ -122,7 +122,11 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     for path in PACKAGE.rglob("*.py"):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         graph[name] = {alias for alias in _modules(ast.parse(path.read_text())) if alias != name}
-    graph["autohpo.algorithms.interface"] -= {"autohpo.runner", "autohpo.run_options", "autohpo.result"}  # the one step up
+    graph["autohpo.algorithms.interface"] -= {
+        "autohpo.runner",
+        "autohpo.run_options",
+        "autohpo.result",
+    }  # the one step up
     assert _cycle(graph) is None
     assert _cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) is not None
 

@@ -6,39 +6,46 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.parts.encoding import Encoder
-from autohpo.algorithms.parts.local_search import climb
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
+from autohpo.algorithms.parts.encoding import EncodedTrials, Encoder
+from autohpo.algorithms.parts.local_search import local_search
 from autohpo.algorithms.parts.seen import SeenSet
+from autohpo.algorithms.parts.start import SobolStart
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.surrogates.acquisition import log_ei
+from autohpo.surrogates.effects import Level, Noise, TaskSimilarity
+from autohpo.surrogates.gp import Data, GaussianProcess, Posterior, Predict
 from autohpo.surrogates.graphs import graph_signature, induced_edges, sample_nodes
-from autohpo.surrogates.kernels import Embedding
-from autohpo.surrogates.transfer import Observations, TransferForecast, TransferModel
+from autohpo.surrogates.kernels import Product, Sum
+from autohpo.surrogates.matern import Matern52
+from autohpo.surrogates.priors import Prior
 from autohpo.trial import Running, Suggestion, Trial
 
 __all__ = ["AutoNE", "graph_signature", "induced_edges", "sample_nodes", "subgraph_signatures"]
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-
 MOST_SEEN = 300
-"""Trials that the process learns from, so that a suggestion stays below .3 s: the best third, and the newest."""
+"""The number of trials that the process learns from, so that a suggestion stays below .3 s: the best third, and the
+newest."""
 
 WORST_SHARE = 0.25
-"""Of the results, whose differences do not count."""
+"""The share of the results whose differences do not count, the worst ones."""
 
 DARING = 0.5
-"""Share of a deviation that counts in the improvement expected: a trial on the whole graph is dear, and to try what
-nobody knows is what sub-graphs are for."""
+"""The share of a deviation that counts in the improvement expected: a trial on the whole graph is expensive, and
+sub-graphs are there to explore."""
 
+LEVEL_VARIANCE = 0.25
+"""The variance of what all results on one graph have in common, beside that of all graphs; results have variance 1."""
+
+_MEAN_VARIANCE = 1.0
+_MOST_STEPS = 40  # of the fit
 _N_DRAWS = 500
 _N_STARTS = 10
 _STEPS = (0.2, 0.05)  # of the local searches, the second from where the first has come to
@@ -48,14 +55,14 @@ _N_KEPT = 50
 def subgraph_signatures(
     edges: Any, n_nodes: int, shares: Sequence[float], *, keep: Sequence[int] = (), seed: int = 0
 ) -> list[list[float]]:
-    """The signatures that :class:`AutoNE` wants: of the sub-graph of each share, and of the whole graph.
+    """Return the signatures that :class:`AutoNE` wants: of the sub-graph of each share, and of the whole graph.
 
     Args:
         edges: ``(2, m)`` node numbers, each edge in one direction or in both.
         n_nodes: How many nodes the graph has.
-        shares: Of the nodes, as given to the optimizer.
+        shares: The share of the nodes in each sub-graph, as given to the optimizer.
         keep: Nodes that each sub-graph must hold, as given to :func:`sample_nodes`.
-        seed: As given to :func:`sample_nodes`.
+        seed: The seed of the walks, as given to :func:`sample_nodes`.
 
     Raises:
         ValueError: An argument breaks a rule.
@@ -75,8 +82,8 @@ class AutoNE(BaseHPOptimizer):
     A suggestion's fidelity is the share of the graph to train on, times `max_fidelity`. Each share stands for one
     sub-graph: the objective makes it by :func:`sample_nodes`, with the fidelity as the share. The first `n_small`
     trials, evenly spread, take the sub-graphs in turn. All others train on the whole graph, the first of them what
-    looks best on the sub-graphs. How far a sub-graph is
-    believed follows from how far its signature is from the whole graph's, and from how well the results agree.
+    looks best on the sub-graphs. How far a sub-graph is believed follows from how far its signature is from the whole
+    graph's, and from how well the results agree.
 
     Without `signatures` sub-graphs are told apart by their sizes; then the small data sets may be of any kind, not only
     graphs. Where a space has no more than `n_small` configurations, all are tried on the whole graph at once.
@@ -86,11 +93,11 @@ class AutoNE(BaseHPOptimizer):
     be seen what size does.
 
     Args:
-        shares: Of the nodes in each sub-graph, each above 0 and below 1, all different.
-        max_fidelity: What stands for the whole graph.
-        n_small: Trials on sub-graphs.
-        signatures: Of each sub-graph, in the order of `shares`, and of the whole graph; numbers, equally many each. See
-            :func:`subgraph_signatures`.
+        shares: The share of the nodes in each sub-graph, above 0 and below 1, all different.
+        max_fidelity: The fidelity of the whole graph.
+        n_small: The number of trials on sub-graphs.
+        signatures: The signature of each sub-graph, in the order of `shares`, and of the whole graph; numbers, equally
+            many each. See :func:`subgraph_signatures`.
 
     Source: Tu et al. 2019, KDD, AutoNE: Hyperparameter Optimization for Massive Network Embedding.
 
@@ -128,21 +135,19 @@ class AutoNE(BaseHPOptimizer):
 
     @property
     def min_fidelity(self) -> float:
-        """Of the smallest sub-graph."""
+        """The fidelity of the smallest sub-graph."""
         return min(self._fidelities)
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         space = self.space
+        self._encoder = Encoder(space)
         self._seen = SeenSet(self.history, self._is_in_full)  # a try on a sub-graph is none on the whole
-        self._standing = Encoder(space)
-        optional = np.array([bool(space.deciders(one.name)) for one in space for _ in range(one.width)], dtype=bool)
-        self._model = TransferModel(Embedding(self._standing.columns, optional), self._distances)
+        self._encoded = EncodedTrials(self.history, self._encoder)
         self._results: list[Trial] = []  # of the process, in the order told
-        self._n_told = 0  # trials looked at
         self._theta: tuple[int, FloatArray] | None = None  # of how many results, and the parameters
-        self._design: FloatArray | None = None
         n_all = space.n_configurations
         self._n_small = 0 if not space.n_columns or (n_all is not None and n_all <= self.n_small) else self.n_small
+        self._start = SobolStart(space.n_columns, self.seed, max(self._n_small, 1))
 
     def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Suggestion:
         return Suggestion(hp, fidelity=self.max_fidelity if self.has_fidelity else None)
@@ -152,21 +157,21 @@ class AutoNE(BaseHPOptimizer):
         if not self.has_fidelity:
             self._warn()
             return Suggestion(self._best_new())
-        every: list[Trial | Suggestion] = [*self.trials, *self.running]
-        tried = [one for one in every if self.task_of(one)]
+        asked: list[Trial | Suggestion] = [*self.trials, *self.running]
+        tried = [trial for trial in asked if self.task_of(trial)]
         if len(tried) >= self._n_small:
             return Suggestion(self._best_new(), fidelity=self.max_fidelity)
         task = 1 + len(tried) % (len(self._fidelities) - 1)
         return Suggestion(self._spread(tried), fidelity=self._fidelities[task])
 
-    def _is_in_full(self, one: Trial | Running) -> bool:
-        return self.task_of(one) == 0
+    def _is_in_full(self, trial: Trial | Running) -> bool:
+        return self.task_of(trial) == 0
 
-    def task_of(self, one: Trial | Suggestion | Running) -> int:
-        """0 for a trial on the whole graph, else the place of its sub-graph, from 1; -1 for any other fidelity."""
-        if one.fidelity is None:
+    def task_of(self, trial: Trial | Suggestion | Running) -> int:
+        """Return the place of a trial's sub-graph, from 1; 0 for the whole graph, and -1 for any other fidelity."""
+        if trial.fidelity is None:
             return 0
-        near = [task for task, fidelity in enumerate(self._fidelities) if math.isclose(fidelity, one.fidelity)]
+        near = [task for task, fidelity in enumerate(self._fidelities) if math.isclose(fidelity, trial.fidelity)]
         return near[0] if near else -1
 
     def _warn(self) -> None:
@@ -177,79 +182,85 @@ class AutoNE(BaseHPOptimizer):
 
     def _spread(self, tried: list[Trial | Suggestion]) -> dict[str, Any]:
         """The next of evenly spread configurations, or a draw from the prior where that is known or not allowed."""
-        if self._design is None:
-            from scipy.stats import qmc  # here, because it takes half a second to load
-
-            sobol = qmc.Sobol(self.space.n_columns, rng=np.random.default_rng(self.seed))
-            self._design = sobol.random_base2((self._n_small - 1).bit_length())
-        hp = self.space.decode(self._design[[len(tried)]])[0]
-        known = {self.space.key(one if isinstance(one, Suggestion) else one.hp) for one in tried}
+        hp = self.space.decode(self._start.point(len(tried)))[0]
+        known = {self.space.key(trial.hp) for trial in tried}
         is_new = self.space.key(hp) not in known and self.space.is_allowed(hp)
         return hp if is_new else self.space.sample(self.rng, 1)[0]
 
     def _best_new(self) -> dict[str, Any]:
         """The configuration with the largest expected improvement, of those not tried on the whole graph."""
-        hps = self.space.decode(self._promising())
-        place = self._seen.first(hps)
-        return self._seen.draw(self.rng) if place is None else hps[place]
+        return self._seen.first_or_draw(self.space.decode(self._candidates()), self.rng)[0]
 
-    def _promising(self) -> FloatArray:
+    def _candidates(self) -> FloatArray:
         """``(n, d)`` points, the largest expected improvement on the whole graph first; none without a model."""
-        rng, levels = self.rng, self.space.levels
-        forecast = self._forecast()
-        if forecast is None:
+        told = self._encoded.update()
+        self._results += [trial for trial in told if trial.score is not None and self.task_of(trial) >= 0]
+        if not self._results:
             return np.empty((0, self.space.n_columns))
-        process, seen, tasks = forecast
-        means, _ = process(*seen, 0)
+        posterior, data = self._posterior()
+        seen, tasks = data.points[:, :-1], data.points[:, -1]
+        means, _ = posterior.predict(*_on_task(seen, data.mask, 0))
         tried = np.flatnonzero(tasks == 0)
         if not len(tried):  # no configuration is surer than one that was tried on a sub-graph
-            return seen[0][np.argsort(-means, kind="stable")[:_N_KEPT]]
+            return seen[np.argsort(-means, kind="stable")[:_N_KEPT]]
         top = tried[means[tried].argmax()]
-        best_point = seen[0][[top]], seen[1][[top]]
+        best = seen[np.argsort(-means, kind="stable")[: _N_STARTS // 2]]
+        return self._improve(posterior.gain_over(*_on_task(seen[[top]], data.mask[[top]], 0)), best)
+
+    def _improve(self, predict: Predict, best: FloatArray) -> FloatArray:
+        """``(n, d)`` points found from ``(k, d)`` the best ones and from draws, the largest improvement first."""
+        rng, levels = self.rng, self.space.levels
 
         def score(points: FloatArray) -> FloatArray:
-            gain, deviation = process.beyond(*self._standing.of_points(points), 0, best_point)
+            gain, deviation = predict(*_on_task(*self._encoder.of_points(points), 0))
             return log_ei(gain, DARING * deviation, 0.0)[0]
 
         drawn = rng.random((_N_DRAWS, self.space.n_columns))
         values = score(drawn)
         order = np.argsort(-values, kind="stable")[:_N_KEPT]
-        best = seen[0][np.argsort(-means, kind="stable")[: _N_STARTS // 2]]
         found, scores = np.concatenate([best, drawn[order]]), np.concatenate([score(best), values[order]])
         starts = found[:_N_STARTS]
         for step in _STEPS:
-            more, heights = climb(score, starts, levels, rng, step)
+            more, heights = local_search(score, starts, levels, rng, step)
             found, scores = np.concatenate([found, more]), np.concatenate([scores, heights])
             starts = found[np.argsort(-scores, kind="stable")[:_N_STARTS]]
         sorted_points: FloatArray = found[np.argsort(-scores, kind="stable")[:_N_KEPT]]
         return sorted_points
 
-    def _forecast(self) -> tuple[TransferForecast, tuple[FloatArray, BoolArray], IntArray] | None:
-        """The process after all results; where it was seen, and on which graphs. None without results."""
-        told = self.trials[self._n_told :]
-        self._n_told += len(told)
-        self._results += [trial for trial in told if trial.score is not None and self.task_of(trial) >= 0]
-        if not self._results:
-            return None
-        theta, trials = self._fitted(), _informative(self._results)
-        seen, where = self._observed(trials)
-        process = TransferForecast(self._model, theta, seen)
-        running = [one for one in self.running if self.task_of(one) >= 0]
-        if running:  # as if they had ended as forecast: none is suggested again, and none pulls the process
-            points, mask = self._standing.of_hps(running)
-            tasks = np.array([self.task_of(one) for one in running])
-            guesses = [process(points[[i]], mask[[i]], int(task))[0] for i, task in enumerate(tasks)]
-            coordinates = self._model.embedding.coordinates(points, mask)
-            guessed = Observations(coordinates, tasks, np.concatenate(guesses))
-            process = TransferForecast(self._model, theta, seen.and_also(guessed))
-        return process, where, seen.tasks
+    @cached_property
+    def _process(self) -> GaussianProcess:
+        """What is assumed before anything is seen.
 
-    def _observed(self, trials: list[Trial]) -> tuple[Observations, tuple[FloatArray, BoolArray]]:
-        """What some trials tell, and the points where they stand."""
+        The covariance of two results is a Matern kernel of the configurations times one of the distance between the
+        graphs; and each graph has a level of its own. Noise on sub-graphs differs from that on the whole graph.
+
+        Source: Tu et al. 2019, KDD, section 4.4; the product of two kernels as in Swersky et al. 2013, NeurIPS 26.
+        """
+        embedding = self._encoder.embedding
+        d, task = self.space.n_columns, len(embedding.owner)  # the task is the coordinate after those of the embedding
+        length = Prior(math.log(0.5) + 0.5 * math.log(max(d, 1)), 0.7, 0.1, 50.0)  # distances grow as the root of d
+        smooth = Matern52(embedding.owner, [length] * d, Prior(0.0, 1.0, 0.05, 20.0))
+        alike = TaskSimilarity(task, self._distances, Prior(math.log(0.4), 1.0, 1e-3, 20.0))
+        variances = [Prior(math.log(variance), 1.0, 1e-5, 2.0) for variance in (0.02, 0.2)]
+        noise = Noise(variances, task, [0] + [1] * len(self.shares))
+        parts = Product([smooth, alike]), noise, Level(_MEAN_VARIANCE), Level(LEVEL_VARIANCE, task)
+        return GaussianProcess(embedding, Sum(parts), mean_precision=math.inf)
+
+    def _posterior(self) -> tuple[Posterior, Data]:
+        """The process after all results, and what it was made of."""
+        theta, data = self._fitted(), self._data(_informative(self._results))
+        running = [suggestion for suggestion in self.running if self.task_of(suggestion) >= 0]
+        if not running:
+            return self._process.posterior(theta, data), data
+        points, mask = self._encoder.of_hps(running)
+        tasks = np.array([self.task_of(suggestion) for suggestion in running])
+        return self._process.posterior(theta, data, _on_task(points, mask, tasks)), data
+
+    def _data(self, trials: list[Trial]) -> Data:
+        """What some trials tell."""
         tasks = np.array([self.task_of(trial) for trial in trials])
         values = standardised(np.array([trial.score for trial in trials], dtype=float), tasks)
-        points, mask = self._standing.of_hps([trial.hp for trial in trials])
-        return Observations(self._model.embedding.coordinates(points, mask), tasks, values), (points, mask)
+        return Data(*_on_task(*self._encoded.of(trials), tasks), values)
 
     def _fitted(self) -> FloatArray:
         """``(P,)`` the parameters, fitted to the first n results, where n has three binary digits that count.
@@ -259,9 +270,14 @@ class AutoNE(BaseHPOptimizer):
         n = len(self._results)
         n -= n % (1 << max(n.bit_length() - 3, 0))
         if self._theta is None or self._theta[0] != n:
-            seen, _ = self._observed(_informative(self._results[:n]))
-            self._theta = n, self._model.fit(seen)
+            data = self._data(_informative(self._results[:n]))
+            self._theta = n, self._process.fit(data, [self._process.start], _MOST_STEPS)
         return self._theta[1]
+
+
+def _on_task(points: FloatArray, mask: BoolArray, tasks: IntArray | int) -> tuple[FloatArray, BoolArray]:
+    """``(n, d + 1)`` points with the numbers of their tasks, and their mask."""
+    return np.hstack([points, np.full((len(points), 1), tasks) if isinstance(tasks, int) else tasks[:, None]]), mask
 
 
 def _informative(trials: list[Trial]) -> list[Trial]:
@@ -273,7 +289,7 @@ def _informative(trials: list[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.number in kept]
 
 
-def standardised(perfs: FloatArray, tasks: IntArray) -> FloatArray:
+def standardised(scores: FloatArray, tasks: IntArray) -> FloatArray:
     """``(n,)`` results with mean 0 and variance 1 in all.
 
     Sub-graphs are brought to one median, as their configurations are evenly spread. The whole graph's are not: there
@@ -282,10 +298,10 @@ def standardised(perfs: FloatArray, tasks: IntArray) -> FloatArray:
     where good ones are: the worst quarter counts as if it were equal.
 
     Args:
-        perfs: ``(n,)`` higher is better.
+        scores: ``(n,)`` results; higher is better.
         tasks: ``(n,)`` the graph of each; 0 is the whole one.
     """
-    values = perfs / (np.abs(perfs).max() or 1.0)  # no difference overflows
+    values = scores / (np.abs(scores).max() or 1.0)  # no difference overflows
     is_whole = tasks == 0
     if is_whole.any() and not is_whole.all():
         middle = float(np.median(values[~is_whole]))

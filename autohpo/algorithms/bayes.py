@@ -1,4 +1,4 @@
-"""Bayes: a Gaussian process of the results says which configuration promises the largest improvement."""
+"""Bayes: a Gaussian process of the results says of which configuration the largest improvement is expected."""
 
 from __future__ import annotations
 
@@ -9,28 +9,30 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.acquisition_search import AcquisitionSearch
-from autohpo.algorithms.parts.bayes_model import SearchModel
-from autohpo.algorithms.parts.encoding import Encoder
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray
+from autohpo.algorithms.parts.bayes_model import SearchModel, check_model_options, default_startup
+from autohpo.algorithms.parts.encoding import EncodedTrials, Encoder
 from autohpo.algorithms.parts.seen import SeenSet
+from autohpo.algorithms.parts.start import SobolStart
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.trial import Suggestion
 
 if TYPE_CHECKING:
-    from autohpo.surrogates.gp_forecast import Forecaster
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
+    from autohpo.surrogates.gp import Posterior
 
 OPTIMISTIC_EVERY = 3
 """Every third suggestion expects the average result where nothing was tried."""
 
 _N_CENTRES = 5  # best trials near which candidates are looked for
-_N_DRAWS, _N_NEAR, _N_STARTS = 400, 300, 4  # candidates of the prior, near the centres, and climbs from the best
+_N_DRAWS, _N_NEAR, _N_STARTS = (
+    400,
+    300,
+    4,
+)  # candidates of the prior, near the centres, and local searches
 _N_JOINT, _HOPE = 256, 3.0  # candidates of a drawn function: others are no better than 3 deviations above their mean
 _N_LOOKED_AT = 64  # candidates that may be suggested, where the best were suggested before
 _MARGIN = 0.1  # deviations of the results by which "pi" wants to improve; any gain at all lies beside the best trial
@@ -41,10 +43,10 @@ _DESIGN = 64  # evenly spread points; where more run before there is a model, th
 @register_hpo("bayes")
 @dataclass(eq=False, kw_only=True)
 class Bayes(BaseHPOptimizer):
-    """Forecasts results by a Gaussian process, and suggests where the improvement promises most.
+    """Predicts results by a Gaussian process, and suggests where the largest improvement is expected.
 
     For few and expensive trials: every suggestion takes all results into account. Its kernel knows ranges, choices
-    and parameters that are not always in force. Results are brought near to a normal distribution first; failed
+    and parameters that are not always active. Results are brought near to a normal distribution first; failed
     trials count as bad ones. Running trials take their part of the uncertainty away, which keeps parallel suggestions
     apart. No configuration is suggested twice in a finite space.
 
@@ -53,14 +55,14 @@ class Bayes(BaseHPOptimizer):
     third suggestion expects the average result there.
 
     Args:
-        n_startup: Trials in the middle of the space and evenly spread before there is a model; failed ones count. None
-            is one more than the number of columns of the unit cube, but from 5 to 11.
-        acquisition: What promises most: the largest log expected improvement, the largest mean with `kappa` deviations
-            added, the largest probability of improvement, or the best of one function drawn from the process.
-        kappa: Deviations that "ucb" adds.
+        n_startup: The number of trials before there is a model, in the middle of the space and evenly spread; failed
+            ones count. None is one more than the number of columns of the unit cube, but from 5 to 11.
+        acquisition: The acquisition function: the log of the expected improvement, the mean with `kappa` deviations
+            added, the probability of improvement, or one function drawn from the process.
+        kappa: The number of deviations that "ucb" adds.
         is_input_warped: Whether the fit may stretch the ends of ranges (4 parameters more for two of them).
         is_output_warped: Whether results are brought near to a normal distribution.
-        max_results: That a model is made of: the best half, and the latest of the others.
+        max_results: The number of results that a model is made of: the best half, and the latest of the others.
 
     Source: Rasmussen & Williams 2006; Hvarfner et al. 2024, arXiv 2402.02229, the prior of length-scales; Ament et al.
         2023, arXiv 2310.20708, the acquisition function; Cowen-Rivers et al. 2022, arXiv 2012.03826, the warps;
@@ -88,87 +90,71 @@ class Bayes(BaseHPOptimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_startup is not None and self.n_startup < 1:
-            raise OptionError(f"n_startup: must be at least 1, or None, got {self.n_startup}")
-        if self.max_results < 10:
-            raise OptionError(f"max_results: must be at least 10, got {self.max_results}")
+        check_model_options(self.n_startup, self.max_results)
         if not 0 <= self.kappa < math.inf:
             raise OptionError(f"kappa: must be at least 0 and finite, got {self.kappa}")
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._seen, self._standing = SeenSet(self.history), Encoder(self.space)
+        encoder, n_columns = Encoder(self.space), self.space.n_columns
+        self._seen, self._encoded = SeenSet(self.history), EncodedTrials(self.history, encoder)
         self._model = SearchModel(
-            self.space,
-            self._standing,
+            self._encoded,
             is_input_warped=self.is_input_warped,
             is_output_warped=self.is_output_warped,
             max_results=self.max_results,
         )
-        self._climber = AcquisitionSearch(
-            self.space, self._standing, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS
-        )
-        self._n_startup = self.n_startup or max(5, min(self.space.n_columns, 10) + 1)
-        self._design: FloatArray | None = None
+        self._search = AcquisitionSearch(encoder, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS)
+        self._n_startup = self.n_startup or default_startup(n_columns)
+        self._start = SobolStart(n_columns, self.seed, _DESIGN)
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         self._seen.update()
-        self._model.take_in(self.trials)
+        self._encoded.update()
         expected: FloatArray | None = None
         if not self.space.n_columns:
             return self._seen.draw(self.rng)
-        if len(self._model) < self._n_startup or not self._model.has_results:
-            points = self._start()
+        if self.number == 0:
+            points = np.full((1, self.space.n_columns), 0.5)
+        elif len(self._encoded) < self._n_startup or not self._encoded.has_scores:
+            points = self._start.point(self.number)
         else:
-            points, expected = self._promising()
-        hps = self.space.decode(points)
-        place = self._seen.first(hps)
-        if place is None:
-            return self._seen.draw(self.rng)
-        info = {} if expected is None else {"expected_improvement": float(expected[place])}
-        return Suggestion(hps[place], info=info)
+            points, expected = self._candidates()
+        hp, place = self._seen.first_or_draw(self.space.decode(points), self.rng)
+        info = {} if expected is None or place is None else {"expected_improvement": float(expected[place])}
+        return Suggestion(hp, info=info)
 
-    def _start(self) -> FloatArray:
-        """``(1, d)`` the middle of the space, then evenly spread points; none once they are used up."""
-        d, number = self.space.n_columns, self.number
-        if number == 0:
-            return np.full((1, d), 0.5)
-        if self._design is None:
-            from scipy.stats import qmc  # here, because it takes half a second to load
-
-            self._design = qmc.Sobol(d, rng=np.random.default_rng(self.seed)).random(_DESIGN)
-        return self._design[number : number + 1]
-
-    def _promising(self) -> tuple[FloatArray, FloatArray | None]:
-        """``(n, d)`` points, those that promise most first, and their ``(n,)`` expected improvements, where known."""
+    def _candidates(self) -> tuple[FloatArray, FloatArray | None]:
+        """``(n, d)`` points, the best first, and their ``(n,)`` expected improvements, where known."""
         is_optimistic = self.number % OPTIMISTIC_EVERY == 0
-        forecaster, data, targets = self._model.forecaster(self.running, is_mean_free=not is_optimistic)
-        means, _ = forecaster.forecast(data.points, data.mask)
+        posterior, data, targets = self._model.posterior(self.running, is_mean_free=not is_optimistic)
+        means, _ = posterior.predict(data.points, data.mask)
         centres = data.points[np.argsort(-means, kind="stable")[:_N_CENTRES]]
         if self.acquisition == "thompson":
-            return self._drawn(forecaster, centres), None
+            return self._drawn(posterior, centres), None
         function = self._function(float(targets.values.max()))
 
         def score(points: FloatArray, mask: BoolArray) -> FloatArray:
-            return function(*forecaster.forecast(points, mask))[0]
+            return function(*posterior.predict(points, mask))[0]
 
         def with_gradient(points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
-            mean, sd, pull_back = forecaster.forecast_with_gradient(points, mask)
+            mean, sd, pull_back = posterior.predict_with_gradient(points, mask)
             value, by_mean, by_sd = function(mean, sd)
             return value, pull_back(by_mean, by_sd)
 
-        points, scores = self._climber.climb(score, with_gradient, centres, forecaster.lengths, self.rng)
+        points, scores = self._search.maximize(score, with_gradient, centres, posterior.lengths, self.rng)
         points, scores = points[:_N_LOOKED_AT], scores[:_N_LOOKED_AT]
         is_known = self.acquisition == "log_ei" and 0.0 < targets.unit < _HUGE  # 0 where all results are equal
         return points, np.exp(scores) * targets.unit if is_known else None
 
-    def _drawn(self, forecaster: Forecaster, centres: FloatArray) -> FloatArray:
+    def _drawn(self, posterior: Posterior, centres: FloatArray) -> FloatArray:
         """``(n, d)`` candidates, those first that are best in one function drawn from the model."""
         drawn = self.rng.random((_N_DRAWS, self.space.n_columns))
-        points, mask = self._standing.of_points(np.concatenate([drawn, self._climber.near(centres, self.rng)]))
-        mean, sd = forecaster.forecast(points, mask)
+        near = self._search.near(centres, self.rng)
+        points, mask = self._encoded.encoder.of_points(np.concatenate([drawn, near]))
+        mean, sd = posterior.predict(points, mask)
         hopeful = np.argsort(-(mean + _HOPE * sd), kind="stable")[:_N_JOINT]
         points, mask = points[hopeful], mask[hopeful]
-        order = np.argsort(-forecaster.sample(points, mask, self.rng), kind="stable")
+        order = np.argsort(-posterior.sample(points, mask, self.rng), kind="stable")
         return points[order]
 
     def _function(self, best: float) -> Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray, FloatArray]]:

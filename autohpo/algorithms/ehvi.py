@@ -6,21 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.acquisition_search import AcquisitionSearch
-from autohpo.algorithms.parts.ehvi_models import Goals
-from autohpo.algorithms.parts.encoding import Encoder
+from autohpo.algorithms.parts.arrays import FloatArray
+from autohpo.algorithms.parts.bayes_model import check_model_options, default_startup
+from autohpo.algorithms.parts.ehvi_models import ObjectiveModels
+from autohpo.algorithms.parts.encoding import EncodedTrials, Encoder
 from autohpo.algorithms.parts.seen import SeenSet
+from autohpo.algorithms.parts.start import SobolStart
 from autohpo.algorithms.registry import register_hpo
-from autohpo.errors import OptionError
-
-FloatArray = NDArray[np.float64]
 
 _N_CENTRES = 10  # places of the front near which candidates are looked for
-_N_DRAWS, _N_NEAR, _N_STARTS = 300, 300, 4  # candidates of the prior, near the centres, and climbs from the best
+_N_DRAWS, _N_NEAR, _N_STARTS = (
+    300,
+    300,
+    4,
+)  # candidates of the prior, near the centres, and local searches
 _N_LOOKED_AT = 64  # candidates that may be suggested, where the best were suggested before
 _DESIGN = 64  # evenly spread points; where more run before there is a model, the others are draws from the prior
 
@@ -32,17 +33,17 @@ class EHVI(BaseHPOptimizer):
 
     The volume is that above a reference point, which lies in turn below nearly all of the front, to make it wider, and
     below the better half in each objective, to move its middle. It is exact for a front of moderate size; of a larger
-    one those values count that cover the most. Running trials count as if they had their forecasts. Constraints on the
-    outcome have a model each, and the improvement is weighted by the probability that all are met; where no trial has
-    met them yet, that probability alone is followed.
+    one those values count that cover the most. Running trials count as if their results were those predicted.
+    Constraints on the outcome have a model each, and the improvement is weighted by the probability that all are met;
+    where no trial has met them yet, that probability alone is followed.
 
     The models are those of ``bayes``.
 
     Args:
-        n_startup: Evenly spread trials before there is a model, at least 1; None is one more than the space has
-            columns, but from 5 to 11.
+        n_startup: The number of evenly spread trials before there is a model, at least 1; None is one more than the
+            space has columns, but from 5 to 11.
         is_output_warped: Whether results are brought near to a normal distribution, each objective on its own.
-        max_results: That a model is made of, at least 10.
+        max_results: The number of results that a model is made of, at least 10.
 
     Source: Emmerich et al. 2006, IEEE TEC 10(4); Daulton et al. 2020, NeurIPS 33 (gradients); Gelbart et al. 2014, UAI
         (constraints); Ginsbourger et al. 2010 (running trials, as kriging believer).
@@ -66,47 +67,32 @@ class EHVI(BaseHPOptimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_startup is not None and self.n_startup < 1:
-            raise OptionError(f"n_startup: must be at least 1, or None, got {self.n_startup}")
-        if self.max_results < 10:
-            raise OptionError(f"max_results: must be at least 10, got {self.max_results}")
+        check_model_options(self.n_startup, self.max_results)
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._seen, standing = SeenSet(self.history), Encoder(self.space)
-        self._goals = Goals(
-            self.space,
-            standing,
-            self.objectives.n,
-            is_output_warped=self.is_output_warped,
-            max_results=self.max_results,
+        encoder, n_columns = Encoder(self.space), self.space.n_columns
+        self._seen, self._encoded = SeenSet(self.history), EncodedTrials(self.history, encoder)
+        self._models = ObjectiveModels(
+            self._encoded, self.objectives.n, is_output_warped=self.is_output_warped, max_results=self.max_results
         )
-        self._climber = AcquisitionSearch(self.space, standing, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS)
-        self._n_startup = self.n_startup or max(5, min(self.space.n_columns, 10) + 1)
-        self._design: FloatArray | None = None
+        self._search = AcquisitionSearch(encoder, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS)
+        self._n_startup = self.n_startup or default_startup(n_columns)
+        self._start = SobolStart(n_columns, self.seed, _DESIGN)
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         self._seen.update()
-        self._goals.take_in(self.trials)
+        self._models.update()
         if not self.space.n_columns:
             return self._seen.draw(self.rng)
-        is_early = len(self._goals) < self._n_startup or not self._goals.has_results
-        hps = self.space.decode(self._start() if is_early else self._promising())
-        place = self._seen.first(hps)
-        return self._seen.draw(self.rng) if place is None else hps[place]
+        is_early = len(self._encoded) < self._n_startup or not self._encoded.has_scores
+        points = self._start.point(self.number) if is_early else self._candidates()
+        return self._seen.first_or_draw(self.space.decode(points), self.rng)[0]
 
-    def _start(self) -> FloatArray:
-        """``(1, d)`` evenly spread points; none once they are used up."""
-        if self._design is None:
-            from scipy.stats import qmc  # here, because it takes half a second to load
-
-            self._design = qmc.Sobol(self.space.n_columns, rng=np.random.default_rng(self.seed)).random(_DESIGN)
-        return self._design[self.number : self.number + 1]
-
-    def _promising(self) -> FloatArray:
-        """``(n, d)`` points, those that promise most first."""
-        promise = self._goals.promise(self.running, turn=self.number)
-        order = self.rng.permutation(len(promise.front))[:_N_CENTRES]
-        points, _ = self._climber.climb(
-            promise.score, promise.with_gradient, promise.front[order], promise.lengths, self.rng
+    def _candidates(self) -> FloatArray:
+        """``(n, d)`` points, those with the highest acquisition value first."""
+        acquisition = self._models.acquisition(self.running, turn=self.number)
+        order = self.rng.permutation(len(acquisition.front))[:_N_CENTRES]
+        points, _ = self._search.maximize(
+            acquisition.score, acquisition.with_gradient, acquisition.front[order], acquisition.lengths, self.rng
         )
         return points[:_N_LOOKED_AT]

@@ -170,6 +170,8 @@ def build_hpo_from_name(name: Any, space: Any = None, f: Any = None, **options: 
     try:
         return cls(space if isinstance(space, SearchSpace) else SearchSpace(space), f, **options)
     except UnsupportedError as error:
+        if error.feature in cls.supports:  # it is an algorithm inside this one that does not take the problem
+            raise
         names = [other for other in available_hpos() if error.feature in _supports(other)]
         raise UnsupportedError(name, error.feature, f"these do: {', '.join(names)}") from None
 
@@ -206,7 +208,7 @@ def _built_in_names() -> frozenset[str]:
 
 def _reserved_names() -> frozenset[str]:
     """The names that no other algorithm may have: those of this package, and their aliases."""
-    return _built_in_names() | ALIASES.keys()
+    return frozenset({*_built_in_names(), *ALIASES})
 
 
 def _plug_ins() -> dict[str, EntryPoint]:

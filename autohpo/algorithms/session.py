@@ -167,15 +167,24 @@ class Session:
 
     def report(self, suggestion: object, fidelity: object, perf: object) -> bool:
         """Take a report of a running trial, and ask the hook whether it goes on; see ``BaseHPOptimizer.report``."""
-        if self._hpo.objectives.n > 1:
-            raise EvaluationsError([(suggestion, "a search for several objectives takes results only at the end")])
         with self.lock:
             try:
+                done, value = self.checked_report(fidelity, perf)
                 running = self.find(suggestion)
-                done, value = amount(fidelity), as_perf(perf)
             except (InvalidPerfError, OptionError) as error:
                 raise EvaluationsError([(suggestion, str(error))]) from None
             return self.reported(running.number, done, value)
+
+    def checked_report(self, fidelity: object, perf: object) -> tuple[float, float]:
+        """Return the fidelity and the perf of a report as plain floats.
+
+        Raises:
+            OptionError: There are several objectives, or `fidelity` is no finite number of at least 0.
+            InvalidPerfError: `perf` is not one finite number.
+        """
+        if self._hpo.objectives.n > 1:
+            raise OptionError("a search for several objectives takes results only at the end")
+        return amount(fidelity), as_perf(perf)
 
     def reported(self, number: int, fidelity: float, perf: float) -> bool:
         """Take a checked report; False means that the trial should end."""
@@ -184,11 +193,9 @@ class Session:
             running.reports.append((fidelity, perf))
             self._rng = None
             score = self._hpo.objectives.signs[0] * perf
-            is_wanted = plain(
-                self._hpo._on_report(running.suggestion.copy(), fidelity, score)
-            )  # numpy's False is False
+            go_on = plain(self._hpo._on_report(running.suggestion.copy(), fidelity, score))  # numpy's False is False
             given = running.fidelity
-            return is_wanted is not False and (given is None or fidelity < given)
+            return go_on is not False and (given is None or fidelity < given)
 
     def restart(self, number: int) -> None:
         """Forget what a running trial has reported, as it is started anew.

@@ -19,16 +19,16 @@ class Event:
 
     An attempt has at most one *started*, any number of *report*, and exactly one of the four that end it:
     *done* (the objective returned), *failed* (it raised, or returned no finite number), *died* (its process ended
-    by itself), *killed* (a limit, or the driver, ended its process).
+    by itself, or its slot went), *killed* (a limit, or the driver, ended its process).
 
     Attributes:
-        kind: One of the six.
-        number: Of the trial.
-        attempt: Of the trial.
-        slot: Where.
-        outcome: Of an event that ends the attempt.
-        fidelity: Of a report.
-        perf: Of a report: the user's own value.
+        kind: What happened.
+        number: The number of the trial.
+        attempt: Which start of the trial it is, as submitted.
+        slot: The slot that it was submitted to.
+        outcome: How the attempt ended, where this is its end.
+        fidelity: How far the training came, in a report.
+        perf: How good it is, in a report: the user's own value.
     """
 
     kind: EventKind
@@ -41,15 +41,18 @@ class Event:
 
 
 OnReport = Callable[[Event], bool]
-"""Takes each report as it comes; False asks that trial to end at this report, or the next one."""
+"""Takes each report as it comes; False asks that attempt to end at this report, or the next one."""
 
 
 class Executor(ABC):
     """Runs tasks in slots, one task a slot at a time. Slots may come and go.
 
     A paused training lives in the slot that ran it, so its next task must go to that slot to be continued there;
-    in another slot it is started again. A slot that goes ends its task as LOST, with an event that says so. An end may
-    come late, or twice: the driver takes the first one of the attempt that counts, and ignores the others.
+    in another slot it is started again. A slot that goes ends its task as LOST, with an event that says so, sooner or
+    later; its number may be used again. An end may come late, or twice: the driver takes the first one of the attempt
+    that counts, and ignores the others.
+
+    All methods are called from one thread. ``autohpo.testing.check_executor`` checks this contract.
     """
 
     is_inline: ClassVar[bool] = False
@@ -57,47 +60,62 @@ class Executor(ABC):
 
     @abstractmethod
     def open(self, objective: Objective, on_report: OnReport) -> None:
-        """Gets ready to run tasks of one objective; called once, before everything else."""
+        """Get ready to run tasks of one objective; called once, before everything else but the slots.
+
+        Args:
+            objective: What the tasks run.
+            on_report: What reports are handed to, while :meth:`poll` runs. What it raises comes out of there.
+
+        Raises:
+            OptionError: This was called before, or the objective cannot be carried to where it would run.
+        """
 
     @abstractmethod
     def slots(self) -> Sequence[int]:
-        """Return the numbers of the slots there are now; they change only while :meth:`poll` runs."""
+        """Return the numbers of the slots there are now; they change only while :meth:`poll` runs.
+
+        There may be none for a while: the search waits.
+        """
 
     def capacity(self) -> int:
-        """Return how many tasks may run at once now."""
+        """Return how many tasks may run at once now, in whichever slots; never more than there are."""
         return len(self.slots())
 
     @abstractmethod
     def submit(self, slot: int, task: Task) -> None:
-        """Starts a task in a slot that is free, and returns at once."""
+        """Start a task in a slot that is free, and return at once.
+
+        Raises:
+            OptionError: There is no such slot, it is not free, or the task cannot be carried there.
+        """
 
     @abstractmethod
     def poll(self, timeout_seconds: float) -> list[Event]:
-        """The events since the last call but for reports, which go to `on_report` while this runs.
+        """Return the events since the last call, but for reports: those go to `on_report` while this runs.
 
-        Returns as soon as there is one, and after `timeout_seconds` at the latest, but for an executor that runs
-        its task inside this call.
+        Reports of an attempt come in their order, and before its end. This returns as soon as there is an event, and
+        after `timeout_seconds` at the latest, but for an executor that runs its task inside this call.
         """
 
     @abstractmethod
     def stop(self, number: int) -> None:
-        """Asks a running trial to end at its next report; no effect on one that is not running."""
+        """Ask a running trial to end at its next report; no effect on one that is not running."""
 
     @abstractmethod
     def kill(self, number: int, state: TrialState, reason: str) -> None:
-        """Ends a running trial at once; no effect on one that is not running.
+        """End a running trial at once; no effect on one that is not running.
 
         A *killed* event with this state and reason follows, or the end it came to just before.
         """
 
     @abstractmethod
     def holds(self, slot: int, root: int) -> bool:
-        """Whether a slot still has the paused training of a chain."""
+        """Return whether a slot still has the paused training of a chain."""
 
     @abstractmethod
     def drop(self, root: int) -> None:
-        """Lets go of the paused training of a chain that will not be continued."""
+        """Let go of the paused training of a chain that will not be continued."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends every slot and whatever runs there. May be called twice."""
+        """End every slot and whatever runs there. May be called twice."""

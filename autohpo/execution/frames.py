@@ -33,12 +33,12 @@ class FrameError(AutoHPOError):
 
 
 def pack_frame(*parts: bytes) -> bytes:
-    """The frame of `parts`, joined."""
+    """Return the frame of some bytes, joined."""
     return LENGTH.pack(sum(map(len, parts))) + b"".join(parts)
 
 
 def read_frame(pipe: BinaryIO) -> bytes | None:
-    """The next frame of a blocking pipe, or None at its end."""
+    """Return the next frame of a blocking pipe, or None at its end."""
     head = pipe.read(LENGTH.size)
     if len(head) < LENGTH.size:
         return None
@@ -48,14 +48,14 @@ def read_frame(pipe: BinaryIO) -> bytes | None:
 
 
 class FrameReader:
-    """Cuts the frames out of bytes as they come in pieces of any size."""
+    """A reader that cuts frames out of bytes as they come, in pieces of any size."""
 
     def __init__(self, max_bytes: int = MAX_ANSWER_BYTES) -> None:
         self._max_bytes = max_bytes
         self._rest = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The frames that `data` completes, one by one: those before a bad one are good.
+        """Return the frames that new bytes complete, one by one: those before a bad one are good.
 
         Raises:
             FrameError: A frame says that it is longer than the limit: whoever wrote it does not speak this protocol.
@@ -78,7 +78,7 @@ class FrameReader:
 
 @dataclass(frozen=True)
 class Message:
-    """One thing a worker says.
+    """A thing that a worker says.
 
     Attributes:
         kind: *ready* once, when the objective is loaded; then for each task *started*, any *report*, one *end*.

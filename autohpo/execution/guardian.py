@@ -16,7 +16,12 @@ import sys
 
 
 def main(driver: int, folder: str) -> None:
-    """Waits for the end of the process `driver`; then ends the groups and removes `folder`, which holds files only."""
+    """Wait for the end of the driver; then end the groups and remove a folder, which holds files only.
+
+    Args:
+        driver: The number of the driver's process.
+        folder: The folder.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # it ends with its driver, not before
         signal.signal(number, signal.SIG_IGN)
     os.set_blocking(0, False)
@@ -42,7 +47,7 @@ def main(driver: int, folder: str) -> None:
 
 
 def _read() -> tuple[bytes, bool]:
-    """What there is on standard input, and whether nothing more can come."""
+    """Return what there is on standard input, and whether nothing more can come."""
     data = b""
     while True:
         try:

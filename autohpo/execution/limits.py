@@ -20,9 +20,9 @@ MAX_PAUSE_SECONDS = 0.4  # with a kill allowed to come half a second late
 
 
 class Watchdog:
-    """Ends trials at their limits, also while the driver is busy with something else.
+    """A thread that ends trials at their limits, also while the driver is busy with something else.
 
-    A thread of the driver, because a trial that takes all memory will not wait until an optimizer's model is fitted.
+    It lives in the driver, because a trial that takes all memory will not wait until an optimizer's model is fitted.
     """
 
     def __init__(self, slots: Sequence[Slot], memory_limit: int | None) -> None:
@@ -33,7 +33,7 @@ class Watchdog:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the thread."""
+        """End the thread."""
         self._closing.set()
         if self._thread is not threading.current_thread():  # a garbage collection may close from any thread
             self._thread.join()
@@ -63,7 +63,7 @@ class Watchdog:
 
 
 def require_memory_limits() -> None:
-    """Makes sure that memory can be measured on this system.
+    """Check that memory can be measured on this system.
 
     Raises:
         MissingExtraError: It is not Linux, and psutil is not installed.
@@ -77,7 +77,7 @@ def require_memory_limits() -> None:
 
 
 def tree_memory(pid: int, limit: int) -> int:
-    """Bytes of memory that a process and its descendants hold; 0 where it is gone.
+    """Return the bytes of memory that a process and its descendants hold; 0 where it is gone.
 
     Resident pages count for each process, so forked children that share their parent's data count it again. Only
     where that sum breaks `limit` are shared pages divided among those who share them, which is slow to measure.

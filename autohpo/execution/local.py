@@ -9,18 +9,20 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections import deque
+from collections import ChainMap, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import CodeType
+from typing import Any, ClassVar
 
 import cloudpickle
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Event, Executor, OnReport
+from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.limits import Watchdog, require_memory_limits
-from autohpo.execution.process import Guardian, Launch
+from autohpo.execution.process import Launch
 from autohpo.execution.slot import Slot
 from autohpo.objective import Objective
 from autohpo.trial import Outcome, Task, TrialState
@@ -32,7 +34,7 @@ KILL_SECONDS = 5.0  # for the system to end what was killed
 
 @dataclass(eq=False)
 class LocalExecutor(Executor):
-    """Runs each task in one of `n_slots` worker processes.
+    """An executor that runs each task in one of `n_slots` worker processes of this machine.
 
     A worker serves task after task; where it dies, the slot gets a new one, and no other slot notices. The objective
     is pickled by value where the workers cannot import it (scripts, lambdas, notebooks), so a script needs no
@@ -40,11 +42,11 @@ class LocalExecutor(Executor):
 
     Attributes:
         n_slots: How many tasks run at a time.
-        trial_time_limit: Seconds for an attempt, from when a ready worker has it. The process is killed then,
-            together with the trainings paused in it.
-        memory_limit: Bytes for a worker and its child processes together, while a trial runs.
-        log_folder: Where ``slot-0.log`` and so on keep what the workers print (the last 1 MB of it or more); a
-            private folder that ends with the executor by default.
+        trial_time_limit: The seconds that an attempt may take, from when a ready worker has it. The process is killed
+            then, together with the trainings paused in it.
+        memory_limit: The bytes that a worker and its child processes may hold together, while a trial runs.
+        log_folder: The folder where ``slot-0.log`` and so on keep what the workers print (the last 1 MB of it or
+            more); a private folder that ends with the executor by default.
     """
 
     n_slots: int = 1
@@ -70,7 +72,7 @@ class LocalExecutor(Executor):
         self._finalizer: weakref.finalize[..., Any] | None = None
 
     def open(self, objective: Objective, on_report: OnReport) -> None:
-        """Pickles the objective and starts the workers, without waiting for them.
+        """Pickle the objective and start the workers, without waiting for them.
 
         Raises:
             OptionError: The objective cannot be pickled; the text says why. Or this was called before.
@@ -105,7 +107,7 @@ class LocalExecutor(Executor):
         return range(self.n_slots)
 
     def submit(self, slot: int, task: Task) -> None:
-        """As in :class:`Executor`.
+        """Start a task in a slot that is free, and return at once.
 
         Raises:
             OptionError: There is no such slot, it is not free, or the configuration cannot be pickled.
@@ -121,7 +123,7 @@ class LocalExecutor(Executor):
         return self._slots
 
     def poll(self, timeout_seconds: float) -> list[Event]:
-        """As in :class:`Executor`. What `on_report` raises comes out of here, and loses no event."""
+        """Return the events since the last call. What `on_report` raises comes out of here, and loses no event."""
         self._open_slots()
         until = time.monotonic() + timeout_seconds
         while True:
@@ -133,7 +135,7 @@ class LocalExecutor(Executor):
                 return events
 
     def _listen(self, timeout_seconds: float) -> None:
-        """Waits for workers, moves bytes both ways, and puts what happened into the inbox."""
+        """Wait for workers, move bytes both ways, and put what happened into the inbox."""
         until_check = self._next_check - time.monotonic()
         poller = select.poll()  # made anew: it has no state that could miss a new or a dead process
         readers: dict[int, Slot] = {}
@@ -168,36 +170,48 @@ class LocalExecutor(Executor):
         return None
 
     def stop(self, number: int) -> None:
-        """As in :class:`Executor`."""
+        """Ask a running trial to end at its next report; no effect on one that is not running."""
         slot = self._running(number)
         if slot is not None:
             slot.stop()
 
     def kill(self, number: int, state: TrialState, reason: str) -> None:
-        """As in :class:`Executor`. Where the trial ended by itself just before, that is the event that follows."""
+        """End a running trial at once. Where it ended by itself just before, that is the event that follows."""
         slot = self._running(number)
         if slot is not None and slot.attempt is not None and slot.process is not None:
             slot.kill(slot.attempt, slot.process, "killed", Outcome(state, error=reason))
 
     def holds(self, slot: int, root: int) -> bool:
-        """As in :class:`Executor`."""
+        """Return whether a slot still has the paused training of a chain."""
         return root in self._open_slots()[slot].paused
 
     def drop(self, root: int) -> None:
-        """As in :class:`Executor`."""
+        """Let go of the paused training of a chain that will not be continued."""
         for slot in self._open_slots():
             slot.drop(root)
 
     def close(self) -> None:
-        """Ends the workers: idle ones exit in order, within a second; busy ones are killed with all they started."""
+        """End the workers: idle ones exit in order, within a second; busy ones are killed with all they started."""
         if self._finalizer is not None:
             self._finalizer()
+
+
+def _reduce_code(code: CodeType) -> tuple[Any, ...]:
+    """Pickle code as cloudpickle does, but for the name of its file, which that replaces."""
+    make, parts = cloudpickle.Pickler.dispatch_table[CodeType](code)
+    return make, tuple(code.co_filename if part == "<dynamic-code>" else part for part in parts)
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """A pickler of functions that keep the names of their files, so that tracebacks in workers show their lines."""
+
+    dispatch_table: ClassVar[Any] = ChainMap({CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table)
 
 
 def _dump(objective: Objective, path: Path) -> None:
     try:
         with path.open("wb") as file:
-            cloudpickle.dump(objective, file)
+            _Pickler(file).dump(objective)
     except OSError:  # the disk is full: nothing is wrong with the objective
         raise
     except Exception as fault:  # reducers of the user's own may raise anything
@@ -208,7 +222,7 @@ def _dump(objective: Objective, path: Path) -> None:
 def _release(
     private: Path, guardian: Guardian, slots: Sequence[Slot], watchdogs: Sequence[Watchdog], owner: int
 ) -> None:
-    """Ends and removes all that an executor has; not in a process that was forked from its owner's."""
+    """End and remove all that an executor has; not in a process that was forked from its owner's."""
     if os.getpid() != owner:
         return
     for watchdog in watchdogs:

@@ -1,4 +1,4 @@
-"""One worker process as its driver sees it: a process group, two pipes, a log, and how it ended; and the guardian."""
+"""A worker process as its driver sees it: a process group, two pipes, a log, and how it ended."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autohpo.errors import AutoHPOError
-from autohpo.execution import guardian as guardian_script
 from autohpo.execution.frames import FrameReader
+from autohpo.execution.guardian_client import Guardian
 
 # The path of imports is the driver's before anything is imported. `-m` would put the working directory first, where
 # any file may have the name of a module of the standard library.
@@ -37,14 +37,16 @@ MAX_TRIAL_LOG_BYTES = 16 << 20  # while it runs
 class Launch:
     """What all workers of an executor are started with.
 
+    What is not given is the driver's own, as it was when the executor was opened.
+
     Attributes:
-        objective: The pickled objective.
-        logs: Folder of the slots' logs.
-        n_slots: They share the cores.
-        folder: Working directory of the driver when the executor was opened; so are the following.
-        import_path: ``sys.path``.
-        arguments: ``sys.argv``.
-        log_level: Of the logger ``autohpo``.
+        objective: The file of the pickled objective.
+        logs: The folder of the slots' logs.
+        n_slots: The number of slots, which share the cores.
+        folder: The working directory.
+        import_path: The list ``sys.path``.
+        arguments: The list ``sys.argv``.
+        log_level: The level of the logger ``autohpo``.
     """
 
     objective: Path
@@ -56,7 +58,7 @@ class Launch:
     log_level: int = field(default_factory=lambda: logging.getLogger("autohpo").level)
 
     def command(self, read_fd: int, write_fd: int) -> list[str]:
-        """The command line of a worker that has these two ends of its pipes."""
+        """Return the command line of a worker that has these two ends of its pipes."""
         setting = {
             "fds": [read_fd, write_fd],
             "objective": str(self.objective),
@@ -66,7 +68,7 @@ class Launch:
         return [sys.executable, "-c", BOOT, json.dumps(setting), *self.import_path]
 
     def environment(self, slot: int) -> dict[str, str]:
-        """The driver's environment with the slot's number and its share of the cores as numbers of threads."""
+        """Return the driver's environment with the slot's number and its share of the cores as numbers of threads."""
         environment = dict(os.environ, AUTOHPO_SLOT=str(slot))
         if THREADS[0] not in environment:  # where the user set it, the other libraries take it from there
             n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -75,20 +77,25 @@ class Launch:
         return environment
 
     def log(self, slot: int) -> Path:
-        """The log of a slot."""
+        """Return the log of a slot."""
         return self.logs / f"slot-{slot}.log"
 
 
 class WorkerProcess:
     """A worker process, with whatever it starts, as one process group.
 
+    Args:
+        launch: What it is started with.
+        slot: The number of its slot.
+        guardian: What ends it if the driver dies.
+
     Attributes:
-        pid: Of the worker; also the number of its group.
-        read_fd: Frames of the worker; does not block.
-        write_fd: Frames for the worker; does not block.
-        log: What it prints.
-        started: Seconds of the monotonic clock.
-        log_start: Byte of the log where its output begins.
+        pid: The number of the worker, and of its group.
+        read_fd: The pipe with frames of the worker; reading does not block.
+        write_fd: The pipe with frames for the worker; writing does not block.
+        log: The file of what it prints.
+        started: When it was started, in seconds of the monotonic clock.
+        log_start: The byte of the log where its output begins.
         is_ready: Whether it has loaded the objective; set by the slot.
         is_eof: Whether its pipe has ended.
         unsent: Frames, or the rest of one, that the pipe to it had no room for.
@@ -131,12 +138,12 @@ class WorkerProcess:
             os.set_blocking(fd, False)
 
     def send(self, frame: bytes) -> None:
-        """Sends a frame, at once as far as the pipe has room; :meth:`flush` sends the rest."""
+        """Send a frame, at once as far as the pipe has room; :meth:`flush` sends the rest."""
         self.unsent.append(memoryview(frame))
         self.flush()
 
     def flush(self) -> None:
-        """Sends what there is room for; never waits, whatever the worker does."""
+        """Send what there is room for; never waits, whatever the worker does."""
         try:
             while self.unsent:
                 rest = self.unsent[0][os.write(self.write_fd, self.unsent[0]) :]
@@ -150,7 +157,7 @@ class WorkerProcess:
             self.unsent.clear()
 
     def receive(self) -> Iterator[bytes]:
-        """The frames that have come, without waiting.
+        """Return the frames that have come, without waiting.
 
         Raises:
             FrameError: What came is no frame.
@@ -164,7 +171,7 @@ class WorkerProcess:
         return self._frames.feed(data)
 
     def has_exited(self) -> bool:
-        """Whether the worker itself ended. It is not reaped, so its number still belongs to its group."""
+        """Return whether the worker itself ended. It is not reaped, so its number still belongs to its group."""
         if not hasattr(os, "waitid"):  # macOS before Python 3.13
             return self._popen.poll() is not None
         try:
@@ -173,7 +180,7 @@ class WorkerProcess:
             return True
 
     def has_exited_within(self, seconds: float) -> bool:
-        """As :meth:`has_exited`, with a wait of at most `seconds`."""
+        """Return whether the worker ends within some seconds."""
         until = time.monotonic() + seconds
         while not self.has_exited():
             if time.monotonic() > until:
@@ -182,12 +189,12 @@ class WorkerProcess:
         return True
 
     def kill(self) -> None:
-        """Ends the group at once; only before :meth:`bury`."""
+        """End the group at once; only before :meth:`bury`."""
         with contextlib.suppress(ProcessLookupError, PermissionError):  # the second: macOS, where all are zombies
             os.killpg(self.pid, signal.SIGKILL)
 
     def bury(self) -> str:
-        """How an exited worker ended; ends what it left behind, and frees its number and pipes."""
+        """Return how an exited worker ended; end what it left behind, and free its number and pipes."""
         self.kill()
         self._guardian.forget(self.pid)
         code = self._popen.wait()
@@ -198,27 +205,27 @@ class WorkerProcess:
         return f"was killed by {_signal_name(-code)}{hint}"
 
     def close_pipes(self) -> None:
-        """Closes the driver's ends."""
+        """Close the driver's ends of the pipes."""
         for fd in (self.read_fd, self.write_fd):
             with contextlib.suppress(OSError):
                 os.close(fd)
 
     def cut_log(self, max_bytes: int) -> bool:
-        """Empties a log that is longer than `max_bytes`; whether it did."""
+        """Empty a log that is longer than `max_bytes`; return whether it was."""
         is_long = self.log_size() > max_bytes
         if is_long:
             os.truncate(self.log, 0)  # the worker writes in append mode: its next line is the first one
         return is_long
 
     def log_size(self) -> int:
-        """Bytes in the log; 0 where somebody removed it."""
+        """Return the bytes in the log; 0 where somebody removed it."""
         try:
             return self.log.stat().st_size
         except OSError:
             return 0
 
     def log_tail(self, start: int) -> str:
-        """The last lines of the log from the byte `start` on."""
+        """Return the last lines of the log from the byte `start` on."""
         try:
             with self.log.open("rb") as file:
                 file.seek(max(start, self.log_size() - LOG_TAIL_BYTES))
@@ -232,54 +239,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # the real-time signals have no names
         return f"signal {number}"
-
-
-class Guardian:
-    """The driver's side of the guardian: a process that knows which groups to end when the driver is killed."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._groups: set[int] = set()
-        self._start()
-
-    def _start(self) -> None:
-        read_fd, self._write_fd = os.pipe()
-        try:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-I", "-S", guardian_script.__file__, str(os.getpid()), str(self._folder)],
-                stdin=read_fd,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                cwd="/",
-            )
-        except OSError as fault:
-            os.close(self._write_fd)
-            raise AutoHPOError(f"a guardian process cannot be started: {fault}") from fault
-        finally:
-            os.close(read_fd)
-        os.set_blocking(self._write_fd, False)
-
-    def watch(self, group: int) -> None:
-        """Ends `group` if the driver dies."""
-        self._groups.add(group)
-        self._say(f"+{group}\n")
-
-    def forget(self, group: int) -> None:
-        """Lets `group` be; to be called before its leader is reaped."""
-        self._groups.discard(group)
-        self._say(f"-{group}\n")
-
-    def _say(self, line: str) -> None:
-        try:
-            os.write(self._write_fd, line.encode())
-        except (BrokenPipeError, BlockingIOError):  # it was killed, or stopped for long
-            self.close()
-            self._start()
-            os.write(self._write_fd, "".join(f"+{group}\n" for group in self._groups).encode())
-
-    def close(self) -> None:
-        """Ends the guardian itself, and no group."""
-        self._popen.kill()  # first: at the end of the pipe it would do its work
-        self._popen.wait()
-        os.close(self._write_fd)

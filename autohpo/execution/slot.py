@@ -14,7 +14,8 @@ import cloudpickle
 from autohpo.errors import AutoHPOError, OptionError
 from autohpo.execution.base import Event, EventKind
 from autohpo.execution.frames import DROP, EXIT, KEY, ROOT, STOP, TASK, FrameError, Message, pack_frame
-from autohpo.execution.process import MAX_LOG_BYTES, MAX_TRIAL_LOG_BYTES, Guardian, Launch, WorkerProcess
+from autohpo.execution.guardian_client import Guardian
+from autohpo.execution.process import MAX_LOG_BYTES, MAX_TRIAL_LOG_BYTES, Launch, WorkerProcess
 from autohpo.trial import Outcome, Task, TrialState
 
 logger = logging.getLogger(__name__)
@@ -31,12 +32,12 @@ class Attempt:
     Attributes:
         task: What was submitted.
         frame: The task as it is sent.
-        n_sent: To how many processes.
+        n_sent: How many processes it was sent to.
         is_started: Whether a worker took it.
         is_stopping: Whether it was asked to end at its next report.
-        deadline: Of the monotonic clock; set once a ready worker has it.
-        log_start: Byte of the log where its output begins.
-        verdict: Why its process was killed.
+        deadline: When it must have ended, by the monotonic clock; set once a ready worker has it.
+        log_start: The byte of the log where its output begins.
+        verdict: Why its process was killed, if it was.
     """
 
     task: Task
@@ -50,7 +51,7 @@ class Attempt:
 
     @property
     def key(self) -> tuple[int, int]:
-        """Number and attempt."""
+        """The number of the trial, and that of the attempt."""
         return self.task.number, self.task.attempt
 
     def event(
@@ -61,19 +62,25 @@ class Attempt:
         fidelity: float | None = None,
         perf: float | None = None,
     ) -> Event:
-        """An event of this attempt."""
+        """Return an event of this attempt."""
         return Event(kind, *self.key, slot, outcome, fidelity, perf)
 
 
 class Slot:
-    """One slot. All methods but :meth:`kill` belong to the thread of the executor.
+    """A slot: one worker process, and the attempt that runs there.
+
+    All methods but :meth:`kill` belong to the thread of the executor.
+
+    Args:
+        number: The number of the slot, from 0.
+        launch: What its processes are started with.
+        guardian: What ends them if the driver dies.
+        time_limit: The seconds that an attempt may take, if limited.
 
     Attributes:
-        number: From 0.
-        time_limit: Seconds for an attempt, if limited.
-        attempt: The one that runs.
-        process: Its process, if there is one now.
-        paused: Chains whose training the process keeps.
+        attempt: The attempt that runs, if one does.
+        process: The process, if there is one now.
+        paused: The chains whose training the process keeps, by their roots.
     """
 
     def __init__(self, number: int, launch: Launch, guardian: Guardian, time_limit: float | None) -> None:
@@ -87,13 +94,17 @@ class Slot:
         self._lock = threading.Lock()  # held to kill a process, to free its number, and to end an attempt
 
     def start(self) -> WorkerProcess:
-        """The process, a new one if there is none."""
+        """Return the process, a new one if there is none."""
         if self.process is None:
             self.process = WorkerProcess(self._launch, self.number, self._guardian)
         return self.process
 
     def submit(self, task: Task) -> None:
-        """Runs a task; raises OptionError if one is running."""
+        """Run a task.
+
+        Raises:
+            OptionError: Another one is running, or its configuration cannot be pickled.
+        """
         if self.attempt is not None:
             raise OptionError(f"slot: must be free, but {self.number} runs trial {self.attempt.task.number}")
         self.start()
@@ -117,27 +128,27 @@ class Slot:
         return math.inf if self.time_limit is None else time.monotonic() + self.time_limit
 
     def stop(self) -> None:
-        """Asks the running trial to end at its next report."""
+        """Ask the running trial to end at its next report."""
         if self.attempt is not None and not self.attempt.is_stopping:
             self.attempt.is_stopping = True
             if self.process is not None:
                 self.process.send(pack_frame(STOP, KEY.pack(*self.attempt.key)))
 
     def drop(self, root: int) -> None:
-        """Lets go of the paused training of a chain."""
+        """Let go of the paused training of a chain."""
         if root in self.paused and self.process is not None:
             self.paused.discard(root)
             self.process.send(pack_frame(DROP, ROOT.pack(root)))
 
     def kill(self, attempt: Attempt, process: WorkerProcess, kind: EventKind, outcome: Outcome) -> None:
-        """Ends `process` with `outcome` for `attempt`, unless either is no longer here; from any thread."""
+        """End a process with an outcome for its attempt, unless either is no longer here; from any thread."""
         with self._lock:
             if self.attempt is attempt and self.process is process and attempt.verdict is None:
                 attempt.verdict = (kind, outcome)
                 process.kill()
 
     def read(self) -> list[Event]:
-        """The events that the worker's frames, or its end, stand for."""
+        """Return the events that the worker's frames, or its end, stand for."""
         events: list[Event] = []
         if self.process is None:
             return events
@@ -151,7 +162,7 @@ class Slot:
         return events
 
     def check(self) -> list[Event]:
-        """The events of what no pipe tells; to be called every now and then."""
+        """Return the events of what no pipe tells; to be called every now and then."""
         process, attempt = self.process, self.attempt
         if process is None:
             return []
@@ -188,7 +199,7 @@ class Slot:
         return [attempt.event(kind, self.number, message.outcome)]
 
     def _condemn(self, text: str) -> None:
-        """Ends a process that lives but cannot be worked with."""
+        """End a process that lives but cannot be worked with."""
         if self.process is not None:
             if self.attempt is not None:
                 outcome = Outcome(TrialState.CRASHED, error=text)
@@ -197,7 +208,7 @@ class Slot:
             self.process.is_eof = True  # listen no more
 
     def _end(self) -> list[Event]:
-        """Takes leave of a process whose pipe ended; sends its task to a new one if no worker had taken it."""
+        """Bury a process whose pipe ended; send its task to a new one if no worker had taken it."""
         process, attempt = self.process, self.attempt
         if process is None:
             return []
@@ -226,7 +237,7 @@ class Slot:
         return [attempt.event(kind, self.number, outcome)]
 
     def ask_exit(self) -> None:
-        """Asks an idle worker to exit, which ends its paused trainings in order; kills a busy one."""
+        """Ask an idle worker to exit, which ends its paused trainings in order; kill a busy one."""
         process = self.process
         if process is None:
             return
@@ -236,7 +247,7 @@ class Slot:
             process.kill()
 
     def close(self, until: float) -> None:
-        """Ends the process, after a wait until this time of the monotonic clock."""
+        """End the process, after a wait until a time of the monotonic clock."""
         process, self.process, self.attempt = self.process, None, None
         if process is None:
             return

@@ -27,7 +27,7 @@ OOM_SCORE_STEP = 500
 
 
 def main(text: str) -> None:
-    """Serves the driver that started this process, until told to exit.
+    """Serve the driver that started this process, until told to exit.
 
     Args:
         text: The JSON that :meth:`autohpo.execution.process.Launch.command` wrote.
@@ -56,7 +56,7 @@ def _raise_oom_score() -> None:
 
 
 class Worker:
-    """Runs tasks in the main thread, while a second thread listens to the driver.
+    """A worker that runs tasks in the main thread, while a second thread listens to the driver.
 
     The second thread is the lifeline: when the driver is gone, its end of the pipe is closed, and the worker ends its
     own process group at once, whatever the objective is doing.
@@ -74,7 +74,7 @@ class Worker:
         threading.Thread(target=self._listen, name="autohpo-lifeline", daemon=True).start()
 
     def load(self, path: str) -> None:
-        """Loads the objective; if that fails, every task fails with the reason."""
+        """Load the objective; if that fails, every task fails with the reason."""
         try:
             with open(path, "rb") as file:
                 self._evaluator = Evaluator(pickle.load(file))
@@ -83,7 +83,7 @@ class Worker:
         self._say(Message("ready"))
 
     def serve(self) -> None:
-        """Does what the driver says, in its order; returns when told to exit."""
+        """Do what the driver says, in its order; return when told to exit."""
         while True:
             kind, body = self._todo.get()
             if kind == TASK:

@@ -117,7 +117,10 @@ def render_html(
         parts += [tag("h2", "Search"), charts]
         panels = parameter_panels(result, space)
         parts += [tag("h2", "Parameters"), panels]
-        parts += [tag("h2", "Best trials"), _ranking(result, top, TOP_CAPTION), decisions(result)]
+        parts += [tag("h2", "Best trials"), _ranking(result, top, TOP_CAPTION)]
+        decided = decisions(result)
+        if decided:
+            parts += [tag("h2", "Decisions"), decided]
     errors = _errors(result)
     if errors:
         parts += [tag("h2", "Trials without a result"), errors]

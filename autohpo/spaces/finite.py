@@ -16,7 +16,7 @@ MOST_LISTED = 20_000
 """The most combinations that are listed in order to count a space; with more it counts as infinite."""
 
 Digits = dict[str, list[int]]
-"""For each active parameter the indices of its values on its axes."""
+"""The indices of the values of each active parameter on its axes."""
 
 
 def walk(space: SearchSpace, steps: int | None, after: Digits | None = None) -> Iterator[tuple[Digits, dict[str, Any]]]:

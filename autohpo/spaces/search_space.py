@@ -17,6 +17,7 @@ from autohpo.spaces.base import HPSpace
 from autohpo.spaces.conditions import Conditions
 from autohpo.spaces.constraints import Constraint, as_constraint
 from autohpo.spaces.finite import count, walk
+from autohpo.spaces.numeric import LogRangeHP, RangeHP
 from autohpo.spaces.tagged import Described
 
 MOST_DRAWS = 100_000
@@ -44,7 +45,7 @@ class SearchSpace:
         constraints: The constraints as objects.
         n_columns: The width of the unit cube, d.
         levels: ``(d,)`` ints: 0 for an ordered column, else its number of unordered values.
-        edges: For each column the ends of its values' cells, see :attr:`HPSpace.edges`; None without cells.
+        edges: The ends of the cells of each column's values, see :attr:`HPSpace.edges`; None without cells.
         optional: ``(d,)`` which columns belong to a parameter that other parameters decide about.
         is_conditional: Whether some parameter is not always active, or not always of the same length.
         modules: The modules of AutoGL's dict form that the space was read from, also those without a parameter; none
@@ -315,11 +316,30 @@ class SearchSpace:
 
     def to_json(self, hp: Mapping[str, Any]) -> dict[str, Any]:
         """Return a legal configuration as JSON types; a choice is written as its index."""
-        return {name: self._by_name[name].to_json(hp[name]) for name in self.names if name in hp}
+        data = {name: hp[name] for name in self.names if name in hp}
+        for parameter in self._coded:
+            if parameter.name in data:
+                data[parameter.name] = parameter.to_json(data[parameter.name])
+        return data
 
     def from_json(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration that :meth:`to_json` gave `data` for; a choice is the very object of this space."""
-        return {name: self._by_name[name].from_json(value) for name, value in data.items()}
+        hp = dict(data)
+        for parameter in self._coded:
+            if parameter.name in hp:
+                hp[parameter.name] = parameter.from_json(hp[parameter.name])
+        return hp
+
+    @cached_property
+    def _coded(self) -> list[HPSpace]:
+        """The parameters whose values are not just what JSON holds: all but numbers."""
+        own = HPSpace.to_json, HPSpace.from_json
+        return [
+            parameter
+            for parameter in self.parameters
+            if not isinstance(parameter, (RangeHP, LogRangeHP))
+            or (type(parameter).to_json, type(parameter).from_json) != own
+        ]
 
     def key(self, hp: Mapping[str, Any]) -> str:
         """Return a string that two legal configurations share only when they are the same."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from autohpo.errors import StoreMismatchError
+from autohpo.errors import StoreError, StoreMismatchError
 
 SHOWN_DIFFERENCES = 12
 LogKind = Literal["ask", "start", "report", "end", "interrupt", "late"]
@@ -17,7 +18,7 @@ _NO_DATA: dict[str, Any] = {}  # shared, and never written to
 
 
 class LogEvent(NamedTuple):
-    """One fact of a run. The state of the run is the fold of these.
+    """An event of a run; the state of the run is the fold of its events.
 
     ===========  =====================================================  =========================================
     kind         means                                                  data
@@ -35,12 +36,12 @@ class LogEvent(NamedTuple):
     ===========  =====================================================  =========================================
 
     Attributes:
-        kind: As above.
-        trial: Number of the trial.
-        attempt: From 1; 0 for ask.
-        data: JSON types only; every ``perf`` is the user's own value.
-        time: Unix seconds.
-        seq: Place in the log, from 1; 0 before it is appended.
+        kind: The kind of event, see the table.
+        trial: The number of the trial.
+        attempt: The number of the attempt, from 1; 0 for *ask*.
+        data: The rest, JSON types only; every ``perf`` is the user's own value.
+        time: The time, in Unix seconds.
+        seq: The place in the log, from 1; 0 before it is appended.
     """
 
     kind: LogKind
@@ -52,11 +53,14 @@ class LogEvent(NamedTuple):
 
 
 class Store(ABC):
-    """Keeps the events of one run. One driver at a time writes; anybody may read."""
+    """The contract of what keeps the events of one run. One driver at a time writes; anybody may read.
+
+    ``autohpo.testing.check_store`` checks a store of your own; docs/own-store.md says how to write one.
+    """
 
     @abstractmethod
     def open(self) -> None:
-        """Claims the store for this driver.
+        """Claim the store for this driver, before it writes.
 
         Raises:
             RunBusyError: Another driver has it.
@@ -65,7 +69,7 @@ class Store(ABC):
 
     @abstractmethod
     def begin(self, header: Mapping[str, Any]) -> None:
-        """Says which run this is: a new store takes the header, an old one must have the same.
+        """Take the header of a new run, or check that the kept one is the same; see :func:`check_header`.
 
         Args:
             header: What makes the run this run (space, algorithm, options, ...), JSON types only.
@@ -77,7 +81,7 @@ class Store(ABC):
     @property
     @abstractmethod
     def header(self) -> Mapping[str, Any] | None:
-        """What the run began with; None where none has begun."""
+        """The header that the run began with; None where none has begun."""
 
     @property
     @abstractmethod
@@ -107,7 +111,7 @@ class Store(ABC):
 
     @abstractmethod
     def events(self, after: int = 0) -> Iterator[LogEvent]:
-        """The events with a `seq` above `after`, in order."""
+        """Return the events with a `seq` above `after`, in order; events that are added meanwhile may be left out."""
 
     @abstractmethod
     def close(self) -> None:
@@ -134,7 +138,7 @@ def check_header(kept: Mapping[str, Any], given: Mapping[str, Any], where: str) 
 
 
 def _differences(kept: Any, given: Any, path: str) -> Iterator[str]:
-    """A line for each leaf that is not the same in both."""
+    """Return a line for each leaf that is not the same in both."""
     if isinstance(kept, Mapping) and isinstance(given, Mapping):
         for key in [*kept, *(k for k in given if k not in kept)]:
             yield from _differences(kept.get(key, _NOTHING), given.get(key, _NOTHING), f"{path}.{key}".lstrip("."))
@@ -147,7 +151,7 @@ def _differences(kept: Any, given: Any, path: str) -> Iterator[str]:
 
 
 def _is_number_of_an_option(path: str, kept: Any, given: Any) -> bool:
-    """Whether 9 may stand for 9.0: among options, but not among the ends of a range."""
+    """Return whether 9 may stand for 9.0: among options, but not among the ends of a range."""
     return path.startswith("options.") and {type(kept), type(given)} == {int, float}
 
 
@@ -160,3 +164,27 @@ _NOTHING = _Nothing()
 
 def _text(value: Any) -> str:
     return "nothing" if value is _NOTHING else f"{value!r:.120}"
+
+
+def check_json(value: object) -> None:
+    """Check that a value is of JSON types all the way down, and that its numbers are finite.
+
+    Raises:
+        StoreError: It is not.
+    """
+    kind = type(value)
+    if kind in _PLAIN or (kind is float and value - value == 0):  # type: ignore[operator] # finite, without a call
+        return
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if type(key) is not str and not isinstance(key, (str, int, float, type(None))):
+                raise StoreError(f"store: keys must be strings, got {key!r:.80}")
+            check_json(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            check_json(item)
+    elif not isinstance(value, (str, int)) and not (isinstance(value, float) and math.isfinite(value)):
+        raise StoreError(f"store: events must be of JSON types, got {value!r:.80}")
+
+
+_PLAIN = frozenset({str, int, bool, type(None)})

@@ -15,17 +15,17 @@ from weakref import WeakValueDictionary
 from autohpo.errors import RunBusyError, StoreError
 
 _HELD: WeakValueDictionary[Path, RunLock] = WeakValueDictionary()
-"""Locks of this process: POSIX record locks never exclude their own process, so this does."""
+"""The locks of this process: POSIX record locks never exclude their own process, so this does."""
 
 
 class RunLock:
-    """Excludes a second driver from a run.
+    """A lock that keeps a second driver from a run.
 
     A POSIX record lock and not ``flock``: a child that the objective forks would inherit the latter, and keep the run
     locked after its driver's death.
 
     Args:
-        path: Of the lock file; it is made, and stays.
+        path: The path of the lock file; it is made, and stays.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +34,7 @@ class RunLock:
         self._process = 0  # that took it: a forked child has a copy of this object, but not the lock
 
     def acquire(self) -> None:
-        """Takes the lock.
+        """Take the lock.
 
         Raises:
             RunBusyError: Another driver has it; the text names its host, process and start.
@@ -63,7 +63,7 @@ class RunLock:
             handle.write(holder.encode())
 
     def release(self) -> None:
-        """Gives the lock free. May be called twice."""
+        """Give the lock free. May be called twice."""
         if self._file is not None:
             self._file.close()  # which releases it
             self._file = None

@@ -1,4 +1,4 @@
-"""A store that lives and dies with the process."""
+"""MemoryStore: a store that lives and dies with the process."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from autohpo.errors import StoreError
-from autohpo.store.base import LogEvent, Store, check_header
+from autohpo.store.base import LogEvent, Store, check_header, check_json
 
 
 class MemoryStore(Store):
-    """Keeps the events in a list, and checkpoints in a temporary folder that goes with it."""
+    """A store in a list, with checkpoints in a temporary folder that goes with it."""
 
     def __init__(self) -> None:
         self._events: list[LogEvent] = []
@@ -49,6 +49,8 @@ class MemoryStore(Store):
         keys = [(event.kind, event.trial) for event in events if event.kind in ("ask", "end")]
         if len({*keys} - self._once) < len(keys):
             raise StoreError(f"store: a second ask or end of a trial among {keys}")
+        for event in events:
+            check_json(event.data)
         self._once.update(keys)
         for event in events:
             self._events.append(LogEvent(*event[:5], len(self._events) + 1))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from autohpo.objectives import Front, Objectives
-from autohpo.spaces import HPSpace, LogRangeHP, RangeHP, SearchSpace
+from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent
 from autohpo.trial import Outcome, Running, Suggestion, Trial, TrialState
 
@@ -46,28 +46,9 @@ def suggestion_data(suggestion: Suggestion, space: SearchSpace) -> dict[str, Any
 
 def suggestion_from(event: LogEvent, space: SearchSpace) -> Suggestion:
     """Return the suggestion of an *ask* event."""
-    return _read_suggestion(event, _readers(space))
-
-
-Readers = list[tuple[str, Callable[[Any], Any]]]
-"""The parameters whose values are not what JSON holds, each with the function that reads one."""
-
-
-def _readers(space: SearchSpace) -> Readers:
-    """Return what reads the configurations of a space; numbers are what they are in JSON."""
-    plain = HPSpace.from_json
-    return [
-        (hp.name, hp.from_json)
-        for hp in space.parameters
-        if not (isinstance(hp, (RangeHP, LogRangeHP)) and type(hp).from_json is plain)
-    ]
-
-
-def _read_suggestion(event: LogEvent, readers: Readers) -> Suggestion:
-    """Return the suggestion of an *ask* event; a million of them are read where a long run goes on."""
     data = event.data
-    suggestion = Suggestion(
-        data["hp"],
+    return Suggestion(
+        space.from_json(data["hp"]),
         fidelity=data["fidelity"],
         resume=data["resume"],
         fork=data.get("fork"),
@@ -76,10 +57,6 @@ def _read_suggestion(event: LogEvent, readers: Readers) -> Suggestion:
         pid=data["pid"],
         seed=data["seed"],
     )
-    for name, read in readers:
-        if name in suggestion:
-            suggestion[name] = read(suggestion[name])
-    return suggestion
 
 
 @dataclass(slots=True)
@@ -161,7 +138,6 @@ class RunState:
         self.attempts: dict[int, Attempts] = {}
         self.front = Front()
         self.n_asked = self.n_done = self.n_failed = self.n_known = self.n_late = self.seq = 0
-        self._readers = _readers(space)
         self._signs = objectives.signs if any(sign < 0 for sign in objectives.signs) else ()
         self._ended: list[Trial | None] = []  # at the place of their number
         self._chains: dict[int, Chain] = {}  # by root
@@ -177,19 +153,19 @@ class RunState:
         self.seq = event.seq or self.seq + 1
         match event.kind:
             case "ask":
-                self._ask(_read_suggestion(event, self._readers) if suggestion is None else suggestion)
+                self._ask(suggestion_from(event, self.space) if suggestion is None else suggestion)
             case "start":
                 attempts = self.attempts[event.trial]
                 attempts.n, attempts.started, attempts.is_running = event.attempt, event.time, True
                 attempts.interrupted = attempts.ended = None
                 self.running[event.trial].reports.clear()  # of an attempt that was superseded
+            case "end":
+                return self._end(event)
             case "report":
                 if event.attempt == self.attempts[event.trial].n:
                     self.running[event.trial].reports.append((event.data["fidelity"], event.data["perf"]))
             case "interrupt":
                 self._interrupt(self.attempts[event.trial], event)
-            case "end":
-                return self._end(event)
             case "late":
                 self.n_late += 1
         return None

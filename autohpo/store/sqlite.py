@@ -48,11 +48,12 @@ CREATE UNIQUE INDEX one_end ON events (trial) WHERE kind = 'end';
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT};
 """
+_MARK = f"PRAGMA user_version = {FORMAT}"
 _JSON = json.JSONEncoder(allow_nan=False)
 
 
 class SQLiteStore(Store):
-    """Keeps the events in a file, each commit on disk before the search goes on.
+    """A store in one file, in which every commit is kept before the search goes on.
 
     Write-ahead log and ``BEGIN IMMEDIATE``: readers never block the writer. With ``synchronous=FULL`` a commit survives
     a kill and a power loss. A commit in ``NORMAL`` survives a kill: it is in the write-ahead log, which the next commit
@@ -61,8 +62,9 @@ class SQLiteStore(Store):
     the log, because SQLite itself would give back a changed byte of a value as it is.
 
     Args:
-        path: Of the file; ``path.lock`` beside it says who writes.
-        read_only: Only looks: needs no lock, changes nothing; SQLite may put its own ``path-wal`` and ``-shm`` there.
+        path: The path of the file; ``path.lock`` beside it says who writes.
+        read_only: Whether it is only looked at: that needs no lock and changes nothing, but SQLite may put its own
+            ``path-wal`` and ``path-shm`` there.
 
     Raises:
         StoreError: The path is that of a folder, or lies in one that does not exist; or, with `read_only`, there is no
@@ -95,7 +97,7 @@ class SQLiteStore(Store):
                 raise
 
     def open(self) -> None:
-        """Takes the lock, and makes or checks the file."""
+        """Take the lock, and make or check the file."""
         if self._is_read_only:
             raise StoreError(f"store: {self.path} was opened to read only")
         self._lock.acquire()
@@ -107,7 +109,7 @@ class SQLiteStore(Store):
             raise
 
     def begin(self, header: Mapping[str, Any]) -> None:
-        """Takes or compares the header."""
+        """Write the header, or compare it."""
         kept = self.header
         if kept is None:
             text = _text(dict(header))
@@ -120,22 +122,28 @@ class SQLiteStore(Store):
         uri = f"{self.path.resolve().as_uri()}?mode={mode}"
         if mode == "ro" and not self._beside("-wal").exists() and not _may_write(self.path.parent):
             uri += "&immutable=1"  # an archived run: SQLite could not make the shared memory that it reads through
-        self._connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        self._connection = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # any thread may use it; a Search lets one at a time
+        )
 
     def _look(self) -> None:
-        """Opens the file for reading."""
+        """Open the file for reading."""
         self._connect("ro")
         if self._beside("-journal").exists() or self._is_new():  # there is a rollback journal only while it is made
             raise StoreError(f"store: {self.path} holds no run yet")
         self._check_format()
 
     def _prepare(self) -> None:
-        """Opens the file for writing; a new or empty one gets its tables."""
+        """Open the file for writing; a new or empty one gets its tables."""
         n_bytes = _size(self.path)
         if n_bytes < HEADER_BYTES and (n_bytes or _size(self._beside("-wal"))):
             # SQLite would take it for an empty one, and remove the write-ahead log with the results in it.
             raise StoreCorruptError(f"store: {self.path} has {n_bytes} bytes; to begin anew remove {self.path.name}*")
-        self._has_unsynced = _size(self._beside("-wal")) > 0  # a driver that was killed may have left commits there
+        was_killed = _size(self._beside("-wal")) > 0  # an earlier driver, which may have left commits without a sync
         self._connect("rwc")
         is_new = self._is_new()
         if not is_new:
@@ -147,9 +155,10 @@ class SQLiteStore(Store):
             self._format = FORMAT
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         self._n_events = self._db.execute("SELECT ifnull(max(seq), 0) FROM events").fetchone()[0]
+        self._has_unsynced = was_killed
 
     def _is_new(self) -> bool:
-        """Whether nothing was made in the file yet; so a kill may leave it, too."""
+        """Return whether nothing was made in the file yet, as a kill may leave it."""
         n_tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         return not n_tables and not self._pragma("application_id")
 
@@ -176,13 +185,14 @@ class SQLiteStore(Store):
 
     @property
     def header(self) -> dict[str, Any] | None:
-        """What the run began with."""
+        """The header that the run began with."""
         with self._faults():
             rows = self._db.execute("SELECT data, crc FROM header").fetchall()
             if not rows:
                 return None
             text, crc = rows[0]
-            self._check_row(is_whole=len(rows) == 1 and crc == _crc(text), what="the header")
+            if len(rows) != 1 or crc != _crc(text):
+                raise self._damage("the header")
             return json.loads(text)  # type: ignore[no-any-return]
 
     @property
@@ -191,13 +201,15 @@ class SQLiteStore(Store):
         return self._beside(".files")
 
     def append(self, events: Sequence[LogEvent], *, sync: bool = True) -> None:
-        """Add the events in one transaction; the write-ahead log is flushed to disk where `sync` says so."""
-        facts = [(float(e.time), e.kind, e.trial, e.attempt, _text(e.data)) for e in events]
-        with self._faults(), self._transaction(sync=sync) as db:
-            rows = [(place, *fact, _crc(place, *fact)) for place, fact in enumerate(facts, start=self._n_events + 1)]
-            db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-            if not rows and sync and self._has_unsynced:
-                db.execute(f"PRAGMA user_version = {FORMAT}")  # a commit of nothing would not sync what lies before it
+        """Add the events in one transaction; the write-ahead log is synced where `sync` says so."""
+        rows = [_row(place, event) for place, event in enumerate(events, start=self._n_events + 1)]
+        try:
+            with self._transaction(sync=sync) as db:
+                db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+                if not rows and sync and self._has_unsynced:
+                    db.execute(_MARK)  # a commit of nothing would not sync what lies before it
+        except sqlite3.Error as error:
+            raise self._as_ours(error) from error
         self._n_events += len(rows)
         self._has_unsynced = not sync and (self._has_unsynced or bool(rows))
 
@@ -214,12 +226,15 @@ class SQLiteStore(Store):
     def _data_of(self, rows: Sequence[tuple[Any, ...]], after: int) -> list[dict[str, Any]]:
         """Return the data of rows that follow each other, once each is known to be what was written."""
         for place, row in enumerate(rows, start=after + 1):
-            if row[0] != place or (row[6] != _crc_of_plain(*row[:6]) and row[6] != _crc(*row[:6])):
-                self._check_row(is_whole=False, what=f"event {place}")
+            seq, time, kind, trial, attempt, text, crc = row
+            plain = f"({seq!r}, {time!r}, '{kind}', {trial!r}, {attempt!r}, '{text}')"  # without anything to escape
+            is_whole = crc == zlib.crc32(plain.encode(errors="backslashreplace")) or crc == _crc(*row[:-1])
+            if seq != place or not is_whole:
+                raise self._damage(f"event {place}")
         return json.loads(f"[{','.join([row[5] for row in rows])}]")  # type: ignore[no-any-return] # keys are shared
 
     def close(self) -> None:
-        """Closes the file and gives the lock free."""
+        """Close the file, and give the lock free."""
         try:
             if self._has_unsynced and self._connection is not None:
                 self.append([])  # the last connection to be closed would sync; but a reader may stay
@@ -230,20 +245,15 @@ class SQLiteStore(Store):
                 self._connection = None
             self._lock.release()
 
-    def _check_row(self, *, is_whole: bool, what: str) -> None:
-        """Passes a row that reads as it was written.
-
-        Raises:
-            StoreCorruptError: It does not.
-        """
-        if not is_whole:
-            raise StoreCorruptError(f"store: {self.path} is damaged: {what} is not what was written")
+    def _damage(self, what: str) -> StoreCorruptError:
+        """Return the error for something that does not read as it was written."""
+        return StoreCorruptError(f"store: {self.path} is damaged: {what} is not what was written")
 
     def _pragma(self, name: str) -> Any:
         return self._db.execute(f"PRAGMA {name}").fetchone()[0]
 
     def _beside(self, ending: str) -> Path:
-        """A file of SQLite's own; ``-wal`` has what was committed and is not in the main file yet."""
+        """Return the path of another file of the run; ``-wal`` has what was committed and is not in the main file."""
         return self.path.with_name(self.path.name + ending)
 
     @property
@@ -254,35 +264,46 @@ class SQLiteStore(Store):
 
     @contextmanager
     def _transaction(self, *, sync: bool = True) -> Iterator[sqlite3.Connection]:
-        """One transaction: all or nothing."""
+        """Run one transaction: all of it is kept, or nothing."""
+        db = self._db
         if sync is not self._is_full:  # in NORMAL a commit is written, and synced with the next one in FULL
-            self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+            db.execute("PRAGMA synchronous = FULL" if sync else "PRAGMA synchronous = NORMAL")
             self._is_full = sync
-        self._db.execute("BEGIN IMMEDIATE")
+        db.execute("BEGIN IMMEDIATE")
         try:
             if self._format != FORMAT:
-                self._db.execute(f"PRAGMA user_version = {FORMAT}")
-            yield self._db
-            self._db.execute("COMMIT")
+                db.execute(_MARK)
+            yield db
+            db.execute("COMMIT")
             self._format = FORMAT
         except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            if db.in_transaction:
+                db.execute("ROLLBACK")
             raise
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
-        """Turns what SQLite and the JSON reader raise into errors of ours."""
+        """Raise what SQLite and the JSON reader raise as errors of ours."""
         try:
             yield
-        except sqlite3.IntegrityError as error:
-            raise StoreError(f"store: {self.path}: this contradicts the log ({error})") from error
-        except sqlite3.OperationalError as error:
-            if "decode" in str(error):  # bytes that are no text
-                raise StoreCorruptError(f"store: {self.path} is damaged: {error}") from error
-            raise StoreError(f"store: {self.path}: {error}") from error
-        except (sqlite3.DatabaseError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise StoreCorruptError(f"store: {self.path} is damaged, or no store: {error}") from error
+        except (sqlite3.Error, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise self._as_ours(error) from error
+
+    def _as_ours(self, error: Exception) -> StoreError:
+        """Return the error of ours that tells what SQLite or the JSON reader has raised."""
+        if isinstance(error, sqlite3.IntegrityError):
+            return StoreError(f"store: {self.path}: this contradicts the log ({error})")
+        is_text = "decode" not in str(error)  # else there were bytes that are no text
+        if isinstance(error, (sqlite3.OperationalError, sqlite3.ProgrammingError)) and is_text:
+            return StoreError(f"store: {self.path}: {error}")
+        return StoreCorruptError(f"store: {self.path} is damaged, or no store: {error}")
+
+
+def _row(place: int, event: LogEvent) -> tuple[Any, ...]:
+    """Return the row of an event."""
+    kind, trial, attempt, data, time, _ = event
+    time, text = float(time), _text(data)
+    return place, time, kind, trial, attempt, text, _crc(place, time, kind, trial, attempt, text)
 
 
 def _text(data: Mapping[str, Any]) -> str:
@@ -298,7 +319,7 @@ def _text(data: Mapping[str, Any]) -> str:
 
 
 def _through_json(header: Mapping[str, Any]) -> dict[str, Any]:
-    """The header as it reads after being saved: tuples as lists, keys as text."""
+    """Return the header as it reads after being saved: tuples as lists, keys as strings."""
     return json.loads(_text(dict(header)))  # type: ignore[no-any-return]
 
 
@@ -307,16 +328,10 @@ def _crc(*values: object) -> int:
     return zlib.crc32(repr(values).encode(errors="backslashreplace"))
 
 
-def _crc_of_plain(seq: int, time: float, kind: str, trial: int, attempt: int, text: str) -> int:
-    """Return what :func:`_crc` gives for an event in whose text there is nothing to escape, in half the time."""
-    row = f"({seq!r}, {time!r}, '{kind}', {trial!r}, {attempt!r}, '{text}')"
-    return zlib.crc32(row.encode(errors="backslashreplace"))
-
-
 def _may_write(folder: Path) -> bool:
     return os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file; 0 where there is none."""
+    """Return the bytes of a file; 0 where there is none."""
     return path.stat().st_size if path.exists() else 0

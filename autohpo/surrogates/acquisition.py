@@ -1,21 +1,20 @@
-"""Acquisition functions: how much a candidate promises, from the mean and deviation of a forecast."""
+"""Acquisition functions: how much a candidate is worth trying, from the mean and deviation of its prediction."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from autohpo.surrogates.arrays import FloatArray
 
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 _TAIL = -1e3
-"""Below it the series is nearer than the closed form: its relative error is 15 / z^4, that of the form 2e-16 z^2."""
+"""The z below which the series is nearer than the closed form: relative errors are 15 / z^4 and 2e-16 z^2."""
 
 
 def log_h(z: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The log of h(z) = phi(z) + z Phi(z), and its derivative Phi / h; exact to rounding for all z.
+    """Return the log of h(z) = phi(z) + z Phi(z), and its derivative Phi / h; exact to rounding for all z.
 
     Expected improvement is sigma h((mean - best) / sigma); its log has a slope where EI itself is 0 in doubles.
 
@@ -24,26 +23,32 @@ def log_h(z: FloatArray) -> tuple[FloatArray, FloatArray]:
     from scipy.special import erfcx, ndtr
 
     z = np.asarray(z, dtype=float)
+    is_near = z > -1.0
     near = np.maximum(z, -1.0)
-    h_near = np.exp(-0.5 * near * near - _LOG_SQRT_2PI) + near * ndtr(near)
-    tail = np.clip(z, _TAIL, -1.0)
-    mills = math.sqrt(math.pi / 2.0) * erfcx(-tail / math.sqrt(2.0))  # Phi / phi
-    share = 1.0 + tail * mills  # h / phi
-    far = np.minimum(z, _TAIL)
-    with np.errstate(over="ignore"):
-        log_far = -0.5 * far * far - _LOG_SQRT_2PI - 2.0 * np.log(-far) + np.log1p(-3.0 / (far * far))
-    value = np.where(z > -1.0, np.log(h_near), -0.5 * tail * tail - _LOG_SQRT_2PI + np.log(share))
-    slope = np.where(z > -1.0, ndtr(near) / h_near, mills / share)
+    area = ndtr(near)
+    h = np.exp(-0.5 * near * near - _LOG_SQRT_2PI) + near * area
+    value, slope = np.log(h), area / h
+    if not is_near.all():
+        tail = np.clip(z, _TAIL, -1.0)
+        mills = math.sqrt(math.pi / 2.0) * erfcx(-tail / math.sqrt(2.0))  # Phi / phi
+        share = 1.0 + tail * mills  # h / phi
+        value = np.where(is_near, value, -0.5 * tail * tail - _LOG_SQRT_2PI + np.log(share))  # eq. 14
+        slope = np.where(is_near, slope, mills / share)
     is_far = z < _TAIL
-    return np.where(is_far, log_far, value), np.where(is_far, -far + 0.0, slope)
+    if is_far.any():
+        far = np.minimum(z, _TAIL)
+        with np.errstate(over="ignore"):
+            log_far = -0.5 * far * far - _LOG_SQRT_2PI - 2.0 * np.log(-far) + np.log1p(-3.0 / (far * far))
+        value, slope = np.where(is_far, log_far, value), np.where(is_far, -far, slope)
+    return value, slope
 
 
 def log_ei(mean: FloatArray, sd: FloatArray, best: FloatArray | float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Log expected improvement over `best`, and its derivatives by `mean` and by `sd`.
+    """Return log expected improvement over `best`, and its derivatives by `mean` and by `sd`.
 
     Args:
-        mean: Forecast means.
-        sd: Their deviations, above 0.
+        mean: Predicted means.
+        sd: Predicted deviations, above 0.
         best: What is to be beaten.
     """
     z = (mean - best) / sd
@@ -52,7 +57,7 @@ def log_ei(mean: FloatArray, sd: FloatArray, best: FloatArray | float) -> tuple[
 
 
 def log_pi(mean: FloatArray, sd: FloatArray, best: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Log probability of improvement over `best`, and its derivatives by `mean` and by `sd`."""
+    """Return the log probability of improvement over `best`, and its derivatives by `mean` and by `sd`."""
     from scipy.special import log_ndtr
 
     z = (mean - best) / sd
@@ -62,5 +67,5 @@ def log_pi(mean: FloatArray, sd: FloatArray, best: float) -> tuple[FloatArray, F
 
 
 def ucb(mean: FloatArray, sd: FloatArray, kappa: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Upper confidence bound: the mean and `kappa` deviations, and its derivatives by `mean` and by `sd`."""
+    """Return the upper confidence bound, the mean and `kappa` deviations, and its derivatives by `mean` and by `sd`."""
     return mean + kappa * sd, np.ones_like(mean), np.full_like(sd, kappa)

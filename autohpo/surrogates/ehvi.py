@@ -6,26 +6,22 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autohpo.surrogates import pareto
 from autohpo.surrogates.acquisition import log_ei
+from autohpo.surrogates.arrays import FloatArray, IntArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-
-_LEAST_STEP = 1e-13
-"""Of the logarithm of expected improvement over one side of a box; below it a difference is rounding."""
+_LEAST_STEP = 1e-13  # of the log expected improvement along a side of a box; below it a difference is rounding
 
 
 def free_boxes(front: FloatArray, reference: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """``(k, m)`` lower and upper corners of boxes that part what lies above a reference and is not covered by a front.
+    """``(k, m)`` lower and upper corners of boxes, into which the space between a front and a reference is divided.
 
     Corners may be infinite. There are n + 1 boxes for two objectives, and in general about n^(m-1) / (m-1)!.
 
     Args:
         front: ``(n, m)`` values, above the reference in every column; higher is better.
-        reference: ``(m,)``.
+        reference: ``(m,)`` the reference point.
     """
     m = len(reference)
     if not len(front):
@@ -45,7 +41,7 @@ def free_boxes(front: FloatArray, reference: FloatArray) -> tuple[FloatArray, Fl
 
 
 def most_values(m: int, n_boxes: int) -> int:
-    """How many values a front of m objectives may have, to leave about so many boxes.
+    """Return how many values a front of m objectives may have, to leave about so many boxes.
 
     Example:
         >>> [most_values(m, 1000) for m in (1, 2, 3, 4)]
@@ -58,13 +54,13 @@ def most_values(m: int, n_boxes: int) -> int:
 class ExpectedImprovement:
     """The expected hypervolume improvement over a front, of candidates with independent normal objectives.
 
-    In each box it is the product of the expected improvements along its sides: those over the lower end less those
-    over the upper one.
+    In each box it is the product of the expected improvements along its sides: that over the lower end less that over
+    the upper end.
 
     Attributes:
-        ends: Of the boxes, for each objective the ``(t,)`` different finite ones, rising.
+        ends: The ends of the boxes, for each objective the ``(t,)`` different finite ones, rising.
         lower: ``(m, k)`` the place of each box's lower end.
-        upper: ``(m, k)`` that of its upper end; t where it is infinite.
+        upper: ``(m, k)`` the place of its upper end; t where it is infinite.
 
     Source: Emmerich et al. 2006, IEEE TEC 10(4); Yang et al. 2019, Swarm and Evolutionary Computation 44 (by boxes);
         Ament et al. 2023, NeurIPS 36 (logarithms).
@@ -76,7 +72,7 @@ class ExpectedImprovement:
 
     @staticmethod
     def over(front: FloatArray, reference: FloatArray) -> ExpectedImprovement:
-        """That over an ``(n, m)`` front; values that are not above the ``(m,)`` reference do not count."""
+        """Return the improvement over an ``(n, m)`` front; values not above the ``(m,)`` reference do not count."""
         front = front[(front > reference).all(axis=1)]
         low, high = free_boxes(front[pareto.front(front)] if len(front) else front, reference)
         ends = tuple(np.unique(column) for column in low.T)
@@ -84,7 +80,7 @@ class ExpectedImprovement:
         return ExpectedImprovement(ends, places[0], places[1])
 
     def log(self, means: FloatArray, sds: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """``(c,)`` its logarithm for ``(c, m)`` forecasts, and ``(c, m)`` derivatives by means and by deviations."""
+        """``(c,)`` log improvements of ``(c, m)`` predictions; ``(c, m)`` derivatives by means and by deviations."""
         sides = [self._sides(j, means[:, j], sds[:, j]) for j in range(len(self.ends))]
         total = np.sum([side[0] for side in sides], axis=0)
         top = total.max(axis=1, keepdims=True)

@@ -1,98 +1,42 @@
-"""Gaussian processes: the fit of their parameters to results, by the posterior density and its gradient."""
+"""Gaussian processes: the fit of a kernel's parameters to results, and the posterior with its gradients."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from autohpo.surrogates.kernels import Embedding, matern52, squared_distances
-from autohpo.surrogates.warping import kumaraswamy
+from autohpo.surrogates.arrays import BoolArray, FloatArray
+from autohpo.surrogates.effects import MainEffects, Noise
+from autohpo.surrogates.embedding import Embedded, Embedding
+from autohpo.surrogates.kernels import Covariance, Kernel, Sum
+from autohpo.surrogates.matern import Matern52
+from autohpo.surrogates.priors import Prior, Priors
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
+LENGTH = Prior(math.sqrt(2.0), math.sqrt(3.0), 0.02, 200.0, is_of_value=True)
+"""The prior of a length-scale in one dimension.
+
+Source: Hvarfner et al. 2024, arXiv 2402.02229, section 5.
+"""
+SCALE = Prior(0.0, 1.0, 0.02, 50.0)
+"""The prior of the variance that the Matern kernel explains; results have variance 1."""
+NOISE = Prior(-7.0, 2.0, 1e-6, 2.0)
+"""The prior of the variance of the noise."""
+EFFECTS = Prior(math.log(0.1), 1.5, 1e-3, 20.0)
+"""The prior of the variance that the main effects of the choices explain."""
+
+Predict = Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArray]]
+"""``(m,)`` means and ``(m,)`` deviations at ``(m, d)`` points with ``(m, d)`` mask."""
+PullBack = Callable[[FloatArray, FloatArray], FloatArray]
+"""Turns ``(m,)`` derivatives by means and by deviations into ``(m, d)`` derivatives by the points."""
 
 _HOPELESS = 1e10  # the loss where a matrix is singular in doubles: the line search turns round
-
-
-@dataclass(frozen=True)
-class Normal:
-    """A normal prior of the logarithm of a parameter, and the bounds of the parameter itself."""
-
-    mean: float
-    sd: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Priors:
-    """What is known of the parameters before any result; results have variance 1.
-
-    Attributes:
-        length: Of a length-scale in one dimension; in d dimensions the mean grows by log(d) / 2, as distances do.
-        scale: Of the variance that the Matern kernel explains.
-        noise: Of the variance of the noise.
-        effects: Of the variance that the main effects of the choices explain.
-        warp: Of the two exponents of a warped input.
-        mean_precision: Of the prior of the constant mean around 0, in results.
-
-    Source: Hvarfner et al. 2024, arXiv 2402.02229, section 5, the length-scales. Their density is that of the
-        length-scale itself, whose mode, from which the fit starts, lies at exp(mean - sd^2).
-    """
-
-    length: Normal = field(default_factory=lambda: Normal(math.sqrt(2.0), math.sqrt(3.0), 0.02, 200.0))
-    scale: Normal = field(default_factory=lambda: Normal(0.0, 1.0, 0.02, 50.0))
-    noise: Normal = field(default_factory=lambda: Normal(-7.0, 2.0, 1e-6, 2.0))
-    effects: Normal = field(default_factory=lambda: Normal(math.log(0.1), 1.5, 1e-3, 20.0))
-    warp: Normal = field(default_factory=lambda: Normal(0.0, 0.3, 0.25, 4.0))
-    mean_precision: float = 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Parameters:
-    """The parameters of a Gaussian process, spread over coordinates.
-
-    Attributes:
-        inverse_lengths: ``(F,)`` 1 / length-scale.
-        scale: Variance of the Matern kernel.
-        noise: Variance of the noise.
-        effects: ``(F,)`` prior variance of the effect of each coordinate, 0 but for choices.
-        a: ``(w,)`` first exponents of the warped columns.
-        b: ``(w,)`` second exponents.
-    """
-
-    inverse_lengths: FloatArray
-    scale: float
-    noise: float
-    effects: FloatArray
-    a: FloatArray
-    b: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class Placed:
-    """Points as the kernel sees them.
-
-    Attributes:
-        warped: ``(n, d)`` points after the warp of inputs.
-        coordinates: ``(n, F)`` of the embedding.
-        scaled: ``(n, F)`` the same in length-scales.
-        by_x: ``(n, w)`` derivative of the warped columns by the points.
-        by_a: ``(n, w)`` by the logarithm of the first exponents.
-        by_b: ``(n, w)`` by that of the second.
-    """
-
-    warped: FloatArray
-    coordinates: FloatArray
-    scaled: FloatArray
-    by_x: FloatArray
-    by_a: FloatArray
-    by_b: FloatArray
+_LEAST_SHARE = 1e-12  # of the prior variance that is always left: rounding must not make it 0
+_JITTER = 1e-8  # of the prior variance, added to the noise of a covariance that is singular in doubles
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +44,8 @@ class Data:
     """Results to fit.
 
     Attributes:
-        points: ``(n, d)`` in the unit cube.
-        mask: ``(n, d)`` which columns are in force.
+        points: ``(n, d)`` in the unit cube; further columns (a task, a fidelity) are coordinates as they are.
+        mask: ``(n, d)`` which columns of the unit cube are active.
         targets: ``(n,)`` results of mean 0 and variance 1.
     """
 
@@ -110,152 +54,127 @@ class Data:
     targets: FloatArray
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A Matern-5/2 kernel with a length-scale for each column, main effects of choices, a constant mean, and noise.
+def mixed_process(embedding: Embedding, noise: Prior = NOISE) -> GaussianProcess:
+    """Return the process for ranges, choices and optional parameters: a Matern kernel, main effects, and noise.
 
-    Its parameters are a vector of logarithms: ``d`` length-scales, the scale, the noise, the variance of the main
-    effects, and the first and the second exponents of the ``w`` warped columns.
+    Args:
+        embedding: The embedding of the points.
+        noise: The prior of the variance of the noise.
+
+    Source: Hvarfner et al. 2024, arXiv 2402.02229: length-scales grow as distances do, with the root of d (eq. 4).
+    """
+    d = len(embedding.optional)
+    length = LENGTH.shifted(0.5 * math.log(max(d, 1)))
+    # The squared norm of a choice's coordinates is 1/2: a variance of 1 is shared by the choices alike.
+    shares = np.where(embedding.is_category, 2.0 / max(len(embedding.categories), 1), 0.0)
+    parts = Matern52(embedding.owner, [length] * d, SCALE), Noise([noise]), MainEffects(shares, EFFECTS)
+    return GaussianProcess(embedding, Sum(parts))
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianProcess:
+    """A constant mean and a kernel, over the coordinates of embedded points.
+
+    Its parameters are a vector of logarithms: those of the kernel, then those of the embedding.
 
     Attributes:
-        embedding: Between whose coordinates distances are taken.
-        warped: ``(w,)`` ordered columns whose points are warped.
-        priors: Of the parameters.
+        embedding: The embedding of the points.
+        kernel: The covariance of the function, and the noise of its observations.
+        mean_precision: The precision of the prior of the mean around 0; infinite where the mean is 0 for sure.
 
-    Source: Rasmussen & Williams 2006, eq. 2.30, 5.8 and 5.9.
+    Source: Rasmussen & Williams 2006, chapters 2 and 5.
+
+    Example:
+        >>> from autohpo.surrogates.parzen_columns import Columns
+        >>> process = mixed_process(Embedding(Columns(np.array([0]), [None]), np.array([False])))
+        >>> x, active = np.linspace(0, 1, 9)[:, None], np.ones((9, 1), dtype=bool)
+        >>> data = Data(x, active, np.sin(6 * x[:, 0]))
+        >>> theta = process.fit(data, [process.start], max_steps=50)
+        >>> means, _ = process.posterior(theta, data).predict(np.array([[0.3]]), active[:1])
+        >>> abs(means[0] - np.sin(1.8)) < 0.01
+        np.True_
     """
 
     embedding: Embedding
-    warped: IntArray
-    priors: Priors = field(default_factory=Priors)
+    kernel: Kernel
+    mean_precision: float = 1.0
 
     @cached_property
-    def _n_columns(self) -> int:
-        return len(self.embedding.optional)
-
-    @cached_property
-    def _rules(self) -> list[Normal]:
-        """The prior of each parameter."""
-        p, d = self.priors, self._n_columns
-        length = Normal(p.length.mean + 0.5 * math.log(max(d, 1)), p.length.sd, p.length.low, p.length.high)
-        return [length] * d + [p.scale, p.noise, p.effects] + [p.warp] * (2 * len(self.warped))
-
-    @cached_property
-    def _bounds(self) -> tuple[FloatArray, FloatArray]:
-        return np.log([rule.low for rule in self._rules]), np.log([rule.high for rule in self._rules])
-
-    @cached_property
-    def _means_and_sds(self) -> tuple[FloatArray, FloatArray]:
-        return np.array([rule.mean for rule in self._rules]), np.array([rule.sd for rule in self._rules])
-
-    @cached_property
-    def _share(self) -> FloatArray:
-        """``(F,)`` what a unit variance of main effects gives each coordinate, so that each choice has its share.
-
-        The squared norm of a choice's coordinates is 1/2.
-        """
-        is_category = self.embedding.is_category
-        return np.where(is_category, 2.0 / max(len(self.embedding.categories), 1), 0.0)
+    def priors(self) -> Priors:
+        """The priors of all parameters."""
+        return Priors([*self.kernel.priors, *self.embedding.priors])
 
     @property
     def start(self) -> FloatArray:
         """``(P,)`` the parameters of the highest prior density."""
-        means, sds = self._means_and_sds
-        start = means.copy()
-        start[: self._n_columns] -= sds[: self._n_columns] ** 2
-        return np.clip(start, *self._bounds)
+        return self.priors.mode.copy()
 
-    def parameters(self, vector: FloatArray) -> Parameters:
-        """What a ``(P,)`` vector stands for."""
-        d, w = self._n_columns, len(self.warped)
-        values = np.exp(vector)
-        return Parameters(
-            inverse_lengths=1.0 / values[:d][self.embedding.owner],
-            scale=float(values[d]),
-            noise=float(values[d + 1]),
-            effects=values[d + 2] * self._share,
-            a=values[d + 3 : d + 3 + w],
-            b=values[d + 3 + w :],
-        )
+    def split(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the parameters of the kernel, and those of the embedding."""
+        n = len(self.kernel.priors)
+        return theta[:n], theta[n:]
 
-    def place(self, points: FloatArray, mask: BoolArray, parameters: Parameters) -> Placed:
-        """``(n, d)`` points, of whose columns those of ``(n, d)`` `mask` are in force, as the kernel sees them."""
-        warped, empty = points, np.empty((len(points), 0))
-        by_x, by_a, by_b = empty, empty, empty
-        if len(self.warped):
-            warped = points.copy()
-            warped[:, self.warped], by_x, by_a, by_b = kumaraswamy(points[:, self.warped], parameters.a, parameters.b)
-        coordinates = self.embedding.coordinates(warped, mask)
-        return Placed(warped, coordinates, coordinates * parameters.inverse_lengths, by_x, by_a, by_b)
-
-    def loss(self, vector: FloatArray, data: Data) -> tuple[float, FloatArray]:
+    def loss(self, theta: FloatArray, data: Data) -> tuple[float, FloatArray]:
         """Minus the log posterior density of a vector of parameters, up to a constant, and its ``(P,)`` gradient."""
+        return self._loss(theta, data, self.embedding.place(data.points, data.mask, self.split(theta)[1]))
+
+    def _loss(self, theta: FloatArray, data: Data, embedded: Embedded) -> tuple[float, FloatArray]:
         from scipy.linalg.lapack import dpotrf, dpotri
 
-        n, d = len(data.targets), self._n_columns
-        parameters = self.parameters(vector)
-        placed = self.place(data.points, data.mask, parameters)
-        squared = squared_distances(placed.scaled, placed.scaled)
-        squared.flat[:: n + 1] = 0.0
-        kernel, slope = matern52(squared)
-        effects = placed.coordinates * parameters.effects
-        covariance = parameters.scale * kernel + effects @ placed.coordinates.T
-        covariance.flat[:: n + 1] += parameters.noise
-        lower, info = dpotrf(covariance, lower=1, clean=1)
+        own, _ = self.split(theta)
+        rows = self.kernel.place(own, embedded.coordinates)
+        covariance = self.kernel.covariance(own, rows)
+        noisy = covariance.matrix
+        noisy.flat[:: len(noisy) + 1] += self.kernel.noise(own, rows)
+        lower, info = dpotrf(noisy, lower=1, clean=1)
         if info:
-            return _HOPELESS, np.zeros_like(vector)
-        inverse, _ = dpotri(lower, lower=1)
-        inverse += np.tril(inverse, -1).T
+            return _HOPELESS, np.zeros_like(theta)
+        half_log_determinant = float(np.log(np.diag(lower)).sum())
+        inverse, _ = dpotri(lower, lower=1, overwrite_c=1)
+        diagonal = inverse.diagonal().copy()
+        inverse += inverse.T  # the upper triangle was 0
+        np.fill_diagonal(inverse, diagonal)
         fit, weights = self._fit_of(inverse, data.targets)
-        value, gradient = self._prior(vector)
-        value += fit + float(np.log(np.diag(lower)).sum())
-        by_k = 0.5 * (inverse - np.outer(weights, weights))  # dloss / dcovariance, eq. 5.9
-        gradient[d] += parameters.scale * np.einsum("ij,ij", by_k, kernel)
-        gradient[d + 1] += parameters.noise * np.trace(by_k)
-        gradient[d + 2] += np.einsum("ij,ij", by_k @ effects, placed.coordinates)
-        by_squared = by_k * slope
-        by_squared *= parameters.scale
-        by_scaled = 4.0 * (by_squared.sum(axis=1)[:, None] * placed.scaled - by_squared @ placed.scaled)
-        by_length = -np.einsum("ij,ij->j", by_scaled, placed.scaled)
-        gradient[:d] += np.bincount(self.embedding.owner, by_length, minlength=d)
-        if len(self.warped):
-            by_coordinates = by_scaled * parameters.inverse_lengths
-            by_warped = self.embedding.pull_back(placed.warped, data.mask, by_coordinates)[:, self.warped]
-            gradient[d + 3 :] += (np.hstack([by_warped, by_warped]) * np.hstack([placed.by_a, placed.by_b])).sum(axis=0)
+        value, gradient = self.priors.loss(theta)
+        value += fit + half_log_determinant  # eq. 5.8
+        by_matrix = np.outer(weights, weights)
+        np.subtract(inverse, by_matrix, out=by_matrix)
+        by_matrix *= 0.5  # eq. 5.9
+        gradient[: len(own)] += covariance.by_parameters(by_matrix)
+        if len(own) < len(theta):
+            by_coordinates = np.asarray(covariance.by_left(by_matrix))
+            gradient[len(own) :] += self.embedding.by_parameters(embedded, by_coordinates)
         return value, gradient
 
     def _fit_of(self, inverse: FloatArray, targets: FloatArray) -> tuple[float, FloatArray]:
-        """Half the squared misfit at the best mean, and the ``(n,)`` weights of the results in forecasts."""
-        precision = self.priors.mean_precision
+        """Half the squared misfit at the best mean, and the ``(n,)`` weights of the results in predictions."""
         sums = inverse.sum(axis=1)
-        mean = float(sums @ targets) / (float(sums.sum()) + precision)
+        mean = float(sums @ targets) / (float(sums.sum()) + self.mean_precision)  # eq. 2.41
         weights = inverse @ (targets - mean)
-        return 0.5 * float((targets - mean) @ weights) + 0.5 * precision * mean * mean, weights
+        misfit = 0.5 * float((targets - mean) @ weights)
+        return misfit + (0.5 * self.mean_precision * mean * mean if mean else 0.0), weights
 
-    def _prior(self, vector: FloatArray) -> tuple[float, FloatArray]:
-        """Minus the log prior density, and its gradient; of length-scales that of the length-scale, not of its log."""
-        means, sds = self._means_and_sds
-        steps = (vector - means) / sds
-        gradient = steps / sds
-        gradient[: self._n_columns] += 1.0
-        return 0.5 * float(steps @ steps) + float(vector[: self._n_columns].sum()), gradient
-
-    def fit(self, data: Data, starts: list[FloatArray], max_steps: int) -> FloatArray:
-        """The best ``(P,)`` vector that is found by climbing from each start.
+    def fit(self, data: Data, starts: Sequence[FloatArray], max_steps: int) -> FloatArray:
+        """Return the ``(P,)`` vector of the lowest loss that a quasi-Newton method finds from some starts.
 
         Args:
-            data: Results; at least one.
-            starts: Vectors.
-            max_steps: Of each climb.
+            data: At least one result.
+            starts: Vectors to begin from.
+            max_steps: The number of steps from each start.
         """
         from scipy.optimize import minimize
 
-        low, high = self._bounds
+        is_fixed = not len(self.embedding.priors)
+        fixed = self.embedding.place(data.points, data.mask) if is_fixed else None
+
+        def loss(theta: FloatArray) -> tuple[float, FloatArray]:
+            return self.loss(theta, data) if fixed is None else self._loss(theta, data, fixed)
+
+        low, high = self.priors.low, self.priors.high
         found = [
             minimize(
-                self.loss,
+                loss,
                 np.clip(start, low, high),
-                args=(data,),
                 jac=True,
                 method="L-BFGS-B",
                 bounds=np.stack([low, high], axis=1),
@@ -265,3 +184,165 @@ class Model:
         ]
         best: FloatArray = min(found, key=lambda result: float(result.fun)).x
         return best
+
+    def posterior(
+        self,
+        theta: FloatArray,
+        data: Data,
+        pending: tuple[FloatArray, BoolArray] | None = None,
+        mean_precision: float | None = None,
+    ) -> Posterior:
+        """Return the process after its data, and after points whose results are pending.
+
+        Pending results leave less to be learnt near them: deviations shrink as if they were known, and equal to what is
+        predicted, so that the means stay.
+
+        Args:
+            theta: ``(P,)`` the parameters.
+            data: At least one result.
+            pending: ``(q, d)`` points and mask.
+            mean_precision: The precision of the prior of the mean, where it differs from that of the process.
+
+        Source: Desautels et al. 2014, JMLR 15, section 4 (pending results).
+        """
+        from scipy.linalg.lapack import dtrtri
+
+        points, mask = data.points, data.mask
+        if pending is not None:
+            points, mask = np.concatenate([points, pending[0]]), np.concatenate([mask, pending[1]])
+        own, warp = self.split(theta)
+        known = self.kernel.place(own, self.embedding.place(points, mask, warp).coordinates)
+        root, _ = dtrtri(self._factor(own, known), lower=1)
+        n = len(data.targets)
+        ones, seen = root[:n, :n].sum(axis=1), root[:n, :n] @ data.targets
+        precision = self.mean_precision if mean_precision is None else mean_precision
+        mean = float(ones @ seen) / (float(ones @ ones) + precision)  # eq. 2.41
+        weights = np.zeros(len(points))
+        weights[:n] = root[:n, :n].T @ (seen - mean * ones)
+        return Posterior(self, theta, known, root, mean, weights)
+
+    def _factor(self, theta: FloatArray, known: Any) -> FloatArray:
+        """``(n, n)`` the lower Cholesky factor of noisy covariances; noise grows until they are regular in doubles."""
+        from scipy.linalg.lapack import dpotrf
+
+        covariance, jitter = self.kernel.covariance(theta, known).matrix, self.kernel.noise(theta, known)
+        least, info = _JITTER * float(self.kernel.diagonal(theta, known).mean()), 1
+        while info:
+            covariance.flat[:: len(covariance) + 1] += jitter
+            lower, info = dpotrf(covariance, lower=1, clean=1)
+            jitter = np.maximum(10.0 * np.asarray(jitter), least)
+        factor: FloatArray = lower
+        return factor
+
+    def describe(self, theta: FloatArray | None = None) -> dict[str, Any]:
+        """Return the kernel, and the values of its parameters where they are given, in JSON types."""
+        return self.kernel.describe(theta if theta is None else self.split(theta)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """A Gaussian process after its data: :meth:`GaussianProcess.posterior` makes one.
+
+    Attributes:
+        process: The process.
+        theta: ``(P,)`` its parameters.
+        known: The placed points of the data, then those of pending results.
+        root: ``(n, n)`` the inverse of the lower Cholesky factor of their noisy covariances.
+        mean: The constant mean.
+        weights: ``(n,)`` the weights of the data in predicted means; 0 for pending results.
+    """
+
+    process: GaussianProcess
+    theta: FloatArray
+    known: Any
+    root: FloatArray
+    mean: float
+    weights: FloatArray
+
+    @property
+    def lengths(self) -> FloatArray:
+        """``(d,)`` length-scales of the columns of the unit cube; 1 for categories, and where there are none."""
+        embedding, found = self.process.embedding, self.process.kernel.lengths(self._parameters[0])
+        lengths = np.ones(len(embedding.optional))
+        if found is not None:
+            is_ordered = ~embedding.is_category
+            lengths[embedding.owner[is_ordered]] = found[: len(is_ordered)][is_ordered]
+        return lengths
+
+    def predict(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """``(m,)`` means and ``(m,)`` deviations, without noise, at ``(m, d)`` points with ``(m, d)`` mask."""
+        rows, _ = self._place(points, mask)
+        covariances = self._covariance(rows, self.known).matrix
+        return self._mean(covariances), self._deviations(covariances @ self.root.T, self._diagonal(rows))
+
+    def predict_with_gradient(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray, PullBack]:
+        """Return means and deviations as :meth:`predict`, and a function that pulls gradients back to the points."""
+        rows, embedded = self._place(points, mask)
+        covariance = self._covariance(rows, self.known)
+        means, rooted = self._mean(covariance.matrix), covariance.matrix @ self.root.T
+        deviations = self._deviations(rooted, self._diagonal(rows))
+
+        def pull_back(by_mean: FloatArray, by_deviation: FloatArray) -> FloatArray:
+            by_matrix = by_mean[:, None] * self.weights - (by_deviation / deviations)[:, None] * (rooted @ self.root)
+            return self.process.embedding.by_points(embedded, np.asarray(covariance.by_left(by_matrix)))
+
+        return means, deviations, pull_back
+
+    def gain_over(self, point: FloatArray, mask: BoolArray) -> Predict:
+        """Return the prediction of how much higher the function is than at one point.
+
+        What both have in common, which may be hardly known, does not come into it.
+
+        Args:
+            point: ``(1, d)`` the point.
+            mask: ``(1, d)`` which columns are active.
+        """
+        other, _ = self._place(point, mask)
+        its_covariances, its_spread = self._covariance(other, self.known).matrix, self._diagonal(other)
+
+        def predict(points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
+            rows, _ = self._place(points, mask)
+            covariances = self._covariance(rows, self.known).matrix
+            covariances -= its_covariances
+            spread = self._diagonal(rows) + its_spread - 2.0 * self._covariance(rows, other).matrix[:, 0]
+            return covariances @ self.weights, self._deviations(covariances @ self.root.T, spread, _LEAST_SHARE)
+
+        return predict
+
+    def sample(self, points: FloatArray, mask: BoolArray, rng: np.random.Generator) -> FloatArray:
+        """``(m,)`` values of one function drawn from the process, at ``(m, d)`` points with ``(m, d)`` mask."""
+        rows, _ = self._place(points, mask)
+        covariances = self._covariance(rows, self.known).matrix
+        rooted = covariances @ self.root.T
+        joint = self._covariance(rows, rows).matrix - rooted @ rooted.T  # eq. 2.24
+        values, vectors = np.linalg.eigh(joint)  # not Cholesky: points may be equal
+        drawn = self._mean(covariances)
+        drawn += vectors @ (np.sqrt(np.maximum(values, 0.0)) * rng.standard_normal(len(points)))
+        return drawn
+
+    def _place(self, points: FloatArray, mask: BoolArray) -> tuple[Any, Embedded]:
+        """The points as the kernel sees them, and as they are embedded."""
+        own, warp = self._parameters
+        embedded = self.process.embedding.place(points, mask, warp)
+        return self.process.kernel.place(own, embedded.coordinates), embedded
+
+    @cached_property
+    def _parameters(self) -> tuple[FloatArray, FloatArray]:
+        return self.process.split(self.theta)
+
+    def _covariance(self, left: Any, right: Any) -> Covariance:
+        return self.process.kernel.covariance(self._parameters[0], left, right)
+
+    def _diagonal(self, rows: Any) -> FloatArray:
+        return self.process.kernel.diagonal(self._parameters[0], rows)
+
+    def _mean(self, covariances: FloatArray) -> FloatArray:
+        means: FloatArray = self.mean + covariances @ self.weights  # eq. 2.25
+        return means
+
+    @staticmethod
+    def _deviations(rooted: FloatArray, spread: FloatArray, least: float = 0.0) -> FloatArray:
+        """``(m,)`` posterior deviations; some share of the prior variances, and at least `least`, is always left."""
+        left = spread - np.einsum("ij,ij->i", rooted, rooted)  # eq. 2.26
+        deviations: FloatArray = np.sqrt(np.maximum(left, np.maximum(_LEAST_SHARE * spread, least)))
+        return deviations

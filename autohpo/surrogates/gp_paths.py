@@ -5,50 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from autohpo.surrogates.gp import BoolArray
-from autohpo.surrogates.gp_forecast import Forecaster
-from autohpo.surrogates.kernels import matern52, squared_distances
-
-FloatArray = NDArray[np.float64]
+from autohpo.surrogates.arrays import BoolArray, FloatArray
+from autohpo.surrogates.gp import Posterior
 
 Path = Callable[[FloatArray, BoolArray], FloatArray]
 """``(m,)`` values at ``(m, d)`` points with ``(m, d)`` mask."""
 
-N_WAVES = 512
-"""Of which the prior's part is a sum: its covariances are off by about 1 / sqrt(512) of the variance."""
 
-
-def draw_path(process: Forecaster, rng: np.random.Generator) -> Path:
-    """One function drawn from a process: a sum of random waves, corrected to what is known.
+def draw_path(posterior: Posterior, rng: np.random.Generator) -> Path:
+    """Return one function drawn from a posterior: random waves, corrected to what is known.
 
     The correction is exact, and near the data it is nearly all there is. To evaluate m points takes time in m alone,
     where a joint draw of m values takes m^3.
 
-    Source: Wilson et al. 2020, ICML, arXiv 2002.09309, eq. 13; Rahimi & Recht 2007, NeurIPS 20, the waves. The spectrum
-        of a Matern-5/2 kernel is a t distribution with five degrees of freedom.
+    Source: Wilson et al. 2020, ICML, arXiv 2002.09309, eq. 13.
     """
-    parameters, model, known = process.parameters, process.model, process.known
-    n_coordinates = known.scaled.shape[1]
-    waves = rng.standard_normal((n_coordinates, N_WAVES)) * np.sqrt(5.0 / rng.chisquare(5, N_WAVES))
-    phases = rng.random(N_WAVES) * 2.0 * np.pi
-    heights = rng.standard_normal(N_WAVES) * np.sqrt(2.0 * parameters.scale / N_WAVES)
-    effects = rng.standard_normal(n_coordinates) * np.sqrt(parameters.effects)
-
-    def prior(scaled: FloatArray, coordinates: FloatArray) -> FloatArray:
-        values: FloatArray = np.cos(scaled @ waves + phases) @ heights + coordinates @ effects
-        return values
-
-    noise = rng.standard_normal(len(known.scaled)) * np.sqrt(parameters.noise)
-    misfit = prior(known.scaled, known.coordinates) + noise
-    weights = process.weights - process.root.T @ (process.root @ misfit)
+    process, known = posterior.process, posterior.known
+    own, warp = process.split(posterior.theta)
+    prior = process.kernel.draw(own, rng)
+    noise = rng.standard_normal(len(posterior.weights)) * np.sqrt(process.kernel.noise(own, known))
+    misfit = prior(known) + noise
+    weights = posterior.weights - posterior.root.T @ (posterior.root @ misfit)
 
     def path(points: FloatArray, mask: BoolArray) -> FloatArray:
-        placed = model.place(points, mask, parameters)
-        across = parameters.scale * matern52(squared_distances(placed.scaled, known.scaled))[0]
-        across += (placed.coordinates * parameters.effects) @ known.coordinates.T
-        drawn: FloatArray = process.mean + prior(placed.scaled, placed.coordinates) + across @ weights
-        return drawn
+        rows = process.kernel.place(own, process.embedding.place(points, mask, warp).coordinates)
+        drawn: FloatArray = posterior.mean + prior(rows) + process.kernel.covariance(own, rows, known).matrix @ weights
+        return drawn  # eq. 13
 
     return path

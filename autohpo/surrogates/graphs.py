@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from autohpo.surrogates.arrays import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-
 N_TIMES = 64
-"""Times at which a signature looks; from .01, where a node has seen itself alone, to 100, where it has seen all."""
+"""The number of times at which a signature looks: from .01, where a node has seen itself alone, to 100, where it has
+seen all."""
 MOST_EXACT = 1000
-"""Nodes up to which all eigenvalues are computed: .2 s there, and growing with the third power."""
+"""The number of nodes up to which all eigenvalues are computed: .2 s there, and growing with the third power."""
 
 _N_STARTS = 20  # nodes of the highest degree
 _WALK_LENGTH = 100
@@ -26,7 +25,7 @@ _N_STEPS = 30  # of the Lanczos method: its error at time 100 is below that of t
 
 
 def adjacency_of(edges: Any, n_nodes: int) -> csr_array:
-    """The ``(n, n)`` adjacency of an undirected graph: ones, symmetric, without loops.
+    """Return the ``(n, n)`` adjacency of an undirected graph: ones, symmetric, without loops.
 
     Args:
         edges: ``(2, m)`` node numbers, each edge in one direction or in both.
@@ -58,9 +57,9 @@ def sample_nodes(edges: Any, n_nodes: int, share: float, *, keep: Sequence[int] 
     Args:
         edges: ``(2, m)`` node numbers, each edge in one direction or in both.
         n_nodes: How many nodes the graph has.
-        share: Of the nodes, above 0 and at most 1; at least those that are kept.
+        share: The share of the nodes, above 0 and at most 1; at least those that are kept.
         keep: Nodes that the sub-graph must hold.
-        seed: Of the walks.
+        seed: The seed of the walks.
 
     Raises:
         ValueError: An argument breaks a rule.
@@ -116,7 +115,7 @@ def graph_signature(edges: Any, n_nodes: int, *, seed: int = 0) -> FloatArray:
     Args:
         edges: ``(2, m)`` node numbers, each edge in one direction or in both.
         n_nodes: How many nodes the graph has.
-        seed: Of the probes.
+        seed: The seed of the probes.
 
     Raises:
         ValueError: The edges break a rule.
@@ -162,8 +161,8 @@ def _spectrum(walk: csr_array, rng: np.random.Generator) -> tuple[FloatArray, Fl
     for k in range(_N_STEPS):
         new = walk @ basis[k]
         diagonal[:, k] = (new * basis[k]).sum(axis=0)
-        for one in basis:  # orthogonal to all before, which rounding would undo
-            new -= one * (one * new).sum(axis=0)
+        for earlier in basis:  # orthogonal to all of them, which rounding would undo
+            new -= earlier * (earlier * new).sum(axis=0)
         beside[:, k] = np.sqrt((new * new).sum(axis=0))
         basis.append(new / np.maximum(beside[:, k], 1e-12))
     matrices = np.zeros((_N_PROBES, _N_STEPS, _N_STEPS))

@@ -1,116 +1,301 @@
-"""Distances and kernels for Gaussian processes: where points of the unit cube lie as a kernel sees them."""
+"""Kernels as objects: covariances with their gradients by parameters and by points, in sums and products."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from autohpo.surrogates.parzen_columns import Columns
+from autohpo.surrogates.arrays import FloatArray
+from autohpo.surrogates.priors import Prior
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-
-_SQRT5 = math.sqrt(5.0)
+Drawn = Callable[[Any], FloatArray]
+"""A function drawn from a process: ``(n,)`` values at n placed rows."""
 
 
-def matern52(squared: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The Matern-5/2 kernel of squared distances, and its derivative by them; both are finite at 0.
+class Covariance(ABC):
+    """The covariances of a function's values at some rows with those at others, and what gradients need of them.
 
-    With r the distance: (1 + sqrt5 r + 5 r^2 / 3) exp(-sqrt5 r), and -(5 / 6) (1 + sqrt5 r) exp(-sqrt5 r).
+    It is symmetric where both sides are the same rows.
+
+    Attributes:
+        matrix: ``(m, n)`` the covariances; whoever asked for them may overwrite it.
     """
-    scaled = _SQRT5 * np.sqrt(squared)
-    decay = np.exp(-scaled)
-    slope = (scaled + 1.0) * decay
-    value = squared * decay
-    value *= 5.0 / 3.0
-    value += slope
-    slope *= -5.0 / 6.0
-    return value, slope
+
+    matrix: FloatArray
+
+    def add_to(self, total: FloatArray) -> None:
+        """Add the covariances to an ``(m, n)`` matrix in place."""
+        total += self.matrix
+
+    @abstractmethod
+    def by_parameters(self, by_matrix: FloatArray) -> FloatArray:
+        """``(P,)`` the gradient of a loss by the parameters, noise included, of a symmetric covariance.
+
+        Args:
+            by_matrix: ``(n, n)`` the gradient of the loss by the covariances of noisy values; symmetric.
+        """
+
+    def by_left(self, by_matrix: FloatArray) -> FloatArray | float:
+        """``(m, F)`` the gradient of a loss by the rows on the left; of a symmetric covariance by those of both sides.
+
+        Args:
+            by_matrix: ``(m, n)`` the gradient of the loss by the covariances.
+
+        Returns:
+            A matrix, or 0 where the covariances do not change smoothly with the coordinates.
+        """
+        return 0.0
 
 
-def squared_distances(left: FloatArray, right: FloatArray) -> FloatArray:
-    """``(m, n)`` squared Euclidean distances between ``(m, F)`` and ``(n, F)`` rows, never below 0."""
-    squared: FloatArray = left @ (-2.0 * right.T)
-    squared += np.einsum("ij,ij->i", left, left)[:, None]
-    squared += np.einsum("ij,ij->i", right, right)
-    np.maximum(squared, 0.0, out=squared)  # rounding may leave -1e-16 times the squared norms
-    return squared
+class Explicit(Covariance):
+    """Covariances whose derivatives by the parameters are written out, and which no gradient by rows is asked of.
+
+    Args:
+        values: ``(m, n)`` the covariances.
+        slopes: What makes their derivative by each parameter, all ``(n, n)``; None where there are no parameters.
+    """
+
+    def __init__(self, values: FloatArray, slopes: Callable[[], Sequence[FloatArray]] | None = None) -> None:
+        self._values, self._slopes = values, slopes
+
+    @property
+    def matrix(self) -> FloatArray:  # type: ignore[override]
+        """A copy of the covariances."""
+        return self._values.copy()
+
+    def add_to(self, total: FloatArray) -> None:
+        """Add the covariances to an ``(m, n)`` matrix in place."""
+        total += self._values
+
+    def by_parameters(self, by_matrix: FloatArray) -> FloatArray:
+        """``(P,)`` the gradient of a loss by the parameters."""
+        return np.array([np.einsum("ij,ij", by_matrix, slope) for slope in (self._slopes() if self._slopes else ())])
+
+
+class Kernel(ABC):
+    """The covariance of the values of a random function at rows of ``F`` coordinates.
+
+    Rows are placed first, which keeps what a kernel needs of them: the points of the data are placed once and then
+    asked about many times. The parameters are positive, and given as the vector of their logarithms; a kernel is a
+    dataclass, and those of its fields that are priors say which parameters it has.
+
+    A mean with normally distributed coefficients is a kernel too: b h(x) with b of variance v has the covariance
+    v h(x) h(x'). So a kernel alone can describe curves that rise on average.
+
+    Source: Rasmussen & Williams 2006, sections 2.7 and 4.2.
+    """
+
+    @cached_property
+    def priors(self) -> Sequence[Prior]:
+        """The prior of each parameter: those among the fields of the dataclass, in their order."""
+        found: list[Prior] = []
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            items = value if isinstance(value, (list, tuple)) else [value]
+            found += [item for item in items if isinstance(item, Prior)]
+        return found
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether observations have noise that this kernel describes."""
+        return False
+
+    @abstractmethod
+    def place(self, theta: FloatArray, coordinates: FloatArray) -> Any:
+        """Return what this kernel needs of ``(n, F)`` coordinates."""
+
+    @abstractmethod
+    def covariance(self, theta: FloatArray, left: Any, right: Any | None = None) -> Covariance:
+        """Return the covariances between two sets of placed rows; without `right`, those of one set with itself."""
+
+    @abstractmethod
+    def diagonal(self, theta: FloatArray, placed: Any) -> FloatArray:
+        """``(n,)`` the prior variances of the function at placed rows.
+
+        They may depend on tasks, fidelities and categories, but not on coordinates that a search moves along a
+        gradient: the gradient of a posterior deviation leaves the slope of the prior variance out.
+        """
+
+    def noise(self, theta: FloatArray, placed: Any) -> FloatArray | float:
+        """``(n,)`` the variances of the noise of observations at placed rows, or one for all of them."""
+        return 0.0
+
+    def lengths(self, theta: FloatArray) -> FloatArray | None:
+        """``(k,)`` the length-scales of the first k coordinates; None where the kernel takes no distances."""
+        return None
+
+    def draw(self, theta: FloatArray, rng: np.random.Generator) -> Drawn:
+        """Return one function drawn from the prior.
+
+        Raises:
+            NotImplementedError: The kernel has no random features.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: has no random features to draw a function from")
+
+    def describe(self, theta: FloatArray | None = None) -> dict[str, Any]:
+        """Return the kernel, and the values of its parameters where they are given, in JSON types."""
+        fields = {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        values = {} if theta is None else {"values": np.exp(theta).tolist()}
+        return {"kind": type(self).__name__, **fields, **values}
+
+
+def _plain(value: Any) -> Any:
+    """A field of a kernel in JSON types; an infinite number is None."""
+    if isinstance(value, Kernel):
+        return value.describe()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
 @dataclass(frozen=True, eq=False)
-class Embedding:
-    """Turns points of the unit cube into coordinates between which Euclidean distances mean something.
+class _Composite(Kernel):
+    """Kernels under one vector of parameters: those of each part in turn."""
 
-    An ordered column that is always in force is its own coordinate. One that is not becomes the angle, in radians, of
-    a point on the unit circle, with the centre for points where it is not in force: these are 1 away from all that
-    have it, and 0 from each other. A column of L categories becomes L coordinates, so that any two categories are 1
-    apart, and points where it is not in force sqrt(1/2) from all.
+    parts: Sequence[Kernel]
+
+    _combine: ClassVar[np.ufunc]
+
+    @cached_property
+    def priors(self) -> Sequence[Prior]:
+        """The prior of each parameter."""
+        return [prior for part in self.parts for prior in part.priors]
+
+    @cached_property
+    def _owned(self) -> list[slice]:
+        ends = np.cumsum([0, *(len(part.priors) for part in self.parts)]).tolist()
+        return [slice(a, b) for a, b in pairwise(ends)]
+
+    def split(self, theta: FloatArray) -> list[tuple[Kernel, FloatArray]]:
+        """Return each part with its own parameters."""
+        return [(part, theta[owned]) for part, owned in zip(self.parts, self._owned, strict=True)]
+
+    def place(self, theta: FloatArray, coordinates: FloatArray) -> list[Any]:
+        """Return what each part needs of the coordinates."""
+        return [part.place(own, coordinates) for part, own in self.split(theta)]
+
+    def diagonal(self, theta: FloatArray, placed: Sequence[Any]) -> FloatArray:
+        """``(n,)`` the prior variances."""
+        parts = zip(self.split(theta), placed, strict=True)
+        return functools.reduce(self._combine, [part.diagonal(own, rows) for (part, own), rows in parts])
+
+    def lengths(self, theta: FloatArray) -> FloatArray | None:
+        """``(k,)`` the length-scales of the first part that has some."""
+        found = (part.lengths(own) for part, own in self.split(theta))
+        return next((lengths for lengths in found if lengths is not None), None)
+
+    def describe(self, theta: FloatArray | None = None) -> dict[str, Any]:
+        """Return the kernel with its parts, and the values of their parameters where they are given, in JSON types."""
+        thetas = [None] * len(self.parts) if theta is None else [own for _, own in self.split(theta)]
+        parts = [part.describe(own) for part, own in zip(self.parts, thetas, strict=True)]
+        return {"kind": type(self).__name__, "parts": parts}
+
+    def _covariances(self, theta: FloatArray, left: Sequence[Any], right: Sequence[Any] | None) -> list[Covariance]:
+        others = [None] * len(left) if right is None else right
+        return [part.covariance(own, a, b) for (part, own), a, b in zip(self.split(theta), left, others, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class Sum(_Composite):
+    """A sum of independent functions.
 
     Attributes:
-        columns: What the columns mean.
-        optional: ``(d,)`` whether a column is not always in force.
+        parts: The kernels of the functions.
 
-    Source: Swersky et al. 2013, arXiv 1409.4011, the circle, of which they learn the radius as well.
+    Example:
+        >>> from autohpo.surrogates.effects import Level, Noise
+        >>> kernel = Sum([Level(2.0), Level(1.0, column=0), Noise([Prior(-3.0, 1.0, 1e-4, 1.0)])])
+        >>> theta = np.log([0.1])
+        >>> placed = kernel.place(theta, np.array([[0.0], [0.0], [1.0]]))
+        >>> kernel.covariance(theta, placed).matrix.tolist()
+        [[3.0, 3.0, 2.0], [3.0, 3.0, 2.0], [2.0, 2.0, 3.0]]
+        >>> kernel.noise(theta, placed).round(3).tolist()
+        [0.1, 0.1, 0.1]
     """
 
-    columns: Columns
-    optional: BoolArray
+    _combine = np.add
 
-    @cached_property
-    def plain(self) -> IntArray:
-        """Ordered columns that are always in force; their coordinates come first."""
-        return np.flatnonzero((self.columns.levels == 0) & ~self.optional)
+    @property
+    def has_noise(self) -> bool:
+        """Whether one of the parts is noise."""
+        return any(part.has_noise for part in self.parts)
 
-    @cached_property
-    def arcs(self) -> IntArray:
-        """Ordered columns that are not; two coordinates each, the cosines of all before the sines of all."""
-        return np.flatnonzero((self.columns.levels == 0) & self.optional)
+    def covariance(self, theta: FloatArray, left: Sequence[Any], right: Sequence[Any] | None = None) -> Covariance:
+        """Return the covariances between placed rows."""
+        return _SumCovariance(self._covariances(theta, left, right))
 
-    @cached_property
-    def categories(self) -> IntArray:
-        """Columns of categories; their coordinates come last."""
-        return self.columns.categories
+    def noise(self, theta: FloatArray, placed: Sequence[Any]) -> FloatArray | float:
+        """``(n,)`` the variances of the noise."""
+        return sum(part.noise(own, rows) for (part, own), rows in zip(self.split(theta), placed, strict=True))
 
-    @cached_property
-    def owner(self) -> IntArray:
-        """``(F,)`` the column of each coordinate."""
-        counts = self.columns.levels[self.categories]
-        return np.concatenate([self.plain, self.arcs, self.arcs, np.repeat(self.categories, counts)])
+    def draw(self, theta: FloatArray, rng: np.random.Generator) -> Drawn:
+        """Return the sum of a function of each part."""
+        drawn = [part.draw(own, rng) for part, own in self.split(theta)]
+        return lambda placed: functools.reduce(np.add, [of(rows) for of, rows in zip(drawn, placed, strict=True)])
 
-    @cached_property
-    def is_category(self) -> BoolArray:
-        """``(F,)`` whether a coordinate belongs to a category."""
-        return self.columns.levels[self.owner] > 0
 
-    def coordinates(self, points: FloatArray, mask: BoolArray) -> FloatArray:
-        """``(n, F)`` coordinates.
+class _SumCovariance(Covariance):
+    def __init__(self, parts: Sequence[Covariance]) -> None:
+        self._parts = parts
+        self.matrix = parts[0].matrix
+        for part in parts[1:]:
+            part.add_to(self.matrix)
 
-        Args:
-            points: ``(n, d)`` in the unit cube.
-            mask: ``(n, d)`` which columns are in force.
-        """
-        angles, active = points[:, self.arcs], mask[:, self.arcs]
-        parts = [points[:, self.plain], np.cos(angles) * active, np.sin(angles) * active]
-        if len(self.categories):
-            codes = self.columns.codes(points)
-            for j in self.categories:
-                hot = codes[:, [j]] == np.arange(self.columns.levels[j])
-                parts.append((hot & mask[:, [j]]) * math.sqrt(0.5))
-        return np.concatenate(parts, axis=1)
+    def by_parameters(self, by_matrix: FloatArray) -> FloatArray:
+        return np.concatenate([part.by_parameters(by_matrix) for part in self._parts])
 
-    def pull_back(self, points: FloatArray, mask: BoolArray, gradient: FloatArray) -> FloatArray:
-        """``(n, d)`` a gradient by the points, from ``(n, F)`` one by the coordinates; 0 for categories."""
-        pulled = np.zeros_like(points)
-        n_plain, n_arcs = len(self.plain), len(self.arcs)
-        pulled[:, self.plain] = gradient[:, :n_plain]
-        if n_arcs:
-            angles, active = points[:, self.arcs], mask[:, self.arcs]
-            by_cosine = gradient[:, n_plain : n_plain + n_arcs]
-            by_sine = gradient[:, n_plain + n_arcs : n_plain + 2 * n_arcs]
-            pulled[:, self.arcs] = active * (by_sine * np.cos(angles) - by_cosine * np.sin(angles))
-        return pulled
+    def by_left(self, by_matrix: FloatArray) -> FloatArray | float:
+        return sum(part.by_left(by_matrix) for part in self._parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Product(_Composite):
+    """A product of kernels: values are alike where every factor says so.
+
+    Attributes:
+        parts: The factors.
+
+    Raises:
+        ValueError: A factor has noise, which is no function to be multiplied.
+    """
+
+    _combine = np.multiply
+
+    def __post_init__(self) -> None:
+        for part in self.parts:
+            if part.has_noise:
+                raise ValueError(f"parts: must have no noise in a product, got {type(part).__name__}")
+
+    def covariance(self, theta: FloatArray, left: Sequence[Any], right: Sequence[Any] | None = None) -> Covariance:
+        """Return the covariances between placed rows."""
+        return _ProductCovariance(self._covariances(theta, left, right))
+
+
+class _ProductCovariance(Covariance):
+    def __init__(self, parts: Sequence[Covariance]) -> None:
+        self._parts, self._factors = parts, [part.matrix for part in parts]
+        self.matrix = functools.reduce(np.multiply, self._factors)
+
+    def by_parameters(self, by_matrix: FloatArray) -> FloatArray:
+        return np.concatenate([part.by_parameters(by) for part, by in self._by_factors(by_matrix)])
+
+    def by_left(self, by_matrix: FloatArray) -> FloatArray | float:
+        return sum(part.by_left(by) for part, by in self._by_factors(by_matrix))
+
+    def _by_factors(self, by_matrix: FloatArray) -> Iterator[tuple[Covariance, FloatArray]]:
+        """Yield each factor, and the gradient by its matrix: that by the product times all other factors."""
+        for i, part in enumerate(self._parts):
+            yield part, functools.reduce(np.multiply, self._factors[:i] + self._factors[i + 1 :], by_matrix)

@@ -5,24 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from autohpo.surrogates.arrays import FloatArray
 
 POWERS = np.arange(-16, 49) / 8.0
-"""Of Yeo and Johnson's transform, among which the likelihood chooses: from -2 to 6, by eighths."""
+"""The powers of Yeo and Johnson's transform among which the likelihood chooses: from -2 to 6, by eighths."""
 
 _EDGE = 1e-7  # inputs nearer to 0 or 1 count as that far: beyond, derivatives grow without bound
 _GRAIN = 2.0**-30  # warped results are whole multiples of it
 
 
 def kumaraswamy(x: FloatArray, a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """1 - (1 - x^a)^b, and its derivatives by `x`, by log `a` and by log `b`.
+    """Return 1 - (1 - x^a)^b, and its derivatives by `x`, by log `a` and by log `b`.
 
     Args:
-        x: In [0, 1].
-        a: Above 0.
-        b: Above 0.
+        x: Values in [0, 1].
+        a: The first exponents, above 0.
+        b: The second exponents, above 0.
 
     Source: Snoek et al. 2014, arXiv 1402.0929, with Kumaraswamy's distribution in place of Beta's, as in HEBO.
     """
@@ -37,7 +36,7 @@ def kumaraswamy(x: FloatArray, a: FloatArray, b: FloatArray) -> tuple[FloatArray
 
 
 def yeo_johnson(z: FloatArray, power: FloatArray | float) -> FloatArray:
-    """Yeo and Johnson's transform of `z`: rising, 0 at 0 with slope 1 there, and `z` itself at power 1.
+    """Return Yeo and Johnson's transform of `z`: rising, 0 at 0 with slope 1 there, and `z` itself at power 1.
 
     Source: Yeo & Johnson 2000, Biometrika 87(4), section 3.
     """
@@ -54,7 +53,7 @@ class Targets:
 
     Attributes:
         values: ``(n,)`` the warped results.
-        unit: How much of a result one unit of the best warped value is: for small steps from there.
+        unit: How much of a result a unit of the best warped value is: for small steps from there.
     """
 
     values: FloatArray
@@ -62,13 +61,13 @@ class Targets:
 
 
 def warp_targets(results: FloatArray, is_warped: bool = True) -> Targets:
-    """Standardises results, and brings them near to normal by Yeo and Johnson's transform of the likeliest power.
+    """Standardise results, and bring them near to normal by Yeo and Johnson's transform of the likeliest power.
 
     Results a y + b with a > 0 get equal values, bit for bit but for results that differ by less than rounding: all are
     rounded to a grain of 1e-9.
 
     Args:
-        results: ``(n,)`` finite, of any size; n may be 0.
+        results: ``(n,)`` finite numbers of any size; n may be 0.
         is_warped: Whether they are transformed; else only standardised.
 
     Source: Cowen-Rivers et al. 2022, arXiv 2012.03826, section 4.1, the warp of outputs.
@@ -93,7 +92,7 @@ def warp_targets(results: FloatArray, is_warped: bool = True) -> Targets:
 
 
 def _likeliest_power(z: FloatArray) -> float:
-    """Of Yeo and Johnson's transform, by the likelihood of a normal distribution; the one nearest to 1 of equals."""
+    """The power with the highest likelihood of a normal distribution; of equals that nearest to 1."""
     warped = yeo_johnson(z, POWERS[:, None])
     spread = warped.std(axis=1)
     bent = np.sum(np.copysign(np.log1p(np.abs(z)), z))

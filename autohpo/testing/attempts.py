@@ -215,7 +215,7 @@ def leaves_others_alone(case: ExecutorCase) -> None:
 
 
 def types_every_fault(case: ExecutorCase) -> None:
-    """An objective may raise or return anything: it is one failed event, with state and reason, and its slot serves on.
+    """An objective that fails gives one failed event, with state and reason, whatever it does, and its slot serves on.
 
     The reason is valid Unicode and not huge, so that it can be stored.
     """

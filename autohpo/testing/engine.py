@@ -6,11 +6,12 @@ import heapq
 import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Event, EventKind, Executor, OnReport
 from autohpo.objective import Evaluator, Objective
+from autohpo.testing.faults import Faults
 from autohpo.trial import Outcome, Task, TrialState
 
 MAX_DELAYED = 20
@@ -18,49 +19,6 @@ MAX_DELAYED = 20
 
 # Mean times on the simulated clock: until a start, of an attempt, until a silent loss is noticed, without any slot.
 START_SECONDS, RUN_SECONDS, NOTICE_SECONDS, OUTAGE_SECONDS = 0.05, 1.0, 20.0, 5.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Faults:
-    """How often an engine misbehaves. Without arguments it never does.
-
-    Attributes:
-        lost: The chance that an attempt is lost: before its objective runs, at one of its reports, or after it.
-        unnoticed: The chance that a loss is noticed only long after it happened.
-        undead: The chance that a lost attempt runs on unseen: it reports and ends when another attempt has begun.
-        doubled: The chance that an end is delivered a second time.
-        delayed: The chance that the reports of an attempt come late, its last ones after its end.
-        disordered: The chance that events that came about close together are delivered together, in any order of
-            their trials.
-        churn: How many slots come or go in a simulated second; one that goes loses its attempt.
-        outage: The chance that such a change takes all slots away for a while.
-        reused: The chance that a slot that comes has the number of one that went.
-
-    Raises:
-        OptionError: A chance is not between 0 and 1, or `churn` is negative.
-    """
-
-    lost: float = 0.0
-    unnoticed: float = 0.0
-    undead: float = 0.0
-    doubled: float = 0.0
-    delayed: float = 0.0
-    disordered: float = 0.0
-    churn: float = 0.0
-    outage: float = 0.0
-    reused: float = 0.0
-
-    def __post_init__(self) -> None:
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if not 0 <= value <= (float("inf") if one.name == "churn" else 1):
-                raise OptionError(f"{one.name}: must be a chance between 0 and 1, got {value!r}")
-
-
-EVERY_FAULT = Faults(
-    lost=0.08, unnoticed=0.3, undead=0.5, doubled=0.1, delayed=0.2, disordered=0.5, churn=0.3, outage=0.1, reused=0.5
-)
-"""All faults, each often enough that a search of a few hundred trials meets it."""
 
 
 class _Unwind(BaseException):
@@ -125,6 +83,7 @@ class FakeEngine(Executor):
 
     Example:
         >>> from autohpo import RangeHP, build_hpo_from_name
+        >>> from autohpo.testing import EVERY_FAULT
         >>> hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], lambda hps: hps["x"], max_evals=50, seed=0)
         >>> best_hp, best_perf = hpo.optimize(executor=FakeEngine(0, 4, EVERY_FAULT), progress=False)
         >>> len(hpo.result), best_perf == best_hp["x"]
@@ -151,6 +110,7 @@ class FakeEngine(Executor):
         self._current: dict[int, _Attempt] = {}  # the newest attempt of each trial
         self._ready: list[Event] = []
         self._has_changed = False  # the slots, in this poll
+        self._limit: int | None = None  # of the tasks that may run at once
         self._is_closed = False
 
     # The contract.
@@ -171,6 +131,11 @@ class FakeEngine(Executor):
     def slots(self) -> Sequence[int]:
         """Return the numbers of the slots there are now."""
         return range(self.n_slots) if self._objective is None else tuple(self._hosts)
+
+    def capacity(self) -> int:
+        """Return how many tasks may run at once now."""
+        n = len(self.slots())
+        return n if self._limit is None else min(n, self._limit)
 
     def submit(self, slot: int, task: Task) -> None:
         """Start a task in a slot that is free.
@@ -380,6 +345,7 @@ class FakeEngine(Executor):
             self._add_slot()
         else:
             self._remove_slot(self._rng.choice([*self._hosts]))
+        self._limit = self._rng.randint(0, len(self._hosts)) if self._happens(self.faults.throttled) else None
         self._plan(1 / self.faults.churn if self._hosts else OUTAGE_SECONDS, self._change_slots)
 
     def _add_slot(self) -> None:

@@ -60,7 +60,12 @@ def wrong_states(hpo: BaseHPOptimizer, delivered: Iterable[Event]) -> list[str]:
     told: Mapping[int, _Told] = defaultdict(_Told)
     for event in delivered:
         told[event.number].take(event)
-    log = list(hpo.run_store.events())
+    store = hpo.run_store
+    store.open()
+    try:
+        log = list(store.events())
+    finally:
+        store.close()
     by_trial: dict[int, list[LogEvent]] = defaultdict(list)
     for entry in log:
         by_trial[entry.trial].append(entry)

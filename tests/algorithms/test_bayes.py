@@ -10,7 +10,7 @@ import pytest
 from autohpo import ChoiceHP, FixedHP, LogRangeHP, RangeHP, SearchSpace, build_hpo_from_name
 from autohpo.algorithms.parts.acquisition_search import AcquisitionSearch
 from autohpo.algorithms.parts.bayes_model import SearchModel, fitted_at
-from autohpo.algorithms.parts.encoding import Encoder
+from autohpo.algorithms.parts.encoding import EncodedTrials, Encoder
 from autohpo.errors import OptimizationComplete, OptionError
 from autohpo.trial import TrialState
 
@@ -166,18 +166,19 @@ def test_fits_are_made_at_numbers_that_follow_from_the_number_of_results():
 def test_what_a_model_says_does_not_depend_on_what_it_was_asked():
     """After 70 trials: of one that made all fits on the way, and of one that makes those it needs."""
     asked = bayes().space.sample(np.random.default_rng(1), 2)
-    space = SearchSpace(MIXED)
-    rng = np.random.default_rng(0)
-    hpo = build_hpo_from_name("random", space, seed=3)
-    run(hpo, 70)
+    hpo = build_hpo_from_name("random", MIXED, seed=3)
     options = {"is_input_warped": True, "is_output_warped": True, "max_results": 50}
-    models = [SearchModel(space, Encoder(space), **options) for _ in range(2)]
-    for n in range(4, 71, 3):
-        models[0].take_in(hpo.trials[:n])
-        models[0].forecaster([], is_mean_free=True)
-    models[1].take_in(hpo.trials)
-    queries = Encoder(space).of_points(rng.random((5, space.n_columns)))
-    first, second = (model.forecaster(asked, is_mean_free=False)[0].forecast(*queries) for model in models)
+    encoded = [EncodedTrials(hpo.history, Encoder(hpo.space)) for _ in range(2)]
+    models = [SearchModel(one, **options) for one in encoded]
+    for _ in range(20):
+        run(hpo, 3)
+        encoded[0].update()
+        models[0].posterior([], is_mean_free=True)
+    run(hpo, 10)
+    for one in encoded:
+        one.update()
+    queries = Encoder(hpo.space).of_points(np.random.default_rng(0).random((5, hpo.space.n_columns)))
+    first, second = (model.posterior(asked, is_mean_free=False)[0].predict(*queries) for model in models)
     np.testing.assert_array_equal(first, second)
 
 
@@ -185,21 +186,21 @@ def test_of_very_many_results_the_best_and_the_latest_are_used():
     """Of 40 with room for 20: the ten best, and the last ten of the others, in the order told."""
     hpo = build_hpo_from_name("random", MIXED, seed=3)
     run(hpo, 40)
-    space = SearchSpace(MIXED)
-    model = SearchModel(space, Encoder(space), is_input_warped=False, is_output_warped=False, max_results=20)
-    model.take_in(hpo.trials)
-    _, data, _ = model.forecaster([], is_mean_free=True)
-    perfs = np.array([trial.perf for trial in hpo.trials])
-    best = set(np.argsort(-perfs)[:10].tolist())
+    encoded = EncodedTrials(hpo.history, Encoder(hpo.space))
+    encoded.update()
+    model = SearchModel(encoded, is_input_warped=False, is_output_warped=False, max_results=20)
+    _, data, _ = model.posterior([], is_mean_free=True)
+    scores = np.array([trial.score for trial in hpo.trials])
+    best = set(np.argsort(-scores)[:10].tolist())
     rows = sorted(best | set([n for n in range(40) if n not in best][-10:]))
-    np.testing.assert_array_equal(data.points, space.encode([hpo.trials[n].hp for n in rows]))
+    np.testing.assert_array_equal(data.points, hpo.space.encode([hpo.trials[n].hp for n in rows]))
 
 
-def test_the_climber_finds_the_best_point_of_a_mixed_space():
+def test_the_search_finds_the_best_point_of_a_mixed_space():
     """A bowl in the reals, the log of ints and the choices; its optimum is known, and candidates are few."""
     space = SearchSpace(MIXED)
     goal = space.encode([{"x": 0.321, "lr": 0.0123, "hops": 29, "act": "elu", "device": "cpu"}])[0]
-    climber = AcquisitionSearch(space, Encoder(space), n_draws=10, n_near=10, n_starts=2)
+    search = AcquisitionSearch(Encoder(space), n_draws=10, n_near=10, n_starts=2)
 
     def bowl(points, mask):
         return -((points - goal) ** 2).sum(axis=1)
@@ -207,15 +208,15 @@ def test_the_climber_finds_the_best_point_of_a_mixed_space():
     def with_gradient(points, mask):
         return bowl(points, mask), -2 * (points - goal)
 
-    points, values = climber.climb(bowl, with_gradient, np.full((1, 4), 0.5), np.ones(4), np.random.default_rng(0))
+    points, values = search.maximize(bowl, with_gradient, np.full((1, 4), 0.5), np.ones(4), np.random.default_rng(0))
     np.testing.assert_allclose(points[0], goal, atol=1e-4)
     assert (np.diff(values) <= 0).all()
 
 
-def test_the_climber_stops_at_a_constraint():
+def test_the_search_stops_at_a_constraint():
     """The goal (.9, .5) is forbidden; what is allowed comes first, and the best of it is near (.7, .3), .08 away."""
     space = SearchSpace([RangeHP("x", 0.0, 1.0), RangeHP("y", 0.0, 1.0)], constraints=["x + y <= 1"])
-    climber = AcquisitionSearch(space, Encoder(space), n_draws=50, n_near=50, n_starts=4)
+    search = AcquisitionSearch(Encoder(space), n_draws=50, n_near=50, n_starts=4)
 
     def bowl(points, mask):
         return -((points - [0.9, 0.5]) ** 2).sum(axis=1)
@@ -223,7 +224,7 @@ def test_the_climber_stops_at_a_constraint():
     def with_gradient(points, mask):
         return bowl(points, mask), -2 * (points - [0.9, 0.5])
 
-    points, values = climber.climb(bowl, with_gradient, np.array([[0.6, 0.3]]), np.ones(2), np.random.default_rng(0))
+    points, values = search.maximize(bowl, with_gradient, np.array([[0.6, 0.3]]), np.ones(2), np.random.default_rng(0))
     allowed = points.sum(axis=1) <= 1
     np.testing.assert_array_equal(np.isfinite(values), allowed)
     assert allowed[0]

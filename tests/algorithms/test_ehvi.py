@@ -1,4 +1,4 @@
-"""EHVI: what its models promise, how it treats constraints and running trials, and what it finds."""
+"""EHVI: its acquisition function, how it treats constraints and running trials, and what it finds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def covered(hpo):
     way = np.linspace(0, 1, 2001)
     front = -0.75 * np.stack([way**2, (1 - way) ** 2], axis=1)
     reference = np.full(2, -0.75)
-    values = np.array([trial.perfs for trial in hpo.trials])
+    values = np.array([trial.scores for trial in hpo.trials])
     return pareto.hypervolume(values, reference) / pareto.hypervolume(front, reference)
 
 
@@ -52,16 +52,16 @@ def test_scores_have_the_gradient_of_finite_differences(warped):
     hpo = run(
         EHVI(FLOATS, seed=0, mode=["min"] * 2, is_output_warped=warped), 15, constraints=lambda s: {"c": s["x0"] - 0.5}
     )
-    hpo._goals.take_in(hpo.trials)
-    promise = hpo._goals.promise([])
-    assert len(promise.bounds) == 1
+    hpo._models.update()
+    acquisition = hpo._models.acquisition([])
+    assert len(acquisition.bounds) == 1
     rng = np.random.default_rng(0)
     points, mask, step = rng.random((5, 3)), np.ones((5, 3), dtype=bool), 1e-5
-    score, gradient = promise.with_gradient(points, mask)
-    np.testing.assert_allclose(score, promise.score(points, mask), rtol=1e-9)
+    score, gradient = acquisition.with_gradient(points, mask)
+    np.testing.assert_allclose(score, acquisition.score(points, mask), rtol=1e-9)
     for j in range(3):
         shift = step * np.eye(3)[j]
-        slope = (promise.score(points + shift, mask) - promise.score(points - shift, mask)) / (2 * step)
+        slope = (acquisition.score(points + shift, mask) - acquisition.score(points - shift, mask)) / (2 * step)
         np.testing.assert_allclose(gradient[:, j], slope, rtol=1e-2, atol=1e-2)
 
 
@@ -79,8 +79,8 @@ def test_without_a_feasible_trial_it_looks_for_one():
 
     hpo = run(EHVI(FLOATS, seed=0, mode=["min"] * 2), 5, constraints=constraints)
     assert all(trial.violation > 0 for trial in hpo.trials)
-    hpo._goals.take_in(hpo.trials)
-    assert hpo._goals.promise([]).improvement is None  # objectives do not count yet
+    hpo._models.update()
+    assert hpo._models.acquisition([]).improvement is None  # objectives do not count yet
     run(hpo, 25, constraints=constraints)
     assert any(trial.violation == 0 for trial in hpo.trials)
 
@@ -89,28 +89,28 @@ def test_a_constraint_that_is_the_same_everywhere_has_no_model():
     """There is nothing to learn, met or missed; the front is that of all trials."""
     for value in (-1.0, 1.0):
         hpo = run(EHVI(FLOATS, seed=0, mode=["min"] * 2), 12, constraints=lambda s, v=value: {"c": v})
-        hpo._goals.take_in(hpo.trials)
-        promise = hpo._goals.promise([])
-        assert promise.bounds == []
-        assert promise.improvement is not None
+        hpo._models.update()
+        acquisition = hpo._models.acquisition([])
+        assert acquisition.bounds == []
+        assert acquisition.improvement is not None
 
 
 def test_a_running_trial_leaves_less_to_be_learnt_and_to_be_gained():
     """Where it runs, the models are sure, and a trial there would add next to nothing to what it will."""
     hpo = run(EHVI(FLOATS, seed=0, mode=["min"] * 2), 12)
-    goals, running = hpo._goals, [{"x0": 0.4, "x1": 0.5, "x2": 0.6}]
-    goals.take_in(hpo.trials)
+    models, running = hpo._models, [{"x0": 0.4, "x1": 0.5, "x2": 0.6}]
+    models.update()
     point, mask = hpo.space.encode(running), np.ones((1, 3), dtype=bool)
-    before, after = goals.promise([]), goals.promise(running)
-    for old, new in zip(before.forecasters, after.forecasters, strict=True):
-        assert new.forecast(point, mask)[0] == pytest.approx(old.forecast(point, mask)[0])
-        assert new.forecast(point, mask)[1] < 0.5 * old.forecast(point, mask)[1]
+    before, after = models.acquisition([]), models.acquisition(running)
+    for old, new in zip(before.posteriors, after.posteriors, strict=True):
+        assert new.predict(point, mask)[0] == pytest.approx(old.predict(point, mask)[0])
+        assert new.predict(point, mask)[1] < 0.5 * old.predict(point, mask)[1]
     assert len(after.front) > 0
     assert after.score(point, mask) < before.score(point, mask) - 1
 
 
 def test_running_trials_are_not_suggested_again():
-    """Eight suggestions without a result lie apart: each lowers what its surroundings promise."""
+    """Eight suggestions without a result lie apart: each lowers the value of its surroundings."""
     hpo = run(EHVI(FLOATS, seed=0, mode=["min"] * 2), 15)
     asked = [hpo.ask() for _ in range(8)]
     points = hpo.space.encode(asked)

@@ -173,6 +173,22 @@ def test_a_problem_that_an_algorithm_does_not_take_lists_those_that_do(space, op
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
+def test_an_algorithm_inside_another_is_named_where_it_is_the_one_that_does_not_take_the_problem():
+    """The outer algorithm takes several objectives, so it must not be blamed."""
+
+    @register_hpo("outer")
+    class Outer(Mine):
+        supports: ClassVar = frozenset({"objectives"})
+
+        def __post_init__(self):
+            super().__post_init__()
+            Mine(self.space, mode=self.mode)
+
+    with pytest.raises(OptionError) as caught:
+        build_hpo_from_name("outer", SPACE, mode=["min", "max"])
+    assert str(caught.value).startswith("objectives: Mine does not take several objectives; 'objectives' is not in")
+
+
 @pytest.mark.parametrize("name", ["", "Mine", "my-own", "1st", "a b", "ä", "mine\n", None, 3, ("mine",)])
 def test_malformed_names_are_refused(name):
     """A name must be one that is safe on a command line, in a file and in a URL."""
@@ -341,16 +357,8 @@ def test_listing_imports_nothing(install):
     )
     names, loaded = json.loads(child.stdout)
     assert {"bad", *BUILT_IN} <= set(names)
-    known = {
-        "base",
-        "options",
-        "parts",
-        "points",
-        "registry",
-        "session",
-        "shadowable",
-        "values",
-    }  # the interface itself
+    # What the interface itself is made of:
+    known = {"base", "interface", "options", "parts", "points", "registry", "session", "shadowable", "values"}
     assert {name.rsplit(".", 1)[-1] for name in loaded} <= known
 
 

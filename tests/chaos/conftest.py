@@ -1,4 +1,4 @@
-"""Lets the tests of this room import its two modules, and ends a test that hangs."""
+"""Lets the tests of this room import its modules, and ends a test that hangs."""
 
 from __future__ import annotations
 

@@ -19,11 +19,16 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autohpo import BaseHPOptimizer, ChoiceHP, LogRangeHP, RangeHP, build_hpo_from_name
+import numpy as np
+
+from autohpo import BaseHPOptimizer, ChoiceHP, LogRangeHP, RangeHP, Suggestion
+from autohpo.algorithms.asha import ASHA
 from autohpo.algorithms.registry import get_hpo
+from autohpo.algorithms.session import Session
 from autohpo.ending import Ending
 from autohpo.execution.local import LocalExecutor
 from autohpo.execution.serial import SerialExecutor
@@ -38,6 +43,38 @@ SPACE = [
     ChoiceHP("act", ["relu", None]),
 ]
 EPOCHS = 9
+
+
+class MedianRule(BaseHPOptimizer):
+    """Random search that ends a trial whose report is below the median of what finished trials reported there.
+
+    What the manual shows as a stopping rule of one's own: nothing is kept but the history.
+    """
+
+    def _get_suggestion(self, pid: int) -> dict[str, Any]:
+        return self.space.sample(self.rng, 1)[0]
+
+    def _on_report(self, hp: Suggestion, fidelity: float, perf: float) -> bool:
+        curves = [dict(trial.curve) for trial in self.trials]
+        there = [curve[fidelity] for curve in curves if fidelity in curve]
+        return len(there) < 3 or perf >= np.median(there)
+
+
+@dataclass(eq=False, kw_only=True)
+class StoppingASHA(ASHA):
+    """Asynchronous halving that stops a trial at a rung, in place of promoting a paused one."""
+
+    type: str = "stopping"
+
+
+OWN: dict[str, type[BaseHPOptimizer]] = {"median_rule": MedianRule, "asha_stopping": StoppingASHA}
+"""Algorithms of this program, which are not registered, so that no other test finds them."""
+
+
+def algorithm_of(name: str) -> type[BaseHPOptimizer]:
+    """The class of an own or a registered algorithm."""
+    return OWN[name] if name in OWN else get_hpo(name)
+
 
 POINTS: dict[str, tuple[type, str, str]] = {
     "before_open": (SQLiteStore, "open", "before"),
@@ -80,6 +117,25 @@ def epochs(hps: dict[str, Any], seed: int, *, pause: float) -> Iterator[float]:
         yield value(hps) * (1 + 2.0**-epoch) + noise.gauss(0, 0.01)
 
 
+def later(values: list[float], hps: dict[str, Any], seed: int) -> float:
+    """The next value of a training that has come as far as `values`, with a configuration that may be a new one."""
+    noise = random.Random(f"{seed}-{len(values)}")
+    return (values[-1] / 2 if values else 0.0) + value(hps) + noise.gauss(0, 0.01)
+
+
+def saved(hps: dict[str, Any], trial: Any, *, pause: float) -> Iterator[float]:
+    """An objective that saves each epoch before it yields it, and begins with what is saved: its own, or a copy."""
+    path = trial.checkpoint_dir / "values"
+    values = json.loads(path.read_text()) if path.exists() else []
+    yield from list(values)
+    while len(values) < EPOCHS:
+        time.sleep(pause)
+        values.append(later(values, hps, trial.seed))
+        path.with_suffix(".new").write_text(json.dumps(values))
+        path.with_suffix(".new").replace(path)
+        yield values[-1]
+
+
 def marked(hps: dict[str, Any], trial: Any, *, pause: float, folder: str) -> float:
     """Says in a file which trial this process runs, as long as it does."""
     mark = Path(folder) / f"runs-{os.getpid()}"
@@ -104,8 +160,22 @@ def stubborn(hps: dict[str, Any], *, pause: float) -> float:
     return value(hps)
 
 
-SHAPES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (plain, epochs, marked, held, stubborn)}
+def deadly(hps: dict[str, Any], trial: Any, *, pause: float) -> float:
+    """Ends its own process in trial 3, whenever that is tried."""
+    if trial.number == 3:
+        kill_myself()
+    time.sleep(pause)
+    return value(hps)
+
+
+SHAPES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (plain, epochs, saved, marked, held, stubborn, deadly)}
 """The objectives by name."""
+
+
+def training_of(algorithm: str) -> str:
+    """The objective that an algorithm makes the most of."""
+    cls = algorithm_of(algorithm)
+    return "saved" if cls.needs_checkpoints else "epochs" if cls.is_multi_fidelity else "plain"
 
 
 def kill_myself() -> None:
@@ -181,6 +251,9 @@ def plant(fault: str) -> None:
                     slot.process.kill()
 
         LocalExecutor._handle = handle  # type: ignore[method-assign]
+    elif fault == "unruled":  # what a stopping rule says is asked for, and forgotten
+        reported = Session.reported
+        Session.reported = lambda *args: reported(*args) or True  # type: ignore[method-assign]
     elif fault == "deaf":  # signals end it at once, with nothing saved
         Ending.signals = lambda self: contextlib.nullcontext()  # type: ignore[assignment,method-assign]
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -193,8 +266,11 @@ def run(options: dict[str, Any], begin: Callable[[], None] = lambda: None) -> No
     shape = SHAPES[options["shape"]]
     settings = {name: options[name] for name in ("pause", "folder") if name in inspect.signature(shape).parameters}
     f = functools.partial(shape, **settings)
-    extra = {"max_fidelity": EPOCHS} if get_hpo(options["algorithm"]).is_multi_fidelity else {}
-    hpo = build_hpo_from_name(options["algorithm"], SPACE, f, max_evals=options["max_evals"], seed=0, **extra)
+    cls = algorithm_of(options["algorithm"])
+    extra: dict[str, Any] = {"max_fidelity": EPOCHS} if cls.is_multi_fidelity else {}
+    if cls.needs_checkpoints:
+        extra["population_size"] = math.ceil(options["max_evals"] / 3)  # each is trained in three steps
+    hpo = cls(SPACE, f, max_evals=options["max_evals"], seed=0, **extra)
     begin()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # hyperband says that a plain function takes no fidelity

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import program
-from program import SPACE, value
+from oracles import canonical, root_of, saved_values, trials_of, verdicts
+from program import value
 
-from autohpo import SearchSpace, StoreError, Trial, TrialState
-from autohpo.objectives import Objectives
-from autohpo.store import LogEvent, RunState, SQLiteStore
+from autohpo import StoreError, Trial, TrialState
+from autohpo.store import LogEvent, SQLiteStore
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -49,6 +49,7 @@ MUST_BE_ZERO = (
     "late",  # drivers that took too long to end
     "exits",  # drivers that ended with another code than they should
     "admitted",  # second drivers that were let in
+    "unruly",  # trials that ended otherwise than the stopping rule says
 )
 
 
@@ -57,34 +58,13 @@ def faults(counts: Counts) -> Counts:
     return {name: counts[name] for name in MUST_BE_ZERO if counts.get(name)}
 
 
-def canonical(events: Iterable[LogEvent]) -> list[tuple[str, int, dict[str, Any]]]:
-    """A log without what depends on when its drivers died, and on nothing else.
-
-    Left out are times, costs (which are seconds), places and attempts; *start*, *interrupt* and *late* events; and
-    reports of attempts that did not end their trial, which the last attempt made anew. What remains, in its order, is
-    every suggestion, every report and every result: two runs of one search with one worker share it exactly.
-    """
-    events = list(events)
-    last = {event.trial: event.attempt for event in events if event.kind == "end"}
-    return [
-        (event.kind, event.trial, {name: value for name, value in event.data.items() if name != "cost"})
-        for event in events
-        if event.kind in ("ask", "end") or (event.kind == "report" and event.attempt == last.get(event.trial))
-    ]
-
-
-def trials_of(events: Iterable[LogEvent]) -> list[Trial]:
-    """The trials of a log as they stand."""
-    return RunState(SearchSpace(SPACE), Objectives.of("max")).follow(events).trials()
-
-
 @dataclass(frozen=True)
 class Search:
     """One search, which can be started again and again until it is finished.
 
     Attributes:
         folder: Where its files are.
-        algorithm: A registered name.
+        algorithm: A registered name, or one of :data:`program.OWN`.
         shape: Of the objective, see :data:`program.SHAPES`.
         max_evals: Trials.
         workers: At once.
@@ -200,8 +180,10 @@ class Search:
         events = self.events()
         once = [(e.kind, e.trial) for e in events if e.kind in ("ask", "end")]
         trials = trials_of(events)
-        done = [t for t in trials if t.state is TrialState.COMPLETE]
+        done = [t for t in trials if t.state.has_perf]
+        ruled = verdicts(events, is_exact=self.workers == 1) if self.algorithm == "median_rule" else {}
         return {
+            **ruled,
             "lost": self.n_lost(),
             "twice": len(once) - len(set(once)),
             "missing": self.max_evals - len(trials),
@@ -211,14 +193,15 @@ class Search:
 
     def right_perf(self, trial: Trial, events: list[LogEvent]) -> float:
         """What a trial must have given, computed anew; a resumed training has the seed of its first trial."""
-        if self.shape != "epochs":
+        if self.shape not in ("epochs", "saved"):
             return value(dict(trial.hp))
         asks = {event.trial: event.data for event in events if event.kind == "ask"}
-        root = trial.number
-        while asks[root]["resume"] is not None:
-            root = asks[root]["resume"]
-        perfs = list(program.epochs(dict(trial.hp), asks[root]["seed"], pause=0.0))
-        return perfs[math.ceil(trial.fidelity or program.EPOCHS) - 1]  # an epoch is given whole or not at all
+        if self.shape == "saved":
+            perfs = saved_values(asks, trial.number)
+        else:
+            perfs = list(program.epochs(dict(trial.hp), asks[root_of(asks, trial.number)]["seed"], pause=0.0))
+        given = trial.reached if trial.state is TrialState.STOPPED else trial.fidelity or program.EPOCHS
+        return perfs[math.ceil(given) - 1]  # an epoch is given whole or not at all
 
 
 def processes(tag: str) -> list[int]:

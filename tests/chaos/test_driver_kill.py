@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
-from scenarios import Search, fail_at, faults, kill_driver
+from oracles import trials_of
+from program import training_of
+from scenarios import HANG_SECONDS, Search, fail_at, faults, kill_driver
 
-from autohpo import available_hpos
-from autohpo.algorithms.registry import get_hpo
+from autohpo import TrialState, available_hpos
 
-OTHERS = sorted({*available_hpos()} - {"random"})
+OTHERS = [*sorted({*available_hpos()} - {"random"}), "asha_stopping"]
 
 
 def test_a_search_that_was_killed_again_and_again_equals_one_that_was_not(tmp_path: Path) -> None:
@@ -22,8 +24,7 @@ def test_a_search_that_was_killed_again_and_again_equals_one_that_was_not(tmp_pa
 @pytest.mark.parametrize("algorithm", OTHERS)
 def test_every_algorithm_goes_on_as_if_nothing_had_been(tmp_path: Path, algorithm: str) -> None:
     """Also where a kill ends paused trainings: they are trained again, and their known reports not logged twice."""
-    shape = "epochs" if get_hpo(algorithm).is_multi_fidelity else "plain"
-    counts = kill_driver(Search(tmp_path, algorithm, shape, pause=0.01), 1)
+    counts = kill_driver(Search(tmp_path, algorithm, training_of(algorithm), pause=0.01), 1)
     assert (counts["kills"], faults(counts)) == (1, {}), counts
 
 
@@ -38,6 +39,19 @@ def test_with_four_workers_nothing_is_lost_and_nothing_stays_behind(tmp_path: Pa
     """No result counts twice, no trial runs for ever, and no process outlives its driver, nor does its child."""
     counts = kill_driver(Search(tmp_path, "random", "stubborn", max_evals=60, workers=4, pause=0.04), 3, 1.0)
     assert (counts["kills"], faults(counts)) == (3, {}), counts
+
+
+def test_a_trial_that_ends_its_driver_three_times_is_given_up_and_the_search_goes_on(tmp_path: Path) -> None:
+    """It is CRASHED, with advice; else the same command would die for ever."""
+    search = Search(tmp_path, "random", "deadly", max_evals=8, max_lost=2)
+    codes = [search.start().wait(HANG_SECONDS) for _ in range(4)]
+    assert codes == [-signal.SIGKILL] * 3 + [0]
+    trials = trials_of(search.events())
+    assert [t.state for t in trials] == [TrialState.COMPLETE] * 3 + [TrialState.CRASHED] + [TrialState.COMPLETE] * 4
+    assert trials[3].attempt == 3
+    assert "lost 3 times" in trials[3].error
+    assert "num_workers=2 or a memory_limit protects the search" in trials[3].error
+    assert faults(search.check()) == {}
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,25 @@ def test_no_state_is_wrong_after_a_search_on_an_engine_with_every_fault(algorith
     assert (hpo.result.counts().get("STOPPED", 0) > 50) == (algorithm is StopsMany)
 
 
+def test_a_stored_search_goes_on_with_other_engines(tmp_path):
+    """Three engines, one after the other, work on one log; what all of them delivered is in it, and nothing else."""
+    delivered = []
+    for n in (40, 80, 120):
+        engine = FakeEngine(n, 3, EVERY_FAULT)
+        hpo = search("bohb", engine, training, n=n, store=tmp_path / "run.db")
+        delivered += engine.delivered
+        assert wrong_states(hpo, delivered) == []
+        assert len(hpo.result) == n
+
+
+def test_a_search_that_reaches_its_target_leaves_no_trial_behind():
+    """What runs, or was lost, when the search has found enough is brought to its end."""
+    engine = FakeEngine(0, 4, EVERY_FAULT)
+    hpo = search("random", engine, target=0.98)
+    assert 0 < len(hpo.result) < 300
+    assert wrong_states(hpo, engine.delivered) == []
+
+
 def test_several_objectives_survive_every_fault():
     """The front is folded from the ends that count."""
     hpo = build_hpo_from_name(
@@ -107,6 +126,21 @@ def test_an_engine_without_faults_is_a_plain_executor():
     assert wrong_states(hpo, engine.delivered) == []
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_no_paused_training_is_dropped_that_goes_on(seed):
+    """Where several trials end at once, each is told before any training is let go: all go on where they stood."""
+    engine = FakeEngine(seed, 3, Faults(disordered=1.0))
+    hpo = search("hyperband", engine, training, n=120, seed=seed)
+    first = {}
+    for event in engine.delivered:
+        if event.kind == "report":
+            first.setdefault(event.number, event.fidelity)
+    resumed = [trial for trial in hpo.result if trial.resume is not None]
+    assert len(resumed) > 20
+    anew = [t.number for t in resumed if first[t.number] <= hpo.result.trials[t.resume].fidelity]
+    assert anew == []
+
+
 def test_a_trial_that_is_lost_three_times_ends_as_crashed():
     """Two losses are retried, the third is the end: where all is lost, each trial has three attempts."""
     engine = FakeEngine(0, 2, Faults(lost=1.0))
@@ -123,7 +157,8 @@ def test_a_trial_that_is_lost_three_times_ends_as_crashed():
 @pytest.mark.parametrize("kind", [one.name for one in fields(Faults)])
 def test_each_fault_comes_about_by_itself(kind):
     """The engine does what a fault says, as its events show, and no state is wrong."""
-    base = {"unnoticed": {"lost": 0.2}, "undead": {"lost": 0.2}, "outage": {"churn": 0.5}, "reused": {"churn": 1.0}}
+    base = {"unnoticed": {"lost": 0.2}, "undead": {"lost": 0.2}}
+    base |= {"outage": {"churn": 0.5}, "reused": {"churn": 1.0}, "throttled": {"churn": 0.5}}
     base["unnoticed"]["undead"] = 0.5
     engine = Watched(0, 4, Faults(**{**base.get(kind, {}), kind: 0.5}))
     hpo = search("random", engine)
@@ -140,6 +175,7 @@ def test_each_fault_comes_about_by_itself(kind):
         "churn": len(engine.n_seen) > 4,
         "outage": 0 in engine.n_seen,
         "reused": _is_reused(engine),
+        "throttled": engine.was_throttled,
     }
     assert seen[kind]
 
@@ -176,12 +212,15 @@ def test_a_search_waits_for_slots_to_come_back():
 
 
 class Watched(FakeEngine):
-    """An engine that notes how many slots it had after each poll."""
+    """An engine that notes how many slots it had after each poll, and whether all of them might run a task."""
+
+    n_seen, was_throttled = frozenset(), False
 
     def poll(self, timeout_seconds):
         """Note it."""
         events = super().poll(timeout_seconds)
-        self.n_seen = {*getattr(self, "n_seen", ()), len(self.slots())}
+        self.n_seen = self.n_seen | {len(self.slots())}
+        self.was_throttled |= self.capacity() < len(self.slots())
         return events
 
 
@@ -200,6 +239,24 @@ class Slotless(SerialExecutor):
         """Count."""
         self.n_polls += 1
         return super().poll(timeout_seconds)
+
+
+def test_no_more_tasks_run_at_once_than_there_is_capacity_for():
+    """Slots may be free that must not be used now; where there is no capacity at all, the search waits."""
+    n_most = []
+
+    class Narrow(FakeEngine):
+        def capacity(self):
+            return int(self.now) % 3
+
+        def submit(self, slot, task):
+            super().submit(slot, task)
+            n_most.append((len(self._current), self.capacity()))
+
+    engine = Narrow(0, 4)
+    assert len(search("random", engine, n=60).result) == 60
+    assert all(n <= capacity for n, capacity in n_most)
+    assert {capacity for _, capacity in n_most} == {1, 2}
 
 
 def test_a_search_may_begin_without_slots():
@@ -228,6 +285,13 @@ def test_a_search_that_is_complete_waits_for_no_slot():
             return events
 
     assert len(search("random", Leaves(), n=5, time_limit=20).result) == 5
+
+
+@pytest.mark.parametrize(("name", "value"), [("num_workers", 2), ("memory_limit", "1GB"), ("trial_time_limit", 9.0)])
+def test_an_executor_of_ones_own_has_its_own_slots_and_limits(name, value):
+    """What it would not keep to is refused, by name, and not dropped in silence."""
+    with pytest.raises(OptionError, match=f"FakeEngine has slots and limits of its own, so leave out {name}"):
+        search("random", FakeEngine(), n=2, **{name: value})
 
 
 def drop(events, i):

@@ -16,7 +16,7 @@ from autohpo.trial import TrialState
 
 
 def test_floods_of_output_and_stray_frames_do_no_harm(drive_local):
-    """30 MB on both streams, raw bytes on descriptor 1 and a closed stdout: the results come, the log is cut."""
+    """10 MB on both streams, raw bytes on descriptor 1 and a closed stdout: the results come, the log is cut."""
 
     def f(hp):
         import os
@@ -25,7 +25,7 @@ def test_floods_of_output_and_stray_frames_do_no_harm(drive_local):
         if hp["x"] == 0:
             os.write(1, b"\x00\x00\x00\x01" * 1000)
             os.system("echo from a child")
-            for _ in range(300):
+            for _ in range(100):
                 print("o" * 50_000)
                 print("e" * 50_000, file=sys.stderr)
             sys.stdout.close()
@@ -56,6 +56,20 @@ def test_the_log_of_a_trial_that_prints_for_ever_is_cut_while_it_runs(drive_loca
     driver = drive_local(f)
     assert driver.run(0).outcome.error.endswith("the end")
     assert driver.executor._slots[0]._launch.log(0).stat().st_size < 17e6
+
+
+def test_a_traceback_of_a_worker_shows_file_and_line(drive_local):
+    """A function that travels with its code keeps the name of its file, one inside another function, too."""
+
+    def f(hp):
+        def inner():
+            return hp["x"] / 0  # the culprit
+
+        return inner()
+
+    error = drive_local(f).run(0).outcome.error
+    assert error.count(f'File "{__file__}"') == 2
+    assert "# the culprit" in error
 
 
 def test_standard_input_is_empty(drive_local):

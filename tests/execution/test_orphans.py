@@ -137,7 +137,7 @@ def test_the_guardian_forgets_a_worker_before_its_number_is_free(drive_local, mo
         if line[0] == "-":
             forgotten.append((int(line[1:]), Path(f"/proc/{line[1:].strip()}").exists()))
 
-    monkeypatch.setattr("autohpo.execution.process.Guardian._say", say)
+    monkeypatch.setattr("autohpo.execution.guardian_client.Guardian._say", say)
     driver = drive_local(lambda hp: os._exit(1) if hp["x"] == 0 else 1.0)
     first = driver.executor._slots[0].process.pid
     driver.run(0)

@@ -20,9 +20,9 @@ from autohpo import (
     build_hpo_from_name,
 )
 from autohpo.integrations.autogl import FormulaCut, from_autogl, to_autogl
-from autohpo.objective import nested
 from autohpo.spaces import LinearConstraint, ListHP, OrdinalHP, PermutationHP
 from autohpo.spaces.tagged import is_same
+from autohpo.trainer import nested
 
 
 def number(name, kind, low, high, scaling="LINEAR"):

@@ -10,6 +10,7 @@ import pytest
 from autohpo import HPSpace, RangeHP, SearchSpace, SpaceError, build_hpo_from_name
 from autohpo.spaces.base import KINDS
 from autohpo.testing import check_space
+from autohpo.testing.examples import SPACES
 
 
 class OddHP(HPSpace):
@@ -105,3 +106,33 @@ def test_name_must_be_a_string():
     """Also for own kinds."""
     with pytest.raises(SpaceError, match="name: must be a string that is not empty, got None"):
         OddHP(None, 1, 3)
+
+
+class PercentHP(RangeHP):
+    """A range whose log is in percent: a kind that builds on ours and writes its values its own way."""
+
+    def to_json(self, value):
+        return f"{100 * value!r}%"
+
+    def from_json(self, data):
+        return float(data[:-1]) / 100
+
+
+def test_a_kind_that_builds_on_a_range_may_write_its_values_its_own_way():
+    """Ranges are written as they are, but never past what a subclass says."""
+    space = SearchSpace([PercentHP("share", 0.0, 1.0), RangeHP("x", 0.0, 1.0)])
+    assert space.to_json({"share": 0.5, "x": 0.25}) == {"share": "50.0%", "x": 0.25}
+    assert space.from_json({"share": "50.0%", "x": 0.25}) == {"share": 0.5, "x": 0.25}
+
+
+def test_a_configuration_is_written_as_each_of_its_parameters_writes_its_value():
+    """For every kind of parameter, in the order of the space, with inactive ones left out."""
+    for make in SPACES.values():
+        space = make()
+        for hp in space.sample(np.random.default_rng(0), 20):
+            shuffled = dict(reversed(hp.items()))
+            wanted = [(one.name, one.to_json(hp[one.name])) for one in space.parameters if one.name in hp]
+            assert list(space.to_json(shuffled).items()) == wanted
+            data = json.loads(json.dumps(dict(wanted)))
+            back = [(name, space[name].from_json(value)) for name, value in data.items()]
+            assert list(space.from_json(data).items()) == back

@@ -164,20 +164,31 @@ def test_a_store_is_marked_when_a_driver_first_writes_to_it(tmp_path: Path) -> N
     store.close()
 
 
-def test_a_newer_format_is_refused_with_both_numbers_and_the_release(tmp_path: Path) -> None:
-    """An old release must not misread what a newer one wrote; nor is the file damaged."""
-    path = tmp_path / "tpe.db"
-    shutil.copy(FIXTURES / "tpe.db", path)
-    with closing(sqlite3.connect(path)) as db:
-        db.execute(f"PRAGMA user_version = {FORMAT + 1}")
-    before = path.read_bytes()
+@pytest.fixture(params=["closed", "killed"])
+def newer(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A store that a newer release closed in order, or left with its write-ahead log."""
+    store = SQLiteStore(tmp_path / "run.db")
+    store.open()
+    store.begin({"algorithm": "tpe"})
+    store._db.execute(f"PRAGMA user_version = {FORMAT + 1}")
+    folder = tmp_path / "newer"
+    if request.param == "killed":
+        shutil.copytree(tmp_path, folder, ignore=shutil.ignore_patterns("newer", "*.lock", "*-shm"))
+    store.close()
+    if request.param == "closed":
+        shutil.copytree(tmp_path, folder, ignore=shutil.ignore_patterns("newer", "*.lock"))
+    return folder / "run.db"
+
+
+def test_a_newer_format_is_refused_with_both_numbers_and_left_alone(newer: Path) -> None:
+    """An old release must not misread what a newer one wrote, nor mark it; and the file is not damaged."""
     for read_only in (True, False):
         with pytest.raises(StoreError) as caught:
-            SQLiteStore(path, read_only=read_only).open()
+            SQLiteStore(newer, read_only=read_only).open()
         assert f"has format {FORMAT + 1}, of a newer autohpo" in str(caught.value)
         assert f"this one, {__version__}, reads formats up to {FORMAT}" in str(caught.value)
         assert not isinstance(caught.value, StoreCorruptError)
-    assert path.read_bytes() == before
+    assert format_of(newer) == FORMAT + 1
 
 
 def test_a_format_that_never_was_is_damage(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -230,6 +231,22 @@ def test_a_reader_needs_no_lock_and_writes_nothing(run: SQLiteStore, path: Path)
     assert len(list(reader.events())) == 9
     reader.close()
     assert (path.read_bytes(), (path.parent / "run.db.lock").read_bytes()) == before
+
+
+def test_any_thread_may_read_and_write(run: SQLiteStore, path: Path) -> None:
+    """A web server reads in another thread than the one that opened the store."""
+    reader = SQLiteStore(path, read_only=True)
+    found: list[object] = []
+
+    def work() -> None:
+        run.append([LogEvent("ask", 2, 0, {}, 1.0)])
+        found.extend([len(list(reader.events())), reader.header == run.header])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    reader.close()
+    assert found == [9, True]
 
 
 # Files that are something else, or cannot be written.

@@ -319,6 +319,12 @@ def test_a_planted_fault_is_found(name, make):
     assert result.demand in str(caught.value)
 
 
+def test_every_check_says_what_it_demands():
+    """One sentence at least, and no two checks share a name."""
+    assert all(len(check.demand) > 40 and check.demand.endswith(".") for check in EXECUTOR_CHECKS)
+    assert len({check.name for check in EXECUTOR_CHECKS}) == len(EXECUTOR_CHECKS)
+
+
 def test_results_name_every_check_and_say_how_it_ended():
     """What needs two slots, or a process beside the driver's, is skipped for the serial executor, by name."""
     results = check_executor(SerialExecutor)

@@ -1,4 +1,4 @@
-"""Climbing an acquisition function over a mixed space: gradients for the reals, exchanges for all other values."""
+"""Maximising an acquisition function over a mixed space: gradients for the reals, exchanges for all other values."""
 
 from __future__ import annotations
 
@@ -7,56 +7,57 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray
 from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.spaces import SearchSpace
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 Score = Callable[[FloatArray, BoolArray], FloatArray]
 """``(m,)`` scores of ``(m, d)`` points with their ``(m, d)`` mask; higher is better."""
 ScoreWithGradient = Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArray]]
-"""The same, and ``(m, d)`` its gradient by the points."""
+"""``(m,)`` scores, and ``(m, d)`` their gradient by the points."""
 
 FEW_VALUES = 8
-"""Of an ordered column: with so few or less, all are tried in an exchange."""
+"""An ordered column with so few values or less has all of them tried in an exchange."""
 JUMPS = (1, 2, 5, 12)
-"""Values that are tried on both sides of an ordered column with more."""
+"""How many values away the ones lie that are tried on both sides, in an ordered column with more."""
 
+_Judge = Callable[[FloatArray], tuple[FloatArray, FloatArray]]  # where points come to lie, and their scores
 _ROUNDS = 2  # of exchanges and gradients in turn
 _MOST_EXCHANGES = 6  # in a round
-_CLIMB = {"maxiter": 30, "maxfun": 40}
-_BLENDS = (1.0, 0.5, 0.25, 0.1)  # of the way to where a climb ended, if the constraints forbid that
-_STEP_BOUNDS = (0.05, 2.0)  # of length-scales, where they scale the steps of a climb
+_ASCENT = {"maxiter": 30, "maxfun": 40}
+_BLENDS = (1.0, 0.5, 0.25, 0.1)  # of the way to where an ascent ended, if the constraints forbid that
+_STEP_BOUNDS = (0.05, 2.0)  # of length-scales, where they scale the steps of an ascent
 _GAIN = 1e-9  # a score that rises by less is rounding
 
 
 @dataclass(frozen=True, eq=False)
 class AcquisitionSearch:
-    """Looks for the points of a space with the highest score.
+    """A search for the points of a space with the highest score.
 
     Attributes:
-        space: The space.
-        standing: Of the space.
-        n_draws: Candidates from the prior.
-        n_near: Candidates near good points.
-        n_starts: Candidates that are climbed from.
+        encoder: The encoder of the space.
+        n_draws: The number of candidates from the prior.
+        n_near: The number of candidates near good points.
+        n_starts: The number of candidates from which local searches start.
     """
 
-    space: SearchSpace
-    standing: Encoder
+    encoder: Encoder
     n_draws: int
     n_near: int
     n_starts: int
 
+    @property
+    def space(self) -> SearchSpace:
+        """The space."""
+        return self.encoder.space
+
     @cached_property
     def _values(self) -> dict[int, FloatArray]:
-        """Where the values of each column stand that has countable few."""
+        """Where the values of each column lie that has countable few."""
         return {j: (e[:-1] + e[1:]) / 2 for j, e in enumerate(self.space.edges) if e is not None}
 
-    def climb(
+    def maximize(
         self,
         score: Score,
         with_gradient: ScoreWithGradient,
@@ -64,25 +65,25 @@ class AcquisitionSearch:
         lengths: FloatArray,
         rng: np.random.Generator,
     ) -> tuple[FloatArray, FloatArray]:
-        """Points as they will stand, those with the highest score first, and their scores.
+        """``(n, d)`` points where configurations lie, those with the highest score first, and their ``(n,)`` scores.
 
         Args:
-            score: To be climbed.
-            with_gradient: The same score.
+            score: The acquisition function.
+            with_gradient: The same function with its gradient.
             centres: ``(k, d)`` points near which good ones are expected, the best first.
             lengths: ``(d,)`` length-scales: steps of as many change the score alike in all columns.
-            rng: For the candidates.
+            rng: The generator of the candidates.
         """
 
-        def judge(points: FloatArray) -> tuple[FloatArray, BoolArray, FloatArray]:
-            standing, mask = self.standing.of_points(points)
-            scores = score(standing, mask)
+        def judge(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+            encoded, mask = self.encoder.of_points(points)
+            scores = score(encoded, mask)
             if self.space.constraints:
-                scores[~self.space.allows(self.space.decode(standing))] = -np.inf
-            return standing, mask, scores
+                scores[~self.space.allows(self.space.decode(encoded))] = -np.inf
+            return encoded, scores
 
         drawn, near = self._draws(rng), self.near(centres, rng)
-        candidates, _, scores = judge(np.concatenate([drawn, near]))
+        candidates, scores = judge(np.concatenate([drawn, near]))
         places = np.split(np.arange(len(scores)), [len(drawn)])
         best = [part[np.argsort(-scores[part], kind="stable")] for part in places]
         half = (self.n_starts + 1) // 2
@@ -98,7 +99,7 @@ class AcquisitionSearch:
         return points[order], values[order]
 
     def _draws(self, rng: np.random.Generator) -> FloatArray:
-        """Candidates from the prior; allowed ones, as under constraints few others may be."""
+        """Candidates from the prior; under constraints only allowed ones, as these may be few."""
         if self.space.constraints:
             return self.space.encode(self.space.sample(rng, self.n_draws))
         return rng.random((self.n_draws, self.space.n_columns))
@@ -123,12 +124,7 @@ class AcquisitionSearch:
                 moved[:, j] = np.where(chance[:, j] < 0.3, anew[:, j], moved[:, j])
         return np.where(is_moved, moved, points)
 
-    def _exchange(
-        self,
-        judge: Callable[[FloatArray], tuple[FloatArray, BoolArray, FloatArray]],
-        points: FloatArray,
-        values: FloatArray,
-    ) -> tuple[FloatArray, FloatArray]:
+    def _exchange(self, judge: _Judge, points: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Changes one value at a time, as long as the score rises."""
         points, values = points.copy(), values.copy()
         going = list(range(len(points)))
@@ -136,7 +132,7 @@ class AcquisitionSearch:
             groups = [self._neighbours(points[i]) for i in going]
             if not groups or not len(groups[0]):
                 break
-            candidates, _, scores = judge(np.concatenate(groups))
+            candidates, scores = judge(np.concatenate(groups))
             ends, kept = np.cumsum([0, *map(len, groups)]), []
             for i, start, end in zip(going, ends[:-1], ends[1:], strict=True):
                 best = int(start) + int(np.argmax(scores[start:end]))
@@ -147,7 +143,7 @@ class AcquisitionSearch:
         return points, values
 
     def _neighbours(self, point: FloatArray) -> FloatArray:
-        """``(k, d)`` points that differ from one in one value; k is the same for all points but at ends of ranges."""
+        """``(k, d)`` points that differ from another in one value; k is the same for all but at ends of ranges."""
         found = []
         for j, values in self._values.items():
             code, n = int(np.argmin(np.abs(values - point[j]))), len(values)
@@ -162,7 +158,7 @@ class AcquisitionSearch:
 
     def _ascend(
         self,
-        judge: Callable[[FloatArray], tuple[FloatArray, BoolArray, FloatArray]],
+        judge: _Judge,
         with_gradient: ScoreWithGradient,
         points: FloatArray,
         values: FloatArray,
@@ -175,7 +171,7 @@ class AcquisitionSearch:
         allowed = np.isfinite(values)
         if not len(columns) or not allowed.any():
             return points, values
-        starts, (_, mask) = points[allowed], self.standing.of_points(points[allowed])
+        starts, (_, mask) = points[allowed], self.encoder.of_points(points[allowed])
         steps = np.clip(lengths[columns], *_STEP_BOUNDS)
 
         def place(flat: FloatArray) -> FloatArray:
@@ -189,11 +185,11 @@ class AcquisitionSearch:
 
         begin = (starts[:, columns] / steps).ravel()
         bounds = np.stack([np.zeros(len(begin)), np.tile(1.0 / steps, len(starts))], axis=1)
-        end = place(minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options=_CLIMB).x)
+        end = place(minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options=_ASCENT).x)
         points, values = points.copy(), values.copy()
         rows = np.flatnonzero(allowed)
         for part in _BLENDS if self.space.constraints else _BLENDS[:1]:
-            candidates, _, scores = judge(starts + part * (end - starts))
+            candidates, scores = judge(starts + part * (end - starts))
             better = scores > values[rows]
             points[rows[better]], values[rows[better]] = candidates[better], scores[better]
         return points, values

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from autohpo.algorithms.parts.encoding import Encoder
-from autohpo.spaces import SearchSpace
+from autohpo.algorithms.parts.arrays import FloatArray, IntArray
+from autohpo.algorithms.parts.encoding import EncodedTrials
+from autohpo.errors import OptionError
 from autohpo.trial import Trial
 
 if TYPE_CHECKING:
-    from autohpo.surrogates.gp import Data, Model
-    from autohpo.surrogates.gp_forecast import Forecaster
+    from autohpo.surrogates.gp import Data, GaussianProcess, Posterior
     from autohpo.surrogates.warping import Targets
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
 
 MOST_WARPED = 4
 """A column with no more values is not warped: its values can hardly be told to lie closer on one side."""
@@ -30,8 +27,21 @@ _FAILED = -1.0  # in deviations; a failed trial is no better than that, even whe
 _SURE = 1e9  # the precision of a mean that is 0 for sure
 
 
+def check_model_options(n_startup: int | None, max_results: int) -> None:
+    """Raise OptionError unless the trials before a model, and the results that it is made of, are enough."""
+    if n_startup is not None and n_startup < 1:
+        raise OptionError(f"n_startup: must be at least 1, or None, got {n_startup}")
+    if max_results < 10:
+        raise OptionError(f"max_results: must be at least 10, got {max_results}")
+
+
+def default_startup(n_columns: int) -> int:
+    """Return the number of trials before there is a model: one more than there are columns, but from 5 to 11."""
+    return max(5, min(n_columns, 10) + 1)
+
+
 def fitted_at(n: int) -> int:
-    """The number of results whose fit serves n results: all up to 31, then n less 3 to 6 %.
+    """Return the number of results whose fit serves n results: all up to 31, then n less 3 to 6 %.
 
     Example:
         >>> [fitted_at(n) for n in (7, 31, 33, 100, 103, 104)]
@@ -42,117 +52,100 @@ def fitted_at(n: int) -> int:
 
 
 class SearchModel:
-    """The finished trials of a search, and Gaussian processes of them.
+    """Gaussian processes of the finished trials of a search.
 
     What it gives follows from the trials in the order told alone, whatever was asked of it before: parameters are
     fitted to the first m trials, for an m that follows from their number, beginning where the fit to the largest power
     of two below m ended, which began at that to the one before. So a search that is resumed repeats a few fits.
 
     Args:
-        space: What is searched.
-        standing: Of the space.
+        encoded: The finished trials.
+        value: What is modelled of a trial, where it has that: higher is better. None is its score.
         is_input_warped: Whether columns of the unit cube are warped.
         is_output_warped: Whether results are.
-        max_results: That a model is made of: the best half of them, and of the others the latest.
+        max_results: How many results a model is made of: the best half of them, and of the others the latest.
     """
 
     def __init__(
-        self, space: SearchSpace, standing: Encoder, *, is_input_warped: bool, is_output_warped: bool, max_results: int
+        self,
+        encoded: EncodedTrials,
+        value: Callable[[Trial], float | None] | None = None,
+        *,
+        is_input_warped: bool,
+        is_output_warped: bool,
+        max_results: int,
     ) -> None:
-        self._space, self._standing = space, standing
+        self._encoded, self._value = encoded, value
         self._is_input_warped, self._is_output_warped = is_input_warped, is_output_warped
         self._max_results = max_results
-        self._points = np.empty((0, space.n_columns))
-        self._mask = np.empty((0, space.n_columns), dtype=bool)
-        self._perfs = np.empty(0)  # NaN where a trial failed
         self._fits: dict[int, FloatArray] = {}  # by the number of trials
-        self._kernel: Model | None = None
-
-    def __len__(self) -> int:
-        """How many trials were taken in."""
-        return len(self._perfs)
 
     @property
-    def has_results(self) -> bool:
-        """Whether some trial has a performance."""
-        return bool(np.isfinite(self._perfs).any())
+    def values(self) -> FloatArray:
+        """``(n,)`` what is modelled of each trial; NaN where it failed."""
+        if self._value is None:
+            return self._encoded.scores
+        values = [self._value(trial) for trial in self._encoded.trials]
+        return np.array([math.nan if value is None else value for value in values])
 
-    def take_in(self, trials: Sequence[Trial]) -> None:
-        """Learns of the trials that were told since the last call.
-
-        Args:
-            trials: All finished ones.
-        """
-        told = trials[len(self._perfs) :]
-        if told:
-            points, mask = self._standing.of_hps([trial.hp for trial in told])
-            perfs = [math.nan if trial.score is None else trial.score for trial in told]
-            self._points, self._mask = np.concatenate([self._points, points]), np.concatenate([self._mask, mask])
-            self._perfs = np.concatenate([self._perfs, perfs])
-
-    def forecaster(
-        self, running: Sequence[Mapping[str, Any]], *, is_mean_free: bool
-    ) -> tuple[Forecaster, Data, Targets]:
-        """The Gaussian process after all results, what it was made of, and the warped results.
+    def posterior(self, running: Sequence[Mapping[str, Any]], *, is_mean_free: bool) -> tuple[Posterior, Data, Targets]:
+        """Return the process after all results, what it was made of, and the warped results.
 
         Args:
             running: Configurations whose results are not known yet.
             is_mean_free: Whether the results say what the mean is where nothing was tried; else it is their average.
         """
-        from autohpo.surrogates.gp_forecast import Forecaster
+        values = self.values
+        data, targets = self._data(values)
+        theta = self._fit(values[: fitted_at(len(values))])
+        pending = self._encoded.encoder.of_hps(running) if running else None
+        precision = self._process.mean_precision if is_mean_free else _SURE
+        return self._process.posterior(theta, data, pending, precision), data, targets
 
-        n = len(self._perfs)
-        model, data, targets = self._model(), *self._data(n)
-        precision = model.priors.mean_precision if is_mean_free else _SURE
-        waiting = self._standing.of_hps(running) if running else (self._points[:0], self._mask[:0])
-        return Forecaster.after(model, self._fit(fitted_at(n)), data, waiting, precision), data, targets
+    @cached_property
+    def _process(self) -> GaussianProcess:
+        """The process of this space."""
+        from autohpo.surrogates.gp import mixed_process
 
-    def _model(self) -> Model:
-        """The kernel of this space."""
-        if self._kernel is None:
-            from autohpo.surrogates.gp import Model
-            from autohpo.surrogates.kernels import Embedding
-
-            edges, levels = self._space.edges, self._space.levels
+        embedding = self._encoded.encoder.embedding
+        if self._is_input_warped:
+            edges, levels = embedding.columns.edges, embedding.columns.levels
             is_long = [not n and (e is None or len(e) > MOST_WARPED + 1) for n, e in zip(levels, edges, strict=True)]
-            warped = np.flatnonzero(is_long) if self._is_input_warped else np.empty(0, dtype=np.int64)
-            optional = np.array(
-                [bool(self._space.deciders(hp.name)) for hp in self._space for _ in range(hp.width)], dtype=bool
-            )
-            self._kernel = Model(Embedding(self._standing.columns, optional), warped)
-        return self._kernel
+            embedding = dataclasses.replace(embedding, warped=np.flatnonzero(is_long))
+        return mixed_process(embedding)
 
-    def _data(self, n: int) -> tuple[Data, Targets]:
-        """What a model of the first n trials is made of."""
+    def _data(self, values: FloatArray) -> tuple[Data, Targets]:
+        """What a model of the first trials is made of, by their ``(n,)`` values."""
         from autohpo.surrogates.gp import Data
         from autohpo.surrogates.warping import warp_targets
 
-        rows = self._rows(n)
-        perfs = self._perfs[rows]
-        is_known = np.isfinite(perfs)
-        targets = warp_targets(perfs[is_known], self._is_output_warped)
-        values = np.full(len(rows), min(_FAILED, float(targets.values.min(initial=0.0))))
-        values[is_known] = targets.values
-        return Data(self._points[rows], self._mask[rows], values), targets
+        rows = self._rows(values)
+        is_known = np.isfinite(values[rows])
+        targets = warp_targets(values[rows][is_known], self._is_output_warped)
+        filled = np.full(len(rows), min(_FAILED, float(targets.values.min(initial=0.0))))
+        filled[is_known] = targets.values
+        return Data(self._encoded.points[rows], self._encoded.mask[rows], filled), targets
 
-    def _rows(self, n: int) -> IntArray:
-        """``(m,)`` which of the first n trials a model is made of, in the order told."""
+    def _rows(self, values: FloatArray) -> IntArray:
+        """``(m,)`` which of the first trials a model is made of, in the order told."""
+        n = len(values)
         if n <= self._max_results:
             return np.arange(n)
-        order = np.argsort(-np.nan_to_num(self._perfs[:n], nan=-math.inf), kind="stable")
+        order = np.argsort(-np.nan_to_num(values, nan=-math.inf), kind="stable")
         half = self._max_results // 2
         latest = np.sort(order[half:])[-(self._max_results - half) :]
         return np.sort(np.concatenate([order[:half], latest]))
 
-    def _fit(self, n: int) -> FloatArray:
-        """The parameters that were fitted to the first n trials."""
+    def _fit(self, values: FloatArray) -> FloatArray:
+        """The parameters that were fitted to the first trials, by their ``(n,)`` values."""
+        n = len(values)
         if n not in self._fits:
-            model, (data, _) = self._model(), self._data(n)
+            process, (data, _) = self._process, self._data(values)
             before = 1 << (n - 1).bit_length() - 1 if n > 1 else 0  # the largest power of two below n
             is_first = before < 4
-            starts = [model.start] if is_first else [self._fit(before)]
+            starts = [process.start] if is_first else [self._fit(values[:before])]
             if n & (n - 1) == 0 and not is_first:
-                starts.append(model.start)  # so that no bad fit is handed down for ever
-            fitted = model.fit(data, starts, _FIRST_STEPS if n & (n - 1) == 0 or is_first else _STEPS)
+                starts.append(process.start)  # so that no bad fit is handed down for ever
+            fitted = process.fit(data, starts, _FIRST_STEPS if n & (n - 1) == 0 or is_first else _STEPS)
             self._fits = {m: fit for m, fit in self._fits.items() if m & (m - 1) == 0} | {n: fitted}
         return self._fits[n]

@@ -1,4 +1,4 @@
-"""Forest: randomised regression trees grown on trials, and what they forecast for other configurations."""
+"""Forest: randomised regression trees grown on trials, and what they predict for other configurations."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray
 from autohpo.surrogates.parzen_columns import Columns
 
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 Features = NDArray[np.float32]  # the only type that scikit-learn's trees take without a copy
 
-NOT_IN_FORCE = -1.0
-"""Outside the unit interval, so that one split tells a column that is not in force from all its values."""
+INACTIVE = -1.0
+"""The feature of an inactive column: outside the unit interval, so that one split tells it from all its values."""
 
 
 class TreeCoding:
     """Turns points of the unit cube into what trees split on.
 
     An ordered column is one feature. One of categories is a feature for each of them, 1 or 0, so that one split sets
-    one apart from all others. Where a column is not in force, they are -1 and 0.
+    one apart from all others. Where a column is inactive, they are -1 and 0.
 
     Args:
         columns: What the columns mean.
@@ -39,10 +38,10 @@ class TreeCoding:
         """``(n, F)`` features.
 
         Args:
-            points: ``(n, d)`` points where configurations stand.
-            mask: ``(n, d)`` which columns are in force.
+            points: ``(n, d)`` points where configurations lie.
+            mask: ``(n, d)`` which columns are active.
         """
-        ordered = np.where(mask, points, NOT_IN_FORCE)[:, self._ordered]
+        ordered = np.where(mask, points, INACTIVE)[:, self._ordered]
         is_value = (self._columns.codes(points)[:, self._owner] == self._value) & mask[:, self._owner]
         return np.concatenate([ordered, is_value], axis=1).astype(np.float32)
 
@@ -52,7 +51,7 @@ class Forest:
     """Regression trees, each grown on rows of its own and split at places of its own.
 
     Attributes:
-        trees: scikit-learn's.
+        trees: The trees, of scikit-learn.
 
     Source: Geurts, Ernst & Wehenkel 2006, Machine Learning 63 (splits at random places, the best of one for each
         feature); Breiman 2001, Machine Learning 45 (rows drawn with replacement).
@@ -64,14 +63,14 @@ class Forest:
     def grow(
         cls, features: Features, values: FloatArray, rng: np.random.Generator, *, n_trees: int, max_rows: int
     ) -> Forest:
-        """Grows trees down to single rows, each on n rows drawn with replacement, but no more than `max_rows`.
+        """Return trees grown down to single rows, each on n rows drawn with replacement, but at most `max_rows`.
 
         Args:
-            features: ``(n, F)`` of the rows.
-            values: ``(n,)`` what is to be forecast.
-            rng: Draws rows, and the seeds of the trees.
-            n_trees: How many trees.
-            max_rows: What bounds the time.
+            features: ``(n, F)`` features of the rows.
+            values: ``(n,)`` what is to be predicted.
+            rng: The generator of the rows, and of the seeds of the trees.
+            n_trees: The number of trees.
+            max_rows: The number of rows that bounds the time.
         """
         from sklearn.tree import ExtraTreeRegressor  # here, because it takes half a second to load
 
@@ -82,7 +81,7 @@ class Forest:
             trees.append(tree.fit(features[rows], values[rows], check_input=False))
         return cls(tuple(trees))
 
-    def forecast(self, features: Features) -> tuple[FloatArray, FloatArray]:
+    def predict(self, features: Features) -> tuple[FloatArray, FloatArray]:
         """``(n,)`` means and ``(n,)`` variances: what the trees differ by, and what rows of one leaf differ by.
 
         Source: Hutter et al. 2014, Artificial Intelligence 206, section 4.3.2: the law of total variance.

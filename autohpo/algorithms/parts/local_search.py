@@ -1,33 +1,32 @@
-"""Climb: a local search in the unit cube, from many points at once, that needs no gradient."""
+"""Local search in the unit cube, from many points at once, without gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from autohpo.algorithms.parts.arrays import FloatArray, IntArray
 
 _STEPS_PER_COLUMN = 4
 _MOST_STEPS = 12  # hardly any walk takes more
 
 
-def climb(
+def local_search(
     score: Callable[[FloatArray], FloatArray],
     starts: FloatArray,
-    levels: NDArray[np.int64],
+    levels: IntArray,
     rng: np.random.Generator,
     step: float = 0.2,
 ) -> tuple[FloatArray, FloatArray]:
-    """Walks uphill from each start, by changes of one column at a time, to the best of the neighbours.
+    """Walk uphill from each start, by changes of one column at a time, to the best of the neighbours.
 
     Args:
-        score: Of ``(n, d)`` points, ``(n,)``; higher is better.
+        score: The function of ``(n, d)`` points, with ``(n,)`` values; higher is better.
         starts: ``(s, d)`` points.
         levels: ``(d,)`` 0 for an ordered column, where neighbours are normal steps away; else they are anywhere.
-        rng: Draws the neighbours.
-        step: Standard deviation of a step.
+        rng: The generator of the neighbours.
+        step: The standard deviation of a step.
 
     Returns:
         ``(n, d)`` all points that the walks have come to or would have gone to next, and their ``(n,)`` scores.
@@ -49,7 +48,7 @@ def climb(
     return np.concatenate(found), np.concatenate(scores)
 
 
-def neighbours(points: FloatArray, levels: NDArray[np.int64], rng: np.random.Generator, step: float) -> FloatArray:
+def neighbours(points: FloatArray, levels: IntArray, rng: np.random.Generator, step: float) -> FloatArray:
     """``(s, 4 d, d)`` points that differ in one column from each of ``(s, d)`` points."""
     s, d = points.shape
     k = _STEPS_PER_COLUMN

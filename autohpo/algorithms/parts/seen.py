@@ -69,6 +69,21 @@ class SeenSet:
         """Return the place of the first configuration that is new and meets the constraints, None where none is."""
         return next((i for i, hp in enumerate(hps) if self.is_new(hp)), None)
 
+    def first_or_draw(
+        self, hps: Sequence[dict[str, Any]], rng: np.random.Generator
+    ) -> tuple[dict[str, Any], int | None]:
+        """Return the first configuration that is new and allowed, and its place; else a draw from the prior, and None.
+
+        Args:
+            hps: Candidates, the best first.
+            rng: The generator of the draw.
+
+        Raises:
+            OptimizationComplete: There is none.
+        """
+        place = self.first(hps)
+        return (self.draw(rng), None) if place is None else (hps[place], place)
+
     def draw(self, rng: np.random.Generator) -> dict[str, Any]:
         """Return a configuration drawn from the prior that is new and meets the constraints.
 

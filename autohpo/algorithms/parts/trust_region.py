@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from autohpo.trial import Trial
 
 FIRST_LENGTH, LEAST_LENGTH, MOST_LENGTH = 0.8, 0.5**7, 1.6
-"""Of a side, in the unit cube, before the columns' own length-scales stretch it."""
+"""The length of a side, in the unit cube, before the columns' own length-scales stretch it."""
 
 N_SUCCESSES = 3
-"""In a row, that double a region."""
+"""The number of successes in a row that double a region."""
 
 LEAST_FAILURES = 4
-"""In a row, that halve a region; in more than four columns as many as there are."""
+"""The number of failures in a row that halve a region; in more than four columns as many as there are."""
 
 _LEAST_GAIN = 1e-3
 """Share of the best result by which a success must beat it."""
@@ -22,14 +22,14 @@ _LEAST_GAIN = 1e-3
 
 @dataclass
 class Region:
-    """One trust region through all its runs; a function of its results in the order told.
+    """A trust region through all its runs; a function of its results in the order told.
 
     Attributes:
-        n_columns: Of the space.
-        n_startup: Trials of a run before its region is grown or shrunk.
+        n_columns: The number of columns of the space.
+        n_startup: The number of trials of a run before its region is grown or shrunk.
         run: How often it was begun anew.
-        length: Of a side.
-        trials: Finished ones of this run.
+        length: The length of a side.
+        trials: The finished trials of this run.
 
     Source: Eriksson et al. 2019, NeurIPS 32, arXiv 1910.01739, section 2.
     """
@@ -48,8 +48,8 @@ class Region:
         """The trials of this run that have a result, in the order told."""
         return [trial for trial in self.trials if trial.score is not None]
 
-    def take(self, trial: Trial, run: int) -> None:
-        """Learns from a finished trial; late ones of earlier runs tell this one nothing."""
+    def add(self, trial: Trial, run: int) -> None:
+        """Add a finished trial of some run; late ones of earlier runs tell this one nothing."""
         if run != self.run:
             return
         self.trials.append(trial)
@@ -64,7 +64,12 @@ class Region:
         if self._n_failures >= max(LEAST_FAILURES, self.n_columns):
             self.length, self._n_failures = self.length / 2.0, 0
         if self.length < LEAST_LENGTH:
-            self.__init__(self.n_columns, self.n_startup, self.run + 1)  # type: ignore[misc]
+            self._restart()
+
+    def _restart(self) -> None:
+        """Begin the next run, of which nothing is known."""
+        self.run, self.length, self.trials = self.run + 1, FIRST_LENGTH, []
+        self._n_successes, self._n_failures, self._best = 0, 0, None
 
     @staticmethod
     def _goal(best: float) -> float:
@@ -72,5 +77,5 @@ class Region:
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
-    """The trial with the best result; of equals the one asked first."""
+    """Return the trial with the best result; of equals the one asked first."""
     return max(trials, key=lambda trial: (trial.score or 0.0, -trial.number))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autohpo import ChoiceHP, FixedHP, LogRangeHP, RangeHP, SearchSpace
+from autohpo import ChoiceHP, FixedHP, LogRangeHP, RangeHP, SearchSpace, build_hpo_from_name
 from autohpo.algorithms.parts import encoding
-from autohpo.algorithms.parts.encoding import Encoder
+from autohpo.algorithms.parts.encoding import EncodedTrials, Encoder, optional_columns
 from autohpo.spaces import OrdinalHP, PermutationHP
 
 SPACES = {
@@ -21,7 +21,7 @@ SPACES = {
             OrdinalHP("o", [1, 10, 100]),
         ]
     ),
-    "a whole number decides": SearchSpace(
+    "an integer decides": SearchSpace(
         [RangeHP("n", 1, 4), RangeHP("x", 0.0, 1.0), ChoiceHP("c", [1, 2])],
         conditions={"x": "n >= 3", "c": "n == 2"},
     ),
@@ -30,18 +30,18 @@ SPACES = {
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_points_stand_where_their_configurations_do(name):
+def test_points_lie_where_their_configurations_do(name):
     """The space makes a configuration of each of 500 points and codes it again; to 1e-12, the rounding of middles."""
     space, points = SPACES[name], np.random.default_rng(0).random((500, SPACES[name].n_columns))
     kept = points.copy()
-    standing = Encoder(space)
+    encoder = Encoder(space)
     for _ in range(2):  # the second time from what it has kept
-        found, mask = standing.of_points(points)
+        found, mask = encoder.of_points(points)
         hps = space.decode(points)
         np.testing.assert_allclose(found, space.encode(hps), rtol=0, atol=1e-12)
         assert (mask == space.mask(hps)).all()
     assert (points == kept).all()
-    of_hps, mask_of_hps = standing.of_hps(hps)
+    of_hps, mask_of_hps = encoder.of_hps(hps)
     assert (of_hps == space.encode(hps)).all()
     assert (mask_of_hps == mask).all()
 
@@ -50,14 +50,42 @@ def test_masks_are_right_when_more_combinations_come_than_are_kept(monkeypatch):
     """The store of masks is emptied when it is full, and what is asked for is made again."""
     monkeypatch.setattr(encoding, "MOST_KEPT", 3)
     space = SPACES["children of children"]
-    standing, rng = Encoder(space), np.random.default_rng(1)
+    encoder, rng = Encoder(space), np.random.default_rng(1)
     for n in (2, 5, 40, 3):
         points = rng.random((n, space.n_columns))
-        assert (standing.of_points(points)[1] == space.mask(space.decode(points))).all()
+        assert (encoder.of_points(points)[1] == space.mask(space.decode(points))).all()
 
 
-def test_no_points_stand_nowhere():
+def test_no_points_lie_nowhere():
     """An empty batch keeps its width."""
     for space in SPACES.values():
         found, mask = Encoder(space).of_points(np.empty((0, space.n_columns)))
         assert found.shape == mask.shape == (0, space.n_columns)
+
+
+def test_optional_columns_are_those_that_some_configuration_lacks():
+    """Of children and grandchildren; each column of a parameter that has several."""
+    assert optional_columns(SPACES["children of children"]).tolist() == [False, True, True, True, False]
+    assert not optional_columns(SPACES["plain"]).any()
+
+
+def test_trials_are_encoded_once_in_the_order_told():
+    """Points, masks and scores of a search in which one trial failed and another is still running."""
+    hpo = build_hpo_from_name("random", SPACES["children of children"], seed=0, mode="min")
+    encoded = EncodedTrials(hpo.history, Encoder(hpo.space))
+    assert (len(encoded), encoded.has_scores, encoded.update()) == (0, False, [])
+    asked = [hpo.ask() for _ in range(5)]
+    hpo.fail(asked[2], "planned")
+    assert [trial.number for trial in encoded.update()] == [2]
+    assert not encoded.has_scores
+    for number in (3, 0, 4):
+        hpo.tell(asked[number], float(number))
+    assert [trial.number for trial in encoded.update()] == [3, 0, 4]
+    assert encoded.update() == []
+    hps = [dict(asked[number]) for number in (2, 3, 0, 4)]
+    np.testing.assert_array_equal(encoded.points, hpo.space.encode(hps))
+    np.testing.assert_array_equal(encoded.mask, hpo.space.mask(hps))
+    np.testing.assert_array_equal(encoded.scores, [np.nan, -3.0, 0.0, -4.0])
+    points, mask = encoded.of([hpo.trials[3], hpo.trials[1]])
+    np.testing.assert_array_equal(points, hpo.space.encode([hps[3], hps[1]]))
+    np.testing.assert_array_equal(mask, hpo.space.mask([hps[3], hps[1]]))

@@ -16,8 +16,8 @@ def grown(features, values, n_trees=10, max_rows=1000, seed=0):
     return Forest.grow(features, values, np.random.default_rng(seed), n_trees=n_trees, max_rows=max_rows)
 
 
-def test_categories_are_flags_and_what_is_not_in_force_is_apart():
-    """An ordered column is itself, one of three categories three flags, one of one nothing; out of force -1 and 0."""
+def test_categories_are_flags_and_what_is_inactive_is_apart():
+    """An ordered column is itself, one of three categories three flags, one of one nothing; inactive ones -1 and 0."""
     space = SearchSpace(
         [
             ChoiceHP("opti", ["sgd", "adam"], [[RangeHP("m", 0.0, 1.0), ChoiceHP("act", list("xyz"))], []]),
@@ -26,16 +26,16 @@ def test_categories_are_flags_and_what_is_not_in_force_is_apart():
         ]
     )
     hps = [{"opti": "sgd", "m": 0.25, "act": "z", "one": "only", "n": 4}, {"opti": "adam", "one": "only", "n": 1}]
-    standing = Encoder(space)
-    features = TreeCoding(standing.columns).features(*standing.of_hps(hps))
+    encoder = Encoder(space)
+    features = TreeCoding(encoder.columns).features(*encoder.of_hps(hps))
     assert features.dtype == np.float32
     assert features.tolist() == [[0.25, 0.875, 1, 0, 0, 0, 1], [-1, 0.125, 0, 1, 0, 0, 0]]
 
 
-def test_one_tree_forecasts_the_rows_it_was_grown_on():
+def test_one_tree_predicts_the_rows_it_was_grown_on():
     """Trees go down to single rows: where two rows differ, each of the values stands for itself, with no variance."""
     features, values = [[0.0], [1.0]] * 30, [2.0, 5.0] * 30
-    means, variances = grown(features, values, n_trees=1).forecast(np.array([[0.0], [1.0]], dtype=np.float32))
+    means, variances = grown(features, values, n_trees=1).predict(np.array([[0.0], [1.0]], dtype=np.float32))
     assert means.tolist() == [2.0, 5.0]
     assert variances.tolist() == [0.0, 0.0]
 
@@ -48,7 +48,7 @@ def test_variance_is_that_of_all_rows_where_none_can_be_told_apart():
     """
     values = np.random.default_rng(3).standard_normal(50)
     point = np.zeros((1, 2), dtype=np.float32)
-    means, variances = grown(np.zeros((50, 2)), values, n_trees=400).forecast(point)
+    means, variances = grown(np.zeros((50, 2)), values, n_trees=400).predict(point)
     assert means[0] == pytest.approx(values.mean(), abs=5 * values.std() / 20_000**0.5)
     assert variances[0] == pytest.approx(values.var(), rel=0.05)
 
@@ -56,7 +56,7 @@ def test_variance_is_that_of_all_rows_where_none_can_be_told_apart():
 def test_variance_between_trees_grows_away_from_the_data():
     """Trees that split at different places disagree in a gap, and agree where the data is."""
     x = np.concatenate([np.linspace(0, 0.2, 40), np.linspace(0.8, 1, 40)])
-    _, variances = grown(x[:, None], x > 0.5, n_trees=50).forecast(np.array([[0.1], [0.5], [0.9]], dtype=np.float32))
+    _, variances = grown(x[:, None], x > 0.5, n_trees=50).predict(np.array([[0.1], [0.5], [0.9]], dtype=np.float32))
     assert variances[1] > 0.1  # of a coin, .25
     assert max(variances[0], variances[2]) < 1e-3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autohpo.algorithms.parts.local_search import climb, neighbours
+from autohpo.algorithms.parts.local_search import local_search, neighbours
 
 LEVELS = np.array([0, 3, 0])
 
@@ -38,7 +38,7 @@ def test_walks_end_near_the_top_and_scores_belong_to_their_points():
     rng = np.random.default_rng(0)
     starts = rng.random((10, 3))
     kept = starts.copy()
-    points, values = climb(score, starts, LEVELS, rng)
+    points, values = local_search(score, starts, LEVELS, rng)
     assert (starts == kept).all()
     assert (values == score(points)).all()
     assert values.max() > -(0.05**2)
@@ -47,5 +47,5 @@ def test_walks_end_near_the_top_and_scores_belong_to_their_points():
 
 def test_a_walk_that_finds_nothing_better_ends_at_once():
     """On a plain: the start, and one neighbour of each."""
-    points, _ = climb(lambda p: np.zeros(len(p)), np.full((5, 3), 0.5), LEVELS, np.random.default_rng(0))
+    points, _ = local_search(lambda p: np.zeros(len(p)), np.full((5, 3), 0.5), LEVELS, np.random.default_rng(0))
     assert len(points) == 10

@@ -35,7 +35,8 @@ def test_a_known_result_is_in_the_users_own_direction():
     hpo = build_hpo_from_name("tpe", SPACE, points=[(FIRST, 3.0), (SECOND, 1.0)], mode="min", seed=0)
     hpo.ask()
     assert hpo.best() == (SECOND, 1.0)
-    assert [trial.perf for trial in hpo.trials] == [-3.0, -1.0]
+    assert [trial.perf for trial in hpo.trials] == [3.0, 1.0]
+    assert [trial.score for trial in hpo.trials] == [-3.0, -1.0]
 
 
 def test_known_results_guide_a_model():

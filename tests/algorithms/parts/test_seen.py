@@ -133,3 +133,16 @@ def test_each_trial_is_added_once(monkeypatch):
         hpo.tell(hpo.ask(), 0.0)
         seen_set.update()
     assert len(keys) == 10
+
+
+def test_the_first_new_candidate_or_else_a_draw():
+    """With its place; where all candidates are known or not allowed, the draw is new and allowed, and has none."""
+    hpo, seen_set = of(SearchSpace(GRID, constraints=["a != 5"]))
+    hpo.wishes = [{"a": 1, "b": 0}]
+    hpo.ask()
+    seen_set.update()
+    hps, rng = [{"a": 5, "b": 0}, {"a": 1, "b": 0}, {"a": 2, "b": 0}], np.random.default_rng(0)
+    assert seen_set.first_or_draw(hps, rng) == ({"a": 2, "b": 0}, 2)
+    drawn, place = seen_set.first_or_draw(hps[:2], rng)
+    assert place is None
+    assert seen_set.is_new(drawn)

@@ -22,7 +22,7 @@ def after(perfs, d=3, n_startup=2):
     """A region of run 0 after some results."""
     region = Region(d, n_startup)
     for perf in perfs:
-        region.take(trial(perf), 0)
+        region.add(trial(perf), 0)
     return region
 
 
@@ -61,11 +61,11 @@ def test_a_tiny_region_begins_anew():
     """.8 / 2^7 lies below .5^7: after seven halvings of four failures each all is forgotten, but for the run."""
     region = after([0, 0, *[-1] * 27])
     assert (region.run, region.length) == (0, pytest.approx(0.8 / 64))
-    region.take(trial(-1), 0)
+    region.add(trial(-1), 0)
     assert (region.run, region.length, region.trials, region.n_startup, region.n_columns) == (1, 0.8, [], 2, 3)
-    region.take(trial(99), 0)  # a late result of the run before
+    region.add(trial(99), 0)  # a late result of the run before
     assert region.trials == []
-    region.take(trial(-5), 1)
+    region.add(trial(-5), 1)
     assert [one.perf for one in region.results] == [-5]
 
 

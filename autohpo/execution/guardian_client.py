@@ -1,0 +1,66 @@
+"""The driver's side of the guardian: which process groups it is to end when the driver dies."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from autohpo.errors import AutoHPOError
+from autohpo.execution import guardian as guardian_script
+
+
+class Guardian:
+    """A process beside the driver that knows which groups to end when the driver is killed.
+
+    Args:
+        folder: The driver's private folder, which it removes then.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._groups: set[int] = set()
+        self._start()
+
+    def _start(self) -> None:
+        read_fd, self._write_fd = os.pipe()
+        try:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-I", "-S", guardian_script.__file__, str(os.getpid()), str(self._folder)],
+                stdin=read_fd,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+            )
+        except OSError as fault:
+            os.close(self._write_fd)
+            raise AutoHPOError(f"a guardian process cannot be started: {fault}") from fault
+        finally:
+            os.close(read_fd)
+        os.set_blocking(self._write_fd, False)
+
+    def watch(self, group: int) -> None:
+        """End a process group if the driver dies."""
+        self._groups.add(group)
+        self._say(f"+{group}\n")
+
+    def forget(self, group: int) -> None:
+        """Leave a process group alone; to be called before its leader is reaped."""
+        self._groups.discard(group)
+        self._say(f"-{group}\n")
+
+    def _say(self, line: str) -> None:
+        try:
+            os.write(self._write_fd, line.encode())
+        except (BrokenPipeError, BlockingIOError):  # it was killed, or stopped for long
+            self.close()
+            self._start()
+            os.write(self._write_fd, "".join(f"+{group}\n" for group in self._groups).encode())
+
+    def close(self) -> None:
+        """End the guardian itself, and no group."""
+        self._popen.kill()  # first: at the end of the pipe it would do its work
+        self._popen.wait()
+        os.close(self._write_fd)

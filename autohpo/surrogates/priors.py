@@ -1,0 +1,63 @@
+"""Priors of the parameters of a model, and their densities together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from autohpo.surrogates.arrays import BoolArray, FloatArray
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A normal prior of the logarithm of a positive parameter, and the bounds of the parameter itself.
+
+    Attributes:
+        mean: The mean of the logarithm.
+        sd: The standard deviation of the logarithm; infinite for a flat prior.
+        low: The lowest value of the parameter.
+        high: The highest value.
+        is_of_value: Whether the density is that of the parameter itself, which is lognormal: its mode is at
+            exp(mean - sd^2), that of the logarithm's density at exp(mean).
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    is_of_value: bool = False
+
+    def shifted(self, by: float) -> Prior:
+        """The prior with another mean."""
+        return replace(self, mean=self.mean + by)
+
+
+class Priors:
+    """The priors of several parameters, whose logarithms are a vector.
+
+    Args:
+        priors: The prior of each parameter.
+
+    Attributes:
+        low: ``(P,)`` the lowest vector.
+        high: ``(P,)`` the highest vector.
+        mode: ``(P,)`` the vector of the highest density.
+    """
+
+    def __init__(self, priors: Sequence[Prior]) -> None:
+        self._means = np.array([prior.mean for prior in priors])
+        self._sds = np.array([prior.sd for prior in priors])
+        self._is_of_value: BoolArray = np.array([prior.is_of_value for prior in priors], dtype=bool)
+        self.low: FloatArray = np.log([prior.low for prior in priors])
+        self.high: FloatArray = np.log([prior.high for prior in priors])
+        modes = np.where(self._is_of_value, self._means - self._sds**2, self._means)
+        self.mode: FloatArray = np.clip(modes, self.low, self.high)
+
+    def loss(self, vector: FloatArray) -> tuple[float, FloatArray]:
+        """Minus the log density of a ``(P,)`` vector, up to a constant, and its ``(P,)`` gradient."""
+        steps = (vector - self._means) / self._sds
+        gradient = steps / self._sds
+        gradient[self._is_of_value] += 1.0
+        return 0.5 * float(steps @ steps) + float(vector[self._is_of_value].sum()), gradient
