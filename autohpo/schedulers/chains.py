@@ -57,7 +57,10 @@ class ResultCounts:
 
     def update(self) -> Mapping[float, int]:
         """Return the number of results by fidelity."""
-        for trial in self._cursor.told():
+        step = self._cursor.step()
+        if step.is_reset:
+            self._counts = {}
+        for trial in step.told:
             if trial.score is not None:
                 fidelity = fidelity_of(trial, self._full)
                 self._counts[fidelity] = self._counts.get(fidelity, 0) + 1
@@ -79,15 +82,29 @@ class Chains(HistoryView):
 
     def __init__(self, history: History, fidelity: float, full: float = math.inf) -> None:
         self._history = history
-        levels = [history.at(fidelity), *([history.at(None)] if fidelity == full else [])]
-        self._cursors = [Cursor(level) for level in levels]
+        self._levels = [history.at(fidelity), *([history.at(None)] if fidelity == full else [])]
         self._cursor = Cursor(history)
+        self._revision = -1
+        self._restart()
+
+    def _restart(self) -> None:
+        """Forget what was read."""
+        self._revision += 1
+        self._cursors = [Cursor(level) for level in self._levels]
         self._open: dict[int, Running] = {}  # by root
         self._closed: list[Trial] = []
+
+    @property
+    def revision(self) -> int:  # type: ignore[override]
+        """How often the history has lost a trial, so that everything was read anew."""
+        self._read()
+        return self._revision
 
     def _read(self) -> None:
         """Take what is new in the history."""
         step = self._cursor.step()
+        if step.is_reset:
+            self._restart()
         for item in step.asked:
             if item.resume is None:
                 started = item if isinstance(item, Running) else Running(item.suggestion, [], item.signs)

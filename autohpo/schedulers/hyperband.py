@@ -137,12 +137,14 @@ class Hyperband(Scheduler):
         self.num_iterations = num_iterations
         self.cost = math.inf if num_iterations is None else schedule.cost(num_iterations)
         self._first_results: _FirstResults | None = None
-        if n_first is not None and len(schedule.fidelities) >= 3:
-            self._first_results = _FirstResults(schedule, n_first, _most_new(schedule, num_iterations, max_evals))
+        n_new = _most_new(schedule, num_iterations, max_evals)
+        if n_first is not None and len(schedule.fidelities) >= 3 and n_new < math.inf:
+            self._first_results = _FirstResults(schedule, n_first, n_new)
         self._restart()
 
     def _restart(self) -> None:
         self._open: dict[int, _Bracket] = {}
+        self._entered: dict[int, _Rung] = {}  # where trials run
         self._n_opened = 0
 
     def next(
@@ -207,8 +209,9 @@ class Hyperband(Scheduler):
             rung = self._rung(item)
             if rung is not None:
                 rung.enter(item)
+                self._entered[item.number] = rung
         for trial in step.told:
-            rung = self._rung(trial)
+            rung = self._entered.pop(trial.number, None)
             if rung is not None:
                 rung.end(trial)
         if self._first_results is not None:
@@ -262,10 +265,10 @@ class Hyperband(Scheduler):
 
     def _decide(self, is_exhausted: bool = False) -> None:
         """Decides every rung that can be, and forgets the brackets that are over."""
-        for bracket in self._open.values():
+        for index, bracket in list(self._open.items()):
             bracket.decide(is_exhausted)
-        if any(bracket.is_over for bracket in self._open.values()):
-            self._open = {index: bracket for index, bracket in self._open.items() if not bracket.is_over}
+            if bracket.is_over:
+                del self._open[index]
 
 
 class _FirstResults:

@@ -17,6 +17,8 @@ CASES += [
     ("bohb", {**BRACKETS, "num_iterations": 3}),
     ("hyperband", {**BRACKETS, "num_iterations": 3}),
     ("hyperband", {"min_fidelity": 2.0, "max_fidelity": 16.0, "eta": 2.0, "bracket_sizes": "floor"}),
+    ("asha", {**BRACKETS, "type": "stopping"}),
+    ("asha", {**BRACKETS, "brackets": 3, "sampler": "tpe"}),
     ("grid", {"steps": 2}),
     ("quasi_random", {"sequence": "halton"}),
     ("random", {"mode": "min"}),

@@ -177,3 +177,25 @@ def test_a_budget_of_one_bracket_reaches_full_fidelity_with_any_number_of_worker
         done = running.pop(0)
         hpo.tell(done, done["x"])
     assert max(trial.fidelity for trial in hpo.trials) == 27
+
+
+def test_the_result_says_why_each_trial_went_on_or_did_not():
+    """Rivals are those of the same bracket: five start at 3 in the second one, three come to 3 in the first."""
+
+    def f(hps, fidelity):
+        return hps["x"]
+
+    hpo = build_hpo_from_name("hyperband", SPACE, f, max_fidelity=9.0, num_iterations=2, seed=0)
+    hpo.optimize(progress=False)
+    result, trials = hpo.result, list(hpo.result)
+    first = sorted(trials[:9], key=lambda trial: -trial.perf)
+    for rank, trial in enumerate(first, 1):
+        wanted = f"rank {rank} of 9 at fidelity 1: it was not promoted"
+        if rank <= 3:
+            wanted = f"rank {rank} of 9 in its bracket at fidelity 1: promoted to 3; went on as trial {8 + rank}"
+        assert result.why(trial.number) == wanted
+    second = sorted((t for t in trials if t.info["bracket"] == 1 and t.fidelity == 3.0), key=lambda t: -t.perf)
+    assert [result.why(t.number) for t in second[1:]] == [
+        f"rank {rank} of 5 at fidelity 3: it was not promoted" for rank in (2, 3, 4, 5)
+    ]
+    assert result.why(result.best.number) == "rank 1 of 1 at fidelity 9: it had everything"

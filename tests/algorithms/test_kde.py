@@ -85,3 +85,26 @@ def test_wrong_options_are_refused(options, message):
     with pytest.raises(OptionError) as caught:
         KDE(SPACE, **options)
     assert str(caught.value) == message
+
+
+def test_a_hook_that_raises_leaves_nothing_behind():
+    """A result that was taken back after the model has seen it, and is told again, counts once."""
+
+    class Nervous(KDE):
+        is_calm = True
+
+        def _update_trials(self, pid, hp, perf):
+            self.is_calm = not self.is_calm
+            if not self.is_calm:
+                self._get_suggestion(pid)
+                raise RuntimeError("every other time")
+
+    calm, nervous = (cls([RangeHP("x", 0.0, 1.0)], random_fraction=0.0, seed=0) for cls in (KDE, Nervous))
+    for _ in range(12):
+        suggestion, other = calm.ask(), nervous.ask()
+        assert dict(other) == dict(suggestion)
+        calm.tell(suggestion, suggestion["x"])
+        with pytest.raises(RuntimeError):
+            nervous.tell(other, other["x"])
+        nervous.tell(other, other["x"])
+    assert calm.trials[-1].info["model"]

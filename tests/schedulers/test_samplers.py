@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from autohpo import LogRangeHP, RangeHP, build_hpo_from_name
+from autohpo.algorithms.registry import get_hpo
 from autohpo.errors import NotReady, OptimizationComplete
 from autohpo.testing.cases import Case, Session, every_third_fails, follow, replay
 from autohpo.testing.protocol import expect_legal
@@ -55,6 +56,44 @@ def best_of(name, options):
         while True:
             play(hpo, hpo.ask())
     return hpo.best()[0]
+
+
+@pytest.mark.parametrize("sampler", ["random", "kde", "tpe"])
+@pytest.mark.parametrize(("name", "options"), SCHEDULERS, ids=IDS)
+def test_a_hook_that_raises_leaves_nothing_behind(name, options, sampler):
+    """A result that was taken back and told again: the search is the one in which nothing was raised."""
+    cls = get_hpo(name)
+
+    class Nervous(cls):
+        """Looks at its decisions, and raises, at every third result, once each."""
+
+        raised = frozenset()
+
+        def _update_trials(self, pid, hp, perf):
+            if hp.number % 3 == 0 and hp.number not in self.raised:
+                self.raised |= {hp.number}
+                self._get_suggestion_or_none(pid)
+                raise RuntimeError("once")
+
+        def _get_suggestion_or_none(self, pid):
+            with contextlib.suppress(NotReady, OptimizationComplete):
+                self._get_suggestion(pid)
+
+    options = {**options, "sampler": sampler, "max_fidelity": 9.0, "seed": 0}
+    space = [RangeHP("x", 0.0, 1.0), LogRangeHP("lr", 1e-4, 1.0)]
+    calm, nervous = cls(space, **options), Nervous(space, **options)
+    for _ in range(30):
+        try:
+            suggestion, other = calm.ask(), nervous.ask()
+        except OptimizationComplete:
+            break
+        assert (dict(other), other.fidelity, other.info) == (dict(suggestion), suggestion.fidelity, suggestion.info)
+        calm.tell(suggestion, suggestion["x"])
+        with contextlib.suppress(RuntimeError):
+            nervous.tell(other, other["x"])
+        if nervous.n_told < calm.n_told:
+            nervous.tell(other, other["x"])
+    assert len(nervous.raised) > 3
 
 
 def distance(hp):

@@ -21,11 +21,6 @@ MOST_KEPT = 4096
 """The number of combinations of deciding values whose masks are kept."""
 
 
-def optional_columns(space: SearchSpace) -> BoolArray:
-    """``(d,)`` whether a column of the unit cube is not always active."""
-    return np.array([bool(space.deciders(hp.name)) for hp in space for _ in range(hp.width)], dtype=bool)
-
-
 class Encoder:
     """Points of the unit cube moved to where their configurations lie, and which of their columns are active.
 
@@ -64,7 +59,7 @@ class Encoder:
     @cached_property
     def embedding(self) -> Embedding:
         """The coordinates between which a kernel takes distances."""
-        return Embedding(self.columns, optional_columns(self.space))
+        return Embedding(self.columns, self.space.optional)
 
     def of_points(self, points: FloatArray) -> tuple[FloatArray, BoolArray]:
         """``(n, d)`` where the configurations of ``(n, d)`` points lie, and ``(n, d)`` which columns are active."""

@@ -76,8 +76,7 @@ class ParzenSearch:
         self._history, self._space, self._options = history, history.space, options
         self._seen, self._cursor = SeenSet(history), Cursor(history)
         self.columns = Columns(self._space.levels, self._space.edges)
-        is_partial = [bool(self._space.deciders(hp.name)) for hp in self._space for _ in range(hp.width)]
-        self.rows = GrowingParzen(self.columns, np.array(is_partial, dtype=bool), BAD_FACTOR)
+        self.rows = GrowingParzen(self.columns, self._space.optional, BAD_FACTOR)
         self.ranking = Ranking(options.max_good)
         self._good: tuple[ParzenEstimator, list[int]] | None = None  # of the last suggestion, and its rows
         self._is_plain = all(map(_is_cut_by_column, self._space))

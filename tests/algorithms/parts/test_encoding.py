@@ -7,7 +7,7 @@ import pytest
 
 from autohpo import ChoiceHP, FixedHP, LogRangeHP, RangeHP, SearchSpace, build_hpo_from_name
 from autohpo.algorithms.parts import encoding
-from autohpo.algorithms.parts.encoding import EncodedTrials, Encoder, optional_columns
+from autohpo.algorithms.parts.encoding import EncodedTrials, Encoder
 from autohpo.spaces import OrdinalHP, PermutationHP
 
 SPACES = {
@@ -61,12 +61,6 @@ def test_no_points_lie_nowhere():
     for space in SPACES.values():
         found, mask = Encoder(space).of_points(np.empty((0, space.n_columns)))
         assert found.shape == mask.shape == (0, space.n_columns)
-
-
-def test_optional_columns_are_those_that_some_configuration_lacks():
-    """Of children and grandchildren; each column of a parameter that has several."""
-    assert optional_columns(SPACES["children of children"]).tolist() == [False, True, True, True, False]
-    assert not optional_columns(SPACES["plain"]).any()
 
 
 def test_trials_are_encoded_once_in_the_order_told():
