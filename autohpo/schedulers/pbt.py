@@ -145,11 +145,15 @@ class PopulationBased(Scheduler):
         able = [one for one in self._newest.values() if isinstance(one, Trial) and self._has_room(one)]
         return sorted(able, key=lambda trial: (trial.info["rung"], not self._is_loser(trial), trial.number))
 
+    def _n_best(self, n: int) -> int:
+        """How many of n results are the best, and how many the worst: the nearest number, and at most a half."""
+        return math.ceil(self._quantile * n - 0.5 - SLACK)
+
     def _place(self, trial: Trial) -> tuple[int, int, int]:
         """The place of a result at its step, from 0, how many results there are, and how many of them are the best."""
         results = self._results[trial.info["rung"]]
         place = bisect_left(results, (-(trial.score or 0.0), trial.number))
-        return place, len(results), int(self._quantile * len(results) + SLACK)
+        return place, len(results), self._n_best(len(results))
 
     def _is_loser(self, trial: Trial) -> bool:
         """Whether a trial failed, or is among the worst of its step."""
@@ -164,7 +168,7 @@ class PopulationBased(Scheduler):
         A failed trial takes no place there, so it is the best one at least.
         """
         results = self._results[loser.info["rung"]]
-        n_best = max(loser.score is None, int(self._quantile * len(results) + SLACK))
+        n_best = max(loser.score is None, self._n_best(len(results)))
         newest = [self._newest[self._members[number]] for _, number in results[:n_best]]
         return [one for one in newest if self._has_room(one)]
 
