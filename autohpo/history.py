@@ -70,10 +70,14 @@ class History(HistoryView):
         Raises:
             KeyError: No trial of that number has ended.
         """
-        trial = self._by_number[number] if 0 <= number < len(self._by_number) else None
+        trial = self.get(number)
         if trial is None:
             raise KeyError(number)
         return trial
+
+    def get(self, number: int) -> Trial | None:
+        """Return a finished trial by its number; None where no trial of that number has ended."""
+        return self._by_number[number] if 0 <= number < len(self._by_number) else None
 
     def root(self, number: int) -> int:
         """Return the first trial of the chain that a trial belongs to."""

@@ -32,7 +32,7 @@ class PBT(Scheduled):
         interval: The fidelity between two comparisons of the population.
         max_fidelity: What a full training gets.
         quantile: The share of the population that is replaced at each comparison, and the share that is copied; at most
-            a half, and at least 1 / `population_size`.
+            a half. As long as some of the population are not there yet, it is that share of the others.
         perturbation: How far a number is moved up or down in a copy, as a share of its range.
         resample_probability: The chance that a parameter of a copy is drawn anew from its prior.
         sampler: Where the first configurations come from.
@@ -66,7 +66,7 @@ class PBT(Scheduled):
             ("population_size", self.population_size >= 2, "at least 2"),
             ("interval", self.interval > 0, "positive"),
             ("max_fidelity", self.interval <= self.max_fidelity < math.inf, "finite and at least the interval"),
-            ("quantile", self.quantile * self.population_size + SLACK >= 1, "at least 1 / population_size"),
+            ("quantile", self.quantile * self.population_size > 0.5 + SLACK, "above 0.5 / population_size"),
             ("quantile", self.quantile <= 0.5, "at most a half"),
             ("perturbation", 0 < self.perturbation < 1, "above 0 and below 1"),
             ("resample_probability", 0 <= self.resample_probability <= 1, "from 0 to 1"),

@@ -149,10 +149,9 @@ class Scheduled(BaseHPOptimizer):
             return Suggestion(decision.hp, fidelity=decision.fidelity, fork=decision.trial, info=decision.info)
         if not isinstance(decision, Promote):
             raise SuggestionError(f"{who}: must return Start (if can_start), Promote or Fork, got {decision!r:.80}")
-        try:
-            trial = self.history[decision.trial]
-        except KeyError:
-            raise SuggestionError(f"{who}: cannot promote trial {decision.trial}, which has not ended") from None
+        trial = self.history.get(decision.trial)
+        if trial is None:
+            raise SuggestionError(f"{who}: cannot promote trial {decision.trial}, which has not ended")
         kept = {key: note for key, note in trial.info.items() if key not in _OF_THE_START}
         return Suggestion(trial.hp, fidelity=decision.fidelity, resume=decision.trial, info={**kept, **decision.info})
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from autohpo.errors import NotReady, OptimizationComplete
 from autohpo.history import History
-from autohpo.schedulers.base import Decision, Promote, Scheduler, Start
+from autohpo.schedulers.base import Decision, Promote, Scheduler, Start, score_of
 from autohpo.schedulers.schedule import SLACK
 from autohpo.trial import Running, Trial
 
@@ -167,11 +167,11 @@ class AsyncPromotion(_Asynchronous):
                     rung, entry = self._places[item.resume]
                     rung.promote(entry)
         for trial in step.told:
-            level = trial.info.get("rung")
-            if trial.score is None or type(level) is not int or not 0 <= level < len(self.schedule):
+            level, score = trial.info.get("rung"), score_of(trial)
+            if score is None or type(level) is not int or not 0 <= level < len(self.schedule):
                 continue
             if trial.fidelity == self.schedule[level]:
-                place = self._rungs[level], (-trial.score, trial.number)
+                place = self._rungs[level], (-score, trial.number)
                 place[0].add(place[1], is_waiting=trial.number not in self._promoted)
                 self._places[trial.number] = place
 

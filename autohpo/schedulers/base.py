@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from autohpo.history import Cursor, History, Step
+from autohpo.trial import Trial
 
-__all__ = ["Decision", "Fork", "Promote", "Scheduler", "Start"]
+__all__ = ["Decision", "Fork", "Promote", "Scheduler", "Start", "score_of"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,15 @@ class Fork:
 
 Decision = Start | Promote | Fork
 """What a scheduler decides, each time that a worker is free."""
+
+
+def score_of(trial: Trial) -> float | None:
+    """Return the score of a trial at the fidelity that it was given; None where it failed, or was stopped before.
+
+    Args:
+        trial: A finished trial.
+    """
+    return None if trial.fidelity is not None and trial.reached < trial.fidelity else trial.score
 
 
 class Scheduler(ABC):

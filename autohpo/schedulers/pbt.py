@@ -11,7 +11,7 @@ import numpy as np
 
 from autohpo.errors import NotReady, OptimizationComplete
 from autohpo.history import History
-from autohpo.schedulers.base import Decision, Fork, Promote, Scheduler, Start
+from autohpo.schedulers.base import Decision, Fork, Promote, Scheduler, Start, score_of
 from autohpo.schedulers.schedule import SLACK
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Running, Trial
@@ -37,7 +37,7 @@ class PopulationBased(Scheduler):
     Those who are furthest behind go on first. Whoever is among the worst of the results at its step ends, and a copy of
     one of the best there takes its place, with a configuration near that one's. Only a paused trial can be copied: the
     checkpoint of a running one is in flux, so that a loser waits while all of the best run. Where the best are trained
-    in full already, the loser goes on by itself. A failed one is replaced, too, as long as anybody can be copied.
+    in full already, the loser goes on by itself. One that failed is replaced, too, as long as anybody can be copied.
 
     Args:
         size: How many are trained.
@@ -90,7 +90,7 @@ class PopulationBased(Scheduler):
                 return self._fork(seen.space, trial, parents[rng.integers(len(parents))], rng)
             if any(isinstance(one, Running) for one in best):
                 is_waiting = True
-            elif trial.score is not None:
+            elif score_of(trial) is not None:
                 return self._promote(trial)
         if is_waiting:
             raise NotReady("the worst of the population wait for one of the best to pause, and to be copied")
@@ -101,13 +101,13 @@ class PopulationBased(Scheduler):
     def resumable(self, seen: History) -> frozenset[int]:
         """Return the newest trial of each member that may be trained on."""
         self._follow(seen)
-        return frozenset(trial.number for trial in self._paused() if trial.score is not None)
+        return frozenset(trial.number for trial in self._paused() if score_of(trial) is not None)
 
     def why(self, seen: History, trial: int) -> str:
         """Return the rank of a trial at its step."""
         self._follow(seen)
-        found = seen[trial]
-        return "" if self._level(found) is None or found.score is None else self._rank(found)
+        found = seen.get(trial)
+        return "" if found is None or self._level(found) is None or score_of(found) is None else self._rank(found)
 
     def _follow(self, seen: History) -> None:
         """Catches up with the history."""
@@ -124,8 +124,9 @@ class PopulationBased(Scheduler):
                 member = trial.info["member"]
                 if self._newest[member].number == trial.number:
                     self._newest[member] = trial
-                if trial.score is not None:
-                    insort(self._results[level], (-trial.score, trial.number))
+                score = score_of(trial)
+                if score is not None:
+                    insort(self._results[level], (-score, trial.number))
 
     def _level(self, item: Trial | Running) -> int | None:
         """The place of a trial's step; None for a trial of another schedule."""
@@ -145,15 +146,19 @@ class PopulationBased(Scheduler):
         able = [one for one in self._newest.values() if isinstance(one, Trial) and self._has_room(one)]
         return sorted(able, key=lambda trial: (trial.info["rung"], not self._is_loser(trial), trial.number))
 
+    def _n_best(self, n: int) -> int:
+        """How many of n results are the best, and how many the worst: the nearest number, and at most a half."""
+        return math.ceil(self._quantile * n - 0.5 - SLACK)
+
     def _place(self, trial: Trial) -> tuple[int, int, int]:
         """The place of a result at its step, from 0, how many results there are, and how many of them are the best."""
         results = self._results[trial.info["rung"]]
         place = bisect_left(results, (-(trial.score or 0.0), trial.number))
-        return place, len(results), int(self._quantile * len(results) + SLACK)
+        return place, len(results), self._n_best(len(results))
 
     def _is_loser(self, trial: Trial) -> bool:
-        """Whether a trial failed, or is among the worst of its step."""
-        if trial.score is None:
+        """Whether a trial did not come to its step, or is among the worst there."""
+        if score_of(trial) is None:
             return True
         place, n, n_best = self._place(trial)
         return place >= n - n_best
@@ -164,7 +169,7 @@ class PopulationBased(Scheduler):
         A failed trial takes no place there, so it is the best one at least.
         """
         results = self._results[loser.info["rung"]]
-        n_best = max(loser.score is None, int(self._quantile * len(results) + SLACK))
+        n_best = max(score_of(loser) is None, self._n_best(len(results)))
         newest = [self._newest[self._members[number]] for _, number in results[:n_best]]
         return [one for one in newest if self._has_room(one)]
 
@@ -180,7 +185,7 @@ class PopulationBased(Scheduler):
     def _fork(self, space: SearchSpace, loser: Trial, parent: Trial, rng: np.random.Generator) -> Fork:
         """Lets a copy of a parent take the place of a loser."""
         level = parent.info["rung"] + 1
-        reason = "failed" if loser.score is None else f"was {self._rank(loser)}"
+        reason = f"ended as {loser.state}" if score_of(loser) is None else f"was {self._rank(loser)}"
         info = {
             "member": loser.info["member"],
             "rung": level,

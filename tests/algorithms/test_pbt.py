@@ -214,7 +214,7 @@ def test_copies_keep_to_the_space():
         ({"population_size": 1}, "population_size: must be at least 2, got 1"),
         ({"interval": 0.0}, "interval: must be positive, got 0.0"),
         ({"interval": 9.0, "max_fidelity": 3.0}, "max_fidelity: must be finite and at least the interval, got 3.0"),
-        ({"population_size": 3}, "quantile: must be at least 1 / population_size, got 0.25"),
+        ({"quantile": 0.0625}, "quantile: must be above 0.5 / population_size, got 0.0625"),
         ({"quantile": 0.6}, "quantile: must be at most a half, got 0.6"),
         ({"perturbation": 1.0}, "perturbation: must be above 0 and below 1, got 1.0"),
         ({"resample_probability": -0.1}, "resample_probability: must be from 0 to 1, got -0.1"),

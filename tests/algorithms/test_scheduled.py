@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from autohpo import ChoiceHP, OptionError, RangeHP, Result, Suggestion, build_hpo_from_name
-from autohpo.algorithms.registry import _REGISTERED
+from autohpo.algorithms.registry import _REGISTERED, get_hpo
 from autohpo.algorithms.scheduled import Scheduled
 from autohpo.algorithms.tpe import TPE
 from autohpo.errors import NotReady, OptimizationComplete, StoreMismatchError, SuggestionError
@@ -146,6 +146,31 @@ def test_the_scheduler_stops_trials_and_says_why(num_workers):
     assert [trial.reached for trial in hpo.result][::2] == [9.0, 9.0]
     assert all(trial.reached <= num_workers for trial in list(hpo.result)[1::2])
     assert hpo.result.why(1) == "trial 1 was not good"
+
+
+@pytest.mark.parametrize("name", ["hyperband", "asha", "pbt"])
+def test_a_subclass_may_stop_trials_that_the_scheduler_would_not(name):
+    """The scheduler has no reason to give, and continues none of them: they did not come to their rung."""
+    cls = get_hpo(name)
+
+    class Impatient(cls):
+        def _on_report(self, hp, fidelity, perf):
+            return fidelity != 2 or hp["x"] > 0.8
+
+    def slow(hps, trial):
+        (trial.checkpoint_dir / "state").write_text("saved")
+        for epoch in range(1, 10):
+            yield hps["x"] * epoch
+
+    hpo = Impatient(SPACE, slow, max_fidelity=9.0, max_evals=30, seed=0)
+    hpo.optimize(progress=False)
+    stopped = [trial for trial in hpo.result if trial.state is TrialState.STOPPED]
+    assert stopped
+    assert all((trial.reached, trial.perf) == (2.0, 2 * trial.hp["x"]) for trial in stopped)
+    assert all(trial.outcome.why == "" for trial in stopped)
+    assert not {trial.number for trial in stopped} & {trial.resume for trial in hpo.result}
+    assert not {trial.number for trial in stopped} & {trial.fork for trial in hpo.result}
+    assert not hpo.why(99)
 
 
 def test_points_start_as_any_configuration_does_and_each_is_tried():

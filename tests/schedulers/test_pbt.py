@@ -46,15 +46,19 @@ class Rule:
         there = [t for t in self.trials if t.fidelity == fidelity and not self.is_running(t) and t.score is not None]
         return sorted(there, key=lambda t: (-t.score, t.number))
 
+    def share(self, ranked):
+        """The number that is nearest to the quantile of the results; of two the lower."""
+        return min(range(len(ranked) + 1), key=lambda n: (abs(n - self.quantile * len(ranked)), n))
+
     def is_loser(self, trial):
         ranked = self.ranked(trial.fidelity)
-        n_worst = int(self.quantile * len(ranked))
+        n_worst = self.share(ranked)
         return self.is_failed(trial) or (n_worst > 0 and trial in ranked[-n_worst:])
 
     def best(self, loser):
         """The newest trials of those who were the best at the step of a loser, and are not trained in full."""
         ranked = self.ranked(loser.fidelity)
-        n_best = int(self.quantile * len(ranked))
+        n_best = self.share(ranked)
         best = ranked[: max(1, n_best) if self.is_failed(loser) else n_best]
         return [one for t in best if (one := self.newest[t.info["member"]]).fidelity < STEPS[-1]]
 
@@ -161,15 +165,14 @@ def test_a_loser_waits_while_the_best_run_and_others_go_on(search_of):
 def test_where_the_best_are_trained_in_full_the_worst_go_on_by_themselves(search_of):
     """Nothing is left of the best to be trained on."""
     search = search_of(PopulationBased(4, STEPS[:2], 0.25, neighbour))
-    for perf in (1.0, 2.0, 3.0):
-        search.tell(search.ask().number, perf)
-    slow = search.ask()
-    for _ in range(3):
+    slow = [search.ask() for _ in range(4)][2]
+    for number in (0, 1):
+        search.tell(number, 1.0 + number)
         search.tell(search.ask().number, 5.0)
     search.tell(slow.number, 0.0)
     last = search.ask()
     assert (last.resume, last.fork) == (slow.number, None)
-    assert last.info["why"] == "rank 4 of 4 at fidelity 2: trained on to 4"
+    assert last.info["why"] == "rank 3 of 3 at fidelity 2: trained on to 4"
 
 
 def test_where_all_fail_it_ends(search_of):
