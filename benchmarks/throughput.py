@@ -194,7 +194,8 @@ def print_table(rows: list[Row], packages: list[Path], costs: dict[tuple[str, Pa
     print(f"{'':28s}{'checkout':>12s}{'trials/s':>10s}{'ratio':>8s}{'CPU ms':>10s}{'ratio':>8s}")
     for row in rows:
         for package in packages:
-            it, own = found.get((row.name, package)), found.get((row.own, ROOT))
+            it = found.get((row.name, package))
+            own = found.get((row.own, ROOT), it)
             if it is None or own is None:
                 print(f"{row.name:28s}{package.name:>12s}  not installed")
                 continue
