@@ -31,9 +31,10 @@ class OptimizerInterface:
     noise: bool
     objectives: Objectives
 
-    def _best_hp(self) -> tuple[dict[str, Any], Any]:
-        """Return the best configuration and its score; a hook, see ``BaseHPOptimizer``."""
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        def _best_hp(self) -> tuple[dict[str, Any], Any]:
+            """Return the best configuration and its score; a hook, see ``BaseHPOptimizer``."""
 
     @property
     def n_told(self) -> int:
