@@ -20,7 +20,7 @@ from autohpo.store.run_state import collector_paused, suggestion_data
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 
 FLUSH_SECONDS = 0.5
-"""How old a report may get before it is on disk; unlike suggestions and results, a report may be lost with the process."""
+"""How old a report may get before it is on disk: one may be lost with the process, a suggestion or a result may not."""
 
 
 class Listener(Protocol):
