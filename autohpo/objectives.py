@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from autohpo.errors import InvalidPerfError, OptionError, short
-from autohpo.trial import Outcome, Trial, TrialState
+from autohpo.trial import Outcome, Perf, Trial, TrialState
 
 Way = Literal["max", "min"]
 Mode = Way | Mapping[str, Way] | Sequence[Way]
@@ -99,6 +99,20 @@ class Objectives:
         cost = returned if cost is None else cost
         spent = None if cost is None else as_cost(cost)
         return Outcome(TrialState.COMPLETE, tuple(values), held, metrics, spent)
+
+    def report(self, perf: object) -> Perf:
+        """Return what a report says: a float; of several objectives a tuple, with a value of each.
+
+        Args:
+            perf: A number, or what :meth:`measure` takes.
+
+        Raises:
+            InvalidPerfError: It is none of these, or a number is not finite; the text says what it was.
+        """
+        if self.n == 1 and not isinstance(perf, Mapping):
+            return as_perf(perf)
+        perfs = self.measure(perf).perfs
+        return perfs if self.n > 1 else perfs[0]
 
     def _named(self, result: Mapping[Any, Any]) -> tuple[list[float], dict[str, float]]:
         names = self.names if self.names[0] else ("perf",)

@@ -16,8 +16,8 @@ from autohpo.history import not_running
 from autohpo.run_header import run_header, with_objective
 from autohpo.store import MemoryStore, RunState, Store, open_store
 from autohpo.store.base import LogEvent, LogKind
-from autohpo.store.run_state import collector_paused, suggestion_data
-from autohpo.trial import Outcome, Suggestion, Trial, TrialState
+from autohpo.store.run_state import collector_paused, report_from, suggestion_data
+from autohpo.trial import Outcome, Perf, Suggestion, Trial, TrialState
 
 FLUSH_SECONDS = 0.5
 """How old a report may get before it is on disk: one may be lost with the process, a suggestion or a result may not."""
@@ -154,7 +154,7 @@ class Search:
                 elif event.kind == "start" and event.attempt > 1:
                     session.restart(event.trial)
                 elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
-                    session.reported(event.trial, event.data["fidelity"], event.data["perf"])
+                    session.reported(event.trial, *report_from(event.data))
         n_ended = state.n_done + state.n_failed + state.n_known
         if (state.n_asked, n_ended) != (self.hpo.n_asked, self.hpo.n_told):
             raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
@@ -228,7 +228,7 @@ class Search:
         Args:
             suggestion: The suggestion, or its number.
             fidelity: How much training was done, counted from nothing.
-            perf: One finite number.
+            perf: One finite number; of several objectives all of them, as ``Objectives.measure`` takes them.
 
         Raises:
             EvaluationsError: The trial is not running, or `fidelity` or `perf` is not one finite number.
@@ -300,7 +300,7 @@ class Search:
         attempts = self.state.attempts.get(number)
         return attempts is not None and attempts.n == attempt and attempts.interrupted is None
 
-    def take_report(self, number: int, attempt: int, fidelity: float, perf: float) -> bool:
+    def take_report(self, number: int, attempt: int, fidelity: float, perf: Perf) -> bool:
         """Take a report of an attempt; False means that it should end. Known ground and late reports change nothing."""
         with self._lock:
             if not self.is_current(number, attempt):

@@ -10,7 +10,21 @@ from typing import Any
 
 from autohpo.outcome import NOTHING, Outcome, TrialState
 
-__all__ = ["Outcome", "Running", "Suggestion", "Task", "Trial", "TrialState"]
+__all__ = ["Outcome", "Perf", "Running", "Suggestion", "Task", "Trial", "TrialState"]
+
+Perf = float | tuple[float, ...]
+"""What a report says: the user's own value, or with several objectives that of each."""
+
+
+def scores_of_perf(perf: Perf, signs: tuple[int, ...]) -> tuple[float, ...]:
+    """Return what a report says with every objective being better where it is higher.
+
+    Args:
+        perf: The user's own value, or that of each objective.
+        signs: A sign for each objective; empty means 1 for all.
+    """
+    perfs = perf if isinstance(perf, tuple) else (perf,)
+    return tuple(sign * one for sign, one in zip(signs, perfs, strict=True)) if signs else perfs
 
 
 class Suggestion(dict[str, Any]):
@@ -104,7 +118,7 @@ class Trial:
         fork: The trial whose checkpoint it started from, if any.
         pid: The worker slot.
         info: Notes of the algorithm on the suggestion.
-        reports: ``(fidelity, perf)`` in the order reported; the user's own values.
+        reports: ``(fidelity, perf)`` in the order reported; the user's own values, a tuple of several objectives.
         attempt: How many times it was started; 0 if it was only suggested.
         started: Unix seconds of its last start, if known.
         ended: Unix seconds of its end, if known.
@@ -120,7 +134,7 @@ class Trial:
     fork: int | None = None
     pid: int = 0
     info: Mapping[str, Any] = field(default_factory=dict)
-    reports: tuple[tuple[float, float], ...] = ()
+    reports: tuple[tuple[float, Perf], ...] = ()
     attempt: int = 0
     started: float | None = None
     ended: float | None = None
@@ -158,9 +172,13 @@ class Trial:
 
     @property
     def curve(self) -> tuple[tuple[float, float], ...]:
-        """The reports as ``(fidelity, score)``: higher is better."""
-        sign = self.signs[0] if self.signs else 1
-        return tuple((fidelity, sign * perf) for fidelity, perf in self.reports)
+        """The reports as ``(fidelity, score)``: the first objective, higher is better."""
+        return tuple((fidelity, scores[0]) for fidelity, scores in self.curves)
+
+    @property
+    def curves(self) -> tuple[tuple[float, tuple[float, ...]], ...]:
+        """The reports as ``(fidelity, scores)``: every objective, higher is better."""
+        return tuple((fidelity, scores_of_perf(perf, self.signs)) for fidelity, perf in self.reports)
 
     @property
     def constraints(self) -> Mapping[str, float]:
@@ -223,12 +241,13 @@ class Running:
 
     Attributes:
         suggestion: The configuration and what it was suggested for.
-        reports: ``(fidelity, perf)`` of the attempt that runs, in the order reported; the user's own values.
+        reports: ``(fidelity, perf)`` of the attempt that runs, in the order reported; the user's own values, a tuple of
+            several objectives.
         signs: A sign for each objective: 1 where higher is better, -1 where lower is; empty means 1 for all.
     """
 
     suggestion: Suggestion
-    reports: list[tuple[float, float]] = field(default_factory=list)
+    reports: list[tuple[float, Perf]] = field(default_factory=list)
     signs: tuple[int, ...] = ()
 
     @property
@@ -263,9 +282,13 @@ class Running:
 
     @property
     def curve(self) -> tuple[tuple[float, float], ...]:
-        """The reports as ``(fidelity, score)``: higher is better."""
-        sign = self.signs[0] if self.signs else 1
-        return tuple((fidelity, sign * perf) for fidelity, perf in self.reports)
+        """The reports as ``(fidelity, score)``: the first objective, higher is better."""
+        return tuple((fidelity, scores[0]) for fidelity, scores in self.curves)
+
+    @property
+    def curves(self) -> tuple[tuple[float, tuple[float, ...]], ...]:
+        """The reports as ``(fidelity, scores)``: every objective, higher is better."""
+        return tuple((fidelity, scores_of_perf(perf, self.signs)) for fidelity, perf in self.reports)
 
     def ended(
         self, outcome: Outcome, *, attempt: int = 0, started: float | None = None, at: float | None = None

@@ -212,7 +212,8 @@ class LevelView(_Part):
             return trial
         for fidelity, perf in trial.reports:
             if fidelity == self._fidelity:
-                outcome = Outcome(TrialState.COMPLETE, (perf,), reached=fidelity)
+                perfs = perf if isinstance(perf, tuple) else (perf,)
+                outcome = Outcome(TrialState.COMPLETE, perfs, reached=fidelity)
                 return replace(trial, outcome=outcome, fidelity=fidelity, reports=())
         return None
 

@@ -19,6 +19,7 @@ LONG_FRONT = 250
 """The number of trials from which on the volume of a front costs more than it gives: 40 ms a suggestion at 200."""
 MANY_OBJECTIVES = 3
 """The number of objectives up to which the volume of a front is cheap."""
+_SCHEDULED = ("bohb", "hyperband")  # those that give trials less than everything
 N_TELLING = 8
 """The number of first trials that show whether results come with constraints: the very first may have failed."""
 
@@ -28,10 +29,10 @@ N_TELLING = 8
 class AutoSearch(BaseHPOptimizer):
     """Chooses an algorithm for each suggestion, and says in ``Suggestion.info["member"]`` which.
 
-    With fidelities, that is where `max_fidelity` is given and the objective takes one, it is ``bohb``. For several
-    objectives it is ``ehvi``, and ``motpe`` when there are more than three, or very many trials. Otherwise it is
-    ``bayes`` while trials are few, and ``tpe`` when they are many, when very many run at once, or when results come
-    with constraints.
+    With fidelities, that is where `max_fidelity` is given and the objective takes one, it is ``bohb``, and
+    ``hyperband`` with the sampler ``motpe`` for several objectives. In full, it is ``ehvi`` for several objectives, and
+    ``motpe`` when there are more than three, or very many trials. Otherwise it is ``bayes`` while trials are few, and
+    ``tpe`` when they are many, when very many run at once, or when results come with constraints.
 
     Args:
         min_fidelity: Least that a trial gets; only with `max_fidelity`.
@@ -57,7 +58,7 @@ class AutoSearch(BaseHPOptimizer):
     def resumable(self) -> frozenset[int]:
         """The finished trials that may still be continued."""
         name = self._choice()
-        return self._sampler(name).resumable(self.history) if name == "bohb" else frozenset()
+        return self._sampler(name).resumable(self.history) if name in _SCHEDULED else frozenset()
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         self._n_workers = num_workers
@@ -72,7 +73,7 @@ class AutoSearch(BaseHPOptimizer):
     def _choice(self) -> str:
         """Who makes the next suggestion; a function of the problem and of the number."""
         if self.max_fidelity is not None and self.has_fidelity:
-            return "bohb"
+            return "hyperband" if self.objectives.n > 1 else "bohb"
         is_crowded = self._n_workers >= MANY_WORKERS
         if self.objectives.n > 1:
             is_short = self.number < LONG_FRONT and self.objectives.n <= MANY_OBJECTIVES
@@ -84,8 +85,10 @@ class AutoSearch(BaseHPOptimizer):
 
     def _sampler(self, name: str) -> Sampler:
         if name not in self._samplers:
-            options = {}
-            if name == "bohb":
+            options: dict[str, Any] = {}
+            if name in _SCHEDULED:
                 options = {name: getattr(self, name) for name in ("min_fidelity", "max_fidelity", "eta", "max_evals")}
+            if name == "hyperband":
+                options["sampler"] = "motpe"
             self._samplers[name] = Sampler(name, self, options)
         return self._samplers[name]

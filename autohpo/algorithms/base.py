@@ -139,7 +139,7 @@ class BaseHPOptimizer(OptimizerInterface):
             perf: A finite number, higher is better in both modes; a tuple where there are several objectives.
         """
 
-    def _on_report(self, hp: Suggestion, fidelity: float, perf: float) -> bool:
+    def _on_report(self, hp: Suggestion, fidelity: float, perf: Any) -> bool:
         """Return whether a running trial goes on; called with each of its reports.
 
         The report is the last one in ``self.history``, of the running trial of that number. A trial that is ended here
@@ -148,7 +148,7 @@ class BaseHPOptimizer(OptimizerInterface):
         Args:
             hp: The very suggestion, with its number and fidelity.
             fidelity: How much training is done, counted from nothing.
-            perf: A finite number, higher is better in both modes.
+            perf: A finite number, higher is better in both modes; a tuple where there are several objectives.
         """
         return True
 

@@ -32,6 +32,9 @@ class Scheduled(BaseHPOptimizer):
     as a model needs. A configuration without a result there counts as running. Only a sampler that tells fidelities
     apart itself, such as ``kde``, sees everything.
 
+    With several objectives the trials of a rung are ranked by Pareto front, and in a front by how much room they have;
+    the sampler must take several objectives, too.
+
     Args:
         max_fidelity: What a full evaluation gets.
         sampler: Where new configurations come from: a registered name, ``(name, options)``, or an optimizer whose
@@ -104,7 +107,7 @@ class Scheduled(BaseHPOptimizer):
         """A user's point starts where any other new configuration would."""
         return self._suggest(lambda: Suggestion(hp))
 
-    def _on_report(self, hp: Suggestion, fidelity: float, perf: float) -> bool:
+    def _on_report(self, hp: Suggestion, fidelity: float, perf: Any) -> bool:
         return self._scheduler.on_report(self.history, hp.number, fidelity, perf)
 
     # The scheduler's decisions, as suggestions.

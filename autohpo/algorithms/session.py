@@ -18,8 +18,7 @@ from autohpo.errors import (
     OptionError,
 )
 from autohpo.history import History
-from autohpo.objectives import as_perf
-from autohpo.trial import Outcome, Running, Suggestion, Trial, TrialState
+from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, scores_of_perf
 
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
@@ -175,24 +174,23 @@ class Session:
                 raise EvaluationsError([(suggestion, str(error))]) from None
             return self.reported(running.number, done, value)
 
-    def checked_report(self, fidelity: object, perf: object) -> tuple[float, float]:
-        """Return the fidelity and the perf of a report as plain floats.
+    def checked_report(self, fidelity: object, perf: object) -> tuple[float, Perf]:
+        """Return the fidelity and the perf of a report as plain floats; of several objectives a tuple.
 
         Raises:
-            OptionError: There are several objectives, or `fidelity` is no finite number of at least 0.
-            InvalidPerfError: `perf` is not one finite number.
+            OptionError: `fidelity` is no finite number of at least 0.
+            InvalidPerfError: `perf` is not one finite number for each objective.
         """
-        if self._hpo.objectives.n > 1:
-            raise OptionError("a search for several objectives takes results only at the end")
-        return amount(fidelity), as_perf(perf)
+        return amount(fidelity), self._hpo.objectives.report(perf)
 
-    def reported(self, number: int, fidelity: float, perf: float) -> bool:
+    def reported(self, number: int, fidelity: float, perf: Perf) -> bool:
         """Take a checked report; False means that the trial should end."""
         with self.lock:
             running = self.history.find(number)
             running.reports.append((fidelity, perf))
             self._rng = None
-            score = self._hpo.objectives.signs[0] * perf
+            scores: Any = scores_of_perf(perf, running.signs)
+            score = scores[0] if len(scores) == 1 else scores
             go_on = plain(self._hpo._on_report(running.suggestion.copy(), fidelity, score))  # numpy's False is False
             given = running.fidelity
             return go_on is not False and (given is None or fidelity < given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from autohpo.errors import NotReady, OptimizationComplete
 from autohpo.history import History
-from autohpo.schedulers.base import Decision, Promote, Scheduler, Start, score_of
+from autohpo.schedulers.base import Decision, Promote, Scheduler, Start
+from autohpo.schedulers.ranking import Ranking, Scores, scores_of
 from autohpo.schedulers.schedule import SLACK
 from autohpo.trial import Running, Trial
-
-_Entry = tuple[float, int]  # minus the score, and the number of the trial: sorted, the best comes first
 
 
 def bracket_weights(rungs: Sequence[float], n_brackets: int) -> NDArray[np.float64]:
@@ -57,29 +56,27 @@ class _Asynchronous(Scheduler):
 
 
 class _Rung:
-    """The results at one fidelity, the best first."""
+    """The results at one fidelity, and those of them that were not promoted."""
 
     def __init__(self) -> None:
-        self.entries: list[_Entry] = []
-        self.waiting: list[_Entry] = []  # those not promoted
+        self.results = Ranking()
+        self.waiting = Ranking()
 
-    def add(self, entry: _Entry, *, is_waiting: bool) -> None:
+    def add(self, number: int, scores: Scores, *, is_waiting: bool) -> None:
         """Takes a result."""
-        insort(self.entries, entry)
+        self.results.add(number, scores)
         if is_waiting:
-            insort(self.waiting, entry)
-
-    def promote(self, entry: _Entry) -> None:
-        """Takes note that a trial goes on."""
-        place = bisect_left(self.waiting, entry)
-        if self.waiting[place : place + 1] == [entry]:
-            del self.waiting[place]
+            self.waiting.add(number, scores)
 
     def best_waiting(self) -> tuple[int, int] | None:
         """Number and rank, from 1, of the best trial that was not promoted."""
-        if not self.waiting:
+        if not len(self.waiting):
             return None
-        return self.waiting[0][1], 1 + bisect_left(self.entries, self.waiting[0])
+        if not self.waiting.has_fronts:
+            best = self.waiting.best(1)[0]
+            return best, self.results.rank(best)
+        ranked = enumerate(self.results.best(len(self.results)), 1)  # the order of a part would be another one
+        return next((number, rank) for rank, number in ranked if number in self.waiting)
 
 
 class AsyncPromotion(_Asynchronous):
@@ -107,7 +104,7 @@ class AsyncPromotion(_Asynchronous):
 
     def _restart(self) -> None:
         self._rungs = [_Rung() for _ in self.schedule]
-        self._places: dict[int, tuple[_Rung, _Entry]] = {}  # of the results
+        self._places: dict[int, int] = {}  # the rung of each result
         self._promoted: set[int] = set()
 
     def next(
@@ -128,7 +125,7 @@ class AsyncPromotion(_Asynchronous):
         self._follow(seen)
         for level in reversed(range(len(self.schedule) - 1)):  # Algorithm 2, get_job
             rung = self._rungs[level]
-            best, n = rung.best_waiting(), len(rung.entries)
+            best, n = rung.best_waiting(), len(rung.results)
             if best is not None and best[1] <= self._n_going_on(n):
                 here, above = self.schedule[level], self.schedule[level + 1]
                 why = f"rank {best[1]} of {n} at fidelity {here:g}: promoted to {above:g}"
@@ -143,17 +140,18 @@ class AsyncPromotion(_Asynchronous):
     def resumable(self, seen: History) -> frozenset[int]:
         """Return the trials that were not promoted yet: each may be, once there are more results at its rung."""
         self._follow(seen)
-        return frozenset(number for rung in self._rungs[:-1] for _, number in rung.waiting)
+        return frozenset(number for rung in self._rungs[:-1] for number in rung.waiting)
 
     def why(self, seen: History, trial: int) -> str:
         """Return the rank of a trial at its rung, and how many of the rung go on."""
         self._follow(seen)
         if trial not in self._places:
             return ""
-        rung, entry = self._places[trial]
-        n, rank = len(rung.entries), 1 + bisect_left(rung.entries, entry)
-        where = f"rank {rank} of {n} at fidelity {self.schedule[self._rungs.index(rung)]:g}"
-        return where if rung is self._rungs[-1] else f"{where}: the best {self._n_going_on(n)} go on"
+        level = self._places[trial]
+        results = self._rungs[level].results
+        where = f"rank {results.rank(trial)} of {len(results)} at fidelity {self.schedule[level]:g}"
+        is_last = level == len(self._rungs) - 1
+        return where if is_last else f"{where}: the best {self._n_going_on(len(results))} go on"
 
     def _follow(self, seen: History) -> None:
         """Catches up with the history."""
@@ -164,16 +162,14 @@ class AsyncPromotion(_Asynchronous):
             if item.resume is not None:
                 self._promoted.add(item.resume)
                 if item.resume in self._places:
-                    rung, entry = self._places[item.resume]
-                    rung.promote(entry)
+                    self._rungs[self._places[item.resume]].waiting.discard(item.resume)
         for trial in step.told:
-            level, score = trial.info.get("rung"), score_of(trial)
-            if score is None or type(level) is not int or not 0 <= level < len(self.schedule):
+            level, scores = trial.info.get("rung"), scores_of(trial)
+            if not scores or type(level) is not int or not 0 <= level < len(self.schedule):
                 continue
             if trial.fidelity == self.schedule[level]:
-                place = self._rungs[level], (-score, trial.number)
-                place[0].add(place[1], is_waiting=trial.number not in self._promoted)
-                self._places[trial.number] = place
+                self._rungs[level].add(trial.number, scores, is_waiting=trial.number not in self._promoted)
+                self._places[trial.number] = level
 
 
 class AsyncStopping(_Asynchronous):
@@ -202,7 +198,7 @@ class AsyncStopping(_Asynchronous):
         self._restart()
 
     def _restart(self) -> None:
-        self._entries: list[list[_Entry]] = [[] for _ in self._judging]  # of trials that have ended
+        self._results = [Ranking() for _ in self._judging]  # of trials that have ended
 
     def next(
         self, seen: History, rng: np.random.Generator, *, can_start: bool = True, n_left: float = math.inf
@@ -222,7 +218,7 @@ class AsyncStopping(_Asynchronous):
             raise OptimizationComplete("no configuration is left to start with")
         return Start(self.schedule[-1], {"rung": self._first_rung(rng)})
 
-    def on_report(self, seen: History, trial: int, fidelity: float, score: float) -> bool:
+    def on_report(self, seen: History, trial: int, fidelity: float, score: float | Scores) -> bool:
         """Return whether a running trial is among the best of the rung that it has just reached, if it has."""
         running = seen.find(trial)
         level, before = self._level(fidelity), [self._level(done) for done, _ in running.reports[-2:-1]]
@@ -232,12 +228,12 @@ class AsyncStopping(_Asynchronous):
         if level not in marks or level in self._marks(running, -1):
             return True
         self._follow(seen)
-        entries = self._entries[level].copy()
+        results = self._results[level].copy()
         for one in seen.running:
             found = self._marks(one).get(level)
             if found is not None:
-                insort(entries, (-found, one.number))
-        n, rank = len(entries), 1 + entries.index((-score, trial))
+                results.add(one.number, found)
+        n, rank = len(results), results.rank(trial)
         n_going_on = self._n_going_on(n)
         if not n_going_on or rank <= n_going_on:
             return True
@@ -254,22 +250,22 @@ class AsyncStopping(_Asynchronous):
         if step.is_reset:
             self._restart()
         for trial in step.told:
-            for level, score in self._marks(trial).items():
-                insort(self._entries[level], (-score, trial.number))
+            for level, scores in self._marks(trial).items():
+                self._results[level].add(trial.number, scores)
 
     def _level(self, fidelity: float) -> int:
         """The highest rung at or below a fidelity; -1 below all of them."""
         return bisect_right(self._judging, fidelity * (1 + SLACK)) - 1
 
-    def _marks(self, item: Trial | Running, n_reports: int | None = None) -> dict[int, float]:
-        """The score at each rung that a report was the first to reach, of all reports or of all but the last -n."""
+    def _marks(self, item: Trial | Running, n_reports: int | None = None) -> dict[int, Scores]:
+        """The scores at each rung that a report was the first to reach, of all reports or of all but the last -n."""
         first = item.info.get("rung")
         if type(first) is not int or item.fidelity != self.schedule[-1]:  # of another schedule
             return {}
-        marks: dict[int, float] = {}
+        marks: dict[int, Scores] = {}
         top = first - 1
-        for fidelity, score in item.curve[:n_reports]:
+        for fidelity, scores in item.curves[:n_reports]:
             level = self._level(fidelity)
             if level > top:
-                marks[level], top = score, level
+                marks[level], top = scores, level
         return marks

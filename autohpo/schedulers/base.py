@@ -122,14 +122,14 @@ class Scheduler(ABC):
             OptimizationComplete: There is nothing left to do, for ever.
         """
 
-    def on_report(self, seen: History, trial: int, fidelity: float, score: float) -> bool:
+    def on_report(self, seen: History, trial: int, fidelity: float, score: float | tuple[float, ...]) -> bool:
         """Return whether a running trial goes on; called with each of its reports.
 
         Args:
             seen: The history; the report is the last one of the running trial in it.
             trial: The number of the trial.
             fidelity: How much training is done, counted from nothing.
-            score: A finite number, higher is better.
+            score: A finite number, higher is better; a tuple where there are several objectives.
         """
         return True
 

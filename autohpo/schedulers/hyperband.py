@@ -9,8 +9,9 @@ import numpy as np
 
 from autohpo.errors import NotReady, OptimizationComplete, OptionError
 from autohpo.history import History, Step
-from autohpo.schedulers.base import Decision, Promote, Scheduler, Start, score_of
+from autohpo.schedulers.base import Decision, Promote, Scheduler, Start
 from autohpo.schedulers.chains import fidelity_of
+from autohpo.schedulers.ranking import Scores, ranked, scores_of
 from autohpo.schedulers.schedule import SLACK, Plan, Schedule
 from autohpo.trial import Running, Trial
 
@@ -24,7 +25,7 @@ class _Rung:
     size: int
     fidelity: float
     running: set[int] = field(default_factory=set)
-    ended: dict[int, float | None] = field(default_factory=dict)  # their scores; None for those that failed
+    ended: dict[int, Scores] = field(default_factory=dict)  # empty for those that failed
     resumed: set[int] = field(default_factory=set)  # trials of the rung below that go on here, or did
     waiting: dict[int, str] = field(default_factory=dict)  # those chosen that nobody has asked for, best first, and why
 
@@ -35,8 +36,7 @@ class _Rung:
 
     def best(self, n: int) -> list[int]:
         """The n best trials that ended, failed ones never; of equals the one asked first."""
-        ranked = sorted((-score, number) for number, score in self.ended.items() if score is not None)
-        return [number for _, number in ranked[:n]]
+        return ranked(self.ended)[:n]
 
     def enter(self, item: Trial | Running) -> None:
         """Takes a trial that was asked for."""
@@ -48,7 +48,7 @@ class _Rung:
     def end(self, trial: Trial) -> None:
         """Takes the end of a trial."""
         self.running.discard(trial.number)
-        self.ended[trial.number] = score_of(trial)
+        self.ended[trial.number] = scores_of(trial)
 
 
 class _Bracket:
@@ -192,13 +192,13 @@ class Hyperband(Scheduler):
         """Return the rank of a trial in its rung, and how many of the rung go on."""
         found = seen.get(trial)
         place = None if found is None else self._place(found)
-        if found is None or found.score is None or place is None:
+        if found is None or place is None or not scores_of(found):
             return ""
         index, level = place
         plan = self.schedule.bracket(index)
         rivals = [one for one in seen.trials if self._place(one) == place]
-        better = [one for one in rivals if one.score is not None and one.score > found.score]
-        rank = f"rank {1 + len(better)} of {len(rivals)} in its bracket at fidelity {plan.fidelities[level]:g}"
+        place_there = ranked({one.number: scores_of(one) for one in rivals}).index(trial)
+        rank = f"rank {1 + place_there} of {len(rivals)} in its bracket at fidelity {plan.fidelities[level]:g}"
         return f"{rank}: the best {plan.sizes[level + 1]} go on" if level + 1 < len(plan.sizes) else rank
 
     def _follow(self, seen: History) -> None:
