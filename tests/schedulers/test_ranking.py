@@ -46,7 +46,9 @@ def room(number, results, front):
 def test_several_objectives_are_ranked_by_front_and_then_by_room(seed):
     """The order is that of the definitions, whatever the order in which results came."""
     values = np.random.default_rng(seed).random((30, 2))
-    results = {int(n): tuple(map(float, v)) for n, v in zip(np.random.default_rng(seed).permutation(30), values, strict=True)}
+    results = {
+        int(n): tuple(map(float, v)) for n, v in zip(np.random.default_rng(seed).permutation(30), values, strict=True)
+    }
     front = fronts(results)
     wanted = sorted(results, key=lambda n: (front[n], -room(n, results, front), n))
     assert ranked(results) == wanted
