@@ -1,7 +1,7 @@
 """Fuzz: random spaces, options, results and calls; every error must be one of ours, and nothing may hang.
 
-Run ``python benchmarks/fuzz.py --episodes 2000 --seed 0``; a failed episode is run again with ``--only NUMBER``. An episode
-is a function of its number alone. What it counts as a failure: an error that is no ``AutoHPOError``, a warning of a
+Run ``python benchmarks/fuzz.py --episodes 2000 --seed 0``; a failed episode is run again with ``--only NUMBER``. An
+episode is a function of its number alone. What it counts as a failure: an error that is no ``AutoHPOError``, a warning of a
 numerical kind, a best result that is not finite, or more than ``--seconds`` of wall time.
 """
 
@@ -21,6 +21,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -106,7 +107,7 @@ ODD = [
         np.arange(3),
     ),
     *(np.array([]), np.str_("x"), 1j, decimal.Decimal("0.3"), decimal.Decimal("sNaN"), fractions.Fraction(1, 3)),
-    *(Odd(), object(), int, len, lambda h: 1.0, range(3), Ellipsis, iter([1]), Exception("x")),
+    *(Odd(), object(), int, len, lambda _: 1.0, range(3), Ellipsis, iter([1]), Exception("x")),
 ]
 FORMULAS = [
     *("x", "x > 0", "x + y <= 0.3", "1", "1 == 2", "lambda > 1", "`x` > 1", "x in (1, 2)", "z == 'a'", "x ** 1e9 > 1"),
@@ -231,20 +232,20 @@ def objective(rng: random.Random) -> object:
     """An objective of some shape with some results, good and bad ones."""
     results = [rng.choice([rng.random(), rng.random(), some_value(rng)]) for _ in range(6)]
 
-    def plain(hps):
+    def plain(_hps):
         return rng.choice(results)
 
-    def reporting(hps, trial):
+    def reporting(_hps, trial):
         for _ in range(3):
             if not trial.report(rng.choice(results)):
                 break
         return rng.choice(results)
 
-    def steps(hps):
+    def steps(_hps):
         for _ in range(3):
             yield rng.choice(results)
 
-    def budgeted(hps, fidelity=None):
+    def budgeted(_hps, fidelity=None):  # noqa: ARG001 - asks for it
         return rng.choice(results)
 
     return rng.choice([plain, plain, reporting, steps, budgeted])
@@ -311,7 +312,7 @@ def judged(number: int) -> str:
             text = ""
         except BaseException as fault:
             where = traceback.extract_tb(fault.__traceback__)[-1]
-            text = f"{type(fault).__name__}: {str(fault)[:100]!r} at {os.path.basename(where.filename)}:{where.lineno}"
+            text = f"{type(fault).__name__}: {str(fault)[:100]!r} at {Path(where.filename).name}:{where.lineno}"
     numeric = [str(w.message)[:80] for w in said if issubclass(w.category, RuntimeWarning)]
     if not text and numeric:
         text = f"warning: {numeric[0]}"
