@@ -1,8 +1,8 @@
 """Fuzz: random spaces, options, results and calls; every error must be one of ours, and nothing may hang.
 
 Run ``python benchmarks/fuzz.py --episodes 2000 --seed 0``; a failed episode is run again with ``--only NUMBER``. An
-episode is a function of its number alone. What it counts as a failure: an error that is no ``AutoHPOError``, a warning of a
-numerical kind, a best result that is not finite, or more than ``--seconds`` of wall time.
+episode is a function of its number alone. What it counts as a failure: an error that is no ``AutoHPOError``, a warning
+of a numerical kind, a best result that is not finite, or more than a minute of wall time.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ ODD = [
         np.float64(0.5),
         np.int64(3),
         np.nan,
-        np.bool_(True),
+        np.bool_(1),
         np.array(1.0),
         np.arange(3),
     ),
