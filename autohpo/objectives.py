@@ -6,15 +6,28 @@ import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from autohpo.errors import InvalidPerfError, OptionError, short
+from autohpo.outcome import NOTHING
 from autohpo.trial import Outcome, Trial, TrialState
 
 Way = Literal["max", "min"]
 Mode = Way | Mapping[str, Way] | Sequence[Way]
 
 _SIGNS = {"max": 1, "min": -1}
+
+
+class Reported(NamedTuple):
+    """What a report says.
+
+    Attributes:
+        perf: How good the training is so far: the user's own value.
+        metrics: Further numbers by name.
+    """
+
+    perf: float
+    metrics: Mapping[str, float] = NOTHING
 
 
 @dataclass(frozen=True)
@@ -100,6 +113,35 @@ class Objectives:
         spent = None if cost is None else as_cost(cost)
         return Outcome(TrialState.COMPLETE, tuple(values), held, metrics, spent)
 
+    def measure_report(self, value: object, metrics: object = None) -> Reported:
+        """Return what a report says: the one place that reads what ``trial.report`` and ``yield`` hand over.
+
+        ==========================================  ==================================================
+        report                                      taken as
+        ==========================================  ==================================================
+        a number, as :func:`as_perf` takes it       the objective
+        dict from name to number                    the objective under its name, or ``perf`` where it has none; other
+                                                    names are metrics
+        ``(any of these, dict)``                    the objective, and metrics
+        ==========================================  ==================================================
+
+        Args:
+            value: What was reported or yielded.
+            metrics: A dict of metrics, where they do not stand in the value.
+
+        Raises:
+            InvalidPerfError: It is none of these, or a number is not finite; the text says what it was.
+        """
+        if metrics is None:
+            if type(value) is float and value - value == 0:  # finite: what most reports are
+                return Reported(value)
+            if _is_pair(value):
+                value, metrics = value  # type: ignore[misc]
+        more: dict[str, float] = {}
+        if isinstance(value, Mapping) and self.n == 1:
+            (value,), more = self._named(value)
+        return Reported(as_perf(value), {**more, **as_metrics(metrics)} if metrics is not None else more)
+
     def _named(self, result: Mapping[Any, Any]) -> tuple[list[float], dict[str, float]]:
         names = self.names if self.names[0] else ("perf",)
         if not self.names[0] and (self.n > 1 or "perf" not in result):
@@ -108,7 +150,7 @@ class Objectives:
         missing = [name for name in names if name not in result]
         if missing:
             raise InvalidPerfError(f"the objective's result must have {missing}, got {short(result)}")
-        metrics = {str(name): as_perf(value) for name, value in result.items() if name not in names}
+        metrics = as_metrics({name: value for name, value in result.items() if name not in names})
         return [as_perf(result[name]) for name in names], metrics
 
     def _listed(self, result: object) -> list[float]:
@@ -122,6 +164,23 @@ class Objectives:
 def _is_pair(result: object) -> bool:
     """Whether a result is objectives and a dict of constraints."""
     return isinstance(result, (tuple, list)) and len(result) == 2 and isinstance(result[1], Mapping)
+
+
+def as_metrics(metrics: object) -> dict[str, float]:
+    """Return metrics as plain floats by name.
+
+    Raises:
+        InvalidPerfError: It is no dict, or a number is not finite; the text names it.
+    """
+    if not isinstance(metrics, Mapping):
+        raise InvalidPerfError(f"metrics must be a dict from name to number, got {short(metrics)}")
+    found = {}
+    for name, value in metrics.items():
+        try:
+            found[str(name)] = as_perf(value)
+        except InvalidPerfError:
+            raise InvalidPerfError(f"metric {name!r:.80} must be one finite number, got {short(value)}") from None
+    return found
 
 
 def as_cost(value: object) -> float:

@@ -40,7 +40,8 @@ def run(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -
     session_of(hpo)
     if hpo.f is None:
         raise OptionError("f: this optimizer has no objective; give build_hpo_from_name one, or optimize a trainer")
-    _search(hpo, Objective.of(hpo.f, dataset, hpo.mode, fidelity_name=options.fidelity), options)
+    objective = Objective.of(hpo.f, dataset, hpo.mode, fidelity_name=options.fidelity, keep=options.keep)
+    _search(hpo, objective, options)
     return BaseHPOptimizer.best(hpo)  # by the class: an algorithm may keep an attribute of that name
 
 
@@ -124,6 +125,9 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
             f"f: {name_of(type(hpo))} starts trainings from copies of others, so f must ask for `trial`, and save its "
             "state in trial.checkpoint_dir before each yield"
         )
+    if options.keep == "best" and (hpo.objectives.n > 1 or isinstance(objective.f, TrainerObjective)):
+        why = "a search for several objectives has no single best" if hpo.objectives.n > 1 else "a trainer reports none"
+        raise OptionError(f"keep: 'best' is the best of the reports of a training, and {why}")
     name = options.fidelity
     if name is not None and name in hpo.space.names:
         raise OptionError(
@@ -139,6 +143,7 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
 def _described(objective: Objective, tuned: str) -> dict[str, Any]:
     """What a header says of an objective."""
     described: dict[str, Any] = {"takes_fidelity": objective.takes_fidelity, "trainer": tuned}
+    described |= {"keep": objective.keep} if objective.keep != "last" else {}
     return described | ({"fidelity": objective.fidelity_name} if objective.fidelity_name else {})
 
 

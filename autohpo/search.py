@@ -300,14 +300,17 @@ class Search:
         attempts = self.state.attempts.get(number)
         return attempts is not None and attempts.n == attempt and attempts.interrupted is None
 
-    def take_report(self, number: int, attempt: int, fidelity: float, perf: float) -> bool:
+    def take_report(
+        self, number: int, attempt: int, fidelity: float, perf: float, metrics: Mapping[str, float] | None = None
+    ) -> bool:
         """Take a report of an attempt; False means that it should end. Known ground and late reports change nothing."""
         with self._lock:
             if not self.is_current(number, attempt):
                 return False
             if fidelity <= self.state.chain(number).reached:
                 return True  # a restart goes over known ground
-            self._note("report", number, attempt, {"fidelity": fidelity, "perf": perf})
+            data: dict[str, Any] = {"fidelity": fidelity, "perf": perf}
+            self._note("report", number, attempt, data | {"metrics": dict(metrics)} if metrics else data)
             is_wanted = self._session.reported(number, fidelity, perf)
             if time.monotonic() - self._flushed > FLUSH_SECONDS:
                 self.save(sync=False)

@@ -12,9 +12,9 @@ from typing import Any
 import cloudpickle
 
 from autohpo.errors import OptionError, short
-from autohpo.objective import Objective, TrialHandle, whole
+from autohpo.objective import Objective, TrialHandle
 from autohpo.objectives import as_perf
-from autohpo.trial import Trial
+from autohpo.trial import Trial, whole
 
 _log = logging.getLogger("autohpo")
 

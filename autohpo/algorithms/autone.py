@@ -26,7 +26,7 @@ from autohpo.surrogates.graphs import graph_signature, induced_edges, sample_nod
 from autohpo.surrogates.kernels import Product, Sum
 from autohpo.surrogates.matern import Matern52
 from autohpo.surrogates.priors import Prior
-from autohpo.trial import Running, Suggestion, Trial
+from autohpo.trial import Running, Suggestion, Trial, whole
 
 __all__ = ["AutoNE", "graph_signature", "induced_edges", "sample_nodes", "subgraph_signatures"]
 
@@ -129,7 +129,8 @@ class AutoNE(BaseHPOptimizer):
             raise OptionError(f"max_fidelity: must be positive and finite, got {self.max_fidelity}")
         if self.n_small < 0:
             raise OptionError(f"n_small: must be at least 0, got {self.n_small}")
-        self._fidelities = [self.max_fidelity, *(share * self.max_fidelity for share in shares)]  # of each task
+        fidelities = [self.max_fidelity, *(share * self.max_fidelity for share in shares)]
+        self._fidelities = [whole(fidelity) for fidelity in fidelities]  # of each task
         self._distances = _distances(self.signatures, shares)
         self._has_warned = False
 

@@ -222,6 +222,7 @@ class OptimizerInterface:
         executor: Any = None,
         retries: Mapping[str, int] | None = None,
         ask_ahead: bool = False,
+        keep: Literal["last", "best"] = "last",
     ) -> tuple[Any, Any]:
         """Run the search and return ``(best_hp, best_perf)``; with a trainer ``(best_trainer, best_hp)``.
 
@@ -254,6 +255,8 @@ class OptimizerInterface:
                 machine or driver died (LOST) is started again twice, others are not.
             ask_ahead: Whether the next suggestion is made while all workers are busy: none waits for it, but it is made
                 without the results of what then runs. Only with workers.
+            keep: Which of its reports is the result of an objective that reports or yields: the last, or with "best"
+                the best so far, as after early stopping with restored weights.
 
         Raises:
             OptionError: An argument is wrong.
@@ -284,6 +287,7 @@ class OptimizerInterface:
             executor=executor,
             retries=retries,
             ask_ahead=ask_ahead,
+            keep=keep,
         )
         return run(cast("BaseHPOptimizer", self), trainer, dataset, options)
 

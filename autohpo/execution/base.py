@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -29,6 +29,7 @@ class Event:
         outcome: How the attempt ended, where this is its end.
         fidelity: How far the training came, in a report.
         perf: How good it is, in a report: the user's own value.
+        metrics: Further numbers by name, in a report that has some.
     """
 
     kind: EventKind
@@ -38,6 +39,7 @@ class Event:
     outcome: Outcome | None = None
     fidelity: float | None = None
     perf: float | None = None
+    metrics: Mapping[str, float] | None = None
 
 
 OnReport = Callable[[Event], bool]

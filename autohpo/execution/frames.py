@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
@@ -86,6 +86,7 @@ class Message:
         attempt: The attempt at the trial.
         fidelity: How far the training came, in a report.
         perf: How good it is, in a report.
+        metrics: Further numbers by name, in a report that has some.
         outcome: How the attempt ended, in an end.
         is_paused: Whether the worker keeps the training to continue it, in an end.
     """
@@ -95,6 +96,7 @@ class Message:
     attempt: int = 0
     fidelity: float | None = None
     perf: float | None = None
+    metrics: Mapping[str, float] | None = None
     outcome: Outcome | None = None
     is_paused: bool = False
 
@@ -103,6 +105,8 @@ class Message:
         fields: dict[str, Any] = {"kind": self.kind, "number": self.number, "attempt": self.attempt}
         if self.kind == "report":
             fields |= {"fidelity": self.fidelity, "perf": self.perf}
+            if self.metrics:
+                fields["metrics"] = dict(self.metrics)
         if self.outcome is not None:
             data = self.outcome.to_json()
             fields |= {"outcome": data | {"error": clip(data["error"])}, "is_paused": self.is_paused}
@@ -131,6 +135,8 @@ class Message:
             return False
         if not all(type(value) is int for value in (self.number, self.attempt)) or type(self.is_paused) is not bool:
             return False
+        if self.metrics is not None and not (type(self.metrics) is dict and all(map(_is_finite, self.metrics.values()))):
+            return False
         return self.kind != "report" or (_is_finite(self.fidelity) and _is_finite(self.perf))
 
 
@@ -142,7 +148,7 @@ def _checked(data: dict[str, Any]) -> Outcome:
     """
     outcome = Outcome.from_json(data)
     is_known = outcome.state in _ENDS and bool(outcome.perfs) == outcome.state.has_perf
-    if not is_known or type(outcome.error) is not str or type(outcome.why) is not str:
+    if not is_known or any(type(text) is not str for text in (outcome.error, outcome.why, outcome.advice)):
         raise ValueError("outcome")
     numbers = [*outcome.perfs, *outcome.constraints.values(), *outcome.metrics.values()]
     numbers += [number for number in (outcome.cost, outcome.reached) if number is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NoReturn
 
@@ -101,7 +101,9 @@ class SerialExecutor(Executor):
         if task is not None:
             self._events.append(Event(kind, task.number, task.attempt, 0, outcome))
 
-    def _report(self, task: Task, fidelity: float, perf: float) -> bool:
+    def _report(
+        self, task: Task, fidelity: float, perf: float, metrics: Mapping[str, float] | None = None
+    ) -> bool:
         """Hand a report on; leave the objective if the trial is killed, or if handing it on fails."""
         with self._lock:
             if self._task is not task:  # a thread that an ended attempt left behind
@@ -109,7 +111,8 @@ class SerialExecutor(Executor):
             if self._fault is not None or self._verdict is not None:  # the objective caught it, and went on
                 self._unwind()
             try:
-                is_wanted = self._on_report(Event("report", task.number, task.attempt, 0, None, fidelity, perf))
+                event = Event("report", task.number, task.attempt, 0, None, fidelity, perf, metrics)
+                is_wanted = self._on_report(event)
             except BaseException as fault:  # must not pass for a fault of the objective
                 self._fault = fault
                 self._unwind()

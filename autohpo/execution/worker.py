@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
 from queue import SimpleQueue
 
 from autohpo.execution.frames import DROP, EXIT, KEY, ROOT, STOP, TASK, Message, read_frame
@@ -116,8 +117,8 @@ class Worker:
         self._say(Message("end", number, attempt, outcome=outcome, is_paused=is_paused))
 
     def _reporter(self, number: int, attempt: int) -> Report:
-        def report(fidelity: float, perf: float) -> bool:
-            self._say(Message("report", number, attempt, fidelity, perf))
+        def report(fidelity: float, perf: float, metrics: Mapping[str, float] | None = None) -> bool:
+            self._say(Message("report", number, attempt, fidelity, perf, metrics))
             return self._stopped != (number, attempt)
 
         return report

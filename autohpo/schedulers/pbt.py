@@ -14,7 +14,7 @@ from autohpo.history import History
 from autohpo.schedulers.base import Decision, Fork, Promote, Scheduler, Start, score_of
 from autohpo.schedulers.schedule import SLACK
 from autohpo.spaces import SearchSpace
-from autohpo.trial import Running, Trial
+from autohpo.trial import Running, Trial, whole
 
 ExploreRule = Callable[[SearchSpace, Mapping[str, Any], np.random.Generator], dict[str, Any]]
 """Returns a configuration near another one."""
@@ -28,7 +28,7 @@ def steps_of(interval: float, max_fidelity: float) -> tuple[float, ...]:
         max_fidelity: The full one.
     """
     n = math.ceil(max_fidelity / interval - SLACK)
-    return (*(interval * k for k in range(1, n)), max_fidelity)
+    return (*(whole(interval * k) for k in range(1, n)), whole(max_fidelity))
 
 
 class PopulationBased(Scheduler):

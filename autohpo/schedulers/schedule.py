@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from autohpo.errors import OptionError
+from autohpo.trial import whole
 
 SLACK = 1e-9  # powers and quotients of floats miss an integer by far less, other fractions by far more
 
@@ -82,12 +83,12 @@ class Schedule:
 
     @cached_property
     def fidelities(self) -> tuple[float, ...]:
-        """Every rung's fidelity, rising."""
+        """Every rung's fidelity, rising; an int where it is whole."""
         n_rungs, lowest = 1, self.min_fidelity * (1 - SLACK)
         while self.max_fidelity / self.eta**n_rungs >= lowest:  # int(log(243) / log(3)) would lose a rung
             n_rungs += 1
         rungs = [self.max_fidelity / self.eta**k for k in reversed(range(n_rungs))]
-        return (max(rungs[0], self.min_fidelity), *rungs[1:])
+        return tuple(whole(rung) for rung in (max(rungs[0], self.min_fidelity), *rungs[1:]))
 
     @cached_property
     def brackets(self) -> tuple[Plan, ...]:
