@@ -15,7 +15,7 @@ from typing import Any
 
 from autohpo.errors import AutoHPOError, InvalidPerfError, OptionError, short
 from autohpo.objectives import Objectives, as_perf
-from autohpo.reported import Keep, ReportRules, Tally
+from autohpo.reported import Keep, ReportLog, ReportRules
 from autohpo.trial import Outcome, Task, TrialState, whole
 
 _log = logging.getLogger("autohpo")
@@ -45,15 +45,14 @@ class TrialHandle:
         fidelity: How much training the trial gets in all, counted from nothing; None means full.
         reports: ``(fidelity, perf)`` in the order reported.
         is_stopped: Whether the search said that the trial should end.
-        n_ignored: How many reports of this attempt came after one was answered with False: they do not count.
     """
 
     def __init__(self, task: Task, report: Report, objectives: Objectives | None = None) -> None:
-        self.reports: list[tuple[float, float]] = []
+        self._log = ReportLog()
+        self.reports = self._log.reports
         self.is_stopped = False
         self._objectives = Objectives.of("max") if objectives is None else objectives
         self._done: float = 0
-        self._tally = Tally()
         self._bind(task, report)
 
     def _bind(self, task: Task, report: Report) -> None:
@@ -62,8 +61,7 @@ class TrialHandle:
         self.fidelity = task.fidelity
         self._folder = task.checkpoint_dir
         self._send: Report | None = report
-        self._is_over = False  # the answer to a report was False
-        self.n_ignored = 0
+        self._log.is_over, self._log.n_ignored = False, 0
 
     def _release(self) -> None:
         """Ignore what is reported from now on: the attempt has ended."""
@@ -91,8 +89,8 @@ class TrialHandle:
         send = self._send
         if send is None:
             return False
-        if self._is_over:
-            self.n_ignored += 1
+        if self._log.is_over:
+            self._log.n_ignored += 1
             return False
         value, more = self._objectives.measure_report(perf, metrics)
         done = self._done + 1 if fidelity is None else whole(float(fidelity))
@@ -101,11 +99,11 @@ class TrialHandle:
         self._done = done
         self.reports.append((done, value))
         if more:
-            self._tally.count(more)
+            self._log.tally.count(more)
         if not (send(done, value, more) if more else send(done, value)):
             self.is_stopped = True
-        self._is_over = self.is_stopped or self.is_enough
-        return not self._is_over
+        self._log.is_over = self.is_stopped or self.is_enough
+        return not self._log.is_over
 
     def resume_at(self, fidelity: float) -> None:
         """Say that training state up to `fidelity` was loaded from :attr:`checkpoint_dir`."""
@@ -252,7 +250,7 @@ class Evaluator:
             result = paused.steps if paused else self.objective.call(task, handle)
             if isinstance(result, Generator):
                 return self._advance(task, result, handle)
-            outcome = self.objective.rules.measured(result, task, handle.reports, handle._tally, handle.n_ignored)
+            outcome = self.objective.rules.measured(result, task, handle._log)
         except KeyboardInterrupt:
             raise
         except InvalidPerfError:
@@ -272,12 +270,12 @@ class Evaluator:
             handle.report(value)
             if handle.is_stopped:
                 steps.close()
-                return self.objective.rules.last(TrialState.STOPPED, task, handle.reports, handle._tally)
+                return self.objective.rules.last(TrialState.STOPPED, task, handle._log)
         if not handle.reports:
             raise InvalidPerfError("the objective is a generator that yielded nothing")
         if task.fidelity is not None:
             self._paused[task.root] = _Paused(steps, handle)
-        return self.objective.rules.last(TrialState.COMPLETE, task, handle.reports, handle._tally)
+        return self.objective.rules.last(TrialState.COMPLETE, task, handle._log)
 
     def holds(self, root: int) -> bool:
         """Whether the training of a chain is paused here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -49,6 +50,23 @@ class Tally:
         return found
 
 
+@dataclass
+class ReportLog:
+    """The reports of a training, as far as they count.
+
+    Attributes:
+        reports: ``(fidelity, perf)`` in the order reported, of all attempts that a paused generator went through.
+        tally: Their metrics.
+        is_over: Whether a report of this attempt was answered with False: it should end there.
+        n_ignored: How many reports of this attempt came after that.
+    """
+
+    reports: list[tuple[float, float]] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    is_over: bool = False
+    n_ignored: int = 0
+
+
 @dataclass(frozen=True)
 class ReportRules:
     """How the result of an attempt follows from what it returned and what it reported.
@@ -61,50 +79,44 @@ class ReportRules:
     objectives: Objectives
     keep: Keep = "last"
 
-    def measured(
-        self, result: object, task: Task, reports: Sequence[tuple[float, float]], tally: Tally, n_ignored: int
-    ) -> Outcome:
-        """Return the outcome of what an objective returned; of its reports, where it returned nothing.
+    def measured(self, result: object, task: Task, log: ReportLog) -> Outcome:
+        """Return the outcome of what an objective returned; of its reports, where these say more.
 
-        Where it went on after it was told to end, what it reported last before that is its result.
+        What it reported when it was told to end is its result: at a rung, trials are compared by that. Only without
+        such an answer the number that it returns counts.
 
         Args:
             result: What it returned.
             task: What it was given.
-            reports: Its reports as ``(fidelity, perf)``.
-            tally: Their metrics.
-            n_ignored: How many more it made after it was told to end.
+            log: Its reports.
 
         Raises:
             InvalidPerfError: It is no result.
         """
-        if not reports:
+        if not log.reports:
             return self.objectives.measure(result)
-        reached, reported = reports[-1]
-        if result is None or (n_ignored and not isinstance(result, (Mapping, tuple, list))):
-            result = reported
-        outcome = self.objectives.measure(result)
-        if n_ignored:
-            outcome = replace(outcome, perfs=(reported,), advice=_advice(task, reached))
+        _, reported = log.reports[-1]
+        is_more = isinstance(result, (Mapping, tuple, list))  # constraints, metrics, a cost
+        outcome = self.objectives.measure(reported if result is None or (log.n_ignored and not is_more) else result)
+        perf = reported if log.is_over else outcome.perfs[0]
         if self.keep == "best":
-            outcome = replace(outcome, perfs=(self._best(task, reports, outcome.perfs[0]),))
-        return replace(outcome, metrics=tally.merged(outcome.metrics))
+            perf = self._best(task, log.reports, outcome.perfs[0] if not log.n_ignored else reported)
+        elif log.n_ignored or not math.isclose(perf, outcome.perfs[0], rel_tol=1e-6, abs_tol=1e-12):
+            outcome = replace(outcome, advice=_advice(task, log, outcome.perfs[0]))
+        return replace(outcome, perfs=(perf, *outcome.perfs[1:]), metrics=log.tally.merged(outcome.metrics))
 
-    def last(
-        self, state: TrialState, task: Task, reports: Sequence[tuple[float, float]], tally: Tally
-    ) -> Outcome:
+    def last(self, state: TrialState, task: Task, log: ReportLog) -> Outcome:
         """Return the outcome of a generator: what it yielded last, or the best of that.
 
         Args:
             state: How it ended.
             task: What it was given.
-            reports: What it yielded, as ``(fidelity, perf)``; at least one.
-            tally: The metrics of that.
+            log: What it yielded; at least once.
         """
-        reached, perf = reports[-1]
+        reached, perf = log.reports[-1]
         if self.keep == "best":
-            perf = self._best(task, reports, perf)
-        return Outcome(state, (perf,), metrics=tally.merged({}), reached=reached)
+            perf = self._best(task, log.reports, perf)
+        return Outcome(state, (perf,), metrics=log.tally.merged({}), reached=reached)
 
     def _best(self, task: Task, reports: Sequence[tuple[float, float]], perf: float) -> float:
         """The best of a result, of the reports before it, and of the trial that this one continues."""
@@ -113,10 +125,17 @@ class ReportRules:
         return max([perf, *earlier, *(reported for _, reported in reports)], key=lambda one: sign * one)
 
 
-def _advice(task: Task, reached: float) -> str:
-    """What to tell the author of an objective that goes on when told to end."""
+def _advice(task: Task, log: ReportLog, perf: float) -> str:
+    """What to tell the author of an objective that does not end when told to, or then returns another number."""
+    fidelity, reported = log.reports[-1]
+    if log.n_ignored:
+        return (
+            f"f: trial {task.number} went on training after trial.report had returned False at fidelity {fidelity:g}; "
+            "its result is what it reported there, and the rest of its training is wasted; end the training where "
+            "report returns False: `if not trial.report(...): break`"
+        )
     return (
-        f"f: trial {task.number} went on training after trial.report had returned False at fidelity {reached:g}; its "
-        "result is what it reported there, and the rest of its training is wasted; end the training where report "
-        "returns False: `if not trial.report(...): break`"
+        f"f: trial {task.number} returned {perf:g}, and had reported {reported:g} when it was told to end, at fidelity "
+        f"{fidelity:g}; the report is its result: return nothing or the same number, or give optimize(keep='best') for "
+        "the best of the reports"
     )

@@ -477,16 +477,30 @@ def test_what_comes_with_a_result_is_kept_where_its_perf_is_not():
     assert (outcome.perf, outcome.cost, outcome.metrics) == (1.0, 4.0, {"size": 5.0})
 
 
-def test_an_objective_that_ends_when_told_returns_its_own_result():
-    """It obeyed, so what it returns counts: the best epoch, say."""
+@pytest.mark.parametrize(("fidelity", "perf"), [(2, 1.0), (None, 7.0)])
+def test_the_report_at_a_rung_is_the_result_whatever_is_returned(fidelity, perf):
+    """Trials of a rung are compared by what they reported there; without a rung the returned number counts."""
 
     def f(hps, trial):
-        while trial.report(1.0):
-            pass
+        for _ in range(3):
+            if not trial.report(1.0):
+                break
         return 7.0
 
-    outcome, _ = evaluate(f, fidelity=2)
-    assert (outcome.perf, outcome.advice) == (7.0, "")
+    outcome, _ = evaluate(f, fidelity=fidelity)
+    assert outcome.perf == perf
+    assert ("returned 7, and had reported 1" in outcome.advice) == (fidelity is not None)
+
+
+def test_a_returned_number_that_is_the_reported_one_needs_no_advice():
+    """Most objectives return what they reported last, perhaps as another kind of float."""
+
+    def f(hps, trial):
+        while trial.report(np.float32(0.1)):
+            pass
+        return 0.1
+
+    assert evaluate(f, fidelity=2)[0].advice == ""
 
 
 def test_a_report_after_a_checkpoint_beyond_the_fidelity_is_the_result():
