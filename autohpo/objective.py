@@ -189,6 +189,21 @@ class Objective:
         return cls(f, dataset, wants, has_default, takes_fidelity, objectives, fidelity_name, is_generator, keep)
 
     @property
+    def is_continued(self) -> bool:
+        """Whether a promoted trial goes on where it paused: a generator does, and what loads its checkpoints.
+
+        That can only be seen where the objective itself, or the trainer's ``train``, names ``checkpoint_dir`` or
+        ``resume_at``; what hides it in another function counts as trained anew at each rung.
+        """
+        own = getattr(self.f, "is_continued", None)
+        return (
+            own
+            if isinstance(own, bool)
+            else self.is_generator
+            or ("trial" in self.wants and bool(_names_in(self.f) & {"checkpoint_dir", "resume_at"}))
+        )
+
+    @property
     def rules(self) -> ReportRules:
         """How results follow from reports."""
         return ReportRules(self.objectives, self.keep)
@@ -207,6 +222,19 @@ def _is_generator(f: Callable[..., Any]) -> bool:
     """Whether calling `f` makes a generator: also through partial, decorators that wrap, and ``__call__``."""
     inner = getattr(f, "func", f)  # functools.partial
     return any(inspect.isgeneratorfunction(g) for g in (inspect.unwrap(inner), type(inner).__call__))
+
+
+def _names_in(f: Callable[..., Any]) -> set[str]:
+    """The names of attributes and globals that the code of a function uses, functions inside it included."""
+    inner = inspect.unwrap(getattr(f, "func", f))  # functools.partial
+    codes = [getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)]
+    names: set[str] = set()
+    while codes:
+        code = codes.pop()
+        if code is not None:
+            names |= {*code.co_names}
+            codes += [constant for constant in code.co_consts if hasattr(constant, "co_names")]
+    return names
 
 
 @dataclass

@@ -178,7 +178,7 @@ def as_metrics(metrics: object) -> dict[str, float]:
     for name, value in metrics.items():
         try:
             found[str(name)] = as_perf(value)
-        except InvalidPerfError:
+        except InvalidPerfError:  # noqa: PERF203 - the error names the metric
             raise InvalidPerfError(f"metric {name!r:.80} must be one finite number, got {short(value)}") from None
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,6 @@ from autohpo.trainer import TrainerObjective, check_trainer
 from autohpo.warmstart import Earlier
 
 _log = logging.getLogger("autohpo")
-
-DEFAULT_MAX_EVALS = 100
-"""Trials of a search that nobody limited and whose algorithm never ends: AutoGL's default."""
 
 
 def run(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -> tuple[Any, Any]:
@@ -69,17 +67,16 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
     """Run the loop on a store; the result is left in ``hpo.result``, also where this raises."""
     search = Search(hpo, options.store, name=options.name)
     progress = make_progress(options.progress)
-    if options.stop_rules.is_any and hpo.objectives.n > 1:
-        raise OptionError("target: a search for several objectives has no single best result to stop at")
+    hpo.has_fidelity, hpo.is_continued = objective.takes_fidelity, objective.is_continued
+    options.stop_rules.check(hpo)
     _check_objective(hpo, objective, options)
-    stopping = Stopping(options.stop_rules, hpo.objectives.signs[0])
+    stopping = Stopping(options.stop_rules, hpo.objectives.signs[0], hpo.full_fidelity)
     search.listener = stopping if options.stop_rules.is_any else None
     search.claim()
     try:
         earlier = Earlier.of(options.warm_start, hpo, search.store.header)
         if not hpo.n_asked:
             hpo.know(earlier.points)
-        hpo.has_fidelity = objective.takes_fidelity
         executor = make_executor(
             options, None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
         )
@@ -88,8 +85,9 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
         search.begin({"objective": _described(objective, tuned), **earlier.header})
         max_trials = None
         if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:
-            _log.info("no budget was given: the search ends after %d trials", DEFAULT_MAX_EVALS)
-            max_trials = DEFAULT_MAX_EVALS
+            max_trials = hpo.default_evals
+            _log.info("no budget was given: the search ends after %d trials", max_trials)
+        _say_plan(hpo, max_trials)
         driver = Driver(
             search,
             objective,
@@ -112,6 +110,26 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
     if search.state.best is None:
         raise NoResultError(_why_nothing(result, options))
     return result
+
+
+def _say_plan(hpo: BaseHPOptimizer, max_trials: int | None) -> None:
+    """Say what the search will train, and warn where none of it is trained in full."""
+    given, hpo.max_evals = hpo.max_evals, hpo.max_evals if max_trials is None else max_trials
+    try:
+        plan = hpo.forecast()
+    finally:
+        hpo.max_evals = given
+    if plan is None:
+        return
+    _log.info("plan: %s", plan)
+    if not plan.n_full:
+        name = "budget" if getattr(hpo, "budget", None) is not None else "max_evals"
+        warnings.warn(
+            f"{name}: {plan} - no configuration will be trained in full with what {name_of(type(hpo))} may spend; "
+            f"raise {name}, or lower max_fidelity",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions) -> None:

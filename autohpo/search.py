@@ -29,8 +29,8 @@ class Listener(Protocol):
     def suggested(self, suggestion: Suggestion) -> None:
         """Hear of a suggestion."""
 
-    def ended(self, best: Trial | None) -> None:
-        """Hear of a result, after which `best` is the best trial."""
+    def ended(self, trial: Trial, best: Trial | None) -> None:
+        """Hear of a trial with a result, after which `best` is the best one."""
 
 
 class Search:
@@ -350,7 +350,7 @@ class Search:
             if event.kind == "ask":
                 self.listener.suggested(self.state.running[event.trial].suggestion)
             elif trial is not None and trial.perfs:
-                self.listener.ended(self.state.best)
+                self.listener.ended(trial, self.state.best)
         return trial
 
     def _log_known(self, first: int) -> None:
@@ -358,7 +358,7 @@ class Search:
         if self.hpo.n_known == self.state.n_known:
             return
         for trial in [t for t in self._session.history.trials if t.number >= first and "known" in t.info]:
-            suggestion = Suggestion(trial.hp, number=trial.number, info=trial.info)
+            suggestion = trial.suggestion
             self._note("ask", trial.number, 0, suggestion_data(suggestion, self.hpo.space), suggestion)
             self._note("end", trial.number, 0, trial.outcome.to_json())
 

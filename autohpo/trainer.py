@@ -71,6 +71,11 @@ class TrainerObjective:
         perf = as_perf(score)
         return trained, perf if is_higher_better else -perf
 
+    @property
+    def is_continued(self) -> bool:
+        """Whether training goes on from a checkpoint: where ``train`` names ``checkpoint_dir``."""
+        return _takes_checkpoints(self.trainer)
+
     def path_of(self, number: int) -> Path:
         """Return where the trainer of a trial is kept while it is the best of its process."""
         return Path(self.folder) / f"trainer-{number}.pkl"

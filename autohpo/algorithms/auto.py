@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,7 +10,11 @@ from typing import Any, ClassVar
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.sampler import Sampler
 from autohpo.algorithms.registry import register_hpo
+from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError
+from autohpo.schedulers.limits import Forecast
+from autohpo.schedulers.schedule import SLACK
+from autohpo.trial import Suggestion, whole
 
 MANY_WORKERS = 32
 """The number of trials at once from which on a Gaussian process, told so late of its results, is no better than tpe."""
@@ -37,6 +42,8 @@ class AutoSearch(BaseHPOptimizer):
         min_fidelity: Least that a trial gets; only with `max_fidelity`.
         max_fidelity: Most that a trial gets; None where every trial is run in full.
         eta: Factor between rungs, at least 2.
+        budget: What the search may train in all, in full evaluations; see
+            :class:`autohpo.algorithms.scheduled.Scheduled`.
     """
 
     ends_with_space: ClassVar[bool] = True
@@ -45,6 +52,7 @@ class AutoSearch(BaseHPOptimizer):
     min_fidelity: float = 1.0
     max_fidelity: float | None = None
     eta: float = 3.0
+    budget: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,6 +60,47 @@ class AutoSearch(BaseHPOptimizer):
             raise OptionError(
                 f"max_fidelity: must be at least min_fidelity, {self.min_fidelity}, got {self.max_fidelity}"
             )
+
+    @property
+    def full_fidelity(self) -> float | None:
+        """What this search gives a full evaluation; None where every trial is simply run in full."""
+        is_scheduled = self.max_fidelity is not None and self.has_fidelity
+        return whole(self.max_fidelity) if is_scheduled and self.max_fidelity is not None else None
+
+    @property
+    def default_evals(self) -> int:
+        """How many suggestions a search makes that has no limit."""
+        return super().default_evals if self.full_fidelity is None else self._scheduled().default_evals
+
+    @property
+    def says_improvement(self) -> bool:  # type: ignore[override]
+        """Whether suggestions say what improvement they expect: those of `bayes` do."""
+        return self.full_fidelity is None and self.objectives.n == 1
+
+    def fidelity_schedule(self) -> Any:
+        """Return the brackets of a search with fidelities, and what it will train; None for one without."""
+        return None if self.full_fidelity is None else self._scheduled().fidelity_schedule()
+
+    def forecast(self) -> Forecast | None:
+        """Return what the search will train with its limits; None where it has none."""
+        if self.full_fidelity is not None:
+            found: Forecast | None = self._scheduled().forecast()
+            aside = session_of(self).wanted.n_due_in_full(self.full_fidelity) if not self.n_asked else 0
+            return None if found is None else found.plus_in_full(aside)
+        if self.budget is None:
+            return super().forecast()
+        n = math.floor(min(self.max_evals or math.inf, self.budget + SLACK))
+        return Forecast(n, n, n, 1)
+
+    def _scheduled(self) -> Any:
+        """The optimizer that schedules fidelities for this one."""
+        inner = Sampler("bohb", self, self._bohb_options()).inner
+        inner.has_fidelity, inner.is_continued = self.has_fidelity, self.is_continued
+        return inner
+
+    def _bohb_options(self) -> dict[str, Any]:
+        names = ("min_fidelity", "max_fidelity", "eta", "max_evals", "budget")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def resumable(self) -> frozenset[int]:
@@ -64,8 +113,15 @@ class AutoSearch(BaseHPOptimizer):
         self._samplers: dict[str, Sampler] = {}
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
+        return self._suggest(pid)
+
+    def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Mapping[str, Any]:
+        """A point starts where the algorithm that schedules fidelities lets it start."""
+        return hp if self.full_fidelity is None else self._suggest(pid, hp)
+
+    def _suggest(self, pid: int, point: dict[str, Any] | None = None) -> Suggestion:
         name = self._choice()
-        suggestion = self._sampler(name).suggest(self.history, pid).copy()
+        suggestion = self._sampler(name).suggest(self.history, pid, point=point).copy()
         suggestion.info["member"] = name
         return suggestion
 
@@ -84,8 +140,6 @@ class AutoSearch(BaseHPOptimizer):
 
     def _sampler(self, name: str) -> Sampler:
         if name not in self._samplers:
-            options = {}
-            if name == "bohb":
-                options = {name: getattr(self, name) for name in ("min_fidelity", "max_fidelity", "eta", "max_evals")}
+            options = self._bohb_options() if name == "bohb" else {}
             self._samplers[name] = Sampler(name, self, options)
         return self._samplers[name]

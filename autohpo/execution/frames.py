@@ -135,7 +135,9 @@ class Message:
             return False
         if not all(type(value) is int for value in (self.number, self.attempt)) or type(self.is_paused) is not bool:
             return False
-        if self.metrics is not None and not (type(self.metrics) is dict and all(map(_is_finite, self.metrics.values()))):
+        if self.metrics is not None and not (
+            type(self.metrics) is dict and all(map(_is_finite, self.metrics.values()))
+        ):
             return False
         return self.kind != "report" or (_is_finite(self.fidelity) and _is_finite(self.perf))
 

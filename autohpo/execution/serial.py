@@ -101,9 +101,7 @@ class SerialExecutor(Executor):
         if task is not None:
             self._events.append(Event(kind, task.number, task.attempt, 0, outcome))
 
-    def _report(
-        self, task: Task, fidelity: float, perf: float, metrics: Mapping[str, float] | None = None
-    ) -> bool:
+    def _report(self, task: Task, fidelity: float, perf: float, metrics: Mapping[str, float] | None = None) -> bool:
         """Hand a report on; leave the objective if the trial is killed, or if handing it on fails."""
         with self._lock:
             if self._task is not task:  # a thread that an ended attempt left behind
