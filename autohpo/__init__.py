@@ -9,6 +9,7 @@ from autohpo.version import __version__
 
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
+    from autohpo.algorithms.parts.points import Point
     from autohpo.algorithms.registry import available_hpos, build_hpo_from_name, register_hpo
     from autohpo.errors import (
         AutoHPOError,
@@ -69,6 +70,7 @@ __all__ = [
     "OrdinalHP",
     "Outcome",
     "PermutationHP",
+    "Point",
     "Prior",
     "RangeHP",
     "RegistryError",
@@ -90,6 +92,7 @@ __all__ = [
 
 _HOMES = {
     "algorithms.base": ("BaseHPOptimizer",),
+    "algorithms.parts.points": ("Point",),
     "algorithms.registry": ("available_hpos", "build_hpo_from_name", "register_hpo"),
     "errors": (
         *("AutoHPOError", "EvaluationsError", "FirstTrialError", "InvalidPerfError", "NoResultError", "NotReady"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+import warnings
 from dataclasses import replace
 
 from autohpo.dispatch import Dispatch, Placed, lost_error
@@ -56,6 +57,7 @@ class Driver:
         self._stopping = stopping
         self._n_earlier = 0
         self._is_complete = False  # the algorithm has nothing more to suggest
+        self._has_advised = False
 
     def run(self) -> None:
         """Run the search to its end.
@@ -167,7 +169,7 @@ class Driver:
         """Take a report; False asks the trial to end."""
         self.ending.leave_user_code()
         assert event.fidelity is not None and event.perf is not None  # noqa: PT018 - what a report is
-        go = self.search.take_report(event.number, event.attempt, event.fidelity, event.perf)
+        go = self.search.take_report(event.number, event.attempt, event.fidelity, event.perf, event.metrics)
         self.progress.update(self._standing)
         self.ending.check(self.dispatch.running)
         self.ending.enter_user_code()
@@ -192,6 +194,11 @@ class Driver:
         """Note the end of an attempt; return the trial if it is over."""
         outcome, number = event.outcome, event.number
         assert outcome is not None  # an end
+        if outcome.advice:
+            if not self._has_advised:
+                self._has_advised = True
+                warnings.warn(outcome.advice, UserWarning, stacklevel=2)
+            outcome = replace(outcome, advice="")
         self.dispatch.ended(event.slot, number, event.attempt)
         if not self.search.is_current(number, event.attempt):
             return self.search.note_end(number, event.attempt, outcome)

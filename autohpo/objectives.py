@@ -6,15 +6,28 @@ import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from autohpo.errors import InvalidPerfError, OptionError, short
-from autohpo.trial import Outcome, Perf, Trial, TrialState
+from autohpo.outcome import NOTHING, Perf
+from autohpo.trial import Outcome, Trial, TrialState
 
 Way = Literal["max", "min"]
 Mode = Way | Mapping[str, Way] | Sequence[Way]
 
 _SIGNS = {"max": 1, "min": -1}
+
+
+class Reported(NamedTuple):
+    """What a report says.
+
+    Attributes:
+        perf: How good the training is so far: the user's own value, a tuple of several objectives.
+        metrics: Further numbers by name.
+    """
+
+    perf: Perf
+    metrics: Mapping[str, float] = NOTHING
 
 
 @dataclass(frozen=True)
@@ -100,19 +113,38 @@ class Objectives:
         spent = None if cost is None else as_cost(cost)
         return Outcome(TrialState.COMPLETE, tuple(values), held, metrics, spent)
 
-    def report(self, perf: object) -> Perf:
-        """Return what a report says: a float; of several objectives a tuple, with a value of each.
+    def measure_report(self, value: object, metrics: object = None) -> Reported:
+        """Return what a report says: the one place that reads what ``trial.report`` and ``yield`` hand over.
+
+        ==========================================  ==================================================
+        report                                      taken as
+        ==========================================  ==================================================
+        a number, as :func:`as_perf` takes it       the one objective
+        dict from name to number                    the objectives under their names, or ``perf`` where the one
+                                                    objective has none; other names are metrics
+        tuple, list or 1-d array of numbers         several objectives in the order of ``mode``
+        ``(any of these, dict)``                    objectives, and metrics
+        ==========================================  ==================================================
 
         Args:
-            perf: A number, or what :meth:`measure` takes.
+            value: What was reported or yielded.
+            metrics: A dict of metrics, where they do not stand in the value.
 
         Raises:
             InvalidPerfError: It is none of these, or a number is not finite; the text says what it was.
         """
-        if self.n == 1 and not isinstance(perf, Mapping):
-            return as_perf(perf)
-        perfs = self.measure(perf).perfs
-        return perfs if self.n > 1 else perfs[0]
+        if metrics is None:
+            if type(value) is float and self.n == 1 and value - value == 0:  # finite: what most reports are
+                return Reported(value)
+            if _is_pair(value):
+                value, metrics = value  # type: ignore[misc]
+        more: dict[str, float] = {}
+        if isinstance(value, Mapping):
+            perfs, more = self._named(value)
+        else:
+            perfs = [as_perf(value)] if self.n == 1 else self._listed(value)
+        perf: Perf = perfs[0] if self.n == 1 else tuple(perfs)
+        return Reported(perf, {**more, **as_metrics(metrics)} if metrics is not None else more)
 
     def _named(self, result: Mapping[Any, Any]) -> tuple[list[float], dict[str, float]]:
         names = self.names if self.names[0] else ("perf",)
@@ -122,7 +154,7 @@ class Objectives:
         missing = [name for name in names if name not in result]
         if missing:
             raise InvalidPerfError(f"the objective's result must have {missing}, got {short(result)}")
-        metrics = {str(name): as_perf(value) for name, value in result.items() if name not in names}
+        metrics = as_metrics({name: value for name, value in result.items() if name not in names})
         return [as_perf(result[name]) for name in names], metrics
 
     def _listed(self, result: object) -> list[float]:
@@ -136,6 +168,23 @@ class Objectives:
 def _is_pair(result: object) -> bool:
     """Whether a result is objectives and a dict of constraints."""
     return isinstance(result, (tuple, list)) and len(result) == 2 and isinstance(result[1], Mapping)
+
+
+def as_metrics(metrics: object) -> dict[str, float]:
+    """Return metrics as plain floats by name.
+
+    Raises:
+        InvalidPerfError: It is no dict, or a number is not finite; the text names it.
+    """
+    if not isinstance(metrics, Mapping):
+        raise InvalidPerfError(f"metrics must be a dict from name to number, got {short(metrics)}")
+    found = {}
+    for name, value in metrics.items():
+        try:
+            found[str(name)] = as_perf(value)
+        except InvalidPerfError:  # noqa: PERF203 - the error names the metric
+            raise InvalidPerfError(f"metric {name!r:.80} must be one finite number, got {short(value)}") from None
+    return found
 
 
 def as_cost(value: object) -> float:

@@ -49,6 +49,7 @@ class Outcome:
         reached: How far the training came, where it is known.
         error: The traceback, signal or limit, where the attempt did not succeed.
         why: Why the algorithm ended it early, if it did.
+        advice: What the user should know of the objective: the driver says it once, and does not keep it.
     """
 
     state: TrialState
@@ -59,6 +60,7 @@ class Outcome:
     reached: float | None = None
     error: str = ""
     why: str = ""
+    advice: str = ""
 
     @property
     def perf(self) -> float | None:
@@ -87,6 +89,8 @@ class Outcome:
             data["cost"] = self.cost
         if self.why:
             data["why"] = self.why
+        if self.advice:
+            data["advice"] = self.advice
         return data
 
     @classmethod
@@ -106,7 +110,17 @@ class Outcome:
             data.get("fidelity"),
             data.get("error", ""),
             data.get("why", ""),
+            data.get("advice", ""),
         )
+
+
+Perf = float | tuple[float, ...]
+"""What a report says: the user's own value, or with several objectives that of each."""
+
+
+def perfs_of(perf: Perf) -> tuple[float, ...]:
+    """Return the value of each objective that a report has."""
+    return perf if isinstance(perf, tuple) else (perf,)
 
 
 _STATES = {state.value: state for state in TrialState}

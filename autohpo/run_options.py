@@ -50,6 +50,7 @@ class RunOptions:
     executor: Any = None
     retries: Mapping[str, int] | None = None
     ask_ahead: bool = False
+    keep: Literal["last", "best"] = "last"
     stop_rules: StopRules = field(init=False, default=StopRules())
     memory_bytes: int | None = field(init=False, default=None)
     n_retries: Mapping[TrialState, int] = field(init=False, default_factory=dict)
@@ -72,6 +73,8 @@ class RunOptions:
             raise OptionError(f"store: must be a path, a URL or a Store, got {type(self.store).__name__}")
         if not isinstance(self.ask_ahead, bool):
             raise OptionError(f"ask_ahead: must be True or False, got {self.ask_ahead!r:.80}")
+        if self.keep not in ("last", "best"):
+            raise OptionError(f"keep: must be 'last' or 'best', got {self.keep!r:.80}")
         for name in ("name", "fidelity"):
             if not isinstance(getattr(self, name), (str, type(None))):
                 raise OptionError(f"{name}: must be a string, got {getattr(self, name)!r:.80}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,6 @@ from autohpo.warmstart import Earlier
 
 _log = logging.getLogger("autohpo")
 
-DEFAULT_MAX_EVALS = 100
-"""Trials of a search that nobody limited and whose algorithm never ends: AutoGL's default."""
-
 
 def run(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -> tuple[Any, Any]:
     """Run a search, and return what ``hpo.optimize(trainer, dataset, ...)`` returns."""
@@ -40,7 +38,8 @@ def run(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -
     session_of(hpo)
     if hpo.f is None:
         raise OptionError("f: this optimizer has no objective; give build_hpo_from_name one, or optimize a trainer")
-    _search(hpo, Objective.of(hpo.f, dataset, hpo.mode, fidelity_name=options.fidelity), options)
+    objective = Objective.of(hpo.f, dataset, hpo.mode, fidelity_name=options.fidelity, keep=options.keep)
+    _search(hpo, objective, options)
     return BaseHPOptimizer.best(hpo)  # by the class: an algorithm may keep an attribute of that name
 
 
@@ -68,17 +67,16 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
     """Run the loop on a store; the result is left in ``hpo.result``, also where this raises."""
     search = Search(hpo, options.store, name=options.name)
     progress = make_progress(options.progress)
-    if options.stop_rules.is_any and hpo.objectives.n > 1:
-        raise OptionError("target: a search for several objectives has no single best result to stop at")
+    hpo.has_fidelity, hpo.is_continued = objective.takes_fidelity, objective.is_continued
+    options.stop_rules.check(hpo)
     _check_objective(hpo, objective, options)
-    stopping = Stopping(options.stop_rules, hpo.objectives.signs[0])
+    stopping = Stopping(options.stop_rules, hpo.objectives.signs[0], hpo.full_fidelity)
     search.listener = stopping if options.stop_rules.is_any else None
     search.claim()
     try:
         earlier = Earlier.of(options.warm_start, hpo, search.store.header)
         if not hpo.n_asked:
             hpo.know(earlier.points)
-        hpo.has_fidelity = objective.takes_fidelity
         executor = make_executor(
             options, None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
         )
@@ -87,8 +85,9 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
         search.begin({"objective": _described(objective, tuned), **earlier.header})
         max_trials = None
         if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:
-            _log.info("no budget was given: the search ends after %d trials", DEFAULT_MAX_EVALS)
-            max_trials = DEFAULT_MAX_EVALS
+            max_trials = hpo.default_evals
+            _log.info("no budget was given: the search ends after %d trials", max_trials)
+        _say_plan(hpo, max_trials)
         driver = Driver(
             search,
             objective,
@@ -113,6 +112,26 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
     return result
 
 
+def _say_plan(hpo: BaseHPOptimizer, max_trials: int | None) -> None:
+    """Say what the search will train, and warn where none of it is trained in full."""
+    given, hpo.max_evals = hpo.max_evals, hpo.max_evals if max_trials is None else max_trials
+    try:
+        plan = hpo.forecast()
+    finally:
+        hpo.max_evals = given
+    if plan is None:
+        return
+    _log.info("plan: %s", plan)
+    if not plan.n_full:
+        name = "budget" if getattr(hpo, "budget", None) is not None else "max_evals"
+        warnings.warn(
+            f"{name}: {plan} - no configuration will be trained in full with what {name_of(type(hpo))} may spend; "
+            f"raise {name}, or lower max_fidelity",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
 def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions) -> None:
     """Check that the objective can do what the algorithm asks of it.
 
@@ -124,6 +143,9 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
             f"f: {name_of(type(hpo))} starts trainings from copies of others, so f must ask for `trial`, and save its "
             "state in trial.checkpoint_dir before each yield"
         )
+    if options.keep == "best" and (hpo.objectives.n > 1 or isinstance(objective.f, TrainerObjective)):
+        why = "a search for several objectives has no single best" if hpo.objectives.n > 1 else "a trainer reports none"
+        raise OptionError(f"keep: 'best' is the best of the reports of a training, and {why}")
     name = options.fidelity
     if name is not None and name in hpo.space.names:
         raise OptionError(
@@ -139,6 +161,7 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
 def _described(objective: Objective, tuned: str) -> dict[str, Any]:
     """What a header says of an objective."""
     described: dict[str, Any] = {"takes_fidelity": objective.takes_fidelity, "trainer": tuned}
+    described |= {"keep": objective.keep} if objective.keep != "last" else {}
     return described | ({"fidelity": objective.fidelity_name} if objective.fidelity_name else {})
 
 

@@ -29,8 +29,8 @@ class Listener(Protocol):
     def suggested(self, suggestion: Suggestion) -> None:
         """Hear of a suggestion."""
 
-    def ended(self, best: Trial | None) -> None:
-        """Hear of a result, after which `best` is the best trial."""
+    def ended(self, trial: Trial, best: Trial | None) -> None:
+        """Hear of a trial with a result, after which `best` is the best one."""
 
 
 class Search:
@@ -300,14 +300,17 @@ class Search:
         attempts = self.state.attempts.get(number)
         return attempts is not None and attempts.n == attempt and attempts.interrupted is None
 
-    def take_report(self, number: int, attempt: int, fidelity: float, perf: Perf) -> bool:
+    def take_report(
+        self, number: int, attempt: int, fidelity: float, perf: Perf, metrics: Mapping[str, float] | None = None
+    ) -> bool:
         """Take a report of an attempt; False means that it should end. Known ground and late reports change nothing."""
         with self._lock:
             if not self.is_current(number, attempt):
                 return False
             if fidelity <= self.state.chain(number).reached:
                 return True  # a restart goes over known ground
-            self._note("report", number, attempt, {"fidelity": fidelity, "perf": perf})
+            data: dict[str, Any] = {"fidelity": fidelity, "perf": perf}
+            self._note("report", number, attempt, data | {"metrics": dict(metrics)} if metrics else data)
             is_wanted = self._session.reported(number, fidelity, perf)
             if time.monotonic() - self._flushed > FLUSH_SECONDS:
                 self.save(sync=False)
@@ -347,7 +350,7 @@ class Search:
             if event.kind == "ask":
                 self.listener.suggested(self.state.running[event.trial].suggestion)
             elif trial is not None and trial.perfs:
-                self.listener.ended(self.state.best)
+                self.listener.ended(trial, self.state.best)
         return trial
 
     def _log_known(self, first: int) -> None:
@@ -355,7 +358,7 @@ class Search:
         if self.hpo.n_known == self.state.n_known:
             return
         for trial in [t for t in self._session.history.trials if t.number >= first and "known" in t.info]:
-            suggestion = Suggestion(trial.hp, number=trial.number, info=trial.info)
+            suggestion = trial.suggestion
             self._note("ask", trial.number, 0, suggestion_data(suggestion, self.hpo.space), suggestion)
             self._note("end", trial.number, 0, trial.outcome.to_json())
 

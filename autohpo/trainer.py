@@ -12,9 +12,9 @@ from typing import Any
 import cloudpickle
 
 from autohpo.errors import OptionError, short
-from autohpo.objective import Objective, TrialHandle, whole
+from autohpo.objective import Objective, TrialHandle
 from autohpo.objectives import as_perf
-from autohpo.trial import Trial
+from autohpo.trial import Trial, whole
 
 _log = logging.getLogger("autohpo")
 
@@ -70,6 +70,11 @@ class TrainerObjective:
         score, is_higher_better = score if isinstance(score, tuple) else (score, True)
         perf = as_perf(score)
         return trained, perf if is_higher_better else -perf
+
+    @property
+    def is_continued(self) -> bool:
+        """Whether training goes on from a checkpoint: where ``train`` names ``checkpoint_dir``."""
+        return _takes_checkpoints(self.trainer)
 
     def path_of(self, number: int) -> Path:
         """Return where the trainer of a trial is kept while it is the best of its process."""

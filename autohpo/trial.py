@@ -8,12 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autohpo.outcome import NOTHING, Outcome, TrialState
+from autohpo.outcome import NOTHING, Outcome, Perf, TrialState, perfs_of
 
-__all__ = ["Outcome", "Perf", "Running", "Suggestion", "Task", "Trial", "TrialState"]
-
-Perf = float | tuple[float, ...]
-"""What a report says: the user's own value, or with several objectives that of each."""
+__all__ = ["Outcome", "Perf", "Running", "Suggestion", "Task", "Trial", "TrialState", "whole"]
 
 
 def scores_of_perf(perf: Perf, signs: tuple[int, ...]) -> tuple[float, ...]:
@@ -23,20 +20,26 @@ def scores_of_perf(perf: Perf, signs: tuple[int, ...]) -> tuple[float, ...]:
         perf: The user's own value, or that of each objective.
         signs: A sign for each objective; empty means 1 for all.
     """
-    perfs = perf if isinstance(perf, tuple) else (perf,)
+    perfs = perfs_of(perf)
     return tuple(sign * one for sign, one in zip(signs, perfs, strict=True)) if signs else perfs
+
+
+def whole(fidelity: float) -> float | int:
+    """Return a fidelity as an integer where it is one: a number of epochs is, also where a formula made it a float."""
+    return int(fidelity) if isinstance(fidelity, float) and fidelity.is_integer() else fidelity
 
 
 class Suggestion(dict[str, Any]):
     """A configuration (parameter name to value) that knows what it was suggested for.
 
-    An algorithm returns ``Suggestion(hp, fidelity=3.0, resume=7)``; the base class sets the rest. Equality is
+    An algorithm returns ``Suggestion(hp, fidelity=3, resume=7)``; the base class sets the rest. Equality is
     that of the dict alone.
 
     Attributes:
         number: The place of the suggestion, from 0 in the order asked; -1 until the base class has set it.
         pid: The worker slot it was asked for.
-        fidelity: What the trial gets (epochs, samples, ...), counted from nothing; None means full.
+        fidelity: What the trial gets (epochs, samples, ...), counted from nothing, an int where it is whole; None
+            means full.
         resume: The trial whose training this one continues, if any: the last of its chain, with the same
             configuration.
         fork: The trial whose checkpoint this one starts from, if any: a new chain, with any configuration.
@@ -59,7 +62,7 @@ class Suggestion(dict[str, Any]):
         seed: int = 0,
     ) -> None:
         super().__init__(hp)
-        self.fidelity = fidelity
+        self.fidelity = fidelity if fidelity is None else whole(fidelity)
         self.resume = resume
         self.fork = fork
         self.info: dict[str, Any] = _copied(info) if info else {}  # what one holder writes, no other sees
@@ -333,6 +336,7 @@ class Task:
         root: The first trial of the chain: whoever resumes shares its state and folder.
         checkpoint_dir: Folder of that chain; made when first asked for.
         is_fork: Whether the folder of a new chain began as a copy of another chain's.
+        resumed_perf: The perf of the trial that this one continues, if it continues one.
     """
 
     number: int
@@ -343,3 +347,4 @@ class Task:
     root: int = -1
     checkpoint_dir: str = ""
     is_fork: bool = False
+    resumed_perf: float | None = None

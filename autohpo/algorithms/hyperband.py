@@ -46,7 +46,7 @@ class Hyperband(Scheduled):
         "max_budget": "max_fidelity",
         "n_iterations": "num_iterations",
     }
-    budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals", "num_iterations"})
+    budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals", "budget", "num_iterations"})
 
     min_fidelity: float = 1.0
     eta: float = 3.0

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
-from autohpo.algorithms.parts.points import Point
+from autohpo.algorithms.parts.points import CheckedPoint
 from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import session_of
 from autohpo.errors import EvaluationsError, OptionError, SuggestionError, short
 from autohpo.objectives import Objectives, incumbent
+from autohpo.schedulers.limits import Limits, Spending
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 
@@ -30,8 +31,13 @@ class OptimizerInterface:
     max_evals: int | None
     noise: bool
     objectives: Objectives
+    is_continued: bool
 
     if TYPE_CHECKING:
+
+        @property
+        def full_fidelity(self) -> float | None:
+            """What a full evaluation gets; see ``BaseHPOptimizer``."""
 
         def _best_hp(self) -> tuple[dict[str, Any], Any]:
             """Return the best configuration and its score; a hook, see ``BaseHPOptimizer``."""
@@ -55,6 +61,32 @@ class OptimizerInterface:
     def n_left(self) -> float:
         """How many suggestions `max_evals` leaves; infinite without it."""
         return math.inf if self.max_evals is None else self.max_evals - self.n_asked + self.n_known
+
+    @property
+    def spending(self) -> Spending:
+        """What was spent until now, in full evaluations."""
+        kept = vars(self).get("_spending")
+        key = self.full_fidelity, self.is_continued
+        if kept is None or kept[0] != key:
+            spending = Spending(session_of(self).history, key[0], is_continued=key[1])
+            kept = vars(self)["_spending"] = key, spending
+        found: Spending = kept[1]
+        return found
+
+    @property
+    def budget_left(self) -> float:
+        """What the budget leaves, in full evaluations, once all that runs has had its share; infinite without."""
+        budget = getattr(self, "budget", None)
+        return math.inf if budget is None else budget - self.spending.update()
+
+    @property
+    def limits(self) -> Limits:
+        """What the search may spend; runs in full that the user wants of points are set aside."""
+        n_aside = session_of(self).wanted.n_due_in_full(self.full_fidelity)
+        budget = getattr(self, "budget", None)
+        n = math.inf if self.max_evals is None else self.max_evals
+        left = self.n_left - n_aside, self.budget_left - n_aside
+        return Limits(n, left[0], math.inf if budget is None else budget, left[1], self.is_continued)
 
     def set_up(self, num_workers: int = 1, time_limit: float | None = None, memory_limit: int | None = None) -> None:
         """Get the algorithm ready, once; :meth:`ask` and :meth:`optimize` do it where it was not done."""
@@ -222,6 +254,7 @@ class OptimizerInterface:
         executor: Any = None,
         retries: Mapping[str, int] | None = None,
         ask_ahead: bool = False,
+        keep: Literal["last", "best"] = "last",
     ) -> tuple[Any, Any]:
         """Run the search and return ``(best_hp, best_perf)``; with a trainer ``(best_trainer, best_hp)``.
 
@@ -254,6 +287,8 @@ class OptimizerInterface:
                 machine or driver died (LOST) is started again twice, others are not.
             ask_ahead: Whether the next suggestion is made while all workers are busy: none waits for it, but it is made
                 without the results of what then runs. Only with workers.
+            keep: Which of its reports is the result of an objective that reports or yields: the last, or with "best"
+                the best so far, as after early stopping with restored weights.
 
         Raises:
             OptionError: An argument is wrong.
@@ -284,9 +319,10 @@ class OptimizerInterface:
             executor=executor,
             retries=retries,
             ask_ahead=ask_ahead,
+            keep=keep,
         )
         return run(cast("BaseHPOptimizer", self), trainer, dataset, options)
 
-    def know(self, points: Sequence[Point]) -> None:
+    def know(self, points: Sequence[CheckedPoint]) -> None:
         """Add points before the first suggestion: what a search brings along from earlier ones."""
         session_of(self).know(points)

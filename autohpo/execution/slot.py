@@ -59,11 +59,12 @@ class Attempt:
         kind: EventKind,
         slot: int,
         outcome: Outcome | None = None,
-        fidelity: float | None = None,
-        perf: float | None = None,
+        report: Message | None = None,
     ) -> Event:
         """Return an event of this attempt."""
-        return Event(kind, *self.key, slot, outcome, fidelity, perf)
+        if report is None:
+            return Event(kind, *self.key, slot, outcome)
+        return Event(kind, *self.key, slot, outcome, report.fidelity, report.perf, report.metrics)
 
 
 class Slot:
@@ -188,7 +189,7 @@ class Slot:
             attempt.is_started = True
             return [attempt.event("started", self.number)]
         if message.kind == "report":
-            return [attempt.event("report", self.number, fidelity=message.fidelity, perf=message.perf)]
+            return [attempt.event("report", self.number, report=message)]
         if message.outcome is None:
             return []
         with self._lock:

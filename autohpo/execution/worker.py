@@ -16,11 +16,12 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
 from queue import SimpleQueue
 
 from autohpo.execution.frames import DROP, EXIT, KEY, ROOT, STOP, TASK, Message, read_frame
 from autohpo.objective import Evaluator, Report, user_traceback
-from autohpo.trial import Outcome, Task, TrialState
+from autohpo.trial import Outcome, Perf, Task, TrialState
 
 # The system's out-of-memory killer takes the process with the highest score: a worker rather than its driver.
 OOM_SCORE_STEP = 500
@@ -116,8 +117,8 @@ class Worker:
         self._say(Message("end", number, attempt, outcome=outcome, is_paused=is_paused))
 
     def _reporter(self, number: int, attempt: int) -> Report:
-        def report(fidelity: float, perf: float) -> bool:
-            self._say(Message("report", number, attempt, fidelity, perf))
+        def report(fidelity: float, perf: Perf, metrics: Mapping[str, float] | None = None) -> bool:
+            self._say(Message("report", number, attempt, fidelity, perf, metrics))
             return self._stopped != (number, attempt)
 
         return report

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from autohpo.errors import NotReady, OptimizationComplete
 from autohpo.history import History
-from autohpo.schedulers.base import Decision, Promote, Scheduler, Start
+from autohpo.schedulers.base import Decision, Forecast, Limits, Promote, Scheduler, Start
 from autohpo.schedulers.ranking import Ranking, Scores, scores_of
-from autohpo.schedulers.schedule import SLACK
+from autohpo.schedulers.schedule import SLACK, Plan
 from autohpo.trial import Running, Trial
+
+_MOST_FORECAST = 100_000  # suggestions that are looked ahead
 
 
 def bracket_weights(rungs: Sequence[float], n_brackets: int) -> NDArray[np.float64]:
@@ -30,6 +32,23 @@ def bracket_weights(rungs: Sequence[float], n_brackets: int) -> NDArray[np.float
     n_s = np.array([S / ((S - s) * rungs[s]) for s in range(n_brackets)])
     weights: NDArray[np.float64] = n_s / n_s.sum()
     return weights
+
+
+def lowest_affordable(rungs: Sequence[float], eta: float, limits: Limits) -> int:
+    """Return the lowest rung from which one configuration comes to the full fidelity within limits; 0 if none does.
+
+    Args:
+        rungs: The fidelities, rising; the last is the full one.
+        eta: The best 1 / eta of the results at a rung go on.
+        limits: What the search may spend in all.
+    """
+    if not limits.is_any:
+        return 0
+    for first in range(len(rungs)):
+        sizes = [math.ceil(eta**k - SLACK) for k in reversed(range(len(rungs) - first))]
+        if Plan(tuple(sizes), tuple(rungs[first:])).fits(limits._replace(n_left=limits.n, cost_left=limits.cost)):
+            return first
+    return 0
 
 
 class _Asynchronous(Scheduler):
@@ -86,6 +105,9 @@ class AsyncPromotion(_Asynchronous):
     on, if it is among the best ``floor(n / eta)`` of the n results there. Where there is none, a new configuration
     starts. All brackets share their rungs.
 
+    Where the limits of the search allow too few results for one to come from the lowest rung to the full fidelity, new
+    configurations start at the lowest rung from which one can.
+
     Args:
         rungs: The fidelities, rising; the last is the full one.
         eta: The best 1 / eta of the results at a rung go on.
@@ -131,11 +153,30 @@ class AsyncPromotion(_Asynchronous):
                 why = f"rank {best[1]} of {n} at fidelity {here:g}: promoted to {above:g}"
                 return Promote(best[0], above, {"rung": level + 1, "why": why})
         if can_start:
-            level = self._first_rung(rng)
+            level = max(self._first_rung(rng), lowest_affordable(self.schedule, self._eta, self.limits))
             return Start(self.schedule[level], {"rung": level})
         if seen.running:
             raise NotReady("no trial can be promoted before a running one has ended")
         raise OptimizationComplete("no configuration is left, and no trial can be promoted")
+
+    def forecast(self, limits: Limits) -> Forecast | None:
+        """Return what a search with these limits trains: as far as it does not depend on results."""
+        if not limits.is_any:
+            return None
+        first = lowest_affordable(self.schedule, self._eta, limits)
+        full, n_trials, cost = self.schedule[-1], 0, 0.0
+        results, promoted = [0] * len(self.schedule), [0] * len(self.schedule)
+        while n_trials < limits.n and n_trials < _MOST_FORECAST:
+            levels = range(len(self.schedule) - 2, first - 1, -1)
+            level = next((k for k in levels if self._n_going_on(results[k]) > promoted[k]), None)
+            at = first if level is None else level + 1
+            had = self.schedule[level] if level is not None and limits.is_continued else 0.0
+            if cost + (self.schedule[at] - had) / full > limits.cost + SLACK:
+                break
+            if level is not None:
+                promoted[level] += 1
+            n_trials, cost, results[at] = n_trials + 1, cost + (self.schedule[at] - had) / full, results[at] + 1
+        return Forecast(n_trials, results[-1], cost * full, full, is_exact=False)
 
     def resumable(self, seen: History) -> frozenset[int]:
         """Return the trials that were not promoted yet: each may be, once there are more results at its rung."""
