@@ -84,7 +84,7 @@ class BaseHPOptimizer(OptimizerInterface):
     option_aliases: ClassVar[Mapping[str, str]] = {}
     supports: ClassVar[frozenset[str]] = frozenset()  # of "constraints", "objectives", "outcome_constraints"
     budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals", "budget"})  # may change at a resume
-    says_improvement: ClassVar[bool] = False  # whether suggestions say their info["expected_improvement"]
+    says_improvement: ClassVar[bool | None] = None  # whether suggestions say their info["expected_improvement"]
 
     space: SearchSpace
     f: Callable[..., Any] | None = None

@@ -93,7 +93,7 @@ class Scheduled(BaseHPOptimizer):
         return super().default_evals if n_round is None or not self.has_fidelity else n_round
 
     @property
-    def says_improvement(self) -> bool:  # type: ignore[override]
+    def says_improvement(self) -> bool | None:  # type: ignore[override]
         """Whether suggestions say what improvement they expect: where the sampler says it."""
         return get_hpo(self._sampler_name).says_improvement
 

@@ -40,7 +40,8 @@ def compares_known_results_with_full_ones(case: Case) -> None:
     bad = -1e3 if case.build(space).mode == "max" else 1e3
     hpo = case.build(space, points=[(hp, bad)])
     session = Session(hpo, n_workers=2)
-    full = math.inf if hpo.full_fidelity is None else hpo.full_fidelity
+    full = getattr(hpo, "max_fidelity", None)
+    full = math.inf if full is None else full
     while not any(trial.reached >= full and "known" not in trial.info for trial in hpo.trials):
         expect(len(session.asked) < 500 and not session.is_complete, "a full evaluation within 500", len(session.asked))
         session.run(10).finish_all()
