@@ -56,7 +56,7 @@ class ReportLog:
 
     Attributes:
         reports: ``(fidelity, perf)`` in the order reported, of all attempts that a paused generator went through.
-        tally: Their metrics.
+        tally: The metrics of the reports.
         is_over: Whether a report of this attempt was answered with False: it should end there.
         n_ignored: How many reports of this attempt came after that.
     """
@@ -88,7 +88,7 @@ class ReportRules:
         Args:
             result: What it returned.
             task: What it was given.
-            log: Its reports.
+            log: What it reported.
 
         Raises:
             InvalidPerfError: It is no result.

@@ -85,9 +85,9 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
         search.begin({"objective": _described(objective, tuned), **earlier.header})
         max_trials = None
         if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:
-            max_trials = hpo.default_evals
+            max_trials = session_of(hpo).allowance.default_limit = hpo.default_evals
             _log.info("no budget was given: the search ends after %d trials", max_trials)
-        _say_plan(hpo, max_trials)
+        _say_plan(hpo)
         driver = Driver(
             search,
             objective,
@@ -112,18 +112,14 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
     return result
 
 
-def _say_plan(hpo: BaseHPOptimizer, max_trials: int | None) -> None:
+def _say_plan(hpo: BaseHPOptimizer) -> None:
     """Say what the search will train, and warn where none of it is trained in full."""
-    given, hpo.max_evals = hpo.max_evals, hpo.max_evals if max_trials is None else max_trials
-    try:
-        plan = hpo.forecast()
-    finally:
-        hpo.max_evals = given
+    plan = type(hpo).forecast(hpo)  # by the class: an algorithm may keep an attribute of that name
     if plan is None:
         return
     _log.info("plan: %s", plan)
     if not plan.n_full:
-        name = "budget" if getattr(hpo, "budget", None) is not None else "max_evals"
+        name = "max_evals" if session_of(hpo).allowance.budget is None else "budget"
         warnings.warn(
             f"{name}: {plan} - no configuration will be trained in full with what {name_of(type(hpo))} may spend; "
             f"raise {name}, or lower max_fidelity",

@@ -55,7 +55,10 @@ class StopRules:
             raise OptionError(
                 f"{given[0]}: must not be given with several objectives, as they have no single best result"
             )
-        if self.min_improvement is not None and not hpo.says_improvement:
+        says = hpo.says_improvement
+        if says is None:  # one of another package may say it without declaring so
+            says = not type(hpo).__module__.startswith("autohpo.algorithms.")
+        if self.min_improvement is not None and not says:
             raise OptionError(
                 f"min_improvement: {type(hpo).__name__} does not say what improvement it expects, so it would "
                 "never end the search; use bayes, or patience"

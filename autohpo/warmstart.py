@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,8 @@ def _points_of(result: Result, hpo: BaseHPOptimizer) -> list[CheckedPoint]:
             known.append(CheckedPoint(hp, _complete(trial.perfs, trial.constraints), _fidelity_of(trial, full)))
         elif trial.reached == most:
             others.append(trial)
-    order = {id(trial): place for place, trial in enumerate(result.top(len(result)))}
+    top = replace(result, trials=done, _best=None).top(len(done)) if others else []
+    order = {id(trial): place for place, trial in enumerate(top)}
     others.sort(key=lambda trial: order.get(id(trial), len(order)))
     return known + [CheckedPoint(hp) for hp in _adapted(others, space)]
 

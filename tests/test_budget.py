@@ -7,6 +7,9 @@ import logging
 import pytest
 
 from autohpo import OptionError, RangeHP, build_hpo_from_name
+from autohpo.algorithms.session import session_of
+from autohpo.objective import Objective
+from autohpo.testing import FakeEngine
 
 SPACE = [RangeHP("x", 0.0, 1.0)]
 RUNGS = {"min_fidelity": 1, "max_fidelity": 81}
@@ -42,6 +45,11 @@ def cost(trials, full, *, is_continued):
     return sum(given[number] - had[number] for number in given) / full
 
 
+def spent_by(hpo):
+    """What an optimizer takes itself to have spent."""
+    return session_of(hpo).allowance.spending.update()
+
+
 SMALL = [
     {},
     *({"max_evals": n} for n in (1, 5, 20, 100)),
@@ -71,7 +79,7 @@ def test_a_budget_is_kept_and_counts_what_is_trained(name, budget, f):
     hpo = built(name, f, budget=budget)
     spent = cost(run(hpo), 81, is_continued=f is paused)
     assert budget - 1 < spent <= budget + 1e-9
-    assert hpo.spending.update() == pytest.approx(spent)
+    assert spent_by(hpo) == pytest.approx(spent)
 
 
 def test_two_workers_keep_a_budget():
@@ -86,8 +94,8 @@ def test_a_stopped_trial_costs_what_it_was_trained():
     hpo = built("asha", paused, type="stopping", budget=6, **RUNGS)
     trials = run(hpo)
     assert len(trials) > 12
-    assert sum(trial.reached for trial in trials) / 81 == pytest.approx(hpo.spending.update())
-    assert hpo.spending.update() <= 6
+    assert sum(trial.reached for trial in trials) / 81 == pytest.approx(spent_by(hpo))
+    assert spent_by(hpo) <= 6
 
 
 def test_a_failed_trial_costs_what_it_had_reported():
@@ -110,6 +118,12 @@ def test_a_failed_trial_costs_what_it_had_reported():
 def test_without_a_limit_a_search_ends_with_a_round(name, n):
     """206 trainings are one round of Hyperband's brackets from 1 to 81."""
     assert len(run(built(name))) == n
+
+
+def test_many_workers_run_the_round_to_its_end():
+    """Eight at once open no bracket of the next round with what the open ones need: five of 22 are in full."""
+    trials = run(built("hyperband", min_fidelity=1, max_fidelity=9), executor=FakeEngine(0, 8))
+    assert [sum(trial.fidelity == level for trial in trials) for level in (1, 3, 9)] == [9, 8, 5]
 
 
 def test_a_limit_that_fits_leaves_every_suggestion_as_it_was():
@@ -230,8 +244,6 @@ def test_a_training_that_loads_its_checkpoint_is_continued():
             return trial.checkpoint_dir
 
         return float(inner() is not None)
-
-    from autohpo.objective import Objective
 
     found = [Objective.of(f).is_continued for f in (loads, helped, paused, anew, lambda hps, trial: 1.0)]
     assert found == [True, True, True, False, False]

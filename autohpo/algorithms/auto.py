@@ -47,6 +47,7 @@ class AutoSearch(BaseHPOptimizer):
     """
 
     ends_with_space: ClassVar[bool] = True
+    takes_budget: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
 
     min_fidelity: float = 1.0
@@ -89,13 +90,13 @@ class AutoSearch(BaseHPOptimizer):
             return None if found is None else found.plus_in_full(aside)
         if self.budget is None:
             return super().forecast()
-        n = math.floor(min(self.max_evals or math.inf, self.budget + SLACK))
+        n = math.floor(min(session_of(self).allowance.most_evals, self.budget + SLACK))
         return Forecast(n, n, n, 1)
 
     def _scheduled(self) -> Any:
         """The optimizer that schedules fidelities for this one."""
         inner = Sampler(self._scheduled_name, self, self._scheduled_options()).inner
-        inner.has_fidelity, inner.is_continued = self.has_fidelity, self.is_continued
+        inner.has_fidelity = self.has_fidelity
         return inner
 
     @property

@@ -18,6 +18,7 @@ from autohpo.algorithms.parts.local_search import local_search
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.parts.start import SobolStart
 from autohpo.algorithms.registry import register_hpo
+from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError
 from autohpo.schedulers.limits import Forecast
 from autohpo.schedulers.schedule import SLACK, Rungs, with_forecast
@@ -117,6 +118,7 @@ class AutoNE(BaseHPOptimizer):
     """
 
     is_multi_fidelity: ClassVar[bool] = True
+    takes_budget: ClassVar[bool] = True
     ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
 
@@ -141,6 +143,11 @@ class AutoNE(BaseHPOptimizer):
         self._has_warned = False
 
     @property
+    def default_evals(self) -> int:
+        """How many suggestions a search makes that has no limit: half of them on the whole graph at least."""
+        return max(super().default_evals, 2 * self.n_small)
+
+    @property
     def min_fidelity(self) -> float:
         """The fidelity of the smallest sub-graph."""
         return min(self._fidelities)
@@ -160,8 +167,9 @@ class AutoNE(BaseHPOptimizer):
     def _affordable(self) -> int:
         """How many trials on sub-graphs the limits allow, with at least one on the whole graph beside them."""
         n, share = self.n_small, self._mean_share
-        if self.max_evals is not None and self.max_evals <= n:
-            n = self.max_evals // 2
+        most = session_of(self).allowance.most_evals
+        if most <= n:
+            n = int(most) // 2
         if self.budget is not None and n * share + 1 > self.budget + SLACK:
             paid = min(self.budget / 2, self.budget - 1) if self.budget >= 1 else self.budget
             n = min(n, int(paid / share + SLACK))
@@ -178,12 +186,12 @@ class AutoNE(BaseHPOptimizer):
 
     def forecast(self) -> Forecast | None:
         """Return what the search will train with its limits; None where it has none."""
-        if self.max_evals is None and self.budget is None:
+        limits = session_of(self).allowance.limits
+        if not limits.is_any:
             return None
-        n_evals = math.inf if self.max_evals is None else self.max_evals
         n_small = self._affordable() if self.has_fidelity else 0
         most = math.inf if self.budget is None else (self.budget - n_small * self._mean_share + SLACK)
-        n_full = max(0, math.floor(min(n_evals - n_small, most)))
+        n_full = max(0, math.floor(min(limits.n - n_small, most)))
         trained = n_full + n_small * self._mean_share
         return Forecast(n_small + n_full, n_full, trained * self.max_fidelity, self.max_fidelity)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +13,6 @@ from autohpo.algorithms.interface import OptimizerInterface
 from autohpo.algorithms.options import check_support, check_types
 from autohpo.algorithms.parts.points import checked_points, plain_points
 from autohpo.algorithms.parts.shadowable import Shadowable
-from autohpo.algorithms.parts.wanted import check_budget
 from autohpo.algorithms.session import Session
 from autohpo.errors import NoResultError, OptionError
 from autohpo.history import History
@@ -84,7 +84,8 @@ class BaseHPOptimizer(OptimizerInterface):
     option_aliases: ClassVar[Mapping[str, str]] = {}
     supports: ClassVar[frozenset[str]] = frozenset()  # of "constraints", "objectives", "outcome_constraints"
     budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals", "budget"})  # may change at a resume
-    says_improvement: ClassVar[bool] = False  # whether suggestions say their info["expected_improvement"]
+    takes_budget: ClassVar[bool] = False  # whether it has the option `budget`, in full evaluations
+    says_improvement: ClassVar[bool | None] = None  # whether suggestions say their info["expected_improvement"]
 
     space: SearchSpace
     f: Callable[..., Any] | None = None
@@ -103,7 +104,6 @@ class BaseHPOptimizer(OptimizerInterface):
             raise OptionError(f"seed: must be at least 0, got {self.seed}")
         self.objectives = Objectives.of(self.mode)
         check_support(self)
-        check_budget(self)
         self.points = plain_points(self.points)
         points = checked_points(self.points, self.space, self.objectives)
         self.is_seed_drawn = self.seed is None
@@ -213,7 +213,7 @@ class BaseHPOptimizer(OptimizerInterface):
     def is_finite(self) -> bool:
         """Whether the algorithm ends by itself, even without ``max_evals``."""
         is_finite = self.ends_with_space and self.space.n_configurations is not None
-        return is_finite or getattr(self, "budget", None) is not None
+        return is_finite or self.__session.allowance.budget is not None
 
     @property
     def default_evals(self) -> int:
@@ -228,8 +228,8 @@ class BaseHPOptimizer(OptimizerInterface):
 
     def forecast(self) -> Forecast | None:
         """Return what the search will train with its limits, known results left out; None where that cannot be said."""
-        n = self.max_evals
-        return None if n is None or self.is_multi_fidelity else Forecast(n, n, n, 1)
+        most = self.__session.allowance.most_evals
+        return None if most == math.inf or self.is_multi_fidelity else Forecast(int(most), int(most), most, 1)
 
     @property
     def resumable(self) -> frozenset[int]:

@@ -11,7 +11,6 @@ from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import session_of
 from autohpo.errors import EvaluationsError, OptionError, SuggestionError, short
 from autohpo.objectives import Objectives, incumbent
-from autohpo.schedulers.limits import Limits, Spending
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 
@@ -31,13 +30,8 @@ class OptimizerInterface:
     max_evals: int | None
     noise: bool
     objectives: Objectives
-    is_continued: bool
 
     if TYPE_CHECKING:
-
-        @property
-        def full_fidelity(self) -> float | None:
-            """What a full evaluation gets; see ``BaseHPOptimizer``."""
 
         def _best_hp(self) -> tuple[dict[str, Any], Any]:
             """Return the best configuration and its score; a hook, see ``BaseHPOptimizer``."""
@@ -59,34 +53,9 @@ class OptimizerInterface:
 
     @property
     def n_left(self) -> float:
-        """How many suggestions `max_evals` leaves; infinite without it."""
-        return math.inf if self.max_evals is None else self.max_evals - self.n_asked + self.n_known
-
-    @property
-    def spending(self) -> Spending:
-        """What was spent until now, in full evaluations."""
-        kept = vars(self).get("_spending")
-        key = self.full_fidelity, self.is_continued
-        if kept is None or kept[0] != key:
-            spending = Spending(session_of(self).history, key[0], is_continued=key[1])
-            kept = vars(self)["_spending"] = key, spending
-        found: Spending = kept[1]
-        return found
-
-    @property
-    def budget_left(self) -> float:
-        """What the budget leaves, in full evaluations, once all that runs has had its share; infinite without."""
-        budget = getattr(self, "budget", None)
-        return math.inf if budget is None else budget - self.spending.update()
-
-    @property
-    def limits(self) -> Limits:
-        """What the search may spend; runs in full that the user wants of points are set aside."""
-        n_aside = session_of(self).wanted.n_due_in_full(self.full_fidelity)
-        budget = getattr(self, "budget", None)
-        n = math.inf if self.max_evals is None else self.max_evals
-        left = self.n_left - n_aside, self.budget_left - n_aside
-        return Limits(n, left[0], math.inf if budget is None else budget, left[1], self.is_continued)
+        """How many suggestions `max_evals` leaves, or else the default of `optimize`; infinite without both."""
+        most = session_of(self).allowance.most_evals
+        return most if most == math.inf else most - self.n_asked + self.n_known
 
     def set_up(self, num_workers: int = 1, time_limit: float | None = None, memory_limit: int | None = None) -> None:
         """Get the algorithm ready, once; :meth:`ask` and :meth:`optimize` do it where it was not done."""

@@ -51,6 +51,7 @@ class Scheduled(BaseHPOptimizer):
     """
 
     is_multi_fidelity: ClassVar[bool] = True
+    takes_budget: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
 
     max_fidelity: float = 81.0
@@ -96,7 +97,7 @@ class Scheduled(BaseHPOptimizer):
         return super().default_evals if n_round is None or not self.has_fidelity else n_round
 
     @property
-    def says_improvement(self) -> bool:  # type: ignore[override]
+    def says_improvement(self) -> bool | None:  # type: ignore[override]
         """Whether suggestions say what improvement they expect: where the sampler says it."""
         return get_hpo(self._sampler_name).says_improvement
 
@@ -124,7 +125,7 @@ class Scheduled(BaseHPOptimizer):
         """Return what the search will train with its limits; None where it has none."""
         aside = session_of(self).wanted.n_due_in_full(self.full_fidelity) if not self.n_asked else 0
         limits = Limits(
-            math.inf if self.max_evals is None else self.max_evals - aside,
+            session_of(self).allowance.most_evals - aside,
             cost=math.inf if self.budget is None else self.budget - aside,
             is_continued=self.is_continued,
         )
@@ -166,7 +167,7 @@ class Scheduled(BaseHPOptimizer):
         return self._gone_on(decision)
 
     def _decide(self, *, can_start: bool) -> Decision:
-        limits = self._scheduler.limits = self.limits
+        limits = self._scheduler.limits = session_of(self).allowance.limits
         return self._scheduler.next(self.history, self.rng, can_start=can_start, n_left=limits.n_left)
 
     def _decide_without(self, ended: OptimizationComplete) -> Decision:

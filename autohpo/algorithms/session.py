@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autohpo.algorithms.parts.allowance import Allowance
 from autohpo.algorithms.parts.points import CheckedPoint
 from autohpo.algorithms.parts.values import amount, checked_suggestion, pair, plain
-from autohpo.algorithms.parts.wanted import KnownResults, WantedPoints, over_budget
+from autohpo.algorithms.parts.wanted import KnownResults, WantedPoints
 from autohpo.errors import (
     EvaluationsError,
     InvalidPerfError,
@@ -37,12 +38,14 @@ class Session:
         lock: Held by every call, so that several threads may ask and tell.
         known: Points whose results are known.
         wanted: Points to be tried.
+        allowance: What the search may spend.
     """
 
     def __init__(self, hpo: BaseHPOptimizer, points: Sequence[CheckedPoint]) -> None:
         self._hpo = hpo
         self.history = History(hpo.space, hpo.objectives)
         self.known, self.wanted = KnownResults(), WantedPoints()
+        self.allowance = Allowance(hpo, self.history, self.wanted)
         self.lock = threading.RLock()
         self._is_set_up = self._has_warned = False
         self._rng: np.random.Generator | None = None
@@ -90,7 +93,10 @@ class Session:
             hpo.set_up()
             self._take_known()
             if hpo.n_left <= 0:
-                raise OptimizationComplete(f"max_evals: all {hpo.max_evals} suggestions were made; raise it to go on")
+                remedy = "give it to go on" if hpo.max_evals is None else "raise it to go on"
+                raise OptimizationComplete(
+                    f"max_evals: all {self.allowance.most_evals} suggestions were made; {remedy}"
+                )
             hpo.number, self._rng = self.history.n_asked, None
             made = self.wanted.suggest(hpo, pid)
             is_wanted = made is not None
@@ -99,7 +105,7 @@ class Session:
             suggestion = checked_suggestion(who, made, hpo.space, self.history)
             if is_wanted:
                 self.wanted.mark(suggestion)
-            over_budget(hpo, suggestion)
+            self.allowance.check(suggestion)
             suggestion.number, suggestion.pid = self.history.n_asked, pid
             suggestion.seed = self._trial_seed()
             return suggestion

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +43,14 @@ def lowest_affordable(rungs: Sequence[float], eta: float, limits: Limits) -> int
         eta: The best 1 / eta of the results at a rung go on.
         limits: What the search may spend in all.
     """
-    if not limits.is_any:
-        return 0
+    return _lowest(tuple(rungs), eta, limits._replace(n_left=limits.n, cost_left=limits.cost)) if limits.is_any else 0
+
+
+@lru_cache
+def _lowest(rungs: tuple[float, ...], eta: float, limits: Limits) -> int:
     for first in range(len(rungs)):
         sizes = [math.ceil(eta**k - SLACK) for k in reversed(range(len(rungs) - first))]
-        if Plan(tuple(sizes), tuple(rungs[first:])).fits(limits._replace(n_left=limits.n, cost_left=limits.cost)):
+        if Plan(tuple(sizes), rungs[first:]).fits(limits):
             return first
     return 0
 

@@ -16,7 +16,7 @@ def fitting(schedule: Schedule, index: int, limits: Limits, *, is_fitted: bool) 
 
     Args:
         schedule: The brackets.
-        index: Its number, from 0.
+        index: The number of the bracket, from 0.
         limits: What the search may spend, and what is left for this bracket and those after it.
         is_fitted: Whether the first bracket was not that of the schedule.
     """

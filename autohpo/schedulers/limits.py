@@ -64,11 +64,9 @@ class Forecast:
     def __str__(self) -> str:
         about, more = ("", "") if self.is_exact else ("about ", " or more")
         unit = "epochs" if self.full > 1 else "of fidelity"
-        cost = round(self.trained / self.full, 2)
-        return (
-            f"{about}{self.n_trials} trainings, {self.n_full}{more} in full, {about}{round(self.trained, 6):.12g} {unit} "
-            f"({cost:g} full evaluation{'s' * (cost != 1)})"
-        )
+        trained, cost = f"{round(self.trained, 6):.12g}", round(self.trained / self.full, 2)
+        text = f"{about}{self.n_trials} trainings, {self.n_full}{more} in full, {about}{trained} {unit}"
+        return f"{text} ({cost:g} full evaluation{'s' * (cost != 1)})"
 
 
 class Spending:

@@ -129,7 +129,7 @@ class Schedule:
 
     @cached_property
     def smaller(self) -> tuple[tuple[Plan, ...], ...]:
-        """For each bracket what may be run in its place where it is too large, the largest first.
+        """The brackets that may be run in place of each one where that is too large, the largest first.
 
         It is the smallest bracket of these rungs in which 1 / `eta` of every rung goes on, and one of 1 / `eta` of its
         size, in which the only one that is left goes on at the end; at last one full evaluation alone.
@@ -146,8 +146,8 @@ class Schedule:
         """Return the bracket that was opened as number `index`; None where its notes are of another schedule.
 
         Args:
-            index: Its number, from 0.
-            sizes: Its sizes, where it was not the one of the schedule.
+            index: The number of the bracket, from 0.
+            sizes: The sizes of its rungs, where it was not the one of the schedule.
         """
         if sizes is None:
             return self.bracket(index)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 
+import numpy as np
+
 from autohpo.testing.cases import Case, Session, every_third_fails
 from autohpo.testing.checks import expect
 from autohpo.testing.examples import mixed_space
@@ -36,11 +38,12 @@ def stays_within_its_fidelities(case: Case) -> None:
 def compares_known_results_with_full_ones(case: Case) -> None:
     """A known result counts as one of a full evaluation, and as no more: a better one of the search is the best."""
     space = mixed_space()
-    hp = space.decode([[0.5] * space.n_columns])[0]
+    hp = space.decode(np.full((1, space.n_columns), 0.5))[0]
     bad = -1e3 if case.build(space).mode == "max" else 1e3
     hpo = case.build(space, points=[(hp, bad)])
     session = Session(hpo, n_workers=2)
-    full = math.inf if hpo.full_fidelity is None else hpo.full_fidelity
+    full = getattr(hpo, "max_fidelity", None)
+    full = math.inf if full is None else full
     while not any(trial.reached >= full and "known" not in trial.info for trial in hpo.trials):
         expect(len(session.asked) < 500 and not session.is_complete, "a full evaluation within 500", len(session.asked))
         session.run(10).finish_all()

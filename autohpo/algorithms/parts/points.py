@@ -23,8 +23,8 @@ class Point:
     Args:
         hp: A configuration of the space.
         result: What the objective returned for it; None where it is to be tried.
-        fidelity: With a result: the fidelity that it was measured at; None and "full" mean the full one. Without a
-            result: "full" runs the configuration in full as well as at the fidelity where new ones start.
+        fidelity: The fidelity that the result was measured at; None and "full" mean the full one. Where there is no
+            result, "full" runs the configuration in full as well as at the fidelity where new ones start.
 
     Example:
         >>> from autohpo import RangeHP, build_hpo_from_name
@@ -123,7 +123,7 @@ def check_fidelities(points: Sequence[CheckedPoint], full: float | None) -> None
     """Check that a search can place the results that it knows.
 
     Args:
-        points: Its points.
+        points: The points of the search.
         full: The fidelity of its full evaluations; None where every trial is one.
 
     Raises:

@@ -88,6 +88,7 @@ class Sampler:
         self.inner.has_fidelity = self._owner.has_fidelity and self._is_whole
         self.inner.is_continued = self._owner.is_continued
         self._session = session_of(self.inner)
+        self._session.allowance.default_limit = session_of(self._owner).allowance.default_limit
         self._n_asked = 0  # suggestions adopted
         self._local: dict[int, int] = {}  # in a view of a part: the number there of what runs, by its number here
 

@@ -1,16 +1,14 @@
-"""The points of a search at work: which known results it took, which points it tried; and the end of its budget."""
+"""The points of a search at work: which known results it took, and which points it tried."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autohpo.algorithms.parts.points import CheckedPoint, check_fidelities
-from autohpo.errors import NotReady, OptimizationComplete, OptionError
 from autohpo.history import History
-from autohpo.schedulers.schedule import SLACK
 from autohpo.trial import Outcome, Suggestion
 
 if TYPE_CHECKING:
@@ -107,30 +105,3 @@ class WantedPoints:
             self.n_started += 1
             is_short = full is not None and suggestion.fidelity is not None and suggestion.fidelity < full
             self._in_full = point if point is not None and point.fidelity == "full" and is_short else None
-
-
-def check_budget(hpo: Any) -> None:
-    """Check the budget of an optimizer, if it has that option.
-
-    Raises:
-        OptionError: It is no positive finite number.
-    """
-    budget = getattr(hpo, "budget", None)
-    if budget is not None and not 0 < budget < math.inf:
-        raise OptionError(f"budget: must be a positive finite number of full evaluations, got {budget}")
-
-
-def over_budget(hpo: BaseHPOptimizer, suggestion: Suggestion) -> None:
-    """Check that the budget pays for a suggestion.
-
-    Raises:
-        NotReady: Trials run that may end before they have cost what was planned.
-        OptimizationComplete: It does not.
-    """
-    left = hpo.budget_left
-    if left < math.inf and hpo.spending.cost(suggestion) > left + SLACK:
-        if hpo.history.running:
-            raise NotReady("what is left of the budget may do once the running trials have ended")
-        raise OptimizationComplete(
-            f"budget: {left:.6g} full evaluations are left, too few for the next; raise it to go on"
-        )
