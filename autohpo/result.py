@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from autohpo.errors import MissingExtraError, NoResultError, OptionError, StoreError
 from autohpo.objectives import Objectives, incumbent, pareto
+from autohpo.other_names import explains_names, missing_attribute
 from autohpo.spaces import SearchSpace
 from autohpo.spaces.tagged import from_json
 from autohpo.store import RunState, Store, open_store
@@ -45,10 +46,17 @@ class Result:
     _best: Trial | None = field(default=None, repr=False)  # where it is known already
 
     def __post_init__(self) -> None:
+        if isinstance(self.trials, (str, os.PathLike)):
+            raise OptionError(f"trials: must be trials, got {self.trials!r}; Result.load(path) reads a store")
         signs = self.objectives.signs
         wanted = signs if any(sign < 0 for sign in signs) else ()
         if any(trial.signs != wanted for trial in self.trials):
             object.__setattr__(self, "trials", [replace(trial, signs=wanted) for trial in self.trials])
+
+    if not TYPE_CHECKING:  # a type checker would take every attribute for one
+
+        def __getattr__(self, name: str) -> Any:
+            return missing_attribute(self, name)
 
     @classmethod
     def of(
@@ -67,6 +75,7 @@ class Result:
         return cls(state.trials(), mode, algorithm, files, name=name, _keep=store, _best=state.best)
 
     @classmethod
+    @explains_names("Result.load")
     def load(cls, url: str | os.PathLike[str]) -> Result:
         """Return the result of the run in a store, also while it goes on.
 

@@ -12,6 +12,7 @@ from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import session_of
 from autohpo.errors import EvaluationsError, OptionError, SuggestionError, short
 from autohpo.objectives import Objectives, incumbent
+from autohpo.other_names import missing_attribute
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 
@@ -36,6 +37,11 @@ class OptimizerInterface:
 
         def _best_hp(self) -> tuple[dict[str, Any], Any]:
             """Return the best configuration and its score; a hook, see ``BaseHPOptimizer``."""
+
+    if not TYPE_CHECKING:  # a type checker would take every attribute for one
+
+        def __getattr__(self, name: str) -> Any:
+            return missing_attribute(self, name)
 
     @property
     def n_told(self) -> int:
@@ -247,7 +253,7 @@ class OptimizerInterface:
         from autohpo.run_options import RunOptions
         from autohpo.runner import run
 
-        given = run_arguments(limits, options)
+        given = run_arguments(self, limits, options)
         return run(cast("BaseHPOptimizer", self), trainer, dataset, RunOptions(**given))
 
     def know(self, points: Sequence[Point]) -> None:

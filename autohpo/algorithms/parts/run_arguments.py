@@ -10,24 +10,27 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autohpo.algorithms.options import RunArguments, check_names
+from autohpo.algorithms.options import RunArguments, check_names, option_names
 from autohpo.errors import OptionError
+from autohpo.other_names import BUILD
 
 POSITIONAL = ("time_limit", "memory_limit")
 """What AutoGL hands to ``optimize`` by position, after the trainer and the dataset."""
 
 
-def run_arguments(limits: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+def run_arguments(hpo: object, limits: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a call of ``optimize`` by name.
 
     Args:
+        hpo: The optimizer, whose options are no arguments.
         limits: What was given by position after the trainer and the dataset.
         options: What was given by name.
 
     Raises:
         OptionError: A name is unknown or was given twice, or there are too many limits.
     """
-    check_names("optimize", options, RunArguments.__annotations__)
+    elsewhere = {BUILD: [*option_names(type(hpo)), "min_fidelity", "max_fidelity", "eta", "space", "f"]}
+    check_names("optimize", options, RunArguments.__annotations__, elsewhere)
     if len(limits) > len(POSITIONAL):
         order = "trainer, dataset, time_limit, memory_limit"
         raise OptionError(f"optimize: takes {order} by position and all else by name, got {len(limits) + 2} values")
