@@ -17,6 +17,7 @@ from autohpo.other_names import explains_names, missing_attribute
 from autohpo.spaces import SearchSpace
 from autohpo.spaces.tagged import from_json
 from autohpo.store import RunState, Store, open_store
+from autohpo.tables import to_frame, write_csv
 from autohpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -292,15 +293,25 @@ class Result:
     def to_pandas(self) -> pd.DataFrame:
         """:meth:`to_records` as a data frame, indexed by number.
 
+        In a column ``hp.<name>`` a chosen None is None and NaN means that the parameter is not active; integers stay
+        integers, in a column of objects where some are missing. ``frame.convert_dtypes()`` makes pandas' own nullable
+        types of these, for which None and NaN are the same.
+
         Raises:
             MissingExtraError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtraError("pandas is not installed: pip install 'autohpo[pandas]'") from error
-        frame = pd.DataFrame.from_records(self.to_records())
+        frame = to_frame(self.to_records())
         return frame.set_index("number") if len(frame) else frame
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write :meth:`to_records` to a CSV file, without pandas; ``autohpo.tables.read_csv`` gives them back.
+
+        A cell that is empty is no value: an inactive parameter, or what a failed trial lacks. A chosen None is "None".
+
+        Args:
+            path: The path of the file, which is overwritten.
+        """
+        write_csv(self.to_records(), path)
 
     def curves(self) -> dict[int, list[tuple[float, float]]]:
         """``(fidelity, perf)`` points of each training, by the number of its first trial.
