@@ -173,6 +173,7 @@ def test_a_result_before_optimize_names_optimize():
     """Whatever is asked of it; and what lies in it, by other libraries' names."""
     with pytest.raises(NoResultError, match=r"result: there is none before optimize\(\)"):
         build().result.best
+    assert getattr(build(), "result", None) is None
     hpo = build()
     hpo.optimize(progress=False)
     assert len(hpo.result) == 2

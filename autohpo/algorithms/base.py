@@ -15,7 +15,7 @@ from autohpo.algorithms.parts.missing_space import MissingSpace, as_space
 from autohpo.algorithms.parts.points import checked_points
 from autohpo.algorithms.parts.shadowable import Shadowable
 from autohpo.algorithms.session import Session
-from autohpo.errors import NoResultError, OptionError
+from autohpo.errors import NoResultError, NoResultYetError, OptionError
 from autohpo.history import History
 from autohpo.objectives import Mode, Objectives
 from autohpo.spaces import HPSpace, SearchSpace
@@ -221,9 +221,11 @@ class BaseHPOptimizer(OptimizerInterface):
         """The trials of the last :meth:`optimize`, also where it raised.
 
         Raises:
-            NoResultError: It was not called yet.
+            NoResultYetError: It was not called yet.
         """
-        raise NoResultError("result: there is none before optimize(); after ask() and tell(), best() returns the best")
+        raise NoResultYetError(
+            "result: there is none before optimize(); after ask() and tell(), best() returns the best"
+        )
 
     # What an algorithm may declare.
 
