@@ -105,6 +105,26 @@ def test_the_example_of_autogls_tutorial_runs_unchanged():
     assert len(hpo.trials) == 5
 
 
+def test_a_class_that_takes_any_option_finds_its_own_in_kwargs():
+    """It hands all of them on, as AutoGL's classes do; names that are surely wrong are still explained."""
+
+    class Own(BaseHPOptimizer):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.shape = kwargs.get("shape", "round")
+
+        def optimize(self, trainer, dataset=None):
+            return trainer, {"shape": self.shape}
+
+    register_hpo("own_options")(Own)
+    hpo = build_hpo_from_name("own_options", shape="square", max_evals=7)
+    assert (hpo.optimize(None)[1], hpo.max_evals) == ({"shape": "square"}, 7)
+    assert Own(shape="flat").shape == "flat"
+    for build in (Own, lambda **options: build_hpo_from_name("own_options", **options)):
+        with pytest.raises(OptionError, match="n_trials: .* called max_evals here"):
+            build(n_trials=3)
+
+
 def test_decoding_before_encoding_is_an_error_with_the_way_out():
     """There is no space to decode with."""
 

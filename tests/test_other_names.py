@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autohpo import (
+    BaseHPOptimizer,
     NoResultError,
     OptionError,
     RangeHP,
@@ -15,6 +16,7 @@ from autohpo import (
     SpaceError,
     build_hpo_from_name,
     other_names,
+    register_hpo,
 )
 from autohpo.algorithms.options import RunArguments, option_names
 from autohpo.algorithms.registry import _built_in_names, available_hpos, get_hpo
@@ -156,6 +158,21 @@ def test_other_words_for_the_mode_are_recognised(mode, meant):
     """The text has the mode as it must be."""
     with pytest.raises(OptionError, match=f"mode: .*did you mean {meant}"):
         build(mode=mode)
+
+
+def test_a_class_of_ones_own_explains_its_options_too():
+    """Built by its class; and the decorator without a name says how it is written."""
+
+    class Middle(BaseHPOptimizer):
+        def _get_suggestion(self, pid):
+            return {"x": 0.5}
+
+    with pytest.raises(OptionError, match="n_trials: Middle has no such option; it is called max_evals here"):
+        Middle(SPACE, f, n_trials=3)
+    with pytest.raises(OptionError, match="num_workers: Middle has no such option; it goes to hpo.optimize"):
+        Middle(SPACE, f, num_workers=3)
+    with pytest.raises(RegistryError, match=r"name: must be a string, got a class; write @register_hpo\('my_name'\)"):
+        register_hpo(Middle)
 
 
 def test_nones_of_clearml_are_taken_as_not_given():

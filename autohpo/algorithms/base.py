@@ -11,6 +11,7 @@ import numpy as np
 from autohpo.algorithms.interface import OptimizerInterface
 from autohpo.algorithms.options import check_support, check_types
 from autohpo.algorithms.parts.autogl_codec import AutoGLCodec
+from autohpo.algorithms.parts.construction import with_explained_names
 from autohpo.algorithms.parts.missing_space import MissingSpace, as_space
 from autohpo.algorithms.parts.points import checked_points
 from autohpo.algorithms.parts.shadowable import Shadowable
@@ -246,3 +247,6 @@ class BaseHPOptimizer(OptimizerInterface):
             number: The number of a finished trial.
         """
         return ""
+
+
+BaseHPOptimizer.__init__ = with_explained_names(BaseHPOptimizer.__init__)  # type: ignore[method-assign]

@@ -85,6 +85,10 @@ def register_hpo(name: str) -> Callable[[Optimizer], Optimizer]:
         >>> "always_the_middle" in available_hpos()
         True
     """
+    given: object = name
+    if inspect.isclass(given):
+        hint = f"write @register_hpo('my_name') above {given.__name__}"
+        raise RegistryError(f"name: must be a string, got a class; {hint}")
 
     def register(cls: Optimizer) -> Optimizer:
         _check_class(name, cls)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autohpo.algorithms.options import RunArguments, check_names, option_names
+from autohpo.algorithms.parts.construction import is_surely_wrong, takes_any_option
 from autohpo.errors import OptionError, RegistryError, SpaceError, short
 from autohpo.other_names import BUILD, CLEARML, OPTIMIZE, is_known_elsewhere, meant_option
 from autohpo.spaces import HPSpace, SearchSpace
@@ -69,6 +70,8 @@ def checked_options(
                 raise OptionError(f"{alias}: means {meant}, which was given too")
             given[meant] = given.pop(alias)
     known = option_names(cls)
+    if takes_any_option(cls):
+        known += [option for option in given if not is_surely_wrong(option, known)]
     for option in given.keys() - set(known):
         _check_others(name, option, known, others)
     check_names(name, given, known, {OPTIMIZE: RunArguments.__annotations__, BUILD: ("name", "space", "f")})
