@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from autohpo.errors import InvalidPerfError, OptionError, short
 from autohpo.outcome import NOTHING, Perf
+from autohpo.other_names import meant_way
 from autohpo.trial import Outcome, Trial, TrialState
 
 Way = Literal["max", "min"]
@@ -60,7 +61,7 @@ class Objectives:
         is_list = isinstance(ways, (list, tuple)) and len(ways) > 0
         if not is_list or not all(isinstance(way, str) and way in _SIGNS for way in ways):  # type: ignore[attr-defined]
             wanted = "'max', 'min', a dict such as {'acc': 'max', 'latency': 'min'}, or a list such as ['max', 'min']"
-            raise OptionError(f"mode: must be {wanted}, got {mode!r:.80}")
+            raise OptionError(f"mode: must be {wanted}, got {mode!r:.80}{_meant(mode, ways)}")
         names = tuple(named) if named is not None else ("",) * len(ways)  # type: ignore[arg-type]
         if named is not None and not all(isinstance(name, str) and name for name in names):
             raise OptionError(f"mode: names of objectives must be strings that are not empty, got {mode!r:.80}")
@@ -163,6 +164,17 @@ class Objectives:
         if not isinstance(result, (tuple, list)) or len(result) != self.n:
             raise InvalidPerfError(f"the objective's result must have {self.n} numbers, got {short(result)}")
         return [as_perf(value) for value in result]
+
+
+def _meant(mode: object, ways: object) -> str:
+    """Return the end of a sentence about a wrong ``mode``: what it is here, where it is another library's."""
+    meant = [meant_way(way) for way in ways] if isinstance(ways, (list, tuple)) else [meant_way(ways)]
+    if not meant or None in meant:
+        return ""
+    given: object = meant
+    if isinstance(mode, Mapping):
+        given = dict(zip(mode, meant, strict=True))
+    return f"; did you mean {meant[0] if isinstance(mode, str) else given!r}?"
 
 
 def _is_pair(result: object) -> bool:

@@ -13,6 +13,7 @@ import cloudpickle
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import options_of
+from autohpo.algorithms.parts.missing_space import MissingSpace, trainer_space
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
 from autohpo.driver import Driver
@@ -49,13 +50,15 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
     kept: dict[str, Any] = {"mode": "max"}  # the trainer says which way is better
     if hpo.is_seed_drawn:
         kept["seed"] = None  # so that a store may say it
-    fresh = type(hpo)(hpo.space, None, **{**options_of(hpo), **kept})
+    space = trainer_space(trainer, options.fidelity) if isinstance(hpo.space, MissingSpace) else hpo.space
+    fresh = type(hpo)(space, None, **{**options_of(hpo), **kept})
     with tempfile.TemporaryDirectory(prefix="autohpo-") as folder:
-        objective = TrainerObjective(trainer, dataset, folder, hpo.space.modules or ())
+        objective = TrainerObjective(trainer, dataset, folder, space.modules or ())
         try:
             result = _search(fresh, objective.objective(options.fidelity), options, tuned=type(trainer).__qualname__)
         finally:
-            hpo.result = fresh.result
+            if "result" in vars(fresh):
+                hpo.result = fresh.result
         best, path = result.best, objective.path_of(result.best.number)
         if path.is_file():  # written by a slot of this very run
             return cloudpickle.loads(path.read_bytes()), dict(best.hp)

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import session_of
 from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, StoreError
 from autohpo.history import not_running
+from autohpo.other_names import explains_names
 from autohpo.run_header import run_header, with_objective
 from autohpo.store import MemoryStore, RunState, Store, open_store
 from autohpo.store.base import LogEvent, LogKind
@@ -65,11 +67,13 @@ class Search:
         0.5
     """
 
+    @explains_names("Search")
     def __init__(
         self, hpo: BaseHPOptimizer, store: Store | str | os.PathLike[str] | None = None, *, name: str = ""
     ) -> None:
         self.hpo = hpo
         self._session = session_of(hpo)
+        check_given(hpo.space)
         if store is None:
             store = hpo.run_store if isinstance(hpo.run_store, MemoryStore) else MemoryStore()
         self.store = store if isinstance(store, Store) else open_store(store)

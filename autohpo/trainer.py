@@ -113,6 +113,10 @@ def check_trainer(trainer: Any) -> None:
     missing = [name for name in needed if not callable(getattr(trainer, name, None))]
     if missing:
         hint = "a function goes to build_hpo_from_name(name, space, f)"
+        if isinstance(trainer, int):
+            hint = f"the number of workers goes by name: optimize(num_workers={trainer})"
+        elif isinstance(trainer, (str, Path)):
+            hint = f"a store goes by name: optimize(store={str(trainer)!r})"
         raise OptionError(f"trainer: {short(trainer)} has no method {', '.join(missing)}; {hint}")
 
 

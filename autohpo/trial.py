@@ -6,8 +6,9 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from autohpo.other_names import missing_attribute
 from autohpo.outcome import NOTHING, Outcome, Perf, TrialState, perfs_of
 
 __all__ = ["Outcome", "Perf", "Running", "Suggestion", "Task", "Trial", "TrialState", "whole"]
@@ -143,6 +144,11 @@ class Trial:
     ended: float | None = None
     signs: tuple[int, ...] = ()
     seed: int = 0
+
+    if not TYPE_CHECKING:  # a type checker would take every attribute for one
+
+        def __getattr__(self, name: str) -> Any:
+            return missing_attribute(self, name)
 
     @property
     def state(self) -> TrialState:

@@ -74,7 +74,10 @@ class Earlier:
 
 
 def _listed(sources: Any) -> Iterable[Any]:
-    return [sources] if isinstance(sources, (str, Path, Result)) else sources
+    if sources is None:
+        return ()
+    is_list = isinstance(sources, Iterable) and not isinstance(sources, (str, Path, Result, Mapping))
+    return sources if is_list else [sources]
 
 
 def _result_of(source: Any) -> Result:
@@ -82,7 +85,8 @@ def _result_of(source: Any) -> Result:
     if isinstance(source, Result):
         return source
     if not isinstance(source, (str, Path)):
-        raise OptionError(f"warm_start: must be paths of stores or results, got {short(source)}")
+        hint = "known configurations go to build_hpo_from_name(..., points=[(configuration, result)])"
+        raise OptionError(f"warm_start: must be paths of stores or results, got {short(source)}; {hint}")
     try:
         return Result.load(source)
     except SpaceError as error:

@@ -12,13 +12,17 @@ import numpy as np
 from autohpo.algorithms.interface import OptimizerInterface
 from autohpo.algorithms.options import check_support, check_types
 from autohpo.algorithms.parts.points import checked_points, plain_points
+from autohpo.algorithms.parts.autogl_codec import AutoGLCodec
+from autohpo.algorithms.parts.construction import with_explained_names
+from autohpo.algorithms.parts.missing_space import MissingSpace, as_space
 from autohpo.algorithms.parts.shadowable import Shadowable
 from autohpo.algorithms.session import Session
-from autohpo.errors import NoResultError, OptionError
+from autohpo.errors import NoResultError, NoResultYetError, OptionError
 from autohpo.history import History
 from autohpo.objectives import Mode, Objectives
 from autohpo.schedulers.limits import Forecast
 from autohpo.spaces import HPSpace, SearchSpace
+from autohpo.spaces.autogl_form import AutoGLForm
 from autohpo.trial import Suggestion, Trial, whole
 
 if TYPE_CHECKING:
@@ -37,7 +41,7 @@ class BaseHPOptimizer(OptimizerInterface):
     search can be killed, resumed and repeated exactly.
 
     Args:
-        space: The parameters to search.
+        space: The parameters to search; None takes those of the trainer that :meth:`optimize` gets.
         f: The objective, for :meth:`optimize`; without it use :meth:`ask` and :meth:`tell`.
         max_evals: Suggestions to make at most; a trial promoted to a higher fidelity counts again.
         seed: A number for everything random, 0 or more; None draws one, to be read from the attribute.
@@ -87,7 +91,7 @@ class BaseHPOptimizer(OptimizerInterface):
     takes_budget: ClassVar[bool] = False  # whether it has the option `budget`, in full evaluations
     says_improvement: ClassVar[bool | None] = None  # whether suggestions say their info["expected_improvement"]
 
-    space: SearchSpace
+    space: SearchSpace = None  # type: ignore[assignment] # until __post_init__
     f: Callable[..., Any] | None = None
     max_evals: int | None = field(default=None, kw_only=True)
     seed: int | None = field(default=None, kw_only=True)
@@ -96,7 +100,7 @@ class BaseHPOptimizer(OptimizerInterface):
     noise: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        self.space = self.space if isinstance(self.space, SearchSpace) else SearchSpace(self.space)
+        self.space = as_space(self.space)
         check_types(self)
         if self.max_evals is not None and self.max_evals < 1:
             raise OptionError(f"max_evals: must be at least 1, got {self.max_evals}")
@@ -105,16 +109,17 @@ class BaseHPOptimizer(OptimizerInterface):
         self.objectives = Objectives.of(self.mode)
         check_support(self)
         self.points = plain_points(self.points)
-        points = checked_points(self.points, self.space, self.objectives)
+        is_missing = isinstance(self.space, MissingSpace)  # then they are checked with the trainer's space
+        points = [] if is_missing else checked_points(self.points, self.space, self.objectives)
         self.is_seed_drawn = self.seed is None
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0])
         self.__session = Session(self, points)
+        self.__codec: AutoGLCodec | None = None
         self.number = 0
         self.has_fidelity = self.is_continued = True
         self.time_limit: float | None = None
         self.memory_limit: int | None = None
-        self.result: Result | None = None
         self.run_store: Any = None  # what optimize() used, if it was called
 
     # The hooks of an algorithm; only `_get_suggestion` must be written.
@@ -180,6 +185,23 @@ class BaseHPOptimizer(OptimizerInterface):
         """Return the suggestion that tries a point of the user's; some algorithms say more in it than the point."""
         return hp
 
+    # What AutoGL's classes with an `optimize` of their own call.
+
+    def _encode_para(self, space: AutoGLForm) -> list[dict[str, Any]]:
+        """Return AutoGL's encoded form of a space in its dict form; see :class:`AutoGLCodec`."""
+        self.__codec = AutoGLCodec(space)
+        return self.__codec.items
+
+    def _decode_para(self, para: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the configuration for a trainer that an encoded one stands for, and that with integers rounded.
+
+        Raises:
+            OptionError: No space was encoded before, or a name is missing.
+        """
+        if self.__codec is None:
+            raise OptionError("_decode_para: needs a space; call _encode_para(space) first")
+        return self.__codec.decode(para)
+
     # What an algorithm may use, and may cover with attributes of its own.
 
     @Shadowable
@@ -206,6 +228,17 @@ class BaseHPOptimizer(OptimizerInterface):
     def hp_space(self) -> list[HPSpace]:
         """The parameters as a list, under AutoGL's name."""
         return list(self.space)
+
+    @Shadowable
+    def result(self) -> Result:
+        """The trials of the last :meth:`optimize`, also where it raised.
+
+        Raises:
+            NoResultYetError: It was not called yet.
+        """
+        raise NoResultYetError(
+            "result: there is none before optimize(); after ask() and tell(), best() returns the best"
+        )
 
     # What an algorithm may declare.
 
@@ -243,3 +276,6 @@ class BaseHPOptimizer(OptimizerInterface):
             number: The number of a finished trial.
         """
         return ""
+
+
+BaseHPOptimizer.__init__ = with_explained_names(BaseHPOptimizer.__init__)  # type: ignore[method-assign]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from autohpo.algorithms.parts.points import CheckedPoint
+from autohpo.algorithms.parts.run_arguments import run_arguments, run_signature
 from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import session_of
 from autohpo.errors import EvaluationsError, OptionError, SuggestionError, short
 from autohpo.objectives import Objectives, incumbent
+from autohpo.other_names import missing_attribute
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 
@@ -35,6 +37,11 @@ class OptimizerInterface:
 
         def _best_hp(self) -> tuple[dict[str, Any], Any]:
             """Return the best configuration and its score; a hook, see ``BaseHPOptimizer``."""
+
+    if not TYPE_CHECKING:  # a type checker would take every attribute for one
+
+        def __getattr__(self, name: str) -> Any:
+            return missing_attribute(self, name)
 
     @property
     def n_told(self) -> int:
@@ -199,32 +206,9 @@ class OptimizerInterface:
     ) -> tuple[dict[str, Any], Any]: ...
     @overload
     def optimize(
-        self, trainer: Trainer, dataset: Any = None, **options: Unpack[RunArguments]
+        self, trainer: Trainer, dataset: Any = None, *limits: Any, **options: Unpack[RunArguments]
     ) -> tuple[Trainer, dict[str, Any]]: ...
-    def optimize(
-        self,
-        trainer: Any = None,
-        dataset: Any = None,
-        *,
-        num_workers: int = 1,
-        time_limit: float | None = None,
-        memory_limit: int | str | None = None,
-        store: Any = None,
-        name: str = "",
-        trial_time_limit: float | None = None,
-        progress: Literal["auto", "rich", "plain", "none"] | bool = "auto",
-        continue_on_error: bool = False,
-        grace_seconds: float = 10.0,
-        target: float | None = None,
-        patience: int | None = None,
-        min_improvement: float | None = None,
-        warm_start: Any = (),
-        fidelity: str | None = None,
-        executor: Any = None,
-        retries: Mapping[str, int] | None = None,
-        ask_ahead: bool = False,
-        keep: Literal["last", "best"] = "last",
-    ) -> tuple[Any, Any]:
+    def optimize(self, trainer: Any = None, dataset: Any = None, *limits: Any, **options: Any) -> tuple[Any, Any]:
         """Run the search and return ``(best_hp, best_perf)``; with a trainer ``(best_trainer, best_hp)``.
 
         Afterwards ``self.result`` has every trial. Calling it again goes on where the history ends.
@@ -233,6 +217,8 @@ class OptimizerInterface:
             trainer: An object with AutoGL's ``duplicate_from_hyper_parameter``, ``train`` and ``get_valid_score``,
                 to be tuned in place of ``f``.
             dataset: Handed to the trainer, or to an ``f`` that names ``dataset``.
+            limits: `time_limit` and `memory_limit` by position, as AutoGL calls it.
+            options: The rest by name, as follows.
             num_workers: How many trials run at once, each in a process of its own where there is more than one.
             time_limit: Seconds for the whole search; what runs then is cancelled.
             memory_limit: Memory of each worker with its child processes: bytes, or a string such as "4GB".
@@ -270,28 +256,12 @@ class OptimizerInterface:
         from autohpo.run_options import RunOptions
         from autohpo.runner import run
 
-        options = RunOptions(
-            num_workers=num_workers,
-            time_limit=time_limit,
-            memory_limit=memory_limit,
-            store=store,
-            trial_time_limit=trial_time_limit,
-            progress=progress,
-            continue_on_error=continue_on_error,
-            grace_seconds=grace_seconds,
-            target=target,
-            patience=patience,
-            min_improvement=min_improvement,
-            warm_start=warm_start,
-            name=name,
-            fidelity=fidelity,
-            executor=executor,
-            retries=retries,
-            ask_ahead=ask_ahead,
-            keep=keep,
-        )
-        return run(cast("BaseHPOptimizer", self), trainer, dataset, options)
+        given = run_arguments(self, limits, options)
+        return run(cast("BaseHPOptimizer", self), trainer, dataset, RunOptions(**given))
 
     def know(self, points: Sequence[CheckedPoint]) -> None:
         """Add points before the first suggestion: what a search brings along from earlier ones."""
         session_of(self).know(points)
+
+
+OptimizerInterface.optimize.__signature__ = run_signature()  # type: ignore[attr-defined] # what help() shows

@@ -11,6 +11,7 @@ import numpy as np
 
 from autohpo.algorithms.parts.allowance import Allowance
 from autohpo.algorithms.parts.points import CheckedPoint
+from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.values import amount, checked_suggestion, pair, plain
 from autohpo.algorithms.parts.wanted import KnownResults, WantedPoints
 from autohpo.errors import (
@@ -18,6 +19,7 @@ from autohpo.errors import (
     InvalidPerfError,
     OptimizationComplete,
     OptionError,
+    short,
 )
 from autohpo.history import History
 from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, scores_of_perf
@@ -75,6 +77,7 @@ class Session:
         with self.lock:
             if not self._is_set_up:
                 self.known.check(self._hpo.full_fidelity)
+                check_given(self._hpo.space)
                 self._hpo.time_limit, self._hpo.memory_limit = time_limit, memory_limit
                 self._hpo._set_up(num_workers, time_limit, memory_limit)
                 self._is_set_up = True
@@ -300,7 +303,9 @@ def session_of(hpo: object) -> Session:
     Raises:
         OptionError: The ``__init__`` of its class did not call that of the base.
     """
-    session = vars(hpo).get("_BaseHPOptimizer__session")
+    session = getattr(hpo, "__dict__", {}).get("_BaseHPOptimizer__session")
+    if session is None and not hasattr(hpo, "_get_suggestion"):
+        raise OptionError(f"hpo: must be an optimizer, such as build_hpo_from_name returns, got {short(hpo)}")
     if not isinstance(session, Session):
         raise OptionError(f"{type(hpo).__name__}: its __init__ must call super().__init__(space, f)")
     return session

@@ -24,6 +24,7 @@ from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.limits import Watchdog, require_memory_limits
 from autohpo.execution.process import Launch
 from autohpo.execution.slot import Slot
+from autohpo.execution.unpicklable import not_picklable
 from autohpo.objective import Objective
 from autohpo.trial import Outcome, Task, TrialState
 
@@ -215,8 +216,7 @@ def _dump(objective: Objective, path: Path) -> None:
     except OSError:  # the disk is full: nothing is wrong with the objective
         raise
     except Exception as fault:  # reducers of the user's own may raise anything
-        text = f"f: must be picklable to run in other processes, got {type(fault).__name__}: {fault}"
-        raise OptionError(text) from fault
+        raise not_picklable(objective, fault) from fault
 
 
 def _release(
