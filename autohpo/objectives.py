@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from autohpo.errors import InvalidPerfError, OptionError, short
-from autohpo.outcome import NOTHING, Perf
 from autohpo.other_names import meant_way
+from autohpo.outcome import NOTHING, Perf
 from autohpo.trial import Outcome, Trial, TrialState
 
 Way = Literal["max", "min"]

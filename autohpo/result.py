@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from autohpo.errors import MissingExtraError, NoResultError, OptionError, StoreError
 from autohpo.objectives import Objectives, incumbent, pareto
-from autohpo.outcome import perfs_of
 from autohpo.other_names import explains_names, missing_attribute
+from autohpo.outcome import perfs_of
 from autohpo.spaces import SearchSpace
 from autohpo.spaces.tagged import from_json
 from autohpo.store import RunState, Store, open_store

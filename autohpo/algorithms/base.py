@@ -11,10 +11,10 @@ import numpy as np
 
 from autohpo.algorithms.interface import OptimizerInterface
 from autohpo.algorithms.options import check_support, check_types
-from autohpo.algorithms.parts.points import checked_points, plain_points
 from autohpo.algorithms.parts.autogl_codec import AutoGLCodec
 from autohpo.algorithms.parts.construction import with_explained_names
 from autohpo.algorithms.parts.missing_space import MissingSpace, as_space
+from autohpo.algorithms.parts.points import checked_points, plain_points
 from autohpo.algorithms.parts.shadowable import Shadowable
 from autohpo.algorithms.session import Session
 from autohpo.errors import NoResultError, NoResultYetError, OptionError

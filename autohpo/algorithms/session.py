@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autohpo.algorithms.parts.allowance import Allowance
-from autohpo.algorithms.parts.points import CheckedPoint
 from autohpo.algorithms.parts.missing_space import check_given
+from autohpo.algorithms.parts.points import CheckedPoint
 from autohpo.algorithms.parts.values import amount, checked_suggestion, pair, plain
 from autohpo.algorithms.parts.wanted import KnownResults, WantedPoints
 from autohpo.errors import (
