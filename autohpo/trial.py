@@ -8,14 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autohpo.outcome import NOTHING, Outcome, TrialState
+from autohpo.outcome import NOTHING, Outcome, TrialState, whole
 
 __all__ = ["Outcome", "Running", "Suggestion", "Task", "Trial", "TrialState", "whole"]
-
-
-def whole(fidelity: float) -> float | int:
-    """Return a fidelity as an integer where it is one: a number of epochs is, also where a formula made it a float."""
-    return int(fidelity) if isinstance(fidelity, float) and fidelity.is_integer() else fidelity
 
 
 class Suggestion(dict[str, Any]):
@@ -51,7 +46,7 @@ class Suggestion(dict[str, Any]):
         seed: int = 0,
     ) -> None:
         super().__init__(hp)
-        self.fidelity = fidelity if fidelity is None else whole(fidelity)
+        self.fidelity = whole(fidelity) if fidelity else fidelity
         self.resume = resume
         self.fork = fork
         self.info: dict[str, Any] = _copied(info) if info else {}  # what one holder writes, no other sees

@@ -21,7 +21,7 @@ from autohpo.errors import (
 )
 from autohpo.history import History
 from autohpo.objectives import as_perf
-from autohpo.trial import Outcome, Running, Suggestion, Trial, TrialState
+from autohpo.trial import Outcome, Running, Suggestion, Trial, TrialState, whole
 
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
@@ -204,7 +204,7 @@ class Session:
         """Take a checked report; False means that the trial should end."""
         with self.lock:
             running = self.history.find(number)
-            running.reports.append((fidelity, perf))
+            running.reports.append((whole(fidelity), perf))
             self._rng = None
             score = self._hpo.objectives.signs[0] * perf
             go_on = plain(self._hpo._on_report(running.suggestion.copy(), fidelity, score))  # numpy's False is False
