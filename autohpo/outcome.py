@@ -8,6 +8,11 @@ from enum import Enum
 from typing import Any
 
 
+def whole(fidelity: float) -> float | int:
+    """Return a fidelity as an integer where it is one: a number of epochs is, also where a formula made it a float."""
+    return int(fidelity) if isinstance(fidelity, float) and fidelity.is_integer() else fidelity
+
+
 class TrialState(str, Enum):
     """How an attempt to run a trial ended, or that it has not ended yet."""
 
@@ -78,7 +83,7 @@ class Outcome:
         data: dict[str, Any] = {
             "state": self.state.value,
             "perf": None if not perfs else perfs[0] if len(perfs) == 1 else list(perfs),
-            "fidelity": self.reached,
+            "fidelity": None if self.reached is None else float(self.reached),
             "error": self.error,
         }
         if self.constraints:
@@ -100,14 +105,14 @@ class Outcome:
         Raises:
             KeyError: `data` names no state, or one that does not exist is raised as ValueError.
         """
-        perf = data.get("perf")
+        perf, reached = data.get("perf"), data.get("fidelity")
         return cls(
             _STATES[data["state"]],
             () if perf is None else tuple(perf) if isinstance(perf, list) else (perf,),
             data.get("constraints", NOTHING),
             data.get("metrics", NOTHING),
             data.get("cost"),
-            data.get("fidelity"),
+            None if reached is None else whole(reached),
             data.get("error", ""),
             data.get("why", ""),
             data.get("advice", ""),

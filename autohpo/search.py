@@ -313,7 +313,7 @@ class Search:
                 return False
             if fidelity <= self.state.chain(number).reached:
                 return True  # a restart goes over known ground
-            data: dict[str, Any] = {"fidelity": fidelity, "perf": perf}
+            data: dict[str, Any] = {"fidelity": float(fidelity), "perf": perf}
             self._note("report", number, attempt, data | {"metrics": dict(metrics)} if metrics else data)
             is_wanted = self._session.reported(number, fidelity, perf)
             if time.monotonic() - self._flushed > FLUSH_SECONDS:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from autohpo.other_names import missing_attribute
-from autohpo.outcome import NOTHING, Outcome, Perf, TrialState, perfs_of
+from autohpo.outcome import NOTHING, Outcome, Perf, TrialState, perfs_of, whole
 
 __all__ = ["Outcome", "Perf", "Running", "Suggestion", "Task", "Trial", "TrialState", "whole"]
 
@@ -23,11 +23,6 @@ def scores_of_perf(perf: Perf, signs: tuple[int, ...]) -> tuple[float, ...]:
     """
     perfs = perfs_of(perf)
     return tuple(sign * one for sign, one in zip(signs, perfs, strict=True)) if signs else perfs
-
-
-def whole(fidelity: float) -> float | int:
-    """Return a fidelity as an integer where it is one: a number of epochs is, also where a formula made it a float."""
-    return int(fidelity) if isinstance(fidelity, float) and fidelity.is_integer() else fidelity
 
 
 class Suggestion(dict[str, Any]):
@@ -63,7 +58,7 @@ class Suggestion(dict[str, Any]):
         seed: int = 0,
     ) -> None:
         super().__init__(hp)
-        self.fidelity = fidelity if fidelity is None else whole(fidelity)
+        self.fidelity = whole(fidelity) if fidelity else fidelity
         self.resume = resume
         self.fork = fork
         self.info: dict[str, Any] = _copied(info) if info else {}  # what one holder writes, no other sees

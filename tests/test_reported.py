@@ -28,7 +28,7 @@ def falling(hps):
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_an_objective_that_ignores_the_answer_gets_one_warning_and_honest_results(tmp_path, num_workers):
     """Every trial of a bracket has the perf of its own rung, in the log too, and a resumed search says it again."""
-    for max_evals in (11, 13):
+    for max_evals in (13, 22):
         hpo = build_hpo_from_name("hyperband", SPACE, deaf, max_evals=max_evals, **RUNGS)
         with pytest.warns(UserWarning, match="trial [0-9]+ went on training after trial.report had returned") as said:
             hpo.optimize(progress=False, num_workers=num_workers, store=tmp_path / "run.db")
@@ -82,3 +82,25 @@ def test_the_best_report_is_refused_where_there_is_none():
     hpo = build_hpo_from_name("motpe", SPACE, falling, max_evals=3, mode=["max", "min"])
     with pytest.raises(OptionError, match="keep: .* several objectives"):
         hpo.optimize(progress=False, keep="best")
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_whole_fidelities_are_integers_wherever_they_are_read(tmp_path, num_workers):
+    """In f, in a generator's handle, in trials, reports, views and a store that is read back; the log keeps 1.0."""
+
+    def counts(hps, fidelity, trial):
+        assert type(fidelity) is type(trial.fidelity) is int
+        for _ in range(fidelity):
+            trial.report(hps["x"])
+
+    hpo = build_hpo_from_name("hyperband", SPACE, counts, max_evals=13, **RUNGS)
+    hpo.optimize(progress=False, num_workers=num_workers, store=tmp_path / "run.db")
+    again = build_hpo_from_name("hyperband", SPACE, counts, max_evals=14, **RUNGS)
+    again.optimize(progress=False, store=tmp_path / "run.db")
+    trials = [*hpo.result, *hpo.trials, *again.trials, *Result.load(tmp_path / "run.db"), *hpo.history.at(3).trials]
+    assert {type(trial.fidelity) for trial in trials} == {type(trial.reached) for trial in trials} == {int}
+    assert {type(fidelity) for trial in trials for fidelity, _ in trial.reports} == {int}
+    store = open_store(tmp_path / "run.db", read_only=True)
+    logged = {type(event.data["fidelity"]) for event in store.events() if event.kind in ("ask", "report", "end")}
+    store.close()
+    assert logged == {float}

@@ -22,7 +22,7 @@ from autohpo.errors import (
     short,
 )
 from autohpo.history import History
-from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, scores_of_perf
+from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, scores_of_perf, whole
 
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
@@ -204,7 +204,7 @@ class Session:
         """Take a checked report; False means that the trial should end."""
         with self.lock:
             running = self.history.find(number)
-            running.reports.append((fidelity, perf))
+            running.reports.append((whole(fidelity), perf))
             self._rng = None
             scores: Any = scores_of_perf(perf, running.signs)
             score = scores[0] if len(scores) == 1 else scores

@@ -11,7 +11,7 @@ from typing import Any
 from autohpo.objectives import Front, Objectives
 from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent
-from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState
+from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, whole
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def suggestion_data(suggestion: Suggestion, space: SearchSpace) -> dict[str, Any
     """Return what an *ask* event holds of a suggestion: JSON types only."""
     data: dict[str, Any] = {
         "hp": space.to_json(suggestion),
-        "fidelity": suggestion.fidelity,
+        "fidelity": None if suggestion.fidelity is None else float(suggestion.fidelity),  # 1.0, as it always was
         "resume": suggestion.resume,
         "pid": suggestion.pid,
         "seed": suggestion.seed,
@@ -62,7 +62,7 @@ def suggestion_from(event: LogEvent, space: SearchSpace) -> Suggestion:
 def report_from(data: Mapping[str, Any]) -> tuple[float, Perf]:
     """Return the fidelity and the perf that a *report* event holds: a tuple of several objectives."""
     perf = data["perf"]
-    return data["fidelity"], tuple(perf) if type(perf) is list else perf
+    return whole(data["fidelity"]), tuple(perf) if type(perf) is list else perf
 
 
 @dataclass(slots=True)

@@ -251,7 +251,7 @@ def test_numpy_values_of_a_hook_become_plain():
     what = {"x": np.float32(0.5), "n": np.int64(3), "b": np.bool_(True), "s": np.str_("u")}
     suggestion = returning(Suggestion(what, fidelity=np.float64(3.0)), space).ask()
     assert [type(value) for value in suggestion.values()] == [float, int, bool, str]
-    assert type(suggestion.fidelity) is float
+    assert type(suggestion.fidelity) is int
 
 
 def test_numpy_choices_of_the_user_stay_what_they_are():

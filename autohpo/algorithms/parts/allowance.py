@@ -21,7 +21,7 @@ class Allowance:
 
     Args:
         hpo: The optimizer.
-        history: Its history.
+        history: The history of the search.
         wanted: The points that it tries, some of them in full beside what it decides.
 
     Attributes:

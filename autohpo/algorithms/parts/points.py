@@ -79,10 +79,7 @@ def checked_points(points: object, space: SearchSpace, objectives: Objectives) -
         SpaceError: A configuration is illegal; the text says which.
     """
     if isinstance(points, (str, Mapping)) or not isinstance(points, Sequence):
-        raise OptionError(
-            "points: must be a list of configurations, (configuration, result) or Point(configuration, result, "
-            f"fidelity), got {short(points)}"
-        )
+        raise OptionError(f"points: must be a list of configurations or (configuration, result), got {short(points)}")
     checked = []
     for i, item in enumerate(map(_plain, points)):
         n = len(item) if isinstance(item, (tuple, list)) and len(item) in (2, 3) else 1

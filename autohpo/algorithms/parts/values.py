@@ -39,7 +39,7 @@ def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) 
         value = getattr(suggestion, attribute)
         if isinstance(value, np.generic):
             setattr(suggestion, attribute, value.item())
-    if suggestion.fidelity is not None:
+    if suggestion.fidelity:
         suggestion.fidelity = whole(suggestion.fidelity)
     fidelity = suggestion.fidelity
     try:
