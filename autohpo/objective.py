@@ -15,6 +15,7 @@ from typing import Any
 
 from autohpo.errors import AutoHPOError, InvalidPerfError, OptionError, short
 from autohpo.objectives import Objectives, as_perf
+from autohpo.outcome import MAX_RESULT_BYTES, result_bytes
 from autohpo.trial import Outcome, Task, TrialState
 
 _log = logging.getLogger("autohpo")
@@ -226,7 +227,7 @@ class Evaluator:
                 return self._advance(task, result, handle)
             if result is None and handle.reports:
                 result = handle.reports[-1][1]
-            outcome = self.objective.objectives.measure(result)
+            outcome = _checked_size(self.objective.objectives.measure(result))
         except KeyboardInterrupt:
             raise
         except InvalidPerfError:
@@ -270,6 +271,21 @@ class Evaluator:
         """End every paused generator."""
         for root in list(self._paused):
             self.drop(root)
+
+
+def _checked_size(outcome: Outcome) -> Outcome:
+    """Return an outcome that the log can hold.
+
+    Raises:
+        InvalidPerfError: It is longer than that.
+    """
+    n_bytes = result_bytes(outcome)
+    if n_bytes > MAX_RESULT_BYTES:
+        raise InvalidPerfError(
+            f"the result has {n_bytes / 1e6:.1f} MB in the log, and may have {MAX_RESULT_BYTES / 1e6:.1f} MB; return "
+            f"fewer metrics than {len(outcome.metrics)}, and keep arrays in files of trial.checkpoint_dir"
+        )
+    return outcome
 
 
 def _last_report(state: TrialState, handle: TrialHandle) -> Outcome:

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Literal
 
 from autohpo.errors import AutoHPOError
 from autohpo.objective import clip
+from autohpo.outcome import MAX_RESULT_BYTES
 from autohpo.trial import Outcome, TrialState
 
 LENGTH = struct.Struct(">Q")
@@ -23,7 +24,7 @@ ROOT = struct.Struct(">q")
 
 TASK, STOP, DROP, EXIT = b"T", b"S", b"D", b"X"  # the kinds that a driver sends
 
-MAX_ANSWER_BYTES = 1 << 20  # far above the longest message: a longer frame is not from our worker
+MAX_ANSWER_BYTES = MAX_RESULT_BYTES + (1 << 20)  # a longer frame is not from our worker
 
 _ENDS = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED, TrialState.INVALID)
 
