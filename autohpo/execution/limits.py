@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from autohpo.errors import MissingExtraError
+from autohpo.execution.tree import IS_LINUX, read_proc, tree_of
 from autohpo.trial import Outcome, TrialState
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def require_memory_limits() -> None:
     Raises:
         MissingExtraError: It is not Linux, and psutil is not installed.
     """
-    if not sys.platform.startswith("linux"):
+    if not IS_LINUX:
         try:
             import psutil  # noqa: F401
         except ImportError as fault:
@@ -82,61 +82,34 @@ def tree_memory(pid: int, limit: int) -> int:
     Resident pages count for each process, so forked children that share their parent's data count it again. Only
     where that sum breaks `limit` are shared pages divided among those who share them, which is slow to measure.
     """
-    if not sys.platform.startswith("linux"):
+    if not IS_LINUX:
         return _psutil_memory(pid)
-    tree = _descendants(pid)
+    tree = tree_of(pid)
     resident = sum(map(_resident_bytes, tree))
     if resident <= limit or len(tree) == 1:
         return resident
     return sum(map(_proportional_bytes, tree))
 
 
-def _descendants(pid: int) -> list[int]:
-    tree = [pid]
-    for parent in tree:  # grows while it is walked
-        try:
-            threads = os.listdir(f"/proc/{parent}/task")  # noqa: PTH208 - many times a second
-        except OSError:
-            continue
-        for thread in threads:
-            tree += map(int, _read(f"/proc/{parent}/task/{thread}/children").split())
-    return tree
-
-
 def _resident_bytes(pid: int) -> int:
-    fields = _read(f"/proc/{pid}/statm").split()
+    fields = read_proc(f"/proc/{pid}/statm").split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else 0
 
 
 def _proportional_bytes(pid: int) -> int:
-    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
+    for line in read_proc(f"/proc/{pid}/smaps_rollup").splitlines():
         if line.startswith(b"Pss:"):
             return int(line.split()[1]) * 1024
     return _resident_bytes(pid)  # an old kernel, or no permission
-
-
-def _read(path: str) -> bytes:
-    """The bytes of a file of /proc, none where its process is gone."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return os.read(fd, 1 << 16)
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)
 
 
 def _psutil_memory(pid: int) -> int:
     import psutil
 
     total = 0
-    try:
-        worker = psutil.Process(pid)
-        for process in (worker, *worker.children(recursive=True)):
-            total += process.memory_info().rss
-    except psutil.NoSuchProcess:
-        pass
+    for member in tree_of(pid):
+        try:
+            total += psutil.Process(member).memory_info().rss
+        except psutil.Error:
+            continue
     return total

@@ -9,19 +9,17 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections import ChainMap, deque
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType
-from typing import Any, ClassVar
-
-import cloudpickle
+from typing import Any
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Event, Executor, OnReport
 from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.limits import Watchdog, require_memory_limits
+from autohpo.execution.mains import dump_objective
 from autohpo.execution.process import Launch
 from autohpo.execution.slot import Slot
 from autohpo.objective import Objective
@@ -83,7 +81,7 @@ class LocalExecutor(Executor):
         self._on_report = on_report
         private = Path(tempfile.mkdtemp(prefix="autohpo-"))  # readable for this user alone
         try:
-            _dump(objective, private / "objective.pickle")
+            dump_objective(objective, private / "objective.pickle")
             guardian = Guardian(private)
         except BaseException:
             shutil.rmtree(private)
@@ -194,29 +192,6 @@ class LocalExecutor(Executor):
         """End the workers: idle ones exit in order, within a second; busy ones are killed with all they started."""
         if self._finalizer is not None:
             self._finalizer()
-
-
-def _reduce_code(code: CodeType) -> tuple[Any, ...]:
-    """Pickle code as cloudpickle does, but for the name of its file, which that replaces."""
-    make, parts = cloudpickle.Pickler.dispatch_table[CodeType](code)
-    return make, tuple(code.co_filename if part == "<dynamic-code>" else part for part in parts)
-
-
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """A pickler of functions that keep the names of their files, so that tracebacks in workers show their lines."""
-
-    dispatch_table: ClassVar[Any] = ChainMap({CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table)
-
-
-def _dump(objective: Objective, path: Path) -> None:
-    try:
-        with path.open("wb") as file:
-            _Pickler(file).dump(objective)
-    except OSError:  # the disk is full: nothing is wrong with the objective
-        raise
-    except Exception as fault:  # reducers of the user's own may raise anything
-        text = f"f: must be picklable to run in other processes, got {type(fault).__name__}: {fault}"
-        raise OptionError(text) from fault
 
 
 def _release(

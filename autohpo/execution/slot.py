@@ -15,7 +15,7 @@ from autohpo.errors import AutoHPOError, OptionError
 from autohpo.execution.base import Event, EventKind
 from autohpo.execution.frames import DROP, EXIT, KEY, ROOT, STOP, TASK, FrameError, Message, pack_frame
 from autohpo.execution.guardian_client import Guardian
-from autohpo.execution.process import MAX_LOG_BYTES, MAX_TRIAL_LOG_BYTES, Launch, WorkerProcess
+from autohpo.execution.process import Launch, WorkerProcess
 from autohpo.trial import Outcome, Task, TrialState
 
 logger = logging.getLogger(__name__)
@@ -115,9 +115,7 @@ class Slot:
 
     def _send(self, attempt: Attempt) -> None:
         process = self.start()
-        if process.is_ready:
-            process.cut_log(MAX_LOG_BYTES)
-        attempt.log_start = process.log_size() if process.is_ready else process.log_start
+        attempt.log_start = process.log.begin_trial() if process.is_ready else process.log_start
         attempt.n_sent += 1
         process.send(attempt.frame)
         if attempt.is_stopping:
@@ -169,8 +167,8 @@ class Slot:
         if process.has_exited():  # if without the end of the pipe, then a process that it forked holds that
             events = [] if process.is_eof else self.read()
             return events + self._end() if self.process is process else events
-        if attempt is not None and process.cut_log(MAX_TRIAL_LOG_BYTES):
-            attempt.log_start = 0
+        if attempt is not None:
+            process.log.shorten(attempt.log_start)
         if attempt is not None and not process.is_ready and time.monotonic() > process.started + START_LIMIT_SECONDS:
             text = f"killed: after {START_LIMIT_SECONDS:g} s its process had not loaded the objective"
             self.kill(attempt, process, "killed", Outcome(TrialState.TIMEOUT, error=text))
@@ -216,13 +214,13 @@ class Slot:
             self._condemn("its process closed the pipe to the driver")
             return []  # check() comes back to it
         with self._lock:
+            tail = "" if attempt is None else process.log.tail(attempt.log_start)
             end = process.bury()
             self.process = None
         self.paused.clear()
         if attempt is None:
             logger.info("slot %d: the idle worker %s", self.number, end)
             return []
-        tail = process.log_tail(attempt.log_start)
         if attempt.verdict is None and not attempt.is_started:
             end += f" before it took the trial, {attempt.n_sent} times"
             try:

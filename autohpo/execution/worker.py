@@ -19,6 +19,8 @@ import traceback
 from queue import SimpleQueue
 
 from autohpo.execution.frames import DROP, EXIT, KEY, ROOT, STOP, TASK, Message, read_frame
+from autohpo.execution.mains import load_objective
+from autohpo.execution.tree import adopt_orphans
 from autohpo.objective import Evaluator, Report, user_traceback
 from autohpo.trial import Outcome, Task, TrialState
 
@@ -43,6 +45,7 @@ def main(text: str) -> None:
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     logging.getLogger("autohpo").setLevel(setting["level"])
     _raise_oom_score()
+    adopt_orphans()
     worker = Worker(read_fd, write_fd)
     worker.load(setting["objective"])
     worker.serve()
@@ -76,8 +79,7 @@ class Worker:
     def load(self, path: str) -> None:
         """Load the objective; if that fails, every task fails with the reason."""
         try:
-            with open(path, "rb") as file:
-                self._evaluator = Evaluator(pickle.load(file))
+            self._evaluator = Evaluator(load_objective(path))
         except BaseException:  # the user's modules are imported here: they may even call sys.exit
             self._fault = f"the objective cannot be loaded in a worker process:\n{user_traceback()}"
         self._say(Message("ready"))
