@@ -126,6 +126,7 @@ class Dispatch:
             root=chain.root,
             checkpoint_dir=str(checkpoint_dir(self._search.store.files, chain.root)),
             is_fork=chain.fork is not None,
+            slot=slot,
         )
         return Placed(slot, task)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import os
 import sys
 import time
 import traceback
@@ -42,6 +43,8 @@ class TrialHandle:
         attempt: Which start of the trial this is, from 1; above 1 an earlier one did not come to its end.
         seed: A number for every random choice of the training.
         fidelity: How much training the trial gets in all, counted from nothing; None means full.
+        slot: The number of the worker that runs it, from 0.
+        device: The GPU that its worker was given, as ``optimize(gpus=...)`` names it; None where none was.
         reports: ``(fidelity, perf)`` in the order reported.
         is_stopped: Whether the search said that the trial should end.
     """
@@ -55,7 +58,8 @@ class TrialHandle:
     def _bind(self, task: Task, report: Report) -> None:
         """Take over the next task of the same training."""
         self.number, self.attempt, self.seed = task.number, task.attempt, task.seed
-        self.fidelity = task.fidelity
+        self.fidelity, self.slot = task.fidelity, task.slot
+        self.device = os.environ.get("AUTOHPO_DEVICE")
         self._folder = task.checkpoint_dir
         self._send: Report | None = report
 

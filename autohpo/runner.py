@@ -166,7 +166,7 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
         OptionError: There is none of that name, or it cannot hold the limits.
     """
     limits = {"time_limit": options.time_limit, "trial_time_limit": options.trial_time_limit}
-    limits["memory_limit"] = options.memory_bytes
+    limits |= {"memory_limit": options.memory_bytes, "gpus": options.gpus}
     given = [name for name, limit in limits.items() if limit is not None]
     kind = options.executor
     refused = [name for name in given if name != "time_limit"] + ["num_workers"] * (options.num_workers > 1)
@@ -192,4 +192,5 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
         trial_time_limit=options.trial_time_limit,
         memory_limit=options.memory_bytes,
         log_folder=logs,
+        devices=options.devices,
     )

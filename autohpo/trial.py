@@ -310,6 +310,7 @@ class Task:
         root: The first trial of the chain: whoever resumes shares its state and folder.
         checkpoint_dir: Folder of that chain; made when first asked for.
         is_fork: Whether the folder of a new chain began as a copy of another chain's.
+        slot: The slot that it was given to.
     """
 
     number: int
@@ -320,3 +321,4 @@ class Task:
     root: int = -1
     checkpoint_dir: str = ""
     is_fork: bool = False
+    slot: int = 0

@@ -222,6 +222,9 @@ class OptimizerInterface:
         executor: Any = None,
         retries: Mapping[str, int] | None = None,
         ask_ahead: bool = False,
+        gpus: Any = None,
+        max_suspended: int = 16,
+        keep_checkpoints: Literal["live", "best", "all"] = "live",
     ) -> tuple[Any, Any]:
         """Run the search and return ``(best_hp, best_perf)``; with a trainer ``(best_trainer, best_hp)``.
 
@@ -254,6 +257,12 @@ class OptimizerInterface:
                 machine or driver died (LOST) is started again twice, others are not.
             ask_ahead: Whether the next suggestion is made while all workers are busy: none waits for it, but it is made
                 without the results of what then runs. Only with workers.
+            gpus: The GPUs of the workers, one each: how many there are, a list of their ids, or a dict that says how
+                many workers share each id. A worker sees its own alone (``CUDA_VISIBLE_DEVICES``).
+            max_suspended: How many paused trainings (generators that may be promoted) are kept in memory at most, in
+                all workers. One that was let go starts again when it is promoted, from its checkpoint if it has one.
+            keep_checkpoints: Whose ``trial.checkpoint_dir`` stays: "live" keeps those of trainings that may go on and of
+                the best trial, "best" in the end that of the best trial alone, "all" keeps everything.
 
         Raises:
             OptionError: An argument is wrong.
@@ -284,6 +293,9 @@ class OptimizerInterface:
             executor=executor,
             retries=retries,
             ask_ahead=ask_ahead,
+            gpus=gpus,
+            max_suspended=max_suspended,
+            keep_checkpoints=keep_checkpoints,
         )
         return run(cast("BaseHPOptimizer", self), trainer, dataset, options)
 

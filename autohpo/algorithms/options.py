@@ -32,6 +32,9 @@ class RunArguments(TypedDict, total=False):
     executor: Any
     retries: Mapping[str, int] | None
     ask_ahead: bool
+    gpus: Any
+    max_suspended: int
+    keep_checkpoints: Literal["live", "best", "all"]
 
 
 FEATURES = {"constraints": "constraints on the space", "objectives": "several objectives"}

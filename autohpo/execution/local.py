@@ -45,16 +45,20 @@ class LocalExecutor(Executor):
         memory_limit: The bytes that a worker and its child processes may hold together, while a trial runs.
         log_folder: The folder where ``slot-0.log`` and so on keep what the workers print (the last 1 MB of it or
             more); a private folder that ends with the executor by default.
+        devices: What ``CUDA_VISIBLE_DEVICES`` says in each slot; empty leaves it as it is.
     """
 
     n_slots: int = 1
     trial_time_limit: float | None = None
     memory_limit: int | None = None
     log_folder: str | Path | None = None
+    devices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.n_slots < 1:
             raise OptionError(f"n_slots: must be at least 1, got {self.n_slots}")
+        if self.devices and len(self.devices) < self.n_slots:
+            raise OptionError(f"devices: must have one for each of {self.n_slots} slots, got {len(self.devices)}")
         for name in ("trial_time_limit", "memory_limit"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
@@ -93,7 +97,7 @@ class LocalExecutor(Executor):
         if self.log_folder is not None:
             logs = Path(self.log_folder).resolve()
             logs.mkdir(parents=True, exist_ok=True)
-        launch = Launch(private / "objective.pickle", logs, self.n_slots)
+        launch = Launch(private / "objective.pickle", logs, self.n_slots, self.devices)
         self._slots += (Slot(n, launch, guardian, self.trial_time_limit) for n in range(self.n_slots))
         for slot in self._slots:
             slot.start()

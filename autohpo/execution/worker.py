@@ -19,6 +19,7 @@ import traceback
 from queue import SimpleQueue
 
 from autohpo.execution.frames import DROP, EXIT, KEY, ROOT, STOP, TASK, Message, read_frame
+from autohpo.execution.generators import seed_generators
 from autohpo.execution.mains import load_objective
 from autohpo.execution.tree import adopt_orphans
 from autohpo.objective import Evaluator, Report, user_traceback
@@ -107,6 +108,7 @@ class Worker:
         else:
             try:
                 task: Task = pickle.loads(memoryview(body)[KEY.size :])
+                seed_generators(task, is_continued=self._evaluator.holds(task.root))
                 outcome = self._evaluator.run(task, self._reporter(number, attempt))
                 is_paused = self._evaluator.holds(task.root)
             except BaseException:  # a configuration that cannot be loaded; a KeyboardInterrupt of the objective
