@@ -10,7 +10,9 @@ from pathlib import Path
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Executor
+from autohpo.run_options import MAX_SUSPENDED
 from autohpo.search import Search
+from autohpo.suspended import Suspended
 from autohpo.trial import Outcome, Suggestion, Task, TrialState
 
 
@@ -37,6 +39,7 @@ class Dispatch:
         search: The log and what follows from it.
         executor: The slots.
         retries: How often a trial that ends in a state is started again, by state.
+        max_suspended: How many paused trainings are held at most.
 
     Attributes:
         busy: Number and attempt of the trial in each slot that runs one.
@@ -44,8 +47,15 @@ class Dispatch:
         first: The trial that was started first, by this driver.
     """
 
-    def __init__(self, search: Search, executor: Executor, retries: Mapping[TrialState, int]) -> None:
+    def __init__(
+        self,
+        search: Search,
+        executor: Executor,
+        retries: Mapping[TrialState, int],
+        max_suspended: int = MAX_SUSPENDED,
+    ) -> None:
         self._search, self._executor, self._retries = search, executor, retries
+        self._suspended = Suspended(search, executor, max_suspended)
         self.busy: dict[int, tuple[int, int]] = {}
         self.again: deque[int] = deque()
         self.first: int | None = None
@@ -202,6 +212,7 @@ class Dispatch:
         for root in [root for root in self._forgettable if self._is_over(root, resumable)]:
             self._forgettable.discard(root)
             self._executor.drop(root)
+        self._suspended.ended(number)
 
     def _is_over(self, root: int, resumable: frozenset[int]) -> bool:
         leaf = self._search.state.chain(root).leaf

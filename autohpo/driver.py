@@ -52,7 +52,7 @@ class Driver:
         self.objective, self.executor, self.progress, self.options = objective, executor, progress, options
         self.max_trials = max_trials
         self.ending = Ending(executor, options.time_limit, options.grace_seconds)
-        self.dispatch = Dispatch(search, executor, options.n_retries)
+        self.dispatch = Dispatch(search, executor, options.n_retries, options.max_suspended)
         self._stopping = stopping
         self._n_earlier = 0
         self._is_complete = False  # the algorithm has nothing more to suggest

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from autohpo.errors import MissingExtraError
+from autohpo.execution.memory import FULL
 from autohpo.execution.tree import IS_LINUX, read_proc, tree_of
 from autohpo.trial import Outcome, TrialState
 
@@ -56,7 +57,9 @@ class Watchdog:
             slot.kill(attempt, process, "killed", Outcome(TrialState.TIMEOUT, error=text))
         elif self._memory_limit is not None:
             held = tree_memory(process.pid, self._memory_limit)
-            if held > self._memory_limit:
+            attempt.peak = max(attempt.peak, held)
+            has_hope = held > FULL * self._memory_limit and slot.relieve(attempt, process, held, now)
+            if held > self._memory_limit and not has_hope:
                 limit = f"limit of {self._memory_limit / 1e6:.0f} MB"
                 text = f"killed at its memory {limit}: its processes held {held / 1e6:.0f} MB"
                 slot.kill(attempt, process, "killed", Outcome(TrialState.MEMORY, error=text))

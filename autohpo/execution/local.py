@@ -21,7 +21,7 @@ from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.limits import Watchdog, require_memory_limits
 from autohpo.execution.mains import dump_objective
 from autohpo.execution.process import Launch
-from autohpo.execution.slot import Slot
+from autohpo.execution.slot import CROWDED, Slot
 from autohpo.objective import Objective
 from autohpo.trial import Outcome, Task, TrialState
 
@@ -70,6 +70,7 @@ class LocalExecutor(Executor):
         self._slots: list[Slot] = []
         self._inbox: deque[Event] = deque()
         self._events: list[Event] = []
+        self._crowded: set[int] = set()  # trials that a worker had no room for: they need one of their own
         self._next_check = 0.0
         self._finalizer: weakref.finalize[..., Any] | None = None
 
@@ -97,7 +98,7 @@ class LocalExecutor(Executor):
         if self.log_folder is not None:
             logs = Path(self.log_folder).resolve()
             logs.mkdir(parents=True, exist_ok=True)
-        launch = Launch(private / "objective.pickle", logs, self.n_slots, self.devices)
+        launch = Launch(private / "objective.pickle", logs, self.n_slots, self.devices, self.memory_limit)
         self._slots += (Slot(n, launch, guardian, self.trial_time_limit) for n in range(self.n_slots))
         for slot in self._slots:
             slot.start()
@@ -117,7 +118,8 @@ class LocalExecutor(Executor):
         """
         if not 0 <= slot < len(self._open_slots()):
             raise OptionError(f"slot: must be from 0 to {self.n_slots - 1}, got {slot}")
-        self._slots[slot].submit(task)
+        self._slots[slot].submit(task, is_alone=task.number in self._crowded)
+        self._crowded.discard(task.number)
 
     def _open_slots(self) -> list[Slot]:
         if self._finalizer is None or not self._finalizer.alive:
@@ -161,6 +163,8 @@ class LocalExecutor(Executor):
 
     def _handle(self, event: Event) -> None:
         if event.kind != "report":
+            if event.outcome is not None and event.outcome.error == CROWDED:
+                self._crowded.add(event.number)
             self._events.append(event)
         elif not self._on_report(event):
             self.stop(event.number)
@@ -185,7 +189,12 @@ class LocalExecutor(Executor):
 
     def holds(self, slot: int, root: int) -> bool:
         """Return whether a slot still has the paused training of a chain."""
-        return root in self._open_slots()[slot].paused
+        return root in self._open_slots()[slot].memory.paused
+
+    def rank(self, roots: Sequence[int]) -> None:
+        """Say which paused trainings are let go first where memory is short."""
+        for slot in self._open_slots():
+            slot.memory.ranking = roots
 
     def drop(self, root: int) -> None:
         """Let go of the paused training of a chain that will not be continued."""

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -52,6 +53,7 @@ class Launch:
         logs: The folder of the slots' logs.
         n_slots: The number of slots, which share the cores.
         devices: The GPU of each slot, as ``CUDA_VISIBLE_DEVICES`` names it; empty where nothing is said of them.
+        memory_limit: The bytes of memory that a worker may hold, if limited.
         folder: The working directory; the empty string where it was removed.
         import_path: The list ``sys.path``.
         arguments: The list ``sys.argv``.
@@ -62,6 +64,7 @@ class Launch:
     logs: Path
     n_slots: int
     devices: tuple[str, ...] = ()
+    memory_limit: int | None = None
     folder: str = field(default_factory=_working_directory)
     import_path: tuple[str, ...] = field(default_factory=lambda: tuple(p for p in sys.path if isinstance(p, str)))
     arguments: tuple[str, ...] = field(default_factory=lambda: tuple(map(str, sys.argv)))
@@ -74,6 +77,7 @@ class Launch:
             "objective": str(self.objective),
             "argv": self.arguments,
             "level": self.log_level,
+            "memory_limit": self.memory_limit,
         }
         return [sys.executable, "-c", BOOT, json.dumps(setting), *self.import_path]
 
@@ -117,6 +121,7 @@ class WorkerProcess:
         log_start: The byte of the log where its output begins.
         is_ready: Whether it has loaded the objective; set by the slot.
         is_eof: Whether its pipe has ended.
+        n_tasks: How many tasks were sent to it.
         unsent: Frames, or the rest of one, that the pipe to it had no room for.
     """
 
@@ -125,6 +130,8 @@ class WorkerProcess:
         self.log = SlotLog(launch.log(slot), launch.objective.parent / f"slot-{slot}.log")
         self.started = time.monotonic()
         self.is_ready = self.is_eof = False
+        self.n_tasks = 0
+        self._sending = threading.RLock()  # the watchdog sends, too
         self.unsent: deque[memoryview] = deque()
         self._frames = FrameReader()
         self._guardian = guardian
@@ -159,22 +166,24 @@ class WorkerProcess:
 
     def send(self, frame: bytes) -> None:
         """Send a frame, at once as far as the pipe has room; :meth:`flush` sends the rest."""
-        self.unsent.append(memoryview(frame))
+        with self._sending:
+            self.unsent.append(memoryview(frame))
         self.flush()
 
     def flush(self) -> None:
         """Send what there is room for; never waits, whatever the worker does."""
-        try:
-            while self.unsent:
-                rest = self.unsent[0][os.write(self.write_fd, self.unsent[0]) :]
-                if rest:
-                    self.unsent[0] = rest
-                else:
-                    self.unsent.popleft()
-        except BlockingIOError:
-            pass
-        except BrokenPipeError:  # it is dead, as its other pipe will tell
-            self.unsent.clear()
+        with self._sending:
+            try:
+                while self.unsent:
+                    rest = self.unsent[0][os.write(self.write_fd, self.unsent[0]) :]
+                    if rest:
+                        self.unsent[0] = rest
+                    else:
+                        self.unsent.popleft()
+            except BlockingIOError:
+                pass
+            except BrokenPipeError:  # it is dead, as its other pipe will tell
+                self.unsent.clear()
 
     def receive(self) -> Iterator[bytes]:
         """Return the frames that have come, without waiting.
