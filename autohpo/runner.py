@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from autohpo.algorithms.session import session_of
 from autohpo.driver import Driver
 from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
+from autohpo.folders import clean_leftovers, remove_folder, temporary_folder
 from autohpo.objective import Objective
 from autohpo.progress import make_progress
 from autohpo.result import Result
@@ -51,8 +51,9 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
     if hpo.is_seed_drawn:
         kept["seed"] = None  # so that a store may say it
     fresh = type(hpo)(hpo.space, None, **{**options_of(hpo), **kept})
-    with tempfile.TemporaryDirectory(prefix="autohpo-") as folder:
-        objective = TrainerObjective(trainer, dataset, folder, hpo.space.modules or ())
+    folder = temporary_folder()
+    try:
+        objective = TrainerObjective(trainer, dataset, str(folder), hpo.space.modules or ())
         try:
             result = _search(fresh, objective.objective(options.fidelity), options, tuned=type(trainer).__qualname__)
         finally:
@@ -60,12 +61,15 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
         best, path = result.best, objective.path_of(result.best.number)
         if path.is_file():  # written by a slot of this very run
             return cloudpickle.loads(path.read_bytes()), dict(best.hp)
+    finally:
+        remove_folder(folder)
     _log.info("the best trainer was not kept, or trained in an earlier run, so it is trained again")
     return objective.train(objective.configuration(best, options.fidelity))[0], dict(best.hp)
 
 
 def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tuned: str = "") -> Result:
     """Run the loop on a store; the result is left in ``hpo.result``, also where this raises."""
+    clean_leftovers()
     search = Search(hpo, options.store, name=options.name)
     progress = make_progress(options.progress)
     if options.stop_rules.is_any and hpo.objectives.n > 1:

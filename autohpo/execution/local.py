@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import os
 import select
-import shutil
-import tempfile
 import time
 import weakref
 from collections import deque
@@ -22,6 +20,7 @@ from autohpo.execution.limits import Watchdog, require_memory_limits
 from autohpo.execution.mains import dump_objective
 from autohpo.execution.process import Launch
 from autohpo.execution.slot import CROWDED, Slot
+from autohpo.folders import remove_folder, temporary_folder
 from autohpo.objective import Objective
 from autohpo.trial import Outcome, Task, TrialState
 
@@ -84,12 +83,12 @@ class LocalExecutor(Executor):
         if self._finalizer is not None:
             raise OptionError("open: an executor is opened once")
         self._on_report = on_report
-        private = Path(tempfile.mkdtemp(prefix="autohpo-"))  # readable for this user alone
+        private = temporary_folder()
         try:
             dump_objective(objective, private / "objective.pickle")
             guardian = Guardian(private)
         except BaseException:
-            shutil.rmtree(private)
+            remove_folder(private)
             raise
         watchdogs: list[Watchdog] = []
         resources = (private, guardian, self._slots, watchdogs, os.getpid())
@@ -231,4 +230,4 @@ def _release(
         for slot in slots:
             slot.close(until)
         guardian.close()
-        shutil.rmtree(private, ignore_errors=True)
+        remove_folder(private)
