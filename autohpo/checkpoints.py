@@ -8,6 +8,7 @@ import shutil
 from bisect import insort
 from pathlib import Path
 
+from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.objectives import precedence
 from autohpo.search import Search
 from autohpo.trial import Trial
@@ -37,8 +38,7 @@ class Checkpoints:
 
     def __init__(self, search: Search, keep: str, n_best: int = 1) -> None:
         self._search, self._keep, self._n_best = search, keep, n_best
-        lets_go = search.hpo.is_multi_fidelity or getattr(search.hpo, "max_fidelity", None) is not None
-        self._keeps_all = keep == "all" or (keep == "live" and not lets_go)
+        self._keeps_all = keep == "all" or (keep == "live" and not _lets_go(search.hpo))
         self._there: set[int] = set()  # roots of chains that have a folder
         self._due: set[int] = set()  # those of them to be removed next time
         self._best: list[tuple[tuple[bool, float, float], int]] = []  # precedence and root, the best last
@@ -128,6 +128,12 @@ class Checkpoints:
             top = self._best[-1][0][:2]
             best |= {root for rank, root in self._best if not self._search.hpo.noise or rank[:2] == top}
         return best
+
+
+def _lets_go(hpo: BaseHPOptimizer) -> bool:
+    """Whether an algorithm has trainings go on, and lets go of others."""
+    has_levels = hpo.has_fidelity and getattr(hpo, "max_fidelity", 1.0) is not None
+    return has_levels and type(hpo).resumable is not BaseHPOptimizer.resumable
 
 
 def _remove(folder: Path) -> None:
