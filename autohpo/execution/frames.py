@@ -134,7 +134,10 @@ class Message:
     def _is_valid(self) -> bool:
         if self.kind not in ("ready", "started", "report", "end") or (self.outcome is None) == (self.kind == "end"):
             return False
-        if not all(type(value) is int for value in (self.number, self.attempt, self.held)) or type(self.is_paused) is not bool:
+        if (
+            not all(type(value) is int for value in (self.number, self.attempt, self.held))
+            or type(self.is_paused) is not bool
+        ):
             return False
         return self.kind != "report" or (_is_finite(self.fidelity) and _is_finite(self.perf))
 

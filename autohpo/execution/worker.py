@@ -20,7 +20,7 @@ import traceback
 from queue import SimpleQueue
 
 from autohpo.execution.frames import DROP, EXIT, KEY, RELIEVE, ROOT, STOP, TASK, Message, read_frame
-from autohpo.execution.generators import seed_generators
+from autohpo.execution.generators import Generators
 from autohpo.execution.limits import tree_memory
 from autohpo.execution.mains import load_objective
 from autohpo.execution.tree import adopt_orphans
@@ -76,6 +76,8 @@ class Worker:
     def __init__(self, read_fd: int, write_fd: int, memory_limit: int | None = None) -> None:
         self._memory_limit = memory_limit
         self._has_dropped = False
+        self._generators = Generators()
+        sys.meta_path.insert(0, self._generators)
         self._pipe = open(read_fd, "rb")  # noqa: SIM115 - for the life of the process
         self._write_fd = write_fd
         self._write_lock = threading.Lock()  # an objective may report from several threads
@@ -125,7 +127,7 @@ class Worker:
         else:
             try:
                 task: Task = pickle.loads(memoryview(body)[KEY.size :])
-                seed_generators(task, is_continued=self._evaluator.holds(task.root))
+                self._generators.seed(task, is_continued=self._evaluator.holds(task.root))
                 outcome = self._evaluator.run(task, self._reporter(number, attempt))
                 is_paused = self._evaluator.holds(task.root)
             except BaseException:  # a configuration that cannot be loaded; a KeyboardInterrupt of the objective
