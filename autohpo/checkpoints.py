@@ -31,7 +31,7 @@ class Checkpoints:
 
     Args:
         search: The search.
-        keep: Whose folders stay: "live" keeps those of trainings that may go on and of the best, and everything where
+        keep: Which folders stay: "live" keeps those of trainings that may go on and of the best, and everything where
             the algorithm never lets trainings go on; "best", in the end, the best's alone; "all" everything.
         n_best: How many count as the best, where there is one objective.
     """

@@ -12,7 +12,7 @@ from autohpo.errors import AutoHPOError
 
 PREFIX = "autohpo-"
 LOCK = "lock"
-"""The file in each folder that its process holds locked as long as it lives: the system lets go of that, whatever ends it."""
+"""The file in each folder that its process holds locked: the system unlocks it, whatever ends the process."""
 
 _locks: dict[Path, tuple[int, int]] = {}  # process and descriptor, by folder
 _has_cleaned = False

@@ -22,7 +22,7 @@ MAX_SUSPENDED = 16
 """How many paused trainings are held at most: each has its model, and often its data, in memory."""
 
 KEPT = ("live", "best", "all")
-"""Whose checkpoints stay: those that are needed, the best one's alone in the end, or all."""
+"""What ``keep_checkpoints`` may be: those that are needed, the best one's alone in the end, or all."""
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 

@@ -68,7 +68,7 @@ def test_a_search_without_a_store_keeps_no_more(tmp_path):
 
 
 def test_one_who_wants_all_checkpoints_or_one_gets_them():
-    """ "all" keeps everything; "best" in the end one folder, under any algorithm."""
+    """With "all" everything stays, with "best" one folder in the end, under any algorithm."""
     assert len(roots(search(keep_checkpoints="all"))) == len(
         [trial for trial in search().result.trials if trial.resume is None]
     )

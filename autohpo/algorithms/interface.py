@@ -261,8 +261,8 @@ class OptimizerInterface:
                 many workers share each id. A worker sees its own alone (``CUDA_VISIBLE_DEVICES``).
             max_suspended: How many paused trainings (generators that may be promoted) are kept in memory at most, in
                 all workers. One that was let go starts again when it is promoted, from its checkpoint if it has one.
-            keep_checkpoints: Whose ``trial.checkpoint_dir`` stays: "live" keeps those of trainings that may go on and of
-                the best trial, "best" in the end that of the best trial alone, "all" keeps everything.
+            keep_checkpoints: Which checkpoint folders stay where an algorithm lets trainings go on: "live" keeps those
+                that may go on and the best trial's, "best" in the end the best trial's alone, "all" everything.
 
         Raises:
             OptionError: An argument is wrong.

@@ -116,7 +116,7 @@ class Executor(ABC):
     def drop(self, root: int) -> None:
         """Let go of the paused training of a chain that will not be continued."""
 
-    def rank(self, roots: Sequence[int]) -> None:
+    def rank(self, roots: Sequence[int]) -> None:  # noqa: B027 - an executor need not do anything
         """Say which paused trainings to let go first where there is no room for all; by default none is.
 
         Args:

@@ -83,7 +83,7 @@ def _name(device: int | str, visible: Sequence[str] | None) -> str:
         return str(device)
     if device >= len(visible):
         raise OptionError(
-            f"gpus: must be below {len(visible)}, as {VISIBLE}={','.join(visible)} shows {len(visible)} to this process, "
-            f"got {device}"
+            f"gpus: must be below {len(visible)}, as {VISIBLE}={','.join(visible)} shows {len(visible)} to this "
+            f"process, got {device}"
         )
     return visible[device]

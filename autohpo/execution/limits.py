@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -111,8 +112,6 @@ def _psutil_memory(pid: int) -> int:
 
     total = 0
     for member in tree_of(pid):
-        try:
+        with contextlib.suppress(psutil.Error):
             total += psutil.Process(member).memory_info().rss
-        except psutil.Error:
-            continue
     return total

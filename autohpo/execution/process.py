@@ -37,7 +37,7 @@ PIPE_BYTES = 1 << 16
 
 def _working_directory() -> str:
     try:
-        return os.getcwd()
+        return str(Path.cwd())
     except FileNotFoundError:
         return ""
 
@@ -80,6 +80,10 @@ class Launch:
             "memory_limit": self.memory_limit,
         }
         return [sys.executable, "-c", BOOT, json.dumps(setting), *self.import_path]
+
+    def where(self) -> str | None:
+        """Return the working directory; None where it was removed: the driver itself may still be in it."""
+        return self.folder if self.folder and Path(self.folder).is_dir() else None
 
     @property
     def run(self) -> str:
@@ -149,7 +153,7 @@ class WorkerProcess:
                 stderr=log,
                 pass_fds=(their_read, their_write),
                 start_new_session=True,
-                cwd=launch.folder if os.path.isdir(launch.folder) else None,  # removed: the driver is in it, too
+                cwd=launch.where(),
                 env=launch.environment(slot),
             )
         except OSError as fault:

@@ -26,8 +26,8 @@ MAX_SENDS = 3  # a task that no worker lives to take
 START_LIMIT_SECONDS = 300.0  # to import what the objective needs: far above what the slowest libraries take
 RENEW_SECONDS = 1.0  # for a worker that was killed to be gone
 CROWDED = (
-    "its worker passed the memory limit with what earlier trials hold there, so it was ended; it is run again in a worker "
-    "of its own"
+    "its worker passed the memory limit with what earlier trials hold there, so it was ended; it is run again in a "
+    "worker of its own"
 )
 EXIT_SECONDS = 0.1  # from the end of a worker's pipe to its own end
 

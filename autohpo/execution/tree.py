@@ -94,11 +94,8 @@ def kill_marked(run: str, slot: int) -> None:
 
 
 def _marked(mark: bytes) -> list[int]:
-    found = []
-    for name in os.listdir("/proc"):  # noqa: PTH208 - thousands of entries
-        if name.isdigit() and mark in read_proc(f"/proc/{name}/environ").split(b"\0"):
-            found.append(int(name))
-    return found
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - thousands of entries
+    return [pid for pid in pids if mark in read_proc(f"/proc/{pid}/environ").split(b"\0")]
 
 
 def _kill(pids: Collection[int]) -> None:

@@ -21,7 +21,7 @@ def look():
         import time
 
         time.sleep(0.02)
-        visible = float(os.environ.get("CUDA_VISIBLE_DEVICES", -1))
+        visible = float(os.environ.get("CUDA_VISIBLE_DEVICES", "-1"))
         device = -1.0 if trial.device is None else float(trial.device)
         return {"perf": hps["x"], "slot": trial.slot, "device": device, "visible": visible}
 
@@ -98,7 +98,7 @@ def test_the_shared_generators_of_a_worker_follow_the_seed_of_the_trial():
 
         import numpy as np
 
-        return {"perf": hps["x"], "python": random.random(), "numpy": np.random.random()}  # noqa: NPY002, S311
+        return {"perf": hps["x"], "python": random.random(), "numpy": np.random.random()}  # noqa: NPY002
 
     def draws(**how):
         hpo = build_hpo_from_name("random", SPACE, f, mode={"perf": "max"}, max_evals=8, seed=0)
@@ -122,7 +122,7 @@ def test_a_paused_training_does_not_draw_again_what_it_drew_when_it_began():
         import random
 
         for _ in range(9):
-            yield random.random()  # noqa: S311
+            yield random.random()
 
     hpo = build_hpo_from_name("hyperband", SPACE, f, max_evals=30, seed=0, max_fidelity=9)
     hpo.optimize(progress=False, num_workers=2)

@@ -30,21 +30,21 @@ def starter():
     """An objective that starts a program through a shell; nested, so that it goes by value."""
 
     def f(hp):
+        import pathlib
         import subprocess
         import sys
         import time
 
+        path = pathlib.Path(hp["pid"])
         code = f"import os, time; open({hp['pid']!r}, 'w').write(str(os.getpid())); held = b'x' * {hp['bytes']}; "
         shell = subprocess.Popen(["sh", "-c", hp["way"], sys.executable, code + f"time.sleep({hp['sleep']})"])
         if hp["waits"]:
             time.sleep(30)
         until = time.monotonic() + 5
         while time.monotonic() < until:
-            try:
-                if open(hp["pid"]).read():
-                    break
-            except OSError:
-                time.sleep(0.01)
+            if path.exists() and path.read_text():
+                break
+            time.sleep(0.01)
         return float(shell.pid)
 
     return f
