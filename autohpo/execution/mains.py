@@ -9,18 +9,25 @@ where it has no ``if __name__ == "__main__"``; it gets the same definitions from
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import os
 import pickle
 import sys
 from collections import ChainMap
+from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar, cast
 
 import cloudpickle
 
 from autohpo.errors import AutoHPOError, OptionError
+from autohpo.trial import Task
+
+MAINS = ("__main__", "__mp_main__")
+"""The names of the user's script: the second in a process that was started with *spawn*."""
 
 VARIABLE = "AUTOHPO_MAIN"
 """The variable that names the file of the objective, for processes that a worker starts."""
@@ -50,12 +57,34 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, obj: Any) -> Any:
         """Pickle as cloudpickle does, and note what the script has defined."""
-        if isinstance(obj, (type, FunctionType)) and obj.__module__ == "__main__":
+        if isinstance(obj, (type, FunctionType)) and obj.__module__ in MAINS:
             name = obj.__qualname__.partition(".")[0]  # of the outermost class
-            found = getattr(sys.modules["__main__"], name, None)
-            if isinstance(found, (type, FunctionType)) and found.__module__ == "__main__":
+            found = getattr(sys.modules[obj.__module__], name, None)
+            if isinstance(found, (type, FunctionType)) and found.__module__ == obj.__module__:
                 self.definitions[name] = found
         return super().reducer_override(obj)
+
+    def dump_definitions(self) -> None:
+        """Pickle the definitions that were noted; what is in the file already is only referred to."""
+        n = -1
+        while n < len(self.definitions):  # a class around another one may bring further ones along
+            n = len(self.definitions)
+            self.dump(dict(self.definitions))
+        self.dump(None)
+
+
+@contextlib.contextmanager
+def _scripts_by_value() -> Iterator[None]:
+    """Pickle by value what the script defines also where this process was itself started with *spawn*."""
+    copy = sys.modules.get("__mp_main__")
+    if copy is None or "__mp_main__" in cloudpickle.list_registry_pickle_by_value():
+        yield
+        return
+    cloudpickle.register_pickle_by_value(copy)
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(copy)
 
 
 def dump_objective(objective: object, path: Path) -> None:
@@ -66,14 +95,10 @@ def dump_objective(objective: object, path: Path) -> None:
         AutoHPOError: The file cannot be written.
     """
     try:
-        with path.open("wb") as file:
+        with path.open("wb") as file, _scripts_by_value():
             pickler = _Pickler(file)
             pickler.dump(objective)
-            n = -1
-            while n < len(pickler.definitions):  # a class around another one may bring further ones along
-                n = len(pickler.definitions)
-                pickler.dump(dict(pickler.definitions))  # what is in the file already is only referred to
-            pickler.dump(None)
+            pickler.dump_definitions()
     except OSError as fault:  # the disk is full: nothing is wrong with the objective
         raise AutoHPOError(f"the objective cannot be written to {path}, for its workers: {fault}") from fault
     except Exception as fault:  # reducers of the user's own may raise anything
@@ -81,13 +106,42 @@ def dump_objective(objective: object, path: Path) -> None:
         raise OptionError(text) from fault
 
 
+def dump_task(task: Task) -> bytes:
+    """Return a pickled task, with the definitions of ``__main__`` that its configuration needs.
+
+    Raises:
+        OptionError: A value of the configuration cannot be pickled.
+    """
+    buffer = io.BytesIO()
+    try:
+        with _scripts_by_value():
+            pickler = _Pickler(buffer)
+            pickler.dump(task)
+            pickler.dump_definitions()
+    except Exception as fault:  # a value of the user's own may raise anything
+        text = f"hp: must be picklable to run in another process, got {type(fault).__name__}: {fault}"
+        raise OptionError(text) from fault
+    return buffer.getvalue()
+
+
+def load_task(data: bytes | memoryview) -> Task:
+    """Return a task; what its configuration brings along of ``__main__`` stands there from then on."""
+    task, definitions = _load(io.BytesIO(data))
+    main = vars(sys.modules["__main__"])
+    for name, found in definitions.items():
+        main.setdefault(name, found)
+    return cast("Task", task)
+
+
 def load_objective(path: str) -> Any:
     """Return the objective in a file, and make this process's ``__main__`` what its script's was."""
-    objective, definitions = _load(path)
+    with open(path, "rb") as file:
+        objective, definitions = _load(file)
     main = sys.modules["__main__"]
     for name in [name for name in vars(main) if not name.startswith("__")]:
         delattr(main, name)  # what the worker was started with
     vars(main).update(definitions)
+    sys.modules["__mp_main__"] = main
     os.environ[VARIABLE] = path
     main.__spec__ = importlib.util.find_spec(SPAWNED)
     return objective
@@ -96,26 +150,28 @@ def load_objective(path: str) -> Any:
 def load_definitions() -> dict[str, Any]:
     """Return the definitions of ``__main__``, in a process that a worker has started."""
     path = os.environ.get(VARIABLE, "")
-    return _load(path)[1] if Path(path).is_file() else {}  # the search may be over
-
-
-def _load(path: str) -> tuple[Any, dict[str, Any]]:
-    """Return the objective in a file, and the definitions behind it."""
+    if not Path(path).is_file():  # the search may be over
+        return {}
     with open(path, "rb") as file:
-        unpickler = pickle.Unpickler(file)
-        objective = unpickler.load()
-        definitions: dict[str, Any] = {}
-        while (more := unpickler.load()) is not None:
-            definitions = more
+        return _load(file)[1]
+
+
+def _load(file: IO[bytes]) -> tuple[Any, dict[str, Any]]:
+    """Return what was pickled into a file, and the definitions behind it."""
+    unpickler = pickle.Unpickler(file)
+    loaded = unpickler.load()
+    definitions: dict[str, Any] = {}
+    while (more := unpickler.load()) is not None:
+        definitions = more
     for found in definitions.values():
         if isinstance(found, type):
             _name_inner_classes(found)
-    return objective, definitions
+    return loaded, definitions
 
 
 def _name_inner_classes(outer: type) -> None:
     """Give the classes inside a class their full names, which cloudpickle forgets."""
     for name, inner in vars(outer).items():
-        if isinstance(inner, type) and (inner.__module__, inner.__qualname__) == ("__main__", name):
+        if isinstance(inner, type) and inner.__module__ in MAINS and inner.__qualname__ == name:
             inner.__qualname__ = f"{outer.__qualname__}.{name}"
             _name_inner_classes(inner)

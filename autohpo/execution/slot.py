@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-import pickle
 import threading
 import time
 from dataclasses import dataclass
-
-import cloudpickle
 
 from autohpo.errors import AutoHPOError, OptionError
 from autohpo.execution.base import Event, EventKind
 from autohpo.execution.frames import DROP, EXIT, KEY, RELIEVE, ROOT, STOP, TASK, FrameError, Message, pack_frame
 from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.limits import tree_memory
+from autohpo.execution.mains import dump_task
 from autohpo.execution.memory import WorkerMemory
 from autohpo.execution.process import Launch, WorkerProcess
 from autohpo.trial import Outcome, Task, TrialState
@@ -138,7 +136,7 @@ class Slot:
         """
         if self.attempt is not None:
             raise OptionError(f"slot: must be free, but {self.number} runs trial {self.attempt.task.number}")
-        attempt = Attempt(task, pack_frame(TASK, KEY.pack(task.number, task.attempt), _dump(task)))
+        attempt = Attempt(task, pack_frame(TASK, KEY.pack(task.number, task.attempt), dump_task(task)))
         if is_alone:
             self._renew()
         self.start()
@@ -345,11 +343,3 @@ class Slot:
             process.bury()
         else:  # the system cannot end it now (a dead network file system); its pipes must not stay
             process.close_pipes()
-
-
-def _dump(task: Task) -> bytes:
-    try:
-        return bytes(cloudpickle.dumps(task, pickle.HIGHEST_PROTOCOL))
-    except Exception as fault:  # a value of the user's own may raise anything
-        text = f"hp: must be picklable to run in another process, got {type(fault).__name__}: {fault}"
-        raise OptionError(text) from fault

@@ -12,7 +12,6 @@ import gc
 import json
 import logging
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -22,10 +21,10 @@ from queue import SimpleQueue
 from autohpo.execution.frames import DROP, EXIT, KEY, RELIEVE, ROOT, STOP, TASK, Message, read_frame
 from autohpo.execution.generators import Generators
 from autohpo.execution.limits import tree_memory
-from autohpo.execution.mains import load_objective
+from autohpo.execution.mains import load_objective, load_task
 from autohpo.execution.tree import adopt_orphans
 from autohpo.objective import Evaluator, Report, user_traceback
-from autohpo.trial import Outcome, Task, TrialState
+from autohpo.trial import Outcome, TrialState
 
 # The system's out-of-memory killer takes the process with the highest score: a worker rather than its driver.
 OOM_SCORE_STEP = 500
@@ -126,7 +125,7 @@ class Worker:
             outcome = Outcome(TrialState.FAILED, error=self._fault)
         else:
             try:
-                task: Task = pickle.loads(memoryview(body)[KEY.size :])
+                task = load_task(memoryview(body)[KEY.size :])
                 self._generators.seed(task, is_continued=self._evaluator.holds(task.root))
                 outcome = self._evaluator.run(task, self._reporter(number, attempt))
                 is_paused = self._evaluator.holds(task.root)

@@ -136,3 +136,42 @@ def test_processes_that_an_objective_starts_know_what_the_script_defines(tmp_pat
     (tmp_path / "program.py").write_text(OWN_CLASSES)
     lines = run(["program.py", "spawn", "forkserver", "fork"], tmp_path)
     assert lines == ["imported", "{'COMPLETE': 2}", ""]
+
+
+CHOICES = """
+import multiprocessing
+import pickle
+import sys
+
+from autohpo import ChoiceHP, build_hpo_from_name
+
+class Small:
+    size = 1.0
+
+    def __repr__(self):
+        return type(self).__name__
+
+class Large(Small):
+    size = 2.0
+
+def f(hps):
+    return pickle.loads(pickle.dumps(hps["model"])).size
+
+def search():
+    space = [ChoiceHP("model", [Small(), Large()])]
+    hpo = build_hpo_from_name("grid", space, f, seed=0)
+    hpo.optimize(num_workers=2, progress=False)
+    print(sorted(trial.perf for trial in hpo.result), flush=True)
+
+if __name__ == "__main__":
+    search()
+    child = multiprocessing.get_context("spawn").Process(target=search)
+    child.start()
+    child.join()
+"""
+
+
+def test_classes_that_only_the_configuration_has_are_pickled_in_a_worker_too(tmp_path):
+    """Also where the search runs in a process that was itself started with spawn."""
+    (tmp_path / "program.py").write_text(CHOICES)
+    assert run(["program.py"], tmp_path) == ["[1.0, 2.0]", "[1.0, 2.0]", ""]
