@@ -18,7 +18,8 @@ import threading
 import traceback
 from queue import SimpleQueue
 
-from autohpo.execution.frames import DROP, EXIT, KEY, RELIEVE, ROOT, STOP, TASK, Message, read_frame
+from autohpo.errors import InvalidPerfError
+from autohpo.execution.frames import DROP, EXIT, KEY, MAX_ANSWER_BYTES, RELIEVE, ROOT, STOP, TASK, Message, read_frame
 from autohpo.execution.generators import Generators
 from autohpo.execution.limits import tree_memory
 from autohpo.execution.mains import load_objective, load_task
@@ -145,8 +146,11 @@ class Worker:
         return report
 
     def _say(self, message: Message) -> None:
+        frame = message.pack()
+        if len(frame) > MAX_ANSWER_BYTES and message.kind == "report":
+            raise InvalidPerfError(f"a report has {len(frame)} bytes, and may have {MAX_ANSWER_BYTES}")
         with self._write_lock:
-            rest = memoryview(message.pack())
+            rest = memoryview(frame)
             while rest:
                 rest = rest[os.write(self._write_fd, rest) :]
 

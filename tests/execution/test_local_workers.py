@@ -14,8 +14,9 @@ from processes import is_running, pid_of, wait_until
 
 from autohpo.errors import AutoHPOError
 from autohpo.execution.local import LocalExecutor
+from autohpo.execution.serial import SerialExecutor
 from autohpo.objective import Objective
-from autohpo.trial import TrialState
+from autohpo.trial import Task, TrialState
 
 
 def test_floods_of_output_and_stray_frames_do_no_harm(drive_local):
@@ -398,3 +399,42 @@ def test_a_paused_training_can_be_lost_and_is_started_again(drive_local, tmp_pat
     assert not driver.executor.holds(0, 0)
     assert driver.run(2, hp={"x": 0.0, "path": path}, root=0, fidelity=3.0).outcome.perf == 3
     assert Path(path).read_text().split() == ["0:1", "0:2", "1:1", "0:1", "0:2", "0:3"]
+
+
+def big():
+    """An objective with many or long metrics, or a long error; nested, so that it goes by value."""
+
+    def f(hp):
+        if hp["error"]:
+            raise ValueError("x" * 80_000_000)
+        return {"perf": 1.0, **{f"{i}{'é' * hp['length']}": float(i) for i in range(hp["n"])}}
+
+    return f
+
+
+@pytest.mark.parametrize("make", [SerialExecutor, LocalExecutor])
+def test_a_big_result_ends_alike_in_every_executor(make):
+    """Some megabytes arrive whole; above the limit the trial is INVALID, and the error names size and limit."""
+    executor = make()
+    executor.open(Objective.of(big(), mode={"perf": "max"}), lambda event: True)
+    try:
+
+        def run(number, **hp):
+            executor.submit(0, Task(number, 1, {"n": 1, "length": 0, "error": False, **hp}, root=number))
+            events = []
+            while not events or events[-1].outcome is None:
+                events += executor.poll(5.0)
+            return events[-1]
+
+        end = run(0, n=100_000, length=3)
+        assert (end.kind, len(end.outcome.metrics)) == ("done", 100_000)
+        assert end.outcome.metrics["99999ééé"] == 99999.0
+        end = run(1, n=10, length=1_500_000)
+        assert (end.kind, end.outcome.state) == ("failed", TrialState.INVALID)
+        assert "the result has 90.0 MB in the log, and may have 67.1 MB" in end.outcome.error
+        end = run(2, error=True)
+        assert end.outcome.state is TrialState.FAILED
+        assert len(end.outcome.error) < 20_000
+        assert run(3).kind == "done"
+    finally:
+        executor.close()
