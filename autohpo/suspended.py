@@ -33,6 +33,8 @@ class Suspended:
         Args:
             number: The number of the trial.
         """
+        if number < 0:  # no trial of the algorithm's: none is promoted
+            return
         state = self._search.state
         if self._scores is not None and number not in state.running:
             self._add(state[number])

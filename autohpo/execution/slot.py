@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 MAX_SENDS = 3  # a task that no worker lives to take
 START_LIMIT_SECONDS = 300.0  # to import what the objective needs: far above what the slowest libraries take
+NOISE = 0.01  # of the memory limit: so much the same trial takes more or less when it is run again
 RENEW_SECONDS = 1.0  # for a worker that was killed to be gone
 CROWDED = (
     "its worker passed the memory limit with what earlier trials hold there, so it was ended; it is run again in a "
@@ -71,8 +72,8 @@ class Attempt:
         """
         if limit is None or self.is_first:
             return False
-        of_others = max(0, self.held - fresh - self.own)
-        return not self.is_started or self.peak - of_others <= limit
+        of_others = max(0.0, self.held - fresh - self.own - NOISE * limit)
+        return not self.is_started or (of_others > 0 and self.peak - of_others <= limit)
 
     @property
     def key(self) -> tuple[int, int]:
@@ -159,11 +160,12 @@ class Slot:
         process = self.process
         if process is not None and process.n_tasks:
             process.kill()
-            process.has_exited_within(RENEW_SECONDS)
+            if not process.has_exited_within(RENEW_SECONDS):
+                return  # once it is gone, the task goes to the next one
             with self._lock:
                 process.bury()
                 self.process = None
-            self.memory.renew()
+                self.memory.renew()
 
     def _send(self, attempt: Attempt) -> None:
         process = self.start()

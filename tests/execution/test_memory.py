@@ -82,12 +82,16 @@ def test_a_trial_that_fits_alone_never_ends_for_memory(drive_local):
     assert not driver.executor.holds(0, 10)
 
 
-def test_a_trial_that_does_not_fit_ends_for_memory_at_once(drive_local):
-    """Its own share is above the limit whatever else is there, so it is not run again; the worker after it is well."""
+def test_a_trial_that_does_not_fit_ends_for_memory(drive_local):
+    """At once where its own share is seen to be above the limit, else when it is run alone; the next worker is well."""
     driver = drive_local(holder(), memory_limit=250 * MB)
     pause(driver, 0, 40)
-    end = driver.run(9, fidelity=2.0, hp={"mb": 600, "seconds": 5})
-    assert end.outcome.state is TrialState.MEMORY
+    states = []
+    while states in ([], [TrialState.CANCELLED]):
+        driver.events.clear()
+        end = driver.run(9, attempt=1 + len(states), fidelity=2.0, hp={"mb": 600, "seconds": 5})
+        states.append(end.outcome.state)
+    assert states[-1] is TrialState.MEMORY
     assert pause(driver, 10, 100).kind == "done"
 
 
