@@ -1,4 +1,4 @@
-"""Checkpoint folders: where they are, and which of them are needed no more."""
+"""Checkpoint folders: which of them are needed no more."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from bisect import insort
 from pathlib import Path
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.folders import checkpoint_dir
 from autohpo.objectives import precedence
 from autohpo.search import Search
 from autohpo.trial import Trial
@@ -16,11 +17,6 @@ from autohpo.trial import Trial
 _log = logging.getLogger("autohpo")
 
 _NAME = re.compile(r"trial-(\d+)(\.partial|\.removed)?")
-
-
-def checkpoint_dir(files: Path, root: int) -> Path:
-    """Return the checkpoint folder of a chain, by the number of its first trial."""
-    return files / f"trial-{root}"
 
 
 class Checkpoints:
@@ -54,6 +50,7 @@ class Checkpoints:
             resumable: The trials that may still be promoted or forked.
         """
         if not self._keeps_all and self._search.state.n_asked:
+            self._best.clear()
             for trial in self._search.state.trials():
                 self._rank(trial)
             self._sweep(resumable)

@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from autohpo.checkpoints import Checkpoints, checkpoint_dir
+from autohpo.checkpoints import Checkpoints
 from autohpo.errors import OptionError
 from autohpo.execution.base import Executor
+from autohpo.folders import checkpoint_dir
 from autohpo.run_options import MAX_SUSPENDED
 from autohpo.search import Search
 from autohpo.suspended import Suspended

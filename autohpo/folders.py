@@ -1,4 +1,4 @@
-"""Temporary folders that outlive no process for long: what a killed one leaves, the next one removes."""
+"""Folders: those of checkpoints, and temporary ones, of which the next process removes what a killed one leaves."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ LOCK = "lock"
 
 _locks: dict[Path, tuple[int, int]] = {}  # process and descriptor, by folder
 _has_cleaned = False
+
+
+def checkpoint_dir(files: Path, root: int) -> Path:
+    """Return the checkpoint folder of a chain, by the number of its first trial."""
+    return files / f"trial-{root}"
 
 
 def temporary_folder() -> Path:
@@ -46,7 +51,8 @@ def _lock(folder: Path) -> None:
         fd = os.open(fresh, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fresh.rename(folder / LOCK)  # so nobody ever finds it without its lock
-        _locks[folder] = os.getpid(), fd
+        _locks[folder] = os.getpid(), fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)  # a standard stream may be closed
+        os.close(fd)
 
 
 def remove_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import stat
@@ -58,6 +59,8 @@ class SlotLog:
             if fault.errno in (errno.ELOOP, errno.EMLINK):
                 raise _not_regular(path) from fault
             raise
+        low, self._fd = self._fd, fcntl.fcntl(self._fd, fcntl.F_DUPFD_CLOEXEC, 3)  # a standard stream may be closed
+        os.close(low)
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
             os.close(self._fd)
             raise _not_regular(path)
