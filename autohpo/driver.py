@@ -7,6 +7,7 @@ import time
 import warnings
 from dataclasses import replace
 
+from autohpo.checkpoints import Checkpoints
 from autohpo.dispatch import Dispatch, Placed, lost_error
 from autohpo.ending import Ending
 from autohpo.errors import AutoHPOError, FirstTrialError, NotReady, OptimizationComplete
@@ -53,7 +54,8 @@ class Driver:
         self.objective, self.executor, self.progress, self.options = objective, executor, progress, options
         self.max_trials = max_trials
         self.ending = Ending(executor, options.time_limit, options.grace_seconds)
-        self.dispatch = Dispatch(search, executor, options.n_retries)
+        kept = Checkpoints(search, options.keep_checkpoints)
+        self.dispatch = Dispatch(search, executor, options.n_retries, options.max_suspended, kept)
         self._stopping = stopping
         self._n_earlier = 0
         self._is_complete = False  # the algorithm has nothing more to suggest
@@ -249,6 +251,7 @@ class Driver:
             self.dispatch.busy.clear()
             self.search.save()
             self.progress.close(self._standing())
+        self.dispatch.checkpoints.finish(self.hpo.resumable, is_whole=not self.ending.reason)
 
     def _say_interrupted(self) -> None:
         path = getattr(self.search.store, "path", None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import os
 import sys
 import time
 import traceback
@@ -15,6 +16,7 @@ from typing import Any
 
 from autohpo.errors import AutoHPOError, InvalidPerfError, OptionError, short
 from autohpo.objectives import Objectives, as_perf
+from autohpo.outcome import MAX_RESULT_BYTES, result_bytes
 from autohpo.reported import Keep, ReportLog, ReportRules
 from autohpo.trial import Outcome, Task, TrialState, whole
 
@@ -43,6 +45,8 @@ class TrialHandle:
         attempt: Which start of the trial this is, from 1; above 1 an earlier one did not come to its end.
         seed: A number for every random choice of the training.
         fidelity: How much training the trial gets in all, counted from nothing; None means full.
+        slot: The number of the worker that runs it, from 0.
+        device: The GPU that its worker was given, as ``optimize(gpus=...)`` names it; None where none was.
         reports: ``(fidelity, perf)`` in the order reported.
         is_stopped: Whether the search said that the trial should end.
     """
@@ -58,7 +62,8 @@ class TrialHandle:
     def _bind(self, task: Task, report: Report) -> None:
         """Take over the next task of the same training."""
         self.number, self.attempt, self.seed = task.number, task.attempt, task.seed
-        self.fidelity = task.fidelity
+        self.fidelity, self.slot = task.fidelity, task.slot
+        self.device = os.environ.get("AUTOHPO_DEVICE")
         self._folder = task.checkpoint_dir
         self._send: Report | None = report
         self._log.is_over, self._log.n_ignored = False, 0
@@ -278,7 +283,7 @@ class Evaluator:
             result = paused.steps if paused else self.objective.call(task, handle)
             if isinstance(result, Generator):
                 return self._advance(task, result, handle)
-            outcome = self.objective.rules.measured(result, task, handle._log)
+            outcome = _checked_size(self.objective.rules.measured(result, task, handle._log))
         except KeyboardInterrupt:
             raise
         except InvalidPerfError:
@@ -322,6 +327,21 @@ class Evaluator:
         """End every paused generator."""
         for root in list(self._paused):
             self.drop(root)
+
+
+def _checked_size(outcome: Outcome) -> Outcome:
+    """Return an outcome that the log can hold.
+
+    Raises:
+        InvalidPerfError: It is longer than that.
+    """
+    n_bytes = result_bytes(outcome)
+    if n_bytes > MAX_RESULT_BYTES:
+        raise InvalidPerfError(
+            f"the result has {n_bytes / 1e6:.1f} MB in the log, and may have {MAX_RESULT_BYTES / 1e6:.1f} MB; return "
+            f"fewer metrics than {len(outcome.metrics)}, and keep arrays in files of trial.checkpoint_dir"
+        )
+    return outcome
 
 
 @dataclass(frozen=True)

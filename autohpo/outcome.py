@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -131,3 +132,17 @@ def perfs_of(perf: Perf) -> tuple[float, ...]:
 _STATES = {state.value: state for state in TrialState}
 NOTHING: Mapping[str, Any] = {}
 """An empty mapping that all outcomes and trials without constraints, metrics or notes share; never written to."""
+
+MAX_RESULT_BYTES = 64 << 20
+"""How long the JSON of a result may be, in every executor: what the pipe of a worker and a row of a store take."""
+
+_NUMBER_BYTES = 40  # of a number with what stands around it, at most
+_CHARACTER_BYTES = 12  # of a character in JSON, at most: two escapes
+
+
+def result_bytes(outcome: Outcome) -> int:
+    """Return how long the JSON of a result is; a bound that is quick to compute where it is far below the limit."""
+    names = [*outcome.constraints, *outcome.metrics]
+    n_characters = sum(map(len, names)) + len(outcome.error) + len(outcome.why)
+    n_bytes = _NUMBER_BYTES * (len(names) + len(outcome.perfs) + 4) + _CHARACTER_BYTES * n_characters
+    return n_bytes if n_bytes <= MAX_RESULT_BYTES else len(json.dumps(outcome.to_json()))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autohpo.errors import MissingExtraError, NoResultError, OptionError, StoreError
+from autohpo.folders import checkpoint_dir
 from autohpo.objectives import Objectives, incumbent, pareto
 from autohpo.other_names import explains_names, missing_attribute
 from autohpo.outcome import perfs_of
@@ -237,6 +238,18 @@ class Result:
         """The trial that continued or replaced each one that was continued or replaced."""
         found = {trial.resume: trial for trial in self.trials if trial.resume is not None}
         return found | {trial.info["replaces"]: trial for trial in self.trials if "replaces" in trial.info}
+
+    def checkpoint_dir(self, number: int) -> Path | None:
+        """Return the checkpoint folder of a trial's training; None where there is none, or none any more.
+
+        Args:
+            number: The number of the trial.
+        """
+        trial = self.trials[number]
+        while trial.resume is not None:
+            trial = self.trials[trial.resume]
+        folder = None if self.files is None else checkpoint_dir(self.files, trial.number)
+        return folder if folder is not None and folder.is_dir() else None
 
     def top(self, k: int) -> list[Trial]:
         """The k best trainings by their last trial, best first: those with more training before those with less.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from autohpo.algorithms.session import session_of
 from autohpo.driver import Driver
 from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
+from autohpo.folders import clean_leftovers, remove_folder, temporary_folder
 from autohpo.objective import Objective
 from autohpo.progress import make_progress
 from autohpo.result import Result
@@ -52,8 +52,9 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
         kept["seed"] = None  # so that a store may say it
     space = trainer_space(trainer, options.fidelity) if isinstance(hpo.space, MissingSpace) else hpo.space
     fresh = type(hpo)(space, None, **{**options_of(hpo), **kept})
-    with tempfile.TemporaryDirectory(prefix="autohpo-") as folder:
-        objective = TrainerObjective(trainer, dataset, folder, space.modules or ())
+    folder = temporary_folder()
+    try:
+        objective = TrainerObjective(trainer, dataset, str(folder), space.modules or ())
         try:
             result = _search(fresh, objective.objective(options.fidelity), options, tuned=type(trainer).__qualname__)
         finally:
@@ -62,12 +63,15 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
         best, path = result.best, objective.path_of(result.best.number)
         if path.is_file():  # written by a slot of this very run
             return cloudpickle.loads(path.read_bytes()), dict(best.hp)
+    finally:
+        remove_folder(folder)
     _log.info("the best trainer was not kept, or trained in an earlier run, so it is trained again")
     return objective.train(objective.configuration(best, options.fidelity))[0], dict(best.hp)
 
 
 def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tuned: str = "") -> Result:
     """Run the loop on a store; the result is left in ``hpo.result``, also where this raises."""
+    clean_leftovers()
     search = Search(hpo, options.store, name=options.name)
     progress = make_progress(options.progress)
     hpo.has_fidelity, hpo.is_continued = objective.takes_fidelity, objective.is_continued
@@ -188,7 +192,7 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
         OptionError: There is none of that name, or it cannot hold the limits.
     """
     limits = {"time_limit": options.time_limit, "trial_time_limit": options.trial_time_limit}
-    limits["memory_limit"] = options.memory_bytes
+    limits |= {"memory_limit": options.memory_bytes, "gpus": options.gpus}
     given = [name for name, limit in limits.items() if limit is not None]
     kind = options.executor
     refused = [name for name in given if name != "time_limit"] + ["num_workers"] * (options.num_workers > 1)
@@ -214,4 +218,5 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
         trial_time_limit=options.trial_time_limit,
         memory_limit=options.memory_bytes,
         log_folder=logs,
+        devices=options.devices,
     )

@@ -45,10 +45,13 @@ class TrainerObjective:
         rank = (math.inf if trial.fidelity is None else trial.fidelity), perf
         if self._best is None or rank > self._best[0]:
             path = self.path_of(trial.number)
+            part = path.with_suffix(".part")
             try:
-                path.write_bytes(cloudpickle.dumps(trained))
+                part.write_bytes(cloudpickle.dumps(trained))
+                part.replace(path)  # whole, or not at all
             except Exception:  # its pickling may raise anything; the best is trained again in the end
-                _log.warning("the trainer of trial %d cannot be pickled", trial.number, exc_info=True)
+                _log.warning("the trainer of trial %d cannot be kept", trial.number, exc_info=True)
+                part.unlink(missing_ok=True)
             if self._best is not None:
                 self._best[1].unlink(missing_ok=True)
             self._best = rank, path

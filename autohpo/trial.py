@@ -338,6 +338,7 @@ class Task:
         checkpoint_dir: Folder of that chain; made when first asked for.
         is_fork: Whether the folder of a new chain began as a copy of another chain's.
         resumed_perf: The perf of the trial that this one continues, if it continues one.
+        slot: The slot that it was given to.
     """
 
     number: int
@@ -349,3 +350,4 @@ class Task:
     checkpoint_dir: str = ""
     is_fork: bool = False
     resumed_perf: float | None = None
+    slot: int = 0

@@ -244,6 +244,12 @@ class OptimizerInterface:
                 without the results of what then runs. Only with workers.
             keep: Which of its reports is the result of an objective that reports or yields: the last, or with "best"
                 the best so far, as after early stopping with restored weights.
+            gpus: The GPUs of the workers, one each: how many there are, a list of their ids, or a dict that says how
+                many workers share each id. A worker sees its own alone (``CUDA_VISIBLE_DEVICES``).
+            max_suspended: How many paused trainings (generators that may be promoted) are kept in memory at most, in
+                all workers. One that was let go starts again when it is promoted, from its checkpoint if it has one.
+            keep_checkpoints: Which checkpoint folders stay where an algorithm lets trainings go on: "live" keeps those
+                that may go on and the best trial's, "best" in the end the best trial's alone, "all" everything.
 
         Raises:
             OptionError: An argument is wrong.

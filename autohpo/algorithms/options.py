@@ -33,6 +33,9 @@ class RunArguments(TypedDict, total=False):
     retries: Mapping[str, int] | None
     ask_ahead: bool
     keep: Literal["last", "best"]
+    gpus: Any
+    max_suspended: int
+    keep_checkpoints: Literal["live", "best", "all"]
 
 
 FEATURES = {"constraints": "constraints on the space", "objectives": "several objectives"}

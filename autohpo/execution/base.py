@@ -118,6 +118,13 @@ class Executor(ABC):
     def drop(self, root: int) -> None:
         """Let go of the paused training of a chain that will not be continued."""
 
+    def rank(self, roots: Sequence[int]) -> None:  # noqa: B027 - an executor need not do anything
+        """Say which paused trainings to let go first where there is no room for all; by default none is.
+
+        Args:
+            roots: The roots of their chains, the one least likely to go on first.
+        """
+
     @abstractmethod
     def close(self) -> None:
         """End every slot and whatever runs there. May be called twice."""

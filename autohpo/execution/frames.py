@@ -15,15 +15,16 @@ from typing import Any, BinaryIO, Literal
 
 from autohpo.errors import AutoHPOError
 from autohpo.objective import clip
+from autohpo.outcome import MAX_RESULT_BYTES
 from autohpo.trial import Outcome, Perf, TrialState
 
 LENGTH = struct.Struct(">Q")
 KEY = struct.Struct(">qq")  # number and attempt of a trial, before a pickled task and alone in a stop
 ROOT = struct.Struct(">q")
 
-TASK, STOP, DROP, EXIT = b"T", b"S", b"D", b"X"  # the kinds that a driver sends
+TASK, STOP, DROP, RELIEVE, EXIT = b"T", b"S", b"D", b"R", b"X"  # the kinds that a driver sends
 
-MAX_ANSWER_BYTES = 1 << 20  # far above the longest message: a longer frame is not from our worker
+MAX_ANSWER_BYTES = MAX_RESULT_BYTES + (1 << 20)  # a longer frame is not from our worker
 
 _ENDS = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED, TrialState.INVALID)
 
@@ -89,6 +90,7 @@ class Message:
         metrics: Further numbers by name, in a report that has some.
         outcome: How the attempt ended, in an end.
         is_paused: Whether the worker keeps the training to continue it, in an end.
+        held: The bytes of memory that the worker holds, in all but reports, where memory is limited.
     """
 
     kind: Literal["ready", "started", "report", "end"]
@@ -99,10 +101,13 @@ class Message:
     metrics: Mapping[str, float] | None = None
     outcome: Outcome | None = None
     is_paused: bool = False
+    held: int = 0
 
     def pack(self) -> bytes:
         """Return the frame of this message; the error of an outcome is cut to its allowed length."""
         fields: dict[str, Any] = {"kind": self.kind, "number": self.number, "attempt": self.attempt}
+        if self.held:
+            fields["held"] = self.held
         if self.kind == "report":
             fields |= {"fidelity": self.fidelity, "perf": self.perf}
             if self.metrics:
@@ -135,7 +140,10 @@ class Message:
     def _is_valid(self) -> bool:
         if self.kind not in ("ready", "started", "report", "end") or (self.outcome is None) == (self.kind == "end"):
             return False
-        if not all(type(value) is int for value in (self.number, self.attempt)) or type(self.is_paused) is not bool:
+        if (
+            not all(type(value) is int for value in (self.number, self.attempt, self.held))
+            or type(self.is_paused) is not bool
+        ):
             return False
         if self.metrics is not None and not (
             type(self.metrics) is dict and all(map(_is_finite, self.metrics.values()))

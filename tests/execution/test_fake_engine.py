@@ -131,7 +131,7 @@ def test_an_engine_without_faults_is_a_plain_executor():
 def test_no_paused_training_is_dropped_that_goes_on(seed):
     """Where several trials end at once, each is told before any training is let go: all go on where they stood."""
     engine = FakeEngine(seed, 3, Faults(disordered=1.0))
-    hpo = search("hyperband", engine, training, n=120, seed=seed)
+    hpo = search("hyperband", engine, training, n=120, seed=seed, max_suspended=1000)
     first = {}
     for event in engine.delivered:
         if event.kind == "report":
