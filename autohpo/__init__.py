@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from autohpo.errors import (
         AutoHPOError,
         EvaluationsError,
+        FailuresError,
         FirstTrialError,
         InvalidPerfError,
         NoResultError,
@@ -54,6 +55,7 @@ __all__ = [
     "ChoiceHP",
     "Cut",
     "EvaluationsError",
+    "FailuresError",
     "FirstTrialError",
     "FixedHP",
     "HPSpace",
@@ -92,8 +94,9 @@ _HOMES = {
     "algorithms.base": ("BaseHPOptimizer",),
     "algorithms.registry": ("available_hpos", "build_hpo_from_name", "register_hpo"),
     "errors": (
-        *("AutoHPOError", "EvaluationsError", "FirstTrialError", "InvalidPerfError", "NoResultError", "NotReady"),
-        *("OptimizationComplete", "OptionError", "RegistryError", "SpaceError", "StoreError"),
+        *("AutoHPOError", "EvaluationsError", "FailuresError", "FirstTrialError", "InvalidPerfError"),
+        *("NoResultError", "NotReady", "OptimizationComplete", "OptionError", "RegistryError"),
+        *("SpaceError", "StoreError"),
     ),
     "result": ("Result",),
     "search": ("Search",),

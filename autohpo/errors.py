@@ -78,7 +78,11 @@ class RunBusyError(StoreError):
 
 
 class FirstTrialError(AutoHPOError):
-    """The first trial raised, so the objective is probably wrong; its traceback is in the text."""
+    """The first trial raised, or returned no number: the objective is probably wrong; the text has the reason."""
+
+
+class FailuresError(AutoHPOError):
+    """Too many trials in a row ended without a result; the text has the last error."""
 
 
 class NoResultError(AutoHPOError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import options_of
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
+from autohpo.dispatch import lost_with_drivers
 from autohpo.driver import Driver
 from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
@@ -53,10 +56,12 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
     fresh = type(hpo)(hpo.space, None, **{**options_of(hpo), **kept})
     with tempfile.TemporaryDirectory(prefix="autohpo-") as folder:
         objective = TrainerObjective(trainer, dataset, folder, hpo.space.modules or ())
+        session_of(hpo).on_stop = session_of(fresh).stop
         try:
             result = _search(fresh, objective.objective(options.fidelity), options, tuned=type(trainer).__qualname__)
         finally:
             hpo.result = fresh.result
+            session_of(hpo).leave_driver()
         best, path = result.best, objective.path_of(result.best.number)
         if path.is_file():  # written by a slot of this very run
             return cloudpickle.loads(path.read_bytes()), dict(best.hp)
@@ -79,12 +84,11 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
         if not hpo.n_asked:
             hpo.know(earlier.points)
         hpo.has_fidelity = objective.takes_fidelity
-        executor = make_executor(
-            options, None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
-        )
+        executor = make_executor(options, _logs_of(search))
         num_workers = max(executor.capacity(), options.num_workers)
         hpo.set_up(num_workers, options.time_limit, options.memory_bytes)
         search.begin({"objective": _described(objective, tuned), **earlier.header})
+        executor = _protected(executor, objective, search, options)
         max_trials = None
         if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:
             _log.info("no budget was given: the search ends after %d trials", DEFAULT_MAX_EVALS)
@@ -111,6 +115,30 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
     if search.state.best is None:
         raise NoResultError(_why_nothing(result, options))
     return result
+
+
+def _logs_of(search: Search) -> Path | None:
+    """The folder for what workers print; None where a temporary one does."""
+    return None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
+
+
+def _protected(executor: Executor, objective: Objective, search: Search, options: RunOptions) -> Executor:
+    """The executor, or a worker process where the user chose none and a trial ended the driver's process again."""
+    suspects = lost_with_drivers(search.state)
+    if options.executor is not None or not executor.is_inline or not suspects or os.name != "posix":
+        return executor
+    from autohpo.execution.local import LocalExecutor, can_be_sent
+
+    if not can_be_sent(objective):
+        return executor
+    n = search.state.attempts[suspects[0]].n
+    warnings.warn(
+        f"trial {suspects[0]} was running each of the {n} times that the process ended, so trials run in a worker "
+        "process now; memory_limit, trial_time_limit or num_workers=2 would have done that from the start",
+        RuntimeWarning,
+        stacklevel=5,
+    )
+    return LocalExecutor(1, log_folder=_logs_of(search))
 
 
 def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions) -> None:

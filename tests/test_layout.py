@@ -22,7 +22,19 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
     {"history", "views", "algorithms", "schedulers"},
     {"store"},
     {"search", "run_header", "execution", "objective", "trainer"},
-    {"driver", "dispatch", "ending", "runner", "run_options", "result", "warmstart", "stopping", "progress"},
+    {
+        "driver",
+        "dispatch",
+        "ending",
+        "failures",
+        "interrupts",
+        "runner",
+        "run_options",
+        "result",
+        "warmstart",
+        "stopping",
+        "progress",
+    },
     {"report", "integrations", "demo"},
 )
 LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}

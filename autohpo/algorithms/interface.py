@@ -222,6 +222,7 @@ class OptimizerInterface:
         executor: Any = None,
         retries: Mapping[str, int] | None = None,
         ask_ahead: bool = False,
+        max_consecutive_failures: int | None = 20,
     ) -> tuple[Any, Any]:
         """Run the search and return ``(best_hp, best_perf)``; with a trainer ``(best_trainer, best_hp)``.
 
@@ -239,7 +240,7 @@ class OptimizerInterface:
             name: A name of the run, kept in the store.
             trial_time_limit: Seconds for each trial.
             progress: "rich" is one line on a terminal, "plain" prints now and then, "none" or False nothing.
-            continue_on_error: Goes on even where the very first trial raises.
+            continue_on_error: Goes on even where the very first trial raises, or returns no number.
             grace_seconds: How long running trials may take to end when the search is interrupted or out of time.
             target: Ends the search at a result as good as this; what runs then may end.
             patience: Ends it after this many results in a row without a better one.
@@ -254,10 +255,13 @@ class OptimizerInterface:
                 machine or driver died (LOST) is started again twice, others are not.
             ask_ahead: Whether the next suggestion is made while all workers are busy: none waits for it, but it is made
                 without the results of what then runs. Only with workers.
+            max_consecutive_failures: Ends the search when so many trials in a row had no result, also with
+                `continue_on_error`; None never does.
 
         Raises:
             OptionError: An argument is wrong.
-            FirstTrialError: The first trial raised: the objective is probably wrong.
+            FirstTrialError: The first trial raised, or returned no number: the objective is probably wrong.
+            FailuresError: Too many trials in a row had no result.
             NoResultError: No trial was complete in the end.
             StoreError: The store cannot be used, holds another run, or is in use.
             KeyboardInterrupt: After Ctrl-C, once everything is saved.
@@ -284,8 +288,17 @@ class OptimizerInterface:
             executor=executor,
             retries=retries,
             ask_ahead=ask_ahead,
+            max_consecutive_failures=max_consecutive_failures,
         )
         return run(cast("BaseHPOptimizer", self), trainer, dataset, options)
+
+    def stop(self) -> None:
+        """End the running :meth:`optimize` in order; from any thread, or from the objective where it runs in this process.
+
+        Nothing is started any more, trials that run are asked to end and have `grace_seconds`, and ``optimize`` returns
+        what was found. No effect where no search runs, also on one that begins later.
+        """
+        session_of(self).stop()
 
     def know(self, points: Sequence[Point]) -> None:
         """Add points before the first suggestion: what a search brings along from earlier ones."""

@@ -32,6 +32,7 @@ class RunArguments(TypedDict, total=False):
     executor: Any
     retries: Mapping[str, int] | None
     ask_ahead: bool
+    max_consecutive_failures: int | None
 
 
 FEATURES = {"constraints": "constraints on the space", "objectives": "several objectives"}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autohpo.algorithms.parts.fallback import Fallback
 from autohpo.algorithms.parts.points import Point
 from autohpo.algorithms.parts.values import amount, checked_suggestion, pair, plain
 from autohpo.errors import (
@@ -24,6 +26,8 @@ from autohpo.trial import Outcome, Running, Suggestion, Trial, TrialState
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
 
+_OF_THIS_PROCESS = ("lock", "asking", "telling", "on_stop")
+
 
 class Session:
     """What an optimizer was asked and told.
@@ -36,10 +40,14 @@ class Session:
         history: Every suggestion and what became of it.
         lock: Held by every call, so that several threads may ask and tell.
         n_known: How many points with a known result were taken.
+        asking: Entered around the hook that suggests: whoever drives a search may interrupt it there, and nowhere else.
+        telling: Entered around the hooks that take results and reports.
+        on_stop: Called by :meth:`stop`, while a search runs.
     """
 
     def __init__(self, hpo: BaseHPOptimizer, points: Sequence[Point]) -> None:
         self._hpo = hpo
+        self._fallback = Fallback(hpo)
         self._known: list[Point] = []  # with a result
         self._wanted: list[Point] = []  # to be tried
         self.history = History(hpo.space, hpo.objectives)
@@ -48,15 +56,29 @@ class Session:
         self._n_points = 0  # of those to try, suggested so far
         self._is_set_up = self._has_warned = False
         self._rng: np.random.Generator | None = None
+        self.leave_driver()
         self.know(points)
 
+    def leave_driver(self) -> None:
+        """Belong to no driver: nobody interrupts the hooks."""
+        self.asking: AbstractContextManager[object] = nullcontext()
+        self.telling: AbstractContextManager[object] = nullcontext()
+        self.on_stop: Callable[[], None] | None = None
+
+    def stop(self) -> None:
+        """End the search that runs, in order; no effect where none does."""
+        on_stop = self.on_stop
+        if on_stop is not None:
+            on_stop()
+
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the lock out: a copy in another process has its own."""
-        return {name: value for name, value in vars(self).items() if name != "lock"}
+        """Leave the lock and the driver out: a copy in another process has its own."""
+        return {name: value for name, value in vars(self).items() if name not in _OF_THIS_PROCESS}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self.lock = threading.RLock()
+        self.leave_driver()
 
     @property
     def rng(self) -> np.random.Generator:
@@ -94,7 +116,8 @@ class Session:
                 raise OptimizationComplete(f"max_evals: all {hpo.max_evals} suggestions were made; raise it to go on")
             hpo.number, self._rng = self.history.n_asked, None
             wanted = self._wanted[self._n_points : self._n_points + 1]
-            made = hpo._suggest_point(pid, wanted[0].hp) if wanted else hpo._get_suggestion(pid)
+            with self.asking:
+                made = hpo._suggest_point(pid, wanted[0].hp) if wanted else self._suggested(pid)
             who = f"{type(hpo).__name__}._get_suggestion"
             suggestion = checked_suggestion(who, made, hpo.space, self.history)
             if wanted and suggestion.resume is None and suggestion.fork is None:
@@ -114,7 +137,7 @@ class Session:
         with self.lock:
             hpo.set_up()
             hpo.number, self._rng = self.history.n_asked, rng
-            return hpo._get_suggestion(pid)
+            return self._suggested(pid)
 
     def adopt(self, suggestion: Suggestion) -> None:
         """Add a suggestion that was made earlier; see ``BaseHPOptimizer.adopt``."""
@@ -193,7 +216,10 @@ class Session:
             running.reports.append((fidelity, perf))
             self._rng = None
             score = self._hpo.objectives.signs[0] * perf
-            go_on = plain(self._hpo._on_report(running.suggestion.copy(), fidelity, score))  # numpy's False is False
+            with self.telling:
+                go_on = plain(
+                    self._hpo._on_report(running.suggestion.copy(), fidelity, score)
+                )  # numpy's False is False
             given = running.fidelity
             return go_on is not False and (given is None or fidelity < given)
 
@@ -233,7 +259,8 @@ class Session:
                 self._warn_of_constraints()
             scores: Any = trial.scores
             try:
-                hpo._update_trials(trial.pid, running.suggestion.copy(), scores[0] if len(scores) == 1 else scores)
+                with self.telling:
+                    hpo._update_trials(trial.pid, running.suggestion.copy(), scores[0] if len(scores) == 1 else scores)
             except BaseException:
                 self.history.take_back(running, order)
                 raise
@@ -258,6 +285,9 @@ class Session:
             self._add(suggestion)
             if point.outcome is not None:
                 self.close(self.history.find(suggestion.number).ended(point.outcome))
+
+    def _suggested(self, pid: int) -> object:
+        return self._fallback.suggested(pid, self._seed, self.history.n_asked)
 
     def _trial_seed(self) -> int:
         """A seed for the objective, in [0, 2**31): another stream than that of the suggestion itself."""

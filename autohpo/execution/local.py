@@ -208,6 +208,15 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     dispatch_table: ClassVar[Any] = ChainMap({CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table)
 
 
+def can_be_sent(objective: Objective) -> bool:
+    """Return whether a worker could be given an objective."""
+    try:
+        _dump(objective, Path(os.devnull))
+    except OptionError:
+        return False
+    return True
+
+
 def _dump(objective: Objective, path: Path) -> None:
     try:
         with path.open("wb") as file:
