@@ -14,8 +14,6 @@ from autohpo.search import Search
 from autohpo.store import RunState
 from autohpo.trial import Outcome, Suggestion, Task, TrialState
 
-MANY_LOST = 2  # a machine dies now and then; what was running twice when its driver died may be the cause
-
 
 @dataclass(frozen=True)
 class Placed:
@@ -75,11 +73,11 @@ class Dispatch:
     def recover(self) -> None:
         """Take over what an earlier driver left: what ran when it died is lost, and is tried again, in the old order.
 
-        A trial that was lost too often ends as CRASHED: it may be what ended its drivers. One that was lost twice waits
-        for all others, if the objective runs in the driver's own process.
+        A trial that was lost too often ends as CRASHED: it may be what ended its drivers. One that has its last attempt
+        waits for all others, if the objective runs in the driver's own process.
         """
         state = self._search.state
-        suspects = lost_with_drivers(state) if self._executor.is_inline else []
+        suspects = on_last_attempt(state, self._retries) if self._executor.is_inline else []
         for number in sorted(state.running):
             attempts = state.attempts[number]
             if attempts.is_running and attempts.n:
@@ -213,9 +211,11 @@ class Dispatch:
         return leaf not in resumable and leaf not in self._search.state.running
 
 
-def lost_with_drivers(state: RunState) -> list[int]:
-    """Return the trials without an end that were lost with their driver twice or more."""
-    return [n for n, a in state.attempts.items() if a.n_of(TrialState.LOST) + (a.is_running and a.n > 0) >= MANY_LOST]
+def on_last_attempt(state: RunState, retries: Mapping[TrialState, int]) -> list[int]:
+    """Return the trials that were lost with their drivers as often as they may be: those may be the cause."""
+    most = retries.get(TrialState.LOST, 0)
+    lost = {n: a.n_of(TrialState.LOST) + (a.is_running and a.n > 0) for n, a in state.attempts.items()}
+    return [number for number, n in lost.items() if n and n == most]
 
 
 def lost_error(n: int) -> str:

@@ -128,6 +128,11 @@ class Driver:
         """Whether nothing will start any more, as nothing runs: if slots are free, nothing was found for them."""
         if self.ending.reason or self.dispatch.free():
             return True
+        return self._starts_nothing
+
+    @property
+    def _starts_nothing(self) -> bool:
+        """Whether no trial waits, and no new one may come."""
         return not self.dispatch.n_waiting and (self._is_complete or self.hpo.n_left <= 0 or self._has_all_trials)
 
     # What starts.
@@ -254,7 +259,8 @@ class Driver:
         """Act on the end of a trial: paused trainings, and the rules of the first trial and of failures in a row."""
         self.dispatch.let_go(trial.number, self.hpo.resumable)
         is_first = trial.number == self.dispatch.first and not self.state.n_done
-        self._failures.ended(trial, is_first=is_first)
+        is_last = not self.dispatch.busy and self._starts_nothing
+        self._failures.ended(trial, is_first=is_first, is_last=is_last)
 
     # The end.
 

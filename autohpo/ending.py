@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +23,7 @@ class Section:
     """A context manager that says what the driver's thread is in; it can be entered again and again.
 
     Args:
-        ending: Whom it tells.
+        ending: The one that is told.
         kind: What it is.
     """
 

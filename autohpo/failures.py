@@ -36,12 +36,13 @@ class Failures:
         self._n_in_row = 0
         self.counts: dict[TrialState, int] = {}
 
-    def ended(self, trial: Trial, *, is_first: bool) -> None:
+    def ended(self, trial: Trial, *, is_first: bool, is_last: bool) -> None:
         """Take the end of a trial.
 
         Args:
             trial: The trial.
             is_first: Whether it was the first to start, and no other one has a result.
+            is_last: Whether the search ends with it anyway.
 
         Raises:
             FirstTrialError: It was, and it raised or returned no number.
@@ -62,10 +63,10 @@ class Failures:
             )
         if self.counts[trial.state] == 1:
             self._say(f"trial {trial.number} {WORDS.get(trial.state, trial.state.value)}: {reason_of(trial)}")
-        if self._most is not None and self._n_in_row >= self._most:
+        if self._most is not None and self._n_in_row >= self._most and not is_last:
             raise FailuresError(
-                f"max_consecutive_failures: {self._n_in_row} trials in a row had no result, so the search ends; fix the "
-                "objective or narrow the space, or raise the number, and run the same command again; the last, trial "
+                f"max_consecutive_failures: {self._n_in_row} trials in a row had no result, so the search ends; fix "
+                "the objective or the space, or raise this number, and run the same command again; the last, trial "
                 f"{trial.number}, is {trial.state}: {trial.error.strip()}"
             )
 

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Protocol
 
 from autohpo.execution.descriptors import above_standard
@@ -92,14 +93,12 @@ class Handlers:
 
 _installed: list[Handlers] = []
 _forking = threading.local()
-_is_minding = False
 
 
+@cache
 def _mind_forks() -> None:
     """Have forked children forget our handlers; once, when the first are installed."""
-    global _is_minding
-    if not _is_minding and hasattr(os, "register_at_fork") and hasattr(signal, "pthread_sigmask"):
-        _is_minding = True
+    if hasattr(os, "register_at_fork") and hasattr(signal, "pthread_sigmask"):
         os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 
 
@@ -161,7 +160,7 @@ class Watch:
         self._signum = 0
         self._here, self._there = map(_above_standard, socket.socketpair())
         for end in (self._here, self._there):
-            end.setblocking(False)
+            end.setblocking(False)  # noqa: FBT003
         self._thread = threading.Thread(target=self._run, name="autohpo-watch", daemon=True)
         self._thread.start()
 

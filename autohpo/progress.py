@@ -55,7 +55,7 @@ class Standing:
 
     @property
     def left_seconds(self) -> float | None:
-        """Expected seconds to the end: whichever of the two budgets ends first; None where there is no end to expect."""
+        """Expected seconds to the end, of whichever of the two budgets ends first; None where none is known."""
         if self.is_over:
             return None
         ended = self.n_done + self.n_failed

@@ -16,7 +16,7 @@ from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import options_of
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
-from autohpo.dispatch import lost_with_drivers
+from autohpo.dispatch import on_last_attempt
 from autohpo.driver import Driver
 from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
@@ -124,7 +124,7 @@ def _logs_of(search: Search) -> Path | None:
 
 def _protected(executor: Executor, objective: Objective, search: Search, options: RunOptions) -> Executor:
     """The executor, or a worker process where the user chose none and a trial ended the driver's process again."""
-    suspects = lost_with_drivers(search.state)
+    suspects = on_last_attempt(search.state, options.n_retries)
     if options.executor is not None or not executor.is_inline or not suspects or os.name != "posix":
         return executor
     from autohpo.execution.local import LocalExecutor, can_be_sent
@@ -134,7 +134,7 @@ def _protected(executor: Executor, objective: Objective, search: Search, options
     n = search.state.attempts[suspects[0]].n
     warnings.warn(
         f"trial {suspects[0]} was running each of the {n} times that the process ended, so trials run in a worker "
-        "process now; memory_limit, trial_time_limit or num_workers=2 would have done that from the start",
+        "process now; executor='local' does that from the start",
         RuntimeWarning,
         stacklevel=5,
     )

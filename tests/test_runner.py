@@ -234,7 +234,7 @@ def test_a_coroutine_function_is_refused_before_anything_runs():
     with pytest.raises(OptionError, match="coroutine function; give lambda hps: asyncio.run"):
         run(f=f)
     with pytest.raises(FirstTrialError, match="must not be async"):
-        run(f=lambda hps: f(hps))
+        run(f=lambda hps: f(hps) if hps else 0.0)
 
 
 @pytest.mark.parametrize("value", [None, "raises"])
@@ -373,6 +373,7 @@ def test_the_objective_gets_a_seed_of_its_own_for_each_trial():
         {"store": 3},
         {"progress": "loud"},
         {"grace_seconds": None},
+        {"max_consecutive_failures": 0},
     ],
 )
 def test_a_wrong_argument_of_optimize_is_named(how):

@@ -293,7 +293,7 @@ class OptimizerInterface:
         return run(cast("BaseHPOptimizer", self), trainer, dataset, options)
 
     def stop(self) -> None:
-        """End the running :meth:`optimize` in order; from any thread, or from the objective where it runs in this process.
+        """End the running :meth:`optimize` in order; from any thread, or from an objective that runs in this process.
 
         Nothing is started any more, trials that run are asked to end and have `grace_seconds`, and ``optimize`` returns
         what was found. No effect where no search runs, also on one that begins later.

@@ -88,6 +88,7 @@ class LocalExecutor(Executor):
         except BaseException:
             shutil.rmtree(private)
             raise
+        self._guardian = guardian
         watchdogs: list[Watchdog] = []
         resources = (private, guardian, self._slots, watchdogs, os.getpid())
         self._finalizer = weakref.finalize(self, _release, *resources)  # runs at exit, too
@@ -96,6 +97,7 @@ class LocalExecutor(Executor):
             logs = Path(self.log_folder).resolve()
             logs.mkdir(parents=True, exist_ok=True)
         launch = Launch(private / "objective.pickle", logs, self.n_slots)
+        launch.write()
         self._slots += (Slot(n, launch, guardian, self.trial_time_limit) for n in range(self.n_slots))
         for slot in self._slots:
             slot.start()
@@ -153,6 +155,7 @@ class LocalExecutor(Executor):
             if slot.process is not None and slot.process.unsent:
                 slot.process.flush()
         if time.monotonic() >= self._next_check:
+            self._guardian.check()
             for slot in self._slots:
                 self._inbox += slot.check()
             self._next_check = time.monotonic() + CHECK_SECONDS

@@ -20,9 +20,9 @@ class _Unwind(BaseException):
 class SerialExecutor(Executor):
     """An executor with one slot, which runs its task inside :meth:`poll`.
 
-    Nothing protects the driver from the objective: it can end the process, and no limit holds. A KeyboardInterrupt, and
-    whatever else is neither an Exception nor a SystemExit, comes out of :meth:`poll`, and leaves the task submitted: the
-    next poll runs it again from its start, :meth:`kill` ends it.
+    Nothing protects the driver from the objective: it can end the process, and no limit holds. A KeyboardInterrupt,
+    and whatever else is neither an Exception nor a SystemExit, comes out of :meth:`poll`, and leaves the task
+    submitted: the next poll runs it again from its start, :meth:`kill` ends it.
     """
 
     is_inline = True
@@ -154,7 +154,7 @@ class SerialExecutor(Executor):
             try:
                 evaluator.close()
                 evaluator = None
-            except KeyboardInterrupt as came:  # the next one is closed: else it would hold up whoever drops it
+            except KeyboardInterrupt as came:  # noqa: PERF203 - the next one is closed: else it would hold up whoever drops it
                 interrupt = came
         if interrupt is not None:
             raise interrupt

@@ -25,16 +25,21 @@ from autohpo.trial import Outcome, Task, TrialState
 # The system's out-of-memory killer takes the process with the highest score: a worker rather than its driver.
 OOM_SCORE_STEP = 500
 
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
-def main(text: str) -> None:
+
+def main(setting_file: str, *numbers: str) -> None:
     """Serve the driver that started this process, until told to exit.
 
     Args:
-        text: The JSON that :meth:`autohpo.execution.process.Launch.command` wrote.
+        setting_file: What :meth:`autohpo.execution.process.Launch.write` wrote.
+        numbers: The descriptors of the two pipes.
     """
-    setting = json.loads(text)
+    read_fd, write_fd = map(int, numbers)
+    _end_with_driver()
+    with open(setting_file, encoding="utf-8") as file:
+        setting = json.load(file)
     sys.argv = setting["argv"]
-    read_fd, write_fd = setting["fds"]
     for fd in (read_fd, write_fd):  # whoever inherits them would keep the pipe open after this process ended
         os.set_inheritable(fd, False)  # noqa: FBT003
     faulthandler.enable()
@@ -46,6 +51,23 @@ def main(text: str) -> None:
     worker = Worker(read_fd, write_fd)
     worker.load(setting["objective"])
     worker.serve()
+
+
+def _end_with_driver() -> None:
+    """Have the system end this process with its driver, also while a C loop holds the interpreter lock.
+
+    The guardian does that too, but it may have been killed first. The death of the driver sends SIGHUP, whose handler
+    is the C function ``alarm``: called with the number of that signal, 1, it ends this process a second later. Until
+    then the lifeline ends it with what it started, if it can.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import ctypes
+
+        libc = ctypes.CDLL(None)
+        libc.signal(int(signal.SIGHUP), ctypes.cast(libc.alarm, ctypes.c_void_p))
+        libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGHUP), 0, 0, 0)
 
 
 def _raise_oom_score() -> None:
@@ -129,10 +151,12 @@ class Worker:
                 rest = rest[os.write(self._write_fd, rest) :]
 
     def _listen(self) -> None:
-        while (frame := read_frame(self._pipe)) is not None:
-            kind, body = frame[:1], frame[1:]
-            if kind == STOP:  # not through the queue: the trial it is for is running
-                self._stopped = KEY.unpack(body)
-            else:
-                self._todo.put((kind, body))
-        os.killpg(0, signal.SIGKILL)
+        try:
+            while (frame := read_frame(self._pipe)) is not None:
+                kind, body = frame[:1], frame[1:]
+                if kind == STOP:  # not through the queue: the trial it is for is running
+                    self._stopped = KEY.unpack(body)
+                else:
+                    self._todo.put((kind, body))
+        finally:  # a worker that does not listen would wait for ever
+            os.killpg(0, signal.SIGKILL)
