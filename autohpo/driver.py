@@ -245,6 +245,8 @@ class Driver:
 
     def _judged(self, number: int, outcome: Outcome) -> Outcome:
         """Return the outcome with the state that fits why the trial was asked to end."""
+        if self.executor.is_inline and self.ending.signal is not None and not outcome.perfs:
+            return replace(outcome, state=TrialState.CANCELLED)  # the signal interrupted it, whatever it made of that
         if outcome.state is not TrialState.STOPPED:
             return outcome
         if _has_all(self.state.running[number].fidelity, outcome.reached):
