@@ -85,7 +85,10 @@ class Driver:
             except KeyboardInterrupt:
                 self.ending.signal = self.ending.signal or signal.SIGINT
             finally:
-                self._end()
+                try:
+                    self._end()
+                except KeyboardInterrupt:  # paused trainings did not end before it
+                    self.ending.signal = self.ending.signal or signal.SIGINT
         signum = self.ending.signal
         if signum is not None:
             self._say_interrupted()

