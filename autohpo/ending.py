@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
 from autohpo.execution.base import Executor
-from autohpo.interrupts import SIGNALS, Count, Interrupted, Watch
+from autohpo.interrupts import POKE, SIGNALS, Count, Handler, Interrupted, Watch
 from autohpo.trial import TrialState
 
-OWN, OBJECTIVE, CLOSING, ASKING, TELLING = range(5)
-"""What the driver's thread is in: code of ours, which nothing interrupts, or code of somebody else."""
+OWN, WAITING, OBJECTIVE, CLOSING, ASKING, TELLING = range(6)
+"""What the driver's thread is in: code of ours, which nothing interrupts, an executor, or code of somebody else."""
 
 ASK_SECONDS = 1.0  # for a suggestion that is not wanted any more, if the grace is not shorter
 
@@ -80,9 +82,10 @@ class Ending:
         self.over_at = math.inf if time_limit is None else self.began + time_limit
         self.section = OWN
         self.asking, self.telling = Section(self, ASKING), Section(self, TELLING)
-        self._closing = Section(self, CLOSING if executor.is_inline else OWN)
+        self._closing = Section(self, CLOSING if executor.is_inline else WAITING)
         self._kills_at = math.inf
         self._count = Count()
+        self._waiting: list[Callable[[], object]] = []  # handlers of the user's own
         self._watch: Watch | None = None
 
     def check(self, running: Iterable[int]) -> None:
@@ -91,6 +94,7 @@ class Ending:
         Args:
             running: The numbers of the trials that run.
         """
+        self._run_deferred()
         if not self.reason:
             limit = self._time_limit
             if self.signal is not None:
@@ -123,11 +127,34 @@ class Ending:
         self._watch = watch = Watch(self)
         try:
             if threading.current_thread() is threading.main_thread():
-                watch.handle(dict.fromkeys(SIGNALS, self._on_signal), self._on_poke)
+                ours = dict.fromkeys(SIGNALS, self._on_signal)
+                watch.handle({**self._deferred(), **ours}, self._on_poke)
             yield
         finally:
             self.section = OWN
             watch.close()
+        self._run_deferred()
+
+    def _deferred(self) -> dict[int, Handler]:
+        """The user's own handlers, such as that of an alarm, put off while code of ours runs: they may raise.
+
+        What they raise ends the search, and must not leave a step of the log half done.
+        """
+        there = {number: signal.getsignal(number) for number in signal.valid_signals() if number != POKE}
+        return {number: self._put_off(handler) for number, handler in there.items() if callable(handler)}
+
+    def _put_off(self, handler: Handler) -> Handler:
+        def put_off(signum: int, frame: FrameType | None) -> None:
+            if self.section == OWN:
+                self._waiting.append(partial(handler, signum, frame))
+            else:
+                handler(signum, frame)
+
+        return put_off
+
+    def _run_deferred(self) -> None:
+        while self._waiting:
+            self._waiting.pop(0)()
 
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -158,7 +185,7 @@ class Ending:
 
     def is_due(self, now: float) -> bool:
         """Whether what the driver's thread is in has taken too long."""
-        if self.section == OWN:
+        if self.section <= WAITING:
             return False
         if self._is_urgent:
             return True
@@ -172,7 +199,7 @@ class Ending:
 
     def is_stuck(self, n_signals: int) -> bool:
         """Whether the driver's thread does not get on: it is in foreign code, or has not seen as many signals."""
-        return self.section != OWN or self._count.n < n_signals
+        return self.section > WAITING or self._count.n < n_signals
 
     def give_up(self) -> None:
         """Say what is to be said before the process ends without the driver."""
@@ -182,10 +209,9 @@ class Ending:
 
     def enter_user_code(self) -> None:
         """Let signals interrupt an objective that runs in this thread; one that came before does so now."""
-        if self._executor.is_inline:
-            self.section = OBJECTIVE
-            if self.signal is not None:
-                raise KeyboardInterrupt
+        self.section = OBJECTIVE if self._executor.is_inline else WAITING
+        if self._executor.is_inline and self.signal is not None:
+            raise KeyboardInterrupt
 
     def leave_user_code(self) -> None:
         """Let signals be noted, and no more."""

@@ -214,6 +214,70 @@ def test_what_is_no_exception_of_the_objective_ends_the_search_and_surfaces() ->
     assert "mine" in hpo.result.trials[2].error
 
 
+def test_an_alarm_of_the_users_own_never_leaves_a_step_of_the_log_half_done(tmp_path: Path) -> None:
+    """It rings again and again, at any moment, and ends the search each time; the log is that of one run."""
+
+    class Rings(BaseException):
+        pass
+
+    def ring(*_: object) -> None:
+        raise Rings
+
+    n = 20
+
+    def search() -> BaseHPOptimizer:
+        is_set: list[int] = []
+
+        def f(hps: dict[str, Any]) -> float:
+            if not is_set and n < 20:
+                is_set.append(1)
+                signal.setitimer(signal.ITIMER_REAL, 0.005 + n / 2000)
+            return float(hps["x"])
+
+        return build_hpo_from_name("random", SPACE, f, max_evals=150, seed=0)
+
+    before, n, hpo = signal.signal(signal.SIGALRM, ring), 0, search()
+    try:
+        while hpo.result is None or hpo.n_told < 150:
+            hpo = search()
+            try:
+                hpo.optimize(store=tmp_path / "run.db", progress=False)
+            except Rings:
+                n += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    n_rung, n, whole = n, 20, search()
+    whole.optimize(progress=False)
+    assert n_rung > 3
+    assert [(t.hp, t.state, t.perf) for t in hpo.result.trials] == [
+        (t.hp, t.state, t.perf) for t in whole.result.trials
+    ]
+
+
+def test_an_alarm_rings_where_the_driver_waits_for_workers() -> None:
+    """A test's own time limit ends a search whose workers hang."""
+
+    class Rings(BaseException):
+        pass
+
+    def ring(*_: object) -> None:
+        raise Rings
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.7)
+        hpo = build_hpo_from_name("random", SPACE, lambda hps: time.sleep(60), max_evals=3, seed=0)
+        with pytest.raises(Rings):
+            hpo.optimize(num_workers=2, progress=False)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert hpo.result is not None
+    assert set(hpo.result.counts()) == {"CANCELLED"}
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_forked_child_of_the_objective_has_the_signal_handlers_of_before(number: int) -> None:
     """``terminate()`` ends it; the driver has its own again afterwards."""
