@@ -26,6 +26,10 @@ class SuggestionError(AutoHPOError, ValueError):
     """An algorithm returned something that is no configuration of its space; the text names the algorithm."""
 
 
+class AlgorithmError(SuggestionError):
+    """An algorithm raised when it was to suggest something; the text names it, and the cause is chained."""
+
+
 class OptimizationComplete(AutoHPOError):  # noqa: N818 - a state of the search, not a fault
     """There is nothing left to suggest, and there never will be."""
 

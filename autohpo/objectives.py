@@ -237,12 +237,12 @@ def as_perf(value: object) -> float:
 def _advice(value: object) -> str:
     """What to do about a result that is no number; the empty string where that is plain."""
     if value is None:
-        return "; add a return"
+        return "; is a return missing?"
     if hasattr(value, "cr_await"):
         value.close()  # type: ignore[attr-defined]  # else Python warns that nobody awaited it
         return "; f must not be async: run it with asyncio.run"
     if isinstance(value, (tuple, list)):
-        return "; return the one number, or {'perf': ...} with further numbers as metrics"
+        return "; give one number, or {'perf': ...} with further numbers as metrics"
     return ""
 
 

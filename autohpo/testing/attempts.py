@@ -217,8 +217,8 @@ def leaves_others_alone(case: ExecutorCase) -> None:
 def types_every_fault(case: ExecutorCase) -> None:
     """An objective that fails gives one failed event, with state and reason, whatever it does, and its slot serves on.
 
-    The reason is valid Unicode and not huge, so that it can be stored. (What is neither an Exception nor a SystemExit
-    is meant for whoever runs the search; where it is raised in another process, it fails the trial like any other.)
+    The reason is valid Unicode and not huge, so that it can be stored. What is neither an Exception nor a SystemExit is
+    meant for whoever runs the search, but where it is raised in another process: there it fails its trial.
     """
 
     class Unprintable(Exception):  # noqa: N818 - odd on purpose

@@ -8,7 +8,7 @@ import pytest
 from autohpo import BaseHPOptimizer, RangeHP, build_hpo_from_name
 from autohpo.algorithms.bayes import Bayes
 from autohpo.algorithms.kde import KDE
-from autohpo.errors import SuggestionError
+from autohpo.errors import AlgorithmError, SuggestionError
 
 SPACE = [RangeHP("x", 0.0, 1.0), RangeHP("k", 1, 9)]
 
@@ -98,7 +98,8 @@ class MyBayes(Bayes):
 @pytest.mark.parametrize(("cls", "text"), [(Mine, "KeyError: 'best'"), (MyBayes, "ValueError: mine")])
 def test_an_own_algorithm_that_raises_is_named(cls, text):
     """With the cause, and without a substitute that would hide it."""
-    with pytest.raises(SuggestionError, match=rf"{cls.__name__}._get_suggestion: raised {text}, for suggestion 0") as e:
+    assert issubclass(AlgorithmError, SuggestionError)
+    with pytest.raises(AlgorithmError, match=rf"{cls.__name__}._get_suggestion: raised {text}, for suggestion 0") as e:
         cls(SPACE, value, max_evals=3).optimize(progress=False)
     assert type(e.value.__cause__).__name__ == text.split(":")[0]
 

@@ -358,7 +358,18 @@ def test_listing_imports_nothing(install):
     names, loaded = json.loads(child.stdout)
     assert {"bad", *BUILT_IN} <= set(names)
     # What the interface itself is made of:
-    known = {"base", "interface", "options", "parts", "points", "registry", "session", "shadowable", "values"}
+    known = {
+        "base",
+        "fallback",
+        "interface",
+        "options",
+        "parts",
+        "points",
+        "registry",
+        "session",
+        "shadowable",
+        "values",
+    }
     assert {name.rsplit(".", 1)[-1] for name in loaded} <= known
 
 

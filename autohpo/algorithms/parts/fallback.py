@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autohpo.errors import AutoHPOError, SuggestionError
+from autohpo.errors import AlgorithmError, AutoHPOError
 from autohpo.trial import Suggestion
 
 if TYPE_CHECKING:
@@ -45,18 +45,18 @@ class Fallback:
             number: The number of the suggestion.
 
         Raises:
-            SuggestionError: The hook raised what is none of our errors, and there is no fallback for it.
+            AlgorithmError: The hook raised what is none of our errors, and there is no fallback for it.
         """
         hpo = self._hpo
         try:
             return hpo._get_suggestion(pid)
-        except (AutoHPOError, NotImplementedError):
+        except (AutoHPOError, NotImplementedError, Warning):  # the last: somebody wants warnings to be errors
             raise
         except Exception as fault:
             text = f"{type(fault).__name__}: {fault}".rstrip(": ")[:MAX_CHARACTERS]
             if not self._has_one:
                 who = f"{type(hpo).__name__}._get_suggestion"
-                raise SuggestionError(f"{who}: raised {text}, for suggestion {number}") from fault
+                raise AlgorithmError(f"{who}: raised {text}, for suggestion {number}") from fault
         self._warn(text, number)
         drawn: Mapping[str, Any] = hpo.space.sample(np.random.default_rng((seed, number, 2)), 1)[0]
         return Suggestion(drawn, info={"fallback": text})
