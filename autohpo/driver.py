@@ -263,6 +263,9 @@ class Driver:
     def _after(self, trial: Trial) -> None:
         """Act on the end of a trial: paused trainings, and the rules of the first trial and of failures in a row."""
         self.dispatch.let_go(trial.number, self.hpo.resumable)
+        if trial.perfs:
+            self._failures.n_in_row = 0
+            return
         is_first = trial.number == self.dispatch.first and not self.state.n_done
         is_last = not self.dispatch.busy and self._starts_nothing
         self._failures.ended(trial, is_first=is_first, is_last=is_last)

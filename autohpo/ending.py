@@ -94,7 +94,8 @@ class Ending:
         Args:
             running: The numbers of the trials that run.
         """
-        self._run_deferred()
+        if self._waiting:
+            self._run_deferred()
         if not self.reason:
             limit = self._time_limit
             if self.signal is not None:

@@ -29,15 +29,16 @@ class Failures:
 
     Attributes:
         counts: How many trials ended in each state without a result.
+        n_in_row: How many did since the last one with a result, which sets it to 0.
     """
 
     def __init__(self, most: int | None, say: Callable[[str], None], *, may_first: bool) -> None:
         self._most, self._may_first, self._say = most, may_first, say
-        self._n_in_row = 0
+        self.n_in_row = 0
         self.counts: dict[TrialState, int] = {}
 
     def ended(self, trial: Trial, *, is_first: bool, is_last: bool) -> None:
-        """Take the end of a trial.
+        """Take the end of a trial without a result.
 
         Args:
             trial: The trial.
@@ -48,12 +49,9 @@ class Failures:
             FirstTrialError: It was, and it raised or returned no number.
             FailuresError: Too many in a row had no result.
         """
-        if trial.perfs:
-            self._n_in_row = 0
-            return
         if trial.state is TrialState.CANCELLED:
             return
-        self._n_in_row += 1
+        self.n_in_row += 1
         self.counts[trial.state] = self.counts.get(trial.state, 0) + 1
         if is_first and not self._may_first and trial.state in (TrialState.FAILED, TrialState.INVALID):
             did = "raised" if trial.state is TrialState.FAILED else "returned no result"
@@ -63,9 +61,9 @@ class Failures:
             )
         if self.counts[trial.state] == 1:
             self._say(f"trial {trial.number} {WORDS.get(trial.state, trial.state.value)}: {reason_of(trial)}")
-        if self._most is not None and self._n_in_row >= self._most and not is_last:
+        if self._most is not None and self.n_in_row >= self._most and not is_last:
             raise FailuresError(
-                f"max_consecutive_failures: {self._n_in_row} trials in a row had no result, so the search ends; fix "
+                f"max_consecutive_failures: {self.n_in_row} trials in a row had no result, so the search ends; fix "
                 "the objective or the space, or raise this number, and run the same command again; the last, trial "
                 f"{trial.number}, is {trial.state}: {trial.error.strip()}"
             )

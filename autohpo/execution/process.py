@@ -38,6 +38,18 @@ MAX_LOG_BYTES = 1 << 20  # at the start of a trial
 MAX_TRIAL_LOG_BYTES = 16 << 20  # while it runs
 
 
+def _working_directory() -> str:
+    """The directory that workers run in.
+
+    Raises:
+        AutoHPOError: It was removed.
+    """
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except OSError as fault:
+        raise AutoHPOError(f"workers need a working directory, but this process has none: {fault}") from fault
+
+
 @dataclass(frozen=True)
 class Launch:
     """What all workers of an executor are started with.
@@ -57,7 +69,7 @@ class Launch:
     objective: Path
     logs: Path
     n_slots: int
-    folder: str = field(default_factory=os.getcwd)
+    folder: str = field(default_factory=_working_directory)
     import_path: tuple[str, ...] = field(default_factory=lambda: tuple(p for p in sys.path if isinstance(p, str)))
     arguments: tuple[str, ...] = field(default_factory=lambda: tuple(map(str, sys.argv)))
     log_level: int = field(default_factory=lambda: logging.getLogger("autohpo").level)

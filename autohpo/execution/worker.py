@@ -42,10 +42,12 @@ def main(setting_file: str, *numbers: str) -> None:
     sys.argv = setting["argv"]
     for fd in (read_fd, write_fd):  # whoever inherits them would keep the pipe open after this process ended
         os.set_inheritable(fd, False)  # noqa: FBT003
-    faulthandler.enable()
+    if sys.stderr is not None:
+        faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then decides
     for stream in (sys.stdout, sys.stderr):  # what was printed before a crash must be in the log
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+        if stream is not None:
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     logging.getLogger("autohpo").setLevel(setting["level"])
     _raise_oom_score()
     worker = Worker(read_fd, write_fd)

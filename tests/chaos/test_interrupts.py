@@ -99,6 +99,13 @@ def test_a_second_ctrl_c_ends_whatever_runs(what: str, tmp_path: Path) -> None:
     assert "run the same command to resume" in said
 
 
+@pytest.mark.parametrize("what", ["thinks", "waits"])
+def test_one_signal_of_a_supervisor_is_enough(what: str) -> None:
+    """A suggestion that is not wanted any more is given up after a second, whatever the grace."""
+    code, said = end(start(what), signal.SIGTERM)
+    assert code == 143, said
+
+
 def test_a_second_signal_ends_a_wait_for_a_locked_store(tmp_path: Path) -> None:
     """Another program holds the file; what is in it is safe."""
     path = tmp_path / "run.db"

@@ -13,6 +13,7 @@ import pytest
 from processes import is_running, pid_of, wait_until
 
 import autohpo
+from autohpo.errors import AutoHPOError
 from autohpo.execution import local, slot
 from autohpo.execution.descriptors import above_standard, make_pipe
 from autohpo.execution.limits import Awake
@@ -32,6 +33,17 @@ def test_what_is_too_long_for_an_argument_reaches_the_workers(drive_local, monke
 
     driver = drive_local(f)
     assert driver.run(0, 0).outcome.perf == 200_000 + 200_009 + 2
+
+
+def test_a_working_directory_that_was_removed_is_named(tmp_path, monkeypatch):
+    """Workers start where their driver is."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    executor = LocalExecutor(1)
+    with pytest.raises(AutoHPOError, match="need a working directory"):
+        executor.open(Objective.of(lambda hp: 1.0), lambda event: True)
+    executor.close()
 
 
 def test_a_pipe_has_no_number_of_a_standard_stream():
