@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from autohpo.errors import (
         AutoHPOError,
         EvaluationsError,
+        FailuresError,
         FirstTrialError,
         InvalidPerfError,
         NoResultError,
@@ -55,6 +56,7 @@ __all__ = [
     "ChoiceHP",
     "Cut",
     "EvaluationsError",
+    "FailuresError",
     "FirstTrialError",
     "FixedHP",
     "HPSpace",
@@ -95,8 +97,9 @@ _HOMES = {
     "algorithms.parts.points": ("Point",),
     "algorithms.registry": ("available_hpos", "build_hpo_from_name", "register_hpo"),
     "errors": (
-        *("AutoHPOError", "EvaluationsError", "FirstTrialError", "InvalidPerfError", "NoResultError", "NotReady"),
-        *("OptimizationComplete", "OptionError", "RegistryError", "SpaceError", "StoreError"),
+        *("AutoHPOError", "EvaluationsError", "FailuresError", "FirstTrialError", "InvalidPerfError"),
+        *("NoResultError", "NotReady", "OptimizationComplete", "OptionError", "RegistryError"),
+        *("SpaceError", "StoreError"),
     ),
     "result": ("Result",),
     "search": ("Search",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from autohpo.algorithms.options import options_of
 from autohpo.algorithms.parts.missing_space import MissingSpace, trainer_space
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
+from autohpo.dispatch import on_last_attempt
 from autohpo.driver import Driver
 from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
@@ -55,9 +57,11 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
     folder = temporary_folder()
     try:
         objective = TrainerObjective(trainer, dataset, str(folder), space.modules or ())
+        session_of(hpo).on_stop = session_of(fresh).stop
         try:
             result = _search(fresh, objective.objective(options.fidelity), options, tuned=type(trainer).__qualname__)
         finally:
+            session_of(hpo).leave_driver()
             if "result" in vars(fresh):
                 hpo.result = fresh.result
         best, path = result.best, objective.path_of(result.best.number)
@@ -84,12 +88,11 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
         earlier = Earlier.of(options.warm_start, hpo, search.store.header)
         if not hpo.n_asked:
             hpo.know(earlier.points)
-        executor = make_executor(
-            options, None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
-        )
+        executor = make_executor(options, _logs_of(search))
         num_workers = max(executor.capacity(), options.num_workers)
         hpo.set_up(num_workers, options.time_limit, options.memory_bytes)
         search.begin({"objective": _described(objective, tuned), **earlier.header})
+        executor = _protected(executor, objective, search, options)
         max_trials = None
         if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:
             max_trials = session_of(hpo).allowance.default_limit = hpo.default_evals
@@ -133,6 +136,30 @@ def _say_plan(hpo: BaseHPOptimizer) -> None:
             UserWarning,
             stacklevel=2,
         )
+
+
+def _logs_of(search: Search) -> Path | None:
+    """The folder for what workers print; None where a temporary one does."""
+    return None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
+
+
+def _protected(executor: Executor, objective: Objective, search: Search, options: RunOptions) -> Executor:
+    """The executor, or a worker process where the user chose none and a trial ended the driver's process again."""
+    suspects = on_last_attempt(search.state, options.n_retries)
+    if options.executor is not None or not executor.is_inline or not suspects or os.name != "posix":
+        return executor
+    from autohpo.execution.local import LocalExecutor, can_be_sent
+
+    if not can_be_sent(objective):
+        return executor
+    n = search.state.attempts[suspects[0]].n
+    warnings.warn(
+        f"trial {suspects[0]} was running each of the {n} times that the process ended, so trials run in a worker "
+        "process now; executor='local' does that from the start",
+        RuntimeWarning,
+        stacklevel=5,
+    )
+    return LocalExecutor(1, log_folder=_logs_of(search))
 
 
 def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from autohpo.algorithms.base import BaseHPOptimizer
@@ -23,6 +24,18 @@ from autohpo.trial import Outcome, Perf, Suggestion, Trial, TrialState
 
 FLUSH_SECONDS = 0.5
 """How old a report may get before it is on disk: one may be lost with the process, a suggestion or a result may not."""
+
+
+def steady_clock() -> Callable[[], float]:
+    """Return a clock that shows Unix seconds, and goes on evenly where somebody sets that of the system.
+
+    So no trial takes an hour less than nothing. Time that the machine is suspended counts where the system can tell.
+    """
+    elapsed: Callable[[], float] = time.monotonic
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        elapsed = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    begin = time.time() - elapsed()
+    return lambda: begin + elapsed()
 
 
 class Listener(Protocol):
@@ -85,6 +98,7 @@ class Search:
         self.name = name
         self.state = RunState(hpo.space, hpo.objectives)
         self.listener: Listener | None = None
+        self._clock = steady_clock()
         self._lock = threading.RLock()
         self._unsaved: list[LogEvent] = []
         self._is_synced = True
@@ -343,7 +357,7 @@ class Search:
         self, kind: LogKind, number: int, attempt: int, data: dict[str, Any], suggestion: Suggestion | None = None
     ) -> Trial | None:
         """Add an event to those not saved yet, and fold it."""
-        event = LogEvent(kind, number, attempt, data, time.time())
+        event = LogEvent(kind, number, attempt, data, self._clock())
         self._unsaved.append(event)
         return self._fold(event, suggestion)
 

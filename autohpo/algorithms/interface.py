@@ -227,7 +227,7 @@ class OptimizerInterface:
             name: A name of the run, kept in the store.
             trial_time_limit: Seconds for each trial.
             progress: "rich" is one line on a terminal, "plain" prints now and then, "none" or False nothing.
-            continue_on_error: Goes on even where the very first trial raises.
+            continue_on_error: Goes on even where the very first trial raises, or returns no number.
             grace_seconds: How long running trials may take to end when the search is interrupted or out of time.
             target: Ends the search at a result as good as this; what runs then may end.
             patience: Ends it after this many results in a row without a better one.
@@ -250,10 +250,13 @@ class OptimizerInterface:
                 all workers. One that was let go starts again when it is promoted, from its checkpoint if it has one.
             keep_checkpoints: Which checkpoint folders stay where an algorithm lets trainings go on: "live" keeps those
                 that may go on and the best trial's, "best" in the end the best trial's alone, "all" everything.
+            max_consecutive_failures: Ends the search when so many trials in a row had no result, also with
+                `continue_on_error`; None never does.
 
         Raises:
             OptionError: An argument is wrong.
-            FirstTrialError: The first trial raised: the objective is probably wrong.
+            FirstTrialError: The first trial raised, or returned no number: the objective is probably wrong.
+            FailuresError: Too many trials in a row had no result.
             NoResultError: No trial was complete in the end.
             StoreError: The store cannot be used, holds another run, or is in use.
             KeyboardInterrupt: After Ctrl-C, once everything is saved.
@@ -264,6 +267,14 @@ class OptimizerInterface:
 
         given = run_arguments(self, limits, options)
         return run(cast("BaseHPOptimizer", self), trainer, dataset, RunOptions(**given))
+
+    def stop(self) -> None:
+        """End the running :meth:`optimize` in order; from any thread, or from an objective that runs in this process.
+
+        Nothing is started any more, trials that run are asked to end and have `grace_seconds`, and ``optimize`` returns
+        what was found. No effect where no search runs, also on one that begins later.
+        """
+        session_of(self).stop()
 
     def know(self, points: Sequence[CheckedPoint]) -> None:
         """Add points before the first suggestion: what a search brings along from earlier ones."""
