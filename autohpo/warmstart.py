@@ -99,22 +99,22 @@ def _points_of(result: Result, space: SearchSpace) -> list[Point]:
     most = max((trial.reached for trial in done), default=math.inf)
     known, others = [], []
     for trial in (trial for trial in done if trial.reached == most):
-        if _is_legal(trial, space):
-            hp = space.from_json(space.to_json(trial.hp))  # choices become the very objects of this space
-            known.append(Point(hp, _complete(trial.perfs, trial.constraints)))
-        else:
+        hp = _legal(trial, space)
+        if hp is None:
             others.append(trial)
+        else:
+            known.append(Point(hp, _complete(trial.perfs, trial.constraints)))
     order = {id(trial): place for place, trial in enumerate(result.top(len(result)))}
     others.sort(key=lambda trial: order.get(id(trial), len(order)))
     return known + [Point(hp) for hp in _adapted(others, space)]
 
 
-def _is_legal(trial: Trial, space: SearchSpace) -> bool:
+def _legal(trial: Trial, space: SearchSpace) -> dict[str, Any] | None:
+    """The configuration in the values of this space, choices as its very objects; None where it is illegal."""
     try:
-        space.check(trial.hp)
+        return space.checked(trial.hp)
     except SpaceError:
-        return False
-    return True
+        return None
 
 
 def _adapted(trials: Iterable[Trial], space: SearchSpace) -> list[dict[str, Any]]:
@@ -125,8 +125,9 @@ def _adapted(trials: Iterable[Trial], space: SearchSpace) -> list[dict[str, Any]
         hp: dict[str, Any] = {}
         for one, value in middle:
             if space.is_active(one.name, hp):
-                is_legal = one.name in trial.hp and one.contains(trial.hp[one.name])
-                hp[one.name] = one.cut(trial.hp[one.name] if is_legal else value, hp)
+                known = one.canonical(trial.hp.get(one.name))
+                is_legal = one.name in trial.hp and one.contains(known)
+                hp[one.name] = one.cut(known if is_legal else value, hp)
         if space.is_allowed(hp) and len(found) < N_ADAPTED:
             found.setdefault(space.key(hp), hp)
     return list(found.values())

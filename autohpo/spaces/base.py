@@ -5,14 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
 from autohpo.spaces import tagged
+from autohpo.spaces.arguments import check_arguments
+from autohpo.spaces.index import plain
 from autohpo.spaces.tagged import KINDS, Described, is_same
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in typing from Python 3.11 on
 
 __all__ = ["KINDS", "HPSpace", "Listing", "checked_name"]
 
@@ -64,6 +69,11 @@ class HPSpace(Described, ABC):
     """
 
     name: str
+
+    def __new__(cls, *_: Any, **options: Any) -> Self:
+        """Make a parameter, unless an argument has the name that another library gives it."""
+        check_arguments(cls, options)
+        return super().__new__(cls)
 
     def __init__(self, name: str) -> None:
         self._set(name=checked_name(name))  # a kind may be a frozen dataclass
@@ -137,6 +147,13 @@ class HPSpace(Described, ABC):
     @abstractmethod
     def contains(self, value: Any) -> bool:
         """Return whether a value is legal: of the right type and inside the bounds."""
+
+    def canonical(self, value: Any) -> Any:
+        """Return the parameter's own form of a value that users or algorithms hand over: numpy's numbers as Python's.
+
+        A value that means none of the legal ones is returned as it is; :meth:`contains` judges the result.
+        """
+        return value if self.contains(value) else plain(value)
 
     def grid(self, steps: int) -> list[Any]:
         """Return at most `steps` values, evenly spaced in the unit interval from end to end, none twice.

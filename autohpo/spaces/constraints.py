@@ -9,7 +9,7 @@ from typing import Any
 
 from autohpo.errors import SpaceError
 from autohpo.spaces.expression import Expression
-from autohpo.spaces.tagged import Described
+from autohpo.spaces.tagged import Described, opaque_function
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,6 +81,8 @@ class ExpressionConstraint(Described):
 
     def __post_init__(self) -> None:
         self._set(_expression=Expression(self.formula))
+        if not self._expression.names and not self._expression({}):
+            raise SpaceError(f"constraint {self.formula!r}: must name a parameter; no configuration meets it")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -94,7 +96,7 @@ class ExpressionConstraint(Described):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PredicateConstraint(Described):
-    """A function of the configuration that must return True; JSON only holds its name.
+    """A function of the configuration that must return True; JSON only holds its name, and a digest of its code.
 
     Args:
         predicate: The user's function.
@@ -113,6 +115,10 @@ class PredicateConstraint(Described):
     def names(self) -> None:
         """None, as the function may look at every parameter."""
         return
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the name of the function, and the digest of its code where its name may be that of several."""
+        return {"kind": type(self).__name__, "predicate": opaque_function(self.predicate)}
 
     def allows(self, hp: Mapping[str, Any]) -> bool:
         """Return whether a configuration meets the constraint.

@@ -18,7 +18,7 @@ from autohpo.spaces.conditions import Conditions
 from autohpo.spaces.constraints import Constraint, as_constraint
 from autohpo.spaces.finite import count, walk
 from autohpo.spaces.numeric import LogRangeHP, RangeHP
-from autohpo.spaces.tagged import Described
+from autohpo.spaces.tagged import Described, without_caches
 
 MOST_DRAWS = 100_000
 """The most draws from the prior of which none meets the constraints: they take less than a second."""
@@ -107,6 +107,10 @@ class SearchSpace:
         self.n_columns = int(ends[-1])
         self.levels = np.repeat(np.array([parameter.levels for parameter in self.parameters], dtype=np.int64), widths)
         self.is_conditional = self._conditions.is_any
+
+    def __getstate__(self) -> Any:
+        """Pickle no caches: using a space does not change what it pickles to."""
+        return without_caches(self)
 
     def __iter__(self) -> Iterator[HPSpace]:
         return iter(self.parameters)
@@ -280,6 +284,30 @@ class SearchSpace:
         return found[:n]
 
     # Checking and keeping.
+
+    def checked(self, hp: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a configuration that users or plug-ins hand over in the parameters' own types and values.
+
+        Equal configurations become the same: 0 becomes 0.0 where floats are searched, 0.1 + 0.2 the 0.3 that lies on a
+        step, a number of numpy's Python's own, a choice the very object given. All that enters a search passes here.
+
+        Raises:
+            SpaceError: The configuration is illegal; see :meth:`check`.
+        """
+        made = self.canonical_values(hp)
+        self.check(made)
+        return made
+
+    def canonical_values(self, hp: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a configuration with values in the parameters' own form; illegal ones stay, for :meth:`check`.
+
+        Raises:
+            SpaceError: It is not a dict.
+        """
+        if not isinstance(hp, Mapping):
+            raise SpaceError(f"configuration: must be a dict, got {type(hp).__name__}")
+        known = self._by_name
+        return {name: known[name].canonical(value) if name in known else value for name, value in hp.items()}
 
     def check(self, hp: Mapping[str, Any]) -> None:
         """Raise SpaceError unless a configuration is legal.

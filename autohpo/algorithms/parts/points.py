@@ -39,8 +39,7 @@ def checked_points(points: object, space: SearchSpace, objectives: Objectives) -
         is_pair = isinstance(item, (tuple, list)) and len(item) == 2
         hp, result = item if is_pair else (item, None)
         try:
-            space.check(hp)
-            checked.append(Point(dict(hp), objectives.measure(result) if is_pair else None))
+            checked.append(Point(space.checked(hp), objectives.measure(result) if is_pair else None))
         except SpaceError as error:
             raise SpaceError(f"points[{i}]: {error}") from None
         except InvalidPerfError as error:
