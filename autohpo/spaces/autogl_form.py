@@ -106,13 +106,20 @@ def _items(modules: Mapping[str | None, Any]) -> list[tuple[str, str | None, Ite
         if module is not None and (not isinstance(module, str) or not module or ":" in module):
             raise SpaceError(f"space: names of modules must be strings without a colon, got {module!r:.80}")
         if isinstance(items, (str, Mapping)) or not isinstance(items, Sequence):
-            raise SpaceError(f"space: {module or 'it'} must be a list of parameters, got {items!r:.80}")
+            raise SpaceError(f"space: {module or 'it'} must be a list of parameters, got {items!r:.80}{_way(module)}")
         for item in items:
             name = item.get("parameterName") if isinstance(item, Mapping) else None
             if not isinstance(name, str) or not name:
-                raise SpaceError(f"space: every parameter must be a dict with a 'parameterName', got {item!r:.80}")
+                rule = "every parameter must be a dict with a 'parameterName'"
+                raise SpaceError(f"space: {rule}, got {item!r:.80}{_way(module)}")
             found.append((name if module is None else f"{module}:{name}", module, item))
     return found
+
+
+def _way(module: str | None) -> str:
+    """Return how a space is written in no form of AutoGL's."""
+    name = module or "x"
+    return f"; without AutoGL's form write [RangeHP({name!r}, 0.0, 1.0)] or [ChoiceHP({name!r}, [...])]"
 
 
 def _check_lengths(parameter: ListHP, parameters: Mapping[str, HPSpace]) -> None:

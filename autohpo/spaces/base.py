@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from autohpo.errors import SpaceError
 from autohpo.spaces import tagged
 from autohpo.spaces.arguments import check_arguments
+from autohpo.spaces.formula_rows import as_column
 from autohpo.spaces.index import plain
 from autohpo.spaces.tagged import KINDS, Described, is_same
 
@@ -139,6 +140,21 @@ class HPSpace(Described, ABC):
     @abstractmethod
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
         """Return the n values, plain Python types, of ``(n, width)`` points in the unit cube, both ends included."""
+
+    def column(self, units: NDArray[np.float64]) -> NDArray[Any]:
+        """Return ``(n,)`` what :meth:`decode` returns, as an array of numbers where all are of one type of numbers."""
+        return as_column(self.decode(units))
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether the values are numbers in one column, with bounds for each part of it; see :meth:`bounds`."""
+        return False
+
+    def bounds(
+        self, lows: NDArray[np.float64], highs: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return ``(m,)`` the least and the largest number between each of m pairs of points of the unit interval."""
+        raise SpaceError(f"{self.name}: must have numbers for values, got {self}")
 
     @abstractmethod
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:

@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
 from autohpo.spaces.base import HPSpace, checked_name
+from autohpo.spaces.formula_rows import as_column
 from autohpo.spaces.index import Index
 from autohpo.spaces.priors import Prior, Scale, as_prior
 from autohpo.spaces.tagged import is_same
+
+MOST_BOUNDED = 256
+"""The most values that have bounds: each part of the unit interval compares all of them."""
 
 
 class _Values(HPSpace):
@@ -71,12 +75,41 @@ class _Values(HPSpace):
 
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
         """Return the n values of ``(n, 1)`` points."""
-        if not self.width:
-            return [self._listed[0]] * len(units)
+        return [self._listed[i] for i in self._indices(units).tolist()]
+
+    def _indices(self, units: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the n indices of the values of ``(n, 1)`` points."""
         n = len(self._listed)
+        if not self.width:
+            return np.zeros(len(units), dtype=np.int64)
         if self.prior is None:
-            return [self._listed[i] for i in np.minimum((units[:, 0] * n).astype(int), n - 1).tolist()]
-        return [self._listed[i] for i in np.searchsorted(self._edges[1:-1], units[:, 0], side="right").tolist()]
+            return np.minimum((units[:, 0] * n).astype(np.int64), n - 1)
+        return np.searchsorted(self._edges[1:-1], units[:, 0], side="right")
+
+    def column(self, units: NDArray[np.float64]) -> NDArray[Any]:
+        """Return ``(n,)`` the values of ``(n, 1)`` points: what :meth:`decode` returns, as an array."""
+        if type(self).decode is not _Values.decode:  # a kind that builds on this one has its own values
+            return super().column(units)
+        return self._column[self._indices(units)]
+
+    @cached_property
+    def _column(self) -> NDArray[Any]:
+        return as_column(self._listed)
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether all values are numbers, and there are not very many."""
+        is_few = 1 < len(self._listed) <= MOST_BOUNDED and type(self).decode is _Values.decode
+        return is_few and self._column.dtype != object
+
+    def bounds(
+        self, lows: NDArray[np.float64], highs: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return ``(m,)`` the least and the largest number between each of m pairs of points of the unit interval."""
+        numbers, n = self._column.astype(float), len(self._listed)
+        first, last = self._indices(lows[:, None]), self._indices(highs[:, None])
+        among = (np.arange(n) >= first[:, None]) & (np.arange(n) <= last[:, None])
+        return np.where(among, numbers, np.inf).min(axis=1), np.where(among, numbers, -np.inf).max(axis=1)
 
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
         """Return ``(n, 1)`` points in the middle of the values' cells."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from autohpo.errors import SpaceError
 from autohpo.spaces.expression import Expression
+from autohpo.spaces.formula_rows import BoolArray, Column, NotInRows, evaluate
 from autohpo.spaces.tagged import Described, opaque_function
 
 
@@ -64,6 +67,27 @@ class LinearConstraint(Described):
         is_below = self.upper is None or total <= self.upper + slack
         return is_below and (self.lower is None or total >= self.lower - slack)
 
+    def in_rows(self, columns: Mapping[str, Column], n: int) -> tuple[BoolArray, BoolArray]:
+        """Return ``(n,)`` whether each of n configurations meets it, and ``(n,)`` where only :meth:`allows` can say.
+
+        Args:
+            columns: The values of each of its names.
+            n: The number of configurations.
+
+        Raises:
+            NotInRows: Some values are not numbers.
+        """
+        if any(columns[name].dtype == object for name in self.weights):
+            raise NotInRows
+        terms = [weight * columns[name].astype(float) for name, weight in self.weights.items()]
+        total, slack = sum(terms), 1e-9 * sum(map(np.abs, terms))
+        allowed = np.ones(n, dtype=bool)
+        if self.upper is not None:
+            allowed &= total <= self.upper + slack
+        if self.lower is not None:
+            allowed &= total >= self.lower - slack
+        return allowed, ~np.isfinite(total)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ExpressionConstraint(Described):
@@ -92,6 +116,23 @@ class ExpressionConstraint(Described):
     def allows(self, hp: Mapping[str, Any]) -> bool:
         """Return whether a configuration meets the constraint, as it does without one of the parameters."""
         return not all(name in hp for name in self.names) or bool(self._expression(hp))
+
+    def in_rows(self, columns: Mapping[str, Column], n: int) -> tuple[BoolArray, BoolArray]:
+        """Return ``(n,)`` whether each of n configurations meets it, and ``(n,)`` where only :meth:`allows` can say.
+
+        Args:
+            columns: The values of each of its names.
+            n: The number of configurations.
+
+        Raises:
+            NotInRows: The formula has a part that is only computed for one configuration at a time.
+        """
+        return evaluate(self._expression.tree, columns, n)
+
+    @property
+    def expression(self) -> Expression:
+        """The formula, read."""
+        return self._expression
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -136,6 +177,19 @@ class PredicateConstraint(Described):
 Constraint = LinearConstraint | ExpressionConstraint | PredicateConstraint
 
 
+def as_constraints(given: Any) -> tuple[Any, ...]:
+    """Return the constraints of a space as given, in a tuple; a single one may stand without a list.
+
+    Raises:
+        SpaceError: They are no list.
+    """
+    if isinstance(given, (str, Described)) or callable(given):
+        return (given,)
+    if not isinstance(given, Iterable):
+        raise SpaceError(f"space: constraints must be a list, got {given!r:.80}")
+    return tuple(given)
+
+
 def as_constraint(item: Any) -> Constraint:
     """Return a constraint; a string stands for a formula, and a function for a predicate.
 
@@ -145,3 +199,17 @@ def as_constraint(item: Any) -> Constraint:
     if isinstance(item, (LinearConstraint, ExpressionConstraint, PredicateConstraint)):
         return item
     return ExpressionConstraint(item) if isinstance(item, str) else PredicateConstraint(item)
+
+
+def read_constraints(given: Iterable[Any], names: Sequence[str]) -> tuple[Constraint, ...]:
+    """Return the constraints of a space with these names.
+
+    Raises:
+        SpaceError: An item is no constraint, or names a parameter that the space does not have.
+    """
+    constraints = tuple(map(as_constraint, given))
+    for constraint in constraints:
+        unknown = sorted(set(constraint.names or ()) - set(names))
+        if unknown:
+            raise SpaceError(f"{constraint}: names must be of the space {list(names)}, got {unknown}")
+    return constraints

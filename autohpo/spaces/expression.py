@@ -201,7 +201,8 @@ def _boolean(is_and: bool, parts: Sequence[Node]) -> Node:
 def _comparison(acts: Sequence[Act], parts: Sequence[Node], sizes: Sequence[Size]) -> Node:
     def run(hp: Values) -> bool:
         values = [part(hp) for part in parts]
-        return all(act(*values[i : i + 2], _both(*sizes[i : i + 2], hp)) for i, act in enumerate(acts))
+        pairs = zip(acts, values[:-1], values[1:], sizes[:-1], sizes[1:], strict=True)
+        return all(act(a, b, _both(size_a, size_b, hp)) for act, a, b, size_a, size_b in pairs)
 
     return run
 

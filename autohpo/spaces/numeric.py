@@ -174,6 +174,34 @@ class _Numbers(HPSpace):
         values: list[Any] = self._scale.numbers(places).tolist()
         return values
 
+    def column(self, units: NDArray[np.float64]) -> NDArray[Any]:
+        """Return ``(n,)`` the values of ``(n, 1)`` points: what :meth:`decode` returns, as an array."""
+        if type(self).decode is not _Numbers.decode:  # a kind that builds on this one has its own values
+            return super().column(units)
+        places = units[:, 0] if self._warp is None else self._warp.to_places(units[:, 0])
+        if not self._scale.n:
+            return self._scale.numbers(places)
+        k = self._scale.indices(places)
+        if self.is_int:
+            return self.low + k * self._scale.step
+        return self._few_column[k] if self._scale.n <= MOST_EDGES else np.array(self._computed(k), dtype=float)
+
+    @cached_property
+    def _few_column(self) -> NDArray[np.float64]:
+        return np.array(self._few_values)
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether larger points of the unit interval are larger numbers; True, but for kinds that decode otherwise."""
+        return type(self).decode is _Numbers.decode
+
+    def bounds(
+        self, lows: NDArray[np.float64], highs: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return ``(m,)`` the least and the largest number between each of m pairs of points of the unit interval."""
+        low, high = (self.column(ends[:, None]).astype(float) for ends in (lows, highs))
+        return low, high
+
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
         """Return ``(n, 1)`` points: the middle of a value's cell where values can be counted."""
         numbers: NDArray[np.float64] = np.asarray(values, dtype=float)
