@@ -24,7 +24,7 @@ def is_equal(a: Any, b: Any, size: Sizes = None) -> bool:
 
     Args:
         a: A value.
-        b: Another.
+        b: Another value.
         size: A function that returns how large the numbers were that both were computed from.
     """
     if isinstance(a, float) or isinstance(b, float):

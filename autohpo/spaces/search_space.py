@@ -266,7 +266,7 @@ class SearchSpace:
         Args:
             rng: The generator.
             n: The number of configurations.
-            most_draws: The number of draws after which it ends with fewer configurations, but at least one; None goes on.
+            most_draws: The number of draws after which it ends with fewer of them, but at least one; None goes on.
 
         Raises:
             SpaceError: None of 100,000 draws is allowed, or nothing can be.
