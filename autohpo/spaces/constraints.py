@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,9 +60,10 @@ class LinearConstraint(Described):
         """
         if not all(name in hp for name in self.weights):
             return True
-        terms = [weight * hp[name] for name, weight in self.weights.items()]
-        if not all(isinstance(term, (int, float)) for term in terms):
-            raise SpaceError(f"{self}: values must be numbers, got { ({name: hp[name] for name in self.weights}) }")
+        values = {name: hp[name] for name in self.weights}
+        if not all(isinstance(value, (int, float)) and abs(value) <= sys.float_info.max for value in values.values()):
+            raise SpaceError(f"{self}: values must be numbers, got {values}")
+        terms = [weight * values[name] for name, weight in self.weights.items()]
         total = sum(terms)
         slack = 1e-9 * sum(map(abs, terms))  # for rounding: decimal steps are no exact floats
         is_below = self.upper is None or total <= self.upper + slack

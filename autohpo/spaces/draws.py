@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
-from autohpo.spaces.constraints import Constraint, ExpressionConstraint, LinearConstraint
+from autohpo.spaces.constraints import Constraint, ExpressionConstraint, LinearConstraint, PredicateConstraint
 from autohpo.spaces.formula_boxes import Box, possible, possible_sum
 from autohpo.spaces.formula_rows import BoolArray, Column, NotInRows, as_column
 
@@ -49,7 +49,7 @@ class Draws:
         self._space = space
         ends = np.cumsum([0, *(parameter.width for parameter in space)])
         self._columns = {hp.name: slice(int(a), int(b)) for hp, (a, b) in zip(space, pairwise(ends), strict=True)}
-        constraints = space.constraints
+        constraints = [c for c in space.constraints if c.names is None or c.names]  # one without names is always met
         always = {name for name in space.names if not space.deciders(name)}
         is_simple = [c.names is not None and set(c.names) <= always for c in constraints]  # of what is always there
         self._simple = [c for c, simple in zip(constraints, is_simple, strict=True) if simple]
@@ -57,20 +57,19 @@ class Draws:
 
     def allowed(self, units: FloatArray) -> BoolArray:
         """Return ``(n,)`` whether the configuration of each of ``(n, d)`` points meets all constraints."""
-        kept = self._meet_simple(units)
-        if self._others and kept.any():
-            rows = np.flatnonzero(kept)
-            kept[rows] = meet(self._others, self._space.decode(units[rows]))
-        return kept
-
-    def _meet_simple(self, units: FloatArray) -> BoolArray:
-        kept = np.ones(len(units), dtype=bool)
+        kept, unknown = np.ones(len(units), dtype=bool), np.zeros(len(units), dtype=bool)
         columns: dict[str, Column] = {}
         for constraint in self._simple:
             for name in constraint.names or ():
                 if name not in columns:
                     columns[name] = self._space[name].column(units[:, self._columns[name]])
-            kept &= _met(constraint, columns, len(units))
+            allowed, is_open = _in_rows(constraint, columns, len(units))
+            kept, unknown = kept & (allowed | is_open), unknown | is_open
+        known, others = np.flatnonzero(kept & ~unknown), np.flatnonzero(kept & unknown)
+        if self._others and len(known):
+            kept[known] = meet(self._others, self._space.decode(units[known]))
+        if len(others):
+            kept[others] = [self._space.is_allowed(hp) for hp in self._space.decode(units[others])]
         return kept
 
     def points(self, rng: np.random.Generator, n: int, most_draws: int | None = None) -> FloatArray:
@@ -172,28 +171,30 @@ def _halved(lows: FloatArray, highs: FloatArray, is_open: BoolArray) -> tuple[Fl
 
 def meet(constraints: Sequence[Constraint], hps: Sequence[Mapping[str, Any]]) -> BoolArray:
     """Return ``(n,)`` whether each of n configurations meets all of some constraints."""
-    kept = np.ones(len(hps), dtype=bool)
+    kept, unknown = np.ones(len(hps), dtype=bool), np.zeros(len(hps), dtype=bool)
+    functions = [constraint for constraint in constraints if constraint.names is None]
     if len(hps) <= FEW_ROWS:
         return np.array([all(c.allows(hp) for c in constraints) for hp in hps], dtype=bool)
     for constraint in constraints:
-        rows = np.flatnonzero(kept)
-        names = constraint.names
-        if names is None:
-            kept[rows] = [constraint.allows(hps[i]) for i in rows.tolist()]
-            continue
-        bound = [i for i in rows.tolist() if all(name in hps[i] for name in names)]
-        columns = {name: as_column([hps[i][name] for i in bound]) for name in names}
-        kept[bound] = _met(constraint, columns, len(bound))
+        names = constraint.names or ()
+        bound = [i for i in np.flatnonzero(kept).tolist() if all(name in hps[i] for name in names)] if names else []
+        if bound:
+            columns = {name: as_column([hps[i][name] for i in bound]) for name in names}
+            allowed, is_open = _in_rows(constraint, columns, len(bound))
+            kept[bound] &= allowed | is_open
+            unknown[bound] |= is_open
+    for i in np.flatnonzero(kept & unknown).tolist():  # as all are asked in their order, one may guard the next
+        kept[i] = all(constraint.allows(hps[i]) for constraint in constraints)
+    for i in np.flatnonzero(kept & ~unknown).tolist() if functions else ():
+        kept[i] = all(function.allows(hps[i]) for function in functions)
     return kept
 
 
-def _met(constraint: Constraint, columns: Mapping[str, Column], n: int) -> BoolArray:
-    """Return ``(n,)`` whether n configurations meet a constraint; one by one where rows cannot tell."""
-    try:
-        allowed, unknown = constraint.in_rows(columns, n)  # type: ignore[union-attr] # only of those with names
-    except NotInRows:
-        allowed, unknown = np.ones(n, dtype=bool), np.ones(n, dtype=bool)
-    for i in np.flatnonzero(unknown):
-        row = {name: column[i].item() if column.dtype != object else column[i] for name, column in columns.items()}
-        allowed[i] = constraint.allows(row)
-    return allowed
+def _in_rows(constraint: Constraint, columns: Mapping[str, Column], n: int) -> tuple[BoolArray, BoolArray]:
+    """Return ``(n,)`` whether n configurations meet a constraint, and ``(n,)`` where rows cannot tell."""
+    if not isinstance(constraint, PredicateConstraint) and constraint.names:
+        try:
+            return constraint.in_rows(columns, n)
+        except NotInRows:
+            pass
+    return np.zeros(n, dtype=bool), np.ones(n, dtype=bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,7 +70,7 @@ class Index:
         if key in self._meant or key[0] != "number" or key[1] == "nan":
             return self._meant.get(key, -1)
         numbers = [known for kind, known in self._meant if kind == "number" and known != "nan"]
-        near = [known for known in numbers if math.isclose(known, key[1], rel_tol=1e-12)]
+        near = [known for known in numbers if _is_near(known, key[1])]
         return self._meant["number", near[0]] if len(near) == 1 else -1
 
     def _by_meaning(self) -> dict[tuple[str, Any], int]:
@@ -81,6 +82,11 @@ class Index:
                 known = places.setdefault(key, i)
                 places[key] = known if known >= 0 and is_same(self._values[known], value) else -1
         return places
+
+
+def _is_near(a: float, b: float) -> bool:
+    """Return whether two numbers differ by rounding; integers beyond all floats have none."""
+    return max(abs(a), abs(b)) <= sys.float_info.max and math.isclose(a, b, rel_tol=1e-12)
 
 
 def plain(value: Any) -> Any:

@@ -261,12 +261,13 @@ class _Numbers(HPSpace):
 
     def _meant(self, number: float) -> int | float | None:
         """Return the number of the range that is the same but for rounding."""
+        inside = min(max(number, self.low), self.high)
         if self._scale.n:
-            k = min(max(round((number - self.low) / self._scale.step), 0), self._scale.n - 1)
+            k = min(round((inside - self.low) / self._scale.step), self._scale.n - 1)
             few = self._scale.n <= MOST_EDGES and not self.is_int
             value: int | float = self._few_values[k] if few else self._computed(np.array([k]))[0]
         else:
-            value = min(max(float(number), self.low), self.high)
+            value = float(inside)
         return value if self._is_near(value, number) else None
 
     def contains(self, value: Any) -> bool:
