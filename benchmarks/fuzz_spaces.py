@@ -49,7 +49,7 @@ ODD: list[Any] = [
         np.array(1.0),
         np.arange(3),
     ),
-    *(np.array(["a"], dtype=object), np.float64("nan"), np.datetime64("2020"), np.zeros((2, 2)), lambda hp: True),
+    *(np.array(["a"], dtype=object), np.float64("nan"), np.datetime64("2020"), np.zeros((2, 2)), lambda hp: hp != {}),
     *(range(3), slice(1), ..., [[1], [2, 3]], "`", "x > ", "1/0", "x0 + x1", "len(x0)", "x0 ** 1000"),
 ]
 FORMULAS = [
@@ -90,12 +90,15 @@ class Fuzz:
         self.p = float(self.rng.choice([0.0, 0.0, 0.02, 0.2]))  # how many arguments are odd
 
     def pick(self, items: Any) -> Any:
+        """Return one of several items."""
         return items[int(self.rng.integers(len(items)))]
 
     def odd(self, chance: float, value: Any) -> Any:
+        """Return a value, or by chance an odd one in its place."""
         return self.pick(ODD) if self.rng.random() < chance else value
 
     def values(self) -> list[Any]:
+        """Return values to choose from."""
         pools: list[list[Any]] = [
             *(
                 ["a", "b", "c"],
@@ -112,9 +115,11 @@ class Fuzz:
         return pool[: int(self.rng.integers(1, len(pool) + 1))]
 
     def formula(self) -> str:
+        """Return a formula; where nothing is odd, one that suits most spaces."""
         return str(self.pick(FORMULAS if self.p else SOUND))
 
     def prior(self) -> Any:
+        """Return a prior, or mostly none."""
         if not self.p:
             return None
         made = [None] * (6 if self.p else 60) + [
@@ -130,6 +135,7 @@ class Fuzz:
         return choice() if choice else None
 
     def parameter(self, name: str, depth: int = 2) -> Any:
+        """Return a parameter of any kind."""
         p = self.p
         kind = int(self.rng.integers(9 if depth else 6))
         kind = 8 if kind == 7 and not self.p else kind
@@ -154,7 +160,7 @@ class Fuzz:
                 return ListHP(name, self.parameter("e", 0), length, n)
             case 7:
                 return TiedHP(
-                    name, self.odd(p, "x0"), self.odd(p, {1: "a", 2: "b", True: 1, "a": 3, 0.1: np.float64(1), 0.2: 1})
+                    name, self.odd(p, "x0"), self.odd(p, {1: "a", 2: "b", "a": 3, 0.1: np.float64(1), 0.2: 1})
                 )
         choices = self.values()
         children: Any = {}
@@ -163,6 +169,7 @@ class Fuzz:
         return ChoiceHP(name, self.odd(p, choices), self.odd(p, children), self.prior())
 
     def space(self) -> SearchSpace:
+        """Return a space."""
         parameters = [self.parameter(f"x{i}") for i in range(int(self.rng.integers(2, 6)))]
         conditions = {parameters[-1].name: self.formula()} if self.rng.random() < 0.15 and len(parameters) > 2 else None
         constraints: list[Any] = []
@@ -175,6 +182,7 @@ class Fuzz:
         )
 
     def use(self, space: SearchSpace) -> None:
+        """Call every function of a space, and check what must hold between them."""
         before = pickle.dumps(space) if _can_pickle(space) else None
         units = self.rng.random((12, space.n_columns))
         hps = space.decode(units)
@@ -203,6 +211,7 @@ class Fuzz:
         assert before is None or pickle.dumps(space) == before
 
     def search(self, space: SearchSpace) -> None:
+        """Run a short search with points."""
         name = self.pick(["random", "grid", "tpe", "quasi_random", "regularized_evolution"])
         found = _typed(space.sample, self.rng, 1)
         hp = found[0] if found else {}

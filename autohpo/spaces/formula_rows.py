@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +16,11 @@ from autohpo.spaces.rounding import SLACK
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 Column = NDArray[Any]
-"""``(n,)`` the values of a parameter: int64, float64 or bool where all are of one of these types, else objects."""
+"""``(n,)`` the values of a parameter: int64 or float64 where all are numbers or truths, else objects."""
 
 MOST_EXACT = 2.0**53
 """The largest integer up to which floats hold every one."""
 MOST_EXPONENT = 64.0
-
-
-_DTYPES: dict[type, Any] = {int: np.int64, float: np.float64, bool: np.bool_}
 
 
 class NotInRows(Exception):  # noqa: N818 - a way to say it, caught at once
@@ -32,12 +30,9 @@ class NotInRows(Exception):  # noqa: N818 - a way to say it, caught at once
 def as_column(values: Sequence[Any]) -> Column:
     """Return values as a column of the narrowest kind that holds them."""
     kinds = set(map(type, values))
-    dtype = _DTYPES.get(kinds.pop()) if len(kinds) == 1 else None
-    if dtype is not None:
-        try:
-            return np.array(values, dtype=dtype)
-        except OverflowError:
-            pass
+    if kinds <= {int, bool, float}:
+        with suppress(OverflowError):  # of an integer beyond 64 bits
+            return np.array(values, dtype=np.float64 if float in kinds else np.int64)
     column = np.empty(len(values), dtype=object)
     column[:] = values
     return column
