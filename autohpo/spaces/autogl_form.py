@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -193,7 +194,7 @@ def _range(name: str, kind: str, item: Item, low: Any, high: Any) -> HPSpace:
 
 def _number(name: str, key: str, value: Any) -> float:
     value = value.item() if isinstance(value, np.generic) else value
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
         hint = "; YAML takes 1e-4 for a string and 1.0e-4 for a number" if isinstance(value, str) else ""
         raise SpaceError(f"{name}: {key} must be a finite number, got {value!r:.80}{hint}")
     return value  # type: ignore[no-any-return]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +42,7 @@ class LinearConstraint(Described):
         numbers = [*self.weights.values(), *(b for b in (self.lower, self.upper) if b is not None)]
         if not self.weights or len(numbers) == len(self.weights):
             raise SpaceError(f"LinearConstraint: must have weights, and a lower or an upper bound, got {self}")
-        if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
+        if not all(type(n) in (int, float) and abs(n) <= sys.float_info.max for n in numbers):
             raise SpaceError(f"LinearConstraint: weights and bounds must be finite numbers, got {self}")
         self._set(weights=dict(self.weights))
 

@@ -71,7 +71,7 @@ class _Numbers(HPSpace):
         if not low < high:
             advice = f"; FixedHP({self.name!r}, {low!r}) is a value that is not searched" if low == high else ""
             raise SpaceError(f"{self.name}: low must be below high, got low={low}, high={high}{advice}")
-        if not math.isfinite(high - low):
+        if not high - low <= sys.float_info.max:
             raise SpaceError(f"{self.name}: high - low must be a finite float, got low={low}, high={high}")
         if type(low) is int and max(abs(low), abs(high)) > MOST_VALUES // 2:
             raise SpaceError(f"{self.name}: integer ends must lie within 2**49, got low={low}, high={high}")

@@ -19,6 +19,9 @@ from autohpo.spaces.expression import Expression
 from autohpo.spaces.index import Index, as_list, plain
 from autohpo.spaces.tagged import Described, opaque_function
 
+LONGEST_LIST = 100_000
+"""The most entries of a list: each is a parameter of its own."""
+
 LONGEST_PERMUTATION = 170
 """The most items of a permutation: the factorial of more is beyond the largest float."""
 
@@ -98,6 +101,7 @@ class ListHP(HPSpace):
             if not isinstance(self.item, Iterable):
                 raise SpaceError(f"{self.name}: item must be a parameter, or a list of them, got {self.item!r:.80}")
             self._set(item=tuple(self.item))
+        self._set(length=plain(self.length), max_length=plain(self.max_length))
         if isinstance(self.length, bool) or not isinstance(self.length, (int, str, Cut)):
             raise SpaceError(f"{self.name}: length must be an integer, a formula or a Cut, got {self.length!r:.80}")
         n = self._checked_max_length()
@@ -128,8 +132,12 @@ class ListHP(HPSpace):
             n = len(self.item)
         if n is None:
             raise SpaceError(f"{self.name}: max_length must be given where length is not an integer, got None")
-        if not isinstance(n, int) or n < 1 or (isinstance(self.length, int) and self.length != n):
-            raise SpaceError(f"{self.name}: max_length must be at least 1, and equal to an integer length, got {n!r}")
+        if type(n) is not int or n < 1 or (isinstance(self.length, int) and self.length != n):
+            raise SpaceError(
+                f"{self.name}: max_length must be at least 1, and equal to an integer length, got {n!r:.80}"
+            )
+        if n > LONGEST_LIST:
+            raise SpaceError(f"{self.name}: max_length must be at most {LONGEST_LIST}, got {n!r:.80}")
         return n
 
     @property

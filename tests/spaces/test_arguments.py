@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from autohpo import ChoiceHP, HPSpace, ListHP, LogRangeHP, OrdinalHP, RangeHP, SearchSpace, SpaceError
+from autohpo import ChoiceHP, HPSpace, LinearConstraint, ListHP, LogRangeHP, OrdinalHP, RangeHP, SearchSpace, SpaceError
+
+DOUBLE = {"parameterName": "x", "type": "DOUBLE", "minValue": 0, "maxValue": 1, "scalingType": "LINEAR"}
 
 
 @pytest.mark.parametrize(
@@ -76,6 +78,31 @@ def test_a_step_beyond_the_range_is_refused(kind, step):
     """However large."""
     with pytest.raises(SpaceError, match="x: step must lead from low to high exactly"):
         kind("x", 0.5, 1.5, step=step)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ListHP("x", RangeHP("e", 0, 1), 10**12),
+        lambda: ListHP("x", RangeHP("e", 0, 1), "y", max_length=10**400),
+        lambda: RangeHP("x", -(10**308), 10**308),
+        lambda: RangeHP("x", 0.0, 1.0, prior=[1, 10**400]),
+        lambda: LinearConstraint({"x": 10**400}, upper=1),
+        lambda: SearchSpace([RangeHP("x", 0, 1)], constraints=[LinearConstraint({"x": 1}, upper=10**400)]),
+        lambda: LinearConstraint({"x": 1}, upper=1).allows({"x": {}}),
+        lambda: LinearConstraint({"x": 1}, upper=1).allows({"x": 10**400}),
+        lambda: SearchSpace([{**DOUBLE, "maxValue": 10**400}]),
+    ],
+)
+def test_numbers_beyond_all_floats_and_memory_are_refused(make):
+    """Integers of Python's have no end."""
+    with pytest.raises(SpaceError):
+        make()
+
+
+def test_a_length_may_be_numpys():
+    """As any number."""
+    assert ListHP("x", RangeHP("e", 0, 1), np.int64(3)) == ListHP("x", RangeHP("e", 0, 1), 3)
 
 
 class CountsHP(HPSpace):
