@@ -17,6 +17,7 @@ from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, Stor
 from autohpo.history import not_running
 from autohpo.other_names import explains_names
 from autohpo.run_header import run_header, with_objective
+from autohpo.spaces.identity import check_identity
 from autohpo.store import MemoryStore, RunState, Store, open_store
 from autohpo.store.base import LogEvent, LogKind
 from autohpo.store.run_state import collector_paused, report_from, suggestion_data
@@ -140,6 +141,8 @@ class Search:
     def begin(self, header: Mapping[str, Any]) -> None:
         """Check or write the header, and replay the log; the second half of :meth:`open`."""
         kept = self.store.header
+        if kept is None and not isinstance(self.store, MemoryStore):
+            check_identity(self.hpo.space)
         self.store.begin({**run_header(self.hpo, kept), **with_objective(header, kept, self.hpo), "name": self.name})
         self.hpo.run_store = self.store
         if kept is not None:

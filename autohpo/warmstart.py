@@ -116,8 +116,8 @@ def _points_of(result: Result, hpo: BaseHPOptimizer) -> list[CheckedPoint]:
         if full is None and trial.reached < most:
             continue  # a search in full has no place for a short training
         is_comparable = full is None or trial.reached == math.inf or trial.reached <= full
-        if is_comparable and _is_legal(trial, space):
-            hp = space.from_json(space.to_json(trial.hp))  # choices become the very objects of this space
+        hp = _legal(trial, space) if is_comparable else None
+        if hp is not None:
             known.append(CheckedPoint(hp, _complete(trial.perfs, trial.constraints), _fidelity_of(trial, full)))
         elif trial.reached == most:
             others.append(trial)
@@ -150,12 +150,12 @@ def _finite(result: Result) -> list[Trial]:
     return done
 
 
-def _is_legal(trial: Trial, space: SearchSpace) -> bool:
+def _legal(trial: Trial, space: SearchSpace) -> dict[str, Any] | None:
+    """The configuration in the values of this space, choices as its very objects; None where it is illegal."""
     try:
-        space.check(trial.hp)
+        return space.checked(trial.hp)
     except SpaceError:
-        return False
-    return True
+        return None
 
 
 def _adapted(trials: Iterable[Trial], space: SearchSpace) -> list[dict[str, Any]]:
@@ -166,8 +166,9 @@ def _adapted(trials: Iterable[Trial], space: SearchSpace) -> list[dict[str, Any]
         hp: dict[str, Any] = {}
         for one, value in middle:
             if space.is_active(one.name, hp):
-                is_legal = one.name in trial.hp and one.contains(trial.hp[one.name])
-                hp[one.name] = one.cut(trial.hp[one.name] if is_legal else value, hp)
+                known = one.canonical(trial.hp.get(one.name))
+                is_legal = one.name in trial.hp and one.contains(known)
+                hp[one.name] = one.cut(known if is_legal else value, hp)
         if space.is_allowed(hp) and len(found) < N_ADAPTED:
             found.setdefault(space.key(hp), hp)
     return list(found.values())
