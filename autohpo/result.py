@@ -101,7 +101,8 @@ class Result:
             raise StoreError(f"store: {getattr(store, 'path', type(store).__name__)} holds no run yet")
         mode = from_json(header["options"]["mode"])
         space = SearchSpace.from_dict(header["space"]) if space is None else space
-        state = RunState(space, Objectives.of(mode)).follow(store.events())
+        where = str(getattr(store, "path", "the log"))
+        state = RunState(space, Objectives.of(mode), where).follow(store.events())
         result = cls.of(state, mode, algorithm=header["algorithm"], name=header.get("name", ""))
         return replace(result, files=store.files)
 

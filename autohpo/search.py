@@ -79,7 +79,7 @@ class Search:
                 "store: this optimizer was used with ask and tell, or with another store; build a new one"
             )
         self.name = name
-        self.state = RunState(hpo.space, hpo.objectives)
+        self.state = RunState(hpo.space, hpo.objectives, str(getattr(self.store, "path", "the log")))
         self.listener: Listener | None = None
         self._lock = threading.RLock()
         self._unsaved: list[LogEvent] = []
