@@ -10,9 +10,21 @@ from autohpo.errors import OptionError, short
 from autohpo.store.base import LogEvent, Store
 from autohpo.store.memory import MemoryStore
 from autohpo.store.run_state import RunState
+from autohpo.store.salvage import Checked, Repaired, check, repair
 from autohpo.store.sqlite import SQLiteStore
 
-__all__ = ["LogEvent", "MemoryStore", "RunState", "SQLiteStore", "Store", "open_store"]
+__all__ = [
+    "Checked",
+    "LogEvent",
+    "MemoryStore",
+    "Repaired",
+    "RunState",
+    "SQLiteStore",
+    "Store",
+    "check",
+    "open_store",
+    "repair",
+]
 
 
 def open_store(url: str | os.PathLike[str], *, read_only: bool = False) -> Store:

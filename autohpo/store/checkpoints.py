@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-EVERY_SECONDS = 0.5
+EVERY_SECONDS = 0.8
 """How far apart checkpoints are. A commit is in the main file after twice as long at most."""
 
 
