@@ -18,7 +18,8 @@ from autohpo.driver import Driver
 from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
 from autohpo.objective import Objective
-from autohpo.progress import make_progress
+from autohpo.made_with import made_with
+from autohpo.progress import Progress, make_progress
 from autohpo.result import Result
 from autohpo.run_options import RunOptions
 from autohpo.search import Search
@@ -54,7 +55,7 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
     with tempfile.TemporaryDirectory(prefix="autohpo-") as folder:
         objective = TrainerObjective(trainer, dataset, folder, hpo.space.modules or ())
         try:
-            result = _search(fresh, objective.objective(options.fidelity), options, tuned=type(trainer).__qualname__)
+            result = _search(fresh, objective.objective(options.fidelity), options, trainer)
         finally:
             hpo.result = fresh.result
         best, path = result.best, objective.path_of(result.best.number)
@@ -64,7 +65,7 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
     return objective.train(objective.configuration(best, options.fidelity))[0], dict(best.hp)
 
 
-def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tuned: str = "") -> Result:
+def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, trainer: Any = None) -> Result:
     """Run the loop on a store; the result is left in ``hpo.result``, also where this raises."""
     search = Search(hpo, options.store, name=options.name)
     progress = make_progress(options.progress)
@@ -84,7 +85,10 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
         )
         num_workers = max(executor.capacity(), options.num_workers)
         hpo.set_up(num_workers, options.time_limit, options.memory_bytes)
-        search.begin({"objective": _described(objective, tuned), **earlier.header})
+        described = _described(objective, "" if trainer is None else type(trainer).__qualname__)
+        begun_with = made_with(hpo.f if trainer is None else trainer, objective.dataset)
+        search.begin({"objective": described, "made_with": begun_with, **earlier.header})
+        _say_resumed(search, progress)
         max_trials = None
         if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:
             _log.info("no budget was given: the search ends after %d trials", DEFAULT_MAX_EVALS)
@@ -111,6 +115,17 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
     if search.state.best is None:
         raise NoResultError(_why_nothing(result, options))
     return result
+
+
+def _say_resumed(search: Search, progress: Progress) -> None:
+    """Say how many trials were taken over, and from where."""
+    if search.resumed_from is None:
+        return
+    state = search.state
+    text = f"{state.n_asked} trials were taken over, {state.n_done} of them with a result"
+    _log.info("resumed from %s: %s", search.resumed_from or "the log of this process", text)
+    if search.resumed_from:
+        progress.say(f"resumed from {search.resumed_from}: {text}")
 
 
 def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions) -> None:

@@ -21,7 +21,7 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
     {"spaces", "surrogates", "outcome", "trial", "objectives"},
     {"history", "views", "algorithms", "schedulers"},
     {"store"},
-    {"search", "run_header", "execution", "objective", "trainer"},
+    {"search", "replay", "run_header", "made_with", "execution", "objective", "trainer"},
     {"driver", "dispatch", "ending", "runner", "run_options", "result", "warmstart", "stopping", "progress"},
     {"report", "integrations", "demo"},
 )

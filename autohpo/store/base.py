@@ -125,7 +125,7 @@ class Store(ABC):
         """Give the store free; everything is synced before. May be called twice."""
 
 
-NOT_COMPARED = ("name", "version")
+NOT_COMPARED = ("name", "version", "made_with")
 """Parts of a header that say more of a run than which one it is."""
 
 

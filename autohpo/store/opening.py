@@ -27,6 +27,26 @@ def beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
+def checked_path(path: str | Path) -> Path:
+    """Return the path of a file, links resolved: one run has one lock, whatever link leads to it.
+
+    Raises:
+        StoreError: It is no path of a file, is a folder, or lies in one that does not exist.
+    """
+    if not Path(path).name or "\0" in str(path):
+        raise StoreError(f"store: must be the path of a file, got {str(path)!r}")
+    try:
+        found = Path(path).resolve()
+        is_folder, has_folder = found.is_dir(), found.parent.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a name that is too long
+        raise StoreError(f"store: must be the path of a file, got {str(path)!r}: {error}") from None
+    if not has_folder:
+        raise StoreError(f"store: folder {found.parent} does not exist")
+    if is_folder:
+        raise StoreError(f"store: {found} is a folder; name a file in it, such as {found / 'run.db'}")
+    return found
+
+
 def size_of(path: Path) -> int:
     """Return the bytes of a file; 0 where there is none."""
     return path.stat().st_size if path.exists() else 0

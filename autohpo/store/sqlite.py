@@ -60,7 +60,7 @@ class SQLiteStore(Store):
     """
 
     def __init__(self, path: str | Path, *, read_only: bool = False, wait_seconds: float = WAIT_SECONDS) -> None:
-        self.path = _checked_path(path)
+        self.path = opening.checked_path(path)
         self._mutex = threading.RLock()  # one thread at a time commits or makes a checkpoint
         self._lock = RunLock(beside(self.path, ".lock"))
         self._connection: sqlite3.Connection | None = None
@@ -386,26 +386,6 @@ class SQLiteStore(Store):
         return StoreCorruptError(
             f"store: {self.path} is damaged, or no store: {error}; {opening.salvage_advice(self.path)}"
         )
-
-
-def _checked_path(path: str | Path) -> Path:
-    """Return the path of a file, links resolved: one run has one lock, whatever link leads to it.
-
-    Raises:
-        StoreError: It is no path of a file, is a folder, or lies in one that does not exist.
-    """
-    if not Path(path).name or "\0" in str(path):
-        raise StoreError(f"store: must be the path of a file, got {str(path)!r}")
-    try:
-        found = Path(path).resolve()
-        is_folder, has_folder = found.is_dir(), found.parent.is_dir()
-    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a name that is too long
-        raise StoreError(f"store: must be the path of a file, got {str(path)!r}: {error}") from None
-    if not has_folder:
-        raise StoreError(f"store: folder {found.parent} does not exist")
-    if is_folder:
-        raise StoreError(f"store: {found} is a folder; name a file in it, such as {found / 'run.db'}")
-    return found
 
 
 def _through_json(header: Mapping[str, Any]) -> dict[str, Any]:
