@@ -10,6 +10,7 @@ from autohpo.dispatch import Dispatch, Placed, lost_error
 from autohpo.ending import Ending
 from autohpo.errors import AutoHPOError, FirstTrialError, NotReady, OptimizationComplete
 from autohpo.execution.base import Event, Executor
+from autohpo.holding import Holding
 from autohpo.objective import Objective
 from autohpo.progress import Progress, Standing
 from autohpo.run_options import RunOptions
@@ -53,6 +54,7 @@ class Driver:
         self.max_trials = max_trials
         self.ending = Ending(executor, options.time_limit, options.grace_seconds)
         self.dispatch = Dispatch(search, executor, options.n_retries)
+        self.holding = Holding(search, executor, self.ending, options.grace_seconds)
         self._stopping = stopping
         self._n_earlier = 0
         self._is_complete = False  # the algorithm has nothing more to suggest
@@ -68,6 +70,7 @@ class Driver:
         self._n_earlier = self.state.n_done + self.state.n_failed
         self.dispatch.recover()
         self.executor.open(self.objective, self._on_report)
+        self.search.store.pause = self.holding.pause
         with self.ending.signals():
             try:
                 self._loop()
@@ -94,7 +97,7 @@ class Driver:
             self.ending.enter_user_code()
             events = self.executor.poll(POLL_SECONDS)
             self.ending.leave_user_code()
-            self._take(events)
+            self._take(self.holding.taken(events))
             self.progress.update(self._standing)
 
     def _is_over(self) -> bool:
@@ -167,7 +170,9 @@ class Driver:
         """Take a report; False asks the trial to end."""
         self.ending.leave_user_code()
         assert event.fidelity is not None and event.perf is not None  # noqa: PT018 - what a report is
+        self.holding.is_in_report = True
         go = self.search.take_report(event.number, event.attempt, event.fidelity, event.perf)
+        self.holding.is_in_report = False
         self.progress.update(self._standing)
         self.ending.check(self.dispatch.running)
         self.ending.enter_user_code()
@@ -240,8 +245,11 @@ class Driver:
                 reason = self.ending.reason or "the search ended"
                 self.search.interrupt(number, attempt, TrialState.CANCELLED, reason)
             self.dispatch.busy.clear()
-            self.search.save()
-            self.progress.close(self._standing())
+            try:
+                self.search.save()
+            finally:
+                self.search.store.pause = time.sleep
+                self.progress.close(self._standing())
 
     def _say_interrupted(self) -> None:
         path = getattr(self.search.store, "path", None)

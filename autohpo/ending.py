@@ -38,6 +38,11 @@ class Ending:
         self._kills_at = float("inf")
         self._is_in_user_code = False
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a second signal asks for an end at once."""
+        return self.signal is not None and self._kills_at <= 0
+
     def check(self, running: Iterable[int]) -> None:
         """Begin the end where a signal came or time is up; kill what still runs when its grace is over.
 

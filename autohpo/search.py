@@ -87,6 +87,7 @@ class Search:
         self.resumed_from: str | None = None
         self._lock = threading.RLock()
         self._unsaved: list[LogEvent] = []
+        self._is_saving = False  # it may take a while: a store waits where its disk is full
         self._is_synced = True
         self._flushed = time.monotonic()
         self._is_open = False
@@ -356,11 +357,22 @@ class Search:
             sync: Whether it must survive a power loss at once, and not only the death of this process.
         """
         with self._lock:
-            if self._unsaved or (sync and not self._is_synced):
-                self.store.append(self._unsaved, sync=sync)
-                self._unsaved.clear()
+            if not self._is_saving and (self._unsaved or (sync and not self._is_synced)):
+                events, self._unsaved, self._is_saving = self._unsaved, [], True
+                try:
+                    self.store.append(events, sync=sync)
+                except BaseException:
+                    self._unsaved = events + self._unsaved  # what came while the store waited is younger
+                    raise
+                finally:
+                    self._is_saving = False
                 self._is_synced = sync
             self._flushed = time.monotonic()
+
+    @property
+    def n_unsaved(self) -> int:
+        """How many events wait for the next save."""
+        return len(self._unsaved)
 
     def settle(self) -> None:
         """Commit everything that a power loss must not take; the rest once it is old enough.

@@ -22,7 +22,7 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
     {"history", "views", "algorithms", "schedulers"},
     {"store"},
     {"search", "replay", "run_header", "made_with", "execution", "objective", "trainer"},
-    {"driver", "dispatch", "ending", "runner", "run_options", "result", "warmstart", "stopping", "progress"},
+    {"driver", "dispatch", "ending", "holding", "runner", "run_options", "result", "warmstart", "stopping", "progress"},
     {"report", "integrations", "demo"},
 )
 LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}

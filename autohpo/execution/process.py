@@ -18,6 +18,7 @@ from pathlib import Path
 from autohpo.errors import AutoHPOError
 from autohpo.execution.frames import FrameReader
 from autohpo.execution.guardian_client import Guardian
+from autohpo.execution.starting import start_process
 
 # The path of imports is the driver's before anything is imported. `-m` would put the working directory first, where
 # any file may have the name of a module of the standard library.
@@ -116,7 +117,7 @@ class WorkerProcess:
             their_read, self.write_fd, self.read_fd, their_write, log = fds
             self.cut_log(MAX_LOG_BYTES)
             self.log_start = self.log_size()
-            self._popen = subprocess.Popen(
+            self._popen = start_process(
                 launch.command(their_read, their_write),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -44,6 +44,7 @@ class Waiting:
     def __init__(self, path: Path, wait_seconds: float) -> None:
         self._path, self._wait_seconds = path, wait_seconds
         self.has_given_up = False
+        self._said = ""  # when it gave up
 
     def retry(
         self,
@@ -76,6 +77,7 @@ class Waiting:
                 is_said = True
                 _warn(f"{error}; waiting up to {limit:g} s, and nothing new is started meanwhile")
             if pause(min(pause_seconds, limit - waited)) is False:
+                self.has_given_up = True
                 break
             pause_seconds = min(pause_seconds * 1.5, LONGEST_PAUSE_SECONDS)
             try:
@@ -86,7 +88,8 @@ class Waiting:
                 if is_said:
                     _log.info("store: %s can be written again", self._path)
                 return
-        raise type(error)(f"{error}; after {time.monotonic() - began:.0f} s of waiting {_described(held)}") from error
+        self._said = self._said or f"{error}; after {time.monotonic() - began:.0f} s of waiting {_described(held)}"
+        raise type(error)(self._said) from error
 
 
 def _warn(text: str) -> None:
