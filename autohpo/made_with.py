@@ -120,7 +120,11 @@ def _parts_of(item: Any) -> list[Any] | None:
     if type(item) is dict:
         return [*item, *item.values()]
     kind = type(item)
-    if kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__ and hasattr(item, "__dict__"):
+    if (
+        kind.__reduce_ex__ is object.__reduce_ex__
+        and kind.__reduce__ is object.__reduce__
+        and hasattr(item, "__dict__")
+    ):
         return list(vars(item).values()) if kind.__module__.split(".")[0] not in ("torch", "builtins") else None
     return None
 

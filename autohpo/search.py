@@ -122,7 +122,7 @@ class Search:
         self._is_open = True
         kept = self.store.header
         if self.hpo.is_seed_drawn and kept is not None:
-            self.hpo.seed = kept["options"]["seed"]
+            self.hpo.seed = kept.get("options", {}).get("seed", self.hpo.seed)
 
     def begin(self, header: Mapping[str, Any]) -> None:
         """Check or write the header, and replay the log; the second half of :meth:`open`."""

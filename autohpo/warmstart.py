@@ -12,9 +12,11 @@ import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.points import Point
-from autohpo.errors import OptionError, SpaceError, short
+from autohpo.errors import OptionError, SpaceError, StoreCorruptError, short
 from autohpo.result import Result
 from autohpo.spaces import SearchSpace
+from autohpo.store.checked import BadValueError, is_number
+from autohpo.store.configurations import Configurations
 from autohpo.trial import Outcome, Trial, TrialState
 
 N_ADAPTED = 5
@@ -66,11 +68,30 @@ class Earlier:
     @classmethod
     def _read(cls, header: Mapping[str, Any], space: SearchSpace) -> Earlier:
         data = header.get("earlier", [])
-        points = [
-            Point(space.from_json(hp), None if result is None else _complete(tuple(result[0]), result[1]))
-            for hp, result in data
-        ]
+        try:
+            points = [_point_of(entry, space) for entry in data]
+        except (BadValueError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise StoreCorruptError(
+                f"store: its header has earlier results that autohpo never writes: {error}"
+            ) from None
         return cls(points, {"earlier": data} if data else {})
+
+
+def _point_of(entry: Any, space: SearchSpace) -> Point:
+    """Return a point as a header holds it.
+
+    Raises:
+        BadValueError: Its configuration is none of the space, or its result is not finite.
+        TypeError: Or whatever else: it is no point at all.
+    """
+    hp, result = entry
+    known = Configurations(space).read(hp)
+    if result is None:
+        return Point(known)
+    perfs, constraints = result
+    if not perfs or not all(is_number(value) for value in [*perfs, *constraints.values()]):
+        raise BadValueError(f"results must be finite, got {result!r:.80}")
+    return Point(known, _complete(tuple(perfs), constraints))
 
 
 def _listed(sources: Any) -> Iterable[Any]:

@@ -80,7 +80,8 @@ def check_data(kind: str, data: object) -> str:
     return check(data) if type(data) is dict else f"data must be a dict, got {type(data).__name__}"
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Return whether a value is a finite number, and no bool."""
     return type(value) in _NUMBERS and -MAX_NUMBER <= value <= MAX_NUMBER  # type: ignore[operator]
 
 
@@ -91,10 +92,10 @@ def _is_count(value: object) -> bool:
 def _are_numbers(value: object) -> bool:
     """Whether a value is one finite number, or a list or dict of such."""
     if type(value) is list:
-        return bool(value) and all(map(_is_number, value))
+        return bool(value) and all(map(is_number, value))
     if type(value) is dict:
-        return bool(value) and all(map(_is_number, value.values()))
-    return _is_number(value)
+        return bool(value) and all(map(is_number, value.values()))
+    return is_number(value)
 
 
 def is_shallow(value: object, most: int = MAX_DEPTH) -> bool:
@@ -107,7 +108,7 @@ def is_shallow(value: object, most: int = MAX_DEPTH) -> bool:
                 below += item.values()
             elif type(item) is list:
                 below += item
-            elif type(item) in _NUMBERS and not _is_number(item):
+            elif type(item) in _NUMBERS and not is_number(item):
                 return False
         if not below:
             return True
@@ -120,7 +121,7 @@ def _check_ask(data: dict[str, Any]) -> str:
     fidelity, resume, hp, info, fork = get("fidelity"), get("resume"), get("hp"), get("info"), get("fork")
     if type(hp) is not dict or type(info) is not dict:
         return "hp and info must be dicts"
-    if not (fidelity is None or (_is_number(fidelity) and fidelity >= 0)):
+    if not (fidelity is None or (is_number(fidelity) and fidelity >= 0)):
         return f"fidelity must be a number of at least 0, got {fidelity!r:.60}"
     if not ((resume is None or _is_count(resume)) and (fork is None or _is_count(fork))):
         return f"resume and fork must be numbers of trials, got {resume!r:.60} and {fork!r:.60}"
@@ -161,18 +162,18 @@ def _check_end(data: dict[str, Any]) -> str:
         return f"state must be how a trial ends, got {state!r:.60}"
     if has_perf != (perf is not None):
         return f"a trial that is {state} {'has' if has_perf else 'has no'} perf, got {perf!r:.60}"
-    if perf is not None and not _is_number(perf) and not (type(perf) is list and _are_numbers(perf)):
+    if perf is not None and not is_number(perf) and not (type(perf) is list and _are_numbers(perf)):
         return f"perf must be finite, got {perf!r:.60}"
     for name in ("fidelity", "cost"):
         value = data.get(name)
-        if value is not None and not _is_number(value):
+        if value is not None and not is_number(value):
             return f"{name} must be a number, got {value!r:.60}"
     for name in ("error", "why"):
         if type(data.get(name, "")) is not str:
             return f"{name} must be a string, got {data[name]!r:.60}"
     if "constraints" in data:
         constraints = data["constraints"]
-        if type(constraints) is not dict or not all(map(_is_number, constraints.values())):
+        if type(constraints) is not dict or not all(map(is_number, constraints.values())):
             return f"constraints must be a dict of numbers, got {constraints!r:.60}"
     return _check_extras(data) if "metrics" in data else ""
 

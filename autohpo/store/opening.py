@@ -11,6 +11,7 @@ from pathlib import Path
 
 from autohpo.errors import StoreCorruptError, StoreError, StoreWarning
 from autohpo.store.lock import Count
+from autohpo.store.rows import is_whole
 from autohpo.store.wal import HEADER_BYTES, WalState, walk
 
 MAIN_HEADER_BYTES = 100  # of every SQLite file
@@ -133,9 +134,11 @@ def check_whole(path: Path, db: sqlite3.Connection, count: Count | None, *, is_w
             f"{found.n_behind} pages of later ones lie behind a part that is not as it was written; "
             f"{salvage_advice(path)}"
         )
+    if is_writer and size_of(beside(path, "-wal")):
+        _check_rows(path, db)
     n_lost = 0 if count is None else count.committed - n_events
     if n_lost > 0 or found.has_torn_end:
-        _say_dropped(path, n_lost, found, is_writer=is_writer)
+        _say_dropped(path, n_lost, found, is_writer=is_writer, is_counted=count is not None)
 
 
 def _missing(path: Path, n_events: int, count: Count) -> StoreCorruptError:
@@ -148,12 +151,27 @@ def _missing(path: Path, n_events: int, count: Count) -> StoreCorruptError:
     )
 
 
-def _say_dropped(path: Path, n_lost: int, found: WalState, *, is_writer: bool) -> None:
+def _check_rows(path: Path, db: sqlite3.Connection) -> None:
+    """Check every row, before the write-ahead log is copied over pages that salvage might need.
+
+    Raises:
+        StoreCorruptError: One is not what was written.
+    """
+    for place, row in enumerate(db.execute("SELECT * FROM events ORDER BY seq"), start=1):
+        if row[0] != place or not is_whole(row):
+            raise StoreCorruptError(
+                f"store: {path} is damaged: event {place} is not what was written; {salvage_advice(path)}"
+            )
+
+
+def _say_dropped(path: Path, n_lost: int, found: WalState, *, is_writer: bool, is_counted: bool) -> None:
     """Say that the end of a write-ahead log is dropped, and keep a copy of it where whole events may be lost."""
-    if n_lost <= 0 and not found.n_behind:
+    if n_lost <= 0 and not found.n_behind and is_counted:
         _log.info("store: the last commit of %s was not whole and is dropped; nobody was told that it was kept", path)
         return
-    text = f"store: the last {n_lost} events of {path} are missing" if n_lost > 0 else f"store: the end of {path} is torn"
+    text = (
+        f"store: the last {n_lost} events of {path} are missing" if n_lost > 0 else f"store: the end of {path} is torn"
+    )
     text += "; they were not synced yet when the machine stopped"
     if is_writer:
         wal, kept = beside(path, "-wal"), beside(path, "-wal.dropped")

@@ -18,7 +18,7 @@ from typing import Any
 
 from autohpo.store.opening import beside, size_of
 from autohpo.store.rows import crc_of, is_whole
-from autohpo.store.wal import PAGE_SIZES, read_frames
+from autohpo.store.wal import FRAME_HEADER_BYTES, HEADER_BYTES, PAGE_SIZES, read_frames
 
 KIND_TYPES = frozenset({13 + 2 * len(kind) for kind in ("ask", "start", "report", "end", "interrupt", "late")})
 _INTEGERS = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8, 8: 0, 9: 0}  # bytes of a serial type
@@ -146,15 +146,28 @@ def search(path: Path) -> Found:
                         break
                     pages.add(number, content.ljust(size, b"\0"))
         if size_of(beside(path, "-wal")):
-            for frames in read_frames(beside(path, "-wal")):
-                if frames.content.shape[1] == size:
-                    for number, content in zip(frames.pages.tolist(), frames.content, strict=True):
-                        pages.add(number, content.tobytes())  # of an older log, too: nothing else has it
+            _add_frames(pages, beside(path, "-wal"))
         found = pages.search()
         rows.update(found.rows)
         headers += found.headers
         n_pages = max(n_pages, found.n_pages)
     return Found(dict(sorted(rows.items())), headers, n_pages)
+
+
+def _add_frames(pages: Pages, wal: Path) -> None:
+    """Add the pages in a write-ahead log, whole or not, and also the part of one at a torn end."""
+    n_frames = 0
+    for frames in read_frames(wal):
+        if frames.content.shape[1] != pages.size:
+            return
+        n_frames += len(frames.pages)
+        for number, content in zip(frames.pages.tolist(), frames.content, strict=True):
+            pages.add(number, content.tobytes())
+    with wal.open("rb") as file:
+        file.seek(HEADER_BYTES + n_frames * (FRAME_HEADER_BYTES + pages.size))
+        head, rest = file.read(FRAME_HEADER_BYTES), file.read(pages.size)
+    if rest:
+        pages.add(int.from_bytes(head[:4], "big"), rest.ljust(pages.size, b"\0"))
 
 
 def _page_sizes(path: Path) -> list[int]:

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autohpo.errors import AutoHPOError, StoreCorruptError, StoreError
+from autohpo.errors import AutoHPOError, SpaceError, StoreError
 from autohpo.objectives import Objectives
-from autohpo.spaces import SearchSpace
-from autohpo.spaces.tagged import from_json
 from autohpo.store.base import LogEvent
 from autohpo.store.checked import BadValueError, check_data, check_kept_header, check_row, parse_json
+from autohpo.store.described import mode_of, space_of
 from autohpo.store.lock import Count, RunLock
 from autohpo.store.opening import beside, size_of
 from autohpo.store.pages import Found, search
@@ -57,7 +56,7 @@ class Repaired:
         if self.lost:
             places = [f"{a}" if a == b else f"{a}-{b}" for a, b in self.lost[:10]]
             lines[0] += f" (in the log at {', '.join(places)}{', ...' if len(self.lost) > 10 else ''})"
-        lines += [f"{n} were left out: {why}" for why, n in self.dropped.items()]
+        lines += [f"left out: {n} ({why})" for why, n in self.dropped.items()]
         lines.append(f"{self.to} has {self.n_written}")
         if not self.has_header:
             lines.append("what kind of run it was is lost: use it with the space, algorithm and options it had")
@@ -190,12 +189,14 @@ def _fold(store: SQLiteStore) -> int:
     Raises:
         AutoHPOError: One is none that autohpo writes.
     """
-    header = store.header or {}
+    header = store.header
+    if header is None:
+        raise StoreError(f"store: {store.path} holds no run yet")
     try:
-        space = SearchSpace.from_dict(header["space"])
-        objectives = Objectives.of(from_json(header["options"]["mode"]))
-    except (KeyError, TypeError, AutoHPOError):  # with values that only the program that made it knows
+        space = space_of(header, store.path)
+    except SpaceError:  # with values that only the program that made it knows
         return sum(1 for _ in store.events())
+    objectives = Objectives.of(mode_of(header, store.path))
     return RunState(space, objectives, str(store.path)).follow(store.events()).seq
 
 

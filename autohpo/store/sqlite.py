@@ -240,7 +240,9 @@ class SQLiteStore(Store):
             raise StoreError(f"store: {self.path} was opened to read only, so it is readonly")
         run, synced, n_events = self._count
         rows = [row_of(place, event) for place, event in enumerate(events, start=n_events + 1)]
-        statements: list[tuple[str, list[tuple[Any, ...]]]] = [("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)]
+        statements: list[tuple[str, list[tuple[Any, ...]]]] = [
+            ("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        ]
         if not rows and sync and self._has_unsynced:
             statements = [(_MARK, [()])]  # a commit of nothing would not sync what lies before it
         n_events += len(rows)
@@ -299,8 +301,9 @@ class SQLiteStore(Store):
 
     def _checkpoint(self) -> None:
         """Copy the write-ahead log into the main file, as far as readers let it."""
-        with suppress(sqlite3.Error):  # the log has it all; where the disk is full the next append says so
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if self._connection is not None:
+            with suppress(sqlite3.Error):  # the log has it all; where the disk is full the next append says so
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def events(self, after: int = 0) -> Iterator[LogEvent]:
         """Return the events behind a place in the log."""
@@ -381,7 +384,9 @@ class SQLiteStore(Store):
             if "locked" in text:
                 return StoreLockedError(f"store: {self.path} is locked by another process, such as a backup ({text})")
             if "full" in text or ("I/O" in text and not self._is_read_only):
-                return StoreFullError(f"store: {self.path} cannot grow: its disk is full, over its quota or failing ({text})")
+                return StoreFullError(
+                    f"store: {self.path} cannot grow: its disk is full, over its quota or failing ({text})"
+                )
             return StoreError(f"store: {self.path}: {error}")
         return StoreCorruptError(
             f"store: {self.path} is damaged, or no store: {error}; {opening.salvage_advice(self.path)}"

@@ -83,7 +83,9 @@ def test_the_results_that_are_held_are_named(store: SQLiteStore) -> None:
     """A user may write them down."""
     store._db.execute("PRAGMA max_page_count = 1")
     ends = [LogEvent("end", i, 1, {"state": "COMPLETE", "perf": i / 4, "error": "x" * 3000}, 1.0) for i in range(9)]
-    with pytest.raises(StoreFullError, match=r"9 events are not saved, .* trial 0 \(COMPLETE, perf 0\.0\), .* 4 more; "):
+    with pytest.raises(
+        StoreFullError, match=r"9 events are not saved, .* trial 0 \(COMPLETE, perf 0\.0\), .* 4 more; "
+    ):
         store.append(ends)
 
 
