@@ -196,21 +196,23 @@ def test_a_search_says_its_plan_in_one_line(caplog):
 @pytest.mark.parametrize("limits", [{"max_evals": 37}, {"budget": 6.5}], ids=str)
 @pytest.mark.parametrize("name", ["hyperband", "auto", "autone"])
 def test_the_schedule_shows_before_the_search_what_it_will_train(name, limits):
-    """The forecast is what happens where no trial fails, and stands below the printed schedule."""
+    """The plan is what happens where no trial fails, and stands below the printed schedule."""
     hpo = built(name, **limits)
     hpo.is_continued = False
-    forecast = hpo.forecast()
-    assert str(forecast) in str(hpo.fidelity_schedule())
+    plan = hpo.training_plan()
+    assert str(plan) in str(hpo.fidelity_schedule())
     trials = run(hpo)
-    assert len(trials) == forecast.n_trials
-    assert sum(trial.fidelity == hpo.full_fidelity for trial in trials) == forecast.n_full
-    assert cost(trials, 1, is_continued=False) == pytest.approx(forecast.trained)
+    assert len(trials) == plan.n_trials
+    assert sum(trial.fidelity == hpo.full_fidelity for trial in trials) == plan.n_full
+    assert cost(trials, 1, is_continued=False) == pytest.approx(plan.trained)
 
 
 def test_a_population_shrinks_to_what_is_trained_in_full():
-    """Four steps of five members are 20 trainings; with 14 there are three members."""
+    """Of five members in four steps the first is in full by the 16th training; with 14 there are three members."""
+    whole = build_hpo_from_name("pbt", SPACE, population_size=5, interval=1, max_fidelity=4, max_evals=16, seed=0)
+    assert str(whole.training_plan()) == "16 trainings, 1 in full, 16 epochs (4 full evaluations)"
     hpo = build_hpo_from_name("pbt", SPACE, population_size=5, interval=1, max_fidelity=4, max_evals=14, seed=0)
-    assert str(hpo.forecast()) == "12 trainings, 3 in full, 12 epochs (3 full evaluations)"
+    assert str(hpo.training_plan()) == "12 trainings, 3 in full, 12 epochs (3 full evaluations)"
     first = [hpo.ask() for _ in range(3)]
     assert [suggestion.info["member"] for suggestion in first] == [0, 1, 2]
     for suggestion in first:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from autohpo.schedulers.limits import Forecast, Limits
+from autohpo.schedulers.limits import Limits, TrainingPlan
 from autohpo.schedulers.schedule import SLACK, Plan, Schedule
 
 
@@ -29,7 +29,7 @@ def fitting(schedule: Schedule, index: int, limits: Limits, *, is_fitted: bool) 
     return usual if found is None and index == 0 else found
 
 
-def forecast(schedule: Schedule, num_iterations: int | None, limits: Limits) -> Forecast | None:
+def training_plan(schedule: Schedule, num_iterations: int | None, limits: Limits) -> TrainingPlan | None:
     """Return what a search trains where no trial fails; None where it has no end.
 
     Args:
@@ -53,5 +53,5 @@ def forecast(schedule: Schedule, num_iterations: int | None, limits: Limits) -> 
             n_trials, cost = n_trials + n, cost + n * price
             n_full += n * (fidelity == plan.fidelities[-1])
             if n < size:
-                return Forecast(n_trials, n_full, cost * full, full)
-    return Forecast(n_trials, n_full, cost * full, full)
+                return TrainingPlan(n_trials, n_full, cost * full, full)
+    return TrainingPlan(n_trials, n_full, cost * full, full)
