@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from autohpo import OptionError, RangeHP, build_hpo_from_name
+from autohpo import BaseHPOptimizer, OptionError, RangeHP, build_hpo_from_name
 from autohpo.algorithms.session import session_of
 from autohpo.objective import Objective
 from autohpo.testing import FakeEngine
@@ -249,3 +249,16 @@ def test_a_training_that_loads_its_checkpoint_is_continued():
 
     found = [Objective.of(f).is_continued for f in (loads, helped, paused, anew, lambda hps, trial: 1.0)]
     assert found == [True, True, True, False, False]
+
+
+def test_an_algorithm_of_your_own_may_keep_a_budget_of_another_kind():
+    """Only those that declare `takes_budget` have one that counts; names in ``self`` are free."""
+
+    class Keeps(BaseHPOptimizer):
+        def _set_up(self, num_workers, time_limit, memory_limit):
+            self.budget, self.limits, self.training_plan = {"epochs": 3}, "none", None
+
+        def _get_suggestion(self, pid):
+            return {"x": 0.5}
+
+    assert len(run(Keeps(SPACE, lambda hps: hps["x"], max_evals=3, seed=0))) == 3
