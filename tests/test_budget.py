@@ -200,8 +200,13 @@ def test_the_schedule_shows_before_the_search_what_it_will_train(name, limits):
     hpo = built(name, **limits)
     hpo.is_continued = False
     plan = hpo.training_plan()
-    assert str(plan) in str(hpo.fidelity_schedule())
+    shown = str(hpo.fidelity_schedule())
+    assert str(plan) in shown
     trials = run(hpo)
+    if name == "hyperband":
+        row = [int(cell) for cell in shown.splitlines()[-2].split()[1:]]
+        counts = [sum(trial.fidelity == level for trial in trials) for level in (1, 3, 9, 27, 81)]
+        assert row == [n for n in counts if n]
     assert len(trials) == plan.n_trials
     assert sum(trial.fidelity == hpo.full_fidelity for trial in trials) == plan.n_full
     assert cost(trials, 1, is_continued=False) == pytest.approx(plan.trained)

@@ -39,9 +39,9 @@ def training_plan(schedule: Schedule, num_iterations: int | None, limits: Limits
     """
     if not limits.is_any and num_iterations is None:
         return None
-    full = schedule.max_fidelity
-    n_trials, n_full, cost, index, is_fitted = 0, 0, 0.0, 0, False
-    while num_iterations is None or index < num_iterations:
+    full, n_at = schedule.fidelities[-1], dict.fromkeys(schedule.fidelities, 0)
+    n_trials, cost, index, is_fitted, is_over = 0, 0.0, 0, False, False
+    while not is_over and (num_iterations is None or index < num_iterations):
         left = limits._replace(n_left=limits.n - n_trials, cost_left=limits.cost - cost)
         plan = fitting(schedule, index, left, is_fitted=is_fitted) if left.n_left > 0 else None
         if plan is None:
@@ -51,7 +51,8 @@ def training_plan(schedule: Schedule, num_iterations: int | None, limits: Limits
         for size, fidelity, price in zip(plan.sizes, plan.fidelities, plan.costs(limits.is_continued), strict=True):
             n = int(min(size, limits.n - n_trials, (limits.cost - cost) / price + SLACK))
             n_trials, cost = n_trials + n, cost + n * price
-            n_full += n * (fidelity == plan.fidelities[-1])
-            if n < size:
-                return TrainingPlan(n_trials, n_full, cost * full, full)
-    return TrainingPlan(n_trials, n_full, cost * full, full)
+            n_at[fidelity] += n
+            is_over = n < size
+            if is_over:
+                break
+    return TrainingPlan(n_trials, n_at[full], cost * full, full, n_at=tuple(n_at.items()))

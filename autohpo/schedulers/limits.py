@@ -45,6 +45,7 @@ class TrainingPlan:
         trained: The fidelity of all of them together.
         full: The full fidelity.
         is_exact: Whether it follows from the schedule alone, and not from results.
+        n_at: How many trainings there are to each fidelity, where that is known.
 
     Example:
         >>> print(TrainingPlan(13, 1, 27, 9))
@@ -56,6 +57,7 @@ class TrainingPlan:
     trained: float
     full: float
     is_exact: bool = True
+    n_at: tuple[tuple[float, int], ...] = ()
 
     def plus_in_full(self, n: int) -> TrainingPlan:
         """Return the same with some more full evaluations."""

@@ -196,7 +196,9 @@ class Schedule:
             cells = "".join(f"{size or '':>{width}}" for size in sizes)
             lines.append(f"{name:>7}{cells}{cost:9.2f}{resumed:9.2f}")
         if self.training_plan is not None:
-            lines.append(f"this search: {self.training_plan}")
+            planned = dict(self.training_plan.n_at)
+            cells = "".join(f"{planned.get(fidelity) or '':>{width}}" for fidelity in self.fidelities)
+            lines += [f" search{cells}", f"this search: {self.training_plan}"]
         return "\n".join(lines)
 
 
