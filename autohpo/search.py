@@ -126,6 +126,7 @@ class Search:
         self.hpo.run_store = self.store
         if kept is not None:
             self.name = kept.get("name", "")
+        self.state.full = self.hpo.full_fidelity
         self._replay()
 
     def close(self) -> None:

@@ -122,6 +122,7 @@ class RunState:
         n_known: How many were points whose results were known.
         n_late: How many ends came for attempts that no longer counted.
         seq: The place of the last event in the log.
+        full: The fidelity of full evaluations, where trials get less: known results of an older release have none.
 
     Example:
         >>> from autohpo import RangeHP, SearchSpace
@@ -134,6 +135,7 @@ class RunState:
 
     def __init__(self, space: SearchSpace, objectives: Objectives) -> None:
         self.space, self.objectives = space, objectives
+        self.full: float | None = None
         self.running: dict[int, Running] = {}
         self.attempts: dict[int, Attempts] = {}
         self.front = Front()
@@ -180,6 +182,8 @@ class RunState:
 
     def _ask(self, suggestion: Suggestion) -> None:
         number, resume = suggestion.number, suggestion.resume
+        if suggestion.fidelity is None and self.full is not None and "known" in suggestion.info:
+            suggestion.fidelity = self.full
         self.running[number] = Running(suggestion, [], self._signs)
         self.attempts[number] = Attempts()
         self._ended.append(None)
