@@ -110,7 +110,7 @@ def test_whole_fidelities_are_integers_wherever_they_are_read(tmp_path, num_work
 def test_a_trial_that_is_stopped_has_the_result_of_its_rung():
     """asha stops most of them; what they train and return after that does not count."""
     hpo = build_hpo_from_name("asha", SPACE, deaf, type="stopping", max_evals=12, **RUNGS)
-    with pytest.warns(UserWarning, match="went on training") as said:
+    with pytest.warns(UserWarning, match="returned 0.636962|went on training") as said:
         hpo.optimize(progress=False)
     texts = [str(one.message) for one in said]
     assert ["returned 0.636962, and had reported" in texts[0], "went on training" in texts[1]] == [True, True]
