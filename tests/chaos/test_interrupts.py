@@ -309,7 +309,7 @@ def test_signals_that_come_during_a_fork_are_the_childs_own(monkeypatch: pytest.
         for _ in range(20):
             pid = os.fork()
             if not pid:
-                time.sleep(60)
+                time.sleep(5)
             os.kill(pid, signal.SIGTERM)
             if os.waitpid(pid, 0)[1] != signal.SIGTERM:
                 return 0.0
