@@ -351,6 +351,20 @@ def test_a_handler_that_the_objective_sets_stays() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
+def test_a_handler_of_a_search_that_is_over_hands_signals_on() -> None:
+    """A library that the objective uses may keep it, and put it back much later."""
+    kept, came = [], []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        f = lambda hps: kept.append(signal.getsignal(signal.SIGTERM)) or 1.0
+        build_hpo_from_name("random", SPACE, f, max_evals=1, seed=0).optimize(progress=False)
+        signal.signal(signal.SIGTERM, kept[0])
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert came == [signal.SIGTERM]
+
+
 def test_a_search_inside_an_objective_tells_the_outer_one_of_a_signal() -> None:
     """Else that one would go on with its next trial."""
     runs = []
