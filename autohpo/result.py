@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autohpo.errors import MissingExtraError, NoResultError, OptionError, StoreError
+from autohpo.folders import checkpoint_dir
 from autohpo.objectives import Objectives, incumbent, pareto
 from autohpo.other_names import explains_names, missing_attribute
+from autohpo.outcome import perfs_of
 from autohpo.spaces import SearchSpace
 from autohpo.spaces.tagged import from_json
 from autohpo.store import RunState, Store, open_store
@@ -191,10 +193,7 @@ class Result:
             known = [name or place for place, name in enumerate(objectives.names)]
             raise OptionError(f"objective: must be one of {known}, a name or a place, got {objective!r}")
         way = "max" if objectives.signs[place] > 0 else "min"
-        trials = [
-            trial if not trial.perfs else replace(trial, outcome=replace(trial.outcome, perfs=(trial.perfs[place],)))
-            for trial in self.trials
-        ]
+        trials = [_along(trial, place) for trial in self.trials]
         return replace(self, trials=trials, mode=way, _best=None)
 
     def why(self, number: int) -> str:
@@ -239,6 +238,18 @@ class Result:
         """The trial that continued or replaced each one that was continued or replaced."""
         found = {trial.resume: trial for trial in self.trials if trial.resume is not None}
         return found | {trial.info["replaces"]: trial for trial in self.trials if "replaces" in trial.info}
+
+    def checkpoint_dir(self, number: int) -> Path | None:
+        """Return the checkpoint folder of a trial's training; None where there is none, or none any more.
+
+        Args:
+            number: The number of the trial.
+        """
+        trial = self.trials[number]
+        while trial.resume is not None:
+            trial = self.trials[trial.resume]
+        folder = None if self.files is None else checkpoint_dir(self.files, trial.number)
+        return folder if folder is not None and folder.is_dir() else None
 
     def top(self, k: int) -> list[Trial]:
         """The k best trainings by their last trial, best first: those with more training before those with less.
@@ -314,7 +325,7 @@ class Result:
         write_csv(self.to_records(), path)
 
     def curves(self) -> dict[int, list[tuple[float, float]]]:
-        """``(fidelity, perf)`` points of each training, by the number of its first trial.
+        """``(fidelity, perf)`` points of each training, by the number of its first trial; of the first objective.
 
         A training is a trial together with those that resumed it.
         """
@@ -323,8 +334,15 @@ class Result:
         for trial in self.trials:
             root = trial.number if trial.resume is None else roots.get(trial.resume, trial.resume)
             roots[trial.number] = root
-            points = list(trial.reports)
+            points = [(fidelity, perfs_of(perf)[0]) for fidelity, perf in trial.reports]
             if trial.fidelity is not None and trial.perf is not None and not points:
                 points.append((trial.reached, trial.perf))
             curves.setdefault(root, []).extend(points)
         return curves
+
+
+def _along(trial: Trial, place: int) -> Trial:
+    """The trial with one objective alone, in its result and its reports."""
+    reports = tuple((fidelity, perfs_of(perf)[place]) for fidelity, perf in trial.reports)
+    outcome = replace(trial.outcome, perfs=trial.perfs[place : place + 1])
+    return replace(trial, outcome=outcome, reports=reports)

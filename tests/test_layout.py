@@ -17,12 +17,27 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "autohpo"
 
 LAYERS = (  # the table of DESIGN.md, from the bottom
-    {"errors", "other_names", "version"},
+    {"errors", "folders", "other_names", "version"},
     {"spaces", "surrogates", "outcome", "trial", "objectives"},
     {"history", "views", "algorithms", "schedulers"},
     {"store"},
-    {"search", "run_header", "execution", "objective", "trainer"},
-    {"driver", "dispatch", "ending", "runner", "run_options", "result", "tables", "warmstart", "stopping", "progress"},
+    {"search", "run_header", "execution", "objective", "reported", "trainer"},
+    {
+        *(
+            "driver",
+            "dispatch",
+            "ending",
+            "failures",
+            "interrupts",
+            "runner",
+            "run_options",
+            "result",
+            "tables",
+            "warmstart",
+            "stopping",
+        ),
+        *("progress", "suspended", "checkpoints"),
+    },
     {"report", "integrations", "demo"},
 )
 LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,18 +14,23 @@ from autohpo.algorithms.options import check_support, check_types
 from autohpo.algorithms.parts.autogl_codec import AutoGLCodec
 from autohpo.algorithms.parts.construction import with_explained_names
 from autohpo.algorithms.parts.missing_space import MissingSpace, as_space
-from autohpo.algorithms.parts.points import checked_points
+from autohpo.algorithms.parts.points import checked_points, plain_points
 from autohpo.algorithms.parts.shadowable import Shadowable
 from autohpo.algorithms.session import Session
 from autohpo.errors import NoResultError, NoResultYetError, OptionError
 from autohpo.history import History
 from autohpo.objectives import Mode, Objectives
+from autohpo.schedulers.limits import Forecast
 from autohpo.spaces import HPSpace, SearchSpace
 from autohpo.spaces.autogl_form import AutoGLForm
-from autohpo.trial import Suggestion, Trial
+from autohpo.trial import Suggestion, Trial, whole
 
 if TYPE_CHECKING:
     from autohpo.result import Result
+
+
+DEFAULT_MAX_EVALS = 100
+"""Trials of a search that nobody limited and whose algorithm never ends: AutoGL's default."""
 
 
 @dataclass(eq=False)
@@ -44,7 +50,8 @@ class BaseHPOptimizer(OptimizerInterface):
         noise: Whether results are noisy: then the best trial is the one that a model of all results expects most of,
             and not the luckiest.
         points: Configurations to try first, and pairs ``(configuration, result)`` whose result is known already; the
-            latter are not run, and do not count in `max_evals`.
+            latter are not run, and do not count in `max_evals`. A result is one of a full evaluation unless a
+            :class:`autohpo.Point` says otherwise.
 
     Attributes:
         number: The number of the suggestion being made, or made next; from 0.
@@ -52,6 +59,8 @@ class BaseHPOptimizer(OptimizerInterface):
         history: Finished and running trials, their reports and costs, and views of one fidelity. This, ``trials``,
             ``running``, ``rng`` and ``hp_space`` may be covered by attributes of a subclass.
         has_fidelity: False where the objective can only be run in full; set before the first suggestion.
+        is_continued: Whether the objective continues a promoted trial where it paused, so that a budget pays only for
+            what is added; set before the first suggestion.
         time_limit: Seconds for the whole search, as given to ``optimize``; None without a limit.
         memory_limit: Bytes for each worker, as given to ``optimize``; None without a limit.
 
@@ -78,7 +87,9 @@ class BaseHPOptimizer(OptimizerInterface):
     is_deterministic: ClassVar[bool] = False  # whether the seed changes no suggestion
     option_aliases: ClassVar[Mapping[str, str]] = {}
     supports: ClassVar[frozenset[str]] = frozenset()  # of "constraints", "objectives", "outcome_constraints"
-    budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals"})  # may change when a stored run is resumed
+    budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals", "budget"})  # may change at a resume
+    takes_budget: ClassVar[bool] = False  # whether it has the option `budget`, in full evaluations
+    says_improvement: ClassVar[bool | None] = None  # whether suggestions say their info["expected_improvement"]
 
     space: SearchSpace = None  # type: ignore[assignment] # until __post_init__
     f: Callable[..., Any] | None = None
@@ -97,6 +108,7 @@ class BaseHPOptimizer(OptimizerInterface):
             raise OptionError(f"seed: must be at least 0, got {self.seed}")
         self.objectives = Objectives.of(self.mode)
         check_support(self)
+        self.points = plain_points(self.points)
         is_missing = isinstance(self.space, MissingSpace)  # then they are checked with the trainer's space
         points = [] if is_missing else checked_points(self.points, self.space, self.objectives)
         self.is_seed_drawn = self.seed is None
@@ -105,7 +117,7 @@ class BaseHPOptimizer(OptimizerInterface):
         self.__session = Session(self, points)
         self.__codec: AutoGLCodec | None = None
         self.number = 0
-        self.has_fidelity = True
+        self.has_fidelity = self.is_continued = True
         self.time_limit: float | None = None
         self.memory_limit: int | None = None
         self.run_store: Any = None  # what optimize() used, if it was called
@@ -144,7 +156,7 @@ class BaseHPOptimizer(OptimizerInterface):
             perf: A finite number, higher is better in both modes; a tuple where there are several objectives.
         """
 
-    def _on_report(self, hp: Suggestion, fidelity: float, perf: float) -> bool:
+    def _on_report(self, hp: Suggestion, fidelity: float, perf: Any) -> bool:
         """Return whether a running trial goes on; called with each of its reports.
 
         The report is the last one in ``self.history``, of the running trial of that number. A trial that is ended here
@@ -153,7 +165,7 @@ class BaseHPOptimizer(OptimizerInterface):
         Args:
             hp: The very suggestion, with its number and fidelity.
             fidelity: How much training is done, counted from nothing.
-            perf: A finite number, higher is better in both modes.
+            perf: A finite number, higher is better in both modes; a tuple where there are several objectives.
         """
         return True
 
@@ -233,7 +245,24 @@ class BaseHPOptimizer(OptimizerInterface):
     @property
     def is_finite(self) -> bool:
         """Whether the algorithm ends by itself, even without ``max_evals``."""
-        return self.ends_with_space and self.space.n_configurations is not None
+        is_finite = self.ends_with_space and self.space.n_configurations is not None
+        return is_finite or self.__session.allowance.budget is not None
+
+    @property
+    def default_evals(self) -> int:
+        """How many suggestions a search makes that has no limit and no end of its own."""
+        return DEFAULT_MAX_EVALS
+
+    @property
+    def full_fidelity(self) -> float | None:
+        """What this search gives a full evaluation; None where every trial is simply run in full."""
+        full = getattr(self, "max_fidelity", None) if self.is_multi_fidelity and self.has_fidelity else None
+        return None if full is None else whole(full)
+
+    def forecast(self) -> Forecast | None:
+        """Return what the search will train with its limits, known results left out; None where that cannot be said."""
+        most = self.__session.allowance.most_evals
+        return None if most == math.inf or self.is_multi_fidelity else Forecast(int(most), int(most), most, 1)
 
     @property
     def resumable(self) -> frozenset[int]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from autohpo.algorithms.parts.points import Point
+from autohpo.algorithms.parts.points import CheckedPoint
 from autohpo.algorithms.parts.run_arguments import run_arguments, run_signature
 from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import session_of
@@ -60,8 +60,9 @@ class OptimizerInterface:
 
     @property
     def n_left(self) -> float:
-        """How many suggestions `max_evals` leaves; infinite without it."""
-        return math.inf if self.max_evals is None else self.max_evals - self.n_asked + self.n_known
+        """How many suggestions `max_evals` leaves, or else the default of `optimize`; infinite without both."""
+        most = session_of(self).allowance.most_evals
+        return most if most == math.inf else most - self.n_asked + self.n_known
 
     def set_up(self, num_workers: int = 1, time_limit: float | None = None, memory_limit: int | None = None) -> None:
         """Get the algorithm ready, once; :meth:`ask` and :meth:`optimize` do it where it was not done."""
@@ -226,7 +227,7 @@ class OptimizerInterface:
             name: A name of the run, kept in the store.
             trial_time_limit: Seconds for each trial.
             progress: "rich" is one line on a terminal, "plain" prints now and then, "none" or False nothing.
-            continue_on_error: Goes on even where the very first trial raises.
+            continue_on_error: Goes on even where the very first trial raises, or returns no number.
             grace_seconds: How long running trials may take to end when the search is interrupted or out of time.
             target: Ends the search at a result as good as this; what runs then may end.
             patience: Ends it after this many results in a row without a better one.
@@ -241,10 +242,21 @@ class OptimizerInterface:
                 machine or driver died (LOST) is started again twice, others are not.
             ask_ahead: Whether the next suggestion is made while all workers are busy: none waits for it, but it is made
                 without the results of what then runs. Only with workers.
+            keep: Which of its reports is the result of an objective that reports or yields: the last, or with "best"
+                the best so far, as after early stopping with restored weights.
+            gpus: The GPUs of the workers, one each: how many there are, a list of their ids, or a dict that says how
+                many workers share each id. A worker sees its own alone (``CUDA_VISIBLE_DEVICES``).
+            max_suspended: How many paused trainings (generators that may be promoted) are kept in memory at most, in
+                all workers. One that was let go starts again when it is promoted, from its checkpoint if it has one.
+            keep_checkpoints: Which checkpoint folders stay where an algorithm lets trainings go on: "live" keeps those
+                that may go on and the best trial's, "best" in the end the best trial's alone, "all" everything.
+            max_consecutive_failures: Ends the search when so many trials in a row had no result, also with
+                `continue_on_error`; None never does.
 
         Raises:
             OptionError: An argument is wrong.
-            FirstTrialError: The first trial raised: the objective is probably wrong.
+            FirstTrialError: The first trial raised, or returned no number: the objective is probably wrong.
+            FailuresError: Too many trials in a row had no result.
             NoResultError: No trial was complete in the end.
             StoreError: The store cannot be used, holds another run, or is in use.
             KeyboardInterrupt: After Ctrl-C, once everything is saved.
@@ -256,7 +268,15 @@ class OptimizerInterface:
         given = run_arguments(self, limits, options)
         return run(cast("BaseHPOptimizer", self), trainer, dataset, RunOptions(**given))
 
-    def know(self, points: Sequence[Point]) -> None:
+    def stop(self) -> None:
+        """End the running :meth:`optimize` in order; from any thread, or from an objective that runs in this process.
+
+        Nothing is started any more, trials that run are asked to end and have `grace_seconds`, and ``optimize`` returns
+        what was found. No effect where no search runs, also on one that begins later.
+        """
+        session_of(self).stop()
+
+    def know(self, points: Sequence[CheckedPoint]) -> None:
         """Add points before the first suggestion: what a search brings along from earlier ones."""
         session_of(self).know(points)
 

