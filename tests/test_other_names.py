@@ -81,7 +81,7 @@ def test_an_option_of_another_name_or_call_is_explained_when_building(name, word
         ("load_if_exists", "called store here"),
         ("show_progress_bar", "called progress here"),
         ("pruner", "asha"),
-        ("bogus", "has no such option. Options:"),
+        ("nonsense", "has no such option. Options:"),
     ],
 )
 def test_an_argument_of_another_name_or_call_is_explained_by_optimize(name, words):
