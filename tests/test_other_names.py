@@ -171,6 +171,10 @@ def test_a_class_of_ones_own_explains_its_options_too():
         Middle(SPACE, f, n_trials=3)
     with pytest.raises(OptionError, match="num_workers: Middle has no such option; it goes to hpo.optimize"):
         Middle(SPACE, f, num_workers=3)
+    with pytest.raises(OptionError, match="n_trials: TPE has no such option; it is called max_evals here"):
+        get_hpo("tpe")(SPACE, f, n_trials=3)
+    with pytest.raises(OptionError, match="min_budget: BOHB has no such option; it is called min_fidelity here"):
+        get_hpo("bohb")(SPACE, f, min_budget=3)
     with pytest.raises(RegistryError, match=r"name: must be a string, got a class; write @register_hpo\('my_name'\)"):
         register_hpo(Middle)
 
