@@ -59,7 +59,7 @@ def with_objective(
     if kept is None or ("objective" in header) is ("objective" in kept):
         return header
     if "objective" in kept:
-        hpo.has_fidelity = kept["objective"]["takes_fidelity"]
+        hpo.has_fidelity = kept["objective"].get("takes_fidelity", False)
         return {**header, "objective": kept["objective"]}
     can_go_on = header["objective"]["takes_fidelity"] or not hpo.is_multi_fidelity
     return {name: value for name, value in header.items() if name != "objective" or not can_go_on}

@@ -13,10 +13,12 @@ import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.points import CheckedPoint, FidelitySpec
-from autohpo.errors import InvalidPerfError, OptionError, SpaceError, short
+from autohpo.errors import InvalidPerfError, OptionError, SpaceError, StoreCorruptError, short
 from autohpo.objectives import as_perf
 from autohpo.result import Result
 from autohpo.spaces import SearchSpace
+from autohpo.store.checked import BadValueError, is_number
+from autohpo.store.configurations import Configurations
 from autohpo.trial import Outcome, Trial, TrialState, whole
 
 N_ADAPTED = 5
@@ -64,13 +66,35 @@ class Earlier:
     @classmethod
     def _read(cls, header: Mapping[str, Any], space: SearchSpace) -> Earlier:
         data = header.get("earlier", [])
-        points = [
-            CheckedPoint(space.from_json(hp))
-            if result is None
-            else CheckedPoint(space.from_json(hp), _complete(tuple(result[0]), result[1]), (*fidelity, "full")[0])
-            for hp, result, *fidelity in data  # without a fidelity it is full, as in the stores of older releases
-        ]
+        try:
+            points = [_point_of(entry, space) for entry in data]
+        except (BadValueError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise StoreCorruptError(
+                f"store: its header has earlier results that autohpo never writes: {error}"
+            ) from None
         return cls(points, {"earlier": data} if data else {})
+
+
+def _point_of(entry: Any, space: SearchSpace) -> CheckedPoint:
+    """Return a point as a header holds it.
+
+    Raises:
+        BadValueError: Its configuration is none of the space, or its result is not finite.
+        TypeError: Or whatever else: it is no point at all.
+    """
+    hp, result, *rest = entry
+    known = Configurations(space).read(hp)
+    if result is None:
+        return CheckedPoint(known)
+    perfs, constraints = result
+    if not perfs or not all(is_number(value) for value in [*perfs, *constraints.values()]):
+        raise BadValueError(f"results must be finite, got {result!r:.80}")
+    outcome = _complete(tuple(perfs), constraints)
+    if not rest:  # it is full, as in the stores of older releases
+        return CheckedPoint(known, outcome, "full")
+    if not is_number(rest[0]) or rest[0] <= 0:
+        raise BadValueError(f"fidelities must be positive, got {rest[0]!r:.80}")
+    return CheckedPoint(known, outcome, rest[0])
 
 
 def _listed(sources: Any) -> Iterable[Any]:
