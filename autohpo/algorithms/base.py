@@ -12,7 +12,7 @@ import numpy as np
 from autohpo.algorithms.interface import OptimizerInterface
 from autohpo.algorithms.options import check_support, check_types
 from autohpo.algorithms.parts.autogl_codec import AutoGLCodec
-from autohpo.algorithms.parts.construction import with_explained_names
+from autohpo.algorithms.parts.construction import explain_names
 from autohpo.algorithms.parts.missing_space import MissingSpace, as_space
 from autohpo.algorithms.parts.points import checked_points, plain_points
 from autohpo.algorithms.parts.shadowable import Shadowable
@@ -278,4 +278,4 @@ class BaseHPOptimizer(OptimizerInterface):
         return ""
 
 
-BaseHPOptimizer.__init__ = with_explained_names(BaseHPOptimizer.__init__)  # type: ignore[method-assign]
+explain_names(BaseHPOptimizer)
