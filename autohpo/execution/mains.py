@@ -4,7 +4,7 @@ What the driver's script defines cannot be imported elsewhere, so cloudpickle se
 in ``__main__`` again, under its own name: then what the objective pickles there (a model of a class of the script)
 names that class as it would in the driver's process, and the script reads it back. A process that the objective starts
 with *spawn* or *forkserver* (the workers of a data loader) would import the script as its ``__main__``, which runs it
-again where it has no ``if __name__ == "__main__"``; it gets the same definitions from the file of the objective instead.
+again where it has no ``if __name__ == "__main__"``; it gets the definitions from the file of the objective instead.
 """
 
 from __future__ import annotations

@@ -78,6 +78,7 @@ class Launch:
             "argv": self.arguments,
             "level": self.log_level,
             "memory_limit": self.memory_limit,
+            "run": self.run,
         }
         return [sys.executable, "-c", BOOT, json.dumps(setting), *self.import_path]
 
@@ -224,11 +225,11 @@ class WorkerProcess:
     def kill(self) -> None:
         """End the worker and all that it started at once; only before :meth:`bury`."""
         kill_tree(self.pid)
+        kill_marked(self._launch.run, self._slot)
 
     def bury(self) -> str:
         """Return how an exited worker ended; end what it left behind, and free its number and pipes."""
         self.kill()
-        kill_marked(self._launch.run, self._slot)
         self._guardian.forget(self.pid)
         code = self._popen.wait()
         self.close_pipes()
