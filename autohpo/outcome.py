@@ -9,6 +9,11 @@ from enum import Enum
 from typing import Any
 
 
+def whole(fidelity: float) -> float | int:
+    """Return a fidelity as an integer where it is one: a number of epochs is, also where a formula made it a float."""
+    return int(fidelity) if isinstance(fidelity, float) and fidelity.is_integer() else fidelity
+
+
 class TrialState(str, Enum):
     """How an attempt to run a trial ended, or that it has not ended yet."""
 
@@ -50,6 +55,7 @@ class Outcome:
         reached: How far the training came, where it is known.
         error: The traceback, signal or limit, where the attempt did not succeed.
         why: Why the algorithm ended it early, if it did.
+        advice: What the user should know of the objective: the driver says it once, and does not keep it.
     """
 
     state: TrialState
@@ -60,6 +66,7 @@ class Outcome:
     reached: float | None = None
     error: str = ""
     why: str = ""
+    advice: str = ""
 
     @property
     def perf(self) -> float | None:
@@ -77,7 +84,7 @@ class Outcome:
         data: dict[str, Any] = {
             "state": self.state.value,
             "perf": None if not perfs else perfs[0] if len(perfs) == 1 else list(perfs),
-            "fidelity": self.reached,
+            "fidelity": None if self.reached is None else float(self.reached),
             "error": self.error,
         }
         if self.constraints:
@@ -88,6 +95,8 @@ class Outcome:
             data["cost"] = self.cost
         if self.why:
             data["why"] = self.why
+        if self.advice:
+            data["advice"] = self.advice
         return data
 
     @classmethod
@@ -97,17 +106,27 @@ class Outcome:
         Raises:
             KeyError: `data` names no state, or one that does not exist is raised as ValueError.
         """
-        perf = data.get("perf")
+        perf, reached = data.get("perf"), data.get("fidelity")
         return cls(
             _STATES[data["state"]],
             () if perf is None else tuple(perf) if isinstance(perf, list) else (perf,),
             data.get("constraints", NOTHING),
             data.get("metrics", NOTHING),
             data.get("cost"),
-            data.get("fidelity"),
+            None if reached is None else whole(reached),
             data.get("error", ""),
             data.get("why", ""),
+            data.get("advice", ""),
         )
+
+
+Perf = float | tuple[float, ...]
+"""What a report says: the user's own value, or with several objectives that of each."""
+
+
+def perfs_of(perf: Perf) -> tuple[float, ...]:
+    """Return the value of each objective that a report has."""
+    return perf if isinstance(perf, tuple) else (perf,)
 
 
 _STATES = {state.value: state for state in TrialState}

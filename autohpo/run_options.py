@@ -58,9 +58,11 @@ class RunOptions:
     executor: Any = None
     retries: Mapping[str, int] | None = None
     ask_ahead: bool = False
+    keep: Literal["last", "best"] = "last"
     gpus: Any = None
     max_suspended: int = MAX_SUSPENDED
     keep_checkpoints: Literal["live", "best", "all"] = "live"
+    max_consecutive_failures: int | None = 20
     stop_rules: StopRules = field(init=False, default=StopRules())
     memory_bytes: int | None = field(init=False, default=None)
     n_retries: Mapping[TrialState, int] = field(init=False, default_factory=dict)
@@ -77,6 +79,9 @@ class RunOptions:
             least = 0 if name == "grace_seconds" else 1e-9
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
                 raise OptionError(f"{name}: must be a positive number of seconds, got {value!r}")
+        most = self.max_consecutive_failures
+        if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+            raise OptionError(f"max_consecutive_failures: must be an integer of at least 1, or None, got {most!r}")
         object.__setattr__(self, "stop_rules", StopRules(self.target, self.patience, self.min_improvement))
         object.__setattr__(self, "memory_bytes", parse_bytes(self.memory_limit))
         object.__setattr__(self, "n_retries", parse_retries(self.retries))
@@ -90,6 +95,8 @@ class RunOptions:
             raise OptionError(f"keep_checkpoints: must be one of {', '.join(KEPT)}, got {self.keep_checkpoints!r:.80}")
         if not isinstance(self.ask_ahead, bool):
             raise OptionError(f"ask_ahead: must be True or False, got {self.ask_ahead!r:.80}")
+        if self.keep not in ("last", "best"):
+            raise OptionError(f"keep: must be 'last' or 'best', got {self.keep!r:.80}")
         for name in ("name", "fidelity"):
             if not isinstance(getattr(self, name), (str, type(None))):
                 raise OptionError(f"{name}: must be a string, got {getattr(self, name)!r:.80}")

@@ -12,9 +12,9 @@ from typing import Any
 import cloudpickle
 
 from autohpo.errors import OptionError, short
-from autohpo.objective import Objective, TrialHandle, whole
+from autohpo.objective import Objective, TrialHandle
 from autohpo.objectives import as_perf
-from autohpo.trial import Trial
+from autohpo.trial import Trial, whole
 
 _log = logging.getLogger("autohpo")
 
@@ -74,6 +74,11 @@ class TrainerObjective:
         perf = as_perf(score)
         return trained, perf if is_higher_better else -perf
 
+    @property
+    def is_continued(self) -> bool:
+        """Whether training goes on from a checkpoint: where ``train`` names ``checkpoint_dir``."""
+        return _takes_checkpoints(self.trainer)
+
     def path_of(self, number: int) -> Path:
         """Return where the trainer of a trial is kept while it is the best of its process."""
         return Path(self.folder) / f"trainer-{number}.pkl"
@@ -111,6 +116,10 @@ def check_trainer(trainer: Any) -> None:
     missing = [name for name in needed if not callable(getattr(trainer, name, None))]
     if missing:
         hint = "a function goes to build_hpo_from_name(name, space, f)"
+        if isinstance(trainer, int):
+            hint = f"the number of workers goes by name: optimize(num_workers={trainer})"
+        elif isinstance(trainer, (str, Path)):
+            hint = f"a store goes by name: optimize(store={str(trainer)!r})"
         raise OptionError(f"trainer: {short(trainer)} has no method {', '.join(missing)}; {hint}")
 
 

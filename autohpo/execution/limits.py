@@ -18,7 +18,32 @@ if TYPE_CHECKING:
     from autohpo.execution.slot import Slot
 
 TICK_SECONDS = 0.05
+MAX_LATE_SECONDS = 1.0  # that a thread may come late on a busy machine
 MAX_PAUSE_SECONDS = 0.4  # with a kill allowed to come half a second late
+
+
+class Awake:
+    """Tells how long this process was stopped, or the machine suspended: that must not count as time of a trial.
+
+    A process that is busy with something else uses processor time meanwhile; one that is stopped uses none.
+    """
+
+    def __init__(self) -> None:
+        self.mark()
+
+    def mark(self) -> None:
+        """Measure from now on."""
+        self._wall, self._used = time.monotonic(), time.process_time()
+
+    def slept(self, expected: float) -> float:
+        """Return the seconds since the last mark that this process was stopped; 0 where it was not.
+
+        Args:
+            expected: The seconds that it meant to wait.
+        """
+        late = time.monotonic() - self._wall - expected
+        used = time.process_time() - self._used
+        return late if late > MAX_LATE_SECONDS and used < late / 10 else 0.0
 
 
 class Watchdog:
@@ -43,11 +68,16 @@ class Watchdog:
 
     def _watch(self) -> None:
         pause = TICK_SECONDS
+        clock = Awake()
         while not self._closing.wait(pause):
+            slept = clock.slept(pause)
             start = time.monotonic()
             strays = {} if self._memory_limit is None else self._strays.find(self._workers())
             for slot in self._slots:
+                if slept and slot.attempt is not None:
+                    slot.attempt.deadline += slept
                 self._check(slot, start, strays.get(slot.number, ()))
+            clock.mark()
             # Where measuring is slow, it must not take more than a tenth of the time.
             pause = min(max(TICK_SECONDS, 10 * (time.monotonic() - start)), MAX_PAUSE_SECONDS)
 

@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
 from queue import SimpleQueue
 
 from autohpo.errors import InvalidPerfError
@@ -25,32 +26,56 @@ from autohpo.execution.limits import tree_memory
 from autohpo.execution.mains import load_objective, load_task
 from autohpo.execution.tree import Strays
 from autohpo.objective import Evaluator, Report, user_traceback
-from autohpo.trial import Outcome, TrialState
+from autohpo.trial import Outcome, Perf, TrialState
 
 # The system's out-of-memory killer takes the process with the highest score: a worker rather than its driver.
 OOM_SCORE_STEP = 500
 
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
-def main(text: str) -> None:
+
+def main(setting_file: str, *numbers: str) -> None:
     """Serve the driver that started this process, until told to exit.
 
     Args:
-        text: The JSON that :meth:`autohpo.execution.process.Launch.command` wrote.
+        setting_file: What :meth:`autohpo.execution.process.Launch.write` wrote.
+        numbers: The descriptors of the two pipes.
     """
-    setting = json.loads(text)
+    read_fd, write_fd = map(int, numbers)
+    _end_with_driver()
+    with open(setting_file, encoding="utf-8") as file:
+        setting = json.load(file)
     sys.argv = setting["argv"]
-    read_fd, write_fd = setting["fds"]
     for fd in (read_fd, write_fd):  # whoever inherits them would keep the pipe open after this process ended
         os.set_inheritable(fd, False)  # noqa: FBT003
-    faulthandler.enable()
+    if sys.stderr is not None:
+        faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then decides
     for stream in (sys.stdout, sys.stderr):  # what was printed before a crash must be in the log
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+        if stream is not None:
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     logging.getLogger("autohpo").setLevel(setting["level"])
     _raise_oom_score()
     worker = Worker(read_fd, write_fd, setting["memory_limit"], setting["run"])
     worker.load(setting["objective"])
     worker.serve()
+
+
+def _end_with_driver() -> None:
+    """Have the system end this process with its driver, also while a C loop holds the interpreter lock.
+
+    The guardian does that too, but it may have been killed first. The death of the driver sends SIGHUP, whose handler
+    is the C function ``alarm``: called with the number of that signal, 1, it ends this process a second later. Until
+    then the lifeline ends it with what it started, if it can.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import ctypes
+
+        libc = ctypes.CDLL(None)
+        libc.signal(int(signal.SIGHUP), ctypes.cast(libc.alarm, ctypes.c_void_p))
+        libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGHUP), 0, 0, 0)
 
 
 def _raise_oom_score() -> None:
@@ -146,8 +171,8 @@ class Worker:
         self._say(Message("end", number, attempt, outcome=outcome, is_paused=is_paused, held=self._last_held))
 
     def _reporter(self, number: int, attempt: int) -> Report:
-        def report(fidelity: float, perf: float) -> bool:
-            self._say(Message("report", number, attempt, fidelity, perf))
+        def report(fidelity: float, perf: Perf, metrics: Mapping[str, float] | None = None) -> bool:
+            self._say(Message("report", number, attempt, fidelity, perf, metrics))
             return self._stopped != (number, attempt)
 
         return report
@@ -162,15 +187,17 @@ class Worker:
                 rest = rest[os.write(self._write_fd, rest) :]
 
     def _listen(self) -> None:
-        while (frame := read_frame(self._pipe)) is not None:
-            kind, body = frame[:1], frame[1:]
-            if kind == STOP:  # not through the queue: the trial it is for is running
-                self._stopped = KEY.unpack(body)
-            elif kind == RELIEVE:  # nor this: the trial that runs needs the room
-                threading.Thread(target=self._relieve, args=ROOT.unpack(body), daemon=True).start()
-            else:
-                self._todo.put((kind, body))
-        os.killpg(0, signal.SIGKILL)
+        try:
+            while (frame := read_frame(self._pipe)) is not None:
+                kind, body = frame[:1], frame[1:]
+                if kind == STOP:  # not through the queue: the trial it is for is running
+                    self._stopped = KEY.unpack(body)
+                elif kind == RELIEVE:  # nor this: the trial that runs needs the room
+                    threading.Thread(target=self._relieve, args=ROOT.unpack(body), daemon=True).start()
+                else:
+                    self._todo.put((kind, body))
+        finally:  # a worker that does not listen would wait for ever
+            os.killpg(0, signal.SIGKILL)
 
     def _relieve(self, root: int) -> None:
         """Let go of a paused training while a trial runs."""
