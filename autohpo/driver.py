@@ -17,6 +17,7 @@ from autohpo.ending import Ending
 from autohpo.errors import AutoHPOError, NotReady, OptimizationComplete, short
 from autohpo.execution.base import Event, Executor
 from autohpo.failures import WORDS, Failures
+from autohpo.holding import Holding
 from autohpo.interrupts import Interrupted
 from autohpo.objective import Objective
 from autohpo.progress import Progress, Standing
@@ -62,6 +63,7 @@ class Driver:
         self.ending = Ending(executor, options.time_limit, options.grace_seconds, self._say_interrupted)
         kept = Checkpoints(search, options.keep_checkpoints)
         self.dispatch = Dispatch(search, executor, options.n_retries, options.max_suspended, kept)
+        self.holding = Holding(search, executor, self.ending, options.grace_seconds)
         self._stopping = stopping
         self._failures = Failures(options.max_consecutive_failures, progress.say, may_first=options.continue_on_error)
         self._n_earlier = 0
@@ -81,6 +83,7 @@ class Driver:
         self._n_earlier = self.state.n_done + self.state.n_failed
         self.dispatch.recover()
         self.executor.open(self.objective, self._on_report)
+        self.search.store.pause = self.holding.pause
         with self._hooks_watched(), self.ending.signals():
             try:
                 self._loop()
@@ -128,7 +131,7 @@ class Driver:
                 events = self.executor.poll(POLL_SECONDS)
             finally:
                 self.ending.leave_user_code()
-            self._take(events)
+            self._take(self.holding.taken(events))
             self.progress.update(self._standing)
 
     def _is_over(self) -> bool:
@@ -211,7 +214,9 @@ class Driver:
         """Take a report; False asks the trial to end."""
         self.ending.leave_user_code()
         assert event.fidelity is not None and event.perf is not None  # noqa: PT018 - what a report is
+        self.holding.is_in_report = True
         go = self.search.take_report(event.number, event.attempt, event.fidelity, event.perf, event.metrics)
+        self.holding.is_in_report = False
         self.progress.update(self._standing)
         self.ending.check(self.dispatch.running)
         self.ending.enter_user_code()
@@ -292,9 +297,12 @@ class Driver:
             for number in list(self.state.running):
                 self.search.interrupt(number, self.state.attempts[number].n, TrialState.CANCELLED, reason)
             self.dispatch.busy.clear()
-            self.search.save()
-            self._is_closed = True
-            self.progress.close(self._standing())
+            try:
+                self.search.save()
+            finally:
+                self.search.store.pause = time.sleep
+                self._is_closed = True
+                self.progress.close(self._standing())
         self.dispatch.checkpoints.finish(self.hpo.resumable, is_whole=not self.ending.reason)
 
     def _say_interrupted(self) -> None:

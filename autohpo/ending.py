@@ -88,6 +88,11 @@ class Ending:
         self._waiting: list[Callable[[], object]] = []  # handlers of the user's own
         self._watch: Watch | None = None
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a second signal asks for an end at once."""
+        return self._is_urgent
+
     def check(self, running: Iterable[int]) -> None:
         """Begin the end where a signal came or time is up; kill what still runs when its grace is over.
 

@@ -77,6 +77,22 @@ class StoreCorruptError(StoreError):
     """A store's file is damaged or is no store of autohpo."""
 
 
+class StoreFullError(StoreError):
+    """The disk of a store is full, over its quota or failing, and stayed so; the text says what is not saved."""
+
+
+class StoreLockedError(StoreError):
+    """Another process kept a store's file locked for too long; the text says what is not saved."""
+
+
+class StoreGoneError(StoreError):
+    """A store's file was removed, moved or replaced while a driver wrote to it; the text says what is not saved."""
+
+
+class StoreWarning(UserWarning):
+    """Something about a store that a user should know, though the search goes on."""
+
+
 class RunBusyError(StoreError):
     """Another driver works on this run; the text says which, and since when."""
 

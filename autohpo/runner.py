@@ -21,8 +21,9 @@ from autohpo.driver import Driver
 from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
 from autohpo.folders import clean_leftovers, remove_folder, temporary_folder
+from autohpo.made_with import made_with
 from autohpo.objective import Objective
-from autohpo.progress import make_progress
+from autohpo.progress import Progress, make_progress
 from autohpo.result import Result
 from autohpo.run_options import RunOptions
 from autohpo.search import Search
@@ -59,7 +60,7 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
         objective = TrainerObjective(trainer, dataset, str(folder), space.modules or ())
         session_of(hpo).on_stop = session_of(fresh).stop
         try:
-            result = _search(fresh, objective.objective(options.fidelity), options, tuned=type(trainer).__qualname__)
+            result = _search(fresh, objective.objective(options.fidelity), options, trainer)
         finally:
             session_of(hpo).leave_driver()
             if "result" in vars(fresh):
@@ -73,7 +74,7 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
     return objective.train(objective.configuration(best, options.fidelity))[0], dict(best.hp)
 
 
-def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tuned: str = "") -> Result:
+def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, trainer: Any = None) -> Result:
     """Run the loop on a store; the result is left in ``hpo.result``, also where this raises."""
     clean_leftovers()
     search = Search(hpo, options.store, name=options.name)
@@ -91,7 +92,10 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
         executor = make_executor(options, _logs_of(search))
         num_workers = max(executor.capacity(), options.num_workers)
         hpo.set_up(num_workers, options.time_limit, options.memory_bytes)
-        search.begin({"objective": _described(objective, tuned), **earlier.header})
+        described = _described(objective, "" if trainer is None else type(trainer).__qualname__)
+        begun_with = made_with(hpo.f if trainer is None else trainer, objective.dataset)
+        search.begin({"objective": described, "made_with": begun_with, **earlier.header})
+        _say_resumed(search, progress)
         executor = _protected(executor, objective, search, options)
         max_trials = None
         if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:
@@ -160,6 +164,17 @@ def _protected(executor: Executor, objective: Objective, search: Search, options
         stacklevel=5,
     )
     return LocalExecutor(1, log_folder=_logs_of(search))
+
+
+def _say_resumed(search: Search, progress: Progress) -> None:
+    """Say how many trials were taken over, and from where."""
+    if search.resumed_from is None:
+        return
+    state = search.state
+    text = f"{state.n_asked} trials were taken over, {state.n_done} of them with a result"
+    _log.info("resumed from %s: %s", search.resumed_from or "the log of this process", text)
+    if search.resumed_from:
+        progress.say(f"resumed from {search.resumed_from}: {text}")
 
 
 def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions) -> None:

@@ -12,7 +12,6 @@ import pytest
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import option_names
 from autohpo.algorithms.registry import _REGISTERED, _built_in_names, get_hpo
-from autohpo.spaces.base import KINDS
 
 ROOT = Path(__file__).parents[1]
 for _name in _built_in_names():
@@ -30,7 +29,6 @@ def blocks_of(page):
 @pytest.fixture(autouse=True)
 def _own_names(monkeypatch):
     """What the pages register is theirs alone."""
-    monkeypatch.setattr("autohpo.spaces.base.KINDS", dict(KINDS))
     monkeypatch.setattr("autohpo.algorithms.registry._REGISTERED", dict(_REGISTERED))
 
 

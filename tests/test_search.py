@@ -289,6 +289,7 @@ def test_search_and_optimize_go_on_with_each_others_runs(tmp_path: Path, name: s
     ]
 
 
+@pytest.mark.filterwarnings("ignore:store. .* f .* has changed:autohpo.errors.StoreWarning")
 def test_what_optimize_left_running_is_told_by_its_number_and_not_run_again(tmp_path: Path) -> None:
     """A trial that was interrupted is begun anew by whoever tells it."""
     store = tmp_path / "run.db"

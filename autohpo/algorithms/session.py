@@ -319,8 +319,9 @@ def _is_same(kept: Suggestion, given: Suggestion, hpo: BaseHPOptimizer) -> bool:
         return False
     if all(kept[name] is given[name] for name in kept):
         return True
+    space = hpo.space
     try:
-        return hpo.space.key(kept) == hpo.space.key(given)
+        return space.key(space.checked(kept)) == space.key(space.checked(given))
     except Exception:  # a value that is none of the parameter's
         return False
 

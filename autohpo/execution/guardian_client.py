@@ -10,6 +10,7 @@ from pathlib import Path
 from autohpo.errors import AutoHPOError
 from autohpo.execution import guardian as guardian_script
 from autohpo.execution.descriptors import make_pipe
+from autohpo.execution.starting import start_process
 
 
 class Guardian:
@@ -27,7 +28,7 @@ class Guardian:
     def _start(self) -> None:
         read_fd, self._write_fd = make_pipe()
         try:
-            self._popen = subprocess.Popen(
+            self._popen = start_process(
                 [sys.executable, "-I", "-S", guardian_script.__file__, str(os.getpid()), str(self._folder)],
                 stdin=read_fd,
                 stdout=subprocess.DEVNULL,

@@ -21,6 +21,7 @@ from autohpo.execution.descriptors import above_standard, make_pipe
 from autohpo.execution.frames import FrameReader
 from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.logs import SlotLog
+from autohpo.execution.starting import start_process
 from autohpo.execution.tree import RUN, kill_marked, kill_tree
 
 # The path of imports is the driver's before anything is imported. `-m` would put the working directory first, where
@@ -174,7 +175,7 @@ class WorkerProcess:
             fds.append(above_standard(self.log.writer()))
             their_read, self.write_fd, self.read_fd, their_write, log = fds
             self.log_start = self.log.begin_trial()
-            self._popen = subprocess.Popen(
+            self._popen = start_process(
                 launch.command(their_read, their_write),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

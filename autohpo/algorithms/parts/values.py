@@ -32,9 +32,7 @@ def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) 
     if not isinstance(hp, Mapping):
         raise SuggestionError(f"{who}: must return a dict, got {described(hp)}")
     suggestion = hp.copy() if isinstance(hp, Suggestion) else Suggestion(hp)
-    for name, value in suggestion.items():
-        if isinstance(value, np.generic) and not (name in space.names and space[name].contains(value)):
-            suggestion[name] = value.item()  # only a choice may be numpy's own
+    suggestion.update(space.canonical_values(suggestion))
     for attribute in ("fidelity", "resume", "fork"):
         value = getattr(suggestion, attribute)
         if isinstance(value, np.generic):
