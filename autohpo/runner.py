@@ -17,8 +17,8 @@ from autohpo.algorithms.session import session_of
 from autohpo.driver import Driver
 from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
-from autohpo.objective import Objective
 from autohpo.made_with import made_with
+from autohpo.objective import Objective
 from autohpo.progress import Progress, make_progress
 from autohpo.result import Result
 from autohpo.run_options import RunOptions

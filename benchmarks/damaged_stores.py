@@ -115,7 +115,9 @@ def cells_of(data: bytes, offsets: list[tuple[int, int]], texts: dict[int, bytes
         for place, text in texts.items():
             at = page.find(text)
             while at >= 0:
-                found[place].append((start + at - 24, start + at + len(text) + 6))  # with the head of the row, and its sum
+                found[place].append(
+                    (start + at - 24, start + at + len(text) + 6)
+                )  # with the head of the row, and its sum
                 at = page.find(text, at + 1)
     return found
 
@@ -125,9 +127,7 @@ def missed(folder: Path, name: str, places: set[int], cut: int) -> int:
     rows = search(folder / "run.db").rows
     n = 0
     for place, ranges in ALL_CELLS.items():
-        ok = any(
-            file != name or (b <= cut and not any(a <= at < b for at in places)) for file, a, b in ranges
-        )
+        ok = any(file != name or (b <= cut and not any(a <= at < b for at in places)) for file, a, b in ranges)
         n += ok and place not in rows
     return n
 
