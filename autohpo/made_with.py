@@ -71,7 +71,7 @@ def _digest_of_objective(f: object) -> str | None:
 
 
 def _digest(value: object, *, is_code: bool) -> str | None:
-    """Return a digest of a value, where that is cheap and the same in every process; of code also without its values."""
+    """Return a digest of a value, where that is cheap and the same in every process; of code also without values."""
     if _is_simple(value):
         found = digest_of(value)
         return None if found is None else f"all:{found}"
@@ -119,14 +119,11 @@ def _parts_of(item: Any) -> list[Any] | None:
         return list(item)
     if type(item) is dict:
         return [*item, *item.values()]
-    kind = type(item)
-    if (
-        kind.__reduce_ex__ is object.__reduce_ex__
-        and kind.__reduce__ is object.__reduce__
-        and hasattr(item, "__dict__")
-    ):
-        return list(vars(item).values()) if kind.__module__.split(".")[0] not in ("torch", "builtins") else None
-    return None
+    kind: Any = type(item)
+    usual: Any = object
+    is_usual = kind.__reduce_ex__ is usual.__reduce_ex__ and kind.__reduce__ is usual.__reduce__
+    is_plain = is_usual and hasattr(item, "__dict__") and kind.__module__.split(".")[0] not in ("torch", "builtins")
+    return list(vars(item).values()) if is_plain else None
 
 
 def _content(cell: types.CellType) -> Any:

@@ -51,7 +51,7 @@ def search(path: Path, f: Any, n: int, dataset: Any = None) -> list[str]:
     ids=["number", "list", "array", "code", "partial"],
 )
 def test_a_run_whose_objective_has_changed_is_a_warning_that_says_so(tmp_path: Path, before: Any, after: Any) -> None:
-    """Its code, or the values it closes over; the same one again is none, and the results are taken over as they are."""
+    """Its code, or the values it closes over; the same one again is none, and results are taken over as they are."""
     path = tmp_path / "run.db"
     assert search(path, before, 3) == []
     assert search(path, before, 4) == []
