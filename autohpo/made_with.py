@@ -49,10 +49,8 @@ def changes(kept: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
         if isinstance(before, str) and isinstance(now, str) and _are_comparable(before, now) and before != now:
             what = "its code, or a value it closes over" if name == "f" else "its values"
             found.append(f"{name} ({what}) has changed")
-    for name in ("autohpo", *LIBRARIES, "python"):
-        if name in kept and name in given and kept[name] != given[name]:
-            found.append(f"{name} was {kept[name]!s:.40} and is {given[name]}")
-    return found
+    names = [name for name in ("autohpo", *LIBRARIES, "python") if name in kept and name in given]
+    return found + [f"{n} was {kept[n]!s:.40} and is {given[n]}" for n in names if kept[n] != given[n]]
 
 
 def _are_comparable(a: str, b: str) -> bool:
