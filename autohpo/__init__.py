@@ -9,10 +9,12 @@ from autohpo.version import __version__
 
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
+    from autohpo.algorithms.parts.points import Point
     from autohpo.algorithms.registry import available_hpos, build_hpo_from_name, register_hpo
     from autohpo.errors import (
         AutoHPOError,
         EvaluationsError,
+        FailuresError,
         FirstTrialError,
         InvalidPerfError,
         NoResultError,
@@ -54,6 +56,7 @@ __all__ = [
     "ChoiceHP",
     "Cut",
     "EvaluationsError",
+    "FailuresError",
     "FirstTrialError",
     "FixedHP",
     "HPSpace",
@@ -69,6 +72,7 @@ __all__ = [
     "OrdinalHP",
     "Outcome",
     "PermutationHP",
+    "Point",
     "Prior",
     "RangeHP",
     "RegistryError",
@@ -90,10 +94,12 @@ __all__ = [
 
 _HOMES = {
     "algorithms.base": ("BaseHPOptimizer",),
+    "algorithms.parts.points": ("Point",),
     "algorithms.registry": ("available_hpos", "build_hpo_from_name", "register_hpo"),
     "errors": (
-        *("AutoHPOError", "EvaluationsError", "FirstTrialError", "InvalidPerfError", "NoResultError", "NotReady"),
-        *("OptimizationComplete", "OptionError", "RegistryError", "SpaceError", "StoreError"),
+        *("AutoHPOError", "EvaluationsError", "FailuresError", "FirstTrialError", "InvalidPerfError"),
+        *("NoResultError", "NotReady", "OptimizationComplete", "OptionError", "RegistryError"),
+        *("SpaceError", "StoreError"),
     ),
     "result": ("Result",),
     "search": ("Search",),

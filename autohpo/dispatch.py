@@ -6,11 +6,15 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from autohpo.checkpoints import Checkpoints
 from autohpo.errors import OptionError
 from autohpo.execution.base import Executor
+from autohpo.folders import checkpoint_dir
+from autohpo.run_options import MAX_SUSPENDED
 from autohpo.search import Search
+from autohpo.store import RunState
+from autohpo.suspended import Suspended
 from autohpo.trial import Outcome, Suggestion, Task, TrialState
 
 
@@ -37,6 +41,8 @@ class Dispatch:
         search: The log and what follows from it.
         executor: The slots.
         retries: How often a trial that ends in a state is started again, by state.
+        max_suspended: How many paused trainings are held at most.
+        checkpoints: The folders of the trainings.
 
     Attributes:
         busy: Number and attempt of the trial in each slot that runs one.
@@ -44,12 +50,22 @@ class Dispatch:
         first: The trial that was started first, by this driver.
     """
 
-    def __init__(self, search: Search, executor: Executor, retries: Mapping[TrialState, int]) -> None:
+    def __init__(
+        self,
+        search: Search,
+        executor: Executor,
+        retries: Mapping[TrialState, int],
+        max_suspended: int = MAX_SUSPENDED,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
         self._search, self._executor, self._retries = search, executor, retries
+        self._suspended = Suspended(search, executor, max_suspended)
+        self.checkpoints = Checkpoints(search, "live") if checkpoints is None else checkpoints
         self.busy: dict[int, tuple[int, int]] = {}
         self.again: deque[int] = deque()
         self.first: int | None = None
         self._parked: dict[int, deque[int]] = {}  # wait for one slot
+        self._last: deque[int] = deque()  # may be what ended earlier drivers, and would end this one
         self._forgettable: set[int] = set()  # roots of chains whose training may still be kept somewhere
 
     @property
@@ -60,7 +76,7 @@ class Dispatch:
     @property
     def n_waiting(self) -> int:
         """How many trials wait for a slot: interrupted ones, and those that only one slot can continue."""
-        return len(self.again) + sum(map(len, self._parked.values()))
+        return len(self.again) + len(self._last) + sum(map(len, self._parked.values()))
 
     def free(self) -> list[int]:
         """Return the slots that may be given a trial now."""
@@ -71,9 +87,11 @@ class Dispatch:
     def recover(self) -> None:
         """Take over what an earlier driver left: what ran when it died is lost, and is tried again, in the old order.
 
-        A trial that was lost too often ends as CRASHED: it may be what ended its drivers.
+        A trial that was lost too often ends as CRASHED: it may be what ended its drivers. One that has its last attempt
+        waits for all others, if the objective runs in the driver's own process.
         """
         state = self._search.state
+        suspects = on_last_attempt(state, self._retries) if self._executor.is_inline else []
         for number in sorted(state.running):
             attempts = state.attempts[number]
             if attempts.is_running and attempts.n:
@@ -82,10 +100,11 @@ class Dispatch:
                     self._end_lost(number, attempts.n)
                     continue
                 self._search.interrupt(number, attempts.n, TrialState.LOST, outcome.error)
-            self.again.append(number)
+            (self._last if number in suspects else self.again).append(number)
         self._search.save()
-        for number in list(self.again):
+        for number in [*self.again, *self._last]:
             self.prepare(number)
+        self.checkpoints.begin(self._search.hpo.resumable)
 
     def _end_lost(self, number: int, attempt: int) -> None:
         n = 1 + self._retries.get(TrialState.LOST, 0)
@@ -126,6 +145,8 @@ class Dispatch:
             root=chain.root,
             checkpoint_dir=str(checkpoint_dir(self._search.store.files, chain.root)),
             is_fork=chain.fork is not None,
+            resumed_perf=None if suggestion.resume is None else state[suggestion.resume].perf,
+            slot=slot,
         )
         return Placed(slot, task)
 
@@ -141,9 +162,9 @@ class Dispatch:
                 return None  # enough trials wait for their slots
             else:
                 suggestion = ask(free[0])
-                if suggestion is None:
+                if suggestion is None and not self._last:
                     return None
-                number = suggestion.number
+                number = self._last.popleft() if suggestion is None else suggestion.number
             home = self._home(number)
             if home is None or home in free:
                 return (free[0] if home is None else home), number
@@ -201,10 +222,19 @@ class Dispatch:
         for root in [root for root in self._forgettable if self._is_over(root, resumable)]:
             self._forgettable.discard(root)
             self._executor.drop(root)
+        self._suspended.ended(number)
+        self.checkpoints.ended(number, resumable)
 
     def _is_over(self, root: int, resumable: frozenset[int]) -> bool:
         leaf = self._search.state.chain(root).leaf
         return leaf not in resumable and leaf not in self._search.state.running
+
+
+def on_last_attempt(state: RunState, retries: Mapping[TrialState, int]) -> list[int]:
+    """Return the trials that were lost with their drivers as often as they may be: those may be the cause."""
+    most = retries.get(TrialState.LOST, 0)
+    lost = {n: a.n_of(TrialState.LOST) + (a.is_running and a.n > 0) for n, a in state.attempts.items()}
+    return [number for number, n in lost.items() if n and n == most]
 
 
 def lost_error(n: int) -> str:
@@ -213,8 +243,3 @@ def lost_error(n: int) -> str:
         f"lost {n} times: the process or machine that ran it died each time; if the objective ends its own process, "
         "num_workers=2 or a memory_limit protects the search"
     )
-
-
-def checkpoint_dir(files: Path, root: int) -> Path:
-    """Return the checkpoint folder of a chain, by the number of its first trial."""
-    return files / f"trial-{root}"

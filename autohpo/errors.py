@@ -26,6 +26,10 @@ class SuggestionError(AutoHPOError, ValueError):
     """An algorithm returned something that is no configuration of its space; the text names the algorithm."""
 
 
+class AlgorithmError(SuggestionError):
+    """An algorithm raised when it was to suggest something; the text names it, and the cause is chained."""
+
+
 class OptimizationComplete(AutoHPOError):  # noqa: N818 - a state of the search, not a fault
     """There is nothing left to suggest, and there never will be."""
 
@@ -94,11 +98,19 @@ class RunBusyError(StoreError):
 
 
 class FirstTrialError(AutoHPOError):
-    """The first trial raised, so the objective is probably wrong; its traceback is in the text."""
+    """The first trial raised, or returned no number: the objective is probably wrong; the text has the reason."""
+
+
+class FailuresError(AutoHPOError):
+    """Too many trials in a row ended without a result; the text has the last error."""
 
 
 class NoResultError(AutoHPOError):
     """The search ended, or was asked for its best, before any trial was complete."""
+
+
+class NoResultYetError(NoResultError, AttributeError):
+    """``hpo.result`` was asked for before ``optimize`` was called: there is no such attribute yet."""
 
 
 class MissingExtraError(AutoHPOError, ImportError):

@@ -12,7 +12,7 @@ from autohpo.errors import OptionError, StoreCorruptError, StoreWarning
 from autohpo.made_with import changes
 from autohpo.store import RunState, Store
 from autohpo.store.base import LogEvent
-from autohpo.store.run_state import collector_paused
+from autohpo.store.run_state import collector_paused, report_from
 from autohpo.trial import Trial
 
 
@@ -48,7 +48,7 @@ def replay(
                 elif event.kind == "start" and event.attempt > 1:
                     session.restart(event.trial)
                 elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
-                    session.reported(event.trial, event.data["fidelity"], event.data["perf"])
+                    session.reported(event.trial, *report_from(event.data))
             except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
                 raise _cannot_replay(store, hpo, event, error) from error
     n_ended = state.n_done + state.n_failed + state.n_known

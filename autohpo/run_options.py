@@ -10,12 +10,19 @@ from typing import Any, Literal
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Executor
+from autohpo.execution.devices import gpus_of_slots
 from autohpo.stopping import StopRules
 from autohpo.store import Store
 from autohpo.trial import TrialState
 
 MAX_LOST = 2
 """How often a trial is started again that was lost with the machine or the driver it ran on."""
+
+MAX_SUSPENDED = 16
+"""How many paused trainings are held at most: each has its model, and often its data, in memory."""
+
+KEPT = ("live", "best", "all")
+"""What ``keep_checkpoints`` may be: those that are needed, the best one's alone in the end, or all."""
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 
@@ -28,6 +35,7 @@ class RunOptions:
         stop_rules: What ends the search early.
         memory_bytes: The memory limit in bytes.
         n_retries: How often a trial that ends in a state is started again, by state.
+        devices: The GPU of each worker; empty where nothing is said of them.
 
     Raises:
         OptionError: An argument is wrong.
@@ -50,9 +58,15 @@ class RunOptions:
     executor: Any = None
     retries: Mapping[str, int] | None = None
     ask_ahead: bool = False
+    keep: Literal["last", "best"] = "last"
+    gpus: Any = None
+    max_suspended: int = MAX_SUSPENDED
+    keep_checkpoints: Literal["live", "best", "all"] = "live"
+    max_consecutive_failures: int | None = 20
     stop_rules: StopRules = field(init=False, default=StopRules())
     memory_bytes: int | None = field(init=False, default=None)
     n_retries: Mapping[TrialState, int] = field(init=False, default_factory=dict)
+    devices: tuple[str, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         n = self.num_workers
@@ -65,13 +79,24 @@ class RunOptions:
             least = 0 if name == "grace_seconds" else 1e-9
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
                 raise OptionError(f"{name}: must be a positive number of seconds, got {value!r}")
+        most = self.max_consecutive_failures
+        if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+            raise OptionError(f"max_consecutive_failures: must be an integer of at least 1, or None, got {most!r}")
         object.__setattr__(self, "stop_rules", StopRules(self.target, self.patience, self.min_improvement))
         object.__setattr__(self, "memory_bytes", parse_bytes(self.memory_limit))
         object.__setattr__(self, "n_retries", parse_retries(self.retries))
         if not isinstance(self.store, (str, os.PathLike, Store, type(None))):
             raise OptionError(f"store: must be a path, a URL or a Store, got {type(self.store).__name__}")
+        object.__setattr__(self, "devices", gpus_of_slots(self.gpus, self.num_workers))
+        n = self.max_suspended
+        if not isinstance(n, int) or isinstance(n, bool) or n < 0:
+            raise OptionError(f"max_suspended: must be an integer of at least 0, got {n!r:.80}")
+        if self.keep_checkpoints not in KEPT:
+            raise OptionError(f"keep_checkpoints: must be one of {', '.join(KEPT)}, got {self.keep_checkpoints!r:.80}")
         if not isinstance(self.ask_ahead, bool):
             raise OptionError(f"ask_ahead: must be True or False, got {self.ask_ahead!r:.80}")
+        if self.keep not in ("last", "best"):
+            raise OptionError(f"keep: must be 'last' or 'best', got {self.keep!r:.80}")
         for name in ("name", "fidelity"):
             if not isinstance(getattr(self, name), (str, type(None))):
                 raise OptionError(f"{name}: must be a string, got {getattr(self, name)!r:.80}")

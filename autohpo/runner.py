@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-import tempfile
+import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ import cloudpickle
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import options_of
+from autohpo.algorithms.parts.missing_space import MissingSpace, trainer_space
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
+from autohpo.dispatch import on_last_attempt
 from autohpo.driver import Driver
 from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
+from autohpo.folders import clean_leftovers, remove_folder, temporary_folder
 from autohpo.made_with import made_with
 from autohpo.objective import Objective
 from autohpo.progress import Progress, make_progress
@@ -30,9 +34,6 @@ from autohpo.warmstart import Earlier
 
 _log = logging.getLogger("autohpo")
 
-DEFAULT_MAX_EVALS = 100
-"""Trials of a search that nobody limited and whose algorithm never ends: AutoGL's default."""
-
 
 def run(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -> tuple[Any, Any]:
     """Run a search, and return what ``hpo.optimize(trainer, dataset, ...)`` returns."""
@@ -41,7 +42,8 @@ def run(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -
     session_of(hpo)
     if hpo.f is None:
         raise OptionError("f: this optimizer has no objective; give build_hpo_from_name one, or optimize a trainer")
-    _search(hpo, Objective.of(hpo.f, dataset, hpo.mode, fidelity_name=options.fidelity), options)
+    objective = Objective.of(hpo.f, dataset, hpo.mode, fidelity_name=options.fidelity, keep=options.keep)
+    _search(hpo, objective, options)
     return BaseHPOptimizer.best(hpo)  # by the class: an algorithm may keep an attribute of that name
 
 
@@ -51,48 +53,55 @@ def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunO
     kept: dict[str, Any] = {"mode": "max"}  # the trainer says which way is better
     if hpo.is_seed_drawn:
         kept["seed"] = None  # so that a store may say it
-    fresh = type(hpo)(hpo.space, None, **{**options_of(hpo), **kept})
-    with tempfile.TemporaryDirectory(prefix="autohpo-") as folder:
-        objective = TrainerObjective(trainer, dataset, folder, hpo.space.modules or ())
+    space = trainer_space(trainer, options.fidelity) if isinstance(hpo.space, MissingSpace) else hpo.space
+    fresh = type(hpo)(space, None, **{**options_of(hpo), **kept})
+    folder = temporary_folder()
+    try:
+        objective = TrainerObjective(trainer, dataset, str(folder), space.modules or ())
+        session_of(hpo).on_stop = session_of(fresh).stop
         try:
             result = _search(fresh, objective.objective(options.fidelity), options, trainer)
         finally:
-            hpo.result = fresh.result
+            session_of(hpo).leave_driver()
+            if "result" in vars(fresh):
+                hpo.result = fresh.result
         best, path = result.best, objective.path_of(result.best.number)
         if path.is_file():  # written by a slot of this very run
             return cloudpickle.loads(path.read_bytes()), dict(best.hp)
+    finally:
+        remove_folder(folder)
     _log.info("the best trainer was not kept, or trained in an earlier run, so it is trained again")
     return objective.train(objective.configuration(best, options.fidelity))[0], dict(best.hp)
 
 
 def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, trainer: Any = None) -> Result:
     """Run the loop on a store; the result is left in ``hpo.result``, also where this raises."""
+    clean_leftovers()
     search = Search(hpo, options.store, name=options.name)
     progress = make_progress(options.progress)
-    if options.stop_rules.is_any and hpo.objectives.n > 1:
-        raise OptionError("target: a search for several objectives has no single best result to stop at")
+    hpo.has_fidelity, hpo.is_continued = objective.takes_fidelity, objective.is_continued
+    options.stop_rules.check(hpo)
     _check_objective(hpo, objective, options)
-    stopping = Stopping(options.stop_rules, hpo.objectives.signs[0])
+    stopping = Stopping(options.stop_rules, hpo.objectives.signs[0], hpo.full_fidelity)
     search.listener = stopping if options.stop_rules.is_any else None
     search.claim()
     try:
         earlier = Earlier.of(options.warm_start, hpo, search.store.header)
         if not hpo.n_asked:
             hpo.know(earlier.points)
-        hpo.has_fidelity = objective.takes_fidelity
-        executor = make_executor(
-            options, None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
-        )
+        executor = make_executor(options, _logs_of(search))
         num_workers = max(executor.capacity(), options.num_workers)
         hpo.set_up(num_workers, options.time_limit, options.memory_bytes)
         described = _described(objective, "" if trainer is None else type(trainer).__qualname__)
         begun_with = made_with(hpo.f if trainer is None else trainer, objective.dataset)
         search.begin({"objective": described, "made_with": begun_with, **earlier.header})
         _say_resumed(search, progress)
+        executor = _protected(executor, objective, search, options)
         max_trials = None
         if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:
-            _log.info("no budget was given: the search ends after %d trials", DEFAULT_MAX_EVALS)
-            max_trials = DEFAULT_MAX_EVALS
+            max_trials = session_of(hpo).allowance.default_limit = hpo.default_evals
+            _log.info("no budget was given: the search ends after %d trials", max_trials)
+        _say_plan(hpo)
         driver = Driver(
             search,
             objective,
@@ -117,6 +126,46 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tra
     return result
 
 
+def _say_plan(hpo: BaseHPOptimizer) -> None:
+    """Say what the search will train, and warn where none of it is trained in full."""
+    plan = type(hpo).forecast(hpo)  # by the class: an algorithm may keep an attribute of that name
+    if plan is None:
+        return
+    _log.info("plan: %s", plan)
+    if not plan.n_full:
+        name = "max_evals" if session_of(hpo).allowance.budget is None else "budget"
+        warnings.warn(
+            f"{name}: {plan} - no configuration will be trained in full with what {name_of(type(hpo))} may spend; "
+            f"raise {name}, or lower max_fidelity",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _logs_of(search: Search) -> Path | None:
+    """The folder for what workers print; None where a temporary one does."""
+    return None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
+
+
+def _protected(executor: Executor, objective: Objective, search: Search, options: RunOptions) -> Executor:
+    """The executor, or a worker process where the user chose none and a trial ended the driver's process again."""
+    suspects = on_last_attempt(search.state, options.n_retries)
+    if options.executor is not None or not executor.is_inline or not suspects or os.name != "posix":
+        return executor
+    from autohpo.execution.local import LocalExecutor, can_be_sent
+
+    if not can_be_sent(objective):
+        return executor
+    n = search.state.attempts[suspects[0]].n
+    warnings.warn(
+        f"trial {suspects[0]} was running each of the {n} times that the process ended, so trials run in a worker "
+        "process now; executor='local' does that from the start",
+        RuntimeWarning,
+        stacklevel=5,
+    )
+    return LocalExecutor(1, log_folder=_logs_of(search))
+
+
 def _say_resumed(search: Search, progress: Progress) -> None:
     """Say how many trials were taken over, and from where."""
     if search.resumed_from is None:
@@ -139,6 +188,9 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
             f"f: {name_of(type(hpo))} starts trainings from copies of others, so f must ask for `trial`, and save its "
             "state in trial.checkpoint_dir before each yield"
         )
+    if options.keep == "best" and (hpo.objectives.n > 1 or isinstance(objective.f, TrainerObjective)):
+        why = "a search for several objectives has no single best" if hpo.objectives.n > 1 else "a trainer reports none"
+        raise OptionError(f"keep: 'best' is the best of the reports of a training, and {why}")
     name = options.fidelity
     if name is not None and name in hpo.space.names:
         raise OptionError(
@@ -154,6 +206,7 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
 def _described(objective: Objective, tuned: str) -> dict[str, Any]:
     """What a header says of an objective."""
     described: dict[str, Any] = {"takes_fidelity": objective.takes_fidelity, "trainer": tuned}
+    described |= {"keep": objective.keep} if objective.keep != "last" else {}
     return described | ({"fidelity": objective.fidelity_name} if objective.fidelity_name else {})
 
 
@@ -181,7 +234,7 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
         OptionError: There is none of that name, or it cannot hold the limits.
     """
     limits = {"time_limit": options.time_limit, "trial_time_limit": options.trial_time_limit}
-    limits["memory_limit"] = options.memory_bytes
+    limits |= {"memory_limit": options.memory_bytes, "gpus": options.gpus}
     given = [name for name, limit in limits.items() if limit is not None]
     kind = options.executor
     refused = [name for name in given if name != "time_limit"] + ["num_workers"] * (options.num_workers > 1)
@@ -207,4 +260,5 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
         trial_time_limit=options.trial_time_limit,
         memory_limit=options.memory_bytes,
         log_folder=logs,
+        devices=options.devices,
     )

@@ -5,24 +5,40 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import session_of
 from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, StoreError
 from autohpo.history import not_running
 from autohpo.made_with import made_with
+from autohpo.other_names import explains_names
 from autohpo.replay import replay, warn_of_changes
 from autohpo.run_header import run_header, with_objective
+from autohpo.spaces.identity import check_identity
 from autohpo.store import MemoryStore, RunState, Store, open_store
 from autohpo.store.base import LogEvent, LogKind
 from autohpo.store.run_state import suggestion_data
-from autohpo.trial import Outcome, Suggestion, Trial, TrialState
+from autohpo.trial import Outcome, Perf, Suggestion, Trial, TrialState
 
 FLUSH_SECONDS = 0.5
 """How old a report may get before it is on disk: one may be lost with the process, a suggestion or a result may not."""
+
+
+def steady_clock() -> Callable[[], float]:
+    """Return a clock that shows Unix seconds, and goes on evenly where somebody sets that of the system.
+
+    So no trial takes an hour less than nothing. Time that the machine is suspended counts where the system can tell.
+    """
+    elapsed: Callable[[], float] = time.monotonic
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        elapsed = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    begin = time.time() - elapsed()
+    return lambda: begin + elapsed()
 
 
 class Listener(Protocol):
@@ -31,8 +47,8 @@ class Listener(Protocol):
     def suggested(self, suggestion: Suggestion) -> None:
         """Hear of a suggestion."""
 
-    def ended(self, best: Trial | None) -> None:
-        """Hear of a result, after which `best` is the best trial."""
+    def ended(self, trial: Trial, best: Trial | None) -> None:
+        """Hear of a trial with a result, after which `best` is the best one."""
 
 
 class Search:
@@ -68,11 +84,13 @@ class Search:
         0.5
     """
 
+    @explains_names("Search")
     def __init__(
         self, hpo: BaseHPOptimizer, store: Store | str | os.PathLike[str] | None = None, *, name: str = ""
     ) -> None:
         self.hpo = hpo
         self._session = session_of(hpo)
+        check_given(hpo.space)
         if store is None:
             store = hpo.run_store if isinstance(hpo.run_store, MemoryStore) else MemoryStore()
         self.store = store if isinstance(store, Store) else open_store(store)
@@ -84,6 +102,7 @@ class Search:
         self.name = name
         self.state = RunState(hpo.space, hpo.objectives, str(getattr(self.store, "path", "the log")))
         self.listener: Listener | None = None
+        self._clock = steady_clock()
         self.resumed_from: str | None = None
         self._lock = threading.RLock()
         self._unsaved: list[LogEvent] = []
@@ -127,6 +146,8 @@ class Search:
     def begin(self, header: Mapping[str, Any]) -> None:
         """Check or write the header, and replay the log; the second half of :meth:`open`."""
         kept = self.store.header
+        if kept is None and not isinstance(self.store, MemoryStore):
+            check_identity(self.hpo.space)
         more: dict[str, Any] = {"made_with": made_with(self.hpo.f), **with_objective(header, kept, self.hpo)}
         self.store.begin({**run_header(self.hpo, kept), **more, "name": self.name})
         self.hpo.run_store = self.store
@@ -215,7 +236,7 @@ class Search:
         Args:
             suggestion: The suggestion, or its number.
             fidelity: How much training was done, counted from nothing.
-            perf: One finite number.
+            perf: One finite number; of several objectives all of them, as ``Objectives.measure`` takes them.
 
         Raises:
             EvaluationsError: The trial is not running, or `fidelity` or `perf` is not one finite number.
@@ -287,14 +308,17 @@ class Search:
         attempts = self.state.attempts.get(number)
         return attempts is not None and attempts.n == attempt and attempts.interrupted is None
 
-    def take_report(self, number: int, attempt: int, fidelity: float, perf: float) -> bool:
+    def take_report(
+        self, number: int, attempt: int, fidelity: float, perf: Perf, metrics: Mapping[str, float] | None = None
+    ) -> bool:
         """Take a report of an attempt; False means that it should end. Known ground and late reports change nothing."""
         with self._lock:
             if not self.is_current(number, attempt):
                 return False
             if fidelity <= self.state.chain(number).reached:
                 return True  # a restart goes over known ground
-            self._note("report", number, attempt, {"fidelity": fidelity, "perf": perf})
+            data: dict[str, Any] = {"fidelity": float(fidelity), "perf": perf}
+            self._note("report", number, attempt, data | {"metrics": dict(metrics)} if metrics else data)
             is_wanted = self._session.reported(number, fidelity, perf)
             if time.monotonic() - self._flushed > FLUSH_SECONDS:
                 self.save(sync=False)
@@ -323,7 +347,7 @@ class Search:
         self, kind: LogKind, number: int, attempt: int, data: dict[str, Any], suggestion: Suggestion | None = None
     ) -> Trial | None:
         """Add an event to those not saved yet, and fold it."""
-        event = LogEvent(kind, number, attempt, data, time.time())
+        event = LogEvent(kind, number, attempt, data, self._clock())
         self._unsaved.append(event)
         return self._fold(event, suggestion)
 
@@ -339,14 +363,14 @@ class Search:
         if event.kind == "ask":
             self.listener.suggested(self.state.running[event.trial].suggestion)
         elif trial is not None and trial.perfs:
-            self.listener.ended(self.state.best)
+            self.listener.ended(trial, self.state.best)
 
     def _log_known(self, first: int) -> None:
         """Put the points into the log that the optimizer took in with their results, from a number on."""
         if self.hpo.n_known == self.state.n_known:
             return
         for trial in [t for t in self._session.history.trials if t.number >= first and "known" in t.info]:
-            suggestion = Suggestion(trial.hp, number=trial.number, info=trial.info)
+            suggestion = trial.suggestion
             self._note("ask", trial.number, 0, suggestion_data(suggestion, self.hpo.space), suggestion)
             self._note("end", trial.number, 0, trial.outcome.to_json())
 

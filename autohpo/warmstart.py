@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.parts.points import Point
-from autohpo.errors import OptionError, SpaceError, StoreCorruptError, short
+from autohpo.algorithms.parts.points import CheckedPoint, FidelitySpec
+from autohpo.errors import InvalidPerfError, OptionError, SpaceError, StoreCorruptError, short
+from autohpo.objectives import as_perf
 from autohpo.result import Result
 from autohpo.spaces import SearchSpace
 from autohpo.store.checked import BadValueError, is_number
 from autohpo.store.configurations import Configurations
-from autohpo.trial import Outcome, Trial, TrialState
+from autohpo.trial import Outcome, Trial, TrialState, whole
 
 N_ADAPTED = 5
 """How many of the trials that are illegal here are tried first, the best ones in a legal form."""
@@ -33,7 +35,7 @@ class Earlier:
             became of the earlier stores.
     """
 
-    points: Sequence[Point] = ()
+    points: Sequence[CheckedPoint] = ()
     header: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -51,19 +53,15 @@ class Earlier:
         """
         if known is not None:
             return cls._read(known, hpo.space)
-        points: list[Point] = []
+        points: list[CheckedPoint] = []
         for source in _listed(sources):
             result = _result_of(source)
             if result.objectives != hpo.objectives:
                 raise OptionError(f"warm_start: mode must be that of this search, {hpo.mode!r}, got {result.mode!r}")
-            points += _points_of(result, hpo.space)
+            points += _points_of(result, hpo)
         if not points:
             return cls()
-        data = [
-            [hpo.space.to_json(p.hp), None if p.outcome is None else [p.outcome.perfs, dict(p.outcome.constraints)]]
-            for p in points
-        ]
-        return cls(points, {"earlier": data})
+        return cls(points, {"earlier": [_to_json(point, hpo.space) for point in points]})
 
     @classmethod
     def _read(cls, header: Mapping[str, Any], space: SearchSpace) -> Earlier:
@@ -77,25 +75,33 @@ class Earlier:
         return cls(points, {"earlier": data} if data else {})
 
 
-def _point_of(entry: Any, space: SearchSpace) -> Point:
+def _point_of(entry: Any, space: SearchSpace) -> CheckedPoint:
     """Return a point as a header holds it.
 
     Raises:
         BadValueError: Its configuration is none of the space, or its result is not finite.
         TypeError: Or whatever else: it is no point at all.
     """
-    hp, result = entry
+    hp, result, *rest = entry
     known = Configurations(space).read(hp)
     if result is None:
-        return Point(known)
+        return CheckedPoint(known)
     perfs, constraints = result
     if not perfs or not all(is_number(value) for value in [*perfs, *constraints.values()]):
         raise BadValueError(f"results must be finite, got {result!r:.80}")
-    return Point(known, _complete(tuple(perfs), constraints))
+    outcome = _complete(tuple(perfs), constraints)
+    if not rest:  # it is full, as in the stores of older releases
+        return CheckedPoint(known, outcome, "full")
+    if not is_number(rest[0]) or rest[0] <= 0:
+        raise BadValueError(f"fidelities must be positive, got {rest[0]!r:.80}")
+    return CheckedPoint(known, outcome, rest[0])
 
 
 def _listed(sources: Any) -> Iterable[Any]:
-    return [sources] if isinstance(sources, (str, Path, Result)) else sources
+    if sources is None:
+        return ()
+    is_list = isinstance(sources, Iterable) and not isinstance(sources, (str, Path, Result, Mapping))
+    return sources if is_list else [sources]
 
 
 def _result_of(source: Any) -> Result:
@@ -103,7 +109,8 @@ def _result_of(source: Any) -> Result:
     if isinstance(source, Result):
         return source
     if not isinstance(source, (str, Path)):
-        raise OptionError(f"warm_start: must be paths of stores or results, got {short(source)}")
+        hint = "known configurations go to build_hpo_from_name(..., points=[(configuration, result)])"
+        raise OptionError(f"warm_start: must be paths of stores or results, got {short(source)}; {hint}")
     try:
         return Result.load(source)
     except SpaceError as error:
@@ -114,28 +121,65 @@ def _complete(perfs: tuple[float, ...], constraints: Mapping[str, float]) -> Out
     return Outcome(TrialState.COMPLETE, perfs, constraints)
 
 
-def _points_of(result: Result, space: SearchSpace) -> list[Point]:
-    """Known results where the configurations are legal; of the others the best few, made legal, to be tried."""
-    done = [trial for trial in result.trials if trial.perf is not None]
+def _to_json(point: CheckedPoint, space: SearchSpace) -> list[Any]:
+    """A point as the header of a store keeps it."""
+    hp = space.to_json(point.hp)
+    if point.outcome is None:
+        return [hp, None]
+    data = [hp, [point.outcome.perfs, dict(point.outcome.constraints)]]
+    return data if point.fidelity == "full" else [*data, point.fidelity]
+
+
+def _points_of(result: Result, hpo: BaseHPOptimizer) -> list[CheckedPoint]:
+    """Known results where they can be compared here; of the others the best few, made legal, to be tried."""
+    done = _finite(result)
     most = max((trial.reached for trial in done), default=math.inf)
+    full, space = hpo.full_fidelity, hpo.space
     known, others = [], []
-    for trial in (trial for trial in done if trial.reached == most):
-        if _is_legal(trial, space):
-            hp = space.from_json(space.to_json(trial.hp))  # choices become the very objects of this space
-            known.append(Point(hp, _complete(trial.perfs, trial.constraints)))
-        else:
+    for trial in done:
+        if full is None and trial.reached < most:
+            continue  # a search in full has no place for a short training
+        is_comparable = full is None or trial.reached == math.inf or trial.reached <= full
+        hp = _legal(trial, space) if is_comparable else None
+        if hp is not None:
+            known.append(CheckedPoint(hp, _complete(trial.perfs, trial.constraints), _fidelity_of(trial, full)))
+        elif trial.reached == most:
             others.append(trial)
-    order = {id(trial): place for place, trial in enumerate(result.top(len(result)))}
+    top = replace(result, trials=done, _best=None).top(len(done)) if others else []
+    order = {id(trial): place for place, trial in enumerate(top)}
     others.sort(key=lambda trial: order.get(id(trial), len(order)))
-    return known + [Point(hp) for hp in _adapted(others, space)]
+    return known + [CheckedPoint(hp) for hp in _adapted(others, space)]
 
 
-def _is_legal(trial: Trial, space: SearchSpace) -> bool:
+def _fidelity_of(trial: Trial, full: float | None) -> FidelitySpec:
+    """What a result was measured at: where the training was stopped, or all that it was given."""
+    return "full" if full is None or trial.reached == math.inf else whole(trial.reached)
+
+
+def _finite(result: Result) -> list[Trial]:
+    """The trials with a result; those are left out, with a warning, in which a number is none or is not finite."""
+    done, n_bad = [], 0
+    for trial in result.trials:
+        if trial.state.has_perf and trial.perfs:
+            try:
+                numbers = [as_perf(one) for one in (*trial.perfs, *trial.constraints.values())]
+                is_good = len(trial.perfs) == result.objectives.n and len(numbers) > 0 and trial.reached > 0
+            except (InvalidPerfError, TypeError):
+                is_good = False
+            done += [trial] if is_good else []
+            n_bad += not is_good
+    if n_bad:
+        text = f"warm_start: left out {n_bad} results of {len(result)} trials, as their numbers are not finite"
+        warnings.warn(text, UserWarning, stacklevel=2)
+    return done
+
+
+def _legal(trial: Trial, space: SearchSpace) -> dict[str, Any] | None:
+    """The configuration in the values of this space, choices as its very objects; None where it is illegal."""
     try:
-        space.check(trial.hp)
+        return space.checked(trial.hp)
     except SpaceError:
-        return False
-    return True
+        return None
 
 
 def _adapted(trials: Iterable[Trial], space: SearchSpace) -> list[dict[str, Any]]:
@@ -146,8 +190,9 @@ def _adapted(trials: Iterable[Trial], space: SearchSpace) -> list[dict[str, Any]
         hp: dict[str, Any] = {}
         for one, value in middle:
             if space.is_active(one.name, hp):
-                is_legal = one.name in trial.hp and one.contains(trial.hp[one.name])
-                hp[one.name] = one.cut(trial.hp[one.name] if is_legal else value, hp)
+                known = one.canonical(trial.hp.get(one.name))
+                is_legal = one.name in trial.hp and one.contains(known)
+                hp[one.name] = one.cut(known if is_legal else value, hp)
         if space.is_allowed(hp) and len(found) < N_ADAPTED:
             found.setdefault(space.key(hp), hp)
     return list(found.values())

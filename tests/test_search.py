@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -372,3 +373,16 @@ def test_a_search_that_is_closed_takes_nothing(tmp_path: Path) -> None:
     search.close()
     with pytest.raises(StoreError, match="search: must be open"):
         search.tell(0, 0.5)
+
+
+def test_a_clock_that_is_set_while_a_search_runs_changes_no_duration(monkeypatch):
+    """An hour back between start and end: the trial did not take less than nothing."""
+    with Search(build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], seed=0)) as search:
+        began = time.time()
+        suggestion = search.propose()
+        search.start(0, 0)
+        monkeypatch.setattr(time, "time", lambda: began - 3600.0)
+        search.tell(suggestion, 1.0)
+    trial = search.state[0]
+    assert 0 <= trial.seconds < 10
+    assert abs(trial.started - began) < 10

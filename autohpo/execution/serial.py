@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NoReturn
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Event, EventKind, Executor, OnReport
 from autohpo.objective import Evaluator, Objective
-from autohpo.trial import Outcome, Task, TrialState
+from autohpo.trial import Outcome, Perf, Task, TrialState
 
 
 class _Unwind(BaseException):
@@ -20,9 +20,9 @@ class _Unwind(BaseException):
 class SerialExecutor(Executor):
     """An executor with one slot, which runs its task inside :meth:`poll`.
 
-    Nothing protects the driver from the objective: it can end the process, and no limit holds. A KeyboardInterrupt
-    comes out of :meth:`poll`, and leaves the task submitted: the next poll runs it again from its start, :meth:`kill`
-    ends it.
+    Nothing protects the driver from the objective: it can end the process, and no limit holds. A KeyboardInterrupt,
+    and whatever else is neither an Exception nor a SystemExit, comes out of :meth:`poll`, and leaves the task
+    submitted: the next poll runs it again from its start, :meth:`kill` ends it.
     """
 
     is_inline = True
@@ -84,7 +84,10 @@ class SerialExecutor(Executor):
     def _run(self, evaluator: Evaluator, task: Task) -> None:
         self._is_running = True
         try:
-            outcome = evaluator.run(task, partial(self._report, task))
+            try:
+                outcome = evaluator.run(task, partial(self._report, task))
+            except _Unwind:
+                outcome = Outcome(TrialState.CANCELLED)  # the verdict, or the fault, says more
             if self._fault is not None:
                 raise self._fault
             if self._verdict is not None:
@@ -101,7 +104,7 @@ class SerialExecutor(Executor):
         if task is not None:
             self._events.append(Event(kind, task.number, task.attempt, 0, outcome))
 
-    def _report(self, task: Task, fidelity: float, perf: float) -> bool:
+    def _report(self, task: Task, fidelity: float, perf: Perf, metrics: Mapping[str, float] | None = None) -> bool:
         """Hand a report on; leave the objective if the trial is killed, or if handing it on fails."""
         with self._lock:
             if self._task is not task:  # a thread that an ended attempt left behind
@@ -109,7 +112,8 @@ class SerialExecutor(Executor):
             if self._fault is not None or self._verdict is not None:  # the objective caught it, and went on
                 self._unwind()
             try:
-                is_wanted = self._on_report(Event("report", task.number, task.attempt, 0, None, fidelity, perf))
+                event = Event("report", task.number, task.attempt, 0, None, fidelity, perf, metrics)
+                is_wanted = self._on_report(event)
             except BaseException as fault:  # must not pass for a fault of the objective
                 self._fault = fault
                 self._unwind()
@@ -144,7 +148,14 @@ class SerialExecutor(Executor):
         self._opened().drop(root)
 
     def close(self) -> None:
-        """End the paused trainings."""
-        if self._evaluator is not None:
-            self._evaluator.close()
-        self._task = self._evaluator = None
+        """End the paused trainings, also where an interrupt ends one that does not end by itself."""
+        evaluator, self._task, self._evaluator = self._evaluator, None, None
+        interrupt: KeyboardInterrupt | None = None
+        while evaluator is not None:
+            try:
+                evaluator.close()
+                evaluator = None
+            except KeyboardInterrupt as came:  # noqa: PERF203 - the next one is closed: else it would hold up whoever drops it
+                interrupt = came
+        if interrupt is not None:
+            raise interrupt

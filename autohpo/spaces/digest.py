@@ -57,9 +57,9 @@ def digest_of(value: object, *, by_name: bool = False, with_state: bool = True) 
 
 
 def are_comparable(a: str, b: str) -> bool:
-    """Return whether two digests were made of code by the same version of Python, or of values alone."""
+    """Return whether two digests can be compared: not those of code that two versions of Python made."""
     heads = [digest.rpartition(":")[0] for digest in (a, b)]
-    return heads[0] == heads[1]
+    return heads[0] == heads[1] or not all(heads)
 
 
 def can_import(value: Any) -> bool:

@@ -14,7 +14,7 @@ from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent
 from autohpo.store.checked import BadValueError, check_data
 from autohpo.store.configurations import Configurations
-from autohpo.trial import Outcome, Running, Suggestion, Trial, TrialState
+from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, whole
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def suggestion_data(suggestion: Suggestion, space: SearchSpace) -> dict[str, Any
     """Return what an *ask* event holds of a suggestion: JSON types only."""
     data: dict[str, Any] = {
         "hp": space.to_json(suggestion),
-        "fidelity": suggestion.fidelity,
+        "fidelity": None if suggestion.fidelity is None else float(suggestion.fidelity),  # 1.0, as it always was
         "resume": suggestion.resume,
         "pid": suggestion.pid,
         "seed": suggestion.seed,
@@ -64,6 +64,12 @@ def _suggestion(event: LogEvent, hp: dict[str, Any]) -> Suggestion:
         pid=data["pid"],
         seed=data["seed"],
     )
+
+
+def report_from(data: Mapping[str, Any]) -> tuple[float, Perf]:
+    """Return the fidelity and the perf that a *report* event holds: a tuple of several objectives."""
+    perf = data["perf"]
+    return whole(data["fidelity"]), tuple(perf) if type(perf) is list else perf
 
 
 @dataclass(slots=True)
@@ -192,10 +198,11 @@ class RunState:
         if kind == "report":
             if event.attempt > attempts.n:
                 raise self._bad(event, f"attempt {attempts.n} is the last that was started")
-            if type(event.data["perf"]) in (list, dict) and self.objectives.n == 1:
-                raise self._bad(event, f"perf must be one number, got {event.data['perf']!r:.60}")
+            perf = event.data["perf"]
+            if (len(perf) if isinstance(perf, (list, tuple)) else 1) != self.objectives.n:
+                raise self._bad(event, f"perf must have {self.objectives.n} numbers, got {perf!r:.60}")
             if event.attempt == attempts.n:
-                self.running[number].reports.append((event.data["fidelity"], event.data["perf"]))
+                self.running[number].reports.append(report_from(event.data))
         elif kind == "start":
             if event.attempt != attempts.n + 1:
                 raise self._bad(event, f"the next attempt is {attempts.n + 1}")

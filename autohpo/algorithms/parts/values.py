@@ -12,7 +12,7 @@ import numpy as np
 from autohpo.errors import OptionError, SpaceError, SuggestionError, short
 from autohpo.history import History
 from autohpo.spaces import SearchSpace
-from autohpo.trial import Suggestion
+from autohpo.trial import Suggestion, whole
 
 
 def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) -> Suggestion:
@@ -30,15 +30,15 @@ def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) 
         SuggestionError: It is no configuration of the space, or its attributes break a rule.
     """
     if not isinstance(hp, Mapping):
-        raise SuggestionError(f"{who}: must return a dict, got {type(hp).__name__}")
+        raise SuggestionError(f"{who}: must return a dict, got {described(hp)}")
     suggestion = hp.copy() if isinstance(hp, Suggestion) else Suggestion(hp)
-    for name, value in suggestion.items():
-        if isinstance(value, np.generic) and not (name in space.names and space[name].contains(value)):
-            suggestion[name] = value.item()  # only a choice may be numpy's own
+    suggestion.update(space.canonical_values(suggestion))
     for attribute in ("fidelity", "resume", "fork"):
         value = getattr(suggestion, attribute)
         if isinstance(value, np.generic):
             setattr(suggestion, attribute, value.item())
+    if suggestion.fidelity:
+        suggestion.fidelity = whole(suggestion.fidelity)
     fidelity = suggestion.fidelity
     try:
         if space.is_conditional:
@@ -58,6 +58,13 @@ def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) 
     return suggestion
 
 
+def described(made: object) -> str:
+    """Return what a hook returned in place of a configuration, with a hint where it returned nothing."""
+    if made is not None:
+        return type(made).__name__
+    return "NoneType; add a return, or raise OptimizationComplete where there is nothing left to suggest"
+
+
 def keep_active(suggestion: Suggestion, space: SearchSpace) -> None:
     """Remove inactive parameters from a suggestion; unknown names stay, to be refused."""
     kept = space.trim(suggestion)
@@ -74,7 +81,7 @@ def plain(value: Any) -> Any:
 
 
 def amount(fidelity: object) -> float:
-    """How much training was done, as a plain float.
+    """How much training was done, as a plain number, an int where it is whole.
 
     Raises:
         OptionError: It is no finite number of at least 0.
@@ -82,7 +89,7 @@ def amount(fidelity: object) -> float:
     done = plain(fidelity)
     if not (isinstance(done, (int, float)) and 0 <= done < math.inf):
         raise OptionError(f"fidelity: must be a finite number of at least 0, got {short(fidelity)}")
-    return float(done)
+    return whole(float(done))
 
 
 def pair(item: object) -> tuple[object, object]:
