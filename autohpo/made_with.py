@@ -49,10 +49,8 @@ def changes(kept: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
         if isinstance(before, str) and isinstance(now, str) and _are_comparable(before, now) and before != now:
             what = "its code, or a value it closes over" if name == "f" else "its values"
             found.append(f"{name} ({what}) has changed")
-    for name in ("autohpo", *LIBRARIES, "python"):
-        if name in kept and name in given and kept[name] != given[name]:
-            found.append(f"{name} was {kept[name]!s:.40} and is {given[name]}")
-    return found
+    names = [name for name in ("autohpo", *LIBRARIES, "python") if name in kept and name in given]
+    return found + [f"{n} was {kept[n]!s:.40} and is {given[n]}" for n in names if kept[n] != given[n]]
 
 
 def _are_comparable(a: str, b: str) -> bool:
@@ -71,7 +69,7 @@ def _digest_of_objective(f: object) -> str | None:
 
 
 def _digest(value: object, *, is_code: bool) -> str | None:
-    """Return a digest of a value, where that is cheap and the same in every process; of code also without its values."""
+    """Return a digest of a value, where that is cheap and the same in every process; of code also without values."""
     if _is_simple(value):
         found = digest_of(value)
         return None if found is None else f"all:{found}"
@@ -119,14 +117,11 @@ def _parts_of(item: Any) -> list[Any] | None:
         return list(item)
     if type(item) is dict:
         return [*item, *item.values()]
-    kind = type(item)
-    if (
-        kind.__reduce_ex__ is object.__reduce_ex__
-        and kind.__reduce__ is object.__reduce__
-        and hasattr(item, "__dict__")
-    ):
-        return list(vars(item).values()) if kind.__module__.split(".")[0] not in ("torch", "builtins") else None
-    return None
+    kind: Any = type(item)
+    usual: Any = object
+    is_usual = kind.__reduce_ex__ is usual.__reduce_ex__ and kind.__reduce__ is usual.__reduce__
+    is_plain = is_usual and hasattr(item, "__dict__") and kind.__module__.split(".")[0] not in ("torch", "builtins")
+    return list(vars(item).values()) if is_plain else None
 
 
 def _content(cell: types.CellType) -> Any:

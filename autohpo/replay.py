@@ -78,8 +78,8 @@ def warn_of_changes(kept: Mapping[str, Any], given: Mapping[str, Any], where: st
     found = changes(kept.get("made_with", {}), given.get("made_with", {})) if n_trials else ()
     if found:
         warnings.warn(
-            f"store: {where or 'this run'} was begun with something else: {'; '.join(found)}; the results of its {n_trials} "
-            "trials are taken over as they are, so use another store for a new search",
+            f"store: {where or 'this run'} was begun with something else: {'; '.join(found)}; the results of "
+            f"its {n_trials} trials are taken over as they are, so use another store for a new search",
             StoreWarning,
             stacklevel=4,
         )

@@ -115,9 +115,7 @@ def cells_of(data: bytes, offsets: list[tuple[int, int]], texts: dict[int, bytes
         for place, text in texts.items():
             at = page.find(text)
             while at >= 0:
-                found[place].append(
-                    (start + at - 24, start + at + len(text) + 6)
-                )  # with the head of the row, and its sum
+                found[place].append((start + at - 24, start + at + len(text) + 6))  # with head and sum
                 at = page.find(text, at + 1)
     return found
 

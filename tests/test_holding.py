@@ -58,13 +58,15 @@ def test_a_search_whose_disk_is_full_for_a_while_goes_on_and_loses_nothing(tmp_p
 def test_a_search_whose_disk_stays_full_ends_with_what_it_found_and_can_be_resumed(tmp_path: Path) -> None:
     """The results that are not saved are in the error and in the optimizer's result."""
     store = SQLiteStore(tmp_path / "run.db", wait_seconds=0.2)
-    hpo = build_hpo_from_name("random", SPACE, lambda hp: fill(hp), max_evals=200, seed=0)
+    calls = []
 
     def fill(hp: dict[str, float]) -> float:
-        if hpo.n_told == 5:
+        calls.append(hp)
+        if len(calls) == 6:
             store._db.execute("PRAGMA max_page_count = 1")
         return hp["x"]
 
+    hpo = build_hpo_from_name("random", SPACE, fill, max_evals=200, seed=0)
     with pytest.raises(StoreFullError, match="not saved"):
         hpo.optimize(store=store, progress=False)
     kept = Result.load(tmp_path / "run.db")

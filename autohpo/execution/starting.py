@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import subprocess
@@ -47,7 +48,5 @@ def start_process(command: Sequence[str], **options: Any) -> subprocess.Popen[by
 def _warn(text: str) -> None:
     """Warn, and go on even where warnings are errors: trials run meanwhile."""
     _log.warning(text)
-    try:
+    with contextlib.suppress(RuntimeWarning):
         warnings.warn(text, RuntimeWarning, stacklevel=4)
-    except RuntimeWarning:
-        pass

@@ -79,7 +79,5 @@ def _advice(scheme: str, rest: str) -> str:
     if kind in ("memory", "sqlite"):
         return "; for a search that is not kept write 'memory:', or leave `store` out"
     if kind in ("postgres", "postgresql", "mysql", "mariadb", "redis", "journal", "http", "https", "grpc"):
-        return (
-            "; a store is one file on a local disk, and workers need none of their own: give its path, such as 'run.db'"
-        )
+        return "; a store is one file on a local disk, for all workers: give its path, such as 'run.db'"
     return f"; for a file of that name write './{scheme}:{rest}'"

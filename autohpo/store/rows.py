@@ -87,13 +87,14 @@ def _parsed(rows: Sequence[Sequence[Any]], after: int) -> list[dict[str, Any]]:
             return found  # type: ignore[no-any-return]
     except (BadValueError, TypeError):
         pass  # which one it is shows below
-    found = []
-    for place, row in enumerate(rows, start=after + 1):
-        try:
-            found.append(parse_json(row[5]))
-        except BadValueError as error:
-            raise BadValueError(f"event {place} is no event that autohpo writes: {error}") from None
-    return found
+    return [_parsed_alone(row, place) for place, row in enumerate(rows, start=after + 1)]
+
+
+def _parsed_alone(row: Sequence[Any], place: int) -> Any:
+    try:
+        return parse_json(row[5])
+    except BadValueError as error:
+        raise BadValueError(f"event {place} is no event that autohpo writes: {error}") from None
 
 
 def json_of(data: Mapping[str, Any]) -> str:

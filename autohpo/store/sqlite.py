@@ -388,7 +388,7 @@ class SQLiteStore(Store):
                 )
             return StoreError(f"store: {self.path}: {error}")
         return StoreCorruptError(
-            f"store: {self.path} is damaged, or no store: {error}; {opening.salvage_advice(self.path)}"
+            f"store: {self.path} is damaged, or no store: {error}; if it was one, try autohpo.store.repair"
         )
 
 

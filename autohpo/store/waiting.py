@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import warnings
@@ -95,10 +96,8 @@ class Waiting:
 def _warn(text: str) -> None:
     """Warn, and go on even where warnings are errors: a search waits here with results in its hands."""
     _log.warning(text)
-    try:
+    with contextlib.suppress(StoreWarning):
         warnings.warn(text, StoreWarning, stacklevel=6)
-    except StoreWarning:
-        pass
 
 
 def _described(held: Sequence[LogEvent]) -> str:

@@ -27,7 +27,7 @@ class WalState:
 
     Attributes:
         n_frames: Frames up to the first one that is not whole, or is of an older log that lay here before.
-        n_committed: Those up to the end of the last commit among them: what SQLite reads.
+        n_committed: Frames up to the end of the last commit among these: what SQLite reads.
         n_behind: Whole frames of the same log that SQLite does not see: they lie behind one that is not whole.
         has_torn_end: Whether frames, or a part of one, lie behind the last commit and belong to none.
     """

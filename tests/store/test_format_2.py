@@ -46,7 +46,7 @@ def is_close(a: Any, b: Any) -> bool:
 def test_a_store_of_release_2_reads_and_goes_on_as_if_nothing_had_been(
     made: ModuleType, tmp_path: Path, name: str
 ) -> None:
-    """All of its trials are there, and the run that goes on is that of the release in one go, suggestion by suggestion."""
+    """All of its trials are there, and the run that goes on is that of the release in one go."""
     for file in FIXTURES.glob(f"{name}.db*"):
         shutil.copy(file, tmp_path / file.name)
     path = tmp_path / f"{name}.db"

@@ -35,6 +35,12 @@ def store(tmp_path: Path) -> Iterator[SQLiteStore]:
     store.close()
 
 
+def append_all(store: SQLiteStore, n: int) -> None:
+    """Append events."""
+    for i in range(n):
+        store.append([report(i)])
+
+
 def fill(store: SQLiteStore) -> int:
     """Leave the file no room to grow, and append until that shows."""
     store._db.execute("PRAGMA max_page_count = 1")  # SQLite makes it the pages there are
@@ -59,8 +65,7 @@ def test_a_store_that_gets_room_again_goes_on_and_says_once_that_it_waits(store:
 
     store.pause = pause  # type: ignore[method-assign]
     with pytest.warns(StoreWarning, match="cannot grow: its disk is full.*; waiting up to 10 s") as said:
-        for i in range(10):
-            store.append([report(i)])
+        append_all(store, 10)
     assert len(said) == 1
     assert pauses == sorted(pauses)
     assert [event.data["fidelity"] for event in store.events()] == list(range(10))
