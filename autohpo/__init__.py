@@ -10,6 +10,7 @@ from autohpo.version import __version__
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
     from autohpo.algorithms.registry import available_hpos, build_hpo_from_name, register_hpo
+    from autohpo.confirm import Confirm, Confirmed
     from autohpo.errors import (
         AutoHPOError,
         EvaluationsError,
@@ -52,6 +53,8 @@ __all__ = [
     "Belief",
     "BetaPrior",
     "ChoiceHP",
+    "Confirm",
+    "Confirmed",
     "Cut",
     "EvaluationsError",
     "FirstTrialError",
@@ -91,6 +94,7 @@ __all__ = [
 _HOMES = {
     "algorithms.base": ("BaseHPOptimizer",),
     "algorithms.registry": ("available_hpos", "build_hpo_from_name", "register_hpo"),
+    "confirm": ("Confirm", "Confirmed"),
     "errors": (
         *("AutoHPOError", "EvaluationsError", "FirstTrialError", "InvalidPerfError", "NoResultError", "NotReady"),
         *("OptimizationComplete", "OptionError", "RegistryError", "SpaceError", "StoreError"),

@@ -6,6 +6,7 @@ import signal
 import time
 from dataclasses import replace
 
+from autohpo.confirming import Confirming
 from autohpo.dispatch import Dispatch, Placed, lost_error
 from autohpo.ending import Ending
 from autohpo.errors import AutoHPOError, FirstTrialError, NotReady, OptimizationComplete
@@ -35,6 +36,8 @@ class Driver:
         options: The arguments of ``optimize``.
         stopping: What ends the search early; it listens to `search`.
         max_trials: Suggestions to make at most, where neither the user nor the algorithm sets an end.
+        confirming: What trains the best configurations anew once the search has ended; None ends with it.
+        is_over: Whether the search itself has ended already, so that nothing is left but confirming.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class Driver:
         options: RunOptions,
         stopping: Stopping,
         max_trials: int | None = None,
+        confirming: Confirming | None = None,
+        is_over: bool = False,
     ) -> None:
         self.search, self.hpo, self.state = search, search.hpo, search.state
         self.objective, self.executor, self.progress, self.options = objective, executor, progress, options
@@ -55,7 +60,9 @@ class Driver:
         self.dispatch = Dispatch(search, executor, options.n_retries)
         self._stopping = stopping
         self._n_earlier = 0
-        self._is_complete = False  # the algorithm has nothing more to suggest
+        self._is_complete = is_over  # the algorithm has nothing more to suggest
+        self._confirming, self._is_over_before = confirming, is_over
+        self._is_confirming = False
 
     def run(self) -> None:
         """Run the search to its end.
@@ -66,11 +73,13 @@ class Driver:
             SystemExit: A SIGTERM came; everything is saved.
         """
         self._n_earlier = self.state.n_done + self.state.n_failed
-        self.dispatch.recover()
+        if not self._is_over_before:
+            self.dispatch.recover()
         self.executor.open(self.objective, self._on_report)
         with self.ending.signals():
             try:
                 self._loop()
+                self._confirm()
             except KeyboardInterrupt:
                 self.ending.signal = self.ending.signal or signal.SIGINT
             finally:
@@ -96,6 +105,14 @@ class Driver:
             self.ending.leave_user_code()
             self._take(events)
             self.progress.update(self._standing)
+
+    def _confirm(self) -> None:
+        """Train the best anew, now that the search has ended by itself."""
+        if self._confirming is not None and not self.ending.reason:
+            self._confirming.begin()
+            self._is_confirming = True
+            self.dispatch.recover(lambda number: number < 0)
+            self._loop()
 
     def _is_over(self) -> bool:
         """Whether nothing will start any more, as nothing runs: if slots are free, nothing was found for them."""
@@ -140,7 +157,9 @@ class Driver:
 
     def _ask(self, slot: int) -> Suggestion | None:
         """Return a new suggestion, noted in the log; None where there is none now."""
-        if self._is_complete or self._has_all_trials:
+        if self._is_confirming and self._confirming is not None:
+            return self._confirming.next()
+        if self._is_complete or self._has_all_trials or self._must_confirm:
             return None
         try:
             suggestion = self.search.propose(slot)
@@ -148,13 +167,22 @@ class Driver:
             self._is_complete = True
             return None
         except NotReady:
-            if not self.state.running:
+            if all(number < 0 for number in self.state.running):
                 raise AutoHPOError(f"{type(self.hpo).__name__}: is not ready though no trial is running") from None
             return None
         if suggestion.fork is not None:
             self.search.save()
             self.dispatch.prepare(suggestion.number)
         return suggestion
+
+    @property
+    def _must_confirm(self) -> bool:
+        """Whether the rest of the time limit is what confirming will take: never more than half of it."""
+        limit = self.options.time_limit
+        if self._confirming is None or limit is None:
+            return False
+        left = limit - (time.monotonic() - self.ending.began)
+        return left <= limit / 2 and left <= self._confirming.expected_seconds(self.executor.capacity())
 
     @property
     def _has_all_trials(self) -> bool:
@@ -260,6 +288,7 @@ class Driver:
             time_limit=self.options.time_limit,
             n_earlier=self._n_earlier,
             n_front=len(self.state.front) if self.hpo.objectives.n > 1 else 0,
+            confirming=self._confirming.counts if self._is_confirming and self._confirming is not None else None,
         )
 
 

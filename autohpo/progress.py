@@ -34,6 +34,7 @@ class Standing:
         time_limit: Seconds for the search, if limited.
         n_earlier: How many of the ended trials are of an earlier run that this one resumed.
         n_front: Trials on the Pareto front, where there are several objectives.
+        confirming: How many trainings that confirm the best have ended, and of how many; None before.
     """
 
     n_done: int
@@ -45,6 +46,7 @@ class Standing:
     time_limit: float | None
     n_earlier: int = 0
     n_front: int = 0
+    confirming: tuple[int, int] | None = None
 
     @property
     def left_seconds(self) -> float | None:
@@ -58,6 +60,8 @@ class Standing:
     def __str__(self) -> str:
         total = "" if self.max_evals is None else f"/{self.max_evals}"
         parts = [f"{self.n_done}{total} trials"]
+        if self.confirming is not None:
+            parts.append("confirming {} of {}".format(*self.confirming))
         if self.n_running:
             parts.append(f"{self.n_running} running")
         if self.n_failed:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autohpo.confirm import Confirmed, confirmed_of
 from autohpo.errors import MissingExtraError, NoResultError, OptionError, StoreError
 from autohpo.objectives import Objectives, incumbent, pareto
 from autohpo.spaces import SearchSpace
@@ -31,8 +32,19 @@ class Result:
         mode: "max" or "min": which way is better; with several objectives a dict or a list of these.
         algorithm: The registered name of the algorithm.
         files: The folder of the trials' checkpoints, if any were made.
-        chosen: The number of the trial that the algorithm names the best, where results are noisy.
+        chosen: The number of the trial that is the best by more than its own result: the one that was chosen when the
+            best were confirmed, or that the algorithm names where results are noisy.
         name: The name of the run, if it has one.
+        confirmed: The configurations that were trained anew with fresh seeds, the chosen one first; empty where none
+            were, or where the search has found a better one since.
+        repeats: The trials of that, with numbers below 0.
+
+    Example:
+        >>> from autohpo import RangeHP, build_hpo_from_name
+        >>> hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], lambda hps: hps["x"], max_evals=9, seed=0)
+        >>> best = hpo.optimize(progress=False)
+        >>> hpo.result
+        <Result of random: 9 trials (9 COMPLETE), best 0.865 in trial 8>
     """
 
     trials: Sequence[Trial]
@@ -41,6 +53,8 @@ class Result:
     files: Path | None = None
     chosen: int | None = None
     name: str = ""
+    confirmed: tuple[Confirmed, ...] = ()
+    repeats: Sequence[Trial] = ()
     _keep: Any = field(default=None, repr=False)  # a store whose temporary folder lives as long as this does
     _best: Trial | None = field(default=None, repr=False)  # where it is known already
 
@@ -64,7 +78,19 @@ class Result:
             name: The name of the run.
         """
         files = None if store is None else store.files
-        return cls(state.trials(), mode, algorithm, files, name=name, _keep=store, _best=state.best)
+        confirmed = confirmed_of(state)
+        return cls(
+            state.trials(),
+            mode,
+            algorithm,
+            files,
+            chosen=confirmed[0].trial.number if confirmed and confirmed[0].perfs and not confirmed[0].n_failed else None,
+            name=name,
+            confirmed=confirmed,
+            repeats=state.confirming(),
+            _keep=store,
+            _best=state.best,
+        )
 
     @classmethod
     def load(cls, url: str | os.PathLike[str]) -> Result:
@@ -125,11 +151,14 @@ class Result:
     def best(self) -> Trial:
         """The best of the trials with the most training; with several objectives the compromise on the Pareto front.
 
+        Where the best were confirmed, it is the trial of the configuration chosen there; its perf is what the search
+        saw, and ``confirmed[0].mean`` what to expect of it.
+
         Raises:
             NoResultError: No trial has a result.
         """
         if self.chosen is not None:
-            return next(trial for trial in self.trials if trial.number == self.chosen)
+            return next(trial for trial in (*self.trials, *self.repeats) if trial.number == self.chosen)
         best = self._best or incumbent(self.trials)
         if best is None:
             raise NoResultError(f"no trial of {len(self.trials)} has a result; states: {self.counts()}")
@@ -187,6 +216,11 @@ class Result:
         ]
         return replace(self, trials=trials, mode=way, _best=None)
 
+    @property
+    def winner(self) -> Confirmed | None:
+        """The configuration that was chosen when the best were confirmed; None where none was."""
+        return self.confirmed[0] if self.confirmed and self.confirmed[0].trial.number == self.chosen else None
+
     def why(self, number: int) -> str:
         """Return why a trial went on, paused or stopped, as far as the log tells; else the empty string.
 
@@ -235,14 +269,7 @@ class Result:
 
         Those that miss their constraints come last. Of several objectives the first one counts; see :meth:`along`.
         """
-        ranked = [t for t in self.trials if t.perf is not None]
-        resumed = {t.resume for t in ranked}
-        last = [t for t in ranked if t.number not in resumed]  # a promoted trial stands for the ones it continued
-        return heapq.nlargest(k, last, key=self._rank)
-
-    def _rank(self, trial: Trial) -> tuple[float, ...]:
-        value = self.sign * (trial.perf or 0.0)
-        return (not trial.violation, trial.reached, -trial.violation, value, -trial.number)
+        return heapq.nlargest(k, last_of_each(self.trials), key=lambda trial: rank(trial, self.sign))
 
     def counts(self) -> dict[str, int]:
         """How many trials are in each state that occurs."""
@@ -255,7 +282,8 @@ class Result:
         """A flat dict for each trial: number, state, perf, fidelity, ... and ``hp.<name>`` for each parameter.
 
         Several objectives, constraints and metrics have columns ``perf.<name>``, ``constraint.<name>`` and
-        ``metric.<name>``.
+        ``metric.<name>``. Where the best were confirmed, those trainings follow, with numbers below 0, and the column
+        ``confirms`` has the number of the trial that each repeats.
         """
         names = [name or str(place) for place, name in enumerate(self.objectives.names)]
         return [
@@ -277,7 +305,8 @@ class Result:
             | {f"constraint.{k}": v for k, v in t.constraints.items()}
             | {f"metric.{k}": v for k, v in t.metrics.items()}
             | {f"hp.{name}": value for name, value in t.hp.items()}
-            for t in self.trials
+            | ({"confirms": t.info.get("confirms")} if self.repeats else {})
+            for t in (*self.trials, *self.repeats)
         ]
 
     def to_pandas(self) -> pd.DataFrame:
@@ -308,3 +337,16 @@ class Result:
                 points.append((trial.reached, trial.perf))
             curves.setdefault(root, []).extend(points)
         return curves
+
+
+def last_of_each(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the last trial with a result of each training: a promoted trial stands for the ones it continued."""
+    done = [trial for trial in trials if trial.perf is not None]
+    resumed = {trial.resume for trial in done}
+    return [trial for trial in done if trial.number not in resumed]
+
+
+def rank(trial: Trial, sign: int) -> tuple[float, ...]:
+    """Return what trials are ranked by: met constraints first, then training, then the result."""
+    value = sign * (trial.perf or 0.0)
+    return (not trial.violation, trial.reached, -trial.violation, value, -trial.number)

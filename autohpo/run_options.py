@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from autohpo.confirm import Confirm
 from autohpo.errors import OptionError
 from autohpo.execution.base import Executor
 from autohpo.stopping import StopRules
@@ -28,6 +29,7 @@ class RunOptions:
         stop_rules: What ends the search early.
         memory_bytes: The memory limit in bytes.
         n_retries: How often a trial that ends in a state is started again, by state.
+        plan: What is confirmed in the end.
 
     Raises:
         OptionError: An argument is wrong.
@@ -50,9 +52,12 @@ class RunOptions:
     executor: Any = None
     retries: Mapping[str, int] | None = None
     ask_ahead: bool = False
+    confirm: Any = None
+    default_first: bool = False
     stop_rules: StopRules = field(init=False, default=StopRules())
     memory_bytes: int | None = field(init=False, default=None)
     n_retries: Mapping[TrialState, int] = field(init=False, default_factory=dict)
+    plan: Confirm | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         n = self.num_workers
@@ -70,8 +75,10 @@ class RunOptions:
         object.__setattr__(self, "n_retries", parse_retries(self.retries))
         if not isinstance(self.store, (str, os.PathLike, Store, type(None))):
             raise OptionError(f"store: must be a path, a URL or a Store, got {type(self.store).__name__}")
-        if not isinstance(self.ask_ahead, bool):
-            raise OptionError(f"ask_ahead: must be True or False, got {self.ask_ahead!r:.80}")
+        object.__setattr__(self, "plan", Confirm.of(self.confirm))
+        for name in ("ask_ahead", "default_first"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(f"{name}: must be True or False, got {getattr(self, name)!r:.80}")
         for name in ("name", "fidelity"):
             if not isinstance(getattr(self, name), (str, type(None))):
                 raise OptionError(f"{name}: must be a string, got {getattr(self, name)!r:.80}")

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from dataclasses import replace
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.options import options_of
+from autohpo.algorithms.options import RunArguments, check_names, options_of
+from autohpo.algorithms.parts.points import checked_points
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
+from autohpo.confirming import Confirming
 from autohpo.driver import Driver
 from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
 from autohpo.objective import Objective
-from autohpo.progress import make_progress
+from autohpo.progress import Progress, make_progress
 from autohpo.result import Result
 from autohpo.run_options import RunOptions
 from autohpo.search import Search
 from autohpo.stopping import Stopping
 from autohpo.store import MemoryStore
-from autohpo.trainer import TrainerObjective, check_trainer
+from autohpo.trainer import TrainerObjective, check_trainer, default_configuration
 from autohpo.warmstart import Earlier
 
 _log = logging.getLogger("autohpo")
@@ -33,49 +37,102 @@ DEFAULT_MAX_EVALS = 100
 """Trials of a search that nobody limited and whose algorithm never ends: AutoGL's default."""
 
 
+@dataclass(frozen=True)
+class Call:
+    """What ``optimize`` was called with; :func:`confirm` goes on from it.
+
+    Attributes:
+        trainer: The trainer, if there was one.
+        dataset: The data.
+        options: The other arguments.
+        tuner: The copy of the optimizer that tuned the trainer.
+    """
+
+    trainer: Any = None
+    dataset: Any = None
+    options: RunOptions = RunOptions()
+    tuner: BaseHPOptimizer | None = None
+
+
 def run(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -> tuple[Any, Any]:
     """Run a search, and return what ``hpo.optimize(trainer, dataset, ...)`` returns."""
-    if trainer is not None:
-        return _run_trainer(hpo, trainer, dataset, options)
-    session_of(hpo)
+    return _run(hpo, Call(trainer, dataset, options), is_over=False)
+
+
+def confirm(
+    hpo: BaseHPOptimizer, plan: Mapping[str, Any], given: Mapping[str, Any], changes: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    """Train the best of a search anew, and return what ``hpo.optimize`` returns.
+
+    Args:
+        hpo: The optimizer.
+        plan: How many configurations and seeds.
+        given: The trainer and the dataset; None where they are those of the last search.
+        changes: Options that differ from those of the last search.
+
+    Raises:
+        OptionError: An option is wrong.
+    """
+    check_names("confirm", changes, set(RunArguments.__annotations__) - {"confirm", "default_first"})
+    known = session_of(hpo).last_call or Call()
+    trainer = known.trainer if given["trainer"] is None else given["trainer"]
+    dataset = known.dataset if given["dataset"] is None else given["dataset"]
+    options = replace(known.options, **changes, confirm=plan)
+    tuner = known.tuner if trainer is known.trainer else None
+    return _run(hpo, Call(trainer, dataset, options, tuner), is_over=True)
+
+
+def _run(hpo: BaseHPOptimizer, call: Call, *, is_over: bool) -> tuple[Any, Any]:
+    session_of(hpo).last_call = call
+    if call.trainer is not None:
+        return _run_trainer(hpo, call, is_over=is_over)
     if hpo.f is None:
         raise OptionError("f: this optimizer has no objective; give build_hpo_from_name one, or optimize a trainer")
-    _search(hpo, Objective.of(hpo.f, dataset, hpo.mode, fidelity_name=options.fidelity), options)
+    if call.options.default_first:
+        raise OptionError("default_first: there is no trainer; build_hpo_from_name takes points=[{...}] to try first")
+    _search(hpo, Objective.of(hpo.f, call.dataset, hpo.mode, fidelity_name=call.options.fidelity), call, is_over)
     return BaseHPOptimizer.best(hpo)  # by the class: an algorithm may keep an attribute of that name
 
 
-def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -> tuple[Any, dict[str, Any]]:
+def _run_trainer(hpo: BaseHPOptimizer, call: Call, *, is_over: bool) -> tuple[Any, dict[str, Any]]:
     """Tune a trainer with a fresh copy of the optimizer, so that one object serves any number of trainers."""
+    trainer, dataset, options = call.trainer, call.dataset, call.options
     check_trainer(trainer)
     kept: dict[str, Any] = {"mode": "max"}  # the trainer says which way is better
     if hpo.is_seed_drawn:
         kept["seed"] = None  # so that a store may say it
-    fresh = type(hpo)(hpo.space, None, **{**options_of(hpo), **kept})
+    fresh = call.tuner or type(hpo)(hpo.space, None, **{**options_of(hpo), **kept})
+    session_of(hpo).last_call = replace(call, tuner=fresh)
     with tempfile.TemporaryDirectory(prefix="autohpo-") as folder:
         objective = TrainerObjective(trainer, dataset, folder, hpo.space.modules or ())
         try:
-            result = _search(fresh, objective.objective(options.fidelity), options, tuned=type(trainer).__qualname__)
+            result = _search(fresh, objective.objective(options.fidelity), call, is_over)
         finally:
             hpo.result = fresh.result
-        best, path = result.best, objective.path_of(result.best.number)
-        if path.is_file():  # written by a slot of this very run
-            return cloudpickle.loads(path.read_bytes()), dict(best.hp)
+        best = result.best
+        same = [t for t in result.repeats if result.winner is not None and t.hp == best.hp]  # trained in full
+        for path in map(objective.path_of, [best.number, *(trial.number for trial in same)]):
+            if path.is_file():  # written by a slot of this very run
+                return cloudpickle.loads(path.read_bytes()), dict(best.hp)
     _log.info("the best trainer was not kept, or trained in an earlier run, so it is trained again")
-    return objective.train(objective.configuration(best, options.fidelity))[0], dict(best.hp)
+    return objective.train(objective.configuration((same or [best])[0], options.fidelity))[0], dict(best.hp)
 
 
-def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tuned: str = "") -> Result:
+def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: bool) -> Result:
     """Run the loop on a store; the result is left in ``hpo.result``, also where this raises."""
+    options, tuned = call.options, "" if call.trainer is None else type(call.trainer).__qualname__
     search = Search(hpo, options.store, name=options.name)
     progress = make_progress(options.progress)
     if options.stop_rules.is_any and hpo.objectives.n > 1:
         raise OptionError("target: a search for several objectives has no single best result to stop at")
     _check_objective(hpo, objective, options)
+    default = _default(hpo, call)
     stopping = Stopping(options.stop_rules, hpo.objectives.signs[0])
     search.listener = stopping if options.stop_rules.is_any else None
     search.claim()
     try:
-        earlier = Earlier.of(options.warm_start, hpo, search.store.header)
+        first = default if options.default_first else None
+        earlier = Earlier.of(options.warm_start, hpo, search.store.header, first)
         if not hpo.n_asked:
             hpo.know(earlier.points)
         hpo.has_fidelity = objective.takes_fidelity
@@ -97,6 +154,8 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
             options=options,
             stopping=stopping,
             max_trials=max_trials,
+            confirming=_confirming(search, objective, options, default),
+            is_over=is_over,
         )
         try:
             driver.run()
@@ -105,12 +164,75 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tun
             result = Result.of(
                 search.state, hpo.mode, algorithm=name_of(type(hpo)), store=search.store, name=search.name
             )
-            result = hpo.result = replace(result, chosen=None if chosen is None else chosen.number)
+            if chosen is not None and result.winner is None:
+                result = replace(result, chosen=chosen.number)
+            hpo.result = result
     finally:
         search.close()
     if search.state.best is None:
         raise NoResultError(_why_nothing(result, options))
+    if options.plan is not None:
+        _say_confirmed(result, progress)
     return result
+
+
+def _default(hpo: BaseHPOptimizer, call: Call) -> dict[str, Any] | None:
+    """Return the configuration that the user would take without a search: the first point to try, or the trainer's own.
+
+    Raises:
+        OptionError: The trainer's own is to be tried first, and it has none or another space.
+    """
+    points = checked_points(hpo.points, hpo.space, hpo.objectives)
+    mine = next((point.hp for point in points if point.outcome is None), None)
+    options = call.options
+    if call.trainer is None or not (options.default_first or (options.plan is not None and mine is None)):
+        return mine
+    try:
+        own = default_configuration(call.trainer, hpo.space)
+    except OptionError:
+        if options.default_first:
+            raise
+        own = None
+    if own is None and options.default_first:
+        who = type(call.trainer).__name__
+        raise OptionError(f"default_first: {who} has no default_hyper_parameters and no hyper_parameters to be tried")
+    return own or mine
+
+
+def _confirming(
+    search: Search, objective: Objective, options: RunOptions, default: dict[str, Any] | None
+) -> Confirming | None:
+    """Return what confirms the search in the end, if that is asked for.
+
+    Raises:
+        OptionError: The search cannot be confirmed.
+    """
+    hpo = search.hpo
+    if options.plan is None:
+        return None
+    if hpo.objectives.n > 1:
+        raise OptionError("confirm: a search for several objectives has no single best to confirm; look at pareto")
+    if hpo.needs_checkpoints:
+        raise OptionError(
+            f"confirm: {name_of(type(hpo))} changes configurations while they train, so none can be trained anew"
+        )
+    full = getattr(hpo, "max_fidelity", None) if objective.takes_fidelity else None
+    return Confirming(search, options.plan, default, full)
+
+
+def _say_confirmed(result: Result, progress: Progress) -> None:
+    """Say what was chosen, and how optimistic the search was."""
+    winner = result.winner
+    if winner is None or winner.mean is None or winner.interval is None:
+        why = "every training failed" if result.confirmed else "confirming did not get far enough"
+        warnings.warn(f"confirm: {why}, so the best is that of the search alone", UserWarning, stacklevel=5)
+        return
+    low, high = winner.interval
+    name = "the default" if winner.is_default else f"trial {winner.trial.number}"
+    text = f"confirmed {name}: mean {winner.mean:.6g} ({low:.6g} to {high:.6g}) over {len(winner.perfs)} seeds"
+    if winner.optimism is not None and winner.trial.perf is not None:
+        text += f"; the search saw {winner.trial.perf:.6g}"
+    progress.say(text)
 
 
 def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions) -> None:

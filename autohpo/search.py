@@ -145,7 +145,7 @@ class Search:
         with collector_paused():
             for event in self.store.events(state.seq):
                 trial = fold(event)
-                if is_known:
+                if is_known or event.trial < 0:
                     continue
                 if event.kind == "ask":
                     session.adopt(state.running[event.trial].suggestion)
@@ -187,6 +187,12 @@ class Search:
                 self._log_known(first)
             self._note("ask", suggestion.number, 0, suggestion_data(suggestion, self.hpo.space), suggestion)
             return suggestion
+
+    def repeat(self, suggestion: Suggestion) -> None:
+        """Note a confirming trial, of a number below 0: the algorithm does not learn of it."""
+        self._check_open()
+        with self._lock:
+            self._note("ask", suggestion.number, 0, suggestion_data(suggestion, self.hpo.space), suggestion)
 
     def tell(
         self,
@@ -290,7 +296,7 @@ class Search:
     def start(self, number: int, slot: int) -> int:
         """Note that a trial is started in a slot, and return which attempt that is; :meth:`save` before it runs."""
         attempt = self.state.attempts[number].n + 1
-        if attempt > 1:
+        if attempt > 1 and number >= 0:
             self._session.restart(number)
         self._note("start", number, attempt, {"slot": slot})
         return attempt
@@ -308,7 +314,7 @@ class Search:
             if fidelity <= self.state.chain(number).reached:
                 return True  # a restart goes over known ground
             self._note("report", number, attempt, {"fidelity": fidelity, "perf": perf})
-            is_wanted = self._session.reported(number, fidelity, perf)
+            is_wanted = number < 0 or self._session.reported(number, fidelity, perf)
             if time.monotonic() - self._flushed > FLUSH_SECONDS:
                 self.save(sync=False)
             return is_wanted
@@ -322,8 +328,9 @@ class Search:
         return self._note(kind, number, attempt, outcome.to_json())
 
     def told(self, trial: Trial) -> None:
-        """Hand a trial whose end is in the log to the optimizer."""
-        self._session.close(trial)
+        """Hand a trial whose end is in the log to the optimizer; a confirming one is none of its own."""
+        if trial.number >= 0:
+            self._session.close(trial)
 
     def interrupt(self, number: int, attempt: int, state: TrialState, error: str) -> None:
         """Note that an attempt ended and that the trial will be started again."""
@@ -343,7 +350,7 @@ class Search:
     def _fold(self, event: LogEvent, suggestion: Suggestion | None = None) -> Trial | None:
         """Let the state follow, and the listener hear."""
         trial = self.state.apply(event, suggestion)
-        if self.listener is not None:
+        if self.listener is not None and event.trial >= 0:
             if event.kind == "ask":
                 self.listener.suggested(self.state.running[event.trial].suggestion)
             elif trial is not None and trial.perfs:

@@ -35,13 +35,20 @@ class Earlier:
     header: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, sources: Any, hpo: BaseHPOptimizer, known: Mapping[str, Any] | None) -> Earlier:
+    def of(
+        cls,
+        sources: Any,
+        hpo: BaseHPOptimizer,
+        known: Mapping[str, Any] | None,
+        first: Mapping[str, Any] | None = None,
+    ) -> Earlier:
         """What earlier searches give to this one.
 
         Args:
             sources: Stores' paths and results; one of them, or a list.
             hpo: The optimizer of this search.
             known: The header of this search's store, if it was begun before: then its points count.
+            first: A configuration to try before all others, if there is one.
 
         Raises:
             OptionError: A source is neither, or had other objectives.
@@ -49,7 +56,7 @@ class Earlier:
         """
         if known is not None:
             return cls._read(known, hpo.space)
-        points: list[Point] = []
+        points: list[Point] = [] if first is None else [Point(dict(first))]
         for source in _listed(sources):
             result = _result_of(source)
             if result.objectives != hpo.objectives:

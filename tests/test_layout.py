@@ -22,7 +22,10 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
     {"history", "views", "algorithms", "schedulers"},
     {"store"},
     {"search", "run_header", "execution", "objective", "trainer"},
-    {"driver", "dispatch", "ending", "runner", "run_options", "result", "warmstart", "stopping", "progress"},
+    {
+        *("driver", "dispatch", "ending", "runner", "run_options", "result", "warmstart", "stopping", "progress"),
+        *("confirm", "confirming"),
+    },
     {"report", "integrations", "demo"},
 )
 LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
@@ -32,6 +35,7 @@ UPWARD = {  # the steps up, each inside a function or for the type checker, with
     ("algorithms/interface.py", "runner"),
     ("algorithms/interface.py", "run_options"),
     ("algorithms/base.py", "result"),
+    ("algorithms/interface.py", "result"),
 }
 CONCRETE = _built_in_names()
 

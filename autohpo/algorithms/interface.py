@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from autohpo.algorithms.base import BaseHPOptimizer
     from autohpo.algorithms.options import RunArguments
+    from autohpo.result import Result
 
 Trainer = TypeVar("Trainer")
 
@@ -30,6 +31,7 @@ class OptimizerInterface:
     max_evals: int | None
     noise: bool
     objectives: Objectives
+    result: Result | None
 
     if TYPE_CHECKING:
 
@@ -168,9 +170,14 @@ class OptimizerInterface:
     def best(self) -> tuple[dict[str, Any], Any]:
         """Return the best configuration and its result, as the user measured it; with several objectives a tuple.
 
+        Where the best were confirmed, it is the configuration chosen there, with the mean of its results.
+
         Raises:
             NoResultError: No trial has a result yet.
         """
+        winner = getattr(self.result, "winner", None)
+        if self.result is not None and winner is not None and len(self.result) == self.n_asked:
+            return dict(winner.trial.hp), winner.mean
         found: object = self._best_hp()
         if not isinstance(found, tuple) or len(found) != 2:
             who = f"{type(self).__name__}._best_hp"
@@ -222,6 +229,8 @@ class OptimizerInterface:
         executor: Any = None,
         retries: Mapping[str, int] | None = None,
         ask_ahead: bool = False,
+        confirm: Any = None,
+        default_first: bool = False,
     ) -> tuple[Any, Any]:
         """Run the search and return ``(best_hp, best_perf)``; with a trainer ``(best_trainer, best_hp)``.
 
@@ -254,6 +263,9 @@ class OptimizerInterface:
                 machine or driver died (LOST) is started again twice, others are not.
             ask_ahead: Whether the next suggestion is made while all workers are busy: none waits for it, but it is made
                 without the results of what then runs. Only with workers.
+            confirm: How many of the best configurations are trained anew in the end, or a :class:`Confirm`: the answer
+                is then the one that is best there, with its mean. See :meth:`confirm`.
+            default_first: Whether the trainer's own configuration is tried before all others.
 
         Raises:
             OptionError: An argument is wrong.
@@ -284,8 +296,37 @@ class OptimizerInterface:
             executor=executor,
             retries=retries,
             ask_ahead=ask_ahead,
+            confirm=confirm,
+            default_first=default_first,
         )
         return run(cast("BaseHPOptimizer", self), trainer, dataset, options)
+
+    def confirm(
+        self, k: int = 3, seeds: int = 5, *, trainer: Any = None, dataset: Any = None, **options: Unpack[RunArguments]
+    ) -> tuple[Any, Any]:
+        """Train the best configurations anew with fresh seeds, and return the one that is best there, with its mean.
+
+        The best of many noisy results is partly luck. So the `k` best configurations and the default (the first of
+        `points` without a result, or a trainer's own configuration) are trained in full with the same new seeds, in the
+        same workers and the same store. The default keeps its place unless another one is better by more than the
+        noise; ``result.confirmed`` has them all, with intervals. It goes on where it was if it is interrupted.
+        An objective whose results are all the same is trained twice only.
+
+        Args:
+            k: How many of the best configurations.
+            seeds: How often each is trained.
+            trainer: As in :meth:`optimize`; like everything that is not given, it is what ``optimize`` got last.
+            dataset: As in :meth:`optimize`.
+            **options: Options of :meth:`optimize` that differ from those it got last.
+
+        Raises:
+            OptionError: An argument is wrong, or there are several objectives.
+            NoResultError: There is no search yet, or none of its trials has a result.
+        """
+        from autohpo.runner import confirm as confirm_run  # upward, as in optimize()
+
+        given = {"trainer": trainer, "dataset": dataset}
+        return confirm_run(cast("BaseHPOptimizer", self), {"k": k, "seeds": seeds}, given, dict(options))
 
     def know(self, points: Sequence[Point]) -> None:
         """Add points before the first suggestion: what a search brings along from earlier ones."""

@@ -32,6 +32,8 @@ class RunArguments(TypedDict, total=False):
     executor: Any
     retries: Mapping[str, int] | None
     ask_ahead: bool
+    confirm: Any
+    default_first: bool
 
 
 FEATURES = {"constraints": "constraints on the space", "objectives": "several objectives"}

@@ -47,12 +47,13 @@ class Session:
         self.n_known = 0
         self._n_points = 0  # of those to try, suggested so far
         self._is_set_up = self._has_warned = False
+        self.last_call: Any = None  # what optimize() was called with last; no part of a copy
         self._rng: np.random.Generator | None = None
         self.know(points)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the lock out: a copy in another process has its own."""
-        return {name: value for name, value in vars(self).items() if name != "lock"}
+        """Leave the lock out: a copy in another process has its own; and what optimize() was called with."""
+        return {name: value for name, value in vars(self).items() if name != "lock"} | {"last_call": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

@@ -108,6 +108,9 @@ class RunState:
 
     The driver, a result, a report and a warm start read it; nobody else folds the log.
 
+    Confirming trials, which train the best configurations anew, have numbers below 0 and stand apart: they are no
+    suggestions of the algorithm, and count neither in `n_asked` nor in the best.
+
     Args:
         space: The space of the run.
         objectives: The objectives of the run.
@@ -140,6 +143,7 @@ class RunState:
         self.n_asked = self.n_done = self.n_failed = self.n_known = self.n_late = self.seq = 0
         self._signs = objectives.signs if any(sign < 0 for sign in objectives.signs) else ()
         self._ended: list[Trial | None] = []  # at the place of their number
+        self._confirmed: list[Trial | None] = []  # confirming trials, -1 first
         self._chains: dict[int, Chain] = {}  # by root
         self._roots: dict[int, int] = {}  # of trials that resume another
 
@@ -182,6 +186,9 @@ class RunState:
         number, resume = suggestion.number, suggestion.resume
         self.running[number] = Running(suggestion, [], self._signs)
         self.attempts[number] = Attempts()
+        if number < 0:
+            self._confirmed.append(None)
+            return
         self._ended.append(None)
         self.n_asked = number + 1
         if resume is not None:
@@ -201,6 +208,9 @@ class RunState:
         running, attempts = self.running.pop(event.trial), self.attempts.pop(event.trial)
         outcome = Outcome.from_json(event.data)
         trial = running.ended(outcome, attempt=attempts.n, started=attempts.started, at=event.time)
+        if event.trial < 0:
+            self._confirmed[-1 - event.trial] = trial
+            return trial
         self._ended[event.trial] = trial
         if "known" in trial.info:
             self.n_known += 1
@@ -222,7 +232,7 @@ class RunState:
         known = self._chains.get(root)
         if known is not None:
             return known
-        first = self._ended[root]
+        first = self._ended[root] if root >= 0 else self._confirmed[-1 - root]
         seed = self.running[root].suggestion.seed if first is None else first.seed
         return Chain(root, seed, root)
 
@@ -232,8 +242,8 @@ class RunState:
         return self.front.best
 
     def __getitem__(self, number: int) -> Trial:
-        """Return a trial as it stands, running ones included."""
-        trial = self._ended[number]
+        """Return a trial as it stands, running ones included; one below 0 is a confirming one."""
+        trial = self._ended[number] if number >= 0 else self._confirmed[-1 - number]
         if trial is not None:
             return trial
         attempts, running = self.attempts[number], self.running[number]
@@ -243,3 +253,7 @@ class RunState:
     def trials(self) -> list[Trial]:
         """Return the trials of the run as they stand, in the order asked."""
         return [self[number] if trial is None else trial for number, trial in enumerate(self._ended)]
+
+    def confirming(self) -> list[Trial]:
+        """Return the confirming trials as they stand, in the order asked: -1, -2 and so on."""
+        return [self[-1 - place] if trial is None else trial for place, trial in enumerate(self._confirmed)]

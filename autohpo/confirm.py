@@ -1,0 +1,262 @@
+"""Confirm: which of the best configurations is the best, once they were trained anew with fresh seeds.
+
+The best result of a search is partly luck: of many noisy results the highest is more likely a lucky one than a good
+one. So the few best configurations and the default, what the user would have taken without a search, are trained anew
+with seeds that the search has not seen, the same ones for each, and are judged by these results alone.
+
+**The rule.** Without a default the highest mean wins. A default keeps its place unless another configuration is really
+better: the lower bound of a one-sided t interval for the mean of their paired differences lies above 0, at a level of
+95 % for all of the configurations together (Bonferroni: each is tested at ``1 - 0.05 / k``, because the best of k means
+is lucky again). Of those that pass, the highest mean wins. So the burden of proof is on the search: a default is known
+to work and costs nothing, and where the difference is within the noise nothing is lost by keeping it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from autohpo.errors import OptionError
+from autohpo.store import RunState
+from autohpo.trial import Trial
+
+LEVEL = 0.95
+"""The level of intervals, and of the test against the default."""
+
+LEAST = 2
+"""Results of each configuration without which nothing is decided: a mean of one has no interval."""
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """How many configurations are confirmed, and with how many seeds.
+
+    Attributes:
+        k: How many of the best configurations of the search; the default comes beside them.
+        seeds: How often each is trained anew.
+
+    Raises:
+        OptionError: One of them is no such number.
+
+    Example:
+        >>> Confirm(k=3).seeds
+        5
+    """
+
+    k: int = 3
+    seeds: int = 5
+
+    def __post_init__(self) -> None:
+        for name, least in (("k", 1), ("seeds", LEAST)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise OptionError(f"confirm: {name} must be an integer of at least {least}, got {value!r:.80}")
+
+    @classmethod
+    def of(cls, given: object) -> Confirm | None:
+        """Return what an argument says: None, a number of configurations, a dict, or a Confirm.
+
+        Raises:
+            OptionError: It is none of these.
+        """
+        if given is None or isinstance(given, cls):
+            return given
+        if isinstance(given, Mapping):
+            unknown = [name for name in given if name not in ("k", "seeds")]
+            if unknown:
+                raise OptionError(f"confirm: a dict of k and seeds, got {unknown[0]!r:.80}")
+            return cls(**given)
+        if type(given) is not int:
+            raise OptionError(f"confirm: must be the number of configurations to confirm, or a Confirm, got {given!r:.80}")
+        return cls(given)
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A configuration that was trained anew with fresh seeds, and what came of it.
+
+    Attributes:
+        trial: Its trial in the search; the first confirming one, with a number below 0, if it had none.
+        perfs: The user's own value for each seed; the same seeds for each configuration.
+        mean: The mean of these; None where there are none.
+        interval: A t interval of 95 % for the mean, over seeds; with noise that does not come from the seed, such as a
+            small validation set that never changes, it says nothing of that.
+        optimism: By how much the result in the search was better than the mean; None where it had another fidelity.
+        is_default: Whether it is the default: the first of the user's points, or what a trainer has by itself.
+        gain: How much better than the default it is, the mean of paired differences, higher is better in both modes;
+            None where there is no default, or it is the default.
+        gain_low: The lower bound of that, one-sided, for all configurations together: above 0 it is really better.
+        n_failed: How many trainings ended without a result; with one of them it ranks behind.
+        violation: The amount by which constraints are missed, on average; 0 where they are met.
+    """
+
+    trial: Trial
+    perfs: tuple[float, ...] = ()
+    mean: float | None = None
+    interval: tuple[float, float] | None = None
+    optimism: float | None = None
+    is_default: bool = False
+    gain: float | None = None
+    gain_low: float | None = None
+    n_failed: int = 0
+    violation: float = 0.0
+
+
+@dataclass
+class Contender:
+    """A configuration that is or will be confirmed.
+
+    Attributes:
+        hp: The configuration.
+        number: Its trial in the search; None where it had none.
+        is_default: Whether it is the default.
+        repeats: Its confirming trials, by the place of their seed.
+    """
+
+    hp: Mapping[str, Any]
+    number: int | None
+    is_default: bool = False
+    repeats: dict[int, Trial] = field(default_factory=dict)
+
+    @property
+    def n_failed(self) -> int:
+        """How many trainings ended without a result."""
+        return sum(trial.state.is_final and not trial.perfs for trial in self.repeats.values())
+
+    def scores(self) -> dict[int, float]:
+        """Return the results by the place of their seed; higher is better."""
+        return {place: trial.score for place, trial in self.repeats.items() if trial.score is not None}
+
+
+def contenders_of(state: RunState) -> dict[str, Contender]:
+    """Return what the log says of the configurations that were confirmed, by their key and in the order begun."""
+    found: dict[str, Contender] = {}
+    for trial in state.confirming():
+        key = state.space.key(trial.hp)
+        contender = found.setdefault(key, Contender(trial.hp, trial.info.get("confirms")))
+        contender.is_default |= "default" in trial.info
+        contender.repeats[trial.info["repeat"]] = trial
+    return found
+
+
+def is_deterministic(state: RunState, contenders: Iterable[Contender]) -> bool | None:
+    """Return whether the seed changes nothing: all results of each configuration are equal, that of the search too.
+
+    None while fewer than two results of some configuration are known, and nothing contradicts.
+    """
+    is_open = False
+    for contender in contenders:
+        values = list(contender.scores().values())
+        if len({*values, *_searched(state, contender)}) > 1:
+            return False
+        is_open |= len(values) < LEAST and not contender.n_failed
+    return None if is_open else True
+
+
+def _searched(state: RunState, contender: Contender) -> list[float]:
+    """The score of a configuration in the search, where it was trained as far as in its repeats."""
+    if contender.number is None or not contender.repeats:
+        return []
+    trial = state[contender.number]
+    is_as_long = trial.reached == next(iter(contender.repeats.values())).reached
+    return [trial.score] if is_as_long and trial.score is not None else []
+
+
+def confirmed_of(state: RunState) -> tuple[Confirmed, ...]:
+    """Return the confirmed configurations, the chosen one first; the others by their mean.
+
+    Nothing where confirming has not come far enough, or the search has found a better configuration since.
+    """
+    contenders = contenders_of(state)
+    if not contenders or (state.best is not None and state.space.key(state.best.hp) not in contenders):
+        return ()
+    whole = [c for c in contenders.values() if not c.n_failed]
+    places = sorted(set.intersection(*(set(c.scores()) for c in whole))) if whole else []
+    if whole and len(places) < LEAST:
+        return ()
+    default = next((c for c in whole if c.is_default), None)
+    n_rivals = len(whole) - (default is not None)
+    is_certain = is_deterministic(state, whole) is True
+    found = [_confirmed(state, c, places, default, n_rivals, is_certain) for c in whole]
+    found.sort(key=_rank, reverse=True)
+    kept = next((c for c in found if c.is_default), None)
+    chosen = next((c for c in found if kept is None or c is kept or _is_better(c, kept)), None)
+    found.sort(key=lambda c: c is not chosen)
+    failed = [c for c in contenders.values() if c.n_failed]
+    return (*found, *(_confirmed(state, c, sorted(c.scores()), None, 1, is_certain) for c in failed))
+
+
+def _confirmed(
+    state: RunState,
+    contender: Contender,
+    places: Sequence[int],
+    default: Contender | None,
+    n_rivals: int,
+    is_certain: bool,
+) -> Confirmed:
+    first = next(iter(contender.repeats.values()))
+    trial = first if contender.number is None else state[contender.number]
+    base = Confirmed(trial, is_default=contender.is_default, n_failed=contender.n_failed)
+    scores = contender.scores()
+    if not places:
+        return base
+    values = np.array([scores[place] for place in places])
+    sign = state.objectives.signs[0]
+    mean = float(values.mean())
+    half = half_width(values, (1 + LEVEL) / 2)
+    ends = sorted((sign * (mean - half), sign * (mean + half)))
+    searched = _searched(state, contender)
+    gain = low = None
+    if default is not None and contender is not default:
+        theirs = default.scores()
+        differences = values - np.array([theirs[place] for place in places])
+        gain = float(differences.mean())
+        low = gain - half_width(differences, 1 - (1 - LEVEL) / n_rivals, is_certain=is_certain)
+    return replace(
+        base,
+        perfs=tuple(float(sign * value) for value in values),
+        mean=sign * mean,
+        interval=(ends[0], ends[1]),
+        optimism=searched[0] - mean if searched else None,
+        gain=gain,
+        gain_low=low,
+        violation=float(np.mean([contender.repeats[place].violation for place in places])),
+    )
+
+
+def half_width(values: Sequence[float] | np.ndarray[Any, Any], share: float, *, is_certain: bool = True) -> float:
+    """Return how far the end of a t interval lies from the mean.
+
+    Args:
+        values: The sample.
+        share: The quantile of the t distribution that the end stands for.
+        is_certain: Whether equal values mean that there is no noise. Where they do not, as with accuracies of few
+            nodes, two equal values say nothing: then the end is infinitely far.
+    """
+    from scipy.special import stdtrit  # here: `import autohpo` stays light
+
+    sample = np.asarray(values, dtype=float)
+    n = sample.size
+    if n < LEAST:
+        return math.inf
+    spread = float(sample.std(ddof=1))
+    if not spread > 1e-12 * float(np.abs(sample).max()):
+        return 0.0 if is_certain or n > LEAST else math.inf
+    return float(stdtrit(n - 1, share)) * spread / math.sqrt(n)
+
+
+def _rank(confirmed: Confirmed) -> tuple[float, float]:
+    """Those that meet their constraints first, then by the mean."""
+    sign = -1 if confirmed.trial.signs and confirmed.trial.signs[0] < 0 else 1
+    return -confirmed.violation, sign * (confirmed.mean or 0.0)
+
+
+def _is_better(confirmed: Confirmed, default: Confirmed) -> bool:
+    """Whether a configuration is really better than the default."""
+    if confirmed.violation != default.violation:
+        return confirmed.violation < default.violation
+    return confirmed.gain_low is not None and confirmed.gain_low > 0

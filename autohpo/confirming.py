@@ -1,0 +1,126 @@
+"""Confirming: which training comes next when the best configurations are trained anew; what the driver asks."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from autohpo.confirm import LEAST, Confirm, Contender, contenders_of, is_deterministic
+from autohpo.result import last_of_each, rank
+from autohpo.search import Search
+from autohpo.trial import Suggestion
+
+_log = logging.getLogger("autohpo")
+
+
+class Confirming:
+    """The trainings that confirm a search, in their order: the default first, then the best, one seed after the other.
+
+    What comes next follows from the log alone, so a confirmation that was killed goes on where it was.
+
+    Args:
+        search: The search, open.
+        plan: How many configurations and seeds.
+        default: The configuration that was the user's before the search, if there is one.
+        fidelity: What a full training gets; None where there is no fidelity.
+    """
+
+    def __init__(
+        self, search: Search, plan: Confirm, default: Mapping[str, Any] | None = None, fidelity: float | None = None
+    ) -> None:
+        self._search, self._plan, self._default, self._fidelity = search, plan, default, fidelity
+        self._chosen: dict[str, Contender] | None = None
+        self._expected = 0, 0.0  # results, and the seconds that they let expect
+
+    def begin(self) -> None:
+        """Choose what is confirmed, now that the search has ended: what was before, the default, and the best."""
+        state = self._search.state
+        key_of = state.space.key
+        chosen = contenders_of(state)
+        best = self._search.hpo.best_trial()
+        sign = state.objectives.signs[0]
+        trials = sorted(last_of_each(state.trials()), key=lambda trial: rank(trial, sign), reverse=True)
+        if best is not None and self._default is not None:
+            key = key_of(self._default)
+            number = next((t.number for t in trials if key_of(t.hp) == key), None)
+            chosen.setdefault(key, Contender(dict(self._default), number)).is_default = True
+        new: dict[str, Contender] = {}
+        for trial in ([] if best is None else [best, *trials]):
+            if len(new) == self._plan.k:
+                break
+            new.setdefault(key_of(trial.hp), Contender(trial.hp, trial.number))
+        for key, contender in new.items():
+            chosen.setdefault(key, contender)
+        self._chosen = chosen
+
+    def next(self) -> Suggestion | None:
+        """Return the next training, noted in the log; None where there is none now.
+
+        Raises nothing at its end: where all are known, or the first two seeds show that seeds change nothing, it
+        returns None for good.
+        """
+        chosen = self._update()
+        for place in range(self._plan.seeds):
+            if place >= LEAST and is_deterministic(self._search.state, chosen.values()) is not False:
+                return None  # it is known not to matter, or is not known yet
+            for contender in chosen.values():
+                if place not in contender.repeats and not contender.n_failed:
+                    return self._ask(contender, place)
+        return None
+
+    def _update(self) -> dict[str, Contender]:
+        """Return what is confirmed, with what the log has of it now."""
+        assert self._chosen is not None  # begun
+        for key, known in contenders_of(self._search.state).items():
+            if key in self._chosen:
+                self._chosen[key].repeats = known.repeats
+        return self._chosen
+
+    def _ask(self, contender: Contender, place: int) -> Suggestion:
+        info: dict[str, Any] = {"confirms": contender.number, "repeat": place}
+        if contender.is_default:
+            info["default"] = True
+        number = -1 - len(self._search.state.confirming())
+        seed = fresh_seed(self._search.hpo.seed or 0, place)
+        suggestion = Suggestion(contender.hp, fidelity=self._fidelity, info=info, number=number, seed=seed)
+        self._search.repeat(suggestion)
+        return suggestion
+
+    @property
+    def counts(self) -> tuple[int, int] | None:
+        """How many trainings have ended, and of how many; None before it has begun."""
+        if self._chosen is None:
+            return None
+        chosen = self._update()
+        state, n = self._search.state, self._plan.seeds
+        if is_deterministic(state, chosen.values()):
+            n = LEAST
+        ended = [sum(t.state.is_final for t in c.repeats.values()) for c in chosen.values()]
+        wanted = [len(c.repeats) if c.n_failed else max(n, len(c.repeats)) for c in chosen.values()]
+        return sum(ended), sum(wanted)
+
+    def expected_seconds(self, capacity: int) -> float:
+        """Return how long confirming will take, by how long the trials with the most training took; 0 without any."""
+        n_done, expected = self._expected
+        if self._search.state.n_done > 1.05 * n_done:  # so that all of these looks together cost a few
+            trials = [t for t in self._search.state.trials() if t.perfs and t.seconds is not None]
+            most = max((trial.reached for trial in trials), default=0.0)
+            seconds = [trial.seconds or 0.0 for trial in trials if trial.reached == most]
+            expected = float(np.mean(seconds)) if seconds else 0.0
+            self._expected = self._search.state.n_done, expected
+        n_trainings = (self._plan.k + (self._default is not None)) * self._plan.seeds
+        return math.ceil(n_trainings / max(capacity, 1)) * expected
+
+
+def fresh_seed(seed: int, place: int) -> int:
+    """Return the seed of a confirming trial, in [0, 2**31): another stream than those of the search.
+
+    Args:
+        seed: The seed of the search.
+        place: The place of the repeat: the same for each configuration, so that differences are paired.
+    """
+    return int(np.random.SeedSequence((seed, place, 2)).generate_state(1)[0]) & 0x7FFFFFFF
