@@ -71,21 +71,24 @@ class Confirm:
                 raise OptionError(f"confirm: a dict of k and seeds, got {unknown[0]!r:.80}")
             return cls(**given)
         if type(given) is not int:
-            raise OptionError(f"confirm: must be the number of configurations to confirm, or a Confirm, got {given!r:.80}")
+            raise OptionError(
+                f"confirm: must be the number of configurations to confirm, or a Confirm, got {given!r:.80}"
+            )
         return cls(given)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Confirmed:
     """A configuration that was trained anew with fresh seeds, and what came of it.
 
     Attributes:
-        trial: Its trial in the search; the first confirming one, with a number below 0, if it had none.
+        trial: The trial in the search; the first confirming one, with a number below 0, where there was none.
         perfs: The user's own value for each seed; the same seeds for each configuration.
-        mean: The mean of these; None where there are none.
+        mean: The mean of the results; None where there are none.
         interval: A t interval of 95 % for the mean, over seeds; with noise that does not come from the seed, such as a
             small validation set that never changes, it says nothing of that.
-        optimism: By how much the result in the search was better than the mean; None where it had another fidelity.
+        optimism: The result in the search less the mean, positive where the search saw it better than it is, in both
+            modes; None where it had another fidelity there.
         is_default: Whether it is the default: the first of the user's points, or what a trainer has by itself.
         gain: How much better than the default it is, the mean of paired differences, higher is better in both modes;
             None where there is no default, or it is the default.
@@ -105,6 +108,12 @@ class Confirmed:
     n_failed: int = 0
     violation: float = 0.0
 
+    def __repr__(self) -> str:
+        shown = f"{self.n_failed} failed" if self.mean is None or self.interval is None else f"mean {self.mean:.6g}"
+        if self.interval is not None:
+            shown += " ({:.6g} to {:.6g})".format(*self.interval) + f" over {len(self.perfs)} seeds"
+        return f"<Confirmed trial {self.trial.number}{', the default' * self.is_default}: {shown}>"
+
 
 @dataclass
 class Contender:
@@ -112,9 +121,9 @@ class Contender:
 
     Attributes:
         hp: The configuration.
-        number: Its trial in the search; None where it had none.
+        number: The number of the trial in the search; None where there was none.
         is_default: Whether it is the default.
-        repeats: Its confirming trials, by the place of their seed.
+        repeats: The confirming trials, by the place of their seed.
     """
 
     hp: Mapping[str, Any]
@@ -162,7 +171,7 @@ def _searched(state: RunState, contender: Contender) -> list[float]:
     if contender.number is None or not contender.repeats:
         return []
     trial = state[contender.number]
-    is_as_long = trial.reached == next(iter(contender.repeats.values())).reached
+    is_as_long = trial.reached >= next(iter(contender.repeats.values())).reached  # infinite: to its own end
     return [trial.score] if is_as_long and trial.score is not None else []
 
 
@@ -178,54 +187,63 @@ def confirmed_of(state: RunState) -> tuple[Confirmed, ...]:
     places = sorted(set.intersection(*(set(c.scores()) for c in whole))) if whole else []
     if whole and len(places) < LEAST:
         return ()
-    default = next((c for c in whole if c.is_default), None)
-    n_rivals = len(whole) - (default is not None)
-    is_certain = is_deterministic(state, whole) is True
-    found = [_confirmed(state, c, places, default, n_rivals, is_certain) for c in whole]
-    found.sort(key=_rank, reverse=True)
+    judge = _Judge(state, places, whole)
+    found = sorted((judge.judged(c) for c in whole), key=_rank, reverse=True)
     kept = next((c for c in found if c.is_default), None)
     chosen = next((c for c in found if kept is None or c is kept or _is_better(c, kept)), None)
     found.sort(key=lambda c: c is not chosen)
-    failed = [c for c in contenders.values() if c.n_failed]
-    return (*found, *(_confirmed(state, c, sorted(c.scores()), None, 1, is_certain) for c in failed))
+    return (*found, *(judge.failed(c) for c in contenders.values() if c.n_failed))
 
 
-def _confirmed(
-    state: RunState,
-    contender: Contender,
-    places: Sequence[int],
-    default: Contender | None,
-    n_rivals: int,
-    is_certain: bool,
-) -> Confirmed:
-    first = next(iter(contender.repeats.values()))
-    trial = first if contender.number is None else state[contender.number]
-    base = Confirmed(trial, is_default=contender.is_default, n_failed=contender.n_failed)
-    scores = contender.scores()
-    if not places:
-        return base
-    values = np.array([scores[place] for place in places])
-    sign = state.objectives.signs[0]
-    mean = float(values.mean())
-    half = half_width(values, (1 + LEVEL) / 2)
-    ends = sorted((sign * (mean - half), sign * (mean + half)))
-    searched = _searched(state, contender)
-    gain = low = None
-    if default is not None and contender is not default:
-        theirs = default.scores()
-        differences = values - np.array([theirs[place] for place in places])
-        gain = float(differences.mean())
-        low = gain - half_width(differences, 1 - (1 - LEVEL) / n_rivals, is_certain=is_certain)
-    return replace(
-        base,
-        perfs=tuple(float(sign * value) for value in values),
-        mean=sign * mean,
-        interval=(ends[0], ends[1]),
-        optimism=searched[0] - mean if searched else None,
-        gain=gain,
-        gain_low=low,
-        violation=float(np.mean([contender.repeats[place].violation for place in places])),
-    )
+class _Judge:
+    """Judges configurations by the seeds that all of them have.
+
+    Args:
+        state: What the log says.
+        places: The places of those seeds.
+        whole: The configurations none of whose trainings failed.
+    """
+
+    def __init__(self, state: RunState, places: Sequence[int], whole: Sequence[Contender]) -> None:
+        self._state, self._places = state, places
+        self._sign = state.objectives.signs[0]
+        self._default = next((c for c in whole if c.is_default), None)
+        self._is_certain = is_deterministic(state, whole) is True
+        n_rivals = len(whole) - (self._default is not None)
+        self._share = 1 - (1 - LEVEL) / max(n_rivals, 1)
+
+    def judged(self, contender: Contender) -> Confirmed:
+        """Return what came of a configuration."""
+        values, sign = self._values(contender), self._sign
+        mean, half = float(values.mean()), half_width(values, (1 + LEVEL) / 2)
+        low, high = sorted((sign * (mean - half), sign * (mean + half)))
+        searched = _searched(self._state, contender)
+        gain = gain_low = None
+        if self._default is not None and contender is not self._default:
+            differences = values - self._values(self._default)
+            gain = float(differences.mean())
+            gain_low = gain - half_width(differences, self._share, is_certain=self._is_certain)
+        return replace(
+            self.failed(contender),
+            perfs=tuple(float(sign * value) for value in values),
+            mean=sign * mean,
+            interval=(low, high),
+            optimism=searched[0] - mean if searched else None,
+            gain=gain,
+            gain_low=gain_low,
+            violation=float(np.mean([contender.repeats[place].violation for place in self._places])),
+        )
+
+    def failed(self, contender: Contender) -> Confirmed:
+        """Return a configuration of which nothing is known but that it failed."""
+        number = contender.number
+        trial = next(iter(contender.repeats.values())) if number is None else self._state[number]
+        return Confirmed(trial, is_default=contender.is_default, n_failed=contender.n_failed)
+
+    def _values(self, contender: Contender) -> np.ndarray[Any, Any]:
+        """``(n,)`` results for the seeds; higher is better."""
+        scores = contender.scores()
+        return np.array([scores[place] for place in self._places])
 
 
 def half_width(values: Sequence[float] | np.ndarray[Any, Any], share: float, *, is_certain: bool = True) -> float:

@@ -49,7 +49,7 @@ class Confirming:
             number = next((t.number for t in trials if key_of(t.hp) == key), None)
             chosen.setdefault(key, Contender(dict(self._default), number)).is_default = True
         new: dict[str, Contender] = {}
-        for trial in ([] if best is None else [best, *trials]):
+        for trial in [] if best is None else [best, *trials]:
             if len(new) == self._plan.k:
                 break
             new.setdefault(key_of(trial.hp), Contender(trial.hp, trial.number))
@@ -57,11 +57,11 @@ class Confirming:
             chosen.setdefault(key, contender)
         self._chosen = chosen
 
-    def next(self) -> Suggestion | None:
-        """Return the next training, noted in the log; None where there is none now.
+    def next(self, slot: int) -> Suggestion | None:
+        """Return the next training, noted in the log; None where there is none now, or will never be one.
 
-        Raises nothing at its end: where all are known, or the first two seeds show that seeds change nothing, it
-        returns None for good.
+        Args:
+            slot: The worker slot that will run it.
         """
         chosen = self._update()
         for place in range(self._plan.seeds):
@@ -69,7 +69,7 @@ class Confirming:
                 return None  # it is known not to matter, or is not known yet
             for contender in chosen.values():
                 if place not in contender.repeats and not contender.n_failed:
-                    return self._ask(contender, place)
+                    return self._ask(contender, place, slot)
         return None
 
     def _update(self) -> dict[str, Contender]:
@@ -80,13 +80,13 @@ class Confirming:
                 self._chosen[key].repeats = known.repeats
         return self._chosen
 
-    def _ask(self, contender: Contender, place: int) -> Suggestion:
+    def _ask(self, contender: Contender, place: int, slot: int) -> Suggestion:
         info: dict[str, Any] = {"confirms": contender.number, "repeat": place}
         if contender.is_default:
             info["default"] = True
         number = -1 - len(self._search.state.confirming())
         seed = fresh_seed(self._search.hpo.seed or 0, place)
-        suggestion = Suggestion(contender.hp, fidelity=self._fidelity, info=info, number=number, seed=seed)
+        suggestion = Suggestion(contender.hp, fidelity=self._fidelity, info=info, number=number, pid=slot, seed=seed)
         self._search.repeat(suggestion)
         return suggestion
 

@@ -158,7 +158,7 @@ class Driver:
     def _ask(self, slot: int) -> Suggestion | None:
         """Return a new suggestion, noted in the log; None where there is none now."""
         if self._is_confirming and self._confirming is not None:
-            return self._confirming.next()
+            return self._confirming.next(slot)
         if self._is_complete or self._has_all_trials or self._must_confirm:
             return None
         try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from autohpo.confirm import Confirmed, confirmed_of
 from autohpo.errors import MissingExtraError, NoResultError, OptionError, StoreError
 from autohpo.objectives import Objectives, incumbent, pareto
+from autohpo.result_text import line, table
 from autohpo.spaces import SearchSpace
 from autohpo.spaces.tagged import from_json
 from autohpo.store import RunState, Store, open_store
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The trials of a run; every ``perf`` is the user's own value.
 
@@ -44,7 +45,7 @@ class Result:
         >>> hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], lambda hps: hps["x"], max_evals=9, seed=0)
         >>> best = hpo.optimize(progress=False)
         >>> hpo.result
-        <Result of random: 9 trials (9 COMPLETE), best 0.865 in trial 8>
+        <Result of random: 9 trials (9 COMPLETE), best 0.894973 in trial 3>
     """
 
     trials: Sequence[Trial]
@@ -84,7 +85,9 @@ class Result:
             mode,
             algorithm,
             files,
-            chosen=confirmed[0].trial.number if confirmed and confirmed[0].perfs and not confirmed[0].n_failed else None,
+            chosen=confirmed[0].trial.number
+            if confirmed and confirmed[0].perfs and not confirmed[0].n_failed
+            else None,
             name=name,
             confirmed=confirmed,
             repeats=state.confirming(),
@@ -136,6 +139,13 @@ class Result:
 
     def __len__(self) -> int:
         return len(self.trials)
+
+    def __repr__(self) -> str:
+        return line(self)
+
+    def _repr_html_(self) -> str:
+        """A short table, which notebooks show."""
+        return table(self)
 
     @property
     def objectives(self) -> Objectives:

@@ -24,7 +24,7 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
     {"search", "run_header", "execution", "objective", "trainer"},
     {
         *("driver", "dispatch", "ending", "runner", "run_options", "result", "warmstart", "stopping", "progress"),
-        *("confirm", "confirming"),
+        *("confirm", "confirming", "result_text"),
     },
     {"report", "integrations", "demo"},
 )
@@ -35,7 +35,6 @@ UPWARD = {  # the steps up, each inside a function or for the type checker, with
     ("algorithms/interface.py", "runner"),
     ("algorithms/interface.py", "run_options"),
     ("algorithms/base.py", "result"),
-    ("algorithms/interface.py", "result"),
 }
 CONCRETE = _built_in_names()
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from autohpo.algorithms.base import BaseHPOptimizer
     from autohpo.algorithms.options import RunArguments
-    from autohpo.result import Result
 
 Trainer = TypeVar("Trainer")
 
@@ -31,7 +30,6 @@ class OptimizerInterface:
     max_evals: int | None
     noise: bool
     objectives: Objectives
-    result: Result | None
 
     if TYPE_CHECKING:
 
@@ -175,8 +173,9 @@ class OptimizerInterface:
         Raises:
             NoResultError: No trial has a result yet.
         """
-        winner = getattr(self.result, "winner", None)
-        if self.result is not None and winner is not None and len(self.result) == self.n_asked:
+        result: Any = getattr(self, "result", None)
+        winner = getattr(result, "winner", None)
+        if winner is not None and len(result) == self.n_asked:
             return dict(winner.trial.hp), winner.mean
         found: object = self._best_hp()
         if not isinstance(found, tuple) or len(found) != 2:
@@ -315,8 +314,8 @@ class OptimizerInterface:
         Args:
             k: How many of the best configurations.
             seeds: How often each is trained.
-            trainer: As in :meth:`optimize`; like everything that is not given, it is what ``optimize`` got last.
-            dataset: As in :meth:`optimize`.
+            trainer: The trainer; like everything that is not given, it is what ``optimize`` got last.
+            dataset: The data for the trainer, or for an ``f`` that names ``dataset``.
             **options: Options of :meth:`optimize` that differ from those it got last.
 
         Raises:
