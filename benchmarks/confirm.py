@@ -157,7 +157,7 @@ def _gain(run: Mapping[str, Any], number: int, column: int) -> float:
 
 
 def _text(values: list[float]) -> str:
-    half = half_width(values, 0.975)
+    half = half_width(values)
     return f"{np.mean(values):+.4f} (95 %: {np.mean(values) - half:+.4f} to {np.mean(values) + half:+.4f})"
 
 
