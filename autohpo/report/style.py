@@ -45,6 +45,7 @@ path{fill:none;stroke-linecap:round;stroke-linejoin:round}
 .axis{stroke:var(--rule)}
 .rung{stroke:var(--rule);stroke-dasharray:3 4}
 .curve{stroke:var(--data);stroke-opacity:.3}
+.bar{stroke-opacity:.8;stroke-width:1.6}
 .dots{stroke:var(--data);stroke-width:5.5}
 .small{stroke-width:3.5}
 .line{stroke:var(--best);stroke-width:2}
