@@ -287,7 +287,7 @@ def test_evenly_spread_results_all_have_their_place() -> None:
 
 def test_the_last_label_of_a_level_axis_is_not_cut() -> None:
     """Its middle lies so far from the edge of the drawing, at 480, as half of it is wide."""
-    trials = [Trial(k, {"x": k}, Outcome(DONE, (float(k),)), fidelity=1e4 * (k + 1)) for k in range(10)]
+    trials = [Trial(k, {"x": k}, Outcome(DONE, (float(k),)), fidelity=5e3 * (k + 1)) for k in range(20)]
     texts = re.findall(r'<text x="([\d.]+)" y="263" text-anchor="middle"[^>]*>([\d,]+)<', curves_chart(Result(trials)))
     place, label = max((float(x), label) for x, label in texts)
     assert label == "100,000"
