@@ -287,8 +287,9 @@ def test_evenly_spread_results_all_have_their_place() -> None:
 
 def test_the_last_label_of_a_level_axis_is_not_cut() -> None:
     """Its middle lies so far from the edge of the drawing, at 480, as half of it is wide."""
-    trials = [Trial(k, {"x": k}, Outcome(DONE, (float(k),)), fidelity=5e3 * (k + 1)) for k in range(20)]
-    texts = re.findall(r'<text x="([\d.]+)" y="263" text-anchor="middle"[^>]*>([\d,]+)<', curves_chart(Result(trials)))
+    y = svg.linear_axis([0.0, 1.0]).on(246, 22)
+    drawn = svg.frame(svg.linear_axis([0.0, 1e5]).on(40, 480 - svg.EDGE), y)
+    texts = re.findall(r'<text x="([\d.]+)" y="263" text-anchor="middle"[^>]*>([\d,]+)<', drawn)
     place, label = max((float(x), label) for x, label in texts)
     assert label == "100,000"
     assert place + 6.6 * len(label) / 2 <= 480
