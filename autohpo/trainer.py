@@ -15,7 +15,7 @@ import cloudpickle
 from autohpo.errors import OptionError, SpaceError, short
 from autohpo.objective import Objective, TrialHandle, whole
 from autohpo.objectives import as_perf
-from autohpo.spaces import SearchSpace
+from autohpo.spaces import FixedHP, SearchSpace
 from autohpo.trial import Trial
 
 _log = logging.getLogger("autohpo")
@@ -150,6 +150,8 @@ def default_configuration(trainer: Any, space: SearchSpace) -> dict[str, Any] | 
         return None
     hp: dict[str, Any] = {}
     for one in space.parameters:
+        if isinstance(one, FixedHP):
+            found[one.name] = one.value
         if one.name in found and space.is_active(one.name, hp):
             hp[one.name] = one.cut(found[one.name], hp)
     try:

@@ -17,10 +17,12 @@ from autohpo import (
     OptionError,
     RangeHP,
     Result,
+    SearchSpace,
     TrialState,
     build_hpo_from_name,
 )
 from autohpo.progress import Standing
+from autohpo.trainer import default_configuration
 
 SPACE = [RangeHP("x", 0.0, 1.0)]
 
@@ -424,3 +426,37 @@ def test_a_trainer_without_a_configuration_of_its_own_cannot_have_it_tried_first
         hpo.optimize(Bare(), [], default_first=True, progress=False)
     with pytest.raises(OptionError, match="default_first: the trainer's own configuration does not fit the space"):
         hpo.optimize(Odd(), [], default_first=True, progress=False)
+
+
+def test_the_configuration_of_a_trainers_parts_is_read_in_autogls_form():
+    """Parts, lists that another parameter cuts, fixed values, and names that are not searched."""
+
+    class Part:
+        hyper_parameters = {"num_layers": 2, "hidden": [16], "dropout": 0.2, "act": "leaky_relu"}  # noqa: RUF012
+
+    class Graph(Ridge):
+        hyper_parameters = {"max_epoch": 100, "lr": 0.01, "early_stopping_round": 30}  # noqa: RUF012
+        encoder = Part()
+
+    double = {"type": "DOUBLE", "scalingType": "LOG"}
+    space = {
+        "trainer": [
+            {"parameterName": "lr", **double, "minValue": 1e-4, "maxValue": 1e-1},
+            {"parameterName": "bs", "type": "FIXED", "value": 512},
+        ],
+        "encoder": [
+            {"parameterName": "num_layers", "type": "DISCRETE", "feasiblePoints": "2,3,4"},
+            {
+                **{"parameterName": "hidden", "type": "NUMERICAL_LIST", "numericalType": "INTEGER", "length": 3},
+                **{"minValue": [8] * 3, "maxValue": [128] * 3, "scalingType": "LOG"},
+                **{"cutPara": ("num_layers",), "cutFunc": lambda x: x[0] - 1},
+            },
+            {"parameterName": "dropout", "type": "DOUBLE", "minValue": 0.1, "maxValue": 0.8, "scalingType": "LINEAR"},
+            {"parameterName": "act", "type": "CATEGORICAL", "feasiblePoints": ["leaky_relu", "relu"]},
+        ],
+        "decoder": [],
+    }
+    assert default_configuration(Graph(), SearchSpace(space)) == {
+        **{"trainer:lr": 0.01, "trainer:bs": 512, "encoder:num_layers": 2, "encoder:hidden": [16]},
+        **{"encoder:dropout": 0.2, "encoder:act": "leaky_relu"},
+    }

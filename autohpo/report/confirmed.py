@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autohpo.confirm import Confirmed
 from autohpo.report import svg
-from autohpo.report.charts import WIDE, figure, perf_axis, perf_name, x_axis
+from autohpo.report.charts import WIDE, figure, perf_name, x_axis
 from autohpo.report.markup import Markup, number, tag
 from autohpo.result import Result
 
@@ -28,13 +28,18 @@ def mean_of(one: Confirmed) -> str:
     """The mean with its interval."""
     if one.mean is None or one.interval is None:
         return ""
-    return "{:.5g} ({:.5g} to {:.5g})".format(one.mean, *one.interval)
+    return f"{one.mean:.4g} ({interval_of(one)})"
+
+
+def interval_of(one: Confirmed) -> str:
+    """The interval of the mean."""
+    return "" if one.interval is None else "{:.4g} to {:.4g}".format(*one.interval)
 
 
 def _chart(result: Result) -> Markup:
     shown = [one for one in result.confirmed if one.perfs][:MAX_SHOWN]
     perfs = [perf for one in shown for perf in (*one.perfs, *(one.interval or ()), *_searched(one))]
-    y = perf_axis(perfs, result.sign, WIDE)
+    y = svg.linear_axis(perfs, 5, margin=0.05).on(WIDE[1] - 44, 22)
     x = x_axis(svg.strip_axis([name_of(one) for one in shown]), y, WIDE)
     bars: dict[str, list[str]] = {"curve bar": [], "best line": []}
     means: dict[str, list[str]] = {"dots k5": [], "best dots": []}
@@ -67,18 +72,23 @@ def _searched(one: Confirmed) -> list[float]:
 
 def _table(confirmed: tuple[Confirmed, ...]) -> Markup:
     has_default = any(one.gain is not None for one in confirmed)
-    heads = ["configuration", "mean (95 % interval)", "in the search", *["gain on the default"] * has_default]
+    heads = ["configuration", "mean", "95 % interval", "search", *["gain"] * has_default]
     rows = []
     for one in confirmed:
         name = f"trial {one.trial.number}, the default" if one.is_default and one.trial.number >= 0 else name_of(one)
-        searched = "".join(f"{perf:.5g}" for perf in _searched(one))
-        cells = [tag("th", name, scope="row"), tag("td", mean_of(one) or f"{one.n_failed} failed"), tag("td", searched)]
+        searched = "".join(f"{perf:.4g}" for perf in _searched(one))
+        mean = f"{one.n_failed} failed" if one.mean is None or one.n_failed else f"{one.mean:.4g}"
+        cells = [
+            tag("th", name, scope="row"),
+            *(tag("td", text, class_="n") for text in (mean, interval_of(one), searched)),
+        ]
         if has_default:
             has_gain = one.gain is not None and one.gain_error is not None
-            cells.append(tag("td", f"{one.gain:+.3g} ± {one.gain_error:.2g}" if has_gain else ""))
+            cells.append(tag("td", f"{one.gain:+.2g} ± {one.gain_error:.1g}" if has_gain else "", class_="n"))
         rows.append(tag("tr", *cells))
-    caption = "The chosen one first."
+    caption = "The chosen one first. Search: what the search saw, where it trained in full."
     if has_default:
-        caption += " The default is kept unless another gains more than one standard error, given behind ±."
-    head = tag("thead", tag("tr", *(tag("th", text, scope="col") for text in heads)))
+        caption += " Gain: on the default, which is kept unless another gains more than the standard error behind ±."
+    columns = [tag("th", text, scope="col", class_="n" * bool(k)) for k, text in enumerate(heads)]
+    head = tag("thead", tag("tr", *columns))
     return tag("div", tag("table", tag("caption", caption), head, tag("tbody", *rows)), class_="card")

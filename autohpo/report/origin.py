@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from autohpo.spaces.tagged import from_json
-from autohpo.version import __version__
 
 Pairs = list[tuple[str, str]]
 
@@ -38,10 +38,10 @@ def machine() -> Pairs:
 
 
 def command() -> Pairs:
-    """Return how this process was started, and by which release."""
+    """Return how this process was started."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    script = sys.argv[0] if spec is None else "-m " + spec.name.removesuffix(".__main__")
-    return [("command", " ".join(["python", script, *sys.argv[1:]])), ("autohpo", __version__)]
+    script = [sys.argv[0]] if spec is None else ["-m", spec.name.removesuffix(".__main__")]
+    return [("command", shlex.join(["python", *script, *sys.argv[1:]]))]
 
 
 def _text(value: Any) -> str:

@@ -36,6 +36,7 @@ tbody th{font-weight:500}
 .wide table{width:auto}
 .wide td,.wide tbody th{white-space:nowrap}
 .n{text-align:right}
+.pair td.n{overflow-wrap:normal;white-space:nowrap}
 code,pre,.mono{font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 details summary{cursor:pointer;overflow-wrap:anywhere}
 pre{max-height:320px;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;margin:6px 0}

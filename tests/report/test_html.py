@@ -367,7 +367,7 @@ def test_confirmed_configurations_have_a_chart_and_a_table() -> None:
     assert [row[0] for row in rows] == [f"trial {c.trial.number}" for c in hpo.result.confirmed[:3]] + [
         "trial 0, the default"
     ]
-    assert rows[0][1].startswith(f"{winner.mean:.5g} (")
+    assert rows[0][1:3] == [f"{winner.mean:.4g}", "{:.4g} to {:.4g}".format(*winner.interval)]
     headline = [text for name, text in page.texts if name in ("dt", "dd")]
     assert f"mean of trial {winner.trial.number} over 5 new seeds" in headline
     assert page.table("parameter")[0][1] == repr(winner.trial.hp["x"])
