@@ -60,8 +60,9 @@ class Confirm:
     def __post_init__(self) -> None:
         for name, least in (("k", 1), ("seeds", LEAST)):
             value = getattr(self, name)
-            if type(value) is not int or value < least:
+            if not _is_integer(value) or value < least:
                 raise OptionError(f"confirm: {name} must be an integer of at least {least}, got {value!r:.80}")
+            object.__setattr__(self, name, int(value))
 
     @classmethod
     def of(cls, given: object) -> Confirm | None:
@@ -77,11 +78,16 @@ class Confirm:
             if unknown:
                 raise OptionError(f"confirm: a dict of k and seeds, got {unknown[0]!r:.80}")
             return cls(**given)
-        if type(given) is not int:
+        if not _is_integer(given):
             raise OptionError(
                 f"confirm: must be the number of configurations to confirm, or a Confirm, got {given!r:.80}"
             )
-        return cls(given)
+        return cls(given)  # type: ignore[arg-type] # an integer, of numpy perhaps
+
+
+def _is_integer(value: object) -> bool:
+    """Whether a value is an integer, of Python or of numpy."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, repr=False)

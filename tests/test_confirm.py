@@ -22,6 +22,7 @@ from autohpo import (
     build_hpo_from_name,
 )
 from autohpo.progress import Standing
+from autohpo.report import render_html
 from autohpo.trainer import default_configuration
 
 SPACE = [RangeHP("x", 0.0, 1.0)]
@@ -386,7 +387,7 @@ def test_a_trainers_own_configuration_is_the_default():
     """It needs no trial in the search; the trainer that comes back has the configuration that was chosen."""
     data = []
     hpo = searched(None, space=RIDGE_SPACE, n=6)
-    best, best_hp = hpo.optimize(Ridge(), data, confirm=2, progress=False)
+    best, best_hp = hpo.optimize(Ridge(), data, confirm=np.int64(2), progress=False)
     assert len(data) in (6 + 15, 6 + 15 + 1)  # trained again at the end, where the best of the repeats was another's
     assert best_hp == {"trainer:penalty": 1.0}
     assert best.penalty == 1.0
@@ -396,6 +397,7 @@ def test_a_trainers_own_configuration_is_the_default():
     assert default.trial.number < 0
     assert default.optimism is None
     assert hpo.result.best.hp == best_hp
+    assert "mean of the default over 5 new seeds" in render_html(hpo.result)
 
 
 def test_a_trainers_own_configuration_is_tried_first_on_request(tmp_path):
@@ -447,9 +449,15 @@ def test_the_configuration_of_a_trainers_parts_is_read_in_autogls_form():
         "encoder": [
             {"parameterName": "num_layers", "type": "DISCRETE", "feasiblePoints": "2,3,4"},
             {
-                **{"parameterName": "hidden", "type": "NUMERICAL_LIST", "numericalType": "INTEGER", "length": 3},
-                **{"minValue": [8] * 3, "maxValue": [128] * 3, "scalingType": "LOG"},
-                **{"cutPara": ("num_layers",), "cutFunc": lambda x: x[0] - 1},
+                "parameterName": "hidden",
+                "type": "NUMERICAL_LIST",
+                "numericalType": "INTEGER",
+                "length": 3,
+                "minValue": [8] * 3,
+                "maxValue": [128] * 3,
+                "scalingType": "LOG",
+                "cutPara": ("num_layers",),
+                "cutFunc": lambda x: x[0] - 1,
             },
             {"parameterName": "dropout", "type": "DOUBLE", "minValue": 0.1, "maxValue": 0.8, "scalingType": "LINEAR"},
             {"parameterName": "act", "type": "CATEGORICAL", "feasiblePoints": ["leaky_relu", "relu"]},
@@ -457,6 +465,10 @@ def test_the_configuration_of_a_trainers_parts_is_read_in_autogls_form():
         "decoder": [],
     }
     assert default_configuration(Graph(), SearchSpace(space)) == {
-        **{"trainer:lr": 0.01, "trainer:bs": 512, "encoder:num_layers": 2, "encoder:hidden": [16]},
-        **{"encoder:dropout": 0.2, "encoder:act": "leaky_relu"},
+        "trainer:lr": 0.01,
+        "trainer:bs": 512,
+        "encoder:num_layers": 2,
+        "encoder:hidden": [16],
+        "encoder:dropout": 0.2,
+        "encoder:act": "leaky_relu",
     }

@@ -58,7 +58,7 @@ def curves_chart(result: Result) -> Markup:
     curves = {root: points for root, points in result.curves().items() if points}
     if not curves:
         return Markup()
-    best = roots(result)[result.best.number] if result.top(1) else -1
+    best = roots(result).get(result.best.number, -1) if result.top(1) else -1  # a default may have no trial
     order = sorted(curves, key=lambda root: (root != best, -max(f for f, _ in curves[root]), root))
     longest = order[:MAX_CURVES]
     rungs = sorted({t.fidelity for t in result if t.fidelity is not None and t.perf is not None})
