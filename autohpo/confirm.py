@@ -8,10 +8,10 @@ with seeds that the search has not seen, the same ones for each, and are judged 
 by more than one standard error of the mean of their paired differences (the one-standard-error rule of Breiman et al.
 1984, Classification and Regression Trees, with the default in the place of the smallest tree). Of those that
 are, the highest mean wins. Why this one: the best of k means is lucky again, so taking any higher mean would now and
-then leave a default that is better. With three configurations and five seeds the loss by that, in standard errors and
-on average, is at most 0.33 (0.07 by this rule), where a test at 5 % would find a gain of two standard errors in one
-search of three (this rule in four of five). So the answer is not below the default by more than the noise, and most
-of what a search has found is kept.
+then leave a default that is better. With three configurations and five seeds
+that costs up to 0.3 standard errors on average; with this rule it is 0.07, and a gain of two standard errors is still
+found in four searches of five, where a t test at 5 % finds it in one of four (``benchmarks/confirm.py rule``). So the
+answer is not below the default by more than the noise, and most of what a search has found is kept.
 
 The standard error of five differences is itself uncertain, and too small by chance just where a difference seems
 large. So it is not taken below that of all configurations together: their results less the effects of configuration

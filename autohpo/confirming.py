@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from autohpo.confirm import LEAST, Confirm, Contender, contenders_of, is_deterministic
 from autohpo.result import last_of_each, rank
 from autohpo.search import Search
-from autohpo.trial import Suggestion
+from autohpo.trial import Suggestion, Trial
 
 _log = logging.getLogger("autohpo")
 
@@ -104,16 +104,21 @@ class Confirming:
         return sum(ended), sum(wanted)
 
     def expected_seconds(self, capacity: int) -> float:
-        """Return how long confirming will take, by how long the trials with the most training took; 0 without any."""
-        n_done, expected = self._expected
-        if self._search.state.n_done > 1.05 * n_done:  # so that all of these looks together cost a few
-            trials = [t for t in self._search.state.trials() if t.perfs and t.seconds is not None]
-            most = max((trial.reached for trial in trials), default=0.0)
-            seconds = [trial.seconds or 0.0 for trial in trials if trial.reached == most]
-            expected = float(np.mean(seconds)) if seconds else 0.0
-            self._expected = self._search.state.n_done, expected
+        """Return how long confirming will take, by how long the trials so far took; 0 without any."""
+        state, (n_done, expected) = self._search.state, self._expected
+        if state.n_done > 1.05 * n_done:  # so that all of these looks together cost a few
+            expected = self._seconds([t for t in state.trials() if t.perfs and t.seconds is not None])
+            self._expected = state.n_done, expected
         n_trainings = (self._plan.k + (self._default is not None)) * self._plan.seeds
         return math.ceil(n_trainings / max(capacity, 1)) * expected
+
+    def _seconds(self, trials: Sequence[Trial]) -> float:
+        """The seconds of one full training: a mean, or where there are fidelities by what a unit of them took."""
+        seconds = sum(trial.seconds or 0.0 for trial in trials)
+        trained = sum(trial.reached for trial in last_of_each(trials))
+        if self._fidelity is not None and 0 < trained < math.inf:
+            return seconds / trained * self._fidelity
+        return seconds / len(trials) if trials else 0.0
 
 
 def fresh_seed(seed: int, place: int) -> int:

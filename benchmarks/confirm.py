@@ -3,6 +3,7 @@
     python benchmarks/confirm.py run gcn --out gcn.jsonl                       # needs PyTorch
     python benchmarks/confirm.py run gnn_cora --tasks FOLDER --out cora.jsonl  # the folder of tasks.py
     python benchmarks/confirm.py report gcn.jsonl cora.jsonl                   # the table, as Markdown
+    python benchmarks/confirm.py rule                                          # why one standard error
 
 Ten searches of 30 full trainings, the default among them as the first point. The objective is the accuracy on the 500
 validation nodes of Cora's public split; test nodes are looked at in the report alone. ``run`` goes on where its file
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from autohpo import ChoiceHP, HPSpace, LogRangeHP, RangeHP, build_hpo_from_name
-from autohpo.confirm import half_width
+from autohpo.confirm import half_width, standard_error
 
 N_SEARCHES, N_TRIALS, K, SEEDS = 10, 30, 3, 5
 
@@ -161,6 +162,30 @@ def _text(values: list[float]) -> str:
     return f"{np.mean(values):+.4f} (95 %: {np.mean(values) - half:+.4f} to {np.mean(values) + half:+.4f})"
 
 
+def rule(_: argparse.Namespace) -> None:
+    """Print what rules of choice gain or lose, in standard errors of a difference, with normal noise."""
+    from scipy import stats
+
+    rng, n_repeats = np.random.default_rng(0), 20_000
+    print("| what the three gain in truth | any higher mean | one standard error | t test at 5 %, Bonferroni |")
+    print("|---|--:|--:|--:|")
+    for truth in ((-0.5,) * 3, (-1.0,) * 3, (-2.0,) * 3, (1.0, 0.0, 0.0), (2.0, 0.0, 0.0), (3.0, 0.0, 0.0)):
+        results = rng.normal(size=(n_repeats, 1 + K, SEEDS)) * np.sqrt(SEEDS / 2)  # so that the error is 1
+        results[:, 1:] += np.array(truth)[:, None]
+        differences = results[:, 1:] - results[:, :1]
+        gains, own = differences.mean(axis=2), differences.std(axis=2, ddof=1) / np.sqrt(SEEDS)
+        pooled = np.array([standard_error(list(table)) for table in results])[:, None]
+        t = stats.t.ppf(1 - 0.05 / K, SEEDS - 1)
+        cells = []
+        for threshold in (np.zeros_like(own), np.maximum(own, pooled), t * own):
+            passing = np.where(gains > threshold, gains, -np.inf)
+            best = passing.argmax(axis=1)
+            cells.append(np.where(passing.max(axis=1) > -np.inf, np.array(truth)[best], 0.0).mean())
+        print(
+            f"| {', '.join(f'{value:+g}' for value in truth)} | " + " | ".join(f"{cell:+.2f}" for cell in cells) + " |"
+        )
+
+
 def main() -> None:
     """Run or report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -175,6 +200,7 @@ def main() -> None:
     reporting = commands.add_parser("report")
     reporting.add_argument("files", nargs="+")
     reporting.set_defaults(do=report)
+    commands.add_parser("rule").set_defaults(do=rule)
     given = parser.parse_args()
     given.do(given)
 

@@ -17,12 +17,16 @@ from autohpo import (
     OptionError,
     RangeHP,
     Result,
+    Search,
     SearchSpace,
     TrialState,
     build_hpo_from_name,
 )
+from autohpo.confirming import Confirming
+from autohpo.objectives import Objectives
 from autohpo.progress import Standing
 from autohpo.report import render_html
+from autohpo.store import LogEvent, RunState
 from autohpo.trainer import default_configuration
 
 SPACE = [RangeHP("x", 0.0, 1.0)]
@@ -277,6 +281,25 @@ def test_a_time_limit_leaves_time_to_confirm():
     assert time.monotonic() - began < 2.5
     assert len(hpo.result.repeats) == 6
     assert hpo.result.winner is not None
+
+
+def test_the_time_that_confirming_takes_is_known_from_short_trainings_too():
+    """Where one unit of fidelity took 0.01 seconds, 3 full trainings of 9 with 2 seeds each will take 0.54."""
+    state = RunState(SearchSpace(SPACE), Objectives.of("max"))
+    ask = {"hp": {"x": 0.5}, "resume": None, "pid": 0, "seed": 1, "info": {}}
+    for number, fidelity in enumerate([1, 3]):
+        for event in (
+            LogEvent("ask", number, 0, {**ask, "fidelity": fidelity, "hp": {"x": fidelity / 10}}),
+            LogEvent("start", number, 1, {"slot": 0}, 100.0),
+            LogEvent("end", number, 1, {"state": "COMPLETE", "perf": 0.5}, 100.0 + 0.01 * fidelity),
+        ):
+            state.apply(event)
+    hpo = searched(generated, "bohb", min_fidelity=1, max_fidelity=9)
+    with Search(hpo) as search:
+        search.state = state
+        confirming = Confirming(search, Confirm(2, seeds=2), {"x": 0.1}, 9)
+        assert confirming.expected_seconds(1) == pytest.approx(0.54)
+        assert confirming.expected_seconds(4) == pytest.approx(0.18)
 
 
 def test_a_time_limit_that_ends_confirming_says_so_and_a_second_call_goes_on():
