@@ -9,6 +9,7 @@ from autohpo.version import __version__
 
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
+    from autohpo.algorithms.parts.points import Point
     from autohpo.algorithms.registry import available_hpos, build_hpo_from_name, register_hpo
     from autohpo.confirm import Confirm, Confirmed
     from autohpo.errors import (
@@ -72,6 +73,7 @@ __all__ = [
     "OrdinalHP",
     "Outcome",
     "PermutationHP",
+    "Point",
     "Prior",
     "RangeHP",
     "RegistryError",
@@ -93,6 +95,7 @@ __all__ = [
 
 _HOMES = {
     "algorithms.base": ("BaseHPOptimizer",),
+    "algorithms.parts.points": ("Point",),
     "algorithms.registry": ("available_hpos", "build_hpo_from_name", "register_hpo"),
     "confirm": ("Confirm", "Confirmed"),
     "errors": (

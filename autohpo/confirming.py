@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.points import checked_points
+from autohpo.algorithms.registry import name_of
 from autohpo.confirm import LEAST, Confirm, Contender, contenders_of, is_deterministic
-from autohpo.result import last_of_each, rank
+from autohpo.errors import OptionError
+from autohpo.objective import Objective
+from autohpo.progress import Progress
+from autohpo.ranking import last_of_each, rank
+from autohpo.result import Result
+from autohpo.run_options import RunOptions
 from autohpo.search import Search
+from autohpo.trainer import default_configuration
 from autohpo.trial import Suggestion, Trial
-
-_log = logging.getLogger("autohpo")
 
 
 class Confirming:
@@ -129,3 +136,60 @@ def fresh_seed(seed: int, place: int) -> int:
         place: The place of the repeat: the same for each configuration, so that differences are paired.
     """
     return int(np.random.SeedSequence((seed, place, 2)).generate_state(1)[0]) & 0x7FFFFFFF
+
+
+def default_of(hpo: BaseHPOptimizer, trainer: Any, options: RunOptions) -> dict[str, Any] | None:
+    """Return the configuration that the user would take without a search: the first point to try, or the trainer's own.
+
+    Raises:
+        OptionError: The trainer's own is to be tried first, and it has none or another space.
+    """
+    points = checked_points(hpo.points, hpo.space, hpo.objectives)
+    mine = next((point.hp for point in points if point.outcome is None), None)
+    if trainer is None or not (options.default_first or (options.plan is not None and mine is None)):
+        return mine
+    try:
+        own = default_configuration(trainer, hpo.space)
+    except OptionError:
+        if options.default_first:
+            raise
+        own = None
+    if own is None and options.default_first:
+        who = type(trainer).__name__
+        raise OptionError(f"default_first: {who} has no default_hyper_parameters and no hyper_parameters to be tried")
+    return own or mine
+
+
+def confirming_of(
+    search: Search, objective: Objective, options: RunOptions, default: dict[str, Any] | None
+) -> Confirming | None:
+    """Return what confirms the search in the end, if that is asked for.
+
+    Raises:
+        OptionError: The search cannot be confirmed.
+    """
+    hpo = search.hpo
+    if options.plan is None:
+        return None
+    if hpo.objectives.n > 1:
+        raise OptionError("confirm: a search for several objectives has no single best to confirm; look at pareto")
+    if hpo.needs_checkpoints:
+        raise OptionError(
+            f"confirm: {name_of(type(hpo))} changes configurations while they train, so none can be trained anew"
+        )
+    return Confirming(search, options.plan, default, hpo.full_fidelity if objective.takes_fidelity else None)
+
+
+def say_confirmed(result: Result, progress: Progress) -> None:
+    """Say what was chosen, and how optimistic the search was."""
+    winner = result.winner
+    if winner is None or winner.mean is None or winner.interval is None:
+        why = "every training failed" if result.confirmed else "confirming did not get far enough"
+        warnings.warn(f"confirm: {why}, so the best is that of the search alone", UserWarning, stacklevel=5)
+        return
+    low, high = winner.interval
+    name = "the default" if winner.is_default else f"trial {winner.trial.number}"
+    text = f"confirmed {name}: mean {winner.mean:.6g} ({low:.6g} to {high:.6g}) over {len(winner.perfs)} seeds"
+    if winner.optimism is not None and winner.trial.perf is not None:
+        text += f"; the search saw {winner.trial.perf:.6g}"
+    progress.say(text)

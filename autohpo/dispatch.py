@@ -6,11 +6,14 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from autohpo.checkpoints import Checkpoints
 from autohpo.errors import OptionError
 from autohpo.execution.base import Executor
+from autohpo.folders import checkpoint_dir
+from autohpo.run_options import MAX_SUSPENDED
 from autohpo.search import Search
+from autohpo.suspended import Suspended
 from autohpo.trial import Outcome, Suggestion, Task, TrialState
 
 
@@ -37,6 +40,8 @@ class Dispatch:
         search: The log and what follows from it.
         executor: The slots.
         retries: How often a trial that ends in a state is started again, by state.
+        max_suspended: How many paused trainings are held at most.
+        checkpoints: The folders of the trainings.
 
     Attributes:
         busy: Number and attempt of the trial in each slot that runs one.
@@ -44,8 +49,17 @@ class Dispatch:
         first: The trial that was started first, by this driver.
     """
 
-    def __init__(self, search: Search, executor: Executor, retries: Mapping[TrialState, int]) -> None:
+    def __init__(
+        self,
+        search: Search,
+        executor: Executor,
+        retries: Mapping[TrialState, int],
+        max_suspended: int = MAX_SUSPENDED,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
         self._search, self._executor, self._retries = search, executor, retries
+        self._suspended = Suspended(search, executor, max_suspended)
+        self.checkpoints = Checkpoints(search, "live") if checkpoints is None else checkpoints
         self.busy: dict[int, tuple[int, int]] = {}
         self.again: deque[int] = deque()
         self.first: int | None = None
@@ -89,6 +103,7 @@ class Dispatch:
         self._search.save()
         for number in list(self.again):
             self.prepare(number)
+        self.checkpoints.begin(self._search.hpo.resumable)
 
     def _end_lost(self, number: int, attempt: int) -> None:
         n = 1 + self._retries.get(TrialState.LOST, 0)
@@ -129,6 +144,8 @@ class Dispatch:
             root=chain.root,
             checkpoint_dir=str(checkpoint_dir(self._search.store.files, chain.root)),
             is_fork=chain.fork is not None,
+            resumed_perf=None if suggestion.resume is None else state[suggestion.resume].perf,
+            slot=slot,
         )
         return Placed(slot, task)
 
@@ -204,6 +221,8 @@ class Dispatch:
         for root in [root for root in self._forgettable if self._is_over(root, resumable)]:
             self._forgettable.discard(root)
             self._executor.drop(root)
+        self._suspended.ended(number)
+        self.checkpoints.ended(number, resumable)
 
     def _is_over(self, root: int, resumable: frozenset[int]) -> bool:
         leaf = self._search.state.chain(root).leaf
@@ -216,8 +235,3 @@ def lost_error(n: int) -> str:
         f"lost {n} times: the process or machine that ran it died each time; if the objective ends its own process, "
         "num_workers=2 or a memory_limit protects the search"
     )
-
-
-def checkpoint_dir(files: Path, root: int) -> Path:
-    """Return the checkpoint folder of a chain, by the number of its first trial."""
-    return files / f"trial-{root}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
+import warnings
 from dataclasses import replace
 
+from autohpo.checkpoints import Checkpoints
 from autohpo.confirming import Confirming
 from autohpo.dispatch import Dispatch, Placed, lost_error
 from autohpo.ending import Ending
@@ -57,12 +59,14 @@ class Driver:
         self.objective, self.executor, self.progress, self.options = objective, executor, progress, options
         self.max_trials = max_trials
         self.ending = Ending(executor, options.time_limit, options.grace_seconds)
-        self.dispatch = Dispatch(search, executor, options.n_retries)
+        kept = Checkpoints(search, options.keep_checkpoints)
+        self.dispatch = Dispatch(search, executor, options.n_retries, options.max_suspended, kept)
         self._stopping = stopping
         self._n_earlier = 0
         self._is_complete = is_over  # the algorithm has nothing more to suggest
         self._confirming, self._is_over_before = confirming, is_over
         self._is_confirming = False
+        self._has_advised = False
 
     def run(self) -> None:
         """Run the search to its end.
@@ -195,7 +199,7 @@ class Driver:
         """Take a report; False asks the trial to end."""
         self.ending.leave_user_code()
         assert event.fidelity is not None and event.perf is not None  # noqa: PT018 - what a report is
-        go = self.search.take_report(event.number, event.attempt, event.fidelity, event.perf)
+        go = self.search.take_report(event.number, event.attempt, event.fidelity, event.perf, event.metrics)
         self.progress.update(self._standing)
         self.ending.check(self.dispatch.running)
         self.ending.enter_user_code()
@@ -220,6 +224,11 @@ class Driver:
         """Note the end of an attempt; return the trial if it is over."""
         outcome, number = event.outcome, event.number
         assert outcome is not None  # an end
+        if outcome.advice:
+            if not self._has_advised:
+                self._has_advised = True
+                warnings.warn(outcome.advice, UserWarning, stacklevel=2)
+            outcome = replace(outcome, advice="")
         self.dispatch.ended(event.slot, number, event.attempt)
         if not self.search.is_current(number, event.attempt):
             return self.search.note_end(number, event.attempt, outcome)
@@ -270,6 +279,7 @@ class Driver:
             self.dispatch.busy.clear()
             self.search.save()
             self.progress.close(self._standing())
+        self.dispatch.checkpoints.finish(self.hpo.resumable, is_whole=not self.ending.reason)
 
     def _say_interrupted(self) -> None:
         path = getattr(self.search.store, "path", None)

@@ -85,6 +85,10 @@ class NoResultError(AutoHPOError):
     """The search ended, or was asked for its best, before any trial was complete."""
 
 
+class NoResultYetError(NoResultError, AttributeError):
+    """``hpo.result`` was asked for before ``optimize`` was called: there is no such attribute yet."""
+
+
 class MissingExtraError(AutoHPOError, ImportError):
     """A package of an extra is not installed; the text names the extra."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import os
 import sys
 import time
 import traceback
@@ -15,19 +16,22 @@ from typing import Any
 
 from autohpo.errors import AutoHPOError, InvalidPerfError, OptionError, short
 from autohpo.objectives import Objectives, as_perf
-from autohpo.trial import Outcome, Task, TrialState
+from autohpo.outcome import MAX_RESULT_BYTES, result_bytes
+from autohpo.reported import Keep, ReportLog, ReportRules
+from autohpo.trial import Outcome, Task, TrialState, whole
 
 _log = logging.getLogger("autohpo")
 
 OFFERED = ("dataset", "fidelity", "trial", "seed")
 
-OURS = ("autohpo.objective", "autohpo.objectives", "autohpo.trainer")
+OURS = ("autohpo.objective", "autohpo.objectives", "autohpo.reported", "autohpo.trainer")
 """Modules whose frames say nothing to a user whose objective raised; those of executors are left out, too."""
 
 MAX_ERROR_CHARACTERS = 16_000
 
-Report = Callable[[float, float], bool]
-"""``report(fidelity, perf)`` tells the search how far a trial came; False asks it to end."""
+Report = Callable[..., bool]
+"""``report(fidelity, perf)`` tells the search how far a trial came; False asks it to end. Where there are metrics, they
+are a third argument."""
 
 
 class TrialHandle:
@@ -41,22 +45,28 @@ class TrialHandle:
         attempt: Which start of the trial this is, from 1; above 1 an earlier one did not come to its end.
         seed: A number for every random choice of the training.
         fidelity: How much training the trial gets in all, counted from nothing; None means full.
+        slot: The number of the worker that runs it, from 0.
+        device: The GPU that its worker was given, as ``optimize(gpus=...)`` names it; None where none was.
         reports: ``(fidelity, perf)`` in the order reported.
         is_stopped: Whether the search said that the trial should end.
     """
 
-    def __init__(self, task: Task, report: Report) -> None:
-        self.reports: list[tuple[float, float]] = []
+    def __init__(self, task: Task, report: Report, objectives: Objectives | None = None) -> None:
+        self._log = ReportLog()
+        self.reports = self._log.reports
         self.is_stopped = False
-        self._done = 0.0
+        self._objectives = Objectives.of("max") if objectives is None else objectives
+        self._done: float = 0
         self._bind(task, report)
 
     def _bind(self, task: Task, report: Report) -> None:
         """Take over the next task of the same training."""
         self.number, self.attempt, self.seed = task.number, task.attempt, task.seed
-        self.fidelity = task.fidelity
+        self.fidelity, self.slot = task.fidelity, task.slot
+        self.device = os.environ.get("AUTOHPO_DEVICE")
         self._folder = task.checkpoint_dir
         self._send: Report | None = report
+        self._log.is_over, self._log.n_ignored = False, 0
 
     def _release(self) -> None:
         """Ignore what is reported from now on: the attempt has ended."""
@@ -69,12 +79,14 @@ class TrialHandle:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def report(self, perf: object, fidelity: float | None = None) -> bool:
-        """Tell the search how good the training is so far; False means: stop here.
+    def report(self, perf: object, fidelity: float | None = None, *, metrics: object = None) -> bool:
+        """Tell the search how good the training is so far; False means: stop here, and later reports are ignored.
 
         Args:
-            perf: One finite number, as :func:`as_perf` takes it.
+            perf: One finite number, or what else ``Objectives.measure_report`` takes.
             fidelity: How much training is done, counted from nothing; by default one more than at the last report.
+            metrics: Further numbers by name, kept in the log; the trial has the last, the least and the largest of
+                each as ``metrics["loss"]``, ``["loss.min"]`` and ``["loss.max"]``.
 
         Raises:
             InvalidPerfError: `perf` or `fidelity` is not one finite number. Uncaught, it makes the trial INVALID.
@@ -82,19 +94,25 @@ class TrialHandle:
         send = self._send
         if send is None:
             return False
-        value = as_perf(perf)
-        done = self._done + 1 if fidelity is None else float(fidelity)
+        if self._log.is_over:
+            self._log.n_ignored += 1
+            return False
+        value, more = self._objectives.measure_report(perf, metrics)
+        done = self._done + 1 if fidelity is None else whole(float(fidelity))
         if not 0 <= done < math.inf:
             raise InvalidPerfError(f"fidelity: must be finite and at least 0, got {done}")
         self._done = done
-        self.reports.append((self._done, value))
-        if not send(self._done, value):
+        self.reports.append((done, value))
+        if more:
+            self._log.tally.count(more)
+        if not (send(done, value, more) if more else send(done, value)):
             self.is_stopped = True
-        return not self.is_stopped and not self.is_enough
+        self._log.is_over = self.is_stopped or self.is_enough
+        return not self._log.is_over
 
     def resume_at(self, fidelity: float) -> None:
         """Say that training state up to `fidelity` was loaded from :attr:`checkpoint_dir`."""
-        self._done = float(fidelity)
+        self._done = whole(float(fidelity))
 
     @property
     def is_enough(self) -> bool:
@@ -110,23 +128,32 @@ class Objective:
         f: The function, called as ``f(hps, ...)``.
         dataset: What `f` gets as ``dataset``, where it names that.
         wants: Which of ``dataset, fidelity, trial, seed`` `f` names.
+        has_default: Which of these have a default of their own in `f`: it is kept where there is nothing to hand over.
         takes_fidelity: Whether `f` can be given less than full training.
         objectives: What its results mean.
         fidelity_name: The hyper-parameter that holds the fidelity, where one does.
         is_generator: Whether `f` yields a result after each step of its training.
+        keep: Whether the result of what reports or yields is its last value, or the best of them.
     """
 
     f: Callable[..., Any]
     dataset: Any = None
     wants: frozenset[str] = frozenset()
+    has_default: frozenset[str] = frozenset()
     takes_fidelity: bool = False
     objectives: Objectives = field(default_factory=lambda: Objectives.of("max"))
     fidelity_name: str | None = None
     is_generator: bool = False
+    keep: Keep = "last"
 
     @classmethod
     def of(
-        cls, f: Callable[..., Any], dataset: Any = None, mode: object = "max", fidelity_name: str | None = None
+        cls,
+        f: Callable[..., Any],
+        dataset: Any = None,
+        mode: object = "max",
+        fidelity_name: str | None = None,
+        keep: Keep = "last",
     ) -> Objective:
         """Read the signature of `f`.
 
@@ -135,6 +162,7 @@ class Objective:
             dataset: What it gets as ``dataset``.
             mode: Which way each objective is better.
             fidelity_name: The hyper-parameter that holds the fidelity, where one does.
+            keep: Whether the result of what reports or yields is its last value, or the best of them.
 
         Raises:
             OptionError: `f` is not callable, takes no configuration, or needs an argument that nobody offers.
@@ -144,7 +172,7 @@ class Objective:
         try:
             parameters = list(inspect.signature(f).parameters.values())
         except (TypeError, ValueError):  # some built-ins have no signature
-            return cls(f, dataset, objectives=Objectives.of(mode), fidelity_name=fidelity_name)
+            return cls(f, dataset, objectives=Objectives.of(mode), fidelity_name=fidelity_name, keep=keep)
         positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         if not parameters or parameters[0].kind not in (*positional, inspect.Parameter.VAR_POSITIONAL):
             raise OptionError("f: must take the configuration as its first argument")
@@ -161,26 +189,57 @@ class Objective:
             wants -= {"dataset"}
         is_generator = _is_generator(f)
         takes_fidelity = is_generator or fidelity_name is not None or bool(wants & {"fidelity", "trial"})
-        return cls(f, dataset, wants, takes_fidelity, Objectives.of(mode), fidelity_name, is_generator)
+        has_default = frozenset(p.name for p in named if p.name in wants and p.default is not p.empty)
+        objectives = Objectives.of(mode)
+        return cls(f, dataset, wants, has_default, takes_fidelity, objectives, fidelity_name, is_generator, keep)
+
+    @property
+    def is_continued(self) -> bool:
+        """Whether a promoted trial goes on where it paused: a generator does, and what loads its checkpoints.
+
+        That can only be seen where the objective itself, or the trainer's ``train``, names ``checkpoint_dir`` or
+        ``resume_at``; what hides it in another function counts as trained anew at each rung.
+        """
+        own = getattr(self.f, "is_continued", None)
+        return (
+            own
+            if isinstance(own, bool)
+            else self.is_generator
+            or ("trial" in self.wants and bool(_names_in(self.f) & {"checkpoint_dir", "resume_at"}))
+        )
+
+    @property
+    def rules(self) -> ReportRules:
+        """How results follow from reports."""
+        return ReportRules(self.objectives, self.keep)
 
     def call(self, task: Task, handle: TrialHandle) -> Any:
         """Return the result of `f` for a task; a generator where `f` is one."""
         offered = {"dataset": self.dataset, "fidelity": task.fidelity, "trial": handle, "seed": task.seed}
+        names = self.wants if task.fidelity is not None else self.wants - (self.has_default & {"fidelity"})
         hps = dict(task.hp)
         if self.fidelity_name is not None and task.fidelity is not None:
             hps[self.fidelity_name] = whole(task.fidelity)
-        return self.f(hps, **{name: offered[name] for name in self.wants})
-
-
-def whole(fidelity: float) -> float | int:
-    """Return a fidelity as an integer where it is one: a number of epochs is."""
-    return int(fidelity) if float(fidelity).is_integer() else fidelity
+        return self.f(hps, **{name: offered[name] for name in names})
 
 
 def _is_generator(f: Callable[..., Any]) -> bool:
     """Whether calling `f` makes a generator: also through partial, decorators that wrap, and ``__call__``."""
     inner = getattr(f, "func", f)  # functools.partial
     return any(inspect.isgeneratorfunction(g) for g in (inspect.unwrap(inner), type(inner).__call__))
+
+
+def _names_in(f: Callable[..., Any]) -> set[str]:
+    """The names of attributes and globals that the code of a function uses, functions inside it included."""
+    inner = inspect.unwrap(getattr(f, "func", f))  # functools.partial
+    codes = [getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)]
+    names: set[str] = set()
+    while codes:
+        code = codes.pop()
+        if code is not None:
+            names |= {*code.co_names}
+            codes += [constant for constant in code.co_consts if hasattr(constant, "co_names")]
+    return names
 
 
 @dataclass
@@ -211,7 +270,7 @@ class Evaluator:
         """
         began = time.perf_counter()
         paused = self._paused.pop(task.root, None)
-        handle = paused.handle if paused else TrialHandle(task, report)
+        handle = paused.handle if paused else TrialHandle(task, report, self.objective.objectives)
         handle._bind(task, report)
         try:
             outcome = self._run(task, handle, paused)
@@ -224,9 +283,7 @@ class Evaluator:
             result = paused.steps if paused else self.objective.call(task, handle)
             if isinstance(result, Generator):
                 return self._advance(task, result, handle)
-            if result is None and handle.reports:
-                result = handle.reports[-1][1]
-            outcome = self.objective.objectives.measure(result)
+            outcome = _checked_size(self.objective.rules.measured(result, task, handle._log))
         except KeyboardInterrupt:
             raise
         except InvalidPerfError:
@@ -246,12 +303,12 @@ class Evaluator:
             handle.report(value)
             if handle.is_stopped:
                 steps.close()
-                return _last_report(TrialState.STOPPED, handle)
+                return self.objective.rules.last(TrialState.STOPPED, task, handle._log)
         if not handle.reports:
             raise InvalidPerfError("the objective is a generator that yielded nothing")
         if task.fidelity is not None:
             self._paused[task.root] = _Paused(steps, handle)
-        return _last_report(TrialState.COMPLETE, handle)
+        return self.objective.rules.last(TrialState.COMPLETE, task, handle._log)
 
     def holds(self, root: int) -> bool:
         """Whether the training of a chain is paused here."""
@@ -272,10 +329,19 @@ class Evaluator:
             self.drop(root)
 
 
-def _last_report(state: TrialState, handle: TrialHandle) -> Outcome:
-    """The outcome of a generator: what it yielded last."""
-    reached, perf = handle.reports[-1]
-    return Outcome(state, (perf,), reached=reached)
+def _checked_size(outcome: Outcome) -> Outcome:
+    """Return an outcome that the log can hold.
+
+    Raises:
+        InvalidPerfError: It is longer than that.
+    """
+    n_bytes = result_bytes(outcome)
+    if n_bytes > MAX_RESULT_BYTES:
+        raise InvalidPerfError(
+            f"the result has {n_bytes / 1e6:.1f} MB in the log, and may have {MAX_RESULT_BYTES / 1e6:.1f} MB; return "
+            f"fewer metrics than {len(outcome.metrics)}, and keep arrays in files of trial.checkpoint_dir"
+        )
+    return outcome
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,29 @@ import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from autohpo.errors import InvalidPerfError, OptionError, short
+from autohpo.other_names import meant_way
+from autohpo.outcome import NOTHING, Perf
 from autohpo.trial import Outcome, Trial, TrialState
 
 Way = Literal["max", "min"]
 Mode = Way | Mapping[str, Way] | Sequence[Way]
 
 _SIGNS = {"max": 1, "min": -1}
+
+
+class Reported(NamedTuple):
+    """What a report says.
+
+    Attributes:
+        perf: How good the training is so far: the user's own value, a tuple of several objectives.
+        metrics: Further numbers by name.
+    """
+
+    perf: Perf
+    metrics: Mapping[str, float] = NOTHING
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ class Objectives:
         is_list = isinstance(ways, (list, tuple)) and len(ways) > 0
         if not is_list or not all(isinstance(way, str) and way in _SIGNS for way in ways):  # type: ignore[attr-defined]
             wanted = "'max', 'min', a dict such as {'acc': 'max', 'latency': 'min'}, or a list such as ['max', 'min']"
-            raise OptionError(f"mode: must be {wanted}, got {mode!r:.80}")
+            raise OptionError(f"mode: must be {wanted}, got {mode!r:.80}{_meant(mode, ways)}")
         names = tuple(named) if named is not None else ("",) * len(ways)  # type: ignore[arg-type]
         if named is not None and not all(isinstance(name, str) and name for name in names):
             raise OptionError(f"mode: names of objectives must be strings that are not empty, got {mode!r:.80}")
@@ -100,6 +114,39 @@ class Objectives:
         spent = None if cost is None else as_cost(cost)
         return Outcome(TrialState.COMPLETE, tuple(values), held, metrics, spent)
 
+    def measure_report(self, value: object, metrics: object = None) -> Reported:
+        """Return what a report says: the one place that reads what ``trial.report`` and ``yield`` hand over.
+
+        ==========================================  ==================================================
+        report                                      taken as
+        ==========================================  ==================================================
+        a number, as :func:`as_perf` takes it       the one objective
+        dict from name to number                    the objectives under their names, or ``perf`` where the one
+                                                    objective has none; other names are metrics
+        tuple, list or 1-d array of numbers         several objectives in the order of ``mode``
+        ``(any of these, dict)``                    objectives, and metrics
+        ==========================================  ==================================================
+
+        Args:
+            value: What was reported or yielded.
+            metrics: A dict of metrics, where they do not stand in the value.
+
+        Raises:
+            InvalidPerfError: It is none of these, or a number is not finite; the text says what it was.
+        """
+        if metrics is None:
+            if type(value) is float and self.n == 1 and value - value == 0:  # finite: what most reports are
+                return Reported(value)
+            if _is_pair(value):
+                value, metrics = value  # type: ignore[misc]
+        more: dict[str, float] = {}
+        if isinstance(value, Mapping):
+            perfs, more = self._named(value)
+        else:
+            perfs = [as_perf(value)] if self.n == 1 else self._listed(value)
+        perf: Perf = perfs[0] if self.n == 1 else tuple(perfs)
+        return Reported(perf, {**more, **as_metrics(metrics)} if metrics is not None else more)
+
     def _named(self, result: Mapping[Any, Any]) -> tuple[list[float], dict[str, float]]:
         names = self.names if self.names[0] else ("perf",)
         if not self.names[0] and (self.n > 1 or "perf" not in result):
@@ -108,7 +155,7 @@ class Objectives:
         missing = [name for name in names if name not in result]
         if missing:
             raise InvalidPerfError(f"the objective's result must have {missing}, got {short(result)}")
-        metrics = {str(name): as_perf(value) for name, value in result.items() if name not in names}
+        metrics = as_metrics({name: value for name, value in result.items() if name not in names})
         return [as_perf(result[name]) for name in names], metrics
 
     def _listed(self, result: object) -> list[float]:
@@ -119,9 +166,37 @@ class Objectives:
         return [as_perf(value) for value in result]
 
 
+def _meant(mode: object, ways: object) -> str:
+    """Return the end of a sentence about a wrong ``mode``: what it is here, where it is another library's."""
+    meant = [meant_way(way) for way in ways] if isinstance(ways, (list, tuple)) else [meant_way(ways)]
+    if not meant or None in meant:
+        return ""
+    given: object = meant
+    if isinstance(mode, Mapping):
+        given = dict(zip(mode, meant, strict=True))
+    return f"; did you mean {meant[0] if isinstance(mode, str) else given!r}?"
+
+
 def _is_pair(result: object) -> bool:
     """Whether a result is objectives and a dict of constraints."""
     return isinstance(result, (tuple, list)) and len(result) == 2 and isinstance(result[1], Mapping)
+
+
+def as_metrics(metrics: object) -> dict[str, float]:
+    """Return metrics as plain floats by name.
+
+    Raises:
+        InvalidPerfError: It is no dict, or a number is not finite; the text names it.
+    """
+    if not isinstance(metrics, Mapping):
+        raise InvalidPerfError(f"metrics must be a dict from name to number, got {short(metrics)}")
+    found = {}
+    for name, value in metrics.items():
+        try:
+            found[str(name)] = as_perf(value)
+        except InvalidPerfError:  # noqa: PERF203 - the error names the metric
+            raise InvalidPerfError(f"metric {name!r:.80} must be one finite number, got {short(value)}") from None
+    return found
 
 
 def as_cost(value: object) -> float:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+
+def whole(fidelity: float) -> float | int:
+    """Return a fidelity as an integer where it is one: a number of epochs is, also where a formula made it a float."""
+    return int(fidelity) if isinstance(fidelity, float) and fidelity.is_integer() else fidelity
 
 
 class TrialState(str, Enum):
@@ -49,6 +55,7 @@ class Outcome:
         reached: How far the training came, where it is known.
         error: The traceback, signal or limit, where the attempt did not succeed.
         why: Why the algorithm ended it early, if it did.
+        advice: What the user should know of the objective: the driver says it once, and does not keep it.
     """
 
     state: TrialState
@@ -59,6 +66,7 @@ class Outcome:
     reached: float | None = None
     error: str = ""
     why: str = ""
+    advice: str = ""
 
     @property
     def perf(self) -> float | None:
@@ -76,7 +84,7 @@ class Outcome:
         data: dict[str, Any] = {
             "state": self.state.value,
             "perf": None if not perfs else perfs[0] if len(perfs) == 1 else list(perfs),
-            "fidelity": self.reached,
+            "fidelity": None if self.reached is None else float(self.reached),
             "error": self.error,
         }
         if self.constraints:
@@ -87,6 +95,8 @@ class Outcome:
             data["cost"] = self.cost
         if self.why:
             data["why"] = self.why
+        if self.advice:
+            data["advice"] = self.advice
         return data
 
     @classmethod
@@ -96,19 +106,43 @@ class Outcome:
         Raises:
             KeyError: `data` names no state, or one that does not exist is raised as ValueError.
         """
-        perf = data.get("perf")
+        perf, reached = data.get("perf"), data.get("fidelity")
         return cls(
             _STATES[data["state"]],
             () if perf is None else tuple(perf) if isinstance(perf, list) else (perf,),
             data.get("constraints", NOTHING),
             data.get("metrics", NOTHING),
             data.get("cost"),
-            data.get("fidelity"),
+            None if reached is None else whole(reached),
             data.get("error", ""),
             data.get("why", ""),
+            data.get("advice", ""),
         )
+
+
+Perf = float | tuple[float, ...]
+"""What a report says: the user's own value, or with several objectives that of each."""
+
+
+def perfs_of(perf: Perf) -> tuple[float, ...]:
+    """Return the value of each objective that a report has."""
+    return perf if isinstance(perf, tuple) else (perf,)
 
 
 _STATES = {state.value: state for state in TrialState}
 NOTHING: Mapping[str, Any] = {}
 """An empty mapping that all outcomes and trials without constraints, metrics or notes share; never written to."""
+
+MAX_RESULT_BYTES = 64 << 20
+"""How long the JSON of a result may be, in every executor: what the pipe of a worker and a row of a store take."""
+
+_NUMBER_BYTES = 40  # of a number with what stands around it, at most
+_CHARACTER_BYTES = 12  # of a character in JSON, at most: two escapes
+
+
+def result_bytes(outcome: Outcome) -> int:
+    """Return how long the JSON of a result is; a bound that is quick to compute where it is far below the limit."""
+    names = [*outcome.constraints, *outcome.metrics]
+    n_characters = sum(map(len, names)) + len(outcome.error) + len(outcome.why)
+    n_bytes = _NUMBER_BYTES * (len(names) + len(outcome.perfs) + 4) + _CHARACTER_BYTES * n_characters
+    return n_bytes if n_bytes <= MAX_RESULT_BYTES else len(json.dumps(outcome.to_json()))

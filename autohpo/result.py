@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from autohpo.confirm import Confirmed, confirmed_of
 from autohpo.errors import MissingExtraError, NoResultError, OptionError, StoreError
+from autohpo.folders import checkpoint_dir
 from autohpo.objectives import Objectives, incumbent, pareto
+from autohpo.other_names import explains_names, missing_attribute
+from autohpo.outcome import perfs_of
+from autohpo.ranking import last_of_each, rank
 from autohpo.result_text import line, table
 from autohpo.spaces import SearchSpace
 from autohpo.spaces.tagged import from_json
 from autohpo.store import RunState, Store, open_store
+from autohpo.tables import to_frame, write_csv
 from autohpo.trial import Trial
 
 if TYPE_CHECKING:
@@ -60,10 +65,17 @@ class Result:
     _best: Trial | None = field(default=None, repr=False)  # where it is known already
 
     def __post_init__(self) -> None:
+        if isinstance(self.trials, (str, os.PathLike)):
+            raise OptionError(f"trials: must be trials, got {self.trials!r}; Result.load(path) reads a store")
         signs = self.objectives.signs
         wanted = signs if any(sign < 0 for sign in signs) else ()
         if any(trial.signs != wanted for trial in self.trials):
             object.__setattr__(self, "trials", [replace(trial, signs=wanted) for trial in self.trials])
+
+    if not TYPE_CHECKING:  # a type checker would take every attribute for one
+
+        def __getattr__(self, name: str) -> Any:
+            return missing_attribute(self, name)
 
     @classmethod
     def of(
@@ -96,6 +108,7 @@ class Result:
         )
 
     @classmethod
+    @explains_names("Result.load")
     def load(cls, url: str | os.PathLike[str]) -> Result:
         """Return the result of the run in a store, also while it goes on.
 
@@ -220,10 +233,7 @@ class Result:
             known = [name or place for place, name in enumerate(objectives.names)]
             raise OptionError(f"objective: must be one of {known}, a name or a place, got {objective!r}")
         way = "max" if objectives.signs[place] > 0 else "min"
-        trials = [
-            trial if not trial.perfs else replace(trial, outcome=replace(trial.outcome, perfs=(trial.perfs[place],)))
-            for trial in self.trials
-        ]
+        trials = [_along(trial, place) for trial in self.trials]
         return replace(self, trials=trials, mode=way, _best=None)
 
     @property
@@ -274,6 +284,18 @@ class Result:
         found = {trial.resume: trial for trial in self.trials if trial.resume is not None}
         return found | {trial.info["replaces"]: trial for trial in self.trials if "replaces" in trial.info}
 
+    def checkpoint_dir(self, number: int) -> Path | None:
+        """Return the checkpoint folder of a trial's training; None where there is none, or none any more.
+
+        Args:
+            number: The number of the trial.
+        """
+        trial = self.trials[number]
+        while trial.resume is not None:
+            trial = self.trials[trial.resume]
+        folder = None if self.files is None else checkpoint_dir(self.files, trial.number)
+        return folder if folder is not None and folder.is_dir() else None
+
     def top(self, k: int) -> list[Trial]:
         """The k best trainings by their last trial, best first: those with more training before those with less.
 
@@ -322,18 +344,28 @@ class Result:
     def to_pandas(self) -> pd.DataFrame:
         """:meth:`to_records` as a data frame, indexed by number.
 
+        In a column ``hp.<name>`` a chosen None is None and NaN means that the parameter is not active; integers stay
+        integers, in a column of objects where some are missing. ``frame.convert_dtypes()`` makes pandas' own nullable
+        types of these, for which None and NaN are the same.
+
         Raises:
             MissingExtraError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtraError("pandas is not installed: pip install 'autohpo[pandas]'") from error
-        frame = pd.DataFrame.from_records(self.to_records())
+        frame = to_frame(self.to_records())
         return frame.set_index("number") if len(frame) else frame
 
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write :meth:`to_records` to a CSV file, without pandas; ``autohpo.tables.read_csv`` gives them back.
+
+        A cell that is empty is no value: an inactive parameter, or what a failed trial lacks. A chosen None is "None".
+
+        Args:
+            path: The path of the file, which is overwritten.
+        """
+        write_csv(self.to_records(), path)
+
     def curves(self) -> dict[int, list[tuple[float, float]]]:
-        """``(fidelity, perf)`` points of each training, by the number of its first trial.
+        """``(fidelity, perf)`` points of each training, by the number of its first trial; of the first objective.
 
         A training is a trial together with those that resumed it.
         """
@@ -342,21 +374,15 @@ class Result:
         for trial in self.trials:
             root = trial.number if trial.resume is None else roots.get(trial.resume, trial.resume)
             roots[trial.number] = root
-            points = list(trial.reports)
+            points = [(fidelity, perfs_of(perf)[0]) for fidelity, perf in trial.reports]
             if trial.fidelity is not None and trial.perf is not None and not points:
                 points.append((trial.reached, trial.perf))
             curves.setdefault(root, []).extend(points)
         return curves
 
 
-def last_of_each(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the last trial with a result of each training: a promoted trial stands for the ones it continued."""
-    done = [trial for trial in trials if trial.perf is not None]
-    resumed = {trial.resume for trial in done}
-    return [trial for trial in done if trial.number not in resumed]
-
-
-def rank(trial: Trial, sign: int) -> tuple[float, ...]:
-    """Return what trials are ranked by: met constraints first, then training, then the result."""
-    value = sign * (trial.perf or 0.0)
-    return (not trial.violation, trial.reached, -trial.violation, value, -trial.number)
+def _along(trial: Trial, place: int) -> Trial:
+    """The trial with one objective alone, in its result and its reports."""
+    reports = tuple((fidelity, perfs_of(perf)[place]) for fidelity, perf in trial.reports)
+    outcome = replace(trial.outcome, perfs=trial.perfs[place : place + 1])
+    return replace(trial, outcome=outcome, reports=reports)

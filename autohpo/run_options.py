@@ -11,12 +11,19 @@ from typing import Any, Literal
 from autohpo.confirm import Confirm
 from autohpo.errors import OptionError
 from autohpo.execution.base import Executor
+from autohpo.execution.devices import gpus_of_slots
 from autohpo.stopping import StopRules
 from autohpo.store import Store
 from autohpo.trial import TrialState
 
 MAX_LOST = 2
 """How often a trial is started again that was lost with the machine or the driver it ran on."""
+
+MAX_SUSPENDED = 16
+"""How many paused trainings are held at most: each has its model, and often its data, in memory."""
+
+KEPT = ("live", "best", "all")
+"""What ``keep_checkpoints`` may be: those that are needed, the best one's alone in the end, or all."""
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 
@@ -29,6 +36,7 @@ class RunOptions:
         stop_rules: What ends the search early.
         memory_bytes: The memory limit in bytes.
         n_retries: How often a trial that ends in a state is started again, by state.
+        devices: The GPU of each worker; empty where nothing is said of them.
         plan: What is confirmed in the end.
 
     Raises:
@@ -52,11 +60,16 @@ class RunOptions:
     executor: Any = None
     retries: Mapping[str, int] | None = None
     ask_ahead: bool = False
+    keep: Literal["last", "best"] = "last"
+    gpus: Any = None
+    max_suspended: int = MAX_SUSPENDED
+    keep_checkpoints: Literal["live", "best", "all"] = "live"
     confirm: Any = None
     default_first: bool = False
     stop_rules: StopRules = field(init=False, default=StopRules())
     memory_bytes: int | None = field(init=False, default=None)
     n_retries: Mapping[TrialState, int] = field(init=False, default_factory=dict)
+    devices: tuple[str, ...] = field(init=False, default=())
     plan: Confirm | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -75,6 +88,14 @@ class RunOptions:
         object.__setattr__(self, "n_retries", parse_retries(self.retries))
         if not isinstance(self.store, (str, os.PathLike, Store, type(None))):
             raise OptionError(f"store: must be a path, a URL or a Store, got {type(self.store).__name__}")
+        object.__setattr__(self, "devices", gpus_of_slots(self.gpus, self.num_workers))
+        n = self.max_suspended
+        if not isinstance(n, int) or isinstance(n, bool) or n < 0:
+            raise OptionError(f"max_suspended: must be an integer of at least 0, got {n!r:.80}")
+        if self.keep_checkpoints not in KEPT:
+            raise OptionError(f"keep_checkpoints: must be one of {', '.join(KEPT)}, got {self.keep_checkpoints!r:.80}")
+        if self.keep not in ("last", "best"):
+            raise OptionError(f"keep: must be 'last' or 'best', got {self.keep!r:.80}")
         object.__setattr__(self, "plan", Confirm.of(self.confirm))
         for name in ("ask_ahead", "default_first"):
             if not isinstance(getattr(self, name), bool):

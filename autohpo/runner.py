@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,27 +13,25 @@ import cloudpickle
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import RunArguments, check_names, options_of
-from autohpo.algorithms.parts.points import checked_points
+from autohpo.algorithms.parts.missing_space import MissingSpace, trainer_space
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
-from autohpo.confirming import Confirming
+from autohpo.confirming import confirming_of, default_of, say_confirmed
 from autohpo.driver import Driver
 from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
+from autohpo.folders import clean_leftovers, remove_folder, temporary_folder
 from autohpo.objective import Objective
-from autohpo.progress import Progress, make_progress
+from autohpo.progress import make_progress
 from autohpo.result import Result
 from autohpo.run_options import RunOptions
 from autohpo.search import Search
 from autohpo.stopping import Stopping
 from autohpo.store import MemoryStore
-from autohpo.trainer import TrainerObjective, check_trainer, default_configuration
+from autohpo.trainer import TrainerObjective, check_trainer
 from autohpo.warmstart import Earlier
 
 _log = logging.getLogger("autohpo")
-
-DEFAULT_MAX_EVALS = 100
-"""Trials of a search that nobody limited and whose algorithm never ends: AutoGL's default."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +85,11 @@ def _run(hpo: BaseHPOptimizer, call: Call, *, is_over: bool) -> tuple[Any, Any]:
         return _run_trainer(hpo, call, is_over=is_over)
     if hpo.f is None:
         raise OptionError("f: this optimizer has no objective; give build_hpo_from_name one, or optimize a trainer")
-    if call.options.default_first:
+    options = call.options
+    if options.default_first:
         raise OptionError("default_first: there is no trainer; build_hpo_from_name takes points=[{...}] to try first")
-    _search(hpo, Objective.of(hpo.f, call.dataset, hpo.mode, fidelity_name=call.options.fidelity), call, is_over)
+    objective = Objective.of(hpo.f, call.dataset, hpo.mode, fidelity_name=options.fidelity, keep=options.keep)
+    _search(hpo, objective, call, is_over)
     return BaseHPOptimizer.best(hpo)  # by the class: an algorithm may keep an attribute of that name
 
 
@@ -101,33 +100,39 @@ def _run_trainer(hpo: BaseHPOptimizer, call: Call, *, is_over: bool) -> tuple[An
     kept: dict[str, Any] = {"mode": "max"}  # the trainer says which way is better
     if hpo.is_seed_drawn:
         kept["seed"] = None  # so that a store may say it
-    fresh = call.tuner or type(hpo)(hpo.space, None, **{**options_of(hpo), **kept})
+    space = trainer_space(trainer, options.fidelity) if isinstance(hpo.space, MissingSpace) else hpo.space
+    fresh = call.tuner or type(hpo)(space, None, **{**options_of(hpo), **kept})
     session_of(hpo).last_call = replace(call, tuner=fresh)
-    with tempfile.TemporaryDirectory(prefix="autohpo-") as folder:
-        objective = TrainerObjective(trainer, dataset, folder, hpo.space.modules or ())
+    folder = temporary_folder()
+    try:
+        objective = TrainerObjective(trainer, dataset, str(folder), space.modules or ())
         try:
             result = _search(fresh, objective.objective(options.fidelity), call, is_over)
         finally:
-            hpo.result = fresh.result
+            if "result" in vars(fresh):
+                hpo.result = fresh.result
         best = result.best
         same = [t for t in result.repeats if result.winner is not None and t.hp == best.hp]  # trained in full
         for path in map(objective.path_of, [best.number, *(trial.number for trial in same)]):
             if path.is_file():  # written by a slot of this very run
                 return cloudpickle.loads(path.read_bytes()), dict(best.hp)
+    finally:
+        remove_folder(folder)
     _log.info("the best trainer was not kept, or trained in an earlier run, so it is trained again")
     return objective.train(objective.configuration((same or [best])[0], options.fidelity))[0], dict(best.hp)
 
 
 def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: bool) -> Result:
     """Run the loop on a store; the result is left in ``hpo.result``, also where this raises."""
+    clean_leftovers()
     options, tuned = call.options, "" if call.trainer is None else type(call.trainer).__qualname__
     search = Search(hpo, options.store, name=options.name)
     progress = make_progress(options.progress)
-    if options.stop_rules.is_any and hpo.objectives.n > 1:
-        raise OptionError("target: a search for several objectives has no single best result to stop at")
+    hpo.has_fidelity, hpo.is_continued = objective.takes_fidelity, objective.is_continued
+    options.stop_rules.check(hpo)
     _check_objective(hpo, objective, options)
-    default = _default(hpo, call)
-    stopping = Stopping(options.stop_rules, hpo.objectives.signs[0])
+    default = default_of(hpo, call.trainer, options)
+    stopping = Stopping(options.stop_rules, hpo.objectives.signs[0], hpo.full_fidelity)
     search.listener = stopping if options.stop_rules.is_any else None
     search.claim()
     try:
@@ -135,7 +140,6 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
         earlier = Earlier.of(options.warm_start, hpo, search.store.header, first)
         if not hpo.n_asked:
             hpo.know(earlier.points)
-        hpo.has_fidelity = objective.takes_fidelity
         executor = make_executor(
             options, None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
         )
@@ -144,8 +148,9 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
         search.begin({"objective": _described(objective, tuned), **earlier.header})
         max_trials = None
         if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:
-            _log.info("no budget was given: the search ends after %d trials", DEFAULT_MAX_EVALS)
-            max_trials = DEFAULT_MAX_EVALS
+            max_trials = session_of(hpo).allowance.default_limit = hpo.default_evals
+            _log.info("no budget was given: the search ends after %d trials", max_trials)
+        _say_plan(hpo)
         driver = Driver(
             search,
             objective,
@@ -154,7 +159,7 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
             options=options,
             stopping=stopping,
             max_trials=max_trials,
-            confirming=_confirming(search, objective, options, default),
+            confirming=confirming_of(search, objective, options, default),
             is_over=is_over,
         )
         try:
@@ -172,67 +177,24 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     if search.state.best is None:
         raise NoResultError(_why_nothing(result, options))
     if options.plan is not None:
-        _say_confirmed(result, progress)
+        say_confirmed(result, progress)
     return result
 
 
-def _default(hpo: BaseHPOptimizer, call: Call) -> dict[str, Any] | None:
-    """Return the configuration that the user would take without a search: the first point to try, or the trainer's own.
-
-    Raises:
-        OptionError: The trainer's own is to be tried first, and it has none or another space.
-    """
-    points = checked_points(hpo.points, hpo.space, hpo.objectives)
-    mine = next((point.hp for point in points if point.outcome is None), None)
-    options = call.options
-    if call.trainer is None or not (options.default_first or (options.plan is not None and mine is None)):
-        return mine
-    try:
-        own = default_configuration(call.trainer, hpo.space)
-    except OptionError:
-        if options.default_first:
-            raise
-        own = None
-    if own is None and options.default_first:
-        who = type(call.trainer).__name__
-        raise OptionError(f"default_first: {who} has no default_hyper_parameters and no hyper_parameters to be tried")
-    return own or mine
-
-
-def _confirming(
-    search: Search, objective: Objective, options: RunOptions, default: dict[str, Any] | None
-) -> Confirming | None:
-    """Return what confirms the search in the end, if that is asked for.
-
-    Raises:
-        OptionError: The search cannot be confirmed.
-    """
-    hpo = search.hpo
-    if options.plan is None:
-        return None
-    if hpo.objectives.n > 1:
-        raise OptionError("confirm: a search for several objectives has no single best to confirm; look at pareto")
-    if hpo.needs_checkpoints:
-        raise OptionError(
-            f"confirm: {name_of(type(hpo))} changes configurations while they train, so none can be trained anew"
-        )
-    full = getattr(hpo, "max_fidelity", None) if objective.takes_fidelity else None
-    return Confirming(search, options.plan, default, full)
-
-
-def _say_confirmed(result: Result, progress: Progress) -> None:
-    """Say what was chosen, and how optimistic the search was."""
-    winner = result.winner
-    if winner is None or winner.mean is None or winner.interval is None:
-        why = "every training failed" if result.confirmed else "confirming did not get far enough"
-        warnings.warn(f"confirm: {why}, so the best is that of the search alone", UserWarning, stacklevel=5)
+def _say_plan(hpo: BaseHPOptimizer) -> None:
+    """Say what the search will train, and warn where none of it is trained in full."""
+    plan = type(hpo).forecast(hpo)  # by the class: an algorithm may keep an attribute of that name
+    if plan is None:
         return
-    low, high = winner.interval
-    name = "the default" if winner.is_default else f"trial {winner.trial.number}"
-    text = f"confirmed {name}: mean {winner.mean:.6g} ({low:.6g} to {high:.6g}) over {len(winner.perfs)} seeds"
-    if winner.optimism is not None and winner.trial.perf is not None:
-        text += f"; the search saw {winner.trial.perf:.6g}"
-    progress.say(text)
+    _log.info("plan: %s", plan)
+    if not plan.n_full:
+        name = "max_evals" if session_of(hpo).allowance.budget is None else "budget"
+        warnings.warn(
+            f"{name}: {plan} - no configuration will be trained in full with what {name_of(type(hpo))} may spend; "
+            f"raise {name}, or lower max_fidelity",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions) -> None:
@@ -246,6 +208,9 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
             f"f: {name_of(type(hpo))} starts trainings from copies of others, so f must ask for `trial`, and save its "
             "state in trial.checkpoint_dir before each yield"
         )
+    if options.keep == "best" and (hpo.objectives.n > 1 or isinstance(objective.f, TrainerObjective)):
+        why = "a search for several objectives has no single best" if hpo.objectives.n > 1 else "a trainer reports none"
+        raise OptionError(f"keep: 'best' is the best of the reports of a training, and {why}")
     name = options.fidelity
     if name is not None and name in hpo.space.names:
         raise OptionError(
@@ -261,6 +226,7 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
 def _described(objective: Objective, tuned: str) -> dict[str, Any]:
     """What a header says of an objective."""
     described: dict[str, Any] = {"takes_fidelity": objective.takes_fidelity, "trainer": tuned}
+    described |= {"keep": objective.keep} if objective.keep != "last" else {}
     return described | ({"fidelity": objective.fidelity_name} if objective.fidelity_name else {})
 
 
@@ -288,7 +254,7 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
         OptionError: There is none of that name, or it cannot hold the limits.
     """
     limits = {"time_limit": options.time_limit, "trial_time_limit": options.trial_time_limit}
-    limits["memory_limit"] = options.memory_bytes
+    limits |= {"memory_limit": options.memory_bytes, "gpus": options.gpus}
     given = [name for name, limit in limits.items() if limit is not None]
     kind = options.executor
     refused = [name for name in given if name != "time_limit"] + ["num_workers"] * (options.num_workers > 1)
@@ -314,4 +280,5 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
         trial_time_limit=options.trial_time_limit,
         memory_limit=options.memory_bytes,
         log_folder=logs,
+        devices=options.devices,
     )

@@ -6,31 +6,24 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import session_of
 from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, StoreError
 from autohpo.history import not_running
+from autohpo.listener import Listener
+from autohpo.other_names import explains_names
 from autohpo.run_header import run_header, with_objective
 from autohpo.store import MemoryStore, RunState, Store, open_store
 from autohpo.store.base import LogEvent, LogKind
-from autohpo.store.run_state import collector_paused, suggestion_data
-from autohpo.trial import Outcome, Suggestion, Trial, TrialState
+from autohpo.store.run_state import collector_paused, report_from, suggestion_data
+from autohpo.trial import Outcome, Perf, Suggestion, Trial, TrialState
 
 FLUSH_SECONDS = 0.5
 """How old a report may get before it is on disk: one may be lost with the process, a suggestion or a result may not."""
-
-
-class Listener(Protocol):
-    """The contract of what hears of suggestions and results, in the order of the log."""
-
-    def suggested(self, suggestion: Suggestion) -> None:
-        """Hear of a suggestion."""
-
-    def ended(self, best: Trial | None) -> None:
-        """Hear of a result, after which `best` is the best trial."""
 
 
 class Search:
@@ -65,11 +58,13 @@ class Search:
         0.5
     """
 
+    @explains_names("Search")
     def __init__(
         self, hpo: BaseHPOptimizer, store: Store | str | os.PathLike[str] | None = None, *, name: str = ""
     ) -> None:
         self.hpo = hpo
         self._session = session_of(hpo)
+        check_given(hpo.space)
         if store is None:
             store = hpo.run_store if isinstance(hpo.run_store, MemoryStore) else MemoryStore()
         self.store = store if isinstance(store, Store) else open_store(store)
@@ -154,7 +149,7 @@ class Search:
                 elif event.kind == "start" and event.attempt > 1:
                     session.restart(event.trial)
                 elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
-                    session.reported(event.trial, event.data["fidelity"], event.data["perf"])
+                    session.reported(event.trial, *report_from(event.data))
         n_ended = state.n_done + state.n_failed + state.n_known
         if (state.n_asked, n_ended) != (self.hpo.n_asked, self.hpo.n_told):
             raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
@@ -234,7 +229,7 @@ class Search:
         Args:
             suggestion: The suggestion, or its number.
             fidelity: How much training was done, counted from nothing.
-            perf: One finite number.
+            perf: One finite number; of several objectives all of them, as ``Objectives.measure`` takes them.
 
         Raises:
             EvaluationsError: The trial is not running, or `fidelity` or `perf` is not one finite number.
@@ -306,14 +301,17 @@ class Search:
         attempts = self.state.attempts.get(number)
         return attempts is not None and attempts.n == attempt and attempts.interrupted is None
 
-    def take_report(self, number: int, attempt: int, fidelity: float, perf: float) -> bool:
+    def take_report(
+        self, number: int, attempt: int, fidelity: float, perf: Perf, metrics: Mapping[str, float] | None = None
+    ) -> bool:
         """Take a report of an attempt; False means that it should end. Known ground and late reports change nothing."""
         with self._lock:
             if not self.is_current(number, attempt):
                 return False
             if fidelity <= self.state.chain(number).reached:
                 return True  # a restart goes over known ground
-            self._note("report", number, attempt, {"fidelity": fidelity, "perf": perf})
+            data: dict[str, Any] = {"fidelity": float(fidelity), "perf": perf}
+            self._note("report", number, attempt, data | {"metrics": dict(metrics)} if metrics else data)
             is_wanted = number < 0 or self._session.reported(number, fidelity, perf)
             if time.monotonic() - self._flushed > FLUSH_SECONDS:
                 self.save(sync=False)
@@ -354,7 +352,7 @@ class Search:
             if event.kind == "ask":
                 self.listener.suggested(self.state.running[event.trial].suggestion)
             elif trial is not None and trial.perfs:
-                self.listener.ended(self.state.best)
+                self.listener.ended(trial, self.state.best)
         return trial
 
     def _log_known(self, first: int) -> None:
@@ -362,7 +360,7 @@ class Search:
         if self.hpo.n_known == self.state.n_known:
             return
         for trial in [t for t in self._session.history.trials if t.number >= first and "known" in t.info]:
-            suggestion = Suggestion(trial.hp, number=trial.number, info=trial.info)
+            suggestion = trial.suggestion
             self._note("ask", trial.number, 0, suggestion_data(suggestion, self.hpo.space), suggestion)
             self._note("end", trial.number, 0, trial.outcome.to_json())
 

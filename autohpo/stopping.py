@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.errors import OptionError
 from autohpo.trial import Suggestion, Trial
 
@@ -18,8 +19,9 @@ class StopRules:
     """What ends a search before its budget does.
 
     Attributes:
-        target: A result that is good enough, the user's own value.
-        patience: Results in a row without a better one.
+        target: A result that is good enough, the user's own value. With fidelities only full evaluations count.
+        patience: Results in a row without a better one; known ones and, with fidelities, all but full evaluations are
+            left out.
         min_improvement: Expected improvement, in the objective's unit, below which going on is not worth it; only
             algorithms that say what they expect end by it.
 
@@ -42,6 +44,26 @@ class StopRules:
         if not is_count:
             raise OptionError(f"patience: must be an integer of at least 1, got {self.patience!r}")
 
+    def check(self, hpo: BaseHPOptimizer) -> None:
+        """Check that a search can be ended by these rules.
+
+        Raises:
+            OptionError: It has several objectives, or its algorithm does not say what improvement it expects.
+        """
+        given = [name for name in ("target", "patience", "min_improvement") if getattr(self, name) is not None]
+        if given and hpo.objectives.n > 1:
+            raise OptionError(
+                f"{given[0]}: must not be given with several objectives, as they have no single best result"
+            )
+        says = hpo.says_improvement
+        if says is None:  # one of another package may say it without declaring so
+            says = not type(hpo).__module__.startswith("autohpo.algorithms.")
+        if self.min_improvement is not None and not says:
+            raise OptionError(
+                f"min_improvement: {type(hpo).__name__} does not say what improvement it expects, so it would "
+                "never end the search; use bayes, or patience"
+            )
+
     @property
     def is_any(self) -> bool:
         """Whether there is a rule at all."""
@@ -54,13 +76,14 @@ class Stopping:
     Args:
         rules: The rules to watch for.
         sign: 1 where higher is better, -1 where lower is.
+        full: The fidelity of full evaluations, where trials get less: only these are compared.
 
     Attributes:
         reason: Why the search ends; the empty string while it goes on.
     """
 
-    def __init__(self, rules: StopRules, sign: int) -> None:
-        self._rules, self._sign = rules, sign
+    def __init__(self, rules: StopRules, sign: int, full: float | None = None) -> None:
+        self._rules, self._sign, self._full = rules, sign, math.inf if full is None else full
         self._best: int | None = None  # number of the incumbent
         self._n_since = 0  # results since it was found
         self._n_low = 0  # suggestions in a row that expect too little
@@ -75,11 +98,14 @@ class Stopping:
         if self._n_low >= N_LOW:
             self.reason = f"the expected improvement fell below {floor:g}"
 
-    def ended(self, best: Trial | None) -> None:
-        """Take a result, after which `best` is the incumbent."""
-        if best is None or best.perf is None:
+    def ended(self, trial: Trial, best: Trial | None) -> None:
+        """Take a trial with a result, after which `best` is the incumbent."""
+        if best is None or best.perf is None or trial.reached < self._full:
             return
-        self._n_since = 0 if best.number != self._best else self._n_since + 1
+        if best.number != self._best:
+            self._n_since = 0
+        elif "known" not in trial.info:
+            self._n_since += 1
         self._best = best.number
         target, patience = self._rules.target, self._rules.patience
         if target is not None and not best.violation and self._sign * best.perf >= self._sign * target:

@@ -13,10 +13,10 @@ from typing import Any
 import cloudpickle
 
 from autohpo.errors import OptionError, SpaceError, short
-from autohpo.objective import Objective, TrialHandle, whole
+from autohpo.objective import Objective, TrialHandle
 from autohpo.objectives import as_perf
 from autohpo.spaces import FixedHP, SearchSpace
-from autohpo.trial import Trial
+from autohpo.trial import Trial, whole
 
 _log = logging.getLogger("autohpo")
 
@@ -47,10 +47,13 @@ class TrainerObjective:
         rank = (math.inf if trial.fidelity is None else trial.fidelity), perf
         if self._best is None or rank > self._best[0]:
             path = self.path_of(trial.number)
+            part = path.with_suffix(".part")
             try:
-                path.write_bytes(cloudpickle.dumps(trained))
+                part.write_bytes(cloudpickle.dumps(trained))
+                part.replace(path)  # whole, or not at all
             except Exception:  # its pickling may raise anything; the best is trained again in the end
-                _log.warning("the trainer of trial %d cannot be pickled", trial.number, exc_info=True)
+                _log.warning("the trainer of trial %d cannot be kept", trial.number, exc_info=True)
+                part.unlink(missing_ok=True)
             if self._best is not None:
                 self._best[1].unlink(missing_ok=True)
             self._best = rank, path
@@ -72,6 +75,11 @@ class TrainerObjective:
         score, is_higher_better = score if isinstance(score, tuple) else (score, True)
         perf = as_perf(score)
         return trained, perf if is_higher_better else -perf
+
+    @property
+    def is_continued(self) -> bool:
+        """Whether training goes on from a checkpoint: where ``train`` names ``checkpoint_dir``."""
+        return _takes_checkpoints(self.trainer)
 
     def path_of(self, number: int) -> Path:
         """Return where the trainer of a trial is kept while it is the best of its process."""
@@ -110,6 +118,10 @@ def check_trainer(trainer: Any) -> None:
     missing = [name for name in needed if not callable(getattr(trainer, name, None))]
     if missing:
         hint = "a function goes to build_hpo_from_name(name, space, f)"
+        if isinstance(trainer, int):
+            hint = f"the number of workers goes by name: optimize(num_workers={trainer})"
+        elif isinstance(trainer, (str, Path)):
+            hint = f"a store goes by name: optimize(store={str(trainer)!r})"
         raise OptionError(f"trainer: {short(trainer)} has no method {', '.join(missing)}; {hint}")
 
 

@@ -6,23 +6,36 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from autohpo.outcome import NOTHING, Outcome, TrialState
+from autohpo.other_names import missing_attribute
+from autohpo.outcome import NOTHING, Outcome, Perf, TrialState, perfs_of, whole
 
-__all__ = ["Outcome", "Running", "Suggestion", "Task", "Trial", "TrialState"]
+__all__ = ["Outcome", "Perf", "Running", "Suggestion", "Task", "Trial", "TrialState", "whole"]
+
+
+def scores_of_perf(perf: Perf, signs: tuple[int, ...]) -> tuple[float, ...]:
+    """Return what a report says with every objective being better where it is higher.
+
+    Args:
+        perf: The user's own value, or that of each objective.
+        signs: A sign for each objective; empty means 1 for all.
+    """
+    perfs = perfs_of(perf)
+    return tuple(sign * one for sign, one in zip(signs, perfs, strict=True)) if signs else perfs
 
 
 class Suggestion(dict[str, Any]):
     """A configuration (parameter name to value) that knows what it was suggested for.
 
-    An algorithm returns ``Suggestion(hp, fidelity=3.0, resume=7)``; the base class sets the rest. Equality is
+    An algorithm returns ``Suggestion(hp, fidelity=3, resume=7)``; the base class sets the rest. Equality is
     that of the dict alone.
 
     Attributes:
         number: The place of the suggestion, from 0 in the order asked; -1 until the base class has set it.
         pid: The worker slot it was asked for.
-        fidelity: What the trial gets (epochs, samples, ...), counted from nothing; None means full.
+        fidelity: What the trial gets (epochs, samples, ...), counted from nothing, an int where it is whole; None
+            means full.
         resume: The trial whose training this one continues, if any: the last of its chain, with the same
             configuration.
         fork: The trial whose checkpoint this one starts from, if any: a new chain, with any configuration.
@@ -45,7 +58,7 @@ class Suggestion(dict[str, Any]):
         seed: int = 0,
     ) -> None:
         super().__init__(hp)
-        self.fidelity = fidelity
+        self.fidelity = whole(fidelity) if fidelity else fidelity
         self.resume = resume
         self.fork = fork
         self.info: dict[str, Any] = _copied(info) if info else {}  # what one holder writes, no other sees
@@ -104,7 +117,7 @@ class Trial:
         fork: The trial whose checkpoint it started from, if any.
         pid: The worker slot.
         info: Notes of the algorithm on the suggestion.
-        reports: ``(fidelity, perf)`` in the order reported; the user's own values.
+        reports: ``(fidelity, perf)`` in the order reported; the user's own values, a tuple of several objectives.
         attempt: How many times it was started; 0 if it was only suggested.
         started: Unix seconds of its last start, if known.
         ended: Unix seconds of its end, if known.
@@ -120,12 +133,17 @@ class Trial:
     fork: int | None = None
     pid: int = 0
     info: Mapping[str, Any] = field(default_factory=dict)
-    reports: tuple[tuple[float, float], ...] = ()
+    reports: tuple[tuple[float, Perf], ...] = ()
     attempt: int = 0
     started: float | None = None
     ended: float | None = None
     signs: tuple[int, ...] = ()
     seed: int = 0
+
+    if not TYPE_CHECKING:  # a type checker would take every attribute for one
+
+        def __getattr__(self, name: str) -> Any:
+            return missing_attribute(self, name)
 
     @property
     def state(self) -> TrialState:
@@ -158,9 +176,13 @@ class Trial:
 
     @property
     def curve(self) -> tuple[tuple[float, float], ...]:
-        """The reports as ``(fidelity, score)``: higher is better."""
-        sign = self.signs[0] if self.signs else 1
-        return tuple((fidelity, sign * perf) for fidelity, perf in self.reports)
+        """The reports as ``(fidelity, score)``: the first objective, higher is better."""
+        return tuple((fidelity, scores[0]) for fidelity, scores in self.curves)
+
+    @property
+    def curves(self) -> tuple[tuple[float, tuple[float, ...]], ...]:
+        """The reports as ``(fidelity, scores)``: every objective, higher is better."""
+        return tuple((fidelity, scores_of_perf(perf, self.signs)) for fidelity, perf in self.reports)
 
     @property
     def constraints(self) -> Mapping[str, float]:
@@ -223,12 +245,13 @@ class Running:
 
     Attributes:
         suggestion: The configuration and what it was suggested for.
-        reports: ``(fidelity, perf)`` of the attempt that runs, in the order reported; the user's own values.
+        reports: ``(fidelity, perf)`` of the attempt that runs, in the order reported; the user's own values, a tuple of
+            several objectives.
         signs: A sign for each objective: 1 where higher is better, -1 where lower is; empty means 1 for all.
     """
 
     suggestion: Suggestion
-    reports: list[tuple[float, float]] = field(default_factory=list)
+    reports: list[tuple[float, Perf]] = field(default_factory=list)
     signs: tuple[int, ...] = ()
 
     @property
@@ -263,9 +286,13 @@ class Running:
 
     @property
     def curve(self) -> tuple[tuple[float, float], ...]:
-        """The reports as ``(fidelity, score)``: higher is better."""
-        sign = self.signs[0] if self.signs else 1
-        return tuple((fidelity, sign * perf) for fidelity, perf in self.reports)
+        """The reports as ``(fidelity, score)``: the first objective, higher is better."""
+        return tuple((fidelity, scores[0]) for fidelity, scores in self.curves)
+
+    @property
+    def curves(self) -> tuple[tuple[float, tuple[float, ...]], ...]:
+        """The reports as ``(fidelity, scores)``: every objective, higher is better."""
+        return tuple((fidelity, scores_of_perf(perf, self.signs)) for fidelity, perf in self.reports)
 
     def ended(
         self, outcome: Outcome, *, attempt: int = 0, started: float | None = None, at: float | None = None
@@ -310,6 +337,8 @@ class Task:
         root: The first trial of the chain: whoever resumes shares its state and folder.
         checkpoint_dir: Folder of that chain; made when first asked for.
         is_fork: Whether the folder of a new chain began as a copy of another chain's.
+        resumed_perf: The perf of the trial that this one continues, if it continues one.
+        slot: The slot that it was given to.
     """
 
     number: int
@@ -320,3 +349,5 @@ class Task:
     root: int = -1
     checkpoint_dir: str = ""
     is_fork: bool = False
+    resumed_perf: float | None = None
+    slot: int = 0

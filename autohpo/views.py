@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar, overload
 
+from autohpo.outcome import perfs_of
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Outcome, Running, Trial, TrialState
 
@@ -212,7 +213,7 @@ class LevelView(_Part):
             return trial
         for fidelity, perf in trial.reports:
             if fidelity == self._fidelity:
-                outcome = Outcome(TrialState.COMPLETE, (perf,), reached=fidelity)
+                outcome = Outcome(TrialState.COMPLETE, perfs_of(perf), reached=fidelity)
                 return replace(trial, outcome=outcome, fidelity=fidelity, reports=())
         return None
 

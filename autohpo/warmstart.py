@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.parts.points import Point
-from autohpo.errors import OptionError, SpaceError, short
+from autohpo.algorithms.parts.points import CheckedPoint, FidelitySpec
+from autohpo.errors import InvalidPerfError, OptionError, SpaceError, short
+from autohpo.objectives import as_perf
 from autohpo.result import Result
 from autohpo.spaces import SearchSpace
-from autohpo.trial import Outcome, Trial, TrialState
+from autohpo.trial import Outcome, Trial, TrialState, whole
 
 N_ADAPTED = 5
 """How many of the trials that are illegal here are tried first, the best ones in a legal form."""
@@ -31,7 +33,7 @@ class Earlier:
             became of the earlier stores.
     """
 
-    points: Sequence[Point] = ()
+    points: Sequence[CheckedPoint] = ()
     header: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -56,32 +58,35 @@ class Earlier:
         """
         if known is not None:
             return cls._read(known, hpo.space)
-        points: list[Point] = [] if first is None else [Point(dict(first))]
+        points: list[CheckedPoint] = []
+        if first is not None:
+            points.append(CheckedPoint(dict(first), fidelity="full"))
         for source in _listed(sources):
             result = _result_of(source)
             if result.objectives != hpo.objectives:
                 raise OptionError(f"warm_start: mode must be that of this search, {hpo.mode!r}, got {result.mode!r}")
-            points += _points_of(result, hpo.space)
+            points += _points_of(result, hpo)
         if not points:
             return cls()
-        data = [
-            [hpo.space.to_json(p.hp), None if p.outcome is None else [p.outcome.perfs, dict(p.outcome.constraints)]]
-            for p in points
-        ]
-        return cls(points, {"earlier": data})
+        return cls(points, {"earlier": [_to_json(point, hpo.space) for point in points]})
 
     @classmethod
     def _read(cls, header: Mapping[str, Any], space: SearchSpace) -> Earlier:
         data = header.get("earlier", [])
         points = [
-            Point(space.from_json(hp), None if result is None else _complete(tuple(result[0]), result[1]))
-            for hp, result in data
+            CheckedPoint(space.from_json(hp), fidelity=(*fidelity, None)[0])
+            if result is None
+            else CheckedPoint(space.from_json(hp), _complete(tuple(result[0]), result[1]), (*fidelity, "full")[0])
+            for hp, result, *fidelity in data  # without a fidelity it is full, as in the stores of older releases
         ]
         return cls(points, {"earlier": data} if data else {})
 
 
 def _listed(sources: Any) -> Iterable[Any]:
-    return [sources] if isinstance(sources, (str, Path, Result)) else sources
+    if sources is None:
+        return ()
+    is_list = isinstance(sources, Iterable) and not isinstance(sources, (str, Path, Result, Mapping))
+    return sources if is_list else [sources]
 
 
 def _result_of(source: Any) -> Result:
@@ -89,7 +94,8 @@ def _result_of(source: Any) -> Result:
     if isinstance(source, Result):
         return source
     if not isinstance(source, (str, Path)):
-        raise OptionError(f"warm_start: must be paths of stores or results, got {short(source)}")
+        hint = "known configurations go to build_hpo_from_name(..., points=[(configuration, result)])"
+        raise OptionError(f"warm_start: must be paths of stores or results, got {short(source)}; {hint}")
     try:
         return Result.load(source)
     except SpaceError as error:
@@ -100,20 +106,57 @@ def _complete(perfs: tuple[float, ...], constraints: Mapping[str, float]) -> Out
     return Outcome(TrialState.COMPLETE, perfs, constraints)
 
 
-def _points_of(result: Result, space: SearchSpace) -> list[Point]:
-    """Known results where the configurations are legal; of the others the best few, made legal, to be tried."""
-    done = [trial for trial in result.trials if trial.perf is not None]
+def _to_json(point: CheckedPoint, space: SearchSpace) -> list[Any]:
+    """A point as the header of a store keeps it."""
+    hp = space.to_json(point.hp)
+    if point.outcome is None:
+        return [hp, None] if point.fidelity is None else [hp, None, point.fidelity]
+    data = [hp, [point.outcome.perfs, dict(point.outcome.constraints)]]
+    return data if point.fidelity == "full" else [*data, point.fidelity]
+
+
+def _points_of(result: Result, hpo: BaseHPOptimizer) -> list[CheckedPoint]:
+    """Known results where they can be compared here; of the others the best few, made legal, to be tried."""
+    done = _finite(result)
     most = max((trial.reached for trial in done), default=math.inf)
+    full, space = hpo.full_fidelity, hpo.space
     known, others = [], []
-    for trial in (trial for trial in done if trial.reached == most):
-        if _is_legal(trial, space):
+    for trial in done:
+        if full is None and trial.reached < most:
+            continue  # a search in full has no place for a short training
+        is_comparable = full is None or trial.reached == math.inf or trial.reached <= full
+        if is_comparable and _is_legal(trial, space):
             hp = space.from_json(space.to_json(trial.hp))  # choices become the very objects of this space
-            known.append(Point(hp, _complete(trial.perfs, trial.constraints)))
-        else:
+            known.append(CheckedPoint(hp, _complete(trial.perfs, trial.constraints), _fidelity_of(trial, full)))
+        elif trial.reached == most:
             others.append(trial)
-    order = {id(trial): place for place, trial in enumerate(result.top(len(result)))}
+    top = replace(result, trials=done, _best=None).top(len(done)) if others else []
+    order = {id(trial): place for place, trial in enumerate(top)}
     others.sort(key=lambda trial: order.get(id(trial), len(order)))
-    return known + [Point(hp) for hp in _adapted(others, space)]
+    return known + [CheckedPoint(hp) for hp in _adapted(others, space)]
+
+
+def _fidelity_of(trial: Trial, full: float | None) -> FidelitySpec:
+    """What a result was measured at: where the training was stopped, or all that it was given."""
+    return "full" if full is None or trial.reached == math.inf else whole(trial.reached)
+
+
+def _finite(result: Result) -> list[Trial]:
+    """The trials with a result; those are left out, with a warning, in which a number is none or is not finite."""
+    done, n_bad = [], 0
+    for trial in result.trials:
+        if trial.state.has_perf and trial.perfs:
+            try:
+                numbers = [as_perf(one) for one in (*trial.perfs, *trial.constraints.values())]
+                is_good = len(trial.perfs) == result.objectives.n and len(numbers) > 0 and trial.reached > 0
+            except (InvalidPerfError, TypeError):
+                is_good = False
+            done += [trial] if is_good else []
+            n_bad += not is_good
+    if n_bad:
+        text = f"warm_start: left out {n_bad} results of {len(result)} trials, as their numbers are not finite"
+        warnings.warn(text, UserWarning, stacklevel=2)
+    return done
 
 
 def _is_legal(trial: Trial, space: SearchSpace) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,13 @@ ROOT = Path(__file__).parents[1]
 for _name in _built_in_names():
     get_hpo(_name)  # before a page's own names are taken away again: a module registers only once
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+WITH_TORCH = {"docs/pytorch.md"}  # run by `make test-torch`
 
 
 def blocks_of(page):
-    """The Python blocks of a page."""
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    """The Python blocks of a page, also those that stand indented in a list."""
+    found = re.findall(r"^ *```python\n(.*?)^ *```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for block in found]
 
 
 @pytest.fixture(autouse=True)
@@ -31,16 +34,27 @@ def _own_names(monkeypatch):
     monkeypatch.setattr("autohpo.algorithms.registry._REGISTERED", dict(_REGISTERED))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def name_of(page):
+    """The path of a page in the repository."""
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.torch if name_of(page) in WITH_TORCH else ()) for page in PAGES],
+    ids=name_of,
+)
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     """In order, in one namespace, in an empty folder."""
+    if name_of(page) in WITH_TORCH:
+        pytest.importorskip("torch", reason="PyTorch is not installed; `make test-torch` installs it")
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}
     for number, block in enumerate(blocks_of(page)):
         exec(compile(block, f"{page.name} block {number}", "exec"), namespace)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_links_of_a_page_lead_somewhere(page):
     """Relative links only; the rest is not for a test."""
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):

@@ -38,7 +38,10 @@ CASES = {
         'ChoiceHP("act", ["relu", "tanh"], prior=NormalPrior(0, 1))',
     ],
     "Search spaces": [
-        'build_hpo_from_name("tpe")',
+        'build_hpo_from_name("tpe").ask()',
+        'build_hpo_from_name("quasi", SPACE)',
+        'build_hpo_from_name("tpe", SPACE, f, n_trials=30)',
+        'build_hpo_from_name("tpe", SPACE, f, num_workers=4)',
         'build_hpo_from_name("tpe", f, SPACE)',
         'SearchSpace({"x": (0.0, 1.0)})',
         'SearchSpace([("x", 0.0, 1.0)])',
@@ -90,6 +93,9 @@ CASES = {
     ],
     "Arguments of optimize": [
         "tpe(f).optimize(n_workers=2)",
+        "tpe(f).optimize(max_evals=30)",
+        "tpe(f).optimize(warm_start=3)",
+        "tpe(f).result",
         "tpe(f).optimize(num_workers=0)",
         "tpe(f).optimize(time_limit=-1)",
         'tpe(f).optimize(memory_limit="4 gigs")',

@@ -17,14 +17,14 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "autohpo"
 
 LAYERS = (  # the table of DESIGN.md, from the bottom
-    {"errors", "version"},
+    {"errors", "folders", "other_names", "version"},
     {"spaces", "surrogates", "outcome", "trial", "objectives"},
     {"history", "views", "algorithms", "schedulers"},
     {"store"},
-    {"search", "run_header", "execution", "objective", "trainer"},
+    {"search", "run_header", "execution", "objective", "reported", "trainer", "listener"},
     {
-        *("driver", "dispatch", "ending", "runner", "run_options", "result", "warmstart", "stopping", "progress"),
-        *("confirm", "confirming", "result_text"),
+        *("driver", "dispatch", "ending", "runner", "run_options", "result", "tables", "warmstart", "stopping"),
+        *("progress", "suspended", "checkpoints", "confirm", "confirming", "result_text", "ranking"),
     },
     {"report", "integrations", "demo"},
 )
@@ -193,11 +193,14 @@ def test_a_root_link_cannot_be_imported(name: str) -> None:
 def test_a_wheel_holds_autohpo_alone(tmp_path: Path) -> None:
     """A top-level `spaces` in a wheel would overwrite somebody else's package."""
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "would be ignored" not in done.stdout + done.stderr  # setuptools took a folder of data for a package
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"autohpo"}
     assert {"autohpo/py.typed", "autohpo/demo/data/cora.npz"} <= set(names)
+    licences = sorted(name.rsplit("/", 1)[1] for name in names if "LICENSE" in name)
+    assert licences == ["LICENSE", "LICENSE-planetoid.txt"]  # each once
 
 
 def test_no_file_is_too_long() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autohpo import ChoiceHP, OptionError, RangeHP, build_hpo_from_name
+from autohpo import ChoiceHP, EvaluationsError, OptionError, RangeHP, build_hpo_from_name
 from autohpo.objectives import incumbent, pareto
 from autohpo.report import render_html, write_html_from_store
 from autohpo.result import Result
@@ -131,12 +131,76 @@ def test_an_algorithm_that_ignores_constraints_says_so_once():
     assert best_hp["x"] <= 0.5
 
 
-def test_a_report_of_several_objectives_is_refused():
-    """A trial that reports while it trains is INVALID or refused, and never read as something else."""
+def test_a_report_of_several_objectives_has_all_of_them():
+    """Reports are kept with every value; one number for two objectives is refused."""
     hpo = build_hpo_from_name("nsga2", SPACE, mode=MODE, seed=0)
     suggestion = hpo.ask()
-    with pytest.raises(Exception, match="takes results only at the end"):
+    with pytest.raises(EvaluationsError, match="must have 2 numbers"):
         hpo.report(suggestion, 1, 0.5)
+    first, second = MODE
+    assert hpo.report(suggestion, 1, {first: 0.5, second: 3})
+    assert hpo.report(suggestion, 2, (0.6, 2))
+    assert hpo.history.running[0].reports == [(1, (0.5, 3.0)), (2, (0.6, 2.0))]
+    assert [scores for _, scores in hpo.history.running[0].curves] == [(0.5, -3.0), (0.6, -2.0)]
+
+
+def reporting(hps, trial):
+    """Report both objectives, and a metric; return nothing."""
+    for epoch in (1, 2, 3):
+        if not trial.report({"acc": hps["x"] * epoch, "lat": hps["x"], "loss": 1 / epoch}):
+            break
+
+
+def yielding(hps):
+    """The same as a generator."""
+    for epoch in (1, 2, 3):
+        yield {"acc": hps["x"] * epoch, "lat": hps["x"]}, {"loss": 1 / epoch}
+
+
+def returning(hps, trial):
+    """The same with a result at the end."""
+    reporting(hps, trial)
+    done, _ = trial.reports[-1]
+    return {"acc": done * hps["x"], "lat": hps["x"]}
+
+
+@pytest.mark.parametrize("f", [reporting, yielding, returning])
+@pytest.mark.parametrize("num_workers", [1, 2])
+@pytest.mark.parametrize(("name", "options"), [("tpe", {}), ("hyperband", {"max_fidelity": 3})])
+def test_reports_of_several_objectives_are_kept_and_resumed(tmp_path, f, num_workers, name, options):
+    """The last report is the result; in process, in workers, from the store, at every fidelity."""
+    mode = {"acc": "max", "lat": "min"}
+    for max_evals in (5, 8):
+        hpo = build_hpo_from_name(name, [RangeHP("x", 0.0, 1.0)], f, mode=mode, max_evals=max_evals, seed=0, **options)
+        hpo.optimize(progress=False, store=tmp_path / "run.db", num_workers=num_workers)
+    assert hpo.result.counts() == {"COMPLETE": 8}
+    for trial in Result.load(tmp_path / "run.db"):
+        done = trial.fidelity or 3
+        assert trial.perfs == pytest.approx((trial.hp["x"] * done, trial.hp["x"]))
+        assert [fidelity for fidelity, _ in trial.reports][-1] == done
+        assert trial.reports[-1][1] == pytest.approx(trial.perfs)
+        assert trial.metrics["loss"] == pytest.approx(1 / done)
+    along = hpo.result.along("lat")
+    assert all(perf == trial.hp["x"] for trial in along for _, perf in trial.reports)
+
+
+def test_a_stopping_scheduler_stops_by_front():
+    """A trial that others dominate at a rung is stopped there, with every objective as its result."""
+    order = iter([0.9, 0.8, 0.7, 0.1, 0.95, 0.2])
+
+    def f(hps, trial):
+        value = next(order)
+        for _ in range(9):
+            if not trial.report((value, value)):
+                return
+
+    hpo = build_hpo_from_name(
+        "asha", SPACE, f, type="stopping", mode=["max", "max"], max_fidelity=9, max_evals=6, seed=0
+    )
+    hpo.optimize(progress=False)
+    stopped = [trial for trial in hpo.result if trial.state is TrialState.STOPPED]
+    assert [trial.number for trial in stopped] == [2, 3, 5]
+    assert all(len(trial.perfs) == 2 and trial.reached == 1 for trial in stopped)
 
 
 KILLED = """

@@ -379,10 +379,10 @@ def test_checkpoints_outlive_a_call_of_optimize_without_a_store():
         saved.touch()
         return float(known)
 
-    hpo = run("hyperband", f, 9, options={"min_fidelity": 1, "max_fidelity": 9})
-    hpo.max_evals = 12
+    hpo = run("hyperband", f, 18, options={"min_fidelity": 1, "max_fidelity": 9})
+    hpo.max_evals = 19
     hpo.optimize(progress=False)
-    assert [t.perf for t in hpo.result.trials[9:]] == [1.0, 1.0, 1.0]
+    assert [t.perf for t in hpo.result.trials[13:]] == [0.0] * 5 + [1.0]
 
 
 def test_an_optimizer_that_left_its_store_is_refused_and_the_store_stays_whole(tmp_path):

@@ -90,3 +90,64 @@ def test_several_objectives_have_no_target():
     hpo = build_hpo_from_name("random", SPACE, lambda hp: (1, 2), mode=["max", "min"])
     with pytest.raises(OptionError, match="no single best result"):
         hpo.optimize(target=1.0)
+
+
+def rising_in_full(hps, fidelity):
+    """Every full training is better than the last; short ones say nothing."""
+    rising_in_full.n += fidelity == 9
+    return float(rising_in_full.n if fidelity == 9 else 0)
+
+
+@pytest.mark.parametrize("name", ["hyperband", "bohb", "asha", "auto"])
+def test_patience_counts_full_trainings_alone(name):
+    """A short training is never better than a long one, so it has not failed to be: here the budget ends the search."""
+    rising_in_full.n = 0
+    hpo = build_hpo_from_name(name, SPACE, rising_in_full, min_fidelity=1, max_fidelity=9, max_evals=40, seed=0)
+    assert numbers(hpo, patience=2) == 40
+
+
+def test_patience_ends_a_search_whose_full_trainings_no_longer_improve():
+    """The first of three equal full ones is the best, and two more are no better."""
+    hpo = build_hpo_from_name(
+        "hyperband", SPACE, lambda hps, fidelity: 1.0, min_fidelity=1, max_fidelity=9, max_evals=60, seed=0
+    )
+    numbers(hpo, patience=2)
+    assert sum(trial.fidelity == 9 for trial in hpo.result) == 3
+
+
+def test_a_target_is_met_by_a_full_training_alone():
+    """Short trainings overfit: at fidelity 1 they look better than the target, in full none is."""
+    hpo = build_hpo_from_name(
+        "hyperband", SPACE, lambda hps, fidelity: 1 / fidelity, min_fidelity=1, max_fidelity=9, max_evals=22, seed=0
+    )
+    assert numbers(hpo, target=0.5) == 22
+
+
+def test_known_results_use_up_no_patience():
+    """Nine known ones are no better than the first of them; the search still makes three of its own."""
+    points = [({"x": x}, 50.0 - x) for x in range(9)]
+    hpo = Upwards(SPACE, lambda hp: 0.0, max_evals=20, points=points)
+    assert numbers(hpo, patience=3) == 9 + 3
+
+
+@pytest.mark.parametrize("rule", ["target", "patience", "min_improvement"])
+def test_several_objectives_have_no_best_to_stop_at(rule):
+    """The error names the very argument."""
+    hpo = build_hpo_from_name("motpe", SPACE, lambda hp: (0.0, 1.0), mode=["max", "min"], max_evals=3)
+    with pytest.raises(OptionError, match=f"^{rule}: must not be given with several objectives"):
+        hpo.optimize(progress=False, **{rule: 1})
+
+
+@pytest.mark.parametrize("name", ["random", "tpe", "bohb", "asha"])
+def test_an_algorithm_that_expects_nothing_cannot_end_by_too_little(name):
+    """It would run on without a word; bayes, and asha or auto with it, say what they expect."""
+    hpo = build_hpo_from_name(name, SPACE, lambda hp, fidelity: 0.0, max_evals=3)
+    with pytest.raises(OptionError, match="min_improvement: .* does not say what improvement it expects"):
+        hpo.optimize(progress=False, min_improvement=0.1)
+    rungs = {"min_fidelity": 1, "max_fidelity": 3, "sampler": "bayes"}
+    for good in (("bayes", {}), ("auto", {}), ("asha", rungs)):
+        hpo = build_hpo_from_name(good[0], SPACE, lambda hp: hp["x"], max_evals=2, seed=0, **good[1])
+        if good[0] == "asha":
+            assert hpo.says_improvement
+        else:
+            assert numbers(hpo, min_improvement=0.1) == 2

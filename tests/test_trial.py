@@ -158,7 +158,7 @@ def test_suggestion_is_equal_to_its_dict_alone():
 def test_suggestion_shows_what_matters():
     """Number always, fidelity and resume where there are any."""
     assert repr(Suggestion({"x": 1}, number=2)) == "Suggestion({'x': 1}, number=2)"
-    assert repr(FULL) == "Suggestion({'x': 1, 'c': [2]}, number=5, fidelity=3.0, resume=4)"
+    assert repr(FULL) == "Suggestion({'x': 1, 'c': [2]}, number=5, fidelity=3, resume=4)"
 
 
 def test_what_a_performance_stands_for():

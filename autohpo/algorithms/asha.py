@@ -49,6 +49,7 @@ class ASHA(Scheduled):
         (3.0, 'rank 1 of 3 at fidelity 1: promoted to 3')
     """
 
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives"})
     option_aliases: ClassVar[Mapping[str, str]] = {
         "min_budget": "min_fidelity",
         "max_budget": "max_fidelity",
@@ -63,8 +64,11 @@ class ASHA(Scheduled):
     brackets: int = 1
 
     def _make_scheduler(self) -> AsyncPromotion | AsyncStopping:
-        rungs = Schedule(self.min_fidelity, self.max_fidelity, self.eta).fidelities
+        schedule = Schedule(self.min_fidelity, self.max_fidelity, self.eta)
+        rungs = schedule.fidelities
         if not 1 <= self.brackets <= len(rungs):
             raise OptionError(f"brackets: must be from 1 to {len(rungs)}, the number of rungs, got {self.brackets}")
         kind = AsyncPromotion if self.type == "promotion" else AsyncStopping
-        return kind(rungs, self.eta, self.brackets)
+        made = kind(rungs, self.eta, self.brackets)
+        made.n_round = schedule.n_trials
+        return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,7 +10,11 @@ from typing import Any, ClassVar
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.sampler import Sampler
 from autohpo.algorithms.registry import register_hpo
+from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError
+from autohpo.schedulers.limits import Forecast
+from autohpo.schedulers.schedule import SLACK
+from autohpo.trial import Suggestion, whole
 
 MANY_WORKERS = 32
 """The number of trials at once from which on a Gaussian process, told so late of its results, is no better than tpe."""
@@ -28,23 +33,27 @@ N_TELLING = 8
 class AutoSearch(BaseHPOptimizer):
     """Chooses an algorithm for each suggestion, and says in ``Suggestion.info["member"]`` which.
 
-    With fidelities, that is where `max_fidelity` is given and the objective takes one, it is ``bohb``. For several
-    objectives it is ``ehvi``, and ``motpe`` when there are more than three, or very many trials. Otherwise it is
-    ``bayes`` while trials are few, and ``tpe`` when they are many, when very many run at once, or when results come
-    with constraints.
+    With fidelities, that is where `max_fidelity` is given and the objective takes one, it is ``bohb``, and
+    ``hyperband`` with the sampler ``motpe`` for several objectives. In full, it is ``ehvi`` for several objectives, and
+    ``motpe`` when there are more than three, or very many trials. Otherwise it is ``bayes`` while trials are few, and
+    ``tpe`` when they are many, when very many run at once, or when results come with constraints.
 
     Args:
         min_fidelity: Least that a trial gets; only with `max_fidelity`.
         max_fidelity: Most that a trial gets; None where every trial is run in full.
         eta: Factor between rungs, at least 2.
+        budget: What the search may train in all, in full evaluations; see
+            :class:`autohpo.algorithms.scheduled.Scheduled`.
     """
 
     ends_with_space: ClassVar[bool] = True
+    takes_budget: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
 
     min_fidelity: float = 1.0
     max_fidelity: float | None = None
     eta: float = 3.0
+    budget: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,25 +63,78 @@ class AutoSearch(BaseHPOptimizer):
             )
 
     @property
+    def full_fidelity(self) -> float | None:
+        """What this search gives a full evaluation; None where every trial is simply run in full."""
+        is_scheduled = self.max_fidelity is not None and self.has_fidelity
+        return whole(self.max_fidelity) if is_scheduled and self.max_fidelity is not None else None
+
+    @property
+    def default_evals(self) -> int:
+        """How many suggestions a search makes that has no limit."""
+        return super().default_evals if self.full_fidelity is None else self._scheduled().default_evals
+
+    @property
+    def says_improvement(self) -> bool:  # type: ignore[override]
+        """Whether suggestions say what improvement they expect: those of `bayes` do."""
+        return self.full_fidelity is None and self.objectives.n == 1
+
+    def fidelity_schedule(self) -> Any:
+        """Return the brackets of a search with fidelities, and what it will train; None for one without."""
+        return None if self.full_fidelity is None else self._scheduled().fidelity_schedule()
+
+    def forecast(self) -> Forecast | None:
+        """Return what the search will train with its limits; None where it has none."""
+        if self.full_fidelity is not None:
+            found: Forecast | None = self._scheduled().forecast()
+            aside = session_of(self).wanted.n_due_in_full(self.full_fidelity) if not self.n_asked else 0
+            return None if found is None else found.plus_in_full(aside)
+        if self.budget is None:
+            return super().forecast()
+        n = math.floor(min(session_of(self).allowance.most_evals, self.budget + SLACK))
+        return Forecast(n, n, n, 1)
+
+    def _scheduled(self) -> Any:
+        """The optimizer that schedules fidelities for this one."""
+        inner = Sampler(self._scheduled_name, self, self._scheduled_options()).inner
+        inner.has_fidelity = self.has_fidelity
+        return inner
+
+    @property
+    def _scheduled_name(self) -> str:
+        return "bohb" if self.objectives.n == 1 else "hyperband"
+
+    def _scheduled_options(self) -> dict[str, Any]:
+        names = ("min_fidelity", "max_fidelity", "eta", "max_evals", "budget")
+        options = {name: getattr(self, name) for name in names}
+        return options if self.objectives.n == 1 else {**options, "sampler": "motpe"}
+
+    @property
     def resumable(self) -> frozenset[int]:
         """The finished trials that may still be continued."""
         name = self._choice()
-        return self._sampler(name).resumable(self.history) if name == "bohb" else frozenset()
+        return self._sampler(name).resumable(self.history) if name == self._scheduled_name else frozenset()
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         self._n_workers = num_workers
         self._samplers: dict[str, Sampler] = {}
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
+        return self._suggest(pid)
+
+    def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Mapping[str, Any]:
+        """A point starts where the algorithm that schedules fidelities lets it start."""
+        return hp if self.full_fidelity is None else self._suggest(pid, hp)
+
+    def _suggest(self, pid: int, point: dict[str, Any] | None = None) -> Suggestion:
         name = self._choice()
-        suggestion = self._sampler(name).suggest(self.history, pid).copy()
+        suggestion = self._sampler(name).suggest(self.history, pid, point=point).copy()
         suggestion.info["member"] = name
         return suggestion
 
     def _choice(self) -> str:
         """Who makes the next suggestion; a function of the problem and of the number."""
         if self.max_fidelity is not None and self.has_fidelity:
-            return "bohb"
+            return self._scheduled_name
         is_crowded = self._n_workers >= MANY_WORKERS
         if self.objectives.n > 1:
             is_short = self.number < LONG_FRONT and self.objectives.n <= MANY_OBJECTIVES
@@ -84,8 +146,6 @@ class AutoSearch(BaseHPOptimizer):
 
     def _sampler(self, name: str) -> Sampler:
         if name not in self._samplers:
-            options = {}
-            if name == "bohb":
-                options = {name: getattr(self, name) for name in ("min_fidelity", "max_fidelity", "eta", "max_evals")}
+            options = self._scheduled_options() if name == self._scheduled_name else {}
             self._samplers[name] = Sampler(name, self, options)
         return self._samplers[name]

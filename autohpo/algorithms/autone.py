@@ -18,7 +18,10 @@ from autohpo.algorithms.parts.local_search import local_search
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.parts.start import SobolStart
 from autohpo.algorithms.registry import register_hpo
+from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError
+from autohpo.schedulers.limits import Forecast
+from autohpo.schedulers.schedule import SLACK, Rungs, with_forecast
 from autohpo.surrogates.acquisition import log_ei
 from autohpo.surrogates.effects import Level, Noise, TaskSimilarity
 from autohpo.surrogates.gp import Data, GaussianProcess, Posterior, Predict
@@ -26,7 +29,7 @@ from autohpo.surrogates.graphs import graph_signature, induced_edges, sample_nod
 from autohpo.surrogates.kernels import Product, Sum
 from autohpo.surrogates.matern import Matern52
 from autohpo.surrogates.priors import Prior
-from autohpo.trial import Running, Suggestion, Trial
+from autohpo.trial import Running, Suggestion, Trial, whole
 
 __all__ = ["AutoNE", "graph_signature", "induced_edges", "sample_nodes", "subgraph_signatures"]
 
@@ -95,7 +98,10 @@ class AutoNE(BaseHPOptimizer):
     Args:
         shares: The share of the nodes in each sub-graph, above 0 and below 1, all different.
         max_fidelity: The fidelity of the whole graph.
-        n_small: The number of trials on sub-graphs.
+        n_small: The number of trials on sub-graphs. Where `max_evals` or `budget` would all go into these, it is half
+            of what they allow, and the other half trains on the whole graph.
+        budget: What the search may train in all, in trainings on the whole graph: a trial on a share of the graph costs
+            that share. None sets no such limit.
         signatures: The signature of each sub-graph, in the order of `shares`, and of the whole graph; numbers, equally
             many each. See :func:`subgraph_signatures`.
 
@@ -112,6 +118,7 @@ class AutoNE(BaseHPOptimizer):
     """
 
     is_multi_fidelity: ClassVar[bool] = True
+    takes_budget: ClassVar[bool] = True
     ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
 
@@ -119,6 +126,7 @@ class AutoNE(BaseHPOptimizer):
     max_fidelity: float = 1.0
     n_small: int = 20
     signatures: Sequence[Sequence[float]] | None = None
+    budget: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,9 +137,15 @@ class AutoNE(BaseHPOptimizer):
             raise OptionError(f"max_fidelity: must be positive and finite, got {self.max_fidelity}")
         if self.n_small < 0:
             raise OptionError(f"n_small: must be at least 0, got {self.n_small}")
-        self._fidelities = [self.max_fidelity, *(share * self.max_fidelity for share in shares)]  # of each task
+        fidelities = [self.max_fidelity, *(share * self.max_fidelity for share in shares)]
+        self._fidelities = [whole(fidelity) for fidelity in fidelities]  # of each task
         self._distances = _distances(self.signatures, shares)
         self._has_warned = False
+
+    @property
+    def default_evals(self) -> int:
+        """How many suggestions a search makes that has no limit: half of them on the whole graph at least."""
+        return max(super().default_evals, 2 * self.n_small)
 
     @property
     def min_fidelity(self) -> float:
@@ -146,8 +160,40 @@ class AutoNE(BaseHPOptimizer):
         self._results: list[Trial] = []  # of the process, in the order told
         self._theta: tuple[int, FloatArray] | None = None  # of how many results, and the parameters
         n_all = space.n_configurations
-        self._n_small = 0 if not space.n_columns or (n_all is not None and n_all <= self.n_small) else self.n_small
-        self._start = SobolStart(space.n_columns, self.seed, max(self._n_small, 1))
+        is_small = not space.n_columns or (n_all is not None and n_all <= self.n_small)
+        self._n_small = 0 if is_small else self._affordable()
+        self._start = SobolStart(space.n_columns, self.seed, 1 if is_small else max(self.n_small, 1))
+
+    def _affordable(self) -> int:
+        """How many trials on sub-graphs the limits allow, with at least one on the whole graph beside them."""
+        n, share = self.n_small, self._mean_share
+        most = session_of(self).allowance.most_evals
+        if most <= n:
+            n = int(most) // 2
+        if self.budget is not None and n * share + 1 > self.budget + SLACK:
+            paid = min(self.budget / 2, self.budget - 1) if self.budget >= 1 else self.budget
+            n = min(n, int(paid / share + SLACK))
+        return n
+
+    @property
+    def _mean_share(self) -> float:
+        """What a trial on a sub-graph costs, in trainings on the whole graph."""
+        return sum(self._fidelities[1:]) / (len(self.shares) * self.max_fidelity)
+
+    def fidelity_schedule(self) -> Any:
+        """Return the fidelities of the sub-graphs and of the whole graph; printed, with what will be trained."""
+        return with_forecast(Rungs(sorted(self._fidelities)), self.forecast())
+
+    def forecast(self) -> Forecast | None:
+        """Return what the search will train with its limits; None where it has none."""
+        limits = session_of(self).allowance.limits
+        if not limits.is_any:
+            return None
+        n_small = self._affordable() if self.has_fidelity else 0
+        most = math.inf if self.budget is None else (self.budget - n_small * self._mean_share + SLACK)
+        n_full = max(0, math.floor(min(limits.n - n_small, most)))
+        trained = n_full + n_small * self._mean_share
+        return Forecast(n_small + n_full, n_full, trained * self.max_fidelity, self.max_fidelity)
 
     def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Suggestion:
         return Suggestion(hp, fidelity=self.max_fidelity if self.has_fidelity else None)
@@ -158,7 +204,7 @@ class AutoNE(BaseHPOptimizer):
             self._warn()
             return Suggestion(self._best_new())
         asked: list[Trial | Suggestion] = [*self.trials, *self.running]
-        tried = [trial for trial in asked if self.task_of(trial)]
+        tried = [trial for trial in asked if self.task_of(trial) > 0]
         if len(tried) >= self._n_small:
             return Suggestion(self._best_new(), fidelity=self.max_fidelity)
         task = 1 + len(tried) % (len(self._fidelities) - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,17 +11,26 @@ import numpy as np
 
 from autohpo.algorithms.interface import OptimizerInterface
 from autohpo.algorithms.options import check_support, check_types
-from autohpo.algorithms.parts.points import checked_points
+from autohpo.algorithms.parts.autogl_codec import AutoGLCodec
+from autohpo.algorithms.parts.construction import with_explained_names
+from autohpo.algorithms.parts.missing_space import MissingSpace, as_space
+from autohpo.algorithms.parts.points import checked_points, plain_points
 from autohpo.algorithms.parts.shadowable import Shadowable
 from autohpo.algorithms.session import Session
-from autohpo.errors import NoResultError, OptionError
+from autohpo.errors import NoResultError, NoResultYetError, OptionError
 from autohpo.history import History
 from autohpo.objectives import Mode, Objectives
+from autohpo.schedulers.limits import Forecast
 from autohpo.spaces import HPSpace, SearchSpace
-from autohpo.trial import Suggestion, Trial
+from autohpo.spaces.autogl_form import AutoGLForm
+from autohpo.trial import Suggestion, Trial, whole
 
 if TYPE_CHECKING:
     from autohpo.result import Result
+
+
+DEFAULT_MAX_EVALS = 100
+"""Trials of a search that nobody limited and whose algorithm never ends: AutoGL's default."""
 
 
 @dataclass(eq=False)
@@ -31,7 +41,7 @@ class BaseHPOptimizer(OptimizerInterface):
     search can be killed, resumed and repeated exactly.
 
     Args:
-        space: The parameters to search.
+        space: The parameters to search; None takes those of the trainer that :meth:`optimize` gets.
         f: The objective, for :meth:`optimize`; without it use :meth:`ask` and :meth:`tell`.
         max_evals: Suggestions to make at most; a trial promoted to a higher fidelity counts again.
         seed: A number for everything random, 0 or more; None draws one, to be read from the attribute.
@@ -40,7 +50,8 @@ class BaseHPOptimizer(OptimizerInterface):
         noise: Whether results are noisy: then the best trial is the one that a model of all results expects most of,
             and not the luckiest.
         points: Configurations to try first, and pairs ``(configuration, result)`` whose result is known already; the
-            latter are not run, and do not count in `max_evals`.
+            latter are not run, and do not count in `max_evals`. A result is one of a full evaluation unless a
+            :class:`autohpo.Point` says otherwise.
 
     Attributes:
         number: The number of the suggestion being made, or made next; from 0.
@@ -48,6 +59,8 @@ class BaseHPOptimizer(OptimizerInterface):
         history: Finished and running trials, their reports and costs, and views of one fidelity. This, ``trials``,
             ``running``, ``rng`` and ``hp_space`` may be covered by attributes of a subclass.
         has_fidelity: False where the objective can only be run in full; set before the first suggestion.
+        is_continued: Whether the objective continues a promoted trial where it paused, so that a budget pays only for
+            what is added; set before the first suggestion.
         time_limit: Seconds for the whole search, as given to ``optimize``; None without a limit.
         memory_limit: Bytes for each worker, as given to ``optimize``; None without a limit.
 
@@ -74,9 +87,11 @@ class BaseHPOptimizer(OptimizerInterface):
     is_deterministic: ClassVar[bool] = False  # whether the seed changes no suggestion
     option_aliases: ClassVar[Mapping[str, str]] = {}
     supports: ClassVar[frozenset[str]] = frozenset()  # of "constraints", "objectives", "outcome_constraints"
-    budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals"})  # may change when a stored run is resumed
+    budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals", "budget"})  # may change at a resume
+    takes_budget: ClassVar[bool] = False  # whether it has the option `budget`, in full evaluations
+    says_improvement: ClassVar[bool | None] = None  # whether suggestions say their info["expected_improvement"]
 
-    space: SearchSpace
+    space: SearchSpace = None  # type: ignore[assignment] # until __post_init__
     f: Callable[..., Any] | None = None
     max_evals: int | None = field(default=None, kw_only=True)
     seed: int | None = field(default=None, kw_only=True)
@@ -85,7 +100,7 @@ class BaseHPOptimizer(OptimizerInterface):
     noise: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        self.space = self.space if isinstance(self.space, SearchSpace) else SearchSpace(self.space)
+        self.space = as_space(self.space)
         check_types(self)
         if self.max_evals is not None and self.max_evals < 1:
             raise OptionError(f"max_evals: must be at least 1, got {self.max_evals}")
@@ -93,16 +108,18 @@ class BaseHPOptimizer(OptimizerInterface):
             raise OptionError(f"seed: must be at least 0, got {self.seed}")
         self.objectives = Objectives.of(self.mode)
         check_support(self)
-        points = checked_points(self.points, self.space, self.objectives)
+        self.points = plain_points(self.points)
+        is_missing = isinstance(self.space, MissingSpace)  # then they are checked with the trainer's space
+        points = [] if is_missing else checked_points(self.points, self.space, self.objectives)
         self.is_seed_drawn = self.seed is None
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0])
         self.__session = Session(self, points)
+        self.__codec: AutoGLCodec | None = None
         self.number = 0
-        self.has_fidelity = True
+        self.has_fidelity = self.is_continued = True
         self.time_limit: float | None = None
         self.memory_limit: int | None = None
-        self.result: Result | None = None
         self.run_store: Any = None  # what optimize() used, if it was called
 
     # The hooks of an algorithm; only `_get_suggestion` must be written.
@@ -139,7 +156,7 @@ class BaseHPOptimizer(OptimizerInterface):
             perf: A finite number, higher is better in both modes; a tuple where there are several objectives.
         """
 
-    def _on_report(self, hp: Suggestion, fidelity: float, perf: float) -> bool:
+    def _on_report(self, hp: Suggestion, fidelity: float, perf: Any) -> bool:
         """Return whether a running trial goes on; called with each of its reports.
 
         The report is the last one in ``self.history``, of the running trial of that number. A trial that is ended here
@@ -148,7 +165,7 @@ class BaseHPOptimizer(OptimizerInterface):
         Args:
             hp: The very suggestion, with its number and fidelity.
             fidelity: How much training is done, counted from nothing.
-            perf: A finite number, higher is better in both modes.
+            perf: A finite number, higher is better in both modes; a tuple where there are several objectives.
         """
         return True
 
@@ -167,6 +184,23 @@ class BaseHPOptimizer(OptimizerInterface):
     def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Mapping[str, Any]:
         """Return the suggestion that tries a point of the user's; some algorithms say more in it than the point."""
         return hp
+
+    # What AutoGL's classes with an `optimize` of their own call.
+
+    def _encode_para(self, space: AutoGLForm) -> list[dict[str, Any]]:
+        """Return AutoGL's encoded form of a space in its dict form; see :class:`AutoGLCodec`."""
+        self.__codec = AutoGLCodec(space)
+        return self.__codec.items
+
+    def _decode_para(self, para: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the configuration for a trainer that an encoded one stands for, and that with integers rounded.
+
+        Raises:
+            OptionError: No space was encoded before, or a name is missing.
+        """
+        if self.__codec is None:
+            raise OptionError("_decode_para: needs a space; call _encode_para(space) first")
+        return self.__codec.decode(para)
 
     # What an algorithm may use, and may cover with attributes of its own.
 
@@ -195,12 +229,40 @@ class BaseHPOptimizer(OptimizerInterface):
         """The parameters as a list, under AutoGL's name."""
         return list(self.space)
 
+    @Shadowable
+    def result(self) -> Result:
+        """The trials of the last :meth:`optimize`, also where it raised.
+
+        Raises:
+            NoResultYetError: It was not called yet.
+        """
+        raise NoResultYetError(
+            "result: there is none before optimize(); after ask() and tell(), best() returns the best"
+        )
+
     # What an algorithm may declare.
 
     @property
     def is_finite(self) -> bool:
         """Whether the algorithm ends by itself, even without ``max_evals``."""
-        return self.ends_with_space and self.space.n_configurations is not None
+        is_finite = self.ends_with_space and self.space.n_configurations is not None
+        return is_finite or self.__session.allowance.budget is not None
+
+    @property
+    def default_evals(self) -> int:
+        """How many suggestions a search makes that has no limit and no end of its own."""
+        return DEFAULT_MAX_EVALS
+
+    @property
+    def full_fidelity(self) -> float | None:
+        """What this search gives a full evaluation; None where every trial is simply run in full."""
+        full = getattr(self, "max_fidelity", None) if self.is_multi_fidelity and self.has_fidelity else None
+        return None if full is None else whole(full)
+
+    def forecast(self) -> Forecast | None:
+        """Return what the search will train with its limits, known results left out; None where that cannot be said."""
+        most = self.__session.allowance.most_evals
+        return None if most == math.inf or self.is_multi_fidelity else Forecast(int(most), int(most), most, 1)
 
     @property
     def resumable(self) -> frozenset[int]:
@@ -214,3 +276,6 @@ class BaseHPOptimizer(OptimizerInterface):
             number: The number of a finished trial.
         """
         return ""
+
+
+BaseHPOptimizer.__init__ = with_explained_names(BaseHPOptimizer.__init__)  # type: ignore[method-assign]

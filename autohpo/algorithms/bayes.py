@@ -80,6 +80,7 @@ class Bayes(BaseHPOptimizer):
 
     ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
+    says_improvement: ClassVar[bool | None] = True
 
     n_startup: int | None = None
     acquisition: Literal["log_ei", "ucb", "pi", "thompson"] = "log_ei"

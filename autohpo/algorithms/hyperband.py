@@ -40,12 +40,13 @@ class Hyperband(Scheduled):
         1.0
     """
 
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives"})
     option_aliases: ClassVar[Mapping[str, str]] = {
         "min_budget": "min_fidelity",
         "max_budget": "max_fidelity",
         "n_iterations": "num_iterations",
     }
-    budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals", "num_iterations"})
+    budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals", "budget", "num_iterations"})
 
     min_fidelity: float = 1.0
     eta: float = 3.0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from autohpo.algorithms.parts.points import Point
+from autohpo.algorithms.parts.points import CheckedPoint
+from autohpo.algorithms.parts.run_arguments import run_arguments, run_signature
 from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import session_of
 from autohpo.errors import EvaluationsError, OptionError, SuggestionError, short
 from autohpo.objectives import Objectives, incumbent
+from autohpo.other_names import missing_attribute
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 
@@ -36,6 +38,11 @@ class OptimizerInterface:
         def _best_hp(self) -> tuple[dict[str, Any], Any]:
             """Return the best configuration and its score; a hook, see ``BaseHPOptimizer``."""
 
+    if not TYPE_CHECKING:  # a type checker would take every attribute for one
+
+        def __getattr__(self, name: str) -> Any:
+            return missing_attribute(self, name)
+
     @property
     def n_told(self) -> int:
         """How many suggestions have ended."""
@@ -53,8 +60,9 @@ class OptimizerInterface:
 
     @property
     def n_left(self) -> float:
-        """How many suggestions `max_evals` leaves; infinite without it."""
-        return math.inf if self.max_evals is None else self.max_evals - self.n_asked + self.n_known
+        """How many suggestions `max_evals` leaves, or else the default of `optimize`; infinite without both."""
+        most = session_of(self).allowance.most_evals
+        return most if most == math.inf else most - self.n_asked + self.n_known
 
     def set_up(self, num_workers: int = 1, time_limit: float | None = None, memory_limit: int | None = None) -> None:
         """Get the algorithm ready, once; :meth:`ask` and :meth:`optimize` do it where it was not done."""
@@ -204,33 +212,9 @@ class OptimizerInterface:
     ) -> tuple[dict[str, Any], Any]: ...
     @overload
     def optimize(
-        self, trainer: Trainer, dataset: Any = None, **options: Unpack[RunArguments]
+        self, trainer: Trainer, dataset: Any = None, *limits: Any, **options: Unpack[RunArguments]
     ) -> tuple[Trainer, dict[str, Any]]: ...
-    def optimize(
-        self,
-        trainer: Any = None,
-        dataset: Any = None,
-        *,
-        num_workers: int = 1,
-        time_limit: float | None = None,
-        memory_limit: int | str | None = None,
-        store: Any = None,
-        name: str = "",
-        trial_time_limit: float | None = None,
-        progress: Literal["auto", "rich", "plain", "none"] | bool = "auto",
-        continue_on_error: bool = False,
-        grace_seconds: float = 10.0,
-        target: float | None = None,
-        patience: int | None = None,
-        min_improvement: float | None = None,
-        warm_start: Any = (),
-        fidelity: str | None = None,
-        executor: Any = None,
-        retries: Mapping[str, int] | None = None,
-        ask_ahead: bool = False,
-        confirm: Any = None,
-        default_first: bool = False,
-    ) -> tuple[Any, Any]:
+    def optimize(self, trainer: Any = None, dataset: Any = None, *limits: Any, **options: Any) -> tuple[Any, Any]:
         """Run the search and return ``(best_hp, best_perf)``; with a trainer ``(best_trainer, best_hp)``.
 
         Afterwards ``self.result`` has every trial. Calling it again goes on where the history ends.
@@ -239,6 +223,8 @@ class OptimizerInterface:
             trainer: An object with AutoGL's ``duplicate_from_hyper_parameter``, ``train`` and ``get_valid_score``,
                 to be tuned in place of ``f``.
             dataset: Handed to the trainer, or to an ``f`` that names ``dataset``.
+            limits: `time_limit` and `memory_limit` by position, as AutoGL calls it.
+            options: The rest by name, as follows.
             num_workers: How many trials run at once, each in a process of its own where there is more than one.
             time_limit: Seconds for the whole search; what runs then is cancelled.
             memory_limit: Memory of each worker with its child processes: bytes, or a string such as "4GB".
@@ -262,6 +248,14 @@ class OptimizerInterface:
                 machine or driver died (LOST) is started again twice, others are not.
             ask_ahead: Whether the next suggestion is made while all workers are busy: none waits for it, but it is made
                 without the results of what then runs. Only with workers.
+            keep: Which of its reports is the result of an objective that reports or yields: the last, or with "best"
+                the best so far, as after early stopping with restored weights.
+            gpus: The GPUs of the workers, one each: how many there are, a list of their ids, or a dict that says how
+                many workers share each id. A worker sees its own alone (``CUDA_VISIBLE_DEVICES``).
+            max_suspended: How many paused trainings (generators that may be promoted) are kept in memory at most, in
+                all workers. One that was let go starts again when it is promoted, from its checkpoint if it has one.
+            keep_checkpoints: Which checkpoint folders stay where an algorithm lets trainings go on: "live" keeps those
+                that may go on and the best trial's, "best" in the end the best trial's alone, "all" everything.
             confirm: How many of the best configurations are trained anew in the end, or a :class:`Confirm`: the answer
                 is then the one that is best there, with its mean. See :meth:`confirm`.
             default_first: Whether the trainer's own configuration is tried before all others.
@@ -277,28 +271,8 @@ class OptimizerInterface:
         from autohpo.run_options import RunOptions
         from autohpo.runner import run
 
-        options = RunOptions(
-            num_workers=num_workers,
-            time_limit=time_limit,
-            memory_limit=memory_limit,
-            store=store,
-            trial_time_limit=trial_time_limit,
-            progress=progress,
-            continue_on_error=continue_on_error,
-            grace_seconds=grace_seconds,
-            target=target,
-            patience=patience,
-            min_improvement=min_improvement,
-            warm_start=warm_start,
-            name=name,
-            fidelity=fidelity,
-            executor=executor,
-            retries=retries,
-            ask_ahead=ask_ahead,
-            confirm=confirm,
-            default_first=default_first,
-        )
-        return run(cast("BaseHPOptimizer", self), trainer, dataset, options)
+        given = run_arguments(self, limits, options)
+        return run(cast("BaseHPOptimizer", self), trainer, dataset, RunOptions(**given))
 
     def confirm(
         self, k: int = 3, seeds: int = 5, *, trainer: Any = None, dataset: Any = None, **options: Unpack[RunArguments]
@@ -327,6 +301,9 @@ class OptimizerInterface:
         given = {"trainer": trainer, "dataset": dataset}
         return confirm_run(cast("BaseHPOptimizer", self), {"k": k, "seeds": seeds}, given, dict(options))
 
-    def know(self, points: Sequence[Point]) -> None:
+    def know(self, points: Sequence[CheckedPoint]) -> None:
         """Add points before the first suggestion: what a search brings along from earlier ones."""
         session_of(self).know(points)
+
+
+OptimizerInterface.optimize.__signature__ = run_signature()  # type: ignore[attr-defined] # what help() shows

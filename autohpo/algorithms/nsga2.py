@@ -12,10 +12,11 @@ import numpy as np
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.arrays import FloatArray
 from autohpo.algorithms.parts.seen import SeenSet
-from autohpo.algorithms.parts.survivors import Individual, Survivors, crowding
+from autohpo.algorithms.parts.survivors import Individual, Survivors
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.history import Cursor
+from autohpo.surrogates.pareto import crowding
 
 _TRIES = 16
 """Children that are bred in search of a new one, before one is drawn from the prior."""

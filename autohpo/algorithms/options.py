@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints
 
 from autohpo.errors import OptionError
+from autohpo.other_names import hint
 
 
 class RunArguments(TypedDict, total=False):
@@ -32,6 +32,10 @@ class RunArguments(TypedDict, total=False):
     executor: Any
     retries: Mapping[str, int] | None
     ask_ahead: bool
+    keep: Literal["last", "best"]
+    gpus: Any
+    max_suspended: int
+    keep_checkpoints: Literal["live", "best", "all"]
     confirm: Any
     default_first: bool
 
@@ -85,33 +89,35 @@ def check_types(optimizer: Any) -> None:
     Raises:
         OptionError: An option has another type.
     """
-    for name, hint in _hints(type(optimizer)).items():
+    for name, kind in _hints(type(optimizer)).items():
         value = getattr(optimizer, name)
         if getattr(value, "ndim", None) == 0:  # a numpy scalar
             value = value.item()
             setattr(optimizer, name, value)
-        if not _fits(value, hint):
-            text = " or ".join(_text(h) for h in _alternatives(hint))
+        if not _fits(value, kind):
+            text = " or ".join(_text(h) for h in _alternatives(kind))
             raise OptionError(f"{name}: must be {text}, got {value!r:.80}")
 
 
-def check_names(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
+def check_names(
+    owner: str, given: Iterable[str], known: Iterable[str], elsewhere: Mapping[str, Iterable[str]] | None = None
+) -> None:
     """Raise an error unless all option names that were given are known.
 
+    Args:
+        owner: What the options are given to.
+        given: The names that were given.
+        known: The names of its options.
+        elsewhere: The names that other calls take, by the call as a user writes it.
+
     Raises:
-        OptionError: A name is unknown; the text says which name is near, and lists all of them.
+        OptionError: A name is unknown; the text says what it is called or where it goes, and lists all that are known.
     """
     known = sorted(known)
     for name in given:
         if name not in known:
-            hint = did_you_mean(name, known)
-            raise OptionError(f"{name}: {owner} has no such option{hint} Options: {', '.join(known)}")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence about an unknown name: the nearest known name, if some name is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else "."
+            meant = hint(name, known, elsewhere or {})
+            raise OptionError(f"{name}: {owner} has no such option{meant} Options: {', '.join(known)}")
 
 
 def option_names(cls: type) -> list[str]:

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.options import UnsupportedError, check_names, did_you_mean, option_names
-from autohpo.errors import OptionError, RegistryError
+from autohpo.algorithms.options import UnsupportedError
+from autohpo.algorithms.parts.build_arguments import check_name, check_order, checked_options, is_space
+from autohpo.algorithms.parts.missing_space import as_space
+from autohpo.errors import RegistryError
+from autohpo.other_names import meant_algorithm
 from autohpo.spaces import HPSpace, SearchSpace
 from autohpo.spaces.autogl_form import AutoGLForm
 
@@ -70,7 +73,8 @@ def register_hpo(name: str) -> Callable[[Optimizer], Optimizer]:
         name: Lower-case letters, digits and underscores, not taken yet.
 
     Raises:
-        RegistryError: The name is taken or malformed, or the class is no BaseHPOptimizer with a ``_get_suggestion``.
+        RegistryError: The name is taken or malformed, or the class is no BaseHPOptimizer with a ``_get_suggestion``, or
+            with an ``optimize`` of its own as AutoGL's classes have.
 
     Example:
         >>> from autohpo.algorithms.base import BaseHPOptimizer
@@ -81,6 +85,10 @@ def register_hpo(name: str) -> Callable[[Optimizer], Optimizer]:
         >>> "always_the_middle" in available_hpos()
         True
     """
+    given: object = name
+    if inspect.isclass(given):
+        hint = f"write @register_hpo('my_name') above {given.__name__}"
+        raise RegistryError(f"name: must be a string, got a class; {hint}")
 
     def register(cls: Optimizer) -> Optimizer:
         _check_class(name, cls)
@@ -124,16 +132,16 @@ def get_hpo(name: str) -> type[BaseHPOptimizer]:
         if name in _plug_ins():
             return _load(name, _plug_ins()[name])
     known = available_hpos()
-    raise RegistryError(f"{name!r}: no such algorithm{did_you_mean(str(name), known)} Algorithms: {', '.join(known)}")
+    raise RegistryError(f"{name!r}: no such algorithm{meant_algorithm(name, known)} Algorithms: {', '.join(known)}")
 
 
 @overload
 def build_hpo_from_name(
-    name: AlgorithmName, space: Space, f: Callable[..., Any] | None = None, **options: Any
+    name: AlgorithmName, space: Space | None = None, f: Callable[..., Any] | None = None, **options: Any
 ) -> BaseHPOptimizer: ...
 @overload
 def build_hpo_from_name(
-    name: str, space: Space, f: Callable[..., Any] | None = None, **options: Any
+    name: str, space: Space | None = None, f: Callable[..., Any] | None = None, **options: Any
 ) -> BaseHPOptimizer: ...
 @overload
 def build_hpo_from_name(name: Space, space: Callable[..., Any] | None = None, **options: Any) -> BaseHPOptimizer: ...
@@ -142,7 +150,7 @@ def build_hpo_from_name(name: Any, space: Any = None, f: Any = None, **options: 
 
     Args:
         name: The algorithm, one of :func:`available_hpos`. Without it, ``build_hpo_from_name(space, f)``, it is "auto".
-        space: The parameters to search.
+        space: The parameters to search; None takes the space of the trainer that is tuned.
         f: The objective; None where you use ``ask`` and ``tell``, or tune a trainer.
         options: Options of the algorithm, and ``max_evals``, ``seed`` and ``mode``, which all algorithms have.
 
@@ -158,17 +166,14 @@ def build_hpo_from_name(name: Any, space: Any = None, f: Any = None, **options: 
         >>> sorted(hpo.ask())
         ['lr']
     """
-    if not isinstance(name, str) and (space is None or callable(space)):
+    if is_space(name) and (space is None or callable(space)):
         name, space, f = "auto", name, space if f is None else f
+    check_name(name)
     cls = get_hpo(name)
-    for alias, meant in cls.option_aliases.items():
-        if alias in options:
-            if meant in options:
-                raise OptionError(f"{alias}: means {meant}, which was given too")
-            options[meant] = options.pop(alias)
-    check_names(name, options, option_names(cls))
+    options = checked_options(name, cls, options, _classes)
+    check_order(space, f)
     try:
-        return cls(space if isinstance(space, SearchSpace) else SearchSpace(space), f, **options)
+        return cls(as_space(space), f, **options)
     except UnsupportedError as error:
         if error.feature in cls.supports:  # it is an algorithm inside this one that does not take the problem
             raise
@@ -179,6 +184,11 @@ def build_hpo_from_name(name: Any, space: Any = None, f: Any = None, **options: 
 def name_of(cls: type[BaseHPOptimizer]) -> str:
     """Return the name that an algorithm is registered by, or module and name of a class that is not registered."""
     return next((name for name, known in _REGISTERED.items() if known is cls), f"{cls.__module__}.{cls.__qualname__}")
+
+
+def _classes() -> dict[str, type[BaseHPOptimizer]]:
+    """The classes of this package's and the user's algorithms, by name; plug-ins are not loaded."""
+    return {name: get_hpo(name) for name in sorted({*_built_in_names(), *_REGISTERED})}
 
 
 def _supports(name: str) -> frozenset[str]:
@@ -195,8 +205,10 @@ def _check_class(name: str, cls: object) -> None:
         raise RegistryError(f"name: must be lower-case letters, digits and underscores, got {name!r}")
     if not (inspect.isclass(cls) and issubclass(cls, BaseHPOptimizer)):
         raise RegistryError(f"{name}: must be a subclass of BaseHPOptimizer, got {cls!r:.80}")
-    if cls._get_suggestion is BaseHPOptimizer._get_suggestion:
-        raise RegistryError(f"{name}: {cls.__name__} must define _get_suggestion(self, pid)")
+    has_own = any(getattr(cls, hook) is not getattr(BaseHPOptimizer, hook) for hook in ("_get_suggestion", "optimize"))
+    if not has_own:
+        rule = "must define _get_suggestion(self, pid), or an optimize() of its own"
+        raise RegistryError(f"{name}: {cls.__name__} {rule}")
 
 
 @lru_cache(maxsize=1)

@@ -12,14 +12,16 @@ from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import option_names
 from autohpo.algorithms.parts.sampler import Sampler, SamplerSpec, spec_of
 from autohpo.algorithms.registry import get_hpo
+from autohpo.algorithms.session import session_of
 from autohpo.errors import OptimizationComplete, OptionError, SuggestionError
 from autohpo.history import HistoryView
 from autohpo.schedulers.base import Decision, Fork, Promote, Scheduler, Start
 from autohpo.schedulers.chains import Chains, ResultCounts, informative_fidelity
-from autohpo.schedulers.schedule import SLACK
+from autohpo.schedulers.limits import Forecast, Limits
+from autohpo.schedulers.schedule import SLACK, with_forecast
 from autohpo.trial import Suggestion
 
-_OF_THE_START = {"point", "replaces"}  # notes that a promoted trial does not take over
+_OF_THE_START = {"point", "point_in_full", "replaces"}  # notes that a promoted trial does not take over
 
 
 @dataclass(eq=False, kw_only=True)
@@ -32,8 +34,14 @@ class Scheduled(BaseHPOptimizer):
     as a model needs. A configuration without a result there counts as running. Only a sampler that tells fidelities
     apart itself, such as ``kde``, sees everything.
 
+    With several objectives the trials of a rung are ranked by Pareto front, and in a front by how much room they have;
+    the sampler must take several objectives, too.
+
     Args:
         max_fidelity: What a full evaluation gets.
+        budget: What the search may train in all, in full evaluations: a trial that gets a third of `max_fidelity` costs
+            a third. Where the objective continues paused trainings only what a promotion adds counts. None sets no such
+            limit.
         sampler: Where new configurations come from: a registered name, ``(name, options)``, or an optimizer whose
             options are taken over.
 
@@ -43,9 +51,11 @@ class Scheduled(BaseHPOptimizer):
     """
 
     is_multi_fidelity: ClassVar[bool] = True
+    takes_budget: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
 
     max_fidelity: float = 81.0
+    budget: float | None = None
     sampler: SamplerSpec | BaseHPOptimizer = "random"
 
     def __post_init__(self) -> None:
@@ -78,7 +88,18 @@ class Scheduled(BaseHPOptimizer):
     @property
     def is_finite(self) -> bool:
         """Whether it ends by itself: with its schedule, or when the sampler has nothing left."""
-        return self._is_sampler_finite or math.isfinite(self._scheduler.cost)
+        return self._is_sampler_finite or self.budget is not None or math.isfinite(self._scheduler.cost)
+
+    @property
+    def default_evals(self) -> int:
+        """How many suggestions a search makes that has no limit: one round of Hyperband's brackets of these rungs."""
+        n_round = self._scheduler.n_round
+        return super().default_evals if n_round is None or not self.has_fidelity else n_round
+
+    @property
+    def says_improvement(self) -> bool | None:  # type: ignore[override]
+        """Whether suggestions say what improvement they expect: where the sampler says it."""
+        return get_hpo(self._sampler_name).says_improvement
 
     @property
     def resumable(self) -> frozenset[int]:
@@ -94,8 +115,29 @@ class Scheduled(BaseHPOptimizer):
         return self._scheduler.why(self.history, number)
 
     def fidelity_schedule(self) -> Any:
-        """Return the levels of fidelity, with Hyperband as a table of its brackets; print it to read it."""
-        return self._scheduler.schedule
+        """Return the levels of fidelity, with Hyperband as a table of its brackets; print it to read it.
+
+        Where the search has a limit, ``max_evals`` or `budget`, it ends with what will be trained, its `forecast`.
+        """
+        return with_forecast(self._scheduler.schedule, self.forecast())
+
+    def forecast(self) -> Forecast | None:
+        """Return what the search will train with its limits; None where it has none."""
+        aside = session_of(self).wanted.n_due_in_full(self.full_fidelity) if not self.n_asked else 0
+        limits = Limits(
+            session_of(self).allowance.most_evals - aside,
+            cost=math.inf if self.budget is None else self.budget - aside,
+            is_continued=self.is_continued,
+        )
+        if not self.has_fidelity:
+            n = (
+                math.floor(min(limits.n, limits.cost + SLACK, self._scheduler.cost + SLACK) + 0.0)
+                if limits.is_any
+                else None
+            )
+            return None if n is None else Forecast(n + aside, n + aside, n + aside, 1)
+        found = self._scheduler.forecast(limits)
+        return None if found is None else found.plus_in_full(aside)
 
     def _get_suggestion(self, pid: int) -> Suggestion:
         return self._suggest(lambda: self._sample(pid))
@@ -104,7 +146,7 @@ class Scheduled(BaseHPOptimizer):
         """A user's point starts where any other new configuration would."""
         return self._suggest(lambda: Suggestion(hp))
 
-    def _on_report(self, hp: Suggestion, fidelity: float, perf: float) -> bool:
+    def _on_report(self, hp: Suggestion, fidelity: float, perf: Any) -> bool:
         return self._scheduler.on_report(self.history, hp.number, fidelity, perf)
 
     # The scheduler's decisions, as suggestions.
@@ -125,7 +167,8 @@ class Scheduled(BaseHPOptimizer):
         return self._gone_on(decision)
 
     def _decide(self, *, can_start: bool) -> Decision:
-        return self._scheduler.next(self.history, self.rng, can_start=can_start, n_left=self.n_left)
+        limits = self._scheduler.limits = session_of(self).allowance.limits
+        return self._scheduler.next(self.history, self.rng, can_start=can_start, n_left=limits.n_left)
 
     def _decide_without(self, ended: OptimizationComplete) -> Decision:
         """What the scheduler decides where the sampler has nothing left.

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autohpo.algorithms.parts.points import Point
+from autohpo.algorithms.parts.allowance import Allowance
+from autohpo.algorithms.parts.missing_space import check_given
+from autohpo.algorithms.parts.points import CheckedPoint
 from autohpo.algorithms.parts.values import amount, checked_suggestion, pair, plain
+from autohpo.algorithms.parts.wanted import KnownResults, WantedPoints
 from autohpo.errors import (
     EvaluationsError,
     InvalidPerfError,
     OptimizationComplete,
     OptionError,
+    short,
 )
 from autohpo.history import History
-from autohpo.objectives import as_perf
-from autohpo.trial import Outcome, Running, Suggestion, Trial, TrialState
+from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, scores_of_perf, whole
 
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
@@ -35,17 +38,17 @@ class Session:
     Attributes:
         history: Every suggestion and what became of it.
         lock: Held by every call, so that several threads may ask and tell.
-        n_known: How many points with a known result were taken.
+        known: Points whose results are known.
+        wanted: Points to be tried.
+        allowance: What the search may spend.
     """
 
-    def __init__(self, hpo: BaseHPOptimizer, points: Sequence[Point]) -> None:
+    def __init__(self, hpo: BaseHPOptimizer, points: Sequence[CheckedPoint]) -> None:
         self._hpo = hpo
-        self._known: list[Point] = []  # with a result
-        self._wanted: list[Point] = []  # to be tried
         self.history = History(hpo.space, hpo.objectives)
+        self.known, self.wanted = KnownResults(), WantedPoints()
+        self.allowance = Allowance(hpo, self.history, self.wanted)
         self.lock = threading.RLock()
-        self.n_known = 0
-        self._n_points = 0  # of those to try, suggested so far
         self._is_set_up = self._has_warned = False
         self.last_call: Any = None  # what optimize() was called with last; no part of a copy
         self._rng: np.random.Generator | None = None
@@ -74,6 +77,8 @@ class Session:
         """Call the hook that gets the algorithm ready, once."""
         with self.lock:
             if not self._is_set_up:
+                self.known.check(self._hpo.full_fidelity)
+                check_given(self._hpo.space)
                 self._hpo.time_limit, self._hpo.memory_limit = time_limit, memory_limit
                 self._hpo._set_up(num_workers, time_limit, memory_limit)
                 self._is_set_up = True
@@ -92,30 +97,36 @@ class Session:
             hpo.set_up()
             self._take_known()
             if hpo.n_left <= 0:
-                raise OptimizationComplete(f"max_evals: all {hpo.max_evals} suggestions were made; raise it to go on")
+                remedy = "give it to go on" if hpo.max_evals is None else "raise it to go on"
+                raise OptimizationComplete(
+                    f"max_evals: all {self.allowance.most_evals} suggestions were made; {remedy}"
+                )
             hpo.number, self._rng = self.history.n_asked, None
-            wanted = self._wanted[self._n_points : self._n_points + 1]
-            made = hpo._suggest_point(pid, wanted[0].hp) if wanted else hpo._get_suggestion(pid)
+            made = self.wanted.suggest(hpo, pid)
+            is_wanted = made is not None
+            made = made if is_wanted else hpo._get_suggestion(pid)
             who = f"{type(hpo).__name__}._get_suggestion"
             suggestion = checked_suggestion(who, made, hpo.space, self.history)
-            if wanted and suggestion.resume is None and suggestion.fork is None:
-                suggestion.info["point"] = self._n_points
+            if is_wanted:
+                self.wanted.mark(suggestion)
+            self.allowance.check(suggestion)
             suggestion.number, suggestion.pid = self.history.n_asked, pid
             suggestion.seed = self._trial_seed()
             return suggestion
 
-    def draw(self, pid: int, rng: np.random.Generator | None) -> object:
+    def draw(self, pid: int, rng: np.random.Generator | None, point: dict[str, Any] | None = None) -> object:
         """Return what the hook suggests next, unchecked: for an owner that checks it, and makes it a suggestion.
 
         Args:
             pid: The worker slot that will run it.
             rng: The generator that the hook draws from; None makes one, as for a suggestion of its own.
+            point: A point of the user's that is to be tried.
         """
         hpo = self._hpo
         with self.lock:
             hpo.set_up()
             hpo.number, self._rng = self.history.n_asked, rng
-            return hpo._get_suggestion(pid)
+            return hpo._get_suggestion(pid) if point is None else hpo._suggest_point(pid, point)
 
     def adopt(self, suggestion: Suggestion) -> None:
         """Add a suggestion that was made earlier; see ``BaseHPOptimizer.adopt``."""
@@ -126,10 +137,15 @@ class Session:
                 raise OptionError(f"suggestion: {rule}, got {suggestion.number}")
             self._add(suggestion)
 
-    def know(self, points: Sequence[Point]) -> None:
+    def know(self, points: Sequence[CheckedPoint]) -> None:
         """Add points before the first suggestion: what a search brings along from earlier ones."""
-        known, wanted = ([p for p in points if (p.outcome is None) == is_wanted] for is_wanted in (False, True))
-        self._known, self._wanted = [*known, *self._known], [*wanted, *self._wanted]
+        self.known.add([point for point in points if point.outcome is not None])
+        self.wanted.add([point for point in points if point.outcome is None])
+
+    @property
+    def n_known(self) -> int:
+        """How many points with a known result were taken."""
+        return self.known.n_taken
 
     def tell(self, batch: Iterable[object], constraints: object, cost: object, state: TrialState) -> None:
         """Take each result of a batch whole or refuse it whole; see ``BaseHPOptimizer.tell``."""
@@ -176,24 +192,23 @@ class Session:
                 raise EvaluationsError([(suggestion, str(error))]) from None
             return self.reported(running.number, done, value)
 
-    def checked_report(self, fidelity: object, perf: object) -> tuple[float, float]:
-        """Return the fidelity and the perf of a report as plain floats.
+    def checked_report(self, fidelity: object, perf: object) -> tuple[float, Perf]:
+        """Return the fidelity and the perf of a report as plain floats; of several objectives a tuple.
 
         Raises:
-            OptionError: There are several objectives, or `fidelity` is no finite number of at least 0.
-            InvalidPerfError: `perf` is not one finite number.
+            OptionError: `fidelity` is no finite number of at least 0.
+            InvalidPerfError: `perf` is not one finite number for each objective.
         """
-        if self._hpo.objectives.n > 1:
-            raise OptionError("a search for several objectives takes results only at the end")
-        return amount(fidelity), as_perf(perf)
+        return amount(fidelity), self._hpo.objectives.measure_report(perf).perf
 
-    def reported(self, number: int, fidelity: float, perf: float) -> bool:
+    def reported(self, number: int, fidelity: float, perf: Perf) -> bool:
         """Take a checked report; False means that the trial should end."""
         with self.lock:
             running = self.history.find(number)
-            running.reports.append((fidelity, perf))
+            running.reports.append((whole(fidelity), perf))
             self._rng = None
-            score = self._hpo.objectives.signs[0] * perf
+            scores: Any = scores_of_perf(perf, running.signs)
+            score = scores[0] if len(scores) == 1 else scores
             go_on = plain(self._hpo._on_report(running.suggestion.copy(), fidelity, score))  # numpy's False is False
             given = running.fidelity
             return go_on is not False and (given is None or fidelity < given)
@@ -247,18 +262,17 @@ class Session:
 
     def _add(self, suggestion: Suggestion) -> None:
         """Add a suggestion, asked or adopted; both leave the same state behind."""
-        self._n_points += "point" in suggestion.info
-        self.n_known += "known" in suggestion.info
+        if suggestion.info:
+            self.wanted.follow(suggestion, self._hpo.full_fidelity)
+            self.known.n_taken += "known" in suggestion.info
         self.history.add(suggestion)
         self._hpo.number, self._rng = self.history.n_asked, None
 
     def _take_known(self) -> None:
         """Take the points whose results are known as if they had been suggested and told, before anything else."""
-        for point in self._known[self.n_known :]:
-            suggestion = Suggestion(point.hp, number=self.history.n_asked, info={"known": True})
+        for suggestion, outcome in self.known.rest(self.history, self._hpo.full_fidelity):
             self._add(suggestion)
-            if point.outcome is not None:
-                self.close(self.history.find(suggestion.number).ended(point.outcome))
+            self.close(self.history.find(suggestion.number).ended(outcome))
 
     def _trial_seed(self) -> int:
         """A seed for the objective, in [0, 2**31): another stream than that of the suggestion itself."""
@@ -290,7 +304,9 @@ def session_of(hpo: object) -> Session:
     Raises:
         OptionError: The ``__init__`` of its class did not call that of the base.
     """
-    session = vars(hpo).get("_BaseHPOptimizer__session")
+    session = getattr(hpo, "__dict__", {}).get("_BaseHPOptimizer__session")
+    if session is None and not hasattr(hpo, "_get_suggestion"):
+        raise OptionError(f"hpo: must be an optimizer, such as build_hpo_from_name returns, got {short(hpo)}")
     if not isinstance(session, Session):
         raise OptionError(f"{type(hpo).__name__}: its __init__ must call super().__init__(space, f)")
     return session

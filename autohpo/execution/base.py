@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from autohpo.objective import Objective
-from autohpo.trial import Outcome, Task, TrialState
+from autohpo.trial import Outcome, Perf, Task, TrialState
 
 EventKind = Literal["started", "report", "done", "failed", "died", "killed"]
 
@@ -28,7 +28,8 @@ class Event:
         slot: The slot that it was submitted to.
         outcome: How the attempt ended, where this is its end.
         fidelity: How far the training came, in a report.
-        perf: How good it is, in a report: the user's own value.
+        perf: How good it is, in a report: the user's own value, a tuple of several objectives.
+        metrics: Further numbers by name, in a report that has some.
     """
 
     kind: EventKind
@@ -37,7 +38,8 @@ class Event:
     slot: int
     outcome: Outcome | None = None
     fidelity: float | None = None
-    perf: float | None = None
+    perf: Perf | None = None
+    metrics: Mapping[str, float] | None = None
 
 
 OnReport = Callable[[Event], bool]
@@ -115,6 +117,13 @@ class Executor(ABC):
     @abstractmethod
     def drop(self, root: int) -> None:
         """Let go of the paused training of a chain that will not be continued."""
+
+    def rank(self, roots: Sequence[int]) -> None:  # noqa: B027 - an executor need not do anything
+        """Say which paused trainings to let go first where there is no room for all; by default none is.
+
+        Args:
+            roots: The roots of their chains, the one least likely to go on first.
+        """
 
     @abstractmethod
     def close(self) -> None:

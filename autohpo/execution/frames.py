@@ -9,21 +9,22 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
 from autohpo.errors import AutoHPOError
 from autohpo.objective import clip
-from autohpo.trial import Outcome, TrialState
+from autohpo.outcome import MAX_RESULT_BYTES
+from autohpo.trial import Outcome, Perf, TrialState
 
 LENGTH = struct.Struct(">Q")
 KEY = struct.Struct(">qq")  # number and attempt of a trial, before a pickled task and alone in a stop
 ROOT = struct.Struct(">q")
 
-TASK, STOP, DROP, EXIT = b"T", b"S", b"D", b"X"  # the kinds that a driver sends
+TASK, STOP, DROP, RELIEVE, EXIT = b"T", b"S", b"D", b"R", b"X"  # the kinds that a driver sends
 
-MAX_ANSWER_BYTES = 1 << 20  # far above the longest message: a longer frame is not from our worker
+MAX_ANSWER_BYTES = MAX_RESULT_BYTES + (1 << 20)  # a longer frame is not from our worker
 
 _ENDS = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED, TrialState.INVALID)
 
@@ -86,23 +87,31 @@ class Message:
         attempt: The attempt at the trial.
         fidelity: How far the training came, in a report.
         perf: How good it is, in a report.
+        metrics: Further numbers by name, in a report that has some.
         outcome: How the attempt ended, in an end.
         is_paused: Whether the worker keeps the training to continue it, in an end.
+        held: The bytes of memory that the worker holds, in all but reports, where memory is limited.
     """
 
     kind: Literal["ready", "started", "report", "end"]
     number: int = -1
     attempt: int = 0
     fidelity: float | None = None
-    perf: float | None = None
+    perf: Perf | None = None
+    metrics: Mapping[str, float] | None = None
     outcome: Outcome | None = None
     is_paused: bool = False
+    held: int = 0
 
     def pack(self) -> bytes:
         """Return the frame of this message; the error of an outcome is cut to its allowed length."""
         fields: dict[str, Any] = {"kind": self.kind, "number": self.number, "attempt": self.attempt}
+        if self.held:
+            fields["held"] = self.held
         if self.kind == "report":
             fields |= {"fidelity": self.fidelity, "perf": self.perf}
+            if self.metrics:
+                fields["metrics"] = dict(self.metrics)
         if self.outcome is not None:
             data = self.outcome.to_json()
             fields |= {"outcome": data | {"error": clip(data["error"])}, "is_paused": self.is_paused}
@@ -119,6 +128,8 @@ class Message:
             fields = json.loads(body)
             if fields.get("outcome") is not None:
                 fields["outcome"] = _checked(fields["outcome"])
+            if type(fields.get("perf")) is list:
+                fields["perf"] = tuple(fields["perf"])
             message = cls(**fields)
         except (ValueError, RecursionError, AttributeError, TypeError, KeyError) as fault:
             raise FrameError(f"a frame that is no message: {body[:80]!r}") from fault
@@ -129,9 +140,21 @@ class Message:
     def _is_valid(self) -> bool:
         if self.kind not in ("ready", "started", "report", "end") or (self.outcome is None) == (self.kind == "end"):
             return False
-        if not all(type(value) is int for value in (self.number, self.attempt)) or type(self.is_paused) is not bool:
+        if (
+            not all(type(value) is int for value in (self.number, self.attempt, self.held))
+            or type(self.is_paused) is not bool
+        ):
             return False
-        return self.kind != "report" or (_is_finite(self.fidelity) and _is_finite(self.perf))
+        if self.metrics is not None and not (
+            type(self.metrics) is dict and all(map(_is_finite, self.metrics.values()))
+        ):
+            return False
+        return self.kind != "report" or (_is_finite(self.fidelity) and self._has_perf())
+
+    def _has_perf(self) -> bool:
+        """Whether a report has one finite number, or some for several objectives."""
+        perf = self.perf
+        return all(map(_is_finite, perf)) and len(perf) > 1 if isinstance(perf, tuple) else _is_finite(perf)
 
 
 def _checked(data: dict[str, Any]) -> Outcome:
@@ -142,7 +165,7 @@ def _checked(data: dict[str, Any]) -> Outcome:
     """
     outcome = Outcome.from_json(data)
     is_known = outcome.state in _ENDS and bool(outcome.perfs) == outcome.state.has_perf
-    if not is_known or type(outcome.error) is not str or type(outcome.why) is not str:
+    if not is_known or any(type(text) is not str for text in (outcome.error, outcome.why, outcome.advice)):
         raise ValueError("outcome")
     numbers = [*outcome.perfs, *outcome.constraints.values(), *outcome.metrics.values()]
     numbers += [number for number in (outcome.cost, outcome.reached) if number is not None]

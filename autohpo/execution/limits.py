@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from autohpo.errors import MissingExtraError
+from autohpo.execution.memory import FULL
+from autohpo.execution.tree import IS_LINUX, read_proc, tree_of
 from autohpo.trial import Outcome, TrialState
 
 if TYPE_CHECKING:
@@ -56,7 +58,9 @@ class Watchdog:
             slot.kill(attempt, process, "killed", Outcome(TrialState.TIMEOUT, error=text))
         elif self._memory_limit is not None:
             held = tree_memory(process.pid, self._memory_limit)
-            if held > self._memory_limit:
+            attempt.peak = max(attempt.peak, held)
+            has_hope = held > FULL * self._memory_limit and slot.relieve(attempt, process, held, now)
+            if held > self._memory_limit and not has_hope:
                 limit = f"limit of {self._memory_limit / 1e6:.0f} MB"
                 text = f"killed at its memory {limit}: its processes held {held / 1e6:.0f} MB"
                 slot.kill(attempt, process, "killed", Outcome(TrialState.MEMORY, error=text))
@@ -68,7 +72,7 @@ def require_memory_limits() -> None:
     Raises:
         MissingExtraError: It is not Linux, and psutil is not installed.
     """
-    if not sys.platform.startswith("linux"):
+    if not IS_LINUX:
         try:
             import psutil  # noqa: F401
         except ImportError as fault:
@@ -82,61 +86,32 @@ def tree_memory(pid: int, limit: int) -> int:
     Resident pages count for each process, so forked children that share their parent's data count it again. Only
     where that sum breaks `limit` are shared pages divided among those who share them, which is slow to measure.
     """
-    if not sys.platform.startswith("linux"):
+    if not IS_LINUX:
         return _psutil_memory(pid)
-    tree = _descendants(pid)
+    tree = tree_of(pid)
     resident = sum(map(_resident_bytes, tree))
     if resident <= limit or len(tree) == 1:
         return resident
     return sum(map(_proportional_bytes, tree))
 
 
-def _descendants(pid: int) -> list[int]:
-    tree = [pid]
-    for parent in tree:  # grows while it is walked
-        try:
-            threads = os.listdir(f"/proc/{parent}/task")  # noqa: PTH208 - many times a second
-        except OSError:
-            continue
-        for thread in threads:
-            tree += map(int, _read(f"/proc/{parent}/task/{thread}/children").split())
-    return tree
-
-
 def _resident_bytes(pid: int) -> int:
-    fields = _read(f"/proc/{pid}/statm").split()
+    fields = read_proc(f"/proc/{pid}/statm").split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else 0
 
 
 def _proportional_bytes(pid: int) -> int:
-    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
+    for line in read_proc(f"/proc/{pid}/smaps_rollup").splitlines():
         if line.startswith(b"Pss:"):
             return int(line.split()[1]) * 1024
     return _resident_bytes(pid)  # an old kernel, or no permission
-
-
-def _read(path: str) -> bytes:
-    """The bytes of a file of /proc, none where its process is gone."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return os.read(fd, 1 << 16)
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)
 
 
 def _psutil_memory(pid: int) -> int:
     import psutil
 
     total = 0
-    try:
-        worker = psutil.Process(pid)
-        for process in (worker, *worker.children(recursive=True)):
-            total += process.memory_info().rss
-    except psutil.NoSuchProcess:
-        pass
+    for member in tree_of(pid):
+        with contextlib.suppress(psutil.Error):
+            total += psutil.Process(member).memory_info().rss
     return total

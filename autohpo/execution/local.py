@@ -5,25 +5,22 @@ from __future__ import annotations
 import math
 import os
 import select
-import shutil
-import tempfile
 import time
 import weakref
-from collections import ChainMap, deque
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType
-from typing import Any, ClassVar
-
-import cloudpickle
+from typing import Any
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Event, Executor, OnReport
 from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.limits import Watchdog, require_memory_limits
+from autohpo.execution.mains import dump_objective
 from autohpo.execution.process import Launch
-from autohpo.execution.slot import Slot
+from autohpo.execution.slot import CROWDED, Slot
+from autohpo.folders import remove_folder, temporary_folder
 from autohpo.objective import Objective
 from autohpo.trial import Outcome, Task, TrialState
 
@@ -47,16 +44,20 @@ class LocalExecutor(Executor):
         memory_limit: The bytes that a worker and its child processes may hold together, while a trial runs.
         log_folder: The folder where ``slot-0.log`` and so on keep what the workers print (the last 1 MB of it or
             more); a private folder that ends with the executor by default.
+        devices: What ``CUDA_VISIBLE_DEVICES`` says in each slot; empty leaves it as it is.
     """
 
     n_slots: int = 1
     trial_time_limit: float | None = None
     memory_limit: int | None = None
     log_folder: str | Path | None = None
+    devices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.n_slots < 1:
             raise OptionError(f"n_slots: must be at least 1, got {self.n_slots}")
+        if self.devices and len(self.devices) < self.n_slots:
+            raise OptionError(f"devices: must have one for each of {self.n_slots} slots, got {len(self.devices)}")
         for name in ("trial_time_limit", "memory_limit"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
@@ -68,6 +69,7 @@ class LocalExecutor(Executor):
         self._slots: list[Slot] = []
         self._inbox: deque[Event] = deque()
         self._events: list[Event] = []
+        self._crowded: set[int] = set()  # trials that a worker had no room for: they need one of their own
         self._next_check = 0.0
         self._finalizer: weakref.finalize[..., Any] | None = None
 
@@ -81,12 +83,12 @@ class LocalExecutor(Executor):
         if self._finalizer is not None:
             raise OptionError("open: an executor is opened once")
         self._on_report = on_report
-        private = Path(tempfile.mkdtemp(prefix="autohpo-"))  # readable for this user alone
+        private = temporary_folder()
         try:
-            _dump(objective, private / "objective.pickle")
+            dump_objective(objective, private / "objective.pickle")
             guardian = Guardian(private)
         except BaseException:
-            shutil.rmtree(private)
+            remove_folder(private)
             raise
         watchdogs: list[Watchdog] = []
         resources = (private, guardian, self._slots, watchdogs, os.getpid())
@@ -95,7 +97,7 @@ class LocalExecutor(Executor):
         if self.log_folder is not None:
             logs = Path(self.log_folder).resolve()
             logs.mkdir(parents=True, exist_ok=True)
-        launch = Launch(private / "objective.pickle", logs, self.n_slots)
+        launch = Launch(private / "objective.pickle", logs, self.n_slots, self.devices, self.memory_limit)
         self._slots += (Slot(n, launch, guardian, self.trial_time_limit) for n in range(self.n_slots))
         for slot in self._slots:
             slot.start()
@@ -115,7 +117,8 @@ class LocalExecutor(Executor):
         """
         if not 0 <= slot < len(self._open_slots()):
             raise OptionError(f"slot: must be from 0 to {self.n_slots - 1}, got {slot}")
-        self._slots[slot].submit(task)
+        self._slots[slot].submit(task, is_alone=task.number in self._crowded)
+        self._crowded.discard(task.number)
 
     def _open_slots(self) -> list[Slot]:
         if self._finalizer is None or not self._finalizer.alive:
@@ -159,6 +162,8 @@ class LocalExecutor(Executor):
 
     def _handle(self, event: Event) -> None:
         if event.kind != "report":
+            if event.outcome is not None and event.outcome.error == CROWDED:
+                self._crowded.add(event.number)
             self._events.append(event)
         elif not self._on_report(event):
             self.stop(event.number)
@@ -183,7 +188,12 @@ class LocalExecutor(Executor):
 
     def holds(self, slot: int, root: int) -> bool:
         """Return whether a slot still has the paused training of a chain."""
-        return root in self._open_slots()[slot].paused
+        return root in self._open_slots()[slot].memory.paused
+
+    def rank(self, roots: Sequence[int]) -> None:
+        """Say which paused trainings are let go first where memory is short."""
+        for slot in self._open_slots():
+            slot.memory.ranking = roots
 
     def drop(self, root: int) -> None:
         """Let go of the paused training of a chain that will not be continued."""
@@ -194,29 +204,6 @@ class LocalExecutor(Executor):
         """End the workers: idle ones exit in order, within a second; busy ones are killed with all they started."""
         if self._finalizer is not None:
             self._finalizer()
-
-
-def _reduce_code(code: CodeType) -> tuple[Any, ...]:
-    """Pickle code as cloudpickle does, but for the name of its file, which that replaces."""
-    make, parts = cloudpickle.Pickler.dispatch_table[CodeType](code)
-    return make, tuple(code.co_filename if part == "<dynamic-code>" else part for part in parts)
-
-
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """A pickler of functions that keep the names of their files, so that tracebacks in workers show their lines."""
-
-    dispatch_table: ClassVar[Any] = ChainMap({CodeType: _reduce_code}, cloudpickle.Pickler.dispatch_table)
-
-
-def _dump(objective: Objective, path: Path) -> None:
-    try:
-        with path.open("wb") as file:
-            _Pickler(file).dump(objective)
-    except OSError:  # the disk is full: nothing is wrong with the objective
-        raise
-    except Exception as fault:  # reducers of the user's own may raise anything
-        text = f"f: must be picklable to run in other processes, got {type(fault).__name__}: {fault}"
-        raise OptionError(text) from fault
 
 
 def _release(
@@ -243,4 +230,4 @@ def _release(
         for slot in slots:
             slot.close(until)
         guardian.close()
-        shutil.rmtree(private, ignore_errors=True)
+        remove_folder(private)

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from pathlib import Path
 from autohpo.errors import AutoHPOError
 from autohpo.execution.frames import FrameReader
 from autohpo.execution.guardian_client import Guardian
+from autohpo.execution.logs import SlotLog
+from autohpo.execution.tree import RUN, kill_marked, kill_tree
 
 # The path of imports is the driver's before anything is imported. `-m` would put the working directory first, where
 # any file may have the name of a module of the standard library.
@@ -25,12 +28,18 @@ BOOT = "import sys; sys.path[:] = sys.argv[2:]; from autohpo.execution.worker im
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
+DEVICE = "AUTOHPO_DEVICE"
+"""The variable that names the GPU of a slot."""
+
 # A pipe holds no more than this (pipe(7)), so one read takes all there is.
 PIPE_BYTES = 1 << 16
 
-LOG_TAIL_BYTES = 2048
-MAX_LOG_BYTES = 1 << 20  # at the start of a trial
-MAX_TRIAL_LOG_BYTES = 16 << 20  # while it runs
+
+def _working_directory() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,9 @@ class Launch:
         objective: The file of the pickled objective.
         logs: The folder of the slots' logs.
         n_slots: The number of slots, which share the cores.
-        folder: The working directory.
+        devices: The GPU of each slot, as ``CUDA_VISIBLE_DEVICES`` names it; empty where nothing is said of them.
+        memory_limit: The bytes of memory that a worker may hold, if limited.
+        folder: The working directory; the empty string where it was removed.
         import_path: The list ``sys.path``.
         arguments: The list ``sys.argv``.
         log_level: The level of the logger ``autohpo``.
@@ -52,7 +63,9 @@ class Launch:
     objective: Path
     logs: Path
     n_slots: int
-    folder: str = field(default_factory=os.getcwd)
+    devices: tuple[str, ...] = ()
+    memory_limit: int | None = None
+    folder: str = field(default_factory=_working_directory)
     import_path: tuple[str, ...] = field(default_factory=lambda: tuple(p for p in sys.path if isinstance(p, str)))
     arguments: tuple[str, ...] = field(default_factory=lambda: tuple(map(str, sys.argv)))
     log_level: int = field(default_factory=lambda: logging.getLogger("autohpo").level)
@@ -64,12 +77,26 @@ class Launch:
             "objective": str(self.objective),
             "argv": self.arguments,
             "level": self.log_level,
+            "memory_limit": self.memory_limit,
         }
         return [sys.executable, "-c", BOOT, json.dumps(setting), *self.import_path]
 
+    def where(self) -> str | None:
+        """Return the working directory; None where it was removed: the driver itself may still be in it."""
+        return self.folder if self.folder and Path(self.folder).is_dir() else None
+
+    @property
+    def run(self) -> str:
+        """The name of the run in the environment of its processes: that of the driver's private folder."""
+        return "".join(c for c in self.objective.parent.name if c.isalnum() or c == "_")
+
     def environment(self, slot: int) -> dict[str, str]:
-        """Return the driver's environment with the slot's number and its share of the cores as numbers of threads."""
-        environment = dict(os.environ, AUTOHPO_SLOT=str(slot))
+        """Return the driver's environment with the slot's number, its GPU, and its share of the cores as threads."""
+        environment = {f"{RUN}{self.run}": str(slot), "AUTOHPO_SLOT": str(slot)}  # first: see tree.read_proc
+        environment = {**environment, **os.environ, **environment}
+        environment.pop(DEVICE, None)
+        if self.devices:
+            environment |= dict.fromkeys(("CUDA_VISIBLE_DEVICES", DEVICE), self.devices[slot])
         if THREADS[0] not in environment:  # where the user set it, the other libraries take it from there
             n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             for name in THREADS:
@@ -93,18 +120,22 @@ class WorkerProcess:
         pid: The number of the worker, and of its group.
         read_fd: The pipe with frames of the worker; reading does not block.
         write_fd: The pipe with frames for the worker; writing does not block.
-        log: The file of what it prints.
+        log: What it prints.
         started: When it was started, in seconds of the monotonic clock.
         log_start: The byte of the log where its output begins.
         is_ready: Whether it has loaded the objective; set by the slot.
         is_eof: Whether its pipe has ended.
+        n_tasks: How many tasks were sent to it.
         unsent: Frames, or the rest of one, that the pipe to it had no room for.
     """
 
     def __init__(self, launch: Launch, slot: int, guardian: Guardian) -> None:
-        self.log = launch.log(slot)
+        self._launch, self._slot = launch, slot
+        self.log = SlotLog(launch.log(slot), launch.objective.parent / f"slot-{slot}.log")
         self.started = time.monotonic()
         self.is_ready = self.is_eof = False
+        self.n_tasks = 0
+        self._sending = threading.RLock()  # the watchdog sends, too
         self.unsent: deque[memoryview] = deque()
         self._frames = FrameReader()
         self._guardian = guardian
@@ -112,10 +143,9 @@ class WorkerProcess:
         try:
             fds += os.pipe()
             fds += os.pipe()
-            fds.append(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+            fds.append(self.log.writer())
             their_read, self.write_fd, self.read_fd, their_write, log = fds
-            self.cut_log(MAX_LOG_BYTES)
-            self.log_start = self.log_size()
+            self.log_start = self.log.begin_trial()
             self._popen = subprocess.Popen(
                 launch.command(their_read, their_write),
                 stdin=subprocess.DEVNULL,
@@ -123,12 +153,13 @@ class WorkerProcess:
                 stderr=log,
                 pass_fds=(their_read, their_write),
                 start_new_session=True,
-                cwd=launch.folder,
+                cwd=launch.where(),
                 env=launch.environment(slot),
             )
         except OSError as fault:
             for fd in fds:
                 os.close(fd)
+            self.log.close()
             raise AutoHPOError(f"a worker process cannot be started: {fault}") from fault
         for fd in (their_read, their_write, log):
             os.close(fd)
@@ -139,22 +170,24 @@ class WorkerProcess:
 
     def send(self, frame: bytes) -> None:
         """Send a frame, at once as far as the pipe has room; :meth:`flush` sends the rest."""
-        self.unsent.append(memoryview(frame))
+        with self._sending:
+            self.unsent.append(memoryview(frame))
         self.flush()
 
     def flush(self) -> None:
         """Send what there is room for; never waits, whatever the worker does."""
-        try:
-            while self.unsent:
-                rest = self.unsent[0][os.write(self.write_fd, self.unsent[0]) :]
-                if rest:
-                    self.unsent[0] = rest
-                else:
-                    self.unsent.popleft()
-        except BlockingIOError:
-            pass
-        except BrokenPipeError:  # it is dead, as its other pipe will tell
-            self.unsent.clear()
+        with self._sending:
+            try:
+                while self.unsent:
+                    rest = self.unsent[0][os.write(self.write_fd, self.unsent[0]) :]
+                    if rest:
+                        self.unsent[0] = rest
+                    else:
+                        self.unsent.popleft()
+            except BlockingIOError:
+                pass
+            except BrokenPipeError:  # it is dead, as its other pipe will tell
+                self.unsent.clear()
 
     def receive(self) -> Iterator[bytes]:
         """Return the frames that have come, without waiting.
@@ -189,13 +222,13 @@ class WorkerProcess:
         return True
 
     def kill(self) -> None:
-        """End the group at once; only before :meth:`bury`."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # the second: macOS, where all are zombies
-            os.killpg(self.pid, signal.SIGKILL)
+        """End the worker and all that it started at once; only before :meth:`bury`."""
+        kill_tree(self.pid)
 
     def bury(self) -> str:
         """Return how an exited worker ended; end what it left behind, and free its number and pipes."""
         self.kill()
+        kill_marked(self._launch.run, self._slot)
         self._guardian.forget(self.pid)
         code = self._popen.wait()
         self.close_pipes()
@@ -205,33 +238,11 @@ class WorkerProcess:
         return f"was killed by {_signal_name(-code)}{hint}"
 
     def close_pipes(self) -> None:
-        """Close the driver's ends of the pipes."""
+        """Close the driver's ends of the pipes, and the log."""
         for fd in (self.read_fd, self.write_fd):
             with contextlib.suppress(OSError):
                 os.close(fd)
-
-    def cut_log(self, max_bytes: int) -> bool:
-        """Empty a log that is longer than `max_bytes`; return whether it was."""
-        is_long = self.log_size() > max_bytes
-        if is_long:
-            os.truncate(self.log, 0)  # the worker writes in append mode: its next line is the first one
-        return is_long
-
-    def log_size(self) -> int:
-        """Return the bytes in the log; 0 where somebody removed it."""
-        try:
-            return self.log.stat().st_size
-        except OSError:
-            return 0
-
-    def log_tail(self, start: int) -> str:
-        """Return the last lines of the log from the byte `start` on."""
-        try:
-            with self.log.open("rb") as file:
-                file.seek(max(start, self.log_size() - LOG_TAIL_BYTES))
-                return file.read(LOG_TAIL_BYTES).decode(errors="replace").strip()
-        except OSError:
-            return ""
+        self.log.close()
 
 
 def _signal_name(number: int) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NoReturn
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Event, EventKind, Executor, OnReport
 from autohpo.objective import Evaluator, Objective
-from autohpo.trial import Outcome, Task, TrialState
+from autohpo.trial import Outcome, Perf, Task, TrialState
 
 
 class _Unwind(BaseException):
@@ -101,7 +101,7 @@ class SerialExecutor(Executor):
         if task is not None:
             self._events.append(Event(kind, task.number, task.attempt, 0, outcome))
 
-    def _report(self, task: Task, fidelity: float, perf: float) -> bool:
+    def _report(self, task: Task, fidelity: float, perf: Perf, metrics: Mapping[str, float] | None = None) -> bool:
         """Hand a report on; leave the objective if the trial is killed, or if handing it on fails."""
         with self._lock:
             if self._task is not task:  # a thread that an ended attempt left behind
@@ -109,7 +109,8 @@ class SerialExecutor(Executor):
             if self._fault is not None or self._verdict is not None:  # the objective caught it, and went on
                 self._unwind()
             try:
-                is_wanted = self._on_report(Event("report", task.number, task.attempt, 0, None, fidelity, perf))
+                event = Event("report", task.number, task.attempt, 0, None, fidelity, perf, metrics)
+                is_wanted = self._on_report(event)
             except BaseException as fault:  # must not pass for a fault of the objective
                 self._fault = fault
                 self._unwind()

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import logging
 import math
-import pickle
 import threading
 import time
 from dataclasses import dataclass
 
-import cloudpickle
-
 from autohpo.errors import AutoHPOError, OptionError
 from autohpo.execution.base import Event, EventKind
-from autohpo.execution.frames import DROP, EXIT, KEY, ROOT, STOP, TASK, FrameError, Message, pack_frame
+from autohpo.execution.frames import DROP, EXIT, KEY, RELIEVE, ROOT, STOP, TASK, FrameError, Message, pack_frame
 from autohpo.execution.guardian_client import Guardian
-from autohpo.execution.process import MAX_LOG_BYTES, MAX_TRIAL_LOG_BYTES, Launch, WorkerProcess
+from autohpo.execution.limits import tree_memory
+from autohpo.execution.mains import dump_task
+from autohpo.execution.memory import WorkerMemory
+from autohpo.execution.process import Launch, WorkerProcess
 from autohpo.trial import Outcome, Task, TrialState
 
 logger = logging.getLogger(__name__)
 
 MAX_SENDS = 3  # a task that no worker lives to take
 START_LIMIT_SECONDS = 300.0  # to import what the objective needs: far above what the slowest libraries take
+NOISE = 0.01  # of the memory limit: so much the same trial takes more or less when it is run again
+RENEW_SECONDS = 1.0  # for a worker that was killed to be gone
+CROWDED = (
+    "its worker passed the memory limit with what earlier trials hold there, so it was ended; it is run again in a "
+    "worker of its own"
+)
 EXIT_SECONDS = 0.1  # from the end of a worker's pipe to its own end
 
 
@@ -37,6 +43,10 @@ class Attempt:
         is_stopping: Whether it was asked to end at its next report.
         deadline: When it must have ended, by the monotonic clock; set once a ready worker has it.
         log_start: The byte of the log where its output begins.
+        is_first: Whether its worker has run nothing else.
+        own: The bytes of memory of the paused training that it continues.
+        held: The bytes that its worker held when it began, where memory is limited.
+        peak: The most that was measured since.
         verdict: Why its process was killed, if it was.
     """
 
@@ -47,7 +57,23 @@ class Attempt:
     is_stopping: bool = False
     deadline: float = math.inf
     log_start: int = 0
+    is_first: bool = True
+    own: int = 0
+    held: int = 0
+    peak: int = 0
     verdict: tuple[EventKind, Outcome] | None = None
+
+    def is_innocent(self, limit: int | None, fresh: int) -> bool:
+        """Whether what others left in the worker may have been too much, and not what this attempt added.
+
+        Args:
+            limit: The bytes of memory that the worker may hold.
+            fresh: What it held before it ran anything.
+        """
+        if limit is None or self.is_first:
+            return False
+        of_others = max(0.0, self.held - fresh - self.own - NOISE * limit)
+        return not self.is_started or (of_others > 0 and self.peak - of_others <= limit)
 
     @property
     def key(self) -> tuple[int, int]:
@@ -59,17 +85,18 @@ class Attempt:
         kind: EventKind,
         slot: int,
         outcome: Outcome | None = None,
-        fidelity: float | None = None,
-        perf: float | None = None,
+        report: Message | None = None,
     ) -> Event:
         """Return an event of this attempt."""
-        return Event(kind, *self.key, slot, outcome, fidelity, perf)
+        if report is None:
+            return Event(kind, *self.key, slot, outcome)
+        return Event(kind, *self.key, slot, outcome, report.fidelity, report.perf, report.metrics)
 
 
 class Slot:
     """A slot: one worker process, and the attempt that runs there.
 
-    All methods but :meth:`kill` belong to the thread of the executor.
+    All methods but :meth:`kill` and :meth:`relieve` belong to the thread of the executor.
 
     Args:
         number: The number of the slot, from 0.
@@ -80,7 +107,7 @@ class Slot:
     Attributes:
         attempt: The attempt that runs, if one does.
         process: The process, if there is one now.
-        paused: The chains whose training the process keeps, by their roots.
+        memory: What its worker holds, and the trainings that are paused there.
     """
 
     def __init__(self, number: int, launch: Launch, guardian: Guardian, time_limit: float | None) -> None:
@@ -88,10 +115,10 @@ class Slot:
         self.time_limit = time_limit
         self.attempt: Attempt | None = None
         self.process: WorkerProcess | None = None
-        self.paused: set[int] = set()
+        self.memory = WorkerMemory(launch.memory_limit)
         self._launch = launch
         self._guardian = guardian
-        self._lock = threading.Lock()  # held to kill a process, to free its number, and to end an attempt
+        self._lock = threading.Lock()  # held to kill a process, to free its number, and to begin and end an attempt
 
     def start(self) -> WorkerProcess:
         """Return the process, a new one if there is none."""
@@ -99,25 +126,53 @@ class Slot:
             self.process = WorkerProcess(self._launch, self.number, self._guardian)
         return self.process
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Task, *, is_alone: bool = False) -> None:
         """Run a task.
+
+        Args:
+            task: The task.
+            is_alone: Whether it needs a worker that holds nothing else.
 
         Raises:
             OptionError: Another one is running, or its configuration cannot be pickled.
         """
         if self.attempt is not None:
             raise OptionError(f"slot: must be free, but {self.number} runs trial {self.attempt.task.number}")
+        attempt = Attempt(task, pack_frame(TASK, KEY.pack(task.number, task.attempt), dump_task(task)))
+        if is_alone:
+            self._renew()
         self.start()
-        attempt = Attempt(task, pack_frame(TASK, KEY.pack(task.number, task.attempt), _dump(task)))
-        self.paused.discard(task.root)
-        self.attempt = attempt  # first, so that an interrupt here loses no task that was sent
+        own = self.memory.paused.pop(task.root, 0)
+        self._make_room()
+        with self._lock:
+            attempt.own = own
+            self.attempt = attempt  # first, so that an interrupt here loses no task that was sent
         self._send(attempt)
+
+    def _make_room(self) -> None:
+        """Let go of paused trainings, where they and another trial would not fit into the memory of the worker."""
+        if self.memory.paused and self.memory.limit is not None and self.process is not None:
+            held = tree_memory(self.process.pid, self.memory.limit)
+            for root in self.memory.to_let_go(held, self.memory.growth):
+                self.drop(root)
+
+    def _renew(self) -> None:
+        """End an idle worker that has run something: the next one is clean."""
+        process = self.process
+        if process is not None and process.n_tasks:
+            process.kill()
+            if not process.has_exited_within(RENEW_SECONDS):
+                return  # once it is gone, the task goes to the next one
+            with self._lock:
+                process.bury()
+                self.process = None
+                self.memory.renew()
 
     def _send(self, attempt: Attempt) -> None:
         process = self.start()
-        if process.is_ready:
-            process.cut_log(MAX_LOG_BYTES)
-        attempt.log_start = process.log_size() if process.is_ready else process.log_start
+        attempt.is_first = not process.n_tasks
+        process.n_tasks += 1
+        attempt.log_start = process.log.begin_trial() if process.is_ready else process.log_start
         attempt.n_sent += 1
         process.send(attempt.frame)
         if attempt.is_stopping:
@@ -136,9 +191,36 @@ class Slot:
 
     def drop(self, root: int) -> None:
         """Let go of the paused training of a chain."""
-        if root in self.paused and self.process is not None:
-            self.paused.discard(root)
+        with self._lock:
+            is_here = root in self.memory.paused
+            if is_here:
+                self.memory.dropped(root)
+        if is_here and self.process is not None:
             self.process.send(pack_frame(DROP, ROOT.pack(root)))
+
+    def relieve(self, attempt: Attempt, process: WorkerProcess, held: int, now: float) -> bool:
+        """Let go of paused trainings while a trial runs that needs their room; from any thread.
+
+        Args:
+            attempt: The attempt that runs.
+            process: The process that it runs in.
+            held: The bytes of memory that the process and its children hold.
+            now: The time, by the monotonic clock.
+
+        Returns:
+            Whether there is hope: the process may go above its limit for a moment.
+        """
+        with self._lock:
+            if self.attempt is not attempt or self.process is not process:
+                return True
+            if self.memory.is_due(now):
+                roots = self.memory.to_let_go(held)
+                for root in roots:
+                    del self.memory.paused[root]
+                    process.send(pack_frame(RELIEVE, ROOT.pack(root)))
+                if roots:
+                    self.memory.relieved(now)
+            return self.memory.is_patient(held, now)
 
     def kill(self, attempt: Attempt, process: WorkerProcess, kind: EventKind, outcome: Outcome) -> None:
         """End a process with an outcome for its attempt, unless either is no longer here; from any thread."""
@@ -169,8 +251,8 @@ class Slot:
         if process.has_exited():  # if without the end of the pipe, then a process that it forked holds that
             events = [] if process.is_eof else self.read()
             return events + self._end() if self.process is process else events
-        if attempt is not None and process.cut_log(MAX_TRIAL_LOG_BYTES):
-            attempt.log_start = 0
+        if attempt is not None:
+            process.log.shorten(attempt.log_start)
         if attempt is not None and not process.is_ready and time.monotonic() > process.started + START_LIMIT_SECONDS:
             text = f"killed: after {START_LIMIT_SECONDS:g} s its process had not loaded the objective"
             self.kill(attempt, process, "killed", Outcome(TrialState.TIMEOUT, error=text))
@@ -180,21 +262,26 @@ class Slot:
         attempt, process = self.attempt, self.process
         if message.kind == "ready" and process is not None:
             process.is_ready = True
+            self.memory.fresh = message.held
             if attempt is not None:
                 attempt.deadline = self._deadline()
         if attempt is None or (message.number, message.attempt) != attempt.key:
             return []  # a thread that an ended trial left behind may still report
         if message.kind == "started":
             attempt.is_started = True
+            attempt.held = message.held
+            self.memory.began()
             return [attempt.event("started", self.number)]
         if message.kind == "report":
-            return [attempt.event("report", self.number, fidelity=message.fidelity, perf=message.perf)]
+            return [attempt.event("report", self.number, report=message)]
         if message.outcome is None:
             return []
+        added = message.held - attempt.held
         with self._lock:
             self.attempt = None
-        if message.is_paused:
-            self.paused.add(attempt.task.root)
+            self.memory.growth = max(self.memory.growth, added, attempt.peak - attempt.held)
+            if message.is_paused:
+                self.memory.paused[attempt.task.root] = max(0, attempt.own + added)
         kind: EventKind = "done" if message.outcome.state.has_perf else "failed"
         return [attempt.event(kind, self.number, message.outcome)]
 
@@ -216,13 +303,14 @@ class Slot:
             self._condemn("its process closed the pipe to the driver")
             return []  # check() comes back to it
         with self._lock:
+            tail = "" if attempt is None else process.log.tail(attempt.log_start)
             end = process.bury()
             self.process = None
-        self.paused.clear()
+            fresh = self.memory.fresh
+            self.memory.renew()
         if attempt is None:
             logger.info("slot %d: the idle worker %s", self.number, end)
             return []
-        tail = process.log_tail(attempt.log_start)
         if attempt.verdict is None and not attempt.is_started:
             end += f" before it took the trial, {attempt.n_sent} times"
             try:
@@ -233,6 +321,8 @@ class Slot:
                 end += f"; {fault}"
         text = f"its process {end}" + (f"; its last output:\n{tail}" if tail else "")
         kind, outcome = attempt.verdict or ("died", Outcome(TrialState.CRASHED, error=text))
+        if outcome.state is TrialState.MEMORY and attempt.is_innocent(self._launch.memory_limit, fresh):
+            outcome = Outcome(TrialState.CANCELLED, error=CROWDED)
         self.attempt = None
         return [attempt.event(kind, self.number, outcome)]
 
@@ -256,11 +346,3 @@ class Slot:
             process.bury()
         else:  # the system cannot end it now (a dead network file system); its pipes must not stay
             process.close_pipes()
-
-
-def _dump(task: Task) -> bytes:
-    try:
-        return bytes(cloudpickle.dumps(task, pickle.HIGHEST_PROTOCOL))
-    except Exception as fault:  # a value of the user's own may raise anything
-        text = f"hp: must be picklable to run in another process, got {type(fault).__name__}: {fault}"
-        raise OptionError(text) from fault

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import json
 import logging
 import os
-import pickle
 import signal
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
 from queue import SimpleQueue
 
-from autohpo.execution.frames import DROP, EXIT, KEY, ROOT, STOP, TASK, Message, read_frame
+from autohpo.errors import InvalidPerfError
+from autohpo.execution.frames import DROP, EXIT, KEY, MAX_ANSWER_BYTES, RELIEVE, ROOT, STOP, TASK, Message, read_frame
+from autohpo.execution.generators import Generators
+from autohpo.execution.limits import tree_memory
+from autohpo.execution.mains import load_objective, load_task
+from autohpo.execution.tree import adopt_orphans
 from autohpo.objective import Evaluator, Report, user_traceback
-from autohpo.trial import Outcome, Task, TrialState
+from autohpo.trial import Outcome, Perf, TrialState
 
 # The system's out-of-memory killer takes the process with the highest score: a worker rather than its driver.
 OOM_SCORE_STEP = 500
@@ -43,7 +49,8 @@ def main(text: str) -> None:
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     logging.getLogger("autohpo").setLevel(setting["level"])
     _raise_oom_score()
-    worker = Worker(read_fd, write_fd)
+    adopt_orphans()
+    worker = Worker(read_fd, write_fd, setting["memory_limit"])
     worker.load(setting["objective"])
     worker.serve()
 
@@ -60,9 +67,18 @@ class Worker:
 
     The second thread is the lifeline: when the driver is gone, its end of the pipe is closed, and the worker ends its
     own process group at once, whatever the objective is doing.
+
+    Args:
+        read_fd: The pipe from the driver.
+        write_fd: The pipe to the driver.
+        memory_limit: The bytes of memory that it may hold, if limited; then it says how much that is.
     """
 
-    def __init__(self, read_fd: int, write_fd: int) -> None:
+    def __init__(self, read_fd: int, write_fd: int, memory_limit: int | None = None) -> None:
+        self._memory_limit = memory_limit
+        self._has_dropped = False
+        self._generators = Generators()
+        sys.meta_path.insert(0, self._generators)
         self._pipe = open(read_fd, "rb")  # noqa: SIM115 - for the life of the process
         self._write_fd = write_fd
         self._write_lock = threading.Lock()  # an objective may report from several threads
@@ -76,11 +92,14 @@ class Worker:
     def load(self, path: str) -> None:
         """Load the objective; if that fails, every task fails with the reason."""
         try:
-            with open(path, "rb") as file:
-                self._evaluator = Evaluator(pickle.load(file))
+            self._evaluator = Evaluator(load_objective(path))
         except BaseException:  # the user's modules are imported here: they may even call sys.exit
             self._fault = f"the objective cannot be loaded in a worker process:\n{user_traceback()}"
-        self._say(Message("ready"))
+        self._say(Message("ready", held=self._held()))
+
+    def _held(self) -> int:
+        """Return the bytes that this process and its children hold; 0 where nobody asks."""
+        return 0 if self._memory_limit is None else tree_memory(os.getpid(), self._memory_limit)
 
     def serve(self) -> None:
         """Do what the driver says, in its order; return when told to exit."""
@@ -91,6 +110,7 @@ class Worker:
             elif self._evaluator is not None:
                 try:
                     self._evaluator.drop(*ROOT.unpack(body)) if kind == DROP else self._evaluator.close()
+                    self._has_dropped = True
                 except Exception:  # the objective's own `finally` raised: it harms no trial
                     traceback.print_exc()
             if kind == EXIT:
@@ -98,13 +118,17 @@ class Worker:
 
     def _run(self, body: bytes) -> None:
         number, attempt = KEY.unpack_from(body)
-        self._say(Message("started", number, attempt))
+        if self._has_dropped and self._memory_limit is not None:
+            give_back_memory()
+        self._has_dropped = False
+        self._say(Message("started", number, attempt, held=self._held()))
         is_paused = False
         if self._evaluator is None:
             outcome = Outcome(TrialState.FAILED, error=self._fault)
         else:
             try:
-                task: Task = pickle.loads(memoryview(body)[KEY.size :])
+                task = load_task(memoryview(body)[KEY.size :])
+                self._generators.seed(task, is_continued=self._evaluator.holds(task.root))
                 outcome = self._evaluator.run(task, self._reporter(number, attempt))
                 is_paused = self._evaluator.holds(task.root)
             except BaseException:  # a configuration that cannot be loaded; a KeyboardInterrupt of the objective
@@ -113,18 +137,21 @@ class Worker:
             os._exit(0)
         with contextlib.suppress(Exception):  # the objective may have closed or replaced it
             sys.stdout.flush()
-        self._say(Message("end", number, attempt, outcome=outcome, is_paused=is_paused))
+        self._say(Message("end", number, attempt, outcome=outcome, is_paused=is_paused, held=self._held()))
 
     def _reporter(self, number: int, attempt: int) -> Report:
-        def report(fidelity: float, perf: float) -> bool:
-            self._say(Message("report", number, attempt, fidelity, perf))
+        def report(fidelity: float, perf: Perf, metrics: Mapping[str, float] | None = None) -> bool:
+            self._say(Message("report", number, attempt, fidelity, perf, metrics))
             return self._stopped != (number, attempt)
 
         return report
 
     def _say(self, message: Message) -> None:
+        frame = message.pack()
+        if len(frame) > MAX_ANSWER_BYTES and message.kind == "report":
+            raise InvalidPerfError(f"a report has {len(frame)} bytes, and may have {MAX_ANSWER_BYTES}")
         with self._write_lock:
-            rest = memoryview(message.pack())
+            rest = memoryview(frame)
             while rest:
                 rest = rest[os.write(self._write_fd, rest) :]
 
@@ -133,6 +160,23 @@ class Worker:
             kind, body = frame[:1], frame[1:]
             if kind == STOP:  # not through the queue: the trial it is for is running
                 self._stopped = KEY.unpack(body)
+            elif kind == RELIEVE:  # nor this: the trial that runs needs the room
+                threading.Thread(target=self._relieve, args=ROOT.unpack(body), daemon=True).start()
             else:
                 self._todo.put((kind, body))
         os.killpg(0, signal.SIGKILL)
+
+    def _relieve(self, root: int) -> None:
+        """Let go of a paused training while a trial runs."""
+        if self._evaluator is not None:
+            self._evaluator.drop(root)
+            give_back_memory()
+
+
+def give_back_memory() -> None:
+    """Give memory that was freed back to the system, which else stays with the process."""
+    gc.collect()
+    with contextlib.suppress(Exception):  # only glibc has it
+        import ctypes
+
+        ctypes.CDLL(None).malloc_trim(0)

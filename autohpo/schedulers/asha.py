@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autohpo.errors import NotReady, OptimizationComplete
 from autohpo.history import History
-from autohpo.schedulers.base import Decision, Promote, Scheduler, Start, score_of
-from autohpo.schedulers.schedule import SLACK
+from autohpo.schedulers.base import Decision, Forecast, Limits, Promote, Scheduler, Start
+from autohpo.schedulers.ranking import Ranking, Scores, scores_of
+from autohpo.schedulers.schedule import SLACK, Plan
 from autohpo.trial import Running, Trial
 
-_Entry = tuple[float, int]  # minus the score, and the number of the trial: sorted, the best comes first
+_MOST_FORECAST = 100_000  # suggestions that are looked ahead
 
 
 def bracket_weights(rungs: Sequence[float], n_brackets: int) -> NDArray[np.float64]:
@@ -31,6 +33,26 @@ def bracket_weights(rungs: Sequence[float], n_brackets: int) -> NDArray[np.float
     n_s = np.array([S / ((S - s) * rungs[s]) for s in range(n_brackets)])
     weights: NDArray[np.float64] = n_s / n_s.sum()
     return weights
+
+
+def lowest_affordable(rungs: Sequence[float], eta: float, limits: Limits) -> int:
+    """Return the lowest rung from which one configuration comes to the full fidelity within limits; 0 if none does.
+
+    Args:
+        rungs: The fidelities, rising; the last is the full one.
+        eta: The best 1 / eta of the results at a rung go on.
+        limits: What the search may spend in all.
+    """
+    return _lowest(tuple(rungs), eta, limits._replace(n_left=limits.n, cost_left=limits.cost)) if limits.is_any else 0
+
+
+@lru_cache
+def _lowest(rungs: tuple[float, ...], eta: float, limits: Limits) -> int:
+    for first in range(len(rungs)):
+        sizes = [math.ceil(eta**k - SLACK) for k in reversed(range(len(rungs) - first))]
+        if Plan(tuple(sizes), rungs[first:]).fits(limits):
+            return first
+    return 0
 
 
 class _Asynchronous(Scheduler):
@@ -57,29 +79,27 @@ class _Asynchronous(Scheduler):
 
 
 class _Rung:
-    """The results at one fidelity, the best first."""
+    """The results at one fidelity, and those of them that were not promoted."""
 
     def __init__(self) -> None:
-        self.entries: list[_Entry] = []
-        self.waiting: list[_Entry] = []  # those not promoted
+        self.results = Ranking()
+        self.waiting = Ranking()
 
-    def add(self, entry: _Entry, *, is_waiting: bool) -> None:
+    def add(self, number: int, scores: Scores, *, is_waiting: bool) -> None:
         """Takes a result."""
-        insort(self.entries, entry)
+        self.results.add(number, scores)
         if is_waiting:
-            insort(self.waiting, entry)
-
-    def promote(self, entry: _Entry) -> None:
-        """Takes note that a trial goes on."""
-        place = bisect_left(self.waiting, entry)
-        if self.waiting[place : place + 1] == [entry]:
-            del self.waiting[place]
+            self.waiting.add(number, scores)
 
     def best_waiting(self) -> tuple[int, int] | None:
         """Number and rank, from 1, of the best trial that was not promoted."""
-        if not self.waiting:
+        if not len(self.waiting):
             return None
-        return self.waiting[0][1], 1 + bisect_left(self.entries, self.waiting[0])
+        if not self.waiting.has_fronts:
+            best = self.waiting.best(1)[0]
+            return best, self.results.rank(best)
+        ranked = enumerate(self.results.best(len(self.results)), 1)  # the order of a part would be another one
+        return next((number, rank) for rank, number in ranked if number in self.waiting)
 
 
 class AsyncPromotion(_Asynchronous):
@@ -88,6 +108,9 @@ class AsyncPromotion(_Asynchronous):
     Where a worker is free, the rungs are looked at from the highest down: the best trial that was not promoted yet goes
     on, if it is among the best ``floor(n / eta)`` of the n results there. Where there is none, a new configuration
     starts. All brackets share their rungs.
+
+    Where the limits of the search allow too few results for one to come from the lowest rung to the full fidelity, new
+    configurations start at the lowest rung from which one can.
 
     Args:
         rungs: The fidelities, rising; the last is the full one.
@@ -107,7 +130,7 @@ class AsyncPromotion(_Asynchronous):
 
     def _restart(self) -> None:
         self._rungs = [_Rung() for _ in self.schedule]
-        self._places: dict[int, tuple[_Rung, _Entry]] = {}  # of the results
+        self._places: dict[int, int] = {}  # the rung of each result
         self._promoted: set[int] = set()
 
     def next(
@@ -128,32 +151,52 @@ class AsyncPromotion(_Asynchronous):
         self._follow(seen)
         for level in reversed(range(len(self.schedule) - 1)):  # Algorithm 2, get_job
             rung = self._rungs[level]
-            best, n = rung.best_waiting(), len(rung.entries)
+            best, n = rung.best_waiting(), len(rung.results)
             if best is not None and best[1] <= self._n_going_on(n):
                 here, above = self.schedule[level], self.schedule[level + 1]
                 why = f"rank {best[1]} of {n} at fidelity {here:g}: promoted to {above:g}"
                 return Promote(best[0], above, {"rung": level + 1, "why": why})
         if can_start:
-            level = self._first_rung(rng)
+            level = max(self._first_rung(rng), lowest_affordable(self.schedule, self._eta, self.limits))
             return Start(self.schedule[level], {"rung": level})
         if seen.running:
             raise NotReady("no trial can be promoted before a running one has ended")
         raise OptimizationComplete("no configuration is left, and no trial can be promoted")
 
+    def forecast(self, limits: Limits) -> Forecast | None:
+        """Return what a search with these limits trains: as far as it does not depend on results."""
+        if not limits.is_any:
+            return None
+        first = lowest_affordable(self.schedule, self._eta, limits)
+        full, n_trials, cost = self.schedule[-1], 0, 0.0
+        results, promoted = [0] * len(self.schedule), [0] * len(self.schedule)
+        while n_trials < limits.n and n_trials < _MOST_FORECAST:
+            levels = range(len(self.schedule) - 2, first - 1, -1)
+            level = next((k for k in levels if self._n_going_on(results[k]) > promoted[k]), None)
+            at = first if level is None else level + 1
+            had = self.schedule[level] if level is not None and limits.is_continued else 0.0
+            if cost + (self.schedule[at] - had) / full > limits.cost + SLACK:
+                break
+            if level is not None:
+                promoted[level] += 1
+            n_trials, cost, results[at] = n_trials + 1, cost + (self.schedule[at] - had) / full, results[at] + 1
+        return Forecast(n_trials, results[-1], cost * full, full, is_exact=False)
+
     def resumable(self, seen: History) -> frozenset[int]:
         """Return the trials that were not promoted yet: each may be, once there are more results at its rung."""
         self._follow(seen)
-        return frozenset(number for rung in self._rungs[:-1] for _, number in rung.waiting)
+        return frozenset(number for rung in self._rungs[:-1] for number in rung.waiting)
 
     def why(self, seen: History, trial: int) -> str:
         """Return the rank of a trial at its rung, and how many of the rung go on."""
         self._follow(seen)
         if trial not in self._places:
             return ""
-        rung, entry = self._places[trial]
-        n, rank = len(rung.entries), 1 + bisect_left(rung.entries, entry)
-        where = f"rank {rank} of {n} at fidelity {self.schedule[self._rungs.index(rung)]:g}"
-        return where if rung is self._rungs[-1] else f"{where}: the best {self._n_going_on(n)} go on"
+        level = self._places[trial]
+        results = self._rungs[level].results
+        where = f"rank {results.rank(trial)} of {len(results)} at fidelity {self.schedule[level]:g}"
+        is_last = level == len(self._rungs) - 1
+        return where if is_last else f"{where}: the best {self._n_going_on(len(results))} go on"
 
     def _follow(self, seen: History) -> None:
         """Catches up with the history."""
@@ -164,16 +207,14 @@ class AsyncPromotion(_Asynchronous):
             if item.resume is not None:
                 self._promoted.add(item.resume)
                 if item.resume in self._places:
-                    rung, entry = self._places[item.resume]
-                    rung.promote(entry)
+                    self._rungs[self._places[item.resume]].waiting.discard(item.resume)
         for trial in step.told:
-            level, score = trial.info.get("rung"), score_of(trial)
-            if score is None or type(level) is not int or not 0 <= level < len(self.schedule):
+            level, scores = trial.info.get("rung"), scores_of(trial)
+            if not scores or type(level) is not int or not 0 <= level < len(self.schedule):
                 continue
             if trial.fidelity == self.schedule[level]:
-                place = self._rungs[level], (-score, trial.number)
-                place[0].add(place[1], is_waiting=trial.number not in self._promoted)
-                self._places[trial.number] = place
+                self._rungs[level].add(trial.number, scores, is_waiting=trial.number not in self._promoted)
+                self._places[trial.number] = level
 
 
 class AsyncStopping(_Asynchronous):
@@ -202,7 +243,7 @@ class AsyncStopping(_Asynchronous):
         self._restart()
 
     def _restart(self) -> None:
-        self._entries: list[list[_Entry]] = [[] for _ in self._judging]  # of trials that have ended
+        self._results = [Ranking() for _ in self._judging]  # of trials that have ended
 
     def next(
         self, seen: History, rng: np.random.Generator, *, can_start: bool = True, n_left: float = math.inf
@@ -222,7 +263,7 @@ class AsyncStopping(_Asynchronous):
             raise OptimizationComplete("no configuration is left to start with")
         return Start(self.schedule[-1], {"rung": self._first_rung(rng)})
 
-    def on_report(self, seen: History, trial: int, fidelity: float, score: float) -> bool:
+    def on_report(self, seen: History, trial: int, fidelity: float, score: float | Scores) -> bool:
         """Return whether a running trial is among the best of the rung that it has just reached, if it has."""
         running = seen.find(trial)
         level, before = self._level(fidelity), [self._level(done) for done, _ in running.reports[-2:-1]]
@@ -232,12 +273,12 @@ class AsyncStopping(_Asynchronous):
         if level not in marks or level in self._marks(running, -1):
             return True
         self._follow(seen)
-        entries = self._entries[level].copy()
+        results = self._results[level].copy()
         for one in seen.running:
             found = self._marks(one).get(level)
             if found is not None:
-                insort(entries, (-found, one.number))
-        n, rank = len(entries), 1 + entries.index((-score, trial))
+                results.add(one.number, found)
+        n, rank = len(results), results.rank(trial)
         n_going_on = self._n_going_on(n)
         if not n_going_on or rank <= n_going_on:
             return True
@@ -254,22 +295,22 @@ class AsyncStopping(_Asynchronous):
         if step.is_reset:
             self._restart()
         for trial in step.told:
-            for level, score in self._marks(trial).items():
-                insort(self._entries[level], (-score, trial.number))
+            for level, scores in self._marks(trial).items():
+                self._results[level].add(trial.number, scores)
 
     def _level(self, fidelity: float) -> int:
         """The highest rung at or below a fidelity; -1 below all of them."""
         return bisect_right(self._judging, fidelity * (1 + SLACK)) - 1
 
-    def _marks(self, item: Trial | Running, n_reports: int | None = None) -> dict[int, float]:
-        """The score at each rung that a report was the first to reach, of all reports or of all but the last -n."""
+    def _marks(self, item: Trial | Running, n_reports: int | None = None) -> dict[int, Scores]:
+        """The scores at each rung that a report was the first to reach, of all reports or of all but the last -n."""
         first = item.info.get("rung")
         if type(first) is not int or item.fidelity != self.schedule[-1]:  # of another schedule
             return {}
-        marks: dict[int, float] = {}
+        marks: dict[int, Scores] = {}
         top = first - 1
-        for fidelity, score in item.curve[:n_reports]:
+        for fidelity, scores in item.curves[:n_reports]:
             level = self._level(fidelity)
             if level > top:
-                marks[level], top = score, level
+                marks[level], top = scores, level
         return marks

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from autohpo.history import Cursor, History, Step
+from autohpo.schedulers.limits import Forecast, Limits
 from autohpo.trial import Trial
 
-__all__ = ["Decision", "Fork", "Promote", "Scheduler", "Start", "score_of"]
+__all__ = ["Decision", "Forecast", "Fork", "Limits", "Promote", "Scheduler", "Start", "score_of"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ class Scheduler(ABC):
     Attributes:
         cost: What all its trials cost at most, in full evaluations; infinite where it does not end by itself.
         schedule: The levels of fidelity that it gives, or a table of them; for users to read.
+        n_round: How many suggestions make a whole round, for a search without a limit; None where there are no rounds.
+        limits: What the search may spend; :class:`autohpo.algorithms.scheduled.Scheduled` sets it before each decision.
 
     Example:
         >>> from autohpo import RangeHP, build_hpo_from_name
@@ -103,6 +106,8 @@ class Scheduler(ABC):
 
     cost: float = math.inf
     schedule: object = ()
+    limits: Limits = Limits()
+    n_round: int | None = None
     _cursor: Cursor | None = None
 
     @abstractmethod
@@ -122,14 +127,22 @@ class Scheduler(ABC):
             OptimizationComplete: There is nothing left to do, for ever.
         """
 
-    def on_report(self, seen: History, trial: int, fidelity: float, score: float) -> bool:
+    def forecast(self, limits: Limits) -> Forecast | None:
+        """Return what a whole search will train; None where that cannot be said.
+
+        Args:
+            limits: What it may spend.
+        """
+        return None
+
+    def on_report(self, seen: History, trial: int, fidelity: float, score: float | tuple[float, ...]) -> bool:
         """Return whether a running trial goes on; called with each of its reports.
 
         Args:
             seen: The history; the report is the last one of the running trial in it.
             trial: The number of the trial.
             fidelity: How much training is done, counted from nothing.
-            score: A finite number, higher is better.
+            score: A finite number, higher is better; a tuple where there are several objectives.
         """
         return True
 

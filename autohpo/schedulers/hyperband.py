@@ -9,8 +9,10 @@ import numpy as np
 
 from autohpo.errors import NotReady, OptimizationComplete, OptionError
 from autohpo.history import History, Step
-from autohpo.schedulers.base import Decision, Promote, Scheduler, Start, score_of
+from autohpo.schedulers.base import Decision, Forecast, Limits, Promote, Scheduler, Start
 from autohpo.schedulers.chains import fidelity_of
+from autohpo.schedulers.fitting import fitting, forecast
+from autohpo.schedulers.ranking import Scores, ranked, scores_of
 from autohpo.schedulers.schedule import SLACK, Plan, Schedule
 from autohpo.trial import Running, Trial
 
@@ -24,7 +26,7 @@ class _Rung:
     size: int
     fidelity: float
     running: set[int] = field(default_factory=set)
-    ended: dict[int, float | None] = field(default_factory=dict)  # their scores; None for those that failed
+    ended: dict[int, Scores] = field(default_factory=dict)  # empty for those that failed
     resumed: set[int] = field(default_factory=set)  # trials of the rung below that go on here, or did
     waiting: dict[int, str] = field(default_factory=dict)  # those chosen that nobody has asked for, best first, and why
 
@@ -35,8 +37,7 @@ class _Rung:
 
     def best(self, n: int) -> list[int]:
         """The n best trials that ended, failed ones never; of equals the one asked first."""
-        ranked = sorted((-score, number) for number, score in self.ended.items() if score is not None)
-        return [number for _, number in ranked[:n]]
+        return ranked(self.ended)[:n]
 
     def enter(self, item: Trial | Running) -> None:
         """Takes a trial that was asked for."""
@@ -48,13 +49,14 @@ class _Rung:
     def end(self, trial: Trial) -> None:
         """Takes the end of a trial."""
         self.running.discard(trial.number)
-        self.ended[trial.number] = score_of(trial)
+        self.ended[trial.number] = scores_of(trial)
 
 
 class _Bracket:
     """One opened bracket. All rungs below `level` are decided, those above are empty."""
 
     def __init__(self, plan: Plan, eta: float) -> None:
+        self.plan = plan
         self.rungs = [_Rung(n, r) for n, r in zip(plan.sizes, plan.fidelities, strict=True)]
         self.level, self._eta = 0, eta
 
@@ -72,6 +74,13 @@ class _Bracket:
     def n_promotions(self) -> int:
         """How many trials the rungs above the one being filled will take."""
         return sum(rung.size for rung in self.rungs[self.level + 1 :])
+
+    def promotion_cost(self, is_continued: bool) -> float:
+        """What these will cost, in full evaluations."""
+        costs = self.plan.costs(is_continued)
+        return sum(
+            rung.size * cost for rung, cost in zip(self.rungs[self.level + 1 :], costs[self.level + 1 :], strict=True)
+        )
 
     def decide(self, is_exhausted: bool = False) -> None:
         """Goes up as far as all trials have ended; waits for free slots, unless nothing is left to fill them."""
@@ -106,6 +115,11 @@ class Hyperband(Scheduler):
     wait, so that no worker idles. What it knows follows from the trials and their notes alone, in whatever order they
     ended.
 
+    Where the first bracket is more than the limits allow, and wherever there is a budget, each bracket is one that fits
+    into what is left when it is opened: the one of the schedule, else a smaller one with as many rungs, or with fewer,
+    see :func:`autohpo.schedulers.fitting.fitting`. Such a bracket has its sizes in its notes, so that it stays what it
+    was.
+
     Args:
         schedule: The brackets.
         num_iterations: How many to open at most; None opens another whenever all others wait.
@@ -135,6 +149,7 @@ class Hyperband(Scheduler):
             raise OptionError(f"num_iterations: must be at least 1, got {num_iterations}")
         self.schedule: Schedule = schedule
         self.num_iterations = num_iterations
+        self.n_round = schedule.n_trials
         self.cost = math.inf if num_iterations is None else schedule.cost(num_iterations)
         self._first_results: _FirstResults | None = None
         n_new = _most_new(schedule, num_iterations, max_evals)
@@ -146,6 +161,7 @@ class Hyperband(Scheduler):
         self._open: dict[int, _Bracket] = {}
         self._entered: dict[int, _Rung] = {}  # where trials run
         self._n_opened = 0
+        self._is_fitted = False  # whether the first bracket was not that of the schedule
 
     def next(
         self, seen: History, rng: np.random.Generator, *, can_start: bool = True, n_left: float = math.inf
@@ -179,8 +195,10 @@ class Hyperband(Scheduler):
             return promotion
         if self._open:
             raise NotReady("every bracket waits for running trials")
-        if can_start:
+        if can_start and self.num_iterations is not None and self._n_opened >= self.num_iterations:
             raise OptimizationComplete(f"num_iterations: all {self.num_iterations} brackets were run")
+        if can_start:
+            raise OptimizationComplete("budget: what is left trains no configuration in full; raise it to go on")
         raise OptimizationComplete("no configuration is left to start with")
 
     def resumable(self, seen: History) -> frozenset[int]:
@@ -192,13 +210,13 @@ class Hyperband(Scheduler):
         """Return the rank of a trial in its rung, and how many of the rung go on."""
         found = seen.get(trial)
         place = None if found is None else self._place(found)
-        if found is None or found.score is None or place is None:
+        if found is None or place is None or not scores_of(found):
             return ""
         index, level = place
-        plan = self.schedule.bracket(index)
+        plan = self._plan(found) or self.schedule.bracket(index)
         rivals = [one for one in seen.trials if self._place(one) == place]
-        better = [one for one in rivals if one.score is not None and one.score > found.score]
-        rank = f"rank {1 + len(better)} of {len(rivals)} in its bracket at fidelity {plan.fidelities[level]:g}"
+        place_there = ranked({one.number: scores_of(one) for one in rivals}).index(trial)
+        rank = f"rank {1 + place_there} of {len(rivals)} in its bracket at fidelity {plan.fidelities[level]:g}"
         return f"{rank}: the best {plan.sizes[level + 1]} go on" if level + 1 < len(plan.sizes) else rank
 
     def _follow(self, seen: History) -> None:
@@ -224,10 +242,14 @@ class Hyperband(Scheduler):
         index, level = item.info.get("bracket"), item.info.get("rung")
         if type(index) is not int or type(level) is not int or not 0 <= index <= item.number:
             return None
-        plan = self.schedule.bracket(index)
-        if not 0 <= level < len(plan.sizes) or item.fidelity != plan.fidelities[level]:
+        plan = self._plan(item)
+        if plan is None or not 0 <= level < len(plan.sizes) or item.fidelity != plan.fidelities[level]:
             return None
         return index, level
+
+    def _plan(self, item: Trial | Running) -> Plan | None:
+        """The bracket that a trial belongs to, by its notes."""
+        return self.schedule.plan_of(item.info["bracket"], item.info.get("sizes"))
 
     def _rung(self, item: Trial | Running) -> _Rung | None:
         """The rung that a trial belongs to, in a bracket that is open now; None where that is over, or of others."""
@@ -236,7 +258,9 @@ class Hyperband(Scheduler):
             return None
         index, level = place
         while self._n_opened <= index:
-            self._open[self._n_opened] = _Bracket(self.schedule.bracket(self._n_opened), self.schedule.eta)
+            plan = self._plan(item) if self._n_opened == index else None
+            self._open[self._n_opened] = _Bracket(plan or self.schedule.bracket(self._n_opened), self.schedule.eta)
+            self._is_fitted |= index == 0 and "sizes" in item.info
             self._n_opened += 1
         bracket = self._open.get(index)
         return None if bracket is None else bracket.rungs[level]
@@ -260,9 +284,27 @@ class Hyperband(Scheduler):
                 return None
             if self._open and n_left <= sum(bracket.n_promotions for bracket in self._open.values()):
                 raise NotReady("what is left of max_evals is for trials that wait to be promoted")
+        plan = self._open[index].plan if index in self._open else self._next_plan(index)
+        if plan is None:
+            return None
         if self._first_results is not None:
             self._first_results.wait(seen)
-        return Start(self.schedule.bracket(index).fidelities[level], {"bracket": index, "rung": level})
+        sizes = {} if plan == self.schedule.bracket(index) else {"sizes": list(plan.sizes)}
+        return Start(plan.fidelities[level], {"bracket": index, "rung": level, **sizes})
+
+    def _next_plan(self, index: int) -> Plan | None:
+        """The next bracket to open; None where none would come to its end, and another one did."""
+        limits = self.limits
+        n_left = limits.n_left - sum(bracket.n_promotions for bracket in self._open.values())
+        cost_left = limits.cost_left
+        if cost_left < math.inf:
+            cost_left -= sum(bracket.promotion_cost(limits.is_continued) for bracket in self._open.values())
+        left = limits._replace(n_left=n_left, cost_left=cost_left)
+        return fitting(self.schedule, index, left, is_fitted=self._is_fitted)
+
+    def forecast(self, limits: Limits) -> Forecast | None:
+        """Return what a search with these limits trains where no trial fails."""
+        return forecast(self.schedule, self.num_iterations, limits)
 
     def _decide(self, is_exhausted: bool = False) -> None:
         """Decides every rung that can be, and forgets the brackets that are over."""
@@ -310,7 +352,7 @@ class _FirstResults:
 
 def _is_drawn(item: Trial | Running) -> bool:
     """Whether a trial is a new configuration of the sampler's, and not a point of the user's."""
-    return item.resume is None and "point" not in item.info and "known" not in item.info
+    return item.resume is None and not item.info.keys() & {"point", "point_in_full", "known"}
 
 
 def _most_new(schedule: Schedule, num_iterations: int | None, max_evals: int | None) -> float:

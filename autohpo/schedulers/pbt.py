@@ -11,10 +11,10 @@ import numpy as np
 
 from autohpo.errors import NotReady, OptimizationComplete
 from autohpo.history import History
-from autohpo.schedulers.base import Decision, Fork, Promote, Scheduler, Start, score_of
-from autohpo.schedulers.schedule import SLACK
+from autohpo.schedulers.base import Decision, Forecast, Fork, Limits, Promote, Scheduler, Start, score_of
+from autohpo.schedulers.schedule import SLACK, Plan
 from autohpo.spaces import SearchSpace
-from autohpo.trial import Running, Trial
+from autohpo.trial import Running, Trial, whole
 
 ExploreRule = Callable[[SearchSpace, Mapping[str, Any], np.random.Generator], dict[str, Any]]
 """Returns a configuration near another one."""
@@ -28,7 +28,7 @@ def steps_of(interval: float, max_fidelity: float) -> tuple[float, ...]:
         max_fidelity: The full one.
     """
     n = math.ceil(max_fidelity / interval - SLACK)
-    return (*(interval * k for k in range(1, n)), max_fidelity)
+    return (*(whole(interval * k) for k in range(1, n)), whole(max_fidelity))
 
 
 class PopulationBased(Scheduler):
@@ -38,6 +38,7 @@ class PopulationBased(Scheduler):
     one of the best there takes its place, with a configuration near that one's. Only a paused trial can be copied: the
     checkpoint of a running one is in flux, so that a loser waits while all of the best run. Where the best are trained
     in full already, the loser goes on by itself. One that failed is replaced, too, as long as anybody can be copied.
+    Where the limits of the search do not train the whole population in full, it is smaller.
 
     Args:
         size: How many are trained.
@@ -80,7 +81,7 @@ class PopulationBased(Scheduler):
             OptimizationComplete: All are trained in full, or have failed.
         """
         self._follow(seen)
-        if can_start and len(self._newest) < self._size:
+        if can_start and len(self._newest) < self._affordable(self.limits):
             return Start(self.schedule[0], {"member": len(self._newest), "rung": 0})
         is_waiting = False
         for trial in self._paused():
@@ -97,6 +98,30 @@ class PopulationBased(Scheduler):
         if any(isinstance(one, Running) for one in self._newest.values()):
             raise NotReady("all of the population are being trained")
         raise OptimizationComplete(f"the {len(self._newest)} trainings of the population are over")
+
+    def forecast(self, limits: Limits) -> Forecast:
+        """Return what a search with these limits trains where no trial fails."""
+        size, full, steps = self._affordable(limits), self.schedule[-1], len(self.schedule)
+        cost = size * self._price(limits)
+        if size * steps <= limits.n and cost <= limits.cost + SLACK:
+            return Forecast(size * steps, size, cost * full, full)
+        n = int(min(limits.n, limits.cost * steps / self._price(limits) + SLACK))  # of one member: none in full
+        return Forecast(n, 0, sum(self._steps_costs(limits)[:n]) * full, full)
+
+    def _steps_costs(self, limits: Limits) -> tuple[float, ...]:
+        """What each step of a member costs, in full evaluations."""
+        return Plan((1,) * len(self.schedule), tuple(self.schedule)).costs(limits.is_continued)
+
+    def _price(self, limits: Limits) -> float:
+        """What a member costs, in full evaluations."""
+        return sum(self._steps_costs(limits))
+
+    def _affordable(self, limits: Limits) -> int:
+        """How many members there are: as many as the limits train in full, and one at least."""
+        if not limits.is_any:
+            return self._size
+        most = min(limits.n / len(self.schedule), limits.cost / self._price(limits))
+        return self._size if most >= self._size - SLACK else max(1, int(most + SLACK))
 
     def resumable(self, seen: History) -> frozenset[int]:
         """Return the newest trial of each member that may be trained on."""

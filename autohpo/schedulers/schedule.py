@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 from autohpo.errors import OptionError
+from autohpo.schedulers.limits import Forecast, Limits
+from autohpo.trial import whole
 
 SLACK = 1e-9  # powers and quotients of floats miss an integer by far less, other fractions by far more
 
@@ -30,6 +32,25 @@ class Plan:
         """What it costs, in full evaluations, where every rung starts from scratch."""
         return sum(n * r for n, r in zip(self.sizes, self.fidelities, strict=True)) / self.fidelities[-1]
 
+    def costs(self, is_continued: bool) -> tuple[float, ...]:
+        """Return what a trial costs in each rung, in full evaluations.
+
+        Args:
+            is_continued: Whether a promoted trial continues its training.
+        """
+        before = (0.0, *self.fidelities) if is_continued else (0.0,) * len(self.fidelities)
+        return tuple((r - b) / self.fidelities[-1] for b, r in zip(before, self.fidelities, strict=False))
+
+    def fits(self, limits: Limits) -> bool:
+        """Return whether it comes to its end with what limits leave."""
+        cost = self.resumed_cost if limits.is_continued else self.cost
+        return self.n <= limits.n_left and cost <= limits.cost_left + SLACK
+
+    @property
+    def n(self) -> int:
+        """How many trainings it has; a promotion counts as one."""
+        return sum(self.sizes)
+
     @property
     def resumed_cost(self) -> float:
         """What it costs, in full evaluations, where a promoted trial continues its training."""
@@ -50,6 +71,7 @@ class Schedule:
         bracket_sizes: How many configurations bracket s of S, with s rungs above the first, starts with:
             "ceil" is ``ceil(S / (s+1) * eta^s)``, as in Algorithm 1 of the paper; "floor" is
             ``floor(S / (s+1)) * eta^s``, as in its Table 1 and in HpBandSter.
+        forecast: What a search with these brackets will train, where it has a limit; printed with them.
 
     Raises:
         OptionError: A bound or the factor breaks a rule.
@@ -70,6 +92,7 @@ class Schedule:
     max_fidelity: float
     eta: float = 3.0
     bracket_sizes: Literal["ceil", "floor"] = "ceil"
+    forecast: Forecast | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.min_fidelity < math.inf:
@@ -82,12 +105,12 @@ class Schedule:
 
     @cached_property
     def fidelities(self) -> tuple[float, ...]:
-        """Every rung's fidelity, rising."""
+        """Every rung's fidelity, rising; an int where it is whole."""
         n_rungs, lowest = 1, self.min_fidelity * (1 - SLACK)
         while self.max_fidelity / self.eta**n_rungs >= lowest:  # int(log(243) / log(3)) would lose a rung
             n_rungs += 1
         rungs = [self.max_fidelity / self.eta**k for k in reversed(range(n_rungs))]
-        return (max(rungs[0], self.min_fidelity), *rungs[1:])
+        return tuple(whole(rung) for rung in (max(rungs[0], self.min_fidelity), *rungs[1:]))
 
     @cached_property
     def brackets(self) -> tuple[Plan, ...]:
@@ -103,6 +126,40 @@ class Schedule:
         else:
             start = int(n_brackets // n_rungs * width + SLACK)
         return tuple(max(1, int(start / self.eta**k + SLACK)) for k in range(n_rungs))  # line 5: n_i
+
+    @cached_property
+    def smaller(self) -> tuple[tuple[Plan, ...], ...]:
+        """The brackets that may be run in place of each one where that is too large, the largest first.
+
+        It is the smallest bracket of these rungs in which 1 / `eta` of every rung goes on, and one of 1 / `eta` of its
+        size, in which the only one that is left goes on at the end; at last one full evaluation alone.
+        """
+        return tuple(self._smaller(bracket) for bracket in self.brackets)
+
+    def _smaller(self, bracket: Plan) -> tuple[Plan, ...]:
+        n_rungs = len(bracket.sizes)
+        starts = [math.ceil(self.eta ** (n_rungs - 1 - less) - SLACK) for less in range(2 if n_rungs > 2 else 1)]
+        sizes = [tuple(max(1, int(start / self.eta**k + SLACK)) for k in range(n_rungs)) for start in starts]
+        return tuple(Plan(each, bracket.fidelities) for each in sizes)
+
+    def plan_of(self, index: int, sizes: object = None) -> Plan | None:
+        """Return the bracket that was opened as number `index`; None where its notes are of another schedule.
+
+        Args:
+            index: The number of the bracket, from 0.
+            sizes: The sizes of its rungs, where it was not the one of the schedule.
+        """
+        if sizes is None:
+            return self.bracket(index)
+        is_plan = isinstance(sizes, list) and 0 < len(sizes) <= len(self.fidelities)
+        if not is_plan or not all(type(n) is int and n > 0 for n in sizes):  # type: ignore[attr-defined]
+            return None
+        return Plan(tuple(sizes), self.fidelities[-len(sizes) :])  # type: ignore[arg-type]
+
+    @property
+    def n_trials(self) -> int:
+        """How many trainings one round of brackets has; a promotion counts as one."""
+        return sum(bracket.n for bracket in self.brackets)
 
     def bracket(self, index: int) -> Plan:
         """Return the bracket that is opened as number `index`, from 0."""
@@ -138,4 +195,32 @@ class Schedule:
         for name, sizes, cost, resumed in rows:
             cells = "".join(f"{size or '':>{width}}" for size in sizes)
             lines.append(f"{name:>7}{cells}{cost:9.2f}{resumed:9.2f}")
+        if self.forecast is not None:
+            lines.append(f"this search: {self.forecast}")
         return "\n".join(lines)
+
+
+class Rungs(tuple[float, ...]):  # noqa: SLOT001 - it has a forecast beside
+    """The fidelities of a search, rising; printed, with what it will train.
+
+    Attributes:
+        forecast: What the search will train, where that can be said.
+    """
+
+    forecast: Forecast | None = None
+
+    def __str__(self) -> str:
+        return super().__str__() + ("" if self.forecast is None else f"\nthis search: {self.forecast}")
+
+
+def with_forecast(schedule: object, forecast: Forecast | None) -> object:
+    """Return a schedule that says what a search will train: brackets or rungs; any other one as it is."""
+    if forecast is None:
+        return schedule
+    if isinstance(schedule, Schedule):
+        return replace(schedule, forecast=forecast)
+    if isinstance(schedule, tuple):
+        rungs = Rungs(schedule)
+        rungs.forecast = forecast
+        return rungs
+    return schedule

@@ -78,6 +78,14 @@ def is_autogl_form(given: Any) -> TypeGuard[AutoGLForm]:
     return isinstance(given, (list, tuple)) and any(isinstance(item, Mapping) for item in given)
 
 
+def must_be_parameters(given: object) -> str:
+    """Return the text of the error about something that is given as a search space and is none."""
+    text = f"must be a list of parameters, got {type(given).__name__}"
+    if isinstance(given, Mapping) and all(isinstance(value, HPSpace) for value in given.values()):
+        return f"{text}; each parameter has its name, so give list(space.values())"
+    return f"{text}; write [RangeHP('x', 0.0, 1.0), ChoiceHP('y', ['a', 'b'])]"
+
+
 def read_form(form: AutoGLForm) -> ReadForm:
     """Return the parameters that AutoGL's dict form describes.
 
@@ -88,6 +96,8 @@ def read_form(form: AutoGLForm) -> ReadForm:
         SpaceError: A parameter breaks a rule; the error names both.
     """
     modules: Mapping[Any, Any] = form if isinstance(form, Mapping) else {None: form}
+    if not any(_has_dicts(items) for items in modules.values()):
+        raise SpaceError(f"space: {must_be_parameters(form)}")
     found = _items(modules)
     names = [name for name, _, _ in found]
     parameters = [read_item(item, module, names) for _, module, item in found]
@@ -97,6 +107,15 @@ def read_form(form: AutoGLForm) -> ReadForm:
             _check_lengths(parameter, by_name)
     items = {name: copied(item) for name, _, item in found}
     return ReadForm(parameters, tuple(module for module in modules if module is not None), items)
+
+
+def _has_dicts(items: object) -> bool:
+    """Return whether something is meant as a module of AutoGL's form: a dict, a list of dicts, or an empty list."""
+    if isinstance(items, Mapping):
+        return True
+    if isinstance(items, str) or not isinstance(items, Sequence):
+        return False
+    return not items or any(isinstance(item, Mapping) for item in items)
 
 
 def _items(modules: Mapping[str | None, Any]) -> list[tuple[str, str | None, Item]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
-from autohpo.spaces.autogl_form import AutoGLForm, is_autogl_form, read_form
+from autohpo.spaces.autogl_form import AutoGLForm, is_autogl_form, must_be_parameters, read_form
 from autohpo.spaces.base import HPSpace
 from autohpo.spaces.conditions import Conditions
 from autohpo.spaces.constraints import Constraint, as_constraint
@@ -88,7 +88,7 @@ class SearchSpace:
         elif is_autogl_form(parameters):
             parameters, self.modules, self.autogl_items = read_form(parameters)
         if isinstance(parameters, (str, bytes, Mapping, HPSpace)) or not isinstance(parameters, Iterable):
-            raise SpaceError(f"space: must be a list of parameters, got {type(parameters).__name__}")
+            raise SpaceError(f"space: {must_be_parameters(parameters)}")
         self.roots: tuple[HPSpace, ...] = tuple(cast("Iterable[HPSpace]", parameters))
         if not self.roots:
             raise SpaceError("space: must hold at least one parameter, got none")

@@ -26,7 +26,7 @@ class LogEvent(NamedTuple):
     ask          the algorithm made a suggestion; once for each trial   hp, fidelity, resume, pid, seed, info; fork
                                                                         where it is one
     start        an attempt was handed to a slot                        slot
-    report       an attempt told how good it is so far                  fidelity, perf
+    report       an attempt told how good it is so far                  fidelity, perf; metrics if any
     end          the trial is over; once for each trial                 state, perf (a list of several objectives),
                                                                         fidelity, error; constraints, metrics and
                                                                         cost if any

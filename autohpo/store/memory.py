@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from autohpo.errors import StoreError
+from autohpo.folders import remove_folder, temporary_folder
 from autohpo.store.base import LogEvent, Store, check_header, check_json
 
 
@@ -40,8 +39,8 @@ class MemoryStore(Store):
     def files(self) -> Path:
         """A temporary folder that is removed when nobody refers to this store any more."""
         if self._files is None:
-            self._files = Path(tempfile.mkdtemp(prefix="autohpo-"))
-            weakref.finalize(self, shutil.rmtree, self._files, ignore_errors=True)
+            self._files = temporary_folder()
+            weakref.finalize(self, remove_folder, self._files)
         return self._files
 
     def append(self, events: Sequence[LogEvent], *, sync: bool = True) -> None:

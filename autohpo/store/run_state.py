@@ -11,7 +11,7 @@ from typing import Any
 from autohpo.objectives import Front, Objectives
 from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent
-from autohpo.trial import Outcome, Running, Suggestion, Trial, TrialState
+from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, whole
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def suggestion_data(suggestion: Suggestion, space: SearchSpace) -> dict[str, Any
     """Return what an *ask* event holds of a suggestion: JSON types only."""
     data: dict[str, Any] = {
         "hp": space.to_json(suggestion),
-        "fidelity": suggestion.fidelity,
+        "fidelity": None if suggestion.fidelity is None else float(suggestion.fidelity),  # 1.0, as it always was
         "resume": suggestion.resume,
         "pid": suggestion.pid,
         "seed": suggestion.seed,
@@ -57,6 +57,12 @@ def suggestion_from(event: LogEvent, space: SearchSpace) -> Suggestion:
         pid=data["pid"],
         seed=data["seed"],
     )
+
+
+def report_from(data: Mapping[str, Any]) -> tuple[float, Perf]:
+    """Return the fidelity and the perf that a *report* event holds: a tuple of several objectives."""
+    perf = data["perf"]
+    return whole(data["fidelity"]), tuple(perf) if type(perf) is list else perf
 
 
 @dataclass(slots=True)
@@ -167,7 +173,7 @@ class RunState:
                 return self._end(event)
             case "report":
                 if event.attempt == self.attempts[event.trial].n:
-                    self.running[event.trial].reports.append((event.data["fidelity"], event.data["perf"]))
+                    self.running[event.trial].reports.append(report_from(event.data))
             case "interrupt":
                 self._interrupt(self.attempts[event.trial], event)
             case "late":

@@ -55,6 +55,31 @@ def ranks(values: FloatArray, n_ranked: int | None = None) -> IntArray:
     return found
 
 
+def scaled(values: FloatArray) -> FloatArray:
+    """``(n, m)`` values of a front from 0, the worst, to 1, the best of each objective; 0 where all are equal."""
+    low, high = values.min(axis=0), values.max(axis=0)
+    halves = high / 2 - low / 2  # of the ranges: those of huge values are no doubles
+    return np.asarray((values / 2 - low / 2) / np.where(halves > 0, halves, 1.0), dtype=float)
+
+
+def crowding(values: FloatArray) -> FloatArray:
+    """``(n,)`` how far each of ``(n, m)`` values of a front has its neighbours; infinite at the ends.
+
+    Source: Deb et al. 2002, IEEE TEC 6(2), section III-B, crowding-distance-assignment(I).
+    """
+    n, m = values.shape
+    distances = np.zeros(n)
+    if n < 3:
+        return np.full(n, np.inf)
+    unit = scaled(values)  # by f_m^max - f_m^min
+    for j in range(m):
+        I = np.argsort(unit[:, j], kind="stable")  # noqa: E741 - the paper's letter; I = sort(I, m)
+        f = unit[I, j]
+        distances[I[1:-1]] += f[2:] - f[:-2]  # I[i].distance += I[i + 1].m - I[i - 1].m
+        distances[I[[0, -1]]] = np.inf  # I[1].distance = I[l].distance = inf
+    return distances
+
+
 def hypervolume(values: FloatArray, reference: FloatArray) -> float:
     """Return the volume that ``(n, m)`` values cover above an ``(m,)`` reference: that of the union of their boxes.
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from autohpo.execution.base import Event
 from autohpo.objective import TrialHandle
+from autohpo.outcome import perfs_of
 from autohpo.testing.checks import CheckFailed, expect, expect_equal
 from autohpo.testing.executor_case import ExecutorCase, ended_well
 from autohpo.trial import Outcome, TrialState
@@ -109,7 +110,7 @@ def stops_at_a_report_that_is_not_wanted(case: ExecutorCase) -> None:
             k += 1
             time.sleep(0.001)
 
-    with case.session(f, lambda event: (event.perf or 0) < 5) as session:
+    with case.session(f, lambda event: perfs_of(event.perf or 0.0)[0] < 5) as session:
         end = session.run(0)
         state = outcome_of(end).state
         expect((end.kind, state) == ("done", TrialState.STOPPED), "a done event that is STOPPED", (end.kind, state))

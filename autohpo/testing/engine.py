@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autohpo.errors import OptionError
@@ -46,7 +46,7 @@ class _Attempt:
     host: _Host
     dies_after: int | None
     is_delayed: bool
-    unsent: deque[tuple[float, float]] = field(default_factory=deque)
+    unsent: deque[tuple[float, float, Mapping[str, float] | None]] = field(default_factory=deque)
     n_reports: int = 0
     reported_at: float = 0.0
     is_running: bool = False
@@ -62,8 +62,9 @@ class _Attempt:
         outcome: Outcome | None = None,
         fidelity: float | None = None,
         perf: float | None = None,
+        metrics: Mapping[str, float] | None = None,
     ) -> Event:
-        return Event(kind, self.task.number, self.task.attempt, self.slot, outcome, fidelity, perf)
+        return Event(kind, self.task.number, self.task.attempt, self.slot, outcome, fidelity, perf, metrics)
 
 
 @dataclass(eq=False)
@@ -265,7 +266,9 @@ class FakeEngine(Executor):
                 lost_at = self._plan(RUN_SECONDS / 2, lambda: self._lose(attempt))
             self._plan(RUN_SECONDS, lambda: self._end(attempt, kind, outcome), lost_at)
 
-    def _report(self, attempt: _Attempt, fidelity: float, perf: float) -> bool:
+    def _report(
+        self, attempt: _Attempt, fidelity: float, perf: float, metrics: Mapping[str, float] | None = None
+    ) -> bool:
         """Hand a report on, at once or later; leave the objective if its process dies here."""
         if not attempt.is_running:  # a thread that an ended attempt left behind
             return False
@@ -274,7 +277,7 @@ class FakeEngine(Executor):
             self._lose(attempt)
         if attempt.is_dead or attempt.verdict is not None or attempt.fault is not None:
             raise _Unwind
-        attempt.unsent.append((fidelity, perf))
+        attempt.unsent.append((fidelity, perf, metrics))
         if attempt.is_delayed and attempt.n_reports <= MAX_DELAYED:
             attempt.reported_at = self._plan(RUN_SECONDS / 2, lambda: self._tell(attempt), attempt.reported_at)
             return not attempt.is_stopping
@@ -291,8 +294,8 @@ class FakeEngine(Executor):
     def _tell(self, attempt: _Attempt) -> None:
         """Deliver the oldest report that was not delivered yet."""
         if attempt.unsent:
-            fidelity, perf = attempt.unsent.popleft()
-            event = attempt.event("report", fidelity=fidelity, perf=perf)
+            fidelity, perf, metrics = attempt.unsent.popleft()
+            event = attempt.event("report", fidelity=fidelity, perf=perf, metrics=metrics)
             self.delivered.append(event)
             if not self._on_report(event):
                 attempt.is_stopping = True

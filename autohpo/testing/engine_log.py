@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.execution.base import Event
+from autohpo.outcome import Perf
 from autohpo.store import RunState
 from autohpo.store.base import LogEvent
 from autohpo.trial import Outcome, TrialState
@@ -26,7 +27,7 @@ class _Told:
     """What an engine told of one trial, by a fold of its own: the first end of an attempt counts, no other one does."""
 
     ends: list[tuple[str, int, TrialState, tuple[float, ...]]] = field(default_factory=list)
-    reports: dict[int, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    reports: dict[int, list[tuple[float, Perf]]] = field(default_factory=lambda: defaultdict(list))
     seen: set[int] = field(default_factory=set)  # attempts that have ended
     n_lost: int = 0
 
@@ -34,7 +35,7 @@ class _Told:
         outcome = event.outcome
         if outcome is None:
             if event.kind == "report" and event.attempt not in self.seen:
-                self.reports[event.attempt].append((event.fidelity or 0.0, event.perf or 0.0))
+                self.reports[event.attempt].append((event.fidelity or 0.0, 0.0 if event.perf is None else event.perf))
             return
         kind, state = "end", outcome.state
         if event.attempt in self.seen:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import warnings
 
+import numpy as np
+
 from autohpo.testing.cases import Case, Session, every_third_fails
 from autohpo.testing.checks import expect
+from autohpo.testing.examples import mixed_space
 
 N_ASKS = 80
 """Enough to fill the lowest rung of one bracket with eta 3 and five rungs, and to promote some."""
@@ -27,7 +30,25 @@ def stays_within_its_fidelities(case: Case) -> None:
     fidelities = [suggestion.fidelity for suggestion in session.asked]
     for fidelity in fidelities:
         expect(fidelity is not None and low <= fidelity <= high, f"a fidelity from {low} to {high}", fidelity)
+        is_int = not isinstance(fidelity, float) or not fidelity.is_integer()
+        expect(is_int, "whole fidelities to be integers, as range(fidelity) wants them", fidelity)
     expect(high in fidelities, f"a trial at fidelity {high} within 500 suggestions", sorted(set(fidelities), key=str))
+
+
+def compares_known_results_with_full_ones(case: Case) -> None:
+    """A known result counts as one of a full evaluation, and as no more: a better one of the search is the best."""
+    space = mixed_space()
+    hp = space.decode(np.full((1, space.n_columns), 0.5))[0]
+    bad = -1e3 if case.build(space).mode == "max" else 1e3
+    hpo = case.build(space, points=[(hp, bad)])
+    session = Session(hpo, n_workers=2)
+    full = getattr(hpo, "max_fidelity", None)
+    full = math.inf if full is None else full
+    while not any(trial.reached >= full and "known" not in trial.info for trial in hpo.trials):
+        expect(len(session.asked) < 500 and not session.is_complete, "a full evaluation within 500", len(session.asked))
+        session.run(10).finish_all()
+    best = hpo.best_trial()
+    expect(best is not None and best.number != 0, "a result of the search to beat a bad one that was known", best)
 
 
 def resumes_rightly(case: Case) -> None:

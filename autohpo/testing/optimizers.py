@@ -69,6 +69,7 @@ OPTIMIZER_CHECKS: tuple[Check, ...] = (
     Check(robust.takes_reports),
     Check(views.suggests_behind_a_view_what_it_does_alone),
     Check(fidelity.stays_within_its_fidelities, _has_fidelities),
+    Check(fidelity.compares_known_results_with_full_ones),
     Check(fidelity.resumes_rightly, _has_fidelities),
     Check(fidelity.forks_as_declared),
     Check(fidelity.works_without_fidelity, _has_fidelities),

@@ -74,8 +74,15 @@ def test_stopped_trials_have_the_result_of_their_rung_and_say_why(num_workers):
 
 def test_why_reads_as_a_sentence():
     """Of the first three the best is promoted; the others wait, and are told so in the end."""
-    hpo = build_hpo_from_name("asha", SPACE, train, max_fidelity=9.0, seed=0, max_evals=4)
-    hpo.optimize(progress=False)
+
+    def four(hps, trial):
+        if trial.number == 4:
+            raise KeyboardInterrupt
+        yield from train(hps)
+
+    hpo = build_hpo_from_name("asha", SPACE, four, max_fidelity=9.0, seed=0)
+    with pytest.raises(KeyboardInterrupt):
+        hpo.optimize(progress=False)
     trials = list(hpo.result)
     best = max(trials[:3], key=lambda trial: trial.perf).number
     assert hpo.result.why(best) == "rank 1 of 3 at fidelity 1: promoted to 3; went on as trial 3"

@@ -331,7 +331,7 @@ def test_waiting_for_the_first_results_never_ends_in_a_deadlock(n_workers):
 
 
 @pytest.mark.parametrize(
-    ("limit", "n_blind"), [({"num_iterations": 8}, 17), ({"max_evals": 100}, 12), ({"max_evals": 9}, 9)]
+    ("limit", "n_blind"), [({"num_iterations": 8}, 17), ({"max_evals": 100}, 12), ({"max_evals": 40}, 9)]
 )
 def test_a_sixth_of_the_new_configurations_is_drawn_blindly(limit, n_blind):
     """Of 98 in 8 brackets 16.3; of 100 suggestions 49 in 69 are new, so 11.8; but a model needs 6 + 3 = 9."""

@@ -92,7 +92,15 @@ def test_a_search_goes_on_where_it_was_left(tmp_path):
     whole.optimize(store=tmp_path / "whole.db", progress=False)
     for n in (3, 6, 9, 13):
         path = tmp_path / f"{n}.db"
-        build_hpo_from_name("pbt", SPACE, train, max_evals=n, **OPTIONS).optimize(store=path, progress=False)
+
+        def cut(hps, trial, n=n):
+            for total in train(hps, trial):
+                if trial.number == n and trial.attempt == 1:
+                    raise KeyboardInterrupt
+                yield total
+
+        with pytest.raises(KeyboardInterrupt):
+            build_hpo_from_name("pbt", SPACE, cut, **OPTIONS).optimize(store=path, progress=False)
         again = build_hpo_from_name("pbt", SPACE, train, **OPTIONS)
         again.optimize(store=path, progress=False)
         assert [t.suggestion for t in again.result] == [t.suggestion for t in whole.result]

@@ -227,11 +227,11 @@ def test_a_sampler_sees_the_results_of_one_fidelity(monkeypatch):
 
 @pytest.mark.parametrize("sampler", ["tpe", ("tpe", {"n_startup": 4}), "quasi_random"])
 def test_a_run_goes_on_with_the_sampler_in_any_form(tmp_path, sampler):
-    """Cut after 12 of 30 suggestions: the same as without the cut; another sampler is another run."""
+    """Cut after 14 of 30 suggestions: the same as without the cut; another sampler is another run."""
     path, options = tmp_path / "cut.db", {"max_fidelity": 9.0, "seed": 0}
     whole = build_hpo_from_name("asha", SPACE, train, sampler=sampler, max_evals=30, **options)
     whole.optimize(progress=False, store=tmp_path / "whole.db")
-    build_hpo_from_name("asha", SPACE, train, sampler=sampler, max_evals=12, **options).optimize(
+    build_hpo_from_name("asha", SPACE, train, sampler=sampler, max_evals=14, **options).optimize(
         progress=False, store=path
     )
     if not isinstance(sampler, str):
@@ -253,7 +253,7 @@ def test_a_search_without_a_seed_goes_on_with_the_one_that_was_drawn(tmp_path):
         return hps["x"] - 1 / fidelity
 
     path = tmp_path / "run.db"
-    for n in (9, 18):
+    for n in (13, 18):
         hpo = build_hpo_from_name("hyperband", SPACE, f, sampler="tpe", max_fidelity=9.0, max_evals=n)
         hpo.optimize(progress=False, store=path)
     again = build_hpo_from_name("hyperband", SPACE, sampler="tpe", max_fidelity=9.0, max_evals=18, seed=hpo.seed)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
 
+import pytest
 from processes import is_running, pid_of, wait_until
 
+from autohpo.errors import AutoHPOError
 from autohpo.execution.local import LocalExecutor
+from autohpo.execution.serial import SerialExecutor
 from autohpo.objective import Objective
-from autohpo.trial import TrialState
+from autohpo.trial import Task, TrialState
 
 
 def test_floods_of_output_and_stray_frames_do_no_harm(drive_local):
@@ -34,18 +38,19 @@ def test_floods_of_output_and_stray_frames_do_no_harm(drive_local):
     driver = drive_local(f)
     assert driver.run(0).outcome.perf == 0.0
     log = driver.executor._slots[0].process.log
-    assert log.stat().st_size > 1e6
+    assert log.size > 1e6
     assert driver.run(1).outcome.perf == 1.0
-    assert log.stat().st_size == 0
+    assert 1e6 < log.size < 1.1e6  # the tail stays
 
 
-def test_the_log_of_a_trial_that_prints_for_ever_is_cut_while_it_runs(drive_local):
-    """50 MB in a second leave less than 17 MB, and the log's tail is still the last output."""
+def test_the_log_of_a_trial_that_prints_for_ever_keeps_its_head_and_its_tail(drive_local, tmp_path):
+    """Of 50 MB in a second the first and the last megabyte stay, and the note between them counts what does not."""
 
     def f(hp):
         import os
         import time
 
+        print("the beginning")
         for _ in range(50):
             os.write(1, b"x" * 1_000_000)
             time.sleep(0.02)
@@ -53,9 +58,42 @@ def test_the_log_of_a_trial_that_prints_for_ever_is_cut_while_it_runs(drive_loca
         print("the end")
         os._exit(1)
 
-    driver = drive_local(f)
+    driver = drive_local(f, log_folder=tmp_path)
     assert driver.run(0).outcome.error.endswith("the end")
-    assert driver.executor._slots[0]._launch.log(0).stat().st_size < 17e6
+    text = (tmp_path / "slot-0.log").read_bytes()
+    assert len(text) < 18e6
+    assert text.startswith(b"the beginning\n" + b"x" * 1_000_000)
+    assert text.endswith(b"xthe end\n")
+    n_left_out = int(text.split(b" bytes left out")[0].rsplit(b" ", 1)[1])
+    note = f"\n... {n_left_out} bytes left out ...\n".encode()
+    assert text.count(b"left out") == 1
+    assert len(text) - len(note) + n_left_out == pytest.approx(50_000_000 + 22, abs=3e6)  # what came while it was cut
+
+
+def test_a_link_in_place_of_a_log_is_not_followed(drive_local, tmp_path):
+    """A run folder from elsewhere may hold one: what it points to is neither emptied nor written to."""
+    victim = tmp_path / "precious"
+    victim.write_bytes(b"x" * 20_000_000)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "slot-0.log").symlink_to(victim)
+    with pytest.raises(AutoHPOError, match=r"log: .*slot-0\.log must be a regular file"):
+        drive_local(lambda hp: print("hello") or 1.0, log_folder=tmp_path / "logs")
+    assert victim.stat().st_size == 20_000_000
+
+
+def test_a_log_folder_that_is_removed_ends_no_search(drive_local, tmp_path):
+    """The next worker makes it again; where it cannot, the log goes into the driver's own folder."""
+    logs = tmp_path / "logs"
+    driver = drive_local(lambda hp: print("hello") or (os._exit(1) if hp["x"] == 0 else 1.0), log_folder=logs)
+    driver.run(1)
+    shutil.rmtree(logs)
+    assert driver.run(0).outcome.error.endswith("its last output:\nhello")
+    assert driver.run(2).kind == "done"
+    assert (logs / "slot-0.log").read_text() == "hello\n"
+    shutil.rmtree(logs)
+    logs.write_text("a file, where the folder was")
+    driver.run(4, hp={"x": 0})
+    assert driver.run(3).kind == "done"
 
 
 def test_a_traceback_of_a_worker_shows_file_and_line(drive_local):
@@ -361,3 +399,42 @@ def test_a_paused_training_can_be_lost_and_is_started_again(drive_local, tmp_pat
     assert not driver.executor.holds(0, 0)
     assert driver.run(2, hp={"x": 0.0, "path": path}, root=0, fidelity=3.0).outcome.perf == 3
     assert Path(path).read_text().split() == ["0:1", "0:2", "1:1", "0:1", "0:2", "0:3"]
+
+
+def big():
+    """An objective with many or long metrics, or a long error; nested, so that it goes by value."""
+
+    def f(hp):
+        if hp["error"]:
+            raise ValueError("x" * 80_000_000)
+        return {"perf": 1.0, **{f"{i}{'é' * hp['length']}": float(i) for i in range(hp["n"])}}
+
+    return f
+
+
+@pytest.mark.parametrize("make", [SerialExecutor, LocalExecutor])
+def test_a_big_result_ends_alike_in_every_executor(make):
+    """Some megabytes arrive whole; above the limit the trial is INVALID, and the error names size and limit."""
+    executor = make()
+    executor.open(Objective.of(big(), mode={"perf": "max"}), lambda event: True)
+    try:
+
+        def run(number, **hp):
+            executor.submit(0, Task(number, 1, {"n": 1, "length": 0, "error": False, **hp}, root=number))
+            events = []
+            while not events or events[-1].outcome is None:
+                events += executor.poll(5.0)
+            return events[-1]
+
+        end = run(0, n=100_000, length=3)
+        assert (end.kind, len(end.outcome.metrics)) == ("done", 100_000)
+        assert end.outcome.metrics["99999ééé"] == 99999.0
+        end = run(1, n=10, length=1_500_000)
+        assert (end.kind, end.outcome.state) == ("failed", TrialState.INVALID)
+        assert "the result has 90.0 MB in the log, and may have 67.1 MB" in end.outcome.error
+        end = run(2, error=True)
+        assert end.outcome.state is TrialState.FAILED
+        assert len(end.outcome.error) < 20_000
+        assert run(3).kind == "done"
+    finally:
+        executor.close()

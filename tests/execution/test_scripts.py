@@ -78,3 +78,100 @@ def test_code_without_a_file_works(tmp_path, how):
     code = USE + "\ndef f(hp):\n    return hp['x'] + 1\n\nsearch(f, {'x': 1.5})\n"
     (tmp_path / "program.py").write_text(code)
     assert run(["-c", code] if how == "-c" else ["-m", "program"], tmp_path) == ["2.5 ", ""]
+
+
+OWN_CLASSES = """
+import multiprocessing
+import pickle
+import sys
+
+from autohpo import RangeHP, build_hpo_from_name
+
+print("imported", flush=True)
+
+class Net:
+    class Part:
+        pass
+
+    def __init__(self, weight):
+        self.weight, self.part = weight, Net.Part()
+
+def twice(net):
+    return Net(2 * net.weight)
+
+def answer(queue, net):
+    queue.put(twice(net))
+
+def f(hps, trial):
+    path = trial.checkpoint_dir / "net.pkl"
+    path.write_bytes(pickle.dumps(Net(hps["x"])))
+    for how in sys.argv[1:]:
+        context = multiprocessing.get_context(how)
+        queue = context.Queue()
+        child = context.Process(target=answer, args=(queue, pickle.loads(path.read_bytes())))
+        child.start()
+        assert queue.get(timeout=20).weight == 2 * hps["x"]
+        child.join()
+    return pickle.loads(path.read_bytes()).weight
+
+hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], f, max_evals=2, seed=0)
+hpo.optimize(num_workers=2, progress=False)
+for trial in hpo.result:
+    net = pickle.loads((hpo.result.files / f"trial-{trial.number}" / "net.pkl").read_bytes())
+    assert type(net) is Net and type(net.part) is Net.Part and net.weight == trial.perf
+print(hpo.result.counts())
+"""
+
+
+@pytest.mark.parametrize("how", ["path", "-c", "-m"])
+def test_a_class_of_the_script_is_pickled_in_a_worker_as_in_the_script(tmp_path, how):
+    """The script reads back what its objective has saved: a model, for instance. It has no guard, and is run once."""
+    (tmp_path / "program.py").write_text(OWN_CLASSES)
+    command = {"path": ["program.py"], "-c": ["-c", OWN_CLASSES], "-m": ["-m", "program"]}[how]
+    assert run(command, tmp_path) == ["imported", "{'COMPLETE': 2}", ""]
+
+
+def test_processes_that_an_objective_starts_know_what_the_script_defines(tmp_path):
+    """As the workers of a data loader must, however they are started; the script is not run again for them."""
+    (tmp_path / "program.py").write_text(OWN_CLASSES)
+    lines = run(["program.py", "spawn", "forkserver", "fork"], tmp_path)
+    assert lines == ["imported", "{'COMPLETE': 2}", ""]
+
+
+CHOICES = """
+import multiprocessing
+import pickle
+import sys
+
+from autohpo import ChoiceHP, build_hpo_from_name
+
+class Small:
+    size = 1.0
+
+    def __repr__(self):
+        return type(self).__name__
+
+class Large(Small):
+    size = 2.0
+
+def f(hps):
+    return pickle.loads(pickle.dumps(hps["model"])).size
+
+def search():
+    space = [ChoiceHP("model", [Small(), Large()])]
+    hpo = build_hpo_from_name("grid", space, f, seed=0)
+    hpo.optimize(num_workers=2, progress=False)
+    print(sorted(trial.perf for trial in hpo.result), flush=True)
+
+if __name__ == "__main__":
+    search()
+    child = multiprocessing.get_context("spawn").Process(target=search)
+    child.start()
+    child.join()
+"""
+
+
+def test_classes_that_only_the_configuration_has_are_pickled_in_a_worker_too(tmp_path):
+    """Also where the search runs in a process that was itself started with spawn."""
+    (tmp_path / "program.py").write_text(CHOICES)
+    assert run(["program.py"], tmp_path) == ["[1.0, 2.0]", "[1.0, 2.0]", ""]

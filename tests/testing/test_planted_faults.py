@@ -375,6 +375,12 @@ class NeverForks(SoundPromoter):
     needs_checkpoints: ClassVar[bool] = True
 
 
+class TakesKnownForMore(SoundPromoter):
+    """Does not say what a full evaluation gets, so that a known result is taken for one of endless training."""
+
+    full_fidelity = None
+
+
 class ForksSideways(SoundPromoter):
     needs_checkpoints: ClassVar[bool] = True
 
@@ -446,7 +452,7 @@ FAULTS: dict[str, list[tuple[type[Any], str]]] = {
     "suggests_while_others_run": [(LostWhileOthersRun, "dropout: must be in the configuration")],
     "stops_at_max_evals": [(IgnoresTheBudget, "wanted 7 suggestions with max_evals=7, got 100")],
     "names_the_best": [(NeverTheFirst, "wanted the best result to be 0.0")],
-    "declares_its_fidelity": [(UndeclaredFidelity, "as is_multi_fidelity is False, got (3.0, None, None)")],
+    "declares_its_fidelity": [(UndeclaredFidelity, "as is_multi_fidelity is False, got (3, None, None)")],
     "survives_failures": [(AveragesFailures, "got TypeError")],
     "accepts_results_in_any_order": [(WantsOrder, "one by one, please")],
     "refuses_a_second_result": [
@@ -462,8 +468,11 @@ FAULTS: dict[str, list[tuple[type[Any], str]]] = {
     "takes_reports": [(AnswersNothing, "True or False for a report, got None")],
     "suggests_behind_a_view_what_it_does_alone": [(CountsForAllOfItsClass, "suggestion 1 behind a view")],
     "stays_within_its_fidelities": [
-        (TooMuchFidelity, "a fidelity from 1.0 to 3.0, got 6.0"),
+        (TooMuchFidelity, "a fidelity from 1.0 to 3.0, got 6"),
         (NeverInFull, "a trial at fidelity 3.0 within 500 suggestions"),
+    ],
+    "compares_known_results_with_full_ones": [
+        (TakesKnownForMore, "to beat a bad one that was known, got Trial(number=0")
     ],
     "resumes_rightly": [
         (PromotesTwice, "name the last of a chain"),
@@ -477,12 +486,12 @@ FAULTS: dict[str, list[tuple[type[Any], str]]] = {
     "forks_as_declared": [
         (ForksInSecret, "no fork, as needs_checkpoints is False"),
         (NeverForks, "a fork within 80 suggestions, as needs_checkpoints is True, got none"),
-        (ForksSideways, "which is copied, had, 1.0, got 1.0"),
+        (ForksSideways, "which is copied, had, 1, got 1"),
     ],
     "works_without_fidelity": [
         (SaysNothingOfFidelity, "one warning that speaks of fidelity, got []"),
         (WarnsEachTime, "one warning that speaks of fidelity, got ['f takes"),
-        (InsistsOnFidelity, "has_fidelity is False, got (1.0, None, None)"),
+        (InsistsOnFidelity, "has_fidelity is False, got (1, None, None)"),
     ],
     "survives_lost_survivors": [(WaitsForSurvivors, "got NotReady: nine survivors")],
 }

@@ -13,6 +13,7 @@ import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
+from autohpo.algorithms.parts.hyperopt_shapes import adapt_to_numpy
 from autohpo.history import Cursor, History
 from autohpo.spaces import HPSpace, LogRangeHP, RangeHP, SearchSpace
 from autohpo.trial import Running, Trial
@@ -66,6 +67,7 @@ class _View:
     def __init__(self, history: History, seed: int) -> None:
         from hyperopt.base import Domain, Trials
 
+        adapt_to_numpy()
         self._history, self._space, self._seed = history, history.space, seed
         self._cursor = Cursor(history)
         self._parts = _parts_of(self._space)
@@ -114,7 +116,7 @@ class _View:
 
     def suggest(self, algorithm: Suggest, number: int, seed: int) -> dict[str, Any]:
         """The configuration that an algorithm of hyperopt suggests."""
-        # It takes logarithms of probabilities that are 0, and sets the shape of arrays, which numpy 2.5 deprecates.
+        # It takes logarithms of probabilities that are 0. What numpy deprecates in it is no concern of a user's.
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             document = algorithm([number], self._domain, self._trials, seed)[0]

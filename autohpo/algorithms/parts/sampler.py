@@ -86,11 +86,19 @@ class Sampler:
         """Begin with an optimizer that has seen nothing."""
         self.inner = self._cls(self._owner.space, None, **self._options)
         self.inner.has_fidelity = self._owner.has_fidelity and self._is_whole
+        self.inner.is_continued = self._owner.is_continued
         self._session = session_of(self.inner)
+        self._session.allowance.default_limit = session_of(self._owner).allowance.default_limit
         self._n_asked = 0  # suggestions adopted
         self._local: dict[int, int] = {}  # in a view of a part: the number there of what runs, by its number here
 
-    def suggest(self, view: HistoryView, pid: int = 0, rng: np.random.Generator | None = None) -> Suggestion:
+    def suggest(
+        self,
+        view: HistoryView,
+        pid: int = 0,
+        rng: np.random.Generator | None = None,
+        point: dict[str, Any] | None = None,
+    ) -> Suggestion:
         """Return the next suggestion after what a view shows; nothing is remembered of it until the view shows it.
 
         It is for the owner to check, and not to be changed: what the algorithm returns comes as it is.
@@ -99,6 +107,7 @@ class Sampler:
             view: A history or a view of it; the same one at every call.
             pid: The worker slot that will run it.
             rng: The generator that the algorithm draws from; None makes one, as it would have alone.
+            point: A point of the user's that is to be tried.
 
         Raises:
             OptimizationComplete: There is none left.
@@ -106,7 +115,7 @@ class Sampler:
             SuggestionError: The algorithm returned no configuration.
         """
         self.follow(view)
-        made = self._session.draw(pid, rng)
+        made = self._session.draw(pid, rng, point)
         if not isinstance(made, Mapping):
             who = f"{type(self.inner).__name__}._get_suggestion"
             raise SuggestionError(f"{who}: must return a dict, got {type(made).__name__}")

@@ -12,7 +12,7 @@ import numpy as np
 from autohpo.errors import OptionError, SpaceError, SuggestionError, short
 from autohpo.history import History
 from autohpo.spaces import SearchSpace
-from autohpo.trial import Suggestion
+from autohpo.trial import Suggestion, whole
 
 
 def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) -> Suggestion:
@@ -39,6 +39,8 @@ def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) 
         value = getattr(suggestion, attribute)
         if isinstance(value, np.generic):
             setattr(suggestion, attribute, value.item())
+    if suggestion.fidelity:
+        suggestion.fidelity = whole(suggestion.fidelity)
     fidelity = suggestion.fidelity
     try:
         if space.is_conditional:
@@ -74,7 +76,7 @@ def plain(value: Any) -> Any:
 
 
 def amount(fidelity: object) -> float:
-    """How much training was done, as a plain float.
+    """How much training was done, as a plain number, an int where it is whole.
 
     Raises:
         OptionError: It is no finite number of at least 0.
@@ -82,7 +84,7 @@ def amount(fidelity: object) -> float:
     done = plain(fidelity)
     if not (isinstance(done, (int, float)) and 0 <= done < math.inf):
         raise OptionError(f"fidelity: must be a finite number of at least 0, got {short(fidelity)}")
-    return float(done)
+    return whole(float(done))
 
 
 def pair(item: object) -> tuple[object, object]:

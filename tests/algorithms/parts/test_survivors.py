@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from autohpo import RangeHP, SearchSpace
-from autohpo.algorithms.parts.survivors import Survivors, constrained_ranks, crowding, volumes
+from autohpo.algorithms.parts.survivors import Survivors, constrained_ranks, volumes
+from autohpo.surrogates.pareto import crowding
 from autohpo.trial import Outcome, Trial, TrialState
 
 SPACE = SearchSpace([RangeHP("x", 0.0, 1.0)])

@@ -1,0 +1,104 @@
+"""The tree of processes of a worker: those it started, those they started, and those whose parent is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Collection
+
+IS_LINUX = sys.platform.startswith("linux")
+
+RUN = "AUTOHPO_RUN_"
+"""The variable that each process of a worker inherits, with the name of the run behind it: its value is the slot.
+
+It tells whose a process is where parent, group and session do not; a search inside a search has two of them.
+"""
+
+_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_N_SCANS = 5  # a process may start another one while they are looked for
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of all below it whose own parent ends, where the system can (Linux).
+
+    So they are found by walking down from here, also in a session of their own.
+    """
+    if IS_LINUX:
+        with contextlib.suppress(Exception):  # a libc without it; then the variables must do
+            import ctypes
+
+            ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def tree_of(pid: int) -> list[int]:
+    """Return a process and its descendants; without psutil, only Linux knows the latter."""
+    if IS_LINUX:
+        return _walk(pid)
+    try:
+        import psutil
+
+        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    except Exception:  # it is not installed, or the process is gone
+        return [pid]
+
+
+def _walk(pid: int) -> list[int]:
+    tree = [pid]
+    for parent in tree:  # grows while it is walked
+        try:
+            threads = os.listdir(f"/proc/{parent}/task")  # noqa: PTH208 - many times a second
+        except OSError:
+            continue
+        for thread in threads:
+            tree += map(int, read_proc(f"/proc/{parent}/task/{thread}/children").split())
+    return tree
+
+
+def read_proc(path: str) -> bytes:
+    """Return the bytes of a file of /proc; none where its process is gone."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, 1 << 16)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
+def kill_tree(pid: int) -> None:
+    """End a worker, its group and all below it at once; `pid` must not be reaped yet."""
+    tree = tree_of(pid)
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # the second: macOS, where all are zombies
+        os.killpg(pid, signal.SIGKILL)
+    _kill(tree[1:])
+
+
+def kill_marked(run: str, slot: int) -> None:
+    """End every process that the worker of a slot has left behind, wherever it has gone (Linux).
+
+    Args:
+        run: The name of the run.
+        slot: The number of the slot.
+    """
+    mark = f"{RUN}{run}={slot}".encode()
+    for _ in range(_N_SCANS if IS_LINUX else 0):
+        found = _marked(mark)
+        if not found:
+            return
+        _kill(found)
+
+
+def _marked(mark: bytes) -> list[int]:
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - thousands of entries
+    return [pid for pid in pids if mark in read_proc(f"/proc/{pid}/environ").split(b"\0")]
+
+
+def _kill(pids: Collection[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
