@@ -4,7 +4,7 @@ What the driver's script defines cannot be imported elsewhere, so cloudpickle se
 in ``__main__`` again, under its own name: then what the objective pickles there (a model of a class of the script)
 names that class as it would in the driver's process, and the script reads it back. A process that the objective starts
 with *spawn* or *forkserver* (the workers of a data loader) would import the script as its ``__main__``, which runs it
-again where it has no ``if __name__ == "__main__"``; it gets the same definitions from the file of the objective instead.
+again where it has no ``if __name__ == "__main__"``; it gets the same definitions from the objective's file instead.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from collections import ChainMap
 from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import IO, Any, ClassVar, cast
+from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 import cloudpickle
 
 from autohpo.errors import AutoHPOError, OptionError
 from autohpo.trial import Task
+
+if TYPE_CHECKING:
+    from autohpo.objective import Objective
 
 MAINS = ("__main__", "__mp_main__")
 """The names of the user's script: the second in a process that was started with *spawn*."""
@@ -87,7 +90,7 @@ def _scripts_by_value() -> Iterator[None]:
         cloudpickle.unregister_pickle_by_value(copy)
 
 
-def dump_objective(objective: object, path: Path) -> None:
+def dump_objective(objective: Objective, path: Path) -> None:
     """Pickle an objective into a file, and after it the definitions of ``__main__`` that it needs.
 
     Raises:
