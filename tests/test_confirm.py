@@ -437,6 +437,15 @@ def test_a_trainers_own_configuration_is_tried_first_on_request(tmp_path):
     assert {one.trial.number for one in hpo.result.confirmed if one.is_default} == {0}
 
 
+def test_a_trainers_own_configuration_is_trained_in_full_too_where_there_are_fidelities():
+    """At the lowest rung, where new ones start, it might be lost."""
+    options = {"min_fidelity": 1, "max_fidelity": 9, "n": 20}
+    hpo = searched(None, "bohb", space=RIDGE_SPACE, **options)
+    hpo.optimize(Ridge(), [], fidelity="trainer:max_epoch", default_first=True, progress=False)
+    fidelities = {t.fidelity for t in hpo.result if t.hp == {"trainer:penalty": 1.0}}
+    assert fidelities >= {1, 9}
+
+
 def test_a_trainer_without_a_configuration_of_its_own_cannot_have_it_tried_first():
     """The error says what it lacks, or what does not fit."""
 
