@@ -48,15 +48,15 @@ class Confirming:
         state = self._search.state
         key_of = state.space.key
         chosen = contenders_of(state)
-        best = self._search.hpo.best_trial()
+        leaders = [t for t in (state.best, self._search.hpo.best_trial()) if t is not None]  # two where there is noise
         sign = state.objectives.signs[0]
         trials = sorted(last_of_each(state.trials()), key=lambda trial: rank(trial, sign), reverse=True)
-        if best is not None and self._default is not None:
+        if leaders and self._default is not None:
             key = key_of(self._default)
             number = next((t.number for t in trials if key_of(t.hp) == key), None)
             chosen.setdefault(key, Contender(dict(self._default), number)).is_default = True
         new: dict[str, Contender] = {}
-        for trial in [] if best is None else [best, *trials]:
+        for trial in [*leaders, *trials] if leaders else []:
             if len(new) == self._plan.k:
                 break
             new.setdefault(key_of(trial.hp), Contender(trial.hp, trial.number))

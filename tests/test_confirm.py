@@ -172,6 +172,17 @@ def test_a_search_with_fidelities_is_confirmed_at_the_full_one(algorithm):
         assert (one.optimism is None) == (one.trial.reached < 9)
 
 
+def test_a_search_that_expects_noise_is_confirmed_with_what_its_model_says_and_with_its_luckiest():
+    """The first of them is what ends the confirmation's validity when it is beaten, so it must be there."""
+    for k in (1, 2):
+        hpo = searched(noise=True, n=20)
+        hpo.optimize(progress=False)
+        wanted = [hpo.result.top(1)[0].number, hpo.result.best.number][:k]
+        hpo.confirm(k)
+        assert {one.trial.number for one in hpo.result.confirmed} >= set(wanted)
+        assert hpo.result.winner is not None
+
+
 def test_workers_confirm_at_once_and_the_choice_is_the_same():
     """Twelve trainings in two processes."""
     alone, many = searched(slow), searched(slow)
