@@ -59,7 +59,7 @@ def test_the_best_and_those_that_may_go_on_are_all_that_stays(name, num_workers,
     best = hpo.result.best
     assert (hpo.result.checkpoint_dir(best.number) / "epoch").read_text() == str(int(best.fidelity))
     gone = [trial.number for trial in hpo.result.trials if root_of(hpo, trial.number) not in needed]
-    assert bool(gone) == (name == "bohb")  # asha may promote any trial later on
+    assert gone or name == "asha"  # that may promote any trial later on
     assert not any(map(hpo.result.checkpoint_dir, gone))
     for trial in hpo.result.trials:
         if trial.resume is not None:
