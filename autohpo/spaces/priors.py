@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
+from autohpo.spaces.index import plain
 from autohpo.spaces.tagged import Described
 
 FloatArray = NDArray[np.float64]
@@ -295,5 +296,5 @@ def _finer(mean: float, sd: float) -> FloatArray:
 
 
 def _is_number(value: object) -> bool:
-    is_real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    return is_real and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
+    number = plain(value)
+    return type(number) in (int, float) and abs(number) <= sys.float_info.max

@@ -5,7 +5,18 @@ import math
 import numpy as np
 import pytest
 
-from autohpo import ChoiceHP, HPSpace, LinearConstraint, ListHP, LogRangeHP, OrdinalHP, RangeHP, SearchSpace, SpaceError
+from autohpo import (
+    ChoiceHP,
+    HPSpace,
+    LinearConstraint,
+    ListHP,
+    LogRangeHP,
+    NormalPrior,
+    OrdinalHP,
+    RangeHP,
+    SearchSpace,
+    SpaceError,
+)
 
 DOUBLE = {"parameterName": "x", "type": "DOUBLE", "minValue": 0, "maxValue": 1, "scalingType": "LINEAR"}
 
@@ -88,6 +99,7 @@ def test_a_step_beyond_the_range_is_refused(kind, step):
         lambda: RangeHP("x", -(10**308), 10**308),
         lambda: RangeHP("x", 0.0, 1.0, prior=[1, 10**400]),
         lambda: LinearConstraint({"x": 10**400}, upper=1),
+        lambda: NormalPrior(np.float32("inf"), 1),
         lambda: SearchSpace([RangeHP("x", 0, 1)], constraints=[LinearConstraint({"x": 1}, upper=10**400)]),
         lambda: LinearConstraint({"x": 1}, upper=1).allows({"x": {}}),
         lambda: LinearConstraint({"x": 1}, upper=1).allows({"x": 10**400}),
