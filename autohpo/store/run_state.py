@@ -12,7 +12,7 @@ from autohpo.errors import StoreCorruptError
 from autohpo.objectives import Front, Objectives
 from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent
-from autohpo.store.checked import BadValueError, check_data
+from autohpo.store.checked import CHECKS, BadValueError, check_data
 from autohpo.store.configurations import Configurations
 from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, whole
 
@@ -164,7 +164,8 @@ class RunState:
         Raises:
             StoreCorruptError: The event is none that autohpo writes, or contradicts those before it.
         """
-        wrong = check_data(event.kind, event.data)
+        data, check = event.data, CHECKS.get(event.kind)
+        wrong = check(data) if check is not None and type(data) is dict else check_data(event.kind, data)
         if wrong:
             raise self._bad(event, wrong)
         try:
@@ -188,13 +189,13 @@ class RunState:
             self._ask(event, suggestion)
             return None
         if kind == "late":
-            if number >= self.n_asked:
+            if not 0 <= number < self.n_asked:
                 raise self._bad(event, "the trial was never asked")
             self.n_late += 1
             return None
         attempts = self.attempts.get(number)
         if attempts is None:
-            raise self._bad(event, "the trial has ended" if number < self.n_asked else "the trial was never asked")
+            raise self._bad(event, "the trial has ended" if 0 <= number < self.n_asked else "the trial was never asked")
         if kind == "report":
             if event.attempt > attempts.n:
                 raise self._bad(event, f"attempt {attempts.n} is the last that was started")

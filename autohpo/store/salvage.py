@@ -257,6 +257,7 @@ class _Log:
         self.dropped: Counter[str] = Counter()
         self.is_renumbered = False
         self._trials: dict[int, _Trial] = {}  # by the number they had
+        self._n_asked = self._n_confirming = 0
 
     def take(self, row: Sequence[Any]) -> None:
         """Take the next row, if it makes sense after those before it."""
@@ -278,7 +279,10 @@ class _Log:
     def _ask(self, event: LogEvent) -> str:
         if event.trial in self._trials:
             return "a second suggestion of a trial"
-        data, number = dict(event.data), len(self._trials)
+        if event.trial < 0 and self.is_renumbered:
+            return "it confirms a trial that may have another number now"
+        number = self._n_asked if event.trial >= 0 else -1 - self._n_confirming
+        data = dict(event.data)
         for name in ("resume", "fork"):
             before = data.get(name)
             if before is not None:
@@ -287,6 +291,8 @@ class _Log:
                     return "it continues a trial that is lost, or whose end is"
                 data[name] = earlier.number
         self._trials[event.trial] = _Trial(number)
+        self._n_asked += number >= 0
+        self._n_confirming += number < 0
         self.is_renumbered = self.is_renumbered or number != event.trial
         self.events.append(event._replace(trial=number, data=data, seq=0))
         return ""
