@@ -67,7 +67,7 @@ class Driver:
         self._stopping = stopping
         self._failures = Failures(options.max_consecutive_failures, progress.say, may_first=options.continue_on_error)
         self._n_earlier = 0
-        self._has_advised = False
+        self._advised = 0
         self._is_complete = self._is_closed = False  # the algorithm has nothing more to suggest; all is closed
         self._why_complete = ""
 
@@ -242,9 +242,7 @@ class Driver:
         outcome, number = event.outcome, event.number
         assert outcome is not None  # an end
         if outcome.advice:
-            if not self._has_advised:
-                self._has_advised = True
-                warnings.warn(outcome.advice, UserWarning, stacklevel=2)
+            self._advise(outcome.advice)
             outcome = replace(outcome, advice="")
         self.dispatch.ended(event.slot, number, event.attempt)
         if not self.search.is_current(number, event.attempt):
@@ -259,6 +257,13 @@ class Driver:
             n = self.state.attempts[number].n_of(TrialState.LOST) + 1
             outcome = Outcome(TrialState.CRASHED, cost=outcome.cost, error=lost_error(n))
         return self.search.note_end(number, event.attempt, outcome)
+
+    def _advise(self, advice: str) -> None:
+        """Warn once of an objective that goes on when told to end, and before that of one that returns another."""
+        weight = 2 if "went on" in advice else 1
+        if weight > self._advised:
+            self._advised = weight
+            warnings.warn(advice, UserWarning, stacklevel=2)
 
     def _judged(self, number: int, outcome: Outcome) -> Outcome:
         """Return the outcome with the state that fits why the trial was asked to end."""

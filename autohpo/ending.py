@@ -77,7 +77,7 @@ class Ending:
         self._say_last = say_last
         self.reason = ""
         self.signal: int | None = None
-        self.is_stopped = self._is_urgent = False
+        self.is_stopped = self._is_urgent = self._is_over = False
         self.began = time.monotonic()
         self.over_at = math.inf if time_limit is None else self.began + time_limit
         self.section = OWN
@@ -139,6 +139,7 @@ class Ending:
         finally:
             self.section = OWN
             watch.close()
+            self._is_over = True
         self._run_deferred()
 
     def _deferred(self) -> dict[int, Handler]:
@@ -162,9 +163,17 @@ class Ending:
         while self._waiting:
             self._waiting.pop(0)()
 
-    def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        outer = getattr(None if self._watch is None else self._watch.old(signum), "__self__", None)
+        old = None if self._watch is None else self._watch.old(signum)
+        if self._is_over:  # the objective kept this handler, and put it back later
+            if callable(old):
+                old(signum, frame)
+            elif old == signal.SIG_DFL:
+                signal.signal(signum, old)
+                signal.raise_signal(signum)
+            return
+        outer = getattr(old, "__self__", None)
         if isinstance(outer, Ending):  # this search runs inside the objective of another one, which ends as well
             outer.note(signum, now)
         if not self.note(signum, now):

@@ -98,6 +98,8 @@ class TrialHandle:
             self._log.n_ignored += 1
             return False
         value, more = self._objectives.measure_report(perf, metrics)
+        if more:
+            _checked_size(Outcome(TrialState.RUNNING, metrics=more))
         done = self._done + 1 if fidelity is None else whole(float(fidelity))
         if not 0 <= done < math.inf:
             raise InvalidPerfError(f"fidelity: must be finite and at least 0, got {done}")
@@ -309,12 +311,13 @@ class Evaluator:
             handle.report(value)
             if handle.is_stopped:
                 steps.close()
-                return self.objective.rules.last(TrialState.STOPPED, task, handle._log)
+                return _checked_size(self.objective.rules.last(TrialState.STOPPED, task, handle._log))
         if not handle.reports:
             raise InvalidPerfError("the objective is a generator that yielded nothing")
+        outcome = _checked_size(self.objective.rules.last(TrialState.COMPLETE, task, handle._log))
         if task.fidelity is not None:
             self._paused[task.root] = _Paused(steps, handle)
-        return self.objective.rules.last(TrialState.COMPLETE, task, handle._log)
+        return outcome
 
     def holds(self, root: int) -> bool:
         """Whether the training of a chain is paused here."""

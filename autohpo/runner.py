@@ -127,9 +127,9 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tra
 
 
 def _say_plan(hpo: BaseHPOptimizer) -> None:
-    """Say what the search will train, and warn where none of it is trained in full."""
-    plan = type(hpo).forecast(hpo)  # by the class: an algorithm may keep an attribute of that name
-    if plan is None:
+    """Say what a search with fidelities will train, and warn where none of it is trained in full."""
+    plan = type(hpo).training_plan(hpo)  # by the class: an algorithm may keep an attribute of that name
+    if plan is None or hpo.full_fidelity is None:
         return
     _log.info("plan: %s", plan)
     if not plan.n_full:

@@ -153,6 +153,7 @@ class Search:
         self.hpo.run_store = self.store
         if kept is not None:
             self.name = kept.get("name", "")
+        self.state.full = self.hpo.full_fidelity
         replay(self.store, self.state, self.hpo, None if self.listener is None else self._tell_listener)
         if kept is not None and self.state.n_asked:
             self.resumed_from = str(getattr(self.store, "path", ""))

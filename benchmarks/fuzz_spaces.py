@@ -198,8 +198,9 @@ class Fuzz:
             assert space.key(back) == space.key(hp)
             _typed(space.checked, hp)
             _typed(space.checked, {name: self.odd(0.3, value) for name, value in hp.items()})
-        assert _typed(lambda: space.allows(hps).tolist()) == _typed(lambda: [space.is_allowed(hp) for hp in hps])
-        assert _typed(lambda: space.allowed(units).tolist()) == _typed(lambda: [space.is_allowed(hp) for hp in hps])
+        wanted = _typed(lambda: [space.is_allowed(hp) for hp in hps])
+        for rows in (_typed(space.allows, hps), _typed(space.allowed, units)):
+            assert wanted is None or rows.tolist() == wanted  # an error may be one of a row that others forbid
         for hp in _typed(space.sample, np.random.default_rng(0), 5) or []:
             assert _typed(space.checked, hp) is not None
         for parameter in space.parameters:

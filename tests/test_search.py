@@ -202,10 +202,14 @@ def test_reports_are_answered_by_the_hook_and_known_in_the_next_process(tmp_path
         assert search.tell(1, sign * 0.875).reports == ((1.0, sign * 0.75), (2.0, sign * 0.875), (2.0, sign * 0.125))
 
 
-def test_a_report_of_several_objectives_is_refused() -> None:
-    """As `report` of the optimizer does."""
-    with Search(build("nsga2")) as search, pytest.raises(EvaluationsError, match="takes results only at the end"):
-        search.report(search.ask(), 1, 0.5)
+def test_a_report_of_several_objectives_has_all_of_them() -> None:
+    """One number for several is refused; a value of each is kept."""
+    with Search(build("nsga2")) as search:
+        suggestion = search.ask()
+        with pytest.raises(EvaluationsError, match="must have 2 numbers"):
+            search.report(suggestion, 1, 0.5)
+        assert search.report(suggestion, 1, (0.5, 2))
+        assert search.state.running[0].reports == [(1, (0.5, 2.0))]
 
 
 def test_threads_may_share_a_search(tmp_path: Path) -> None:

@@ -88,8 +88,10 @@ class OptimizerInterface:
             OptionError: It is not the next one in number.
             SpaceError: It is no configuration of the space.
         """
-        self.space.check(suggestion)
-        session_of(self).adopt(suggestion.copy())
+        values = self.space.checked(suggestion)
+        adopted = suggestion.copy()
+        adopted.update(values)
+        session_of(self).adopt(adopted)
 
     @overload
     def tell(

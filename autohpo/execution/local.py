@@ -104,7 +104,7 @@ class LocalExecutor(Executor):
         for slot in self._slots:
             slot.start()
         if self.trial_time_limit is not None or self.memory_limit is not None:
-            watchdogs.append(Watchdog(self._slots, self.memory_limit))
+            watchdogs.append(Watchdog(self._slots, self.memory_limit, launch.run))
 
     def slots(self) -> Sequence[int]:
         """Return the numbers of the slots, which never change."""

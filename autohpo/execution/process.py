@@ -85,16 +85,25 @@ class Launch:
         return self.objective.with_name("setting.json")
 
     def write(self) -> None:
-        """Write the files that every worker reads first, beside that of the objective."""
+        """Write the files that every worker reads first, beside that of the objective.
+
+        Raises:
+            AutoHPOError: There is no room for them.
+        """
         setting = {
             "objective": str(self.objective),
             "argv": self.arguments,
             "level": self.log_level,
             "memory_limit": self.memory_limit,
+            "run": self.run,
         }
-        self._setting_file.write_text(json.dumps(setting), encoding="utf-8")
         path = "\0".join(self.import_path)
-        self._path_file.write_text(path, encoding="utf-8", errors="surrogateescape", newline="")
+        try:
+            self._setting_file.write_text(json.dumps(setting), encoding="utf-8")
+            self._path_file.write_text(path, encoding="utf-8", errors="surrogateescape", newline="")
+        except OSError as fault:
+            text = f"what workers need cannot be written to {self.objective.parent}: {fault}"
+            raise AutoHPOError(text) from fault
 
     def command(self, read_fd: int, write_fd: int) -> list[str]:
         """Return the command line of a worker that has these two ends of its pipes."""
@@ -244,11 +253,11 @@ class WorkerProcess:
     def kill(self) -> None:
         """End the worker and all that it started at once; only before :meth:`bury`."""
         kill_tree(self.pid)
+        kill_marked(self._launch.run, self._slot)
 
     def bury(self) -> str:
         """Return how an exited worker ended; end what it left behind, and free its number and pipes."""
         self.kill()
-        kill_marked(self._launch.run, self._slot)
         self._guardian.forget(self.pid)
         code = self._popen.wait()
         self.close_pipes()

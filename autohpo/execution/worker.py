@@ -24,7 +24,7 @@ from autohpo.execution.frames import DROP, EXIT, KEY, MAX_ANSWER_BYTES, RELIEVE,
 from autohpo.execution.generators import Generators
 from autohpo.execution.limits import tree_memory
 from autohpo.execution.mains import load_objective, load_task
-from autohpo.execution.tree import adopt_orphans
+from autohpo.execution.tree import Strays
 from autohpo.objective import Evaluator, Report, user_traceback
 from autohpo.trial import Outcome, Perf, TrialState
 
@@ -56,8 +56,7 @@ def main(setting_file: str, *numbers: str) -> None:
             stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     logging.getLogger("autohpo").setLevel(setting["level"])
     _raise_oom_score()
-    adopt_orphans()
-    worker = Worker(read_fd, write_fd, setting["memory_limit"])
+    worker = Worker(read_fd, write_fd, setting["memory_limit"], setting["run"])
     worker.load(setting["objective"])
     worker.serve()
 
@@ -96,11 +95,13 @@ class Worker:
         read_fd: The pipe from the driver.
         write_fd: The pipe to the driver.
         memory_limit: The bytes of memory that it may hold, if limited; then it says how much that is.
+        run: The name of the run, by which it finds its processes.
     """
 
-    def __init__(self, read_fd: int, write_fd: int, memory_limit: int | None = None) -> None:
+    def __init__(self, read_fd: int, write_fd: int, memory_limit: int | None = None, run: str = "") -> None:
+        self._strays, self._slot = Strays(run), int(os.environ.get("AUTOHPO_SLOT", "0"))
         self._memory_limit = memory_limit
-        self._has_dropped = False
+        self._has_dropped, self._last_held = False, 0  # what it held when it was measured last
         self._generators = Generators()
         sys.meta_path.insert(0, self._generators)
         self._pipe = open(read_fd, "rb")  # noqa: SIM115 - for the life of the process
@@ -119,11 +120,15 @@ class Worker:
             self._evaluator = Evaluator(load_objective(path))
         except BaseException:  # the user's modules are imported here: they may even call sys.exit
             self._fault = f"the objective cannot be loaded in a worker process:\n{user_traceback()}"
-        self._say(Message("ready", held=self._held()))
+        self._last_held = self._held()
+        self._say(Message("ready", held=self._last_held))
 
     def _held(self) -> int:
         """Return the bytes that this process and its children hold; 0 where nobody asks."""
-        return 0 if self._memory_limit is None else tree_memory(os.getpid(), self._memory_limit)
+        if self._memory_limit is None:
+            return 0
+        strays = self._strays.find({os.getpid(): self._slot})
+        return tree_memory(os.getpid(), self._memory_limit, strays.get(self._slot, ()))
 
     def serve(self) -> None:
         """Do what the driver says, in its order; return when told to exit."""
@@ -144,8 +149,9 @@ class Worker:
         number, attempt = KEY.unpack_from(body)
         if self._has_dropped and self._memory_limit is not None:
             give_back_memory()
+            self._last_held = self._held()
         self._has_dropped = False
-        self._say(Message("started", number, attempt, held=self._held()))
+        self._say(Message("started", number, attempt, held=self._last_held))
         is_paused = False
         if self._evaluator is None:
             outcome = Outcome(TrialState.FAILED, error=self._fault)
@@ -161,7 +167,8 @@ class Worker:
             os._exit(0)
         with contextlib.suppress(Exception):  # the objective may have closed or replaced it
             sys.stdout.flush()
-        self._say(Message("end", number, attempt, outcome=outcome, is_paused=is_paused, held=self._held()))
+        self._last_held = self._held()
+        self._say(Message("end", number, attempt, outcome=outcome, is_paused=is_paused, held=self._last_held))
 
     def _reporter(self, number: int, attempt: int) -> Report:
         def report(fidelity: float, perf: Perf, metrics: Mapping[str, float] | None = None) -> bool:

@@ -170,7 +170,10 @@ def _halved(lows: FloatArray, highs: FloatArray, is_open: BoolArray) -> tuple[Fl
 
 
 def meet(constraints: Sequence[Constraint], hps: Sequence[Mapping[str, Any]]) -> BoolArray:
-    """Return ``(n,)`` whether each of n configurations meets all of some constraints."""
+    """Return ``(n,)`` whether each of n configurations meets all of some constraints.
+
+    One that cannot be computed for a configuration is an error only where all that are computed in rows allow it.
+    """
     kept, unknown = np.ones(len(hps), dtype=bool), np.zeros(len(hps), dtype=bool)
     functions = [constraint for constraint in constraints if constraint.names is None]
     if len(hps) <= FEW_ROWS:

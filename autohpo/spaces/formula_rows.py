@@ -285,8 +285,8 @@ def _equal(a: _Part, b: _Part) -> _Truths:
         return _Truths(np.equal(a.values, b.values) | ((gap <= SLACK * size) & (gap < np.inf)))
     if isinstance(a, _Numbers) or isinstance(b, _Numbers):
         numbers, other = (a, b) if isinstance(a, _Numbers) else (b, a)
-        if isinstance(other, np.ndarray):  # it may hold numbers among its objects
-            raise NotInRows
+        if isinstance(other, np.ndarray) and not set(map(type, other.tolist())) <= {str, type(None)}:
+            raise NotInRows  # it may hold numbers among its objects
         return _Truths(np.zeros(np.shape(numbers.values), dtype=bool))  # type: ignore[union-attr]
     return _Truths(_objects_equal(a, b))
 

@@ -136,6 +136,7 @@ class RunState:
         n_known: How many were points whose results were known.
         n_late: How many ends came for attempts that no longer counted.
         seq: The place of the last event in the log.
+        full: The fidelity of full evaluations, where trials get less: known results of an older release have none.
 
     Example:
         >>> from autohpo import RangeHP, SearchSpace
@@ -149,6 +150,7 @@ class RunState:
     def __init__(self, space: SearchSpace, objectives: Objectives, where: str = "the log") -> None:
         self.space, self.objectives, self._where = space, objectives, where
         self._configurations = Configurations(space)
+        self.full: float | None = None
         self.running: dict[int, Running] = {}
         self.attempts: dict[int, Attempts] = {}
         self.front = Front()
@@ -245,6 +247,8 @@ class RunState:
         resume, fork = suggestion.resume, suggestion.fork
         if (resume is not None and resume >= number) or (fork is not None and fork >= number):
             raise self._bad(event, f"it continues trial {resume if fork is None else fork}, which was never asked")
+        if suggestion.fidelity is None and self.full is not None and "known" in suggestion.info:
+            suggestion.fidelity = self.full
         self.running[number] = Running(suggestion, [], self._signs)
         self.attempts[number] = Attempts()
         self._ended.append(None)

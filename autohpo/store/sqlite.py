@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autohpo.errors import StoreCorruptError, StoreError, StoreFullError, StoreGoneError, StoreLockedError
+from autohpo.folders import remove_folder, temporary_folder
 from autohpo.store import opening
 from autohpo.store.base import LogEvent, Store, check_header
 from autohpo.store.checked import BadValueError, check_kept_header, parse_json
@@ -123,7 +123,7 @@ class SQLiteStore(Store):
 
     def _copied(self) -> Path:
         """Return a copy of the files in a temporary folder, which goes when the store is closed."""
-        self._copy = Path(tempfile.mkdtemp(prefix="autohpo-"))
+        self._copy = temporary_folder()
         for ending in ("", "-wal"):
             shutil.copyfile(beside(self.path, ending), self._copy / f"run.db{ending}")
         return self._copy / "run.db"
@@ -330,7 +330,7 @@ class SQLiteStore(Store):
                     self._connection = None
                 self._lock.release()
                 if self._copy is not None:
-                    shutil.rmtree(self._copy, ignore_errors=True)
+                    remove_folder(self._copy)
 
     def _damage(self, what: str) -> StoreCorruptError:
         """Return the error for something that does not read as it was written."""

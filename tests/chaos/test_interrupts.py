@@ -309,7 +309,7 @@ def test_signals_that_come_during_a_fork_are_the_childs_own(monkeypatch: pytest.
         for _ in range(20):
             pid = os.fork()
             if not pid:
-                time.sleep(60)
+                time.sleep(5)
             os.kill(pid, signal.SIGTERM)
             if os.waitpid(pid, 0)[1] != signal.SIGTERM:
                 return 0.0
@@ -349,6 +349,20 @@ def test_a_handler_that_the_objective_sets_stays() -> None:
         assert signal.getsignal(signal.SIGTERM) is mine
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_handler_of_a_search_that_is_over_hands_signals_on() -> None:
+    """A library that the objective uses may keep it, and put it back much later."""
+    kept, came = [], []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        f = lambda hps: kept.append(signal.getsignal(signal.SIGTERM)) or 1.0
+        build_hpo_from_name("random", SPACE, f, max_evals=1, seed=0).optimize(progress=False)
+        signal.signal(signal.SIGTERM, kept[0])
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert came == [signal.SIGTERM]
 
 
 def test_a_search_inside_an_objective_tells_the_outer_one_of_a_signal() -> None:

@@ -17,6 +17,7 @@ from autohpo import (
     RangeHP,
     SearchSpace,
     SpaceError,
+    Suggestion,
     build_hpo_from_name,
 )
 from autohpo.spaces import TiedHP
@@ -117,6 +118,8 @@ def test_suggestions_of_plug_ins_and_known_results_pass_the_same_door():
     assert suggestion == {"x": 0.3, "n": 3, "c": "a"}
     suggestion["n"], suggestion["x"] = np.int64(3), 0.1 + 0.2
     hpo.tell(suggestion, 1.0)
+    hpo.adopt(Suggestion({"x": 0, "n": np.int64(2), "c": np.str_("b")}, number=1))
+    assert str(dict(hpo.history.running[0].hp)) == "{'x': 0.0, 'n': 2, 'c': 'b'}"
     assert json.loads(hpo.space.key(hpo.history.trials[0].hp)) == {"c": 0, "n": 3, "x": 0.3}
 
 

@@ -66,9 +66,10 @@ def plain_points(points: Any) -> Any:
 def _plain(item: object) -> object:
     if not isinstance(item, Point):
         return item
+    hp = dict(item.hp) if isinstance(item.hp, Mapping) else item.hp
     if item.fidelity is not None:
-        return (item.hp, item.result, item.fidelity)
-    return item.hp if item.result is None else (item.hp, item.result)
+        return (hp, item.result, item.fidelity)
+    return hp if item.result is None else (hp, item.result)
 
 
 def checked_points(points: object, space: SearchSpace, objectives: Objectives) -> list[CheckedPoint]:
