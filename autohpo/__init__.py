@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
     from autohpo.algorithms.parts.points import Point
     from autohpo.algorithms.registry import available_hpos, build_hpo_from_name, register_hpo
+    from autohpo.confirm import Confirm, Confirmed
     from autohpo.errors import (
         AutoHPOError,
         EvaluationsError,
@@ -54,6 +55,8 @@ __all__ = [
     "Belief",
     "BetaPrior",
     "ChoiceHP",
+    "Confirm",
+    "Confirmed",
     "Cut",
     "EvaluationsError",
     "FailuresError",
@@ -96,6 +99,7 @@ _HOMES = {
     "algorithms.base": ("BaseHPOptimizer",),
     "algorithms.parts.points": ("Point",),
     "algorithms.registry": ("available_hpos", "build_hpo_from_name", "register_hpo"),
+    "confirm": ("Confirm", "Confirmed"),
     "errors": (
         *("AutoHPOError", "EvaluationsError", "FailuresError", "FirstTrialError", "InvalidPerfError"),
         *("NoResultError", "NotReady", "OptimizationComplete", "OptionError", "RegistryError"),

@@ -84,15 +84,18 @@ class Dispatch:
         free = [slot for slot in slots if slot not in self.busy]
         return free if len(slots) - len(free) < self._executor.capacity() else []
 
-    def recover(self) -> None:
+    def recover(self, is_wanted: Callable[[int], bool] = lambda number: number >= 0) -> None:
         """Take over what an earlier driver left: what ran when it died is lost, and is tried again, in the old order.
 
         A trial that was lost too often ends as CRASHED: it may be what ended its drivers. One that has its last attempt
         waits for all others, if the objective runs in the driver's own process.
+
+        Args:
+            is_wanted: Whether a trial is to go on, by its number; by default those of the search itself.
         """
         state = self._search.state
         suspects = on_last_attempt(state, self._retries) if self._executor.is_inline else []
-        for number in sorted(state.running):
+        for number in sorted(filter(is_wanted, state.running), key=lambda number: (number < 0, abs(number))):
             attempts = state.attempts[number]
             if attempts.is_running and attempts.n:
                 outcome = Outcome(TrialState.LOST, error="the driver died")

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from autohpo.algorithms.session import session_of
 from autohpo.checkpoints import Checkpoints
+from autohpo.confirming import Confirming
 from autohpo.dispatch import Dispatch, Placed, lost_error
 from autohpo.ending import Ending
 from autohpo.errors import AutoHPOError, NotReady, OptimizationComplete, short
@@ -44,6 +45,8 @@ class Driver:
         options: The arguments of ``optimize``.
         stopping: What ends the search early; it listens to `search`.
         max_trials: Suggestions to make at most, where neither the user nor the algorithm sets an end.
+        confirming: What trains the best configurations anew once the search has ended; None ends with it.
+        is_over: Whether the search itself has ended already, so that nothing is left but confirming.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class Driver:
         options: RunOptions,
         stopping: Stopping,
         max_trials: int | None = None,
+        confirming: Confirming | None = None,
+        is_over: bool = False,
     ) -> None:
         self.search, self.hpo, self.state = search, search.hpo, search.state
         self.objective, self.executor, self.progress, self.options = objective, executor, progress, options
@@ -68,8 +73,10 @@ class Driver:
         self._failures = Failures(options.max_consecutive_failures, progress.say, may_first=options.continue_on_error)
         self._n_earlier = 0
         self._advised = 0
-        self._is_complete = self._is_closed = False  # the algorithm has nothing more to suggest; all is closed
+        self._is_complete, self._is_closed = is_over, False  # the algorithm has nothing more to suggest; all is closed
         self._why_complete = ""
+        self._confirming, self._is_over_before = confirming, is_over
+        self._is_confirming = False
 
     def run(self) -> None:
         """Run the search to its end.
@@ -81,12 +88,14 @@ class Driver:
             SystemExit: A SIGTERM or SIGHUP came; everything is saved.
         """
         self._n_earlier = self.state.n_done + self.state.n_failed
-        self.dispatch.recover()
+        if not self._is_over_before:
+            self.dispatch.recover()
         self.executor.open(self.objective, self._on_report)
         self.search.store.pause = self.holding.pause
         with self._hooks_watched(), self.ending.signals():
             try:
                 self._loop()
+                self._confirm()
             except Interrupted:  # a hook of the algorithm, or an objective, did not end when it had to
                 self.ending.check(self.dispatch.running)
             except KeyboardInterrupt:
@@ -133,6 +142,14 @@ class Driver:
                 self.ending.leave_user_code()
             self._take(self.holding.taken(events))
             self.progress.update(self._standing)
+
+    def _confirm(self) -> None:
+        """Train the best anew, now that the search has ended by itself."""
+        if self._confirming is not None and not self.ending.reason:
+            self._confirming.begin()
+            self._is_confirming = True
+            self.dispatch.recover(lambda number: number < 0)
+            self._loop()
 
     def _is_over(self) -> bool:
         """Whether nothing will start any more, as nothing runs: if slots are free, nothing was found for them."""
@@ -182,7 +199,9 @@ class Driver:
 
     def _ask(self, slot: int) -> Suggestion | None:
         """Return a new suggestion, noted in the log; None where there is none now."""
-        if self._is_complete or self._has_all_trials:
+        if self._is_confirming and self._confirming is not None:
+            return self._confirming.next(slot)
+        if self._is_complete or self._has_all_trials or self._must_confirm:
             return None
         try:
             suggestion = self.search.propose(slot)
@@ -195,13 +214,22 @@ class Driver:
                 self._why_complete = str(complete)
             return None
         except NotReady:
-            if not self.state.running:
+            if all(number < 0 for number in self.state.running):
                 raise AutoHPOError(f"{type(self.hpo).__name__}: is not ready though no trial is running") from None
             return None
         if suggestion.fork is not None:
             self.search.save()
             self.dispatch.prepare(suggestion.number)
         return suggestion
+
+    @property
+    def _must_confirm(self) -> bool:
+        """Whether the rest of the time limit is what confirming will take: never more than half of it."""
+        limit = self.options.time_limit
+        if self._confirming is None or limit is None:
+            return False
+        left = limit - (time.monotonic() - self.ending.began)
+        return left <= limit / 2 and left <= self._confirming.expected_seconds(self.executor.capacity())
 
     @property
     def _has_all_trials(self) -> bool:
@@ -282,6 +310,8 @@ class Driver:
     def _after(self, trial: Trial) -> None:
         """Act on the end of a trial: paused trainings, and the rules of the first trial and of failures in a row."""
         self.dispatch.let_go(trial.number, self.hpo.resumable)
+        if trial.number < 0:  # of a configuration that had a result before
+            return
         if trial.perfs:
             self._failures.n_in_row = 0
             return
@@ -332,6 +362,7 @@ class Driver:
             n_front=len(self.state.front) if self.hpo.objectives.n > 1 else 0,
             failures={WORDS.get(state, str(state)): n for state, n in self._failures.counts.items()},
             is_over=self._is_closed,
+            confirming=self._confirming.counts if self._is_confirming and self._confirming is not None else None,
         )
 
 

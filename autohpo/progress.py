@@ -38,6 +38,7 @@ class Standing:
             displaces a shorter one, also where its result is worse.
         failures: How many trials of this run ended in each way without a result.
         is_over: Whether the search has ended.
+        confirming: How many trainings that confirm the best have ended, and of how many; None before.
     """
 
     n_done: int
@@ -52,6 +53,7 @@ class Standing:
     best_fidelity: float | None = None
     failures: Mapping[str, int] = field(default_factory=dict)
     is_over: bool = False
+    confirming: tuple[int, int] | None = None
 
     @property
     def left_seconds(self) -> float | None:
@@ -67,6 +69,8 @@ class Standing:
     def __str__(self) -> str:
         total = "" if self.max_evals is None else f"/{self.max_evals}"
         parts = [f"{self.n_done}{total} trials"]
+        if self.confirming is not None:
+            parts.append("confirming {} of {}".format(*self.confirming))
         if self.n_running:
             parts.append(f"{self.n_running} running")
         if self.n_failed:

@@ -11,11 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autohpo.confirm import Confirmed, confirmed_of
 from autohpo.errors import MissingExtraError, NoResultError, OptionError, StoreError
 from autohpo.folders import checkpoint_dir
 from autohpo.objectives import Objectives, incumbent, pareto
 from autohpo.other_names import explains_names, missing_attribute
 from autohpo.outcome import perfs_of
+from autohpo.ranking import last_of_each, rank
+from autohpo.result_text import line, table
 from autohpo.spaces import SearchSpace
 from autohpo.store import RunState, Store, open_store
 from autohpo.store.described import mode_of, space_of
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The trials of a run; every ``perf`` is the user's own value.
 
@@ -35,8 +38,19 @@ class Result:
         mode: "max" or "min": which way is better; with several objectives a dict or a list of these.
         algorithm: The registered name of the algorithm.
         files: The folder of the trials' checkpoints, if any were made.
-        chosen: The number of the trial that the algorithm names the best, where results are noisy.
+        chosen: The number of the trial that is the best by more than its own result: the one that was chosen when the
+            best were confirmed, or that the algorithm names where results are noisy.
         name: The name of the run, if it has one.
+        confirmed: The configurations that were trained anew with fresh seeds, the chosen one first; empty where none
+            were, or where the search has found a better one since.
+        repeats: The trials of that, with numbers below 0.
+
+    Example:
+        >>> from autohpo import RangeHP, build_hpo_from_name
+        >>> hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], lambda hps: hps["x"], max_evals=9, seed=0)
+        >>> best = hpo.optimize(progress=False)
+        >>> hpo.result
+        <Result of random: 9 trials (9 COMPLETE), best 0.894973 in trial 3>
     """
 
     trials: Sequence[Trial]
@@ -45,6 +59,8 @@ class Result:
     files: Path | None = None
     chosen: int | None = None
     name: str = ""
+    confirmed: tuple[Confirmed, ...] = ()
+    repeats: Sequence[Trial] = ()
     _keep: Any = field(default=None, repr=False)  # a store whose temporary folder lives as long as this does
     _best: Trial | None = field(default=None, repr=False)  # where it is known already
 
@@ -75,7 +91,21 @@ class Result:
             name: The name of the run.
         """
         files = None if store is None else store.files
-        return cls(state.trials(), mode, algorithm, files, name=name, _keep=store, _best=state.best)
+        confirmed = confirmed_of(state)
+        return cls(
+            state.trials(),
+            mode,
+            algorithm,
+            files,
+            chosen=confirmed[0].trial.number
+            if confirmed and confirmed[0].perfs and not confirmed[0].n_failed
+            else None,
+            name=name,
+            confirmed=confirmed,
+            repeats=state.confirming(),
+            _keep=store,
+            _best=state.best,
+        )
 
     @classmethod
     @explains_names("Result.load")
@@ -124,6 +154,13 @@ class Result:
     def __len__(self) -> int:
         return len(self.trials)
 
+    def __repr__(self) -> str:
+        return line(self)
+
+    def _repr_html_(self) -> str:
+        """A short table, which notebooks show."""
+        return table(self)
+
     @property
     def objectives(self) -> Objectives:
         """The objectives that `mode` stands for."""
@@ -138,11 +175,14 @@ class Result:
     def best(self) -> Trial:
         """The best of the trials with the most training; with several objectives the compromise on the Pareto front.
 
+        Where the best were confirmed, it is the trial of the configuration chosen there; its perf is what the search
+        saw, and ``confirmed[0].mean`` what to expect of it.
+
         Raises:
             NoResultError: No trial has a result.
         """
         if self.chosen is not None:
-            return next(trial for trial in self.trials if trial.number == self.chosen)
+            return next(trial for trial in (*self.trials, *self.repeats) if trial.number == self.chosen)
         best = self._best or incumbent(self.trials)
         if best is None:
             raise NoResultError(f"no trial of {len(self.trials)} has a result; states: {self.counts()}")
@@ -196,6 +236,11 @@ class Result:
         way = "max" if objectives.signs[place] > 0 else "min"
         trials = [_along(trial, place) for trial in self.trials]
         return replace(self, trials=trials, mode=way, _best=None)
+
+    @property
+    def winner(self) -> Confirmed | None:
+        """The configuration that was chosen when the best were confirmed; None where none was."""
+        return self.confirmed[0] if self.confirmed and self.confirmed[0].trial.number == self.chosen else None
 
     def why(self, number: int) -> str:
         """Return why a trial went on, paused or stopped, as far as the log tells; else the empty string.
@@ -257,14 +302,7 @@ class Result:
 
         Those that miss their constraints come last. Of several objectives the first one counts; see :meth:`along`.
         """
-        ranked = [t for t in self.trials if t.perf is not None]
-        resumed = {t.resume for t in ranked}
-        last = [t for t in ranked if t.number not in resumed]  # a promoted trial stands for the ones it continued
-        return heapq.nlargest(k, last, key=self._rank)
-
-    def _rank(self, trial: Trial) -> tuple[float, ...]:
-        value = self.sign * (trial.perf or 0.0)
-        return (not trial.violation, trial.reached, -trial.violation, value, -trial.number)
+        return heapq.nlargest(k, last_of_each(self.trials), key=lambda trial: rank(trial, self.sign))
 
     def counts(self) -> dict[str, int]:
         """How many trials are in each state that occurs."""
@@ -277,7 +315,8 @@ class Result:
         """A flat dict for each trial: number, state, perf, fidelity, ... and ``hp.<name>`` for each parameter.
 
         Several objectives, constraints and metrics have columns ``perf.<name>``, ``constraint.<name>`` and
-        ``metric.<name>``.
+        ``metric.<name>``. Where the best were confirmed, those trainings follow, with numbers below 0, and the column
+        ``confirms`` has the number of the trial that each repeats.
         """
         names = [name or str(place) for place, name in enumerate(self.objectives.names)]
         return [
@@ -299,7 +338,8 @@ class Result:
             | {f"constraint.{k}": v for k, v in t.constraints.items()}
             | {f"metric.{k}": v for k, v in t.metrics.items()}
             | {f"hp.{name}": value for name, value in t.hp.items()}
-            for t in self.trials
+            | ({"confirms": t.info.get("confirms")} if self.repeats else {})
+            for t in (*self.trials, *self.repeats)
         ]
 
     def to_pandas(self) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from autohpo.confirm import Confirm
 from autohpo.errors import OptionError
 from autohpo.execution.base import Executor
 from autohpo.execution.devices import gpus_of_slots
@@ -36,6 +37,7 @@ class RunOptions:
         memory_bytes: The memory limit in bytes.
         n_retries: How often a trial that ends in a state is started again, by state.
         devices: The GPU of each worker; empty where nothing is said of them.
+        plan: What is confirmed in the end.
 
     Raises:
         OptionError: An argument is wrong.
@@ -63,10 +65,13 @@ class RunOptions:
     max_suspended: int = MAX_SUSPENDED
     keep_checkpoints: Literal["live", "best", "all"] = "live"
     max_consecutive_failures: int | None = 20
+    confirm: Any = None
+    default_first: bool = False
     stop_rules: StopRules = field(init=False, default=StopRules())
     memory_bytes: int | None = field(init=False, default=None)
     n_retries: Mapping[TrialState, int] = field(init=False, default_factory=dict)
     devices: tuple[str, ...] = field(init=False, default=())
+    plan: Confirm | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         n = self.num_workers
@@ -93,10 +98,12 @@ class RunOptions:
             raise OptionError(f"max_suspended: must be an integer of at least 0, got {n!r:.80}")
         if self.keep_checkpoints not in KEPT:
             raise OptionError(f"keep_checkpoints: must be one of {', '.join(KEPT)}, got {self.keep_checkpoints!r:.80}")
-        if not isinstance(self.ask_ahead, bool):
-            raise OptionError(f"ask_ahead: must be True or False, got {self.ask_ahead!r:.80}")
         if self.keep not in ("last", "best"):
             raise OptionError(f"keep: must be 'last' or 'best', got {self.keep!r:.80}")
+        object.__setattr__(self, "plan", Confirm.of(self.confirm))
+        for name in ("ask_ahead", "default_first"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(f"{name}: must be True or False, got {getattr(self, name)!r:.80}")
         for name in ("name", "fidelity"):
             if not isinstance(getattr(self, name), (str, type(None))):
                 raise OptionError(f"{name}: must be a string, got {getattr(self, name)!r:.80}")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.options import options_of
+from autohpo.algorithms.options import RunArguments, check_names, options_of
 from autohpo.algorithms.parts.missing_space import MissingSpace, trainer_space
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
+from autohpo.confirming import confirming_of, default_of, say_confirmed
 from autohpo.dispatch import on_last_attempt
 from autohpo.driver import Driver
 from autohpo.errors import NoResultError, OptionError
@@ -35,58 +37,112 @@ from autohpo.warmstart import Earlier
 _log = logging.getLogger("autohpo")
 
 
+@dataclass(frozen=True)
+class Call:
+    """What ``optimize`` was called with; :func:`confirm` goes on from it.
+
+    Attributes:
+        trainer: The trainer, if there was one.
+        dataset: The data.
+        options: The other arguments.
+        tuner: The copy of the optimizer that tuned the trainer.
+    """
+
+    trainer: Any = None
+    dataset: Any = None
+    options: RunOptions = field(default_factory=RunOptions)
+    tuner: BaseHPOptimizer | None = None
+
+
 def run(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -> tuple[Any, Any]:
     """Run a search, and return what ``hpo.optimize(trainer, dataset, ...)`` returns."""
-    if trainer is not None:
-        return _run_trainer(hpo, trainer, dataset, options)
-    session_of(hpo)
+    return _run(hpo, Call(trainer, dataset, options), is_over=False)
+
+
+def confirm(
+    hpo: BaseHPOptimizer, plan: Mapping[str, Any], given: Mapping[str, Any], changes: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    """Train the best of a search anew, and return what ``hpo.optimize`` returns.
+
+    Args:
+        hpo: The optimizer.
+        plan: How many configurations and seeds.
+        given: The trainer and the dataset; None where they are those of the last search.
+        changes: Options that differ from those of the last search.
+
+    Raises:
+        OptionError: An option is wrong.
+    """
+    check_names("confirm", changes, set(RunArguments.__annotations__) - {"confirm", "default_first"})
+    known = session_of(hpo).last_call or Call()
+    trainer = known.trainer if given["trainer"] is None else given["trainer"]
+    dataset = known.dataset if given["dataset"] is None else given["dataset"]
+    options = replace(known.options, **changes, confirm=plan)
+    tuner = known.tuner if trainer is known.trainer else None
+    return _run(hpo, Call(trainer, dataset, options, tuner), is_over=True)
+
+
+def _run(hpo: BaseHPOptimizer, call: Call, *, is_over: bool) -> tuple[Any, Any]:
+    session_of(hpo).last_call = call
+    if call.trainer is not None:
+        return _run_trainer(hpo, call, is_over=is_over)
     if hpo.f is None:
         raise OptionError("f: this optimizer has no objective; give build_hpo_from_name one, or optimize a trainer")
-    objective = Objective.of(hpo.f, dataset, hpo.mode, fidelity_name=options.fidelity, keep=options.keep)
-    _search(hpo, objective, options)
+    options = call.options
+    if options.default_first:
+        raise OptionError("default_first: there is no trainer; build_hpo_from_name takes points=[{...}] to try first")
+    objective = Objective.of(hpo.f, call.dataset, hpo.mode, fidelity_name=options.fidelity, keep=options.keep)
+    _search(hpo, objective, call, is_over)
     return BaseHPOptimizer.best(hpo)  # by the class: an algorithm may keep an attribute of that name
 
 
-def _run_trainer(hpo: BaseHPOptimizer, trainer: Any, dataset: Any, options: RunOptions) -> tuple[Any, dict[str, Any]]:
+def _run_trainer(hpo: BaseHPOptimizer, call: Call, *, is_over: bool) -> tuple[Any, dict[str, Any]]:
     """Tune a trainer with a fresh copy of the optimizer, so that one object serves any number of trainers."""
+    trainer, dataset, options = call.trainer, call.dataset, call.options
     check_trainer(trainer)
     kept: dict[str, Any] = {"mode": "max"}  # the trainer says which way is better
     if hpo.is_seed_drawn:
         kept["seed"] = None  # so that a store may say it
     space = trainer_space(trainer, options.fidelity) if isinstance(hpo.space, MissingSpace) else hpo.space
-    fresh = type(hpo)(space, None, **{**options_of(hpo), **kept})
+    fresh = call.tuner or type(hpo)(space, None, **{**options_of(hpo), **kept})
+    session_of(hpo).last_call = replace(call, tuner=fresh)
     folder = temporary_folder()
     try:
         objective = TrainerObjective(trainer, dataset, str(folder), space.modules or ())
         session_of(hpo).on_stop = session_of(fresh).stop
         try:
-            result = _search(fresh, objective.objective(options.fidelity), options, trainer)
+            result = _search(fresh, objective.objective(options.fidelity), call, is_over)
         finally:
             session_of(hpo).leave_driver()
             if "result" in vars(fresh):
                 hpo.result = fresh.result
-        best, path = result.best, objective.path_of(result.best.number)
-        if path.is_file():  # written by a slot of this very run
-            return cloudpickle.loads(path.read_bytes()), dict(best.hp)
+        best = result.best
+        same = [t for t in result.repeats if result.winner is not None and t.hp == best.hp]  # trained in full
+        for path in map(objective.path_of, [best.number, *(trial.number for trial in same)]):
+            if path.is_file():  # written by a slot of this very run
+                return cloudpickle.loads(path.read_bytes()), dict(best.hp)
     finally:
         remove_folder(folder)
     _log.info("the best trainer was not kept, or trained in an earlier run, so it is trained again")
-    return objective.train(objective.configuration(best, options.fidelity))[0], dict(best.hp)
+    return objective.train(objective.configuration((same or [best])[0], options.fidelity))[0], dict(best.hp)
 
 
-def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, trainer: Any = None) -> Result:
+def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: bool) -> Result:
     """Run the loop on a store; the result is left in ``hpo.result``, also where this raises."""
     clean_leftovers()
+    options, trainer = call.options, call.trainer
     search = Search(hpo, options.store, name=options.name)
     progress = make_progress(options.progress)
     hpo.has_fidelity, hpo.is_continued = objective.takes_fidelity, objective.is_continued
     options.stop_rules.check(hpo)
     _check_objective(hpo, objective, options)
+    default = default_of(hpo, call.trainer, options)
     stopping = Stopping(options.stop_rules, hpo.objectives.signs[0], hpo.full_fidelity)
     search.listener = stopping if options.stop_rules.is_any else None
     search.claim()
     try:
-        earlier = Earlier.of(options.warm_start, hpo, search.store.header)
+        first = default if options.default_first else None
+        earlier = Earlier.of(options.warm_start, hpo, search.store.header, first)
         if not hpo.n_asked:
             hpo.know(earlier.points)
         executor = make_executor(options, _logs_of(search))
@@ -110,6 +166,8 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tra
             options=options,
             stopping=stopping,
             max_trials=max_trials,
+            confirming=confirming_of(search, objective, options, default),
+            is_over=is_over,
         )
         try:
             driver.run()
@@ -118,11 +176,15 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions, tra
             result = Result.of(
                 search.state, hpo.mode, algorithm=name_of(type(hpo)), store=search.store, name=search.name
             )
-            result = hpo.result = replace(result, chosen=None if chosen is None else chosen.number)
+            if chosen is not None and result.winner is None:
+                result = replace(result, chosen=chosen.number)
+            hpo.result = result
     finally:
         search.close()
     if search.state.best is None:
         raise NoResultError(_why_nothing(result, options))
+    if options.plan is not None:
+        say_confirmed(result, progress)
     return result
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import session_of
+from autohpo.clock import steady_clock
 from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, StoreError
 from autohpo.history import not_running
+from autohpo.listener import Listener
 from autohpo.made_with import made_with
 from autohpo.other_names import explains_names
 from autohpo.replay import replay, warn_of_changes
@@ -27,28 +28,6 @@ from autohpo.trial import Outcome, Perf, Suggestion, Trial, TrialState
 
 FLUSH_SECONDS = 0.5
 """How old a report may get before it is on disk: one may be lost with the process, a suggestion or a result may not."""
-
-
-def steady_clock() -> Callable[[], float]:
-    """Return a clock that shows Unix seconds, and goes on evenly where somebody sets that of the system.
-
-    So no trial takes an hour less than nothing. Time that the machine is suspended counts where the system can tell.
-    """
-    elapsed: Callable[[], float] = time.monotonic
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        elapsed = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
-    begin = time.time() - elapsed()
-    return lambda: begin + elapsed()
-
-
-class Listener(Protocol):
-    """The contract of what hears of suggestions and results, in the order of the log."""
-
-    def suggested(self, suggestion: Suggestion) -> None:
-        """Hear of a suggestion."""
-
-    def ended(self, trial: Trial, best: Trial | None) -> None:
-        """Hear of a trial with a result, after which `best` is the best one."""
 
 
 class Search:
@@ -197,6 +176,12 @@ class Search:
             self._note("ask", suggestion.number, 0, suggestion_data(suggestion, self.hpo.space), suggestion)
             return suggestion
 
+    def repeat(self, suggestion: Suggestion) -> None:
+        """Note a confirming trial, of a number below 0: the algorithm does not learn of it."""
+        self._check_open()
+        with self._lock:
+            self._note("ask", suggestion.number, 0, suggestion_data(suggestion, self.hpo.space), suggestion)
+
     def tell(
         self,
         suggestion: Suggestion | int,
@@ -299,7 +284,7 @@ class Search:
     def start(self, number: int, slot: int) -> int:
         """Note that a trial is started in a slot, and return which attempt that is; :meth:`save` before it runs."""
         attempt = self.state.attempts[number].n + 1
-        if attempt > 1:
+        if attempt > 1 and number >= 0:
             self._session.restart(number)
         self._note("start", number, attempt, {"slot": slot})
         return attempt
@@ -320,7 +305,7 @@ class Search:
                 return True  # a restart goes over known ground
             data: dict[str, Any] = {"fidelity": float(fidelity), "perf": perf}
             self._note("report", number, attempt, data | {"metrics": dict(metrics)} if metrics else data)
-            is_wanted = self._session.reported(number, fidelity, perf)
+            is_wanted = number < 0 or self._session.reported(number, fidelity, perf)
             if time.monotonic() - self._flushed > FLUSH_SECONDS:
                 self.save(sync=False)
             return is_wanted
@@ -334,8 +319,9 @@ class Search:
         return self._note(kind, number, attempt, outcome.to_json())
 
     def told(self, trial: Trial) -> None:
-        """Hand a trial whose end is in the log to the optimizer."""
-        self._session.close(trial)
+        """Hand a trial whose end is in the log to the optimizer; a confirming one is none of its own."""
+        if trial.number >= 0:
+            self._session.close(trial)
 
     def interrupt(self, number: int, attempt: int, state: TrialState, error: str) -> None:
         """Note that an attempt ended and that the trial will be started again."""
@@ -355,7 +341,7 @@ class Search:
     def _fold(self, event: LogEvent, suggestion: Suggestion | None = None) -> Trial | None:
         """Let the state follow, and the listener hear."""
         trial = self.state.apply(event, suggestion)
-        if self.listener is not None:
+        if self.listener is not None and event.trial >= 0:
             self._tell_listener(event, trial)
         return trial
 

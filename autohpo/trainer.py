@@ -5,15 +5,17 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
-from autohpo.errors import OptionError, short
+from autohpo.errors import OptionError, SpaceError, short
 from autohpo.objective import Objective, TrialHandle
 from autohpo.objectives import as_perf
+from autohpo.spaces import FixedHP, SearchSpace
 from autohpo.trial import Trial, whole
 
 _log = logging.getLogger("autohpo")
@@ -136,3 +138,60 @@ def nested(hps: dict[str, Any]) -> dict[str, Any]:
         else:
             result[name] = value
     return result
+
+
+PARTS = ("encoder", "decoder", "model", "prediction_head")
+"""Attributes of AutoGL's trainers that have hyper-parameters of their own."""
+
+
+def default_configuration(trainer: Any, space: SearchSpace) -> dict[str, Any] | None:
+    """Return the configuration that a trainer has by itself; None where it says nothing of the space.
+
+    It is what ``get_default_hyper_parameter()`` or ``default_hyper_parameters`` says, else ``hyper_parameters``, which
+    AutoGL's trainers and each of their parts have. Names that are not searched are left out.
+
+    Raises:
+        OptionError: It is no configuration of the space.
+    """
+    found: dict[str, Any] = {}
+    for name, value in _own_values(trainer):
+        full = name if name in space.names else f"trainer:{name}"
+        if full in space.names:
+            found[full] = value
+    if not found:
+        return None
+    hp: dict[str, Any] = {}
+    for one in space.parameters:
+        if isinstance(one, FixedHP):
+            found[one.name] = one.value
+        if one.name in found and space.is_active(one.name, hp):
+            hp[one.name] = one.cut(found[one.name], hp)
+    try:
+        space.check(hp)
+    except SpaceError as error:
+        raise OptionError(f"default_first: the trainer's own configuration does not fit the space; {error}") from None
+    return hp
+
+
+def _own_values(trainer: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the flat names and the values of what a trainer has by itself."""
+    for name in ("get_default_hyper_parameter", "default_hyper_parameters", "default_hyper_parameter"):
+        said = getattr(trainer, name, None)
+        said = said() if callable(said) else said
+        if isinstance(said, Mapping):
+            yield from _flat(said)
+            return
+    for part in (None, *PARTS):
+        said = getattr(trainer if part is None else getattr(trainer, part, None), "hyper_parameters", None)
+        said = said() if callable(said) else said
+        if isinstance(said, Mapping):
+            yield from _flat(said if part is None else {part: said})
+
+
+def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield ``{"trainer": {"lr": 0.1}}`` as ``("trainer:lr", 0.1)``, the opposite of :func:`nested`."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}:{inner}", item) for inner, item in value.items())
+        else:
+            yield name, value

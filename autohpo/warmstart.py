@@ -39,13 +39,20 @@ class Earlier:
     header: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, sources: Any, hpo: BaseHPOptimizer, known: Mapping[str, Any] | None) -> Earlier:
+    def of(
+        cls,
+        sources: Any,
+        hpo: BaseHPOptimizer,
+        known: Mapping[str, Any] | None,
+        first: Mapping[str, Any] | None = None,
+    ) -> Earlier:
         """What earlier searches give to this one.
 
         Args:
             sources: Stores' paths and results; one of them, or a list.
             hpo: The optimizer of this search.
             known: The header of this search's store, if it was begun before: then its points count.
+            first: A configuration to try before all others, if there is one.
 
         Raises:
             OptionError: A source is neither, or had other objectives.
@@ -54,6 +61,8 @@ class Earlier:
         if known is not None:
             return cls._read(known, hpo.space)
         points: list[CheckedPoint] = []
+        if first is not None:
+            points.append(CheckedPoint(dict(first), fidelity="full"))
         for source in _listed(sources):
             result = _result_of(source)
             if result.objectives != hpo.objectives:
@@ -85,7 +94,7 @@ def _point_of(entry: Any, space: SearchSpace) -> CheckedPoint:
     hp, result, *rest = entry
     known = Configurations(space).read(hp)
     if result is None:
-        return CheckedPoint(known)
+        return CheckedPoint(known, fidelity="full" if rest == ["full"] else None)
     perfs, constraints = result
     if not perfs or not all(is_number(value) for value in [*perfs, *constraints.values()]):
         raise BadValueError(f"results must be finite, got {result!r:.80}")
@@ -125,7 +134,7 @@ def _to_json(point: CheckedPoint, space: SearchSpace) -> list[Any]:
     """A point as the header of a store keeps it."""
     hp = space.to_json(point.hp)
     if point.outcome is None:
-        return [hp, None]
+        return [hp, None] if point.fidelity is None else [hp, None, point.fidelity]
     data = [hp, [point.outcome.perfs, dict(point.outcome.constraints)]]
     return data if point.fidelity == "full" else [*data, point.fidelity]
 

@@ -178,9 +178,15 @@ class OptimizerInterface:
     def best(self) -> tuple[dict[str, Any], Any]:
         """Return the best configuration and its result, as the user measured it; with several objectives a tuple.
 
+        Where the best were confirmed, it is the configuration chosen there, with the mean of its results.
+
         Raises:
             NoResultError: No trial has a result yet.
         """
+        result: Any = getattr(self, "result", None)
+        winner = getattr(result, "winner", None)
+        if winner is not None and len(result) == self.n_asked:
+            return dict(winner.trial.hp), winner.mean
         found: object = self._best_hp()
         if not isinstance(found, tuple) or len(found) != 2:
             who = f"{type(self).__name__}._best_hp"
@@ -254,6 +260,9 @@ class OptimizerInterface:
                 that may go on and the best trial's, "best" in the end the best trial's alone, "all" everything.
             max_consecutive_failures: Ends the search when so many trials in a row had no result, also with
                 `continue_on_error`; None never does.
+            confirm: How many of the best configurations are trained anew in the end, or a :class:`Confirm`: the answer
+                is then the one that is best there, with its mean. See :meth:`confirm`.
+            default_first: Whether the trainer's own configuration is tried before all others.
 
         Raises:
             OptionError: An argument is wrong.
@@ -277,6 +286,33 @@ class OptimizerInterface:
         what was found. No effect where no search runs, also on one that begins later.
         """
         session_of(self).stop()
+
+    def confirm(
+        self, k: int = 3, seeds: int = 5, *, trainer: Any = None, dataset: Any = None, **options: Unpack[RunArguments]
+    ) -> tuple[Any, Any]:
+        """Train the best configurations anew with fresh seeds, and return the one that is best there, with its mean.
+
+        The best of many noisy results is partly luck. So the `k` best configurations and the default (the first of
+        `points` without a result, or a trainer's own configuration) are trained in full with the same new seeds, in the
+        same workers and the same store. The default keeps its place unless another one is better by more than the
+        noise; ``result.confirmed`` has them all, with intervals. It goes on where it was if it is interrupted.
+        An objective whose results are all the same is trained twice only.
+
+        Args:
+            k: How many of the best configurations.
+            seeds: How often each is trained.
+            trainer: The trainer; like everything that is not given, it is what ``optimize`` got last.
+            dataset: The data for the trainer, or for an ``f`` that names ``dataset``.
+            **options: Options of :meth:`optimize` that differ from those it got last.
+
+        Raises:
+            OptionError: An argument is wrong, or there are several objectives.
+            NoResultError: There is no search yet, or none of its trials has a result.
+        """
+        from autohpo.runner import confirm as confirm_run  # upward, as in optimize()
+
+        given = {"trainer": trainer, "dataset": dataset}
+        return confirm_run(cast("BaseHPOptimizer", self), {"k": k, "seeds": seeds}, given, dict(options))
 
     def know(self, points: Sequence[CheckedPoint]) -> None:
         """Add points before the first suggestion: what a search brings along from earlier ones."""

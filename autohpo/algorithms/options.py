@@ -37,6 +37,8 @@ class RunArguments(TypedDict, total=False):
     max_suspended: int
     keep_checkpoints: Literal["live", "best", "all"]
     max_consecutive_failures: int | None
+    confirm: Any
+    default_first: bool
 
 
 FEATURES = {"constraints": "constraints on the space", "objectives": "several objectives"}

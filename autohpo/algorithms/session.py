@@ -58,6 +58,7 @@ class Session:
         self.allowance = Allowance(hpo, self.history, self.wanted)
         self.lock = threading.RLock()
         self._is_set_up = self._has_warned = False
+        self.last_call: Any = None  # what optimize() was called with last; no part of a copy
         self._rng: np.random.Generator | None = None
         self.leave_driver()
         self.know(points)
@@ -75,8 +76,9 @@ class Session:
             on_stop()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the lock and the driver out: a copy in another process has its own."""
-        return {name: value for name, value in vars(self).items() if name not in _OF_THIS_PROCESS}
+        """Leave the lock, the driver and the last call out: a copy in another process has its own."""
+        kept = {name: value for name, value in vars(self).items() if name not in _OF_THIS_PROCESS}
+        return {**kept, "last_call": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

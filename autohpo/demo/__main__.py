@@ -13,18 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.registry import build_hpo_from_name
+from autohpo.confirm import Confirm, Confirmed
 from autohpo.demo.cora import DEFAULTS, Cora, Floats, cora_space, evaluate, load_cora, train_appnp
 from autohpo.errors import AutoHPOError
-from autohpo.report import write_html
+from autohpo.report import write_html_from_store
+from autohpo.report.origin import command, machine
 from autohpo.result import Result
 from autohpo.spaces import SearchSpace
 
 MIN_EPOCHS, MAX_EPOCHS = 9, 81  # rungs at 9, 27 and 81 epochs
 DEFAULT_EPOCHS = 200  # what a newcomer trains for: Kipf & Welling 2017, ICLR
 FINAL_SEEDS = range(1000, 1005)  # none of them was seen by the search
-N_FINALISTS = 5
+CONFIRM = Confirm(k=3, seeds=5)
 
 
 def objective(hps: dict[str, Any], dataset: Cora, seed: int) -> Iterator[float]:
@@ -34,37 +38,61 @@ def objective(hps: dict[str, Any], dataset: Cora, seed: int) -> Iterator[float]:
 
 @dataclass(frozen=True)
 class Row:
-    """A configuration and what it reaches when it is trained anew.
+    """A configuration and what it reaches in the final trainings.
 
     Attributes:
         name: Who chose it.
         hp: The configuration.
-        number: Of its trial in the search; -1 where there is none.
+        epochs: How long it is trained.
         validation: ``(n,)`` accuracies, one for each seed.
         test: ``(n,)`` accuracies, one for each seed.
     """
 
     name: str
     hp: Mapping[str, Any]
+    epochs: int
     validation: Floats
     test: Floats
-    number: int = -1
 
-    @classmethod
-    def of_best(cls, name: str, result: Result, data: Cora) -> Row:
-        """The best of a search's finalists by their mean **validation** accuracy over the final seeds.
+    def cells(self) -> tuple[str, ...]:
+        """Name, epochs and both accuracies as text."""
+        return self.name, str(self.epochs), _text(self.validation), _text(self.test)
 
-        One seed's best is half luck; the test accuracies of the finalists play no part.
-        """
-        finalists = [
-            cls(name, trial.hp, *evaluate(trial.hp, MAX_EPOCHS, FINAL_SEEDS, data), trial.number)
-            for trial in result.top(N_FINALISTS)
-        ]
-        return max(finalists, key=lambda row: float(row.validation.mean()))
 
-    def cells(self) -> tuple[str, str, str]:
-        """Name and both accuracies as text."""
-        return self.name, _text(self.validation), _text(self.test)
+class Trainings:
+    """The final trainings, whose test accuracies nobody has chosen by; says how far they are.
+
+    Args:
+        data: The graph.
+        n: How many rows there will be.
+        is_quiet: Whether nothing is said.
+    """
+
+    def __init__(self, data: Cora, n: int, *, is_quiet: bool) -> None:
+        self._data, self._n = data, n * len(FINAL_SEEDS)
+        self._stream = None if is_quiet or sys.stderr is None else sys.stderr
+        self._done = 0
+
+    def row(self, name: str, hp: Mapping[str, Any], epochs: int) -> Row:
+        """Trains a configuration with each of the final seeds."""
+        found = []
+        for seed in FINAL_SEEDS:
+            found.append(evaluate(hp, epochs, [seed], self._data))
+            self._done += 1
+            self._say()
+        validation, test = (np.concatenate(values) for values in zip(*found, strict=True))
+        return Row(name, hp, epochs, validation, test)
+
+    def _say(self) -> None:
+        """Keeps one line of a terminal up to date; elsewhere a line for each row."""
+        text = f"autohpo: final training {self._done} of {self._n}"
+        if self._stream is None:
+            return
+        is_last = self._done == self._n
+        if self._stream.isatty():
+            print(f"\r{text}", end="\n" if is_last else "", file=self._stream, flush=True)
+        elif self._done % len(FINAL_SEEDS) == 0:
+            print(text, file=self._stream, flush=True)
 
 
 def _text(accuracies: Floats) -> str:
@@ -77,9 +105,11 @@ def epochs_trained(result: Result) -> int:
 
 
 def search(name: str, max_evals: int, folder: Path, options: Mapping[str, Any], how: Mapping[str, Any]) -> Result:
-    """Runs, or resumes, one search on the validation nodes."""
-    hpo: BaseHPOptimizer = build_hpo_from_name(name, cora_space(), objective, max_evals=max_evals, seed=0, **options)
-    hpo.optimize(dataset=load_cora(), store=folder / f"{name}.db", **how)
+    """Runs, or resumes, one search on the validation nodes, and confirms its best with new seeds."""
+    hpo: BaseHPOptimizer = build_hpo_from_name(
+        name, cora_space(), objective, max_evals=max_evals, seed=0, points=[dict(DEFAULTS)], **options
+    )
+    hpo.optimize(dataset=load_cora(), store=folder / f"{name}.db", confirm=CONFIRM, **how)
     return hpo.result
 
 
@@ -113,30 +143,49 @@ def _run(folder: Path, max_evals: int, how: Mapping[str, Any]) -> None:
     print(f"Random search gets as many epochs, {n_epochs:,} ...")
     random = search("random", max(1, n_epochs // MAX_EPOCHS), folder, {}, how)
 
-    print(f"The {N_FINALISTS} best of each are trained with {len(FINAL_SEEDS)} new seeds ...")
-    best, untuned = Row.of_best("BOHB", bohb, data), f"untuned, {DEFAULT_EPOCHS} epochs"
+    print("What each has chosen is trained with new seeds, and the test papers are looked at ...")
+    trainings = Trainings(data, 3, is_quiet=not how["progress"])
     rows = [
-        Row(untuned, DEFAULTS, *evaluate(DEFAULTS, DEFAULT_EPOCHS, FINAL_SEEDS, data)),
-        Row.of_best("random search", random, data),
-        best,
+        trainings.row("untuned", DEFAULTS, DEFAULT_EPOCHS),
+        trainings.row("random search", random.best.hp, MAX_EPOCHS),
+        trainings.row("BOHB", bohb.best.hp, MAX_EPOCHS),
     ]
-    notes = [(row.name, f"validation {row.cells()[1]}, test {row.cells()[2]}") for row in rows]
+    notes = [
+        (f"{row.name}, {row.epochs} epochs", f"validation {_text(row.validation)}, test {_text(row.test)}")
+        for row in rows
+    ]
+    notes.append(("accuracies", f"mean and spread over {len(FINAL_SEEDS)} seeds that no search has seen"))
     notes.append(("epochs", f"{n_epochs:,} by BOHB in {len(bohb.curves())} trainings, as many by random search"))
-    notes.append(("chosen", f"trial {best.number}, the best of BOHB's first {N_FINALISTS} over the new seeds"))
-    space = SearchSpace(cora_space())
-    page = write_html(bohb, folder / "report.html", title="BOHB tunes APPNP on Cora", notes=notes, space=space)
-    _show(best, rows)
+    page = write_html_from_store(
+        folder / "bohb.db",
+        folder / "report.html",
+        title="BOHB tunes APPNP on Cora",
+        notes=notes,
+        space=SearchSpace(cora_space()),
+        origin=[*machine(), *command()],
+    )
+    _show(bohb, rows)
     print(f"\nStore:  {folder / 'bohb.db'}\nReport: {page}")
 
 
-def _show(best: Row, rows: Sequence[Row]) -> None:
+def _show(result: Result, rows: Sequence[Row]) -> None:
     """Prints the chosen configuration, and what each of the rows reaches."""
-    print(f"\nBest configuration, trial {best.number} of BOHB:")
-    for name, value in best.hp.items():
+    print(f"\nBest configuration, {_chosen(result, result.winner)}:")
+    for name, value in result.best.hp.items():
         print(f"  {name:<14}{value:.4g}" if isinstance(value, float) else f"  {name:<14}{value}")
-    print(f"\nAccuracy after {MAX_EPOCHS} epochs, mean and spread over {len(FINAL_SEEDS)} new seeds:\n")
-    for cells in [("", "validation", "test"), *(row.cells() for row in rows)]:
-        print("  " + "".join(f"{cell:<22}" for cell in cells).rstrip())
+    print(f"\nAccuracy, mean and spread over {len(FINAL_SEEDS)} seeds that no search has seen:\n")
+    for name, epochs, *accuracies in [("", "epochs", "validation", "test"), *(row.cells() for row in rows)]:
+        print("  " + f"{name:<16}{epochs:<10}" + "".join(f"{cell:<18}" for cell in accuracies).rstrip())
+
+
+def _chosen(result: Result, winner: Confirmed | None) -> str:
+    """Says which one was chosen, and by what."""
+    name = f"trial {result.best.number} of BOHB"
+    if winner is None or winner.mean is None or winner.interval is None:
+        return name
+    low, high = winner.interval
+    means = f"validation accuracy {winner.mean:.3f} ({low:.3f} to {high:.3f}) over {len(winner.perfs)} new seeds"
+    return ("the untuned one" if winner.is_default else name) + f", {means}"
 
 
 if __name__ == "__main__":

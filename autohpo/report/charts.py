@@ -14,6 +14,7 @@ from autohpo.trial import Trial
 WIDE, PANEL = (480, 290), (260, 180)  # pixels, before the page scales them
 MAX_DOTS, MAX_CURVES, MAX_POINTS = 2_000, 400, 6_000  # in a chart: less than 80 KB
 MAX_RUNGS = 12  # that are drawn and labelled
+REACH = 2.5  # of the upright axis, in units of the distance within which three quarters of all results are
 
 
 def course_chart(result: Result, objective: str = "", name: str = "course") -> Markup:
@@ -57,7 +58,7 @@ def curves_chart(result: Result) -> Markup:
     curves = {root: points for root, points in result.curves().items() if points}
     if not curves:
         return Markup()
-    best = roots(result)[result.best.number] if result.top(1) else -1
+    best = roots(result).get(result.best.number, -1) if result.top(1) else -1  # a default may have no trial
     order = sorted(curves, key=lambda root: (root != best, -max(f for f, _ in curves[root]), root))
     longest = order[:MAX_CURVES]
     rungs = sorted({t.fidelity for t in result if t.fidelity is not None and t.perf is not None})
@@ -86,24 +87,24 @@ def curves_chart(result: Result) -> Markup:
 
 
 def perf_axis(perfs: Sequence[float], sign: int, size: tuple[int, int], n_ticks: int = 5) -> svg.Axis:
-    """The upright axis. A few far outliers on the bad side do not stretch it: they are drawn at its edge.
+    """The upright axis. Outliers on the bad side do not stretch it: they are drawn at its edge.
 
-    Where the worst is more than twelve times as far from the best as three quarters of all are, the axis ends
-    at three times their distance.
+    It ends at two and a half times the distance from the best within which three quarters of all are: results that are
+    spread evenly, or as a bell, all have their place.
     """
     held = [min(max(perf, -svg.LARGEST), svg.LARGEST) for perf in perfs]
     best = max(held, key=lambda perf: sign * perf)
     distances = sorted(abs(best - perf) for perf in held)
     usual = distances[int(0.75 * (len(distances) - 1))]
-    if distances[-1] > 12 * usual > 0:
-        held = [best, best - sign * 3 * usual]
+    if distances[-1] > REACH * usual > 0:
+        held = [best, best - sign * REACH * usual]
     bottom, top = (size[1] - 44, 22) if size is WIDE else (size[1] - 24, 8)
     return svg.linear_axis(held, n_ticks, margin=0.05).on(bottom, top)
 
 
 def x_axis(axis: svg.Axis, y: svg.Axis, size: tuple[int, int]) -> svg.Axis:
     """The level axis, to the right of the labels of the upright one."""
-    return axis.on(14 + svg.LETTER * max(len(label) for _, label in y.ticks), size[0] - 14)
+    return axis.on(14 + svg.LETTER * max(len(label) for _, label in y.ticks), size[0] - svg.EDGE)
 
 
 def _fidelity_axis(fidelities: Sequence[float], rungs: Sequence[float]) -> svg.Axis:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from autohpo.errors import StoreError
 from autohpo.report.charts import course_chart, curves_chart
+from autohpo.report.confirmed import confirmed_section, mean_of
 from autohpo.report.decisions import decisions
 from autohpo.report.fronts import front_charts, names_of, shown_front, way_of
 from autohpo.report.markup import Markup, tag
+from autohpo.report.origin import origin_of
 from autohpo.report.panels import label_of, parameter_panels
 from autohpo.report.series import added_training
 from autohpo.report.style import STYLE
@@ -39,6 +41,7 @@ def write_html(
     title: str = TITLE,
     notes: Sequence[tuple[str, str]] = (),
     space: SearchSpace | Iterable[HPSpace] | None = None,
+    origin: Sequence[tuple[str, str]] = (),
 ) -> Path:
     """Write the page of a result, and return where it is; equal results give equal files.
 
@@ -48,12 +51,13 @@ def write_html(
         title: The title of the page.
         notes: ``(name, value)`` pairs to show beside the best configuration, such as test accuracies.
         space: What was searched: gives axes their ends and scales. Without it they follow the values tried.
+        origin: ``(name, value)`` pairs that say how the run was made, such as seed, versions and command.
 
     Raises:
         OSError: The file cannot be written.
     """
     path = Path(path)
-    page = render_html(result, title=title, notes=notes, space=space)
+    page = render_html(result, title=title, notes=notes, space=space, origin=origin)
     path.write_bytes(page.encode("utf-8", "backslashreplace"))  # a user's text may hold half a character
     return path
 
@@ -65,6 +69,7 @@ def write_html_from_store(
     title: str = TITLE,
     notes: Sequence[tuple[str, str]] = (),
     space: SearchSpace | Iterable[HPSpace] | None = None,
+    origin: Sequence[tuple[str, str]] = (),
 ) -> Path:
     """Write the page of the run in a store, which may still be going on.
 
@@ -74,6 +79,7 @@ def write_html_from_store(
         title: The title of the page.
         notes: ``(name, value)`` pairs to show beside the best configuration.
         space: What was searched; needed only where it holds objects that the store cannot carry.
+        origin: Pairs that say how the run was made, beside what the store says: algorithm, options and version.
 
     Raises:
         StoreError: The store does not exist, is damaged, or holds no run.
@@ -89,7 +95,8 @@ def write_html_from_store(
         result = Result.read(log, known)
     finally:
         log.close()
-    return write_html(result, path, title=title, notes=notes, space=known)
+    origin = [*origin_of(header), *origin]
+    return write_html(result, path, title=title, notes=notes, space=known, origin=origin)
 
 
 def render_html(
@@ -98,6 +105,7 @@ def render_html(
     title: str = TITLE,
     notes: Sequence[tuple[str, str]] = (),
     space: SearchSpace | Iterable[HPSpace] | None = None,
+    origin: Sequence[tuple[str, str]] = (),
 ) -> str:
     """The page as text; see :func:`write_html`."""
     head = tag(
@@ -109,11 +117,13 @@ def render_html(
         tag("style", Markup(STYLE)),
     )
     top = result.top(TOP)
-    parts = [_headline(result, title), tag("div", _configuration(result), _notes(notes), class_="pair")]
+    parts = [_headline(result, title), tag("div", _configuration(result), _pairs("Notes", notes), class_="pair")]
     space = None if space is None else SearchSpace(space)
     if top and result.objectives.n > 1:
         parts += _objectives(result, space)
     elif top:
+        confirmed = confirmed_section(result)
+        parts += [tag("h2", "Confirmed"), confirmed] if confirmed else []
         charts = tag("div", course_chart(result), curves_chart(result), class_="pair")
         parts += [tag("h2", "Search"), charts]
         panels = parameter_panels(result, space)
@@ -125,6 +135,8 @@ def render_html(
     errors = _errors(result)
     if errors:
         parts += [tag("h2", "Trials without a result"), errors]
+    if origin:
+        parts += [tag("h2", "To repeat this run"), _pairs("How it was made", origin)]
     return f'<!doctype html>\n<html lang="en">{head}{tag("body", tag("main", *parts))}</html>\n'
 
 
@@ -153,7 +165,14 @@ def _headline(result: Result, title: str) -> Markup:
         what, values = "best perf", f"{best.perf:.6g}"
         if result.objectives.n > 1:
             what, values = "the compromise", ", ".join(f"{value:.6g}" for value in best.perfs)
-        facts.append((f"{what}, trial {best.number}{_after(best)}", values))
+        where = f"trial {best.number}" if best.number >= 0 else "the default"
+        winner = result.winner
+        if winner is not None and winner.mean is not None:
+            facts.append((f"mean of {where} over {len(winner.perfs)} new seeds", mean_of(winner)))
+            if winner.optimism is not None:
+                facts.append(("the same in the search", values))
+        else:
+            facts.append((f"{what}, {where}{_after(best)}", values))
     facts.append((", ".join(states) or "no trial was made", f"{len(result):,} trial" + "s" * (len(result) != 1)))
     spent = added_training(result)
     if spent and result.curves() and any(spent.values()):
@@ -183,9 +202,9 @@ def _configuration(result: Result) -> Markup:
     return tag("div", _table("Best configuration", ["parameter", "value"], rows), class_="card")
 
 
-def _notes(notes: Sequence[tuple[str, str]]) -> Markup:
-    rows = [[_row_head(name), tag("td", value)] for name, value in notes]
-    return tag("div", _table("Notes", ["what", "value"], rows), class_="card") if rows else Markup()
+def _pairs(caption: str, pairs: Sequence[tuple[str, str]]) -> Markup:
+    rows = [[_row_head(name), tag("td", value)] for name, value in pairs]
+    return tag("div", _table(caption, ["what", "value"], rows), class_="card") if rows else Markup()
 
 
 def _ranking(result: Result, top: Sequence[Trial], caption: str) -> Markup:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from autohpo.report import svg
 from autohpo.report.charts import PANEL, beyond, figure, perf_axis, perf_of, x_axis
@@ -19,6 +20,7 @@ GOLDEN = 0.618034  # multiples of the golden ratio spread neighbouring trials ev
 LEVELS = 5  # of colour, for fidelities
 MAX_PANEL_DOTS = 8_000  # in all panels together: 100 KB
 MAX_LABELS = 12  # values of a choice that are listed by name
+MAX_PLACES = 4  # of a list that have panels of their own
 
 
 def parameter_panels(result: Result, space: SearchSpace | None, name: str = "hp") -> Markup:
@@ -31,6 +33,7 @@ def parameter_panels(result: Result, space: SearchSpace | None, name: str = "hp"
     """
     if not result.top(1):
         return Markup()
+    result = _spread(result)
     names = dict.fromkeys(name for trial in result for name in trial.hp)
     varied = [p for p in (_parameter(result, name, space) for name in names) if p is not None]
     if not varied:
@@ -50,6 +53,24 @@ def parameter_panels(result: Result, space: SearchSpace | None, name: str = "hp"
         caption += f" The {len(shown)} best of {n_results}, those with the most training first."
     caption += beyond(y, map(perf_of, shown))
     return join([tag("p", caption, " ", legend, class_="quiet"), tag("div", *panels, class_="panels")])
+
+
+def _spread(result: Result) -> Result:
+    """The same trials with lists taken apart: a panel for the length, and one for each of the first few places."""
+    if not any(isinstance(value, (list, tuple)) for trial in result for value in trial.hp.values()):
+        return result
+    return replace(result, trials=[replace(trial, hp=_taken_apart(trial.hp)) for trial in result])
+
+
+def _taken_apart(hp: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in hp.items():
+        if isinstance(value, (list, tuple)):
+            found[f"length of {name}"] = len(value)
+            found |= {f"{name}[{place}]": item for place, item in enumerate(value[:MAX_PLACES])}
+        else:
+            found[name] = value
+    return found
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ tbody th{font-weight:500}
 .wide table{width:auto}
 .wide td,.wide tbody th{white-space:nowrap}
 .n{text-align:right}
+.pair td.n{overflow-wrap:normal;white-space:nowrap}
 code,pre,.mono{font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 details summary{cursor:pointer;overflow-wrap:anywhere}
 pre{max-height:320px;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;margin:6px 0}
@@ -45,6 +46,7 @@ path{fill:none;stroke-linecap:round;stroke-linejoin:round}
 .axis{stroke:var(--rule)}
 .rung{stroke:var(--rule);stroke-dasharray:3 4}
 .curve{stroke:var(--data);stroke-opacity:.3}
+.bar{stroke-opacity:.8;stroke-width:1.6}
 .dots{stroke:var(--data);stroke-width:5.5}
 .small{stroke-width:3.5}
 .line{stroke:var(--best);stroke-width:2}

@@ -10,6 +10,7 @@ from autohpo.report.markup import Markup, join, number, tag
 
 LARGEST = 1e300  # a chart ends here, so that no difference overflows
 LETTER = 6.6  # pixels, of a label
+EDGE = 14  # pixels, from the end of a level axis to the edge of the drawing
 
 Ticks = tuple[tuple[float, str], ...]
 
@@ -112,9 +113,10 @@ def frame(x: Axis, y: Axis, x_name: str = "", y_name: str = "") -> Markup:
     free = -math.inf
     for value, label in x.ticks:
         half = LETTER * len(label) / 2
-        if x(value) - half >= free:
-            parts.append(text(x(value), bottom + 17, label, "middle"))
-            free = x(value) + half + LETTER
+        middle = min(x(value), right + EDGE - half)  # the last one must not be cut at the edge of the drawing
+        if middle - half >= free:
+            parts.append(text(middle, bottom + 17, label, "middle"))
+            free = middle + half + LETTER
     parts.append(path([f"M{number(left)} {number(bottom)}H{number(right)}"], "axis"))
     if x_name:
         parts.append(text((left + right) / 2, bottom + 34, x_name, "middle"))

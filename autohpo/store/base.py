@@ -38,7 +38,7 @@ class LogEvent(NamedTuple):
 
     Attributes:
         kind: The kind of event, see the table.
-        trial: The number of the trial.
+        trial: The number of the trial; below 0 where it confirms an earlier one.
         attempt: The number of the attempt, from 1; 0 for *ask*.
         data: The rest, JSON types only; every ``perf`` is the user's own value.
         time: The time, in Unix seconds.

@@ -121,6 +121,9 @@ class RunState:
 
     The driver, a result, a report and a warm start read it; nobody else folds the log.
 
+    Confirming trials, which train the best configurations anew, have numbers below 0 and stand apart: they are no
+    suggestions of the algorithm, and count neither in `n_asked` nor in the best.
+
     Args:
         space: The space of the run.
         objectives: The objectives of the run.
@@ -157,6 +160,7 @@ class RunState:
         self.n_asked = self.n_done = self.n_failed = self.n_known = self.n_late = self.seq = 0
         self._signs = objectives.signs if any(sign < 0 for sign in objectives.signs) else ()
         self._ended: list[Trial | None] = []  # at the place of their number
+        self._confirmed: list[Trial | None] = []  # confirming trials, -1 first
         self._chains: dict[int, Chain] = {}  # by root
         self._roots: dict[int, int] = {}  # of trials that resume another
 
@@ -191,13 +195,13 @@ class RunState:
             self._ask(event, suggestion)
             return None
         if kind == "late":
-            if not 0 <= number < self.n_asked:
+            if not self._was_asked(number):
                 raise self._bad(event, "the trial was never asked")
             self.n_late += 1
             return None
         attempts = self.attempts.get(number)
         if attempts is None:
-            raise self._bad(event, "the trial has ended" if 0 <= number < self.n_asked else "the trial was never asked")
+            raise self._bad(event, "the trial has ended" if self._was_asked(number) else "the trial was never asked")
         if kind == "report":
             if event.attempt > attempts.n:
                 raise self._bad(event, f"attempt {attempts.n} is the last that was started")
@@ -238,19 +242,27 @@ class RunState:
         what += f", attempt {event.attempt})" if event.attempt else ")"
         return StoreCorruptError(f"store: {self._where} is damaged, or was not written by autohpo: {what}: {why}")
 
+    def _was_asked(self, number: int) -> bool:
+        return -len(self._confirmed) <= number < self.n_asked
+
     def _ask(self, event: LogEvent, suggestion: Suggestion | None) -> None:
         number = event.trial
-        if number != self.n_asked:
-            raise self._bad(event, f"the next trial is {self.n_asked}")
+        due = self.n_asked if number >= 0 else -1 - len(self._confirmed)
+        if number != due:
+            raise self._bad(event, f"the next trial is {due}")
         if suggestion is None:
             suggestion = _suggestion(event, self._configurations.read(event.data["hp"]))
         resume, fork = suggestion.resume, suggestion.fork
-        if (resume is not None and resume >= number) or (fork is not None and fork >= number):
-            raise self._bad(event, f"it continues trial {resume if fork is None else fork}, which was never asked")
+        source = resume if fork is None else fork
+        if source is not None and (number < 0 or source >= number):
+            raise self._bad(event, f"it continues trial {source}, which was never asked")
         if suggestion.fidelity is None and self.full is not None and "known" in suggestion.info:
             suggestion.fidelity = self.full
         self.running[number] = Running(suggestion, [], self._signs)
         self.attempts[number] = Attempts()
+        if number < 0:
+            self._confirmed.append(None)
+            return
         self._ended.append(None)
         self.n_asked = number + 1
         if resume is not None:
@@ -272,6 +284,9 @@ class RunState:
             raise self._bad(event, f"it has {len(outcome.perfs)} results of {self.objectives.n} objectives")
         running, attempts = self.running.pop(event.trial), self.attempts.pop(event.trial)
         trial = running.ended(outcome, attempt=attempts.n, started=attempts.started, at=event.time)
+        if event.trial < 0:
+            self._confirmed[-1 - event.trial] = trial
+            return trial
         self._ended[event.trial] = trial
         if "known" in trial.info:
             self.n_known += 1
@@ -293,7 +308,7 @@ class RunState:
         known = self._chains.get(root)
         if known is not None:
             return known
-        first = self._ended[root]
+        first = self._ended[root] if root >= 0 else self._confirmed[-1 - root]
         seed = self.running[root].suggestion.seed if first is None else first.seed
         return Chain(root, seed, root)
 
@@ -303,8 +318,8 @@ class RunState:
         return self.front.best
 
     def __getitem__(self, number: int) -> Trial:
-        """Return a trial as it stands, running ones included."""
-        trial = self._ended[number]
+        """Return a trial as it stands, running ones included; one below 0 is a confirming one."""
+        trial = self._ended[number] if number >= 0 else self._confirmed[-1 - number]
         if trial is not None:
             return trial
         attempts, running = self.attempts[number], self.running[number]
@@ -314,3 +329,7 @@ class RunState:
     def trials(self) -> list[Trial]:
         """Return the trials of the run as they stand, in the order asked."""
         return [self[number] if trial is None else trial for number, trial in enumerate(self._ended)]
+
+    def confirming(self) -> list[Trial]:
+        """Return the confirming trials as they stand, in the order asked: -1, -2 and so on."""
+        return [self[-1 - place] if trial is None else trial for place, trial in enumerate(self._confirmed)]

@@ -257,7 +257,7 @@ class _Log:
         self.dropped: Counter[str] = Counter()
         self.is_renumbered = False
         self._trials: dict[int, _Trial] = {}  # by the number they had
-        self._n_asked = self._n_confirming = 0
+        self._next = {True: 0, False: -1}  # the number of the next trial, and of the next confirming one
 
     def take(self, row: Sequence[Any]) -> None:
         """Take the next row, if it makes sense after those before it."""
@@ -281,8 +281,7 @@ class _Log:
             return "a second suggestion of a trial"
         if event.trial < 0 and self.is_renumbered:
             return "it confirms a trial that may have another number now"
-        number = self._n_asked if event.trial >= 0 else -1 - self._n_confirming
-        data = dict(event.data)
+        data, number = dict(event.data), self._next[event.trial >= 0]
         for name in ("resume", "fork"):
             before = data.get(name)
             if before is not None:
@@ -290,9 +289,8 @@ class _Log:
                 if earlier is None or not earlier.has_ended:
                     return "it continues a trial that is lost, or whose end is"
                 data[name] = earlier.number
+        self._next[number >= 0] += 1 if number >= 0 else -1
         self._trials[event.trial] = _Trial(number)
-        self._n_asked += number >= 0
-        self._n_confirming += number < 0
         self.is_renumbered = self.is_renumbered or number != event.trial
         self.events.append(event._replace(trial=number, data=data, seq=0))
         return ""
@@ -308,7 +306,7 @@ class _Log:
             if event.kind == "start":
                 attempt = trial.attempt = trial.attempt + 1
                 trial.old_attempt = event.attempt
-            elif event.attempt < trial.old_attempt or (event.kind == "interrupt" and not attempt):
+            elif event.attempt < trial.old_attempt or (event.kind == "interrupt" and attempt < min(event.attempt, 1)):
                 return "its attempt is not the last one"
         trial.has_ended = trial.has_ended or event.kind == "end"
         self.events.append(event._replace(trial=trial.number, attempt=attempt, seq=0))

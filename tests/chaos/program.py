@@ -279,6 +279,7 @@ def run(options: dict[str, Any], begin: Callable[[], None] = lambda: None) -> No
             num_workers=options["workers"],
             progress=False,
             retries={"LOST": options["max_lost"]},
+            confirm={"k": options["confirm"], "seeds": 4} if options["confirm"] else None,
         )
 
 

@@ -71,6 +71,7 @@ class Search:
         pause: Seconds that an evaluation or an epoch takes.
         plant: A fault to break it with, see :func:`program.plant`.
         max_lost: How often a trial is started again whose driver died; one that is killed on purpose gives up on none.
+        confirm: How many of the best are trained anew in the end, with four seeds.
         tag: Tells its processes from all others; begins with the number of this process.
     """
 
@@ -82,6 +83,7 @@ class Search:
     pause: float = 0.005
     plant: str = ""
     max_lost: int = 1000
+    confirm: int = 0
     tag: str = field(default_factory=lambda: f"{os.getpid()}-{uuid.uuid4().hex}")
 
     @property

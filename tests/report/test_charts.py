@@ -242,8 +242,8 @@ def test_far_outliers_do_not_flatten_the_rest(sign: int) -> None:
     chart = course_chart(Result(trials, "max" if sign > 0 else "min"))
     heights = [float(y) for y in re.findall(r"M[\d.]+ ([\d.]+)h0", paths(chart, "dots k2")[0])]
     assert heights[-1] == (246 if sign > 0 else 22)
-    # Of nine distances that at place 6 is .6: the axis spans 3 * .6 = 1.8 and two margins, in 224 pixels.
-    assert abs(heights[0] - heights[1]) == pytest.approx(224 * 0.1 / (1.8 * 1.1), abs=0.1)
+    # Of nine distances that at place 6 is .6: the axis spans 2.5 * .6 = 1.5 and two margins, in 224 pixels.
+    assert abs(heights[0] - heights[1]) == pytest.approx(224 * 0.1 / (1.5 * 1.1), abs=0.1)
     assert "1 beyond the axis, drawn at its edge." in chart
 
 
@@ -276,6 +276,31 @@ def test_whole_numbers_have_whole_labels() -> None:
     """No label at a half where values are counts."""
     axis = svg.linear_axis([1, 4], least_step=1)
     assert [label for _, label in axis.ticks] == ["1", "2", "3", "4"]
+
+
+def test_evenly_spread_results_all_have_their_place() -> None:
+    """The worst of them is no outlier."""
+    perfs = [k / 20 for k in range(21)]
+    chart = course_chart(Result([Trial(k, {"x": k}, Outcome(DONE, (perf,))) for k, perf in enumerate(perfs)]))
+    assert "beyond the axis" not in chart
+
+
+def test_the_last_label_of_a_level_axis_is_not_cut() -> None:
+    """Its middle lies so far from the edge of the drawing, at 480, as half of it is wide."""
+    y = svg.linear_axis([0.0, 1.0]).on(246, 22)
+    drawn = svg.frame(svg.linear_axis([0.0, 1e5]).on(40, 480 - svg.EDGE), y)
+    texts = re.findall(r'<text x="([\d.]+)" y="263" text-anchor="middle"[^>]*>([\d,]+)<', drawn)
+    place, label = max((float(x), label) for x, label in texts)
+    assert label == "100,000"
+    assert place + 6.6 * len(label) / 2 <= 480
+
+
+def test_a_list_has_a_panel_for_its_length_and_for_its_places() -> None:
+    """As a whole it would be a name among many."""
+    sizes = [[8 * (k + 1 + i) for i in range(k % 2 + 1)] for k in range(6)]
+    trials = [Trial(k, {"sizes": size}, Outcome(DONE, (float(k),))) for k, size in enumerate(sizes)]
+    panels = parameter_panels(Result(trials), None)
+    assert re.findall(r"<h3>(.*?)</h3>", panels) == ["length of sizes", "sizes[0]", "sizes[1]"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from autohpo import ChoiceHP, LogRangeHP, RangeHP, SpaceError, StoreError, build_hpo_from_name
 from autohpo.report import render_html, write_html, write_html_from_store
+from autohpo.report.origin import command, machine, origin_of
 from autohpo.result import Result
 from autohpo.store import SQLiteStore
 from autohpo.trial import Outcome, Trial, TrialState
@@ -297,7 +298,9 @@ def test_page_of_a_store_is_that_of_its_result(tmp_path: Path) -> None:
     result, space = search(tmp_path / "run.db")
     assert {"COMPLETE", "FAILED"} <= set(result.counts())
     notes = [("a", "b")]
-    one = write_html(result, tmp_path / "a.html", title="t", notes=notes, space=space)
+    header = SQLiteStore(tmp_path / "run.db", read_only=True).header
+    origin = origin_of(header)
+    one = write_html(result, tmp_path / "a.html", title="t", notes=notes, space=space, origin=origin)
     two = write_html_from_store(tmp_path / "run.db", tmp_path / "b.html", title="t", notes=notes)
     assert one.read_bytes() == two.read_bytes()
 
@@ -336,3 +339,35 @@ def test_store_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no run yet"):
         write_html_from_store(tmp_path / "run.db", tmp_path / "a.html")
     assert not (tmp_path / "a.html").exists()
+
+
+def test_the_page_says_what_repeats_the_run(tmp_path: Path) -> None:
+    """Algorithm, seed, options and release as the store has them; machine and command where they are given."""
+    hpo = build_hpo_from_name("tpe", [RangeHP("x", 0.0, 1.0)], lambda hps: hps["x"], max_evals=3, seed=7, gamma=0.4)
+    hpo.optimize(store=tmp_path / "run.db", progress=False)
+    origin = [*machine(), *command()]
+    path = write_html_from_store(tmp_path / "run.db", tmp_path / "a.html", origin=origin)
+    rows = dict(row[:2] for row in Page(path.read_text()).table("what"))
+    assert (rows["algorithm"], rows["seed"], rows["gamma"]) == ("tpe", "7", "0.4")
+    assert {"autohpo", "Python", "platform", "host", "command"} <= set(rows)
+
+
+def test_confirmed_configurations_have_a_chart_and_a_table() -> None:
+    """The page names one best: the chosen one, with its mean and interval."""
+    random_numbers = random.Random(0)
+
+    def noisy(hps: dict[str, float]) -> float:
+        return -((hps["x"] - 0.5) ** 2) + random_numbers.gauss(0, 0.01)
+
+    hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], noisy, max_evals=20, seed=0, points=[{"x": 0.9}])
+    hpo.optimize(confirm=3, progress=False)
+    page = Page(render_html(hpo.result))
+    winner, *_ = hpo.result.confirmed
+    rows = page.table("configuration")
+    assert [row[0] for row in rows] == [f"trial {c.trial.number}" for c in hpo.result.confirmed[:3]] + [
+        "trial 0, the default"
+    ]
+    assert rows[0][1:3] == [f"{winner.mean:.4g}", "{:.4g} to {:.4g}".format(*winner.interval)]
+    headline = [text for name, text in page.texts if name in ("dt", "dd")]
+    assert f"mean of trial {winner.trial.number} over 5 new seeds" in headline
+    assert page.table("parameter")[0][1] == repr(winner.trial.hp["x"])

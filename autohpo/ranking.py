@@ -1,0 +1,25 @@
+"""Ranking: which trials stand for their trainings, and which of two is the better one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autohpo.trial import Trial
+
+
+def last_of_each(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the last trial with a result of each training: a promoted trial stands for the ones it continued."""
+    done = [trial for trial in trials if trial.perf is not None]
+    resumed = {trial.resume for trial in done}
+    return [trial for trial in done if trial.number not in resumed]
+
+
+def rank(trial: Trial, sign: int) -> tuple[float, ...]:
+    """Return what trials are ranked by: met constraints first, then training, then the result.
+
+    Args:
+        trial: A trial with a result.
+        sign: 1 where higher is better, -1 where lower is.
+    """
+    value = sign * (trial.perf or 0.0)
+    return (not trial.violation, trial.reached, -trial.violation, value, -trial.number)

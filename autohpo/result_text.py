@@ -1,0 +1,65 @@
+"""A result at a prompt: one line of text, and a short table for notebooks."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autohpo.result import Result
+
+N_ROWS = 5
+"""Rows of the table."""
+
+
+def line(result: Result) -> str:
+    """Return a result in one line: algorithm, trials, states, the best."""
+    counts = ", ".join(f"{n} {state}" for state, n in result.counts().items())
+    name = f"Result {result.name!r}" if result.name else "Result"
+    head = f"{name} of {result.algorithm}" if result.algorithm else name
+    n = len(result)
+    return f"<{head}: {n} trial{'s' * (n != 1)}{f' ({counts})' * bool(counts)}, {_best(result)}>"
+
+
+def _best(result: Result) -> str:
+    winner = result.winner
+    if winner is not None and winner.mean is not None:
+        return f"confirmed {winner.mean:.6g} in trial {winner.trial.number}"
+    if not any(trial.perfs for trial in result.trials):
+        return "no result yet"
+    if result.objectives.n > 1:
+        return f"{len(result.pareto)} on the front"
+    return f"best {result.best.perf:.6g} in trial {result.best.number}"
+
+
+def table(result: Result) -> str:
+    """Return the line above an HTML table of the best trials, or of the confirmed configurations."""
+    rows: list[dict[str, Any]]
+    if result.confirmed:
+        rows = [
+            {
+                "trial": c.trial.number,
+                "mean": c.mean,
+                "interval": "" if c.interval is None else "{:.4g} to {:.4g}".format(*c.interval),
+                "default": "yes" if c.is_default else "",
+            }
+            | dict(c.trial.hp)
+            for c in result.confirmed[:N_ROWS]
+        ]
+    else:
+        names = [name or "perf" for name in result.objectives.names]
+        shown = result.pareto[:N_ROWS] if result.objectives.n > 1 else result.top(N_ROWS)
+        rows = [{"trial": t.number} | dict(zip(names, t.perfs, strict=False)) | dict(t.hp) for t in shown]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    head = "".join(f"<th>{escape(str(name))}</th>" for name in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(_cell(row.get(name, '')))}</td>" for name in columns) + "</tr>" for row in rows
+    )
+    return f"<p>{escape(line(result))}</p>" + f"<table><tr>{head}</tr>{body}</table>" * bool(rows)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
