@@ -201,7 +201,7 @@ CHECKS: dict[str, Callable[[dict[str, Any]], str]] = {
     "late": _check_end,
     "interrupt": _check_interrupt,
 }
-"""For each kind of event what says whether its data, a dict, is what autohpo writes; see :func:`check_data`."""
+"""What says of the data of an event, a dict, whether autohpo writes it, by its kind; see :func:`check_data`."""
 
 
 def check_kept_header(header: object) -> str:
