@@ -27,8 +27,9 @@ MAX_NUMBER = 1.7976931348623157e308
 """The largest finite number: an integer above it could not become a float."""
 
 _NUMBERS = frozenset({int, float})
-_KINDS = frozenset({"ask", "start", "report", "end", "interrupt", "late"})
+KINDS = frozenset({"ask", "start", "report", "end", "interrupt", "late"})
 _ENDS = {s.value: s.has_perf for s in TrialState if s not in (TrialState.RUNNING, TrialState.CANCELLED)}
+_USUAL = frozenset({"state", "perf", "fidelity", "error", "cost"})
 _INTERRUPTS = frozenset(s.value for s in TrialState if s is not TrialState.RUNNING and not s.has_perf)
 
 
@@ -68,16 +69,16 @@ def check_row(row: Sequence[Any]) -> str:
     _, time, kind, trial, attempt, _, _ = row
     are_types = type(time) is float and type(kind) is str and type(trial) is int and type(attempt) is int
     is_near = are_types and abs(trial) <= MAX_INTEGER and 0 <= attempt <= MAX_INTEGER  # below 0: a confirming trial
-    if is_near and kind in _KINDS and time - time == 0:
+    if is_near and kind in KINDS and time - time == 0:
         return ""
     return f"kind {kind!r:.40}, trial {trial!r:.40}, attempt {attempt!r:.40}, time {time!r:.40}"
 
 
 def check_data(kind: str, data: object) -> str:
     """Return what is wrong with the data of an event; the empty string where nothing is."""
-    check = _CHECKS.get(kind)
+    check = CHECKS.get(kind)
     if check is None:
-        return f"kind must be one of {', '.join(_CHECKS)}, got {kind!r:.40}"
+        return f"kind must be one of {', '.join(CHECKS)}, got {kind!r:.40}"
     return check(data) if type(data) is dict else f"data must be a dict, got {type(data).__name__}"
 
 
@@ -120,6 +121,9 @@ def is_shallow(value: object, most: int = MAX_DEPTH) -> bool:
 def _check_ask(data: dict[str, Any]) -> str:
     get = data.get
     fidelity, resume, hp, info, fork = get("fidelity"), get("resume"), get("hp"), get("info"), get("fork")
+    is_usual = fidelity is None and resume is None and fork is None and type(hp) is dict and info == {}
+    if is_usual and get("pid") == 0 and type(get("seed")) is int and 0 <= data["seed"] <= MAX_INTEGER:
+        return ""
     if type(hp) is not dict or type(info) is not dict:
         return "hp and info must be dicts"
     if not (fidelity is None or (is_number(fidelity) and fidelity >= 0)):
@@ -130,9 +134,7 @@ def _check_ask(data: dict[str, Any]) -> str:
         return f"pid and seed must be integers, got {get('pid')!r:.60} and {get('seed')!r:.60}"
     if not (-MAX_INTEGER <= data["pid"] <= MAX_INTEGER and 0 <= data["seed"] <= MAX_INTEGER):
         return f"pid and seed must be integers of a usual size, got {get('pid')!r:.60} and {get('seed')!r:.60}"
-    if info and not is_shallow(info):
-        return f"info must be at most {MAX_DEPTH} deep, with numbers that are finite"
-    return "" if is_shallow(hp) else f"hp must be at most {MAX_DEPTH} deep, with numbers that are finite"
+    return "" if is_shallow(info) else f"info must be at most {MAX_DEPTH} deep, with numbers that are finite"
 
 
 def _check_start(data: dict[str, Any]) -> str:
@@ -158,6 +160,10 @@ def _check_extras(data: dict[str, Any]) -> str:
 
 def _check_end(data: dict[str, Any]) -> str:
     state, perf = data.get("state"), data.get("perf")
+    if state == "COMPLETE" and type(perf) is float and data.keys() <= _USUAL and data.get("fidelity") is None:
+        cost = data.get("cost", 0.0)
+        if perf - perf == 0 and type(cost) is float and cost - cost == 0 and data.get("error", "") == "":
+            return ""
     has_perf = _ENDS.get(state) if type(state) is str else None
     if has_perf is None:
         return f"state must be how a trial ends, got {state!r:.60}"
@@ -187,7 +193,7 @@ def _check_interrupt(data: dict[str, Any]) -> str:
     return "" if type(error) is str else f"error must be a string, got {error!r:.60}"
 
 
-_CHECKS: dict[str, Callable[[dict[str, Any]], str]] = {
+CHECKS: dict[str, Callable[[dict[str, Any]], str]] = {
     "ask": _check_ask,
     "start": _check_start,
     "report": _check_report,
@@ -195,6 +201,7 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], str]] = {
     "late": _check_end,
     "interrupt": _check_interrupt,
 }
+"""What says of the data of an event, a dict, whether autohpo writes it, by its kind; see :func:`check_data`."""
 
 
 def check_kept_header(header: object) -> str:

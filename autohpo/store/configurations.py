@@ -7,7 +7,7 @@ from typing import Any
 
 from autohpo.errors import SpaceError
 from autohpo.spaces import ChoiceHP, FixedHP, LogRangeHP, OrdinalHP, RangeHP, SearchSpace
-from autohpo.store.checked import BadValueError
+from autohpo.store.checked import BadValueError, is_shallow
 
 _LISTED = (ChoiceHP, OrdinalHP, FixedHP)
 
@@ -37,6 +37,8 @@ class Configurations:
             BadValueError: It is none of the space.
         """
         try:
+            if not (self._is_plain or is_shallow(data)):
+                raise BadValueError("it is too deep, or has numbers that are not finite")
             hp = self._space.from_json(data)
             if not (self._is_plain and hp.keys() == self._names and self._are_in_range(hp)):
                 self._space.check(hp)

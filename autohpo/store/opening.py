@@ -169,10 +169,13 @@ def _say_dropped(path: Path, n_lost: int, found: WalState, *, is_writer: bool, i
     if n_lost <= 0 and not found.n_behind and is_counted:
         _log.info("store: the last commit of %s was not whole and is dropped; nobody was told that it was kept", path)
         return
-    text = (
-        f"store: the last {n_lost} events of {path} are missing" if n_lost > 0 else f"store: the end of {path} is torn"
-    )
-    text += "; they were not synced yet when the machine stopped"
+    text = f"the last {n_lost} events of {path} are missing" if n_lost > 0 else f"the end of {path}-wal is torn"
+    if is_counted:
+        text = f"store: {text}; they were not synced yet when the machine stopped"
+    else:
+        text = (
+            f"store: {text}, and {path.name}.lock, which counts what was written, is not here; what was behind is lost"
+        )
     if is_writer:
         wal, kept = beside(path, "-wal"), beside(path, "-wal.dropped")
         if size_of(wal):

@@ -9,7 +9,7 @@ from typing import Any
 
 from autohpo.errors import StoreError
 from autohpo.store.base import LogEvent
-from autohpo.store.checked import BadValueError, check_row, parse_json
+from autohpo.store.checked import KINDS, BadValueError, check_row, parse_json
 
 FORMAT = 2
 """What a file says in ``user_version``.
@@ -68,14 +68,17 @@ def data_of(rows: Sequence[Sequence[Any]], after: int) -> list[dict[str, Any]]:
         BadValueError: A row is not what was written, or no row that autohpo writes; the text names it.
     """
     for place, row in enumerate(rows, start=after + 1):
-        if row[0] != place or not is_whole(row):
+        seq, time, kind, trial, attempt, text, crc = row
+        plain = f"({seq!r}, {time!r}, '{kind}', {trial!r}, {attempt!r}, '{text}')"  # as in is_whole
+        is_written = crc == zlib.crc32(plain.encode(errors="backslashreplace")) or is_whole(row)
+        if seq != place or not is_written:
             raise BadValueError(f"event {place} is not what was written")
+        if not (type(trial) is type(attempt) is int and attempt >= 0 and kind in KINDS and type(time) is float):
+            raise BadValueError(f"event {place} is no event that autohpo writes: {check_row(row)}")
     found = _parsed(rows, after)
-    for row, data in zip(rows, found, strict=True):
-        wrong = check_row(row)
-        if wrong or type(data) is not dict:
-            wrong = wrong or f"data must be a dict, got {type(data).__name__}"
-            raise BadValueError(f"event {row[0]} is no event that autohpo writes: {wrong}")
+    if set(map(type, found)) != {dict}:
+        place, kind = next((i, type(d)) for i, d in enumerate(found, start=after + 1) if type(d) is not dict)
+        raise BadValueError(f"event {place} is no event that autohpo writes: data must be a dict, got {kind.__name__}")
     return found
 
 

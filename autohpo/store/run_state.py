@@ -12,7 +12,7 @@ from autohpo.errors import StoreCorruptError
 from autohpo.objectives import Front, Objectives
 from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent
-from autohpo.store.checked import BadValueError, check_data
+from autohpo.store.checked import CHECKS, BadValueError, check_data
 from autohpo.store.configurations import Configurations
 from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, whole
 
@@ -170,7 +170,8 @@ class RunState:
         Raises:
             StoreCorruptError: The event is none that autohpo writes, or contradicts those before it.
         """
-        wrong = check_data(event.kind, event.data)
+        data, check = event.data, CHECKS.get(event.kind)
+        wrong = check(data) if check is not None and type(data) is dict else check_data(event.kind, data)
         if wrong:
             raise self._bad(event, wrong)
         try:

@@ -279,6 +279,8 @@ class _Log:
     def _ask(self, event: LogEvent) -> str:
         if event.trial in self._trials:
             return "a second suggestion of a trial"
+        if event.trial < 0 and self.is_renumbered:
+            return "it confirms a trial that may have another number now"
         data, number = dict(event.data), self._next[event.trial >= 0]
         for name in ("resume", "fork"):
             before = data.get(name)

@@ -167,7 +167,8 @@ class SQLiteStore(Store):
 
     def _begin_to_count(self) -> None:
         """Sync what an earlier driver may have left without, and note how much there is."""
-        is_busy = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[0]
+        is_busy, n_frames, n_copied = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        is_busy = is_busy or n_frames != n_copied  # a reader may hold it back, and then nothing is synced
         n = self._db.execute("SELECT ifnull(max(seq), 0) FROM events").fetchone()[0]
         crcs = [crc for (crc,) in self._db.execute("SELECT crc FROM header")]
         self._has_unsynced = bool(is_busy)
@@ -388,7 +389,7 @@ class SQLiteStore(Store):
                 )
             return StoreError(f"store: {self.path}: {error}")
         return StoreCorruptError(
-            f"store: {self.path} is damaged, or no store: {error}; if it was one, try autohpo.store.repair"
+            f"store: {self.path} is damaged, or no store: {error}; if it was one, try autohpo.store.repair(...)"
         )
 
 

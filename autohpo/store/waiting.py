@@ -89,8 +89,16 @@ class Waiting:
                 if is_said:
                     _log.info("store: %s can be written again", self._path)
                 return
-        self._said = self._said or f"{error}; after {time.monotonic() - began:.0f} s of waiting {_described(held)}"
+        self._said = (
+            self._said
+            or f"{error}; after {time.monotonic() - began:.0f} s of waiting {_described(held)}{self._rest(error)}"
+        )
         raise type(error)(self._said) from error
+
+    @staticmethod
+    def _rest(error: StoreError) -> str:
+        """Return what is said of the events that were written before."""
+        return "" if isinstance(error, StoreGoneError) else "; everything before is"
 
 
 def _warn(text: str) -> None:
@@ -107,4 +115,4 @@ def _described(held: Sequence[LogEvent]) -> str:
     if len(ends) > N_NAMED:
         named.append(f"{len(ends) - N_NAMED} more")
     results = f", among them the end of {', '.join(named)}" if named else ""
-    return f"{len(held)} event{'s are' if len(held) != 1 else ' is'} not saved{results}; everything before is"
+    return f"{len(held)} event{'s are' if len(held) != 1 else ' is'} not saved{results}"

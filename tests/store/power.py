@@ -110,7 +110,23 @@ def record(code: str, folder: Path, *arguments: object) -> list[Call] | None:
         if "ptrace" in done.stderr:
             return None
         raise AssertionError(done.stderr)
-    return [call for call in (_parsed(line, folder) for line in trace.read_text().splitlines()) if call is not None]
+    return [call for call in (_parsed(line, folder) for line in _joined(trace.read_text())) if call is not None]
+
+
+def _joined(trace: str) -> list[str]:
+    """The lines of a trace, in the order in which the calls returned, those of threads that overlapped put together."""
+    begun: dict[str, str] = {}
+    lines = []
+    for line in trace.splitlines():
+        thread, _, text = line.partition(" ")
+        text = text.lstrip()
+        if text.endswith("<unfinished ...>"):
+            begun[thread] = text.removesuffix("<unfinished ...>").rstrip()
+        elif text.startswith("<... "):
+            lines.append(f"{thread} {begun.pop(thread, '')}{text.partition(' resumed>')[2]}")
+        else:
+            lines.append(line)
+    return lines
 
 
 def _parsed(line: str, folder: Path) -> Call | None:

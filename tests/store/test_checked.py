@@ -100,7 +100,7 @@ def test_data_that_autohpo_never_writes_is_damage(path: Path, seq: int, values: 
         (7, {"data": '{"a": ' + "9" * 9000 + "}"}, "event 7 .*"),
         (7, {"data": b"{}"}, "event 7 .*data must be a text, got bytes"),
         (7, {"kind": "party"}, "event 7 .*kind 'party'"),
-        (7, {"trial": -1}, "event 7 .*trial -1"),
+        (7, {"trial": -2}, "event 7 .*trial -2"),
         (7, {"trial": 2**62}, "event 7 .*the next trial is 2"),
         (8, {"attempt": 4}, "event 8 .*the next attempt is 1"),
         (8, {"trial": 4}, "event 8 .*the trial was never asked"),

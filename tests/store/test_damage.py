@@ -202,6 +202,7 @@ def twenty(tmp_path: Path) -> tuple[Original, list[int]]:
     return original, sizes
 
 
+@pytest.mark.filterwarnings("ignore:store. the end .* is torn:autohpo.errors.StoreWarning")
 def test_a_cut_behind_a_commit_keeps_that_commit(twenty: tuple[Original, list[int]], tmp_path: Path) -> None:
     """Where no lock file says how much there was, the commits that were whole before the cut are what there is."""
     original, sizes = twenty

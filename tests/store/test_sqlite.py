@@ -357,6 +357,49 @@ def test_a_run_in_a_read_only_folder_can_be_read_and_not_continued(archive: Path
     assert sorted(archive.parent.iterdir()) == before
 
 
+def test_a_killed_run_on_a_read_only_medium_is_read_from_a_copy(
+    archive: Path, trial_events: Trials, header: Mapping[str, object]
+) -> None:
+    """SQLite cannot make its shared memory there; and the copy goes when the store is closed."""
+    user = os.geteuid()
+    os.seteuid(os.getuid())
+    archive.parent.chmod(0o755)
+    archive.chmod(0o644)
+    live = archive.with_name("live.db")
+    store = SQLiteStore(live)
+    store.open()
+    store.begin(header)
+    store._checkpoint = lambda: None  # type: ignore[method-assign]
+    store._checkpoints = None
+    store.append(trial_events(0))
+    for ending in ("", "-wal", ".lock"):
+        shutil.copy(f"{live}{ending}", f"{archive}{ending}")
+        Path(f"{archive}{ending}").chmod(0o444)
+    store.close()
+    archive.parent.chmod(0o555)
+    if os.getuid() == 0:
+        os.seteuid(user)
+    reader = SQLiteStore(archive, read_only=True)
+    assert reader._copy is not None
+    assert len(list(reader.events())) == 4
+    folder = reader._copy
+    reader.close()
+    assert not folder.exists()
+
+
+def test_a_store_with_two_names_is_not_written(run: SQLiteStore, path: Path) -> None:
+    """SQLite keeps the write-ahead log by the name of the file, and each name would have a lock of its own."""
+    run.close()
+    path.with_name("other.db").hardlink_to(path)
+    for name in ("run.db", "other.db"):
+        with pytest.raises(StoreError, match="has 2 hard links"):
+            SQLiteStore(path.with_name(name)).open()
+    with contextlib.closing(SQLiteStore(path, read_only=True)) as reader:
+        assert len(list(reader.events())) == 8
+    path.with_name("other.db").unlink()
+    run.open()
+
+
 def fill(store: SQLiteStore, trials: Trials, n: int) -> int:
     """How many of n appends of one trial each were taken before the disk was full."""
     for number in range(n):
