@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from autohpo.errors import (
         AutoHPOError,
         EvaluationsError,
+        FailuresError,
         FirstTrialError,
         InvalidPerfError,
         NoResultError,
@@ -58,6 +59,7 @@ __all__ = [
     "Confirmed",
     "Cut",
     "EvaluationsError",
+    "FailuresError",
     "FirstTrialError",
     "FixedHP",
     "HPSpace",
@@ -99,8 +101,9 @@ _HOMES = {
     "algorithms.registry": ("available_hpos", "build_hpo_from_name", "register_hpo"),
     "confirm": ("Confirm", "Confirmed"),
     "errors": (
-        *("AutoHPOError", "EvaluationsError", "FirstTrialError", "InvalidPerfError", "NoResultError", "NotReady"),
-        *("OptimizationComplete", "OptionError", "RegistryError", "SpaceError", "StoreError"),
+        *("AutoHPOError", "EvaluationsError", "FailuresError", "FirstTrialError", "InvalidPerfError"),
+        *("NoResultError", "NotReady", "OptimizationComplete", "OptionError", "RegistryError"),
+        *("SpaceError", "StoreError"),
     ),
     "result": ("Result",),
     "search": ("Search",),

@@ -13,6 +13,7 @@ from autohpo.execution.base import Executor
 from autohpo.folders import checkpoint_dir
 from autohpo.run_options import MAX_SUSPENDED
 from autohpo.search import Search
+from autohpo.store import RunState
 from autohpo.suspended import Suspended
 from autohpo.trial import Outcome, Suggestion, Task, TrialState
 
@@ -64,6 +65,7 @@ class Dispatch:
         self.again: deque[int] = deque()
         self.first: int | None = None
         self._parked: dict[int, deque[int]] = {}  # wait for one slot
+        self._last: deque[int] = deque()  # may be what ended earlier drivers, and would end this one
         self._forgettable: set[int] = set()  # roots of chains whose training may still be kept somewhere
 
     @property
@@ -74,7 +76,7 @@ class Dispatch:
     @property
     def n_waiting(self) -> int:
         """How many trials wait for a slot: interrupted ones, and those that only one slot can continue."""
-        return len(self.again) + sum(map(len, self._parked.values()))
+        return len(self.again) + len(self._last) + sum(map(len, self._parked.values()))
 
     def free(self) -> list[int]:
         """Return the slots that may be given a trial now."""
@@ -85,12 +87,14 @@ class Dispatch:
     def recover(self, is_wanted: Callable[[int], bool] = lambda number: number >= 0) -> None:
         """Take over what an earlier driver left: what ran when it died is lost, and is tried again, in the old order.
 
-        A trial that was lost too often ends as CRASHED: it may be what ended its drivers.
+        A trial that was lost too often ends as CRASHED: it may be what ended its drivers. One that has its last attempt
+        waits for all others, if the objective runs in the driver's own process.
 
         Args:
             is_wanted: Whether a trial is to go on, by its number; by default those of the search itself.
         """
         state = self._search.state
+        suspects = on_last_attempt(state, self._retries) if self._executor.is_inline else []
         for number in sorted(filter(is_wanted, state.running), key=lambda number: (number < 0, abs(number))):
             attempts = state.attempts[number]
             if attempts.is_running and attempts.n:
@@ -99,9 +103,9 @@ class Dispatch:
                     self._end_lost(number, attempts.n)
                     continue
                 self._search.interrupt(number, attempts.n, TrialState.LOST, outcome.error)
-            self.again.append(number)
+            (self._last if number in suspects else self.again).append(number)
         self._search.save()
-        for number in list(self.again):
+        for number in [*self.again, *self._last]:
             self.prepare(number)
         self.checkpoints.begin(self._search.hpo.resumable)
 
@@ -161,9 +165,9 @@ class Dispatch:
                 return None  # enough trials wait for their slots
             else:
                 suggestion = ask(free[0])
-                if suggestion is None:
+                if suggestion is None and not self._last:
                     return None
-                number = suggestion.number
+                number = self._last.popleft() if suggestion is None else suggestion.number
             home = self._home(number)
             if home is None or home in free:
                 return (free[0] if home is None else home), number
@@ -227,6 +231,13 @@ class Dispatch:
     def _is_over(self, root: int, resumable: frozenset[int]) -> bool:
         leaf = self._search.state.chain(root).leaf
         return leaf not in resumable and leaf not in self._search.state.running
+
+
+def on_last_attempt(state: RunState, retries: Mapping[TrialState, int]) -> list[int]:
+    """Return the trials that were lost with their drivers as often as they may be: those may be the cause."""
+    most = retries.get(TrialState.LOST, 0)
+    lost = {n: a.n_of(TrialState.LOST) + (a.is_running and a.n > 0) for n, a in state.attempts.items()}
+    return [number for number, n in lost.items() if n and n == most]
 
 
 def lost_error(n: int) -> str:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
+from autohpo.algorithms.session import session_of
 from autohpo.checkpoints import Checkpoints
 from autohpo.confirming import Confirming
 from autohpo.dispatch import Dispatch, Placed, lost_error
 from autohpo.ending import Ending
-from autohpo.errors import AutoHPOError, FirstTrialError, NotReady, OptimizationComplete
+from autohpo.errors import AutoHPOError, NotReady, OptimizationComplete, short
 from autohpo.execution.base import Event, Executor
+from autohpo.failures import WORDS, Failures
+from autohpo.holding import Holding
+from autohpo.interrupts import Interrupted
 from autohpo.objective import Objective
 from autohpo.progress import Progress, Standing
 from autohpo.run_options import RunOptions
@@ -58,42 +65,66 @@ class Driver:
         self.search, self.hpo, self.state = search, search.hpo, search.state
         self.objective, self.executor, self.progress, self.options = objective, executor, progress, options
         self.max_trials = max_trials
-        self.ending = Ending(executor, options.time_limit, options.grace_seconds)
+        self.ending = Ending(executor, options.time_limit, options.grace_seconds, self._say_interrupted)
         kept = Checkpoints(search, options.keep_checkpoints)
         self.dispatch = Dispatch(search, executor, options.n_retries, options.max_suspended, kept)
+        self.holding = Holding(search, executor, self.ending, options.grace_seconds)
         self._stopping = stopping
+        self._failures = Failures(options.max_consecutive_failures, progress.say, may_first=options.continue_on_error)
         self._n_earlier = 0
-        self._is_complete = is_over  # the algorithm has nothing more to suggest
+        self._advised = 0
+        self._is_complete, self._is_closed = is_over, False  # the algorithm has nothing more to suggest; all is closed
         self._confirming, self._is_over_before = confirming, is_over
         self._is_confirming = False
-        self._has_advised = False
+        self._why_complete = ""
 
     def run(self) -> None:
         """Run the search to its end.
 
         Raises:
             FirstTrialError: The first trial that was started raised, and no other one had a result.
+            FailuresError: Too many trials in a row had no result.
             KeyboardInterrupt: A SIGINT came; everything is saved.
-            SystemExit: A SIGTERM came; everything is saved.
+            SystemExit: A SIGTERM or SIGHUP came; everything is saved.
         """
         self._n_earlier = self.state.n_done + self.state.n_failed
         if not self._is_over_before:
             self.dispatch.recover()
         self.executor.open(self.objective, self._on_report)
-        with self.ending.signals():
+        self.search.store.pause = self.holding.pause
+        with self._hooks_watched(), self.ending.signals():
             try:
                 self._loop()
                 self._confirm()
+            except Interrupted:  # a hook of the algorithm, or an objective, did not end when it had to
+                self.ending.check(self.dispatch.running)
             except KeyboardInterrupt:
                 self.ending.signal = self.ending.signal or signal.SIGINT
             finally:
-                self._end()
+                try:
+                    self._end()
+                except KeyboardInterrupt:  # paused trainings did not end before it
+                    self.ending.signal = self.ending.signal or signal.SIGINT
         signum = self.ending.signal
-        if self._stopping.reason and signum is None:
-            self.progress.say(f"ended early: {self._stopping.reason}")
         if signum is not None:
             self._say_interrupted()
             raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
+        why = self._stopping.reason or self._why_complete
+        if self.ending.is_stopped:
+            self.progress.say("stopped")
+        elif why and not self.ending.reason:
+            self.progress.say(f"ended early: {why}")
+
+    @contextmanager
+    def _hooks_watched(self) -> Iterator[None]:
+        """Let the algorithm's hooks be interrupted, and ``hpo.stop()`` reach this search."""
+        session = session_of(self.hpo)
+        session.asking, session.telling = self.ending.asking, self.ending.telling
+        session.on_stop = self.ending.stop
+        try:
+            yield
+        finally:
+            session.leave_driver()
 
     def _loop(self) -> None:
         while True:
@@ -104,10 +135,12 @@ class Driver:
             if not self.dispatch.busy and self._is_over():
                 return
             self.search.settle()  # whatever nothing that was started has carried along
-            self.ending.enter_user_code()
-            events = self.executor.poll(POLL_SECONDS)
-            self.ending.leave_user_code()
-            self._take(events)
+            try:
+                self.ending.enter_user_code()
+                events = self.executor.poll(POLL_SECONDS)
+            finally:
+                self.ending.leave_user_code()
+            self._take(self.holding.taken(events))
             self.progress.update(self._standing)
 
     def _confirm(self) -> None:
@@ -122,6 +155,11 @@ class Driver:
         """Whether nothing will start any more, as nothing runs: if slots are free, nothing was found for them."""
         if self.ending.reason or self.dispatch.free():
             return True
+        return self._starts_nothing
+
+    @property
+    def _starts_nothing(self) -> bool:
+        """Whether no trial waits, and no new one of the search may come."""
         return not self.dispatch.n_waiting and (self._is_complete or self.hpo.n_left <= 0 or self._has_all_trials)
 
     # What starts.
@@ -167,8 +205,13 @@ class Driver:
             return None
         try:
             suggestion = self.search.propose(slot)
-        except OptimizationComplete:
+        except Interrupted:
+            self.ending.check(self.dispatch.running)
+            return None
+        except OptimizationComplete as complete:
             self._is_complete = True
+            if self.hpo.n_left > 0 and (self.hpo.max_evals or self.options.time_limit):
+                self._why_complete = str(complete)
             return None
         except NotReady:
             if all(number < 0 for number in self.state.running):
@@ -199,7 +242,9 @@ class Driver:
         """Take a report; False asks the trial to end."""
         self.ending.leave_user_code()
         assert event.fidelity is not None and event.perf is not None  # noqa: PT018 - what a report is
+        self.holding.is_in_report = True
         go = self.search.take_report(event.number, event.attempt, event.fidelity, event.perf, event.metrics)
+        self.holding.is_in_report = False
         self.progress.update(self._standing)
         self.ending.check(self.dispatch.running)
         self.ending.enter_user_code()
@@ -225,9 +270,7 @@ class Driver:
         outcome, number = event.outcome, event.number
         assert outcome is not None  # an end
         if outcome.advice:
-            if not self._has_advised:
-                self._has_advised = True
-                warnings.warn(outcome.advice, UserWarning, stacklevel=2)
+            self._advise(outcome.advice)
             outcome = replace(outcome, advice="")
         self.dispatch.ended(event.slot, number, event.attempt)
         if not self.search.is_current(number, event.attempt):
@@ -243,8 +286,17 @@ class Driver:
             outcome = Outcome(TrialState.CRASHED, cost=outcome.cost, error=lost_error(n))
         return self.search.note_end(number, event.attempt, outcome)
 
+    def _advise(self, advice: str) -> None:
+        """Warn once of an objective that goes on when told to end, and before that of one that returns another."""
+        weight = 2 if "went on" in advice else 1
+        if weight > self._advised:
+            self._advised = weight
+            warnings.warn(advice, UserWarning, stacklevel=2)
+
     def _judged(self, number: int, outcome: Outcome) -> Outcome:
         """Return the outcome with the state that fits why the trial was asked to end."""
+        if self.executor.is_inline and self.ending.signal is not None and not outcome.perfs:
+            return replace(outcome, state=TrialState.CANCELLED)  # the signal interrupted it, whatever it made of that
         if outcome.state is not TrialState.STOPPED:
             return outcome
         if _has_all(self.state.running[number].fidelity, outcome.reached):
@@ -256,34 +308,41 @@ class Driver:
         return replace(outcome, state=state)
 
     def _after(self, trial: Trial) -> None:
-        """Act on the end of a trial: paused trainings, and the rule of the first trial."""
+        """Act on the end of a trial: paused trainings, and the rules of the first trial and of failures in a row."""
         self.dispatch.let_go(trial.number, self.hpo.resumable)
+        if trial.perfs or trial.number < 0:  # a configuration that fails in confirming is not trained again
+            self._failures.n_in_row = 0
+            return
         is_first = trial.number == self.dispatch.first and not self.state.n_done
-        if trial.state is TrialState.FAILED and is_first and not self.options.continue_on_error:
-            raise FirstTrialError(
-                f"the objective raised in trial {trial.number}, the first to start; fix it, or go on in spite of it "
-                f"with continue_on_error=True\n{trial.error}"
-            )
+        is_last = not self.dispatch.busy and self._starts_nothing
+        self._failures.ended(trial, is_first=is_first, is_last=is_last)
 
     # The end.
 
     def _end(self) -> None:
-        """Close everything; a trial that still runs is marked as cancelled."""
+        """Close everything; a trial that still runs, or waits for its start, is marked as cancelled."""
+        fault = sys.exc_info()[1]
+        reason = self.ending.reason or ("the search ended" if fault is None else f"ended by {short(fault)}")
         try:
             with self.ending.user_code():  # a second signal ends paused trainings that do not end by themselves
                 self.executor.close()
         finally:
-            for number, attempt in self.dispatch.busy.values():
-                reason = self.ending.reason or "the search ended"
-                self.search.interrupt(number, attempt, TrialState.CANCELLED, reason)
+            for number in list(self.state.running):
+                self.search.interrupt(number, self.state.attempts[number].n, TrialState.CANCELLED, reason)
             self.dispatch.busy.clear()
-            self.search.save()
-            self.progress.close(self._standing())
+            try:
+                self.search.save()
+            finally:
+                self.search.store.pause = time.sleep
+                self._is_closed = True
+                self.progress.close(self._standing())
         self.dispatch.checkpoints.finish(self.hpo.resumable, is_whole=not self.ending.reason)
 
     def _say_interrupted(self) -> None:
-        path = getattr(self.search.store, "path", None)
+        path, best = getattr(self.search.store, "path", None), self.state.best
         hint = f"; run the same command to resume from {path}" if path else ""
+        if not path and best is not None:
+            hint = f"; the best so far is {best.perfs[0] if len(best.perfs) == 1 else best.perfs} with {dict(best.hp)}"
         self.progress.say(f"interrupted after {self.state.n_done} trials with a result{hint}")
 
     def _standing(self) -> Standing:
@@ -293,11 +352,14 @@ class Driver:
             n_failed=self.state.n_failed,
             n_running=len(self.dispatch.busy),
             best=None if best is None else best.perf,
+            best_fidelity=None if best is None or best.fidelity is None else best.reached,
             max_evals=self.hpo.max_evals if self.max_trials is None else self.max_trials,
             seconds=time.monotonic() - self.ending.began,
             time_limit=self.options.time_limit,
             n_earlier=self._n_earlier,
             n_front=len(self.state.front) if self.hpo.objectives.n > 1 else 0,
+            failures={WORDS.get(state, str(state)): n for state, n in self._failures.counts.items()},
+            is_over=self._is_closed,
             confirming=self._confirming.counts if self._is_confirming and self._confirming is not None else None,
         )
 

@@ -26,6 +26,10 @@ class SuggestionError(AutoHPOError, ValueError):
     """An algorithm returned something that is no configuration of its space; the text names the algorithm."""
 
 
+class AlgorithmError(SuggestionError):
+    """An algorithm raised when it was to suggest something; the text names it, and the cause is chained."""
+
+
 class OptimizationComplete(AutoHPOError):  # noqa: N818 - a state of the search, not a fault
     """There is nothing left to suggest, and there never will be."""
 
@@ -73,12 +77,32 @@ class StoreCorruptError(StoreError):
     """A store's file is damaged or is no store of autohpo."""
 
 
+class StoreFullError(StoreError):
+    """The disk of a store is full, over its quota or failing, and stayed so; the text says what is not saved."""
+
+
+class StoreLockedError(StoreError):
+    """Another process kept a store's file locked for too long; the text says what is not saved."""
+
+
+class StoreGoneError(StoreError):
+    """A store's file was removed, moved or replaced while a driver wrote to it; the text says what is not saved."""
+
+
+class StoreWarning(UserWarning):
+    """Something about a store that a user should know, though the search goes on."""
+
+
 class RunBusyError(StoreError):
     """Another driver works on this run; the text says which, and since when."""
 
 
 class FirstTrialError(AutoHPOError):
-    """The first trial raised, so the objective is probably wrong; its traceback is in the text."""
+    """The first trial raised, or returned no number: the objective is probably wrong; the text has the reason."""
+
+
+class FailuresError(AutoHPOError):
+    """Too many trials in a row ended without a result; the text has the last error."""
 
 
 class NoResultError(AutoHPOError):

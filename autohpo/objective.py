@@ -98,6 +98,8 @@ class TrialHandle:
             self._log.n_ignored += 1
             return False
         value, more = self._objectives.measure_report(perf, metrics)
+        if more:
+            _checked_size(Outcome(TrialState.RUNNING, metrics=more))
         done = self._done + 1 if fidelity is None else whole(float(fidelity))
         if not 0 <= done < math.inf:
             raise InvalidPerfError(f"fidelity: must be finite and at least 0, got {done}")
@@ -169,6 +171,8 @@ class Objective:
         """
         if not callable(f):
             raise OptionError(f"f: must be callable, got {short(f)}")
+        if _is(f, inspect.iscoroutinefunction, inspect.isasyncgenfunction):
+            raise OptionError("f: must not be a coroutine function; give lambda hps: asyncio.run(f(hps))")
         try:
             parameters = list(inspect.signature(f).parameters.values())
         except (TypeError, ValueError):  # some built-ins have no signature
@@ -225,8 +229,13 @@ class Objective:
 
 def _is_generator(f: Callable[..., Any]) -> bool:
     """Whether calling `f` makes a generator: also through partial, decorators that wrap, and ``__call__``."""
+    return _is(f, inspect.isgeneratorfunction)
+
+
+def _is(f: Callable[..., Any], *kinds: Callable[[Any], bool]) -> bool:
+    """Whether a function, what it wraps, or its ``__call__`` is of one of some kinds."""
     inner = getattr(f, "func", f)  # functools.partial
-    return any(inspect.isgeneratorfunction(g) for g in (inspect.unwrap(inner), type(inner).__call__))
+    return any(kind(g) for g in (inspect.unwrap(inner), type(inner).__call__) for kind in kinds)
 
 
 def _names_in(f: Callable[..., Any]) -> set[str]:
@@ -266,7 +275,8 @@ class Evaluator:
             report: Takes the reports of this attempt, and of no other.
 
         Raises:
-            KeyboardInterrupt: It passes through.
+            BaseException: What is no Exception, nor SystemExit, is meant for the search and passes through: Ctrl-C, an
+                alarm of the user's own, the time limit of a test.
         """
         began = time.perf_counter()
         paused = self._paused.pop(task.root, None)
@@ -284,11 +294,9 @@ class Evaluator:
             if isinstance(result, Generator):
                 return self._advance(task, result, handle)
             outcome = _checked_size(self.objective.rules.measured(result, task, handle._log))
-        except KeyboardInterrupt:
-            raise
         except InvalidPerfError:
             return Outcome(TrialState.INVALID, error=user_traceback())
-        except BaseException:  # SystemExit too: sys.exit in a trial ends the trial, not the search
+        except (Exception, SystemExit):  # sys.exit in a trial ends the trial, not the search
             return Outcome(TrialState.FAILED, error=user_traceback())
         state = TrialState.STOPPED if handle.is_stopped else TrialState.COMPLETE
         return replace(outcome, state=state, reached=handle.reports[-1][0] if handle.reports else None)
@@ -303,12 +311,13 @@ class Evaluator:
             handle.report(value)
             if handle.is_stopped:
                 steps.close()
-                return self.objective.rules.last(TrialState.STOPPED, task, handle._log)
+                return _checked_size(self.objective.rules.last(TrialState.STOPPED, task, handle._log))
         if not handle.reports:
             raise InvalidPerfError("the objective is a generator that yielded nothing")
+        outcome = _checked_size(self.objective.rules.last(TrialState.COMPLETE, task, handle._log))
         if task.fidelity is not None:
             self._paused[task.root] = _Paused(steps, handle)
-        return self.objective.rules.last(TrialState.COMPLETE, task, handle._log)
+        return outcome
 
     def holds(self, root: int) -> bool:
         """Whether the training of a chain is paused here."""

@@ -297,7 +297,7 @@ def as_perf(value: object) -> float:
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # numpy and torch, without importing them
         number = value.item()
     if not isinstance(number, numbers.Real) and type(number).__name__ != "Decimal":
-        raise InvalidPerfError(f"the objective's result must be one number, got {short(value)}")
+        raise InvalidPerfError(f"the objective's result must be one number, got {short(value)}{_advice(value)}")
     try:
         perf = float(number)  # type: ignore[arg-type]
     except OverflowError:
@@ -307,6 +307,18 @@ def as_perf(value: object) -> float:
     if not math.isfinite(perf):
         raise InvalidPerfError(f"the objective's result must be finite, got {perf}")
     return perf
+
+
+def _advice(value: object) -> str:
+    """What to do about a result that is no number; the empty string where that is plain."""
+    if value is None:
+        return "; is a return missing?"
+    if hasattr(value, "cr_await"):
+        value.close()  # type: ignore[attr-defined]  # else Python warns that nobody awaited it
+        return "; f must not be async: run it with asyncio.run"
+    if isinstance(value, (tuple, list)):
+        return "; give one number, or {'perf': ...} with further numbers as metrics"
+    return ""
 
 
 class Front:

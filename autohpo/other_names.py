@@ -73,12 +73,16 @@ _OPTIONS = {  # an option of build_hpo_from_name, or an argument of optimize: wh
     ),
     "name": "study_name run_name run_id project_name experiment_name tuner_name task_name",
     "progress": "show_progress_bar show_progressbar progressbar progress_bar verbose verbosity disp",
-    "continue_on_error": "catch error_score raise_errors raise_on_error max_failures ignore_errors",
+    "continue_on_error": "catch error_score raise_errors raise_on_error ignore_errors",
     "target": "loss_threshold stop_at target_value metric_threshold",
     "patience": "early_stop_fn early_stopping early_stopping_rounds no_progress_loss early_stop n_iter_no_change",
     "warm_start": "previous_result previous_results seed_from restore initial_results transfer warm_start_from",
     "executor": "backend trial_backend client pool execution_queue ray_init",
     "fidelity": "resource_attr time_attr resource resource_name fidelity_name budget_attr",
+    "max_consecutive_failures": "max_failures failure_limit max_errors",
+    "gpus": "n_gpus num_gpus gpu gpu_ids devices device cuda_visible_devices",
+    "keep": "restore_best_weights scope",
+    "keep_checkpoints": "save_top_k_tasks_only checkpoint_config keep_checkpoints_num",
     "retries": "max_retries failure_config retry_failed n_retries",
 }
 

@@ -7,8 +7,8 @@ import math
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from autohpo.errors import OptionError
@@ -34,6 +34,10 @@ class Standing:
         time_limit: Seconds for the search, if limited.
         n_earlier: How many of the ended trials are of an earlier run that this one resumed.
         n_front: Trials on the Pareto front, where there are several objectives.
+        best_fidelity: How far the incumbent was trained, where trials get different fidelities: a longer training
+            displaces a shorter one, also where its result is worse.
+        failures: How many trials of this run ended in each way without a result.
+        is_over: Whether the search has ended.
         confirming: How many trainings that confirm the best have ended, and of how many; None before.
     """
 
@@ -46,11 +50,16 @@ class Standing:
     time_limit: float | None
     n_earlier: int = 0
     n_front: int = 0
+    best_fidelity: float | None = None
+    failures: Mapping[str, int] = field(default_factory=dict)
+    is_over: bool = False
     confirming: tuple[int, int] | None = None
 
     @property
     def left_seconds(self) -> float | None:
-        """Expected seconds to the end: whichever of the two budgets ends first."""
+        """Expected seconds to the end, of whichever of the two budgets ends first; None where none is known."""
+        if self.is_over:
+            return None
         ended = self.n_done + self.n_failed
         limits = [] if self.time_limit is None or self.time_limit == math.inf else [self.time_limit - self.seconds]
         if self.max_evals is not None and ended > self.n_earlier:
@@ -65,16 +74,22 @@ class Standing:
         if self.n_running:
             parts.append(f"{self.n_running} running")
         if self.n_failed:
-            parts.append(f"{self.n_failed} failed")
-        best = (
-            f"{self.n_front} on the front" if self.n_front else f"best {self.best:.6g}" if self.best is not None else ""
-        )
-        parts.append(best or "no result yet")
+            is_known = sum(self.failures.values()) == self.n_failed  # which those of earlier runs are not
+            ways = [f"{n} {way}" for way, n in self.failures.items()] if is_known else []
+            parts.append(", ".join(ways) or f"{self.n_failed} failed")
+        parts.append(self._best())
         parts.append(_clock(self.seconds))
         left = self.left_seconds
         if left is not None and left >= 1:
             parts.append(f"about {_clock(left)} left")
         return " | ".join(parts)
+
+    def _best(self) -> str:
+        if self.n_front:
+            return f"{self.n_front} on the front"
+        if self.best is None:
+            return "no result yet"
+        return f"best {self.best:.6g}" + ("" if self.best_fidelity is None else f" at {self.best_fidelity:g}")
 
 
 def _clock(seconds: float) -> str:
@@ -146,49 +161,98 @@ class PlainProgress(Progress):
 
 
 class RichProgress(Progress):
-    """Keeps one line of a terminal up to date; what the objective prints scrolls by above it."""
+    """Keeps one line of a terminal up to date; what the objective prints scrolls by above it.
+
+    A terminal may go away while the search runs, which must not cost its result: then nothing is shown any more.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
         self._live: Live | None = None
+        self._is_gone = False
 
     def draw(self, standing: Standing) -> None:
         """Draws the line."""
-        from rich.console import Console
-        from rich.live import Live
+        if self._is_gone:
+            return
         from rich.text import Text
 
+        with self._terminal():
+            self._started().update(Text(f"autohpo: {standing}", overflow="ellipsis", no_wrap=True), refresh=True)
+
+    def _started(self) -> Live:
+        from rich.console import Console
+        from rich.live import Live
+
         if self._live is None:
-            self._live = Live(console=Console(file=self._stream), auto_refresh=False)
+            self._streams = sys.stdout, sys.stderr
+
+            class Terminal(Console):
+                def on_broken_pipe(self) -> None:
+                    """Say so: rich would end the process."""
+                    raise BrokenPipeError
+
+            console = Terminal(file=self._stream)
+            self._live = Live(console=console, auto_refresh=False, redirect_stdout=sys.stdout is not None)
             self._live.start()
-        self._live.update(Text(f"autohpo: {standing}", overflow="ellipsis", no_wrap=True), refresh=True)
+        return self._live
+
+    @contextlib.contextmanager
+    def _terminal(self) -> Iterator[None]:
+        """Show nothing any more where the terminal does not take it, and leave the program its own streams."""
+        try:
+            yield
+        except (OSError, ValueError):
+            self._is_gone = True
+            live, self._live = self._live, None
+            if live is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    live.stop()
+                for name, stream in zip(("stdout", "stderr"), self._streams, strict=True):
+                    if hasattr(getattr(sys, name), "rich_proxied_file"):
+                        setattr(sys, name, stream)
 
     def close(self, standing: Standing) -> None:
         """Draws the line a last time and leaves it standing."""
         self.draw(standing)
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        with self._terminal():
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
 
     def say(self, text: str) -> None:
-        """Prints a sentence below the line."""
-        print(f"autohpo: {text}", file=self._stream, flush=True)
+        """Prints a sentence, above the line while that is there."""
+        with self._terminal():
+            if self._live is not None:
+                self._live.console.print(f"autohpo: {text}", markup=False, highlight=False, soft_wrap=True)
+            elif not self._is_gone:
+                print(f"autohpo: {text}", file=self._stream, flush=True)
 
 
 def make_progress(kind: Literal["auto", "rich", "plain", "none"] | bool, stream: TextIO | None = None) -> Progress:
     """The progress that `optimize(progress=kind)` names, on standard error unless said otherwise.
+
+    A program without standard error (a service, ``pythonw``) shows nothing.
 
     Raises:
         OptionError: There is none of that name.
     """
     stream = sys.stderr if stream is None else stream
     if kind in ("auto", True):
-        kind = "rich" if stream.isatty() else "plain"
+        kind = "rich" if _is_terminal(stream) else "plain"
+    if kind in ("none", False) or (kind in ("rich", "plain") and stream is None):
+        return Silent()
     if kind == "rich":
         return RichProgress(stream)
     if kind == "plain":
         return PlainProgress(stream)
-    if kind in ("none", False):
-        return Silent()
     raise OptionError(f"progress: must be 'auto', 'rich', 'plain', 'none' or False, got {kind!r}")
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Whether there is a terminal; a stream may be closed, or be an object of the user's own."""
+    try:
+        return stream is not None and stream.isatty()
+    except (AttributeError, OSError, ValueError):
+        return False

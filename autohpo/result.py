@@ -20,8 +20,8 @@ from autohpo.outcome import perfs_of
 from autohpo.ranking import last_of_each, rank
 from autohpo.result_text import line, table
 from autohpo.spaces import SearchSpace
-from autohpo.spaces.tagged import from_json
 from autohpo.store import RunState, Store, open_store
+from autohpo.store.described import mode_of, space_of
 from autohpo.tables import to_frame, write_csv
 from autohpo.trial import Trial
 
@@ -141,10 +141,11 @@ class Result:
         header = store.header
         if header is None:
             raise StoreError(f"store: {getattr(store, 'path', type(store).__name__)} holds no run yet")
-        mode = from_json(header["options"]["mode"])
-        space = SearchSpace.from_dict(header["space"]) if space is None else space
-        state = RunState(space, Objectives.of(mode)).follow(store.events())
-        result = cls.of(state, mode, algorithm=header["algorithm"], name=header.get("name", ""))
+        where = str(getattr(store, "path", "the log"))
+        mode = mode_of(header, where)
+        space = space_of(header, where) if space is None else space
+        state = RunState(space, Objectives.of(mode), where).follow(store.events())
+        result = cls.of(state, mode, algorithm=header.get("algorithm", ""), name=header.get("name", ""))
         return replace(result, files=store.files)
 
     def __iter__(self) -> Iterator[Trial]:

@@ -9,6 +9,7 @@ from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import option_defaults, options_of
 from autohpo.algorithms.registry import get_hpo, name_of
 from autohpo.errors import RegistryError
+from autohpo.spaces.identity import as_kept
 from autohpo.spaces.tagged import to_json
 from autohpo.version import __version__
 
@@ -23,14 +24,15 @@ def run_header(hpo: BaseHPOptimizer, kept: Mapping[str, Any] | None) -> dict[str
         hpo: The optimizer.
         kept: The header of the store, if a run was begun there.
     """
-    name = name_of(type(hpo))
+    name, space = name_of(type(hpo)), hpo.space.to_dict()
     options = {k: to_json(v) for k, v in options_of(hpo).items() if k not in hpo.budget_options}
     if kept is not None:
+        space = as_kept(space, kept.get("space"))
         name = kept["algorithm"] if _is_named(kept.get("algorithm"), type(hpo)) else name
         defaults = option_defaults(type(hpo))
         known = kept.get("options", {})
         options = {k: v for k, v in options.items() if k in known or k not in defaults or to_json(defaults[k]) != v}
-    return {"algorithm": name, "options": options, "space": hpo.space.to_dict(), "version": __version__}
+    return {"algorithm": name, "options": options, "space": space, "version": __version__}
 
 
 def _is_named(name: object, cls: type[BaseHPOptimizer]) -> bool:
@@ -57,7 +59,7 @@ def with_objective(
     if kept is None or ("objective" in header) is ("objective" in kept):
         return header
     if "objective" in kept:
-        hpo.has_fidelity = kept["objective"]["takes_fidelity"]
+        hpo.has_fidelity = kept["objective"].get("takes_fidelity", False)
         return {**header, "objective": kept["objective"]}
     can_go_on = header["objective"]["takes_fidelity"] or not hpo.is_multi_fidelity
     return {name: value for name, value in header.items() if name != "objective" or not can_go_on}

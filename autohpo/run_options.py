@@ -64,6 +64,7 @@ class RunOptions:
     gpus: Any = None
     max_suspended: int = MAX_SUSPENDED
     keep_checkpoints: Literal["live", "best", "all"] = "live"
+    max_consecutive_failures: int | None = 20
     confirm: Any = None
     default_first: bool = False
     stop_rules: StopRules = field(init=False, default=StopRules())
@@ -83,6 +84,9 @@ class RunOptions:
             least = 0 if name == "grace_seconds" else 1e-9
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
                 raise OptionError(f"{name}: must be a positive number of seconds, got {value!r}")
+        most = self.max_consecutive_failures
+        if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+            raise OptionError(f"max_consecutive_failures: must be an integer of at least 1, or None, got {most!r}")
         object.__setattr__(self, "stop_rules", StopRules(self.target, self.patience, self.min_improvement))
         object.__setattr__(self, "memory_bytes", parse_bytes(self.memory_limit))
         object.__setattr__(self, "n_retries", parse_retries(self.retries))

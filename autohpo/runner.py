@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,12 +18,14 @@ from autohpo.algorithms.parts.missing_space import MissingSpace, trainer_space
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
 from autohpo.confirming import confirming_of, default_of, say_confirmed
+from autohpo.dispatch import on_last_attempt
 from autohpo.driver import Driver
 from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
 from autohpo.folders import clean_leftovers, remove_folder, temporary_folder
+from autohpo.made_with import made_with
 from autohpo.objective import Objective
-from autohpo.progress import make_progress
+from autohpo.progress import Progress, make_progress
 from autohpo.result import Result
 from autohpo.run_options import RunOptions
 from autohpo.search import Search
@@ -106,9 +109,11 @@ def _run_trainer(hpo: BaseHPOptimizer, call: Call, *, is_over: bool) -> tuple[An
     folder = temporary_folder()
     try:
         objective = TrainerObjective(trainer, dataset, str(folder), space.modules or ())
+        session_of(hpo).on_stop = session_of(fresh).stop
         try:
             result = _search(fresh, objective.objective(options.fidelity), call, is_over)
         finally:
+            session_of(hpo).leave_driver()
             if "result" in vars(fresh):
                 hpo.result = fresh.result
         best = result.best
@@ -125,13 +130,13 @@ def _run_trainer(hpo: BaseHPOptimizer, call: Call, *, is_over: bool) -> tuple[An
 def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: bool) -> Result:
     """Run the loop on a store; the result is left in ``hpo.result``, also where this raises."""
     clean_leftovers()
-    options, tuned = call.options, "" if call.trainer is None else type(call.trainer).__qualname__
+    options, trainer = call.options, call.trainer
     search = Search(hpo, options.store, name=options.name)
     progress = make_progress(options.progress)
     hpo.has_fidelity, hpo.is_continued = objective.takes_fidelity, objective.is_continued
     options.stop_rules.check(hpo)
     _check_objective(hpo, objective, options)
-    default = default_of(hpo, call.trainer, options)
+    default = default_of(hpo, trainer, options)
     stopping = Stopping(options.stop_rules, hpo.objectives.signs[0], hpo.full_fidelity)
     search.listener = stopping if options.stop_rules.is_any else None
     search.claim()
@@ -140,12 +145,14 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
         earlier = Earlier.of(options.warm_start, hpo, search.store.header, first)
         if not hpo.n_asked:
             hpo.know(earlier.points)
-        executor = make_executor(
-            options, None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
-        )
+        executor = make_executor(options, _logs_of(search))
         num_workers = max(executor.capacity(), options.num_workers)
         hpo.set_up(num_workers, options.time_limit, options.memory_bytes)
-        search.begin({"objective": _described(objective, tuned), **earlier.header})
+        described = _described(objective, "" if trainer is None else type(trainer).__qualname__)
+        begun_with = made_with(hpo.f if trainer is None else trainer, objective.dataset)
+        search.begin({"objective": described, "made_with": begun_with, **earlier.header})
+        _say_resumed(search, progress)
+        executor = _protected(executor, objective, search, options)
         max_trials = None
         if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:
             max_trials = session_of(hpo).allowance.default_limit = hpo.default_evals
@@ -182,9 +189,9 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
 
 
 def _say_plan(hpo: BaseHPOptimizer) -> None:
-    """Say what the search will train, and warn where none of it is trained in full."""
-    plan = type(hpo).forecast(hpo)  # by the class: an algorithm may keep an attribute of that name
-    if plan is None:
+    """Say what a search with fidelities will train, and warn where none of it is trained in full."""
+    plan = type(hpo).training_plan(hpo)  # by the class: an algorithm may keep an attribute of that name
+    if plan is None or hpo.full_fidelity is None:
         return
     _log.info("plan: %s", plan)
     if not plan.n_full:
@@ -195,6 +202,41 @@ def _say_plan(hpo: BaseHPOptimizer) -> None:
             UserWarning,
             stacklevel=2,
         )
+
+
+def _logs_of(search: Search) -> Path | None:
+    """The folder for what workers print; None where a temporary one does."""
+    return None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
+
+
+def _protected(executor: Executor, objective: Objective, search: Search, options: RunOptions) -> Executor:
+    """The executor, or a worker process where the user chose none and a trial ended the driver's process again."""
+    suspects = on_last_attempt(search.state, options.n_retries)
+    if options.executor is not None or not executor.is_inline or not suspects or os.name != "posix":
+        return executor
+    from autohpo.execution.local import LocalExecutor, can_be_sent
+
+    if not can_be_sent(objective):
+        return executor
+    n = search.state.attempts[suspects[0]].n
+    warnings.warn(
+        f"trial {suspects[0]} was running each of the {n} times that the process ended, so trials run in a worker "
+        "process now; executor='local' does that from the start",
+        RuntimeWarning,
+        stacklevel=5,
+    )
+    return LocalExecutor(1, log_folder=_logs_of(search))
+
+
+def _say_resumed(search: Search, progress: Progress) -> None:
+    """Say how many trials were taken over, and from where."""
+    if search.resumed_from is None:
+        return
+    state = search.state
+    text = f"{state.n_asked} trials were taken over, {state.n_done} of them with a result"
+    _log.info("resumed from %s: %s", search.resumed_from or "the log of this process", text)
+    if search.resumed_from:
+        progress.say(f"resumed from {search.resumed_from}: {text}")
 
 
 def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOptions) -> None:

@@ -12,14 +12,18 @@ from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.values import plain
 from autohpo.algorithms.session import session_of
+from autohpo.clock import steady_clock
 from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, StoreError
 from autohpo.history import not_running
 from autohpo.listener import Listener
+from autohpo.made_with import made_with
 from autohpo.other_names import explains_names
+from autohpo.replay import replay, warn_of_changes
 from autohpo.run_header import run_header, with_objective
+from autohpo.spaces.identity import check_identity
 from autohpo.store import MemoryStore, RunState, Store, open_store
 from autohpo.store.base import LogEvent, LogKind
-from autohpo.store.run_state import collector_paused, report_from, suggestion_data
+from autohpo.store.run_state import suggestion_data
 from autohpo.trial import Outcome, Perf, Suggestion, Trial, TrialState
 
 FLUSH_SECONDS = 0.5
@@ -43,6 +47,7 @@ class Search:
         name: The name of the run.
         state: What the log says: trials, chains, attempts, the best.
         listener: Hears of every suggestion and every result, also of those of earlier processes.
+        resumed_from: The path of the store that trials were taken over from, if any were; empty for a log in memory.
 
     Raises:
         OptionError: The optimizer has a history that is not in the store.
@@ -74,10 +79,13 @@ class Search:
                 "store: this optimizer was used with ask and tell, or with another store; build a new one"
             )
         self.name = name
-        self.state = RunState(hpo.space, hpo.objectives)
+        self.state = RunState(hpo.space, hpo.objectives, str(getattr(self.store, "path", "the log")))
         self.listener: Listener | None = None
+        self._clock = steady_clock()
+        self.resumed_from: str | None = None
         self._lock = threading.RLock()
         self._unsaved: list[LogEvent] = []
+        self._is_saving = False  # it may take a while: a store waits where its disk is full
         self._is_synced = True
         self._flushed = time.monotonic()
         self._is_open = False
@@ -112,16 +120,23 @@ class Search:
         self._is_open = True
         kept = self.store.header
         if self.hpo.is_seed_drawn and kept is not None:
-            self.hpo.seed = kept["options"]["seed"]
+            self.hpo.seed = kept.get("options", {}).get("seed", self.hpo.seed)
 
     def begin(self, header: Mapping[str, Any]) -> None:
         """Check or write the header, and replay the log; the second half of :meth:`open`."""
         kept = self.store.header
-        self.store.begin({**run_header(self.hpo, kept), **with_objective(header, kept, self.hpo), "name": self.name})
+        if kept is None and not isinstance(self.store, MemoryStore):
+            check_identity(self.hpo.space)
+        more: dict[str, Any] = {"made_with": made_with(self.hpo.f), **with_objective(header, kept, self.hpo)}
+        self.store.begin({**run_header(self.hpo, kept), **more, "name": self.name})
         self.hpo.run_store = self.store
         if kept is not None:
             self.name = kept.get("name", "")
-        self._replay()
+        self.state.full = self.hpo.full_fidelity
+        replay(self.store, self.state, self.hpo, None if self.listener is None else self._tell_listener)
+        if kept is not None and self.state.n_asked:
+            self.resumed_from = str(getattr(self.store, "path", ""))
+            warn_of_changes(kept, more, self.resumed_from, self.state.n_done + self.state.n_failed)
 
     def close(self) -> None:
         """Save what is not saved yet, and give the store free. May be called twice."""
@@ -131,28 +146,6 @@ class Search:
             finally:
                 self._is_open = False
                 self.store.close()
-
-    def _replay(self) -> None:
-        """Fold what the log has more than before, and let the optimizer follow, unless it was there then."""
-        session, state = self._session, self.state
-        is_known = bool(self.hpo.n_asked) and not state.seq
-        fold = state.apply if self.listener is None else self._fold
-        with collector_paused():
-            for event in self.store.events(state.seq):
-                trial = fold(event)
-                if is_known or event.trial < 0:
-                    continue
-                if event.kind == "ask":
-                    session.adopt(state.running[event.trial].suggestion)
-                elif trial is not None:
-                    session.close(trial)
-                elif event.kind == "start" and event.attempt > 1:
-                    session.restart(event.trial)
-                elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
-                    session.reported(event.trial, *report_from(event.data))
-        n_ended = state.n_done + state.n_failed + state.n_known
-        if (state.n_asked, n_ended) != (self.hpo.n_asked, self.hpo.n_told):
-            raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
 
     # Ask and tell.
 
@@ -341,19 +334,23 @@ class Search:
         self, kind: LogKind, number: int, attempt: int, data: dict[str, Any], suggestion: Suggestion | None = None
     ) -> Trial | None:
         """Add an event to those not saved yet, and fold it."""
-        event = LogEvent(kind, number, attempt, data, time.time())
+        event = LogEvent(kind, number, attempt, data, self._clock())
         self._unsaved.append(event)
         return self._fold(event, suggestion)
 
     def _fold(self, event: LogEvent, suggestion: Suggestion | None = None) -> Trial | None:
         """Let the state follow, and the listener hear."""
         trial = self.state.apply(event, suggestion)
-        if self.listener is not None and event.trial >= 0:
-            if event.kind == "ask":
-                self.listener.suggested(self.state.running[event.trial].suggestion)
-            elif trial is not None and trial.perfs:
-                self.listener.ended(trial, self.state.best)
+        if self.listener is not None:
+            self._tell_listener(event, trial)
         return trial
+
+    def _tell_listener(self, event: LogEvent, trial: Trial | None) -> None:
+        assert self.listener is not None  # only called where there is one
+        if event.kind == "ask" and event.trial >= 0:
+            self.listener.suggested(self.state.running[event.trial].suggestion)
+        elif trial is not None and trial.perfs and event.trial >= 0:
+            self.listener.ended(trial, self.state.best)
 
     def _log_known(self, first: int) -> None:
         """Put the points into the log that the optimizer took in with their results, from a number on."""
@@ -371,11 +368,22 @@ class Search:
             sync: Whether it must survive a power loss at once, and not only the death of this process.
         """
         with self._lock:
-            if self._unsaved or (sync and not self._is_synced):
-                self.store.append(self._unsaved, sync=sync)
-                self._unsaved.clear()
+            if not self._is_saving and (self._unsaved or (sync and not self._is_synced)):
+                events, self._unsaved, self._is_saving = self._unsaved, [], True
+                try:
+                    self.store.append(events, sync=sync)
+                except BaseException:
+                    self._unsaved = events + self._unsaved  # what came while the store waited is younger
+                    raise
+                finally:
+                    self._is_saving = False
                 self._is_synced = sync
             self._flushed = time.monotonic()
+
+    @property
+    def n_unsaved(self) -> int:
+        """How many events wait for the next save."""
+        return len(self._unsaved)
 
     def settle(self) -> None:
         """Commit everything that a power loss must not take; the rest once it is old enough.

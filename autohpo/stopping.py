@@ -83,7 +83,7 @@ class Stopping:
     """
 
     def __init__(self, rules: StopRules, sign: int, full: float | None = None) -> None:
-        self._rules, self._sign, self._full = rules, sign, math.inf if full is None else full
+        self._rules, self._sign, self._full = rules, sign, full
         self._best: int | None = None  # number of the incumbent
         self._n_since = 0  # results since it was found
         self._n_low = 0  # suggestions in a row that expect too little
@@ -100,7 +100,7 @@ class Stopping:
 
     def ended(self, trial: Trial, best: Trial | None) -> None:
         """Take a trial with a result, after which `best` is the incumbent."""
-        if best is None or best.perf is None or trial.reached < self._full:
+        if best is None or best.perf is None or trial.reached < (best.reached if self._full is None else self._full):
             return
         if best.number != self._best:
             self._n_since = 0

@@ -13,10 +13,12 @@ import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.points import CheckedPoint, FidelitySpec
-from autohpo.errors import InvalidPerfError, OptionError, SpaceError, short
+from autohpo.errors import InvalidPerfError, OptionError, SpaceError, StoreCorruptError, short
 from autohpo.objectives import as_perf
 from autohpo.result import Result
 from autohpo.spaces import SearchSpace
+from autohpo.store.checked import BadValueError, is_number
+from autohpo.store.configurations import Configurations
 from autohpo.trial import Outcome, Trial, TrialState, whole
 
 N_ADAPTED = 5
@@ -73,13 +75,35 @@ class Earlier:
     @classmethod
     def _read(cls, header: Mapping[str, Any], space: SearchSpace) -> Earlier:
         data = header.get("earlier", [])
-        points = [
-            CheckedPoint(space.from_json(hp), fidelity=(*fidelity, None)[0])
-            if result is None
-            else CheckedPoint(space.from_json(hp), _complete(tuple(result[0]), result[1]), (*fidelity, "full")[0])
-            for hp, result, *fidelity in data  # without a fidelity it is full, as in the stores of older releases
-        ]
+        try:
+            points = [_point_of(entry, space) for entry in data]
+        except (BadValueError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise StoreCorruptError(
+                f"store: its header has earlier results that autohpo never writes: {error}"
+            ) from None
         return cls(points, {"earlier": data} if data else {})
+
+
+def _point_of(entry: Any, space: SearchSpace) -> CheckedPoint:
+    """Return a point as a header holds it.
+
+    Raises:
+        BadValueError: Its configuration is none of the space, or its result is not finite.
+        TypeError: Or whatever else: it is no point at all.
+    """
+    hp, result, *rest = entry
+    known = Configurations(space).read(hp)
+    if result is None:
+        return CheckedPoint(known, fidelity="full" if rest == ["full"] else None)
+    perfs, constraints = result
+    if not perfs or not all(is_number(value) for value in [*perfs, *constraints.values()]):
+        raise BadValueError(f"results must be finite, got {result!r:.80}")
+    outcome = _complete(tuple(perfs), constraints)
+    if not rest:  # it is full, as in the stores of older releases
+        return CheckedPoint(known, outcome, "full")
+    if not is_number(rest[0]) or rest[0] <= 0:
+        raise BadValueError(f"fidelities must be positive, got {rest[0]!r:.80}")
+    return CheckedPoint(known, outcome, rest[0])
 
 
 def _listed(sources: Any) -> Iterable[Any]:
@@ -125,8 +149,8 @@ def _points_of(result: Result, hpo: BaseHPOptimizer) -> list[CheckedPoint]:
         if full is None and trial.reached < most:
             continue  # a search in full has no place for a short training
         is_comparable = full is None or trial.reached == math.inf or trial.reached <= full
-        if is_comparable and _is_legal(trial, space):
-            hp = space.from_json(space.to_json(trial.hp))  # choices become the very objects of this space
+        hp = _legal(trial, space) if is_comparable else None
+        if hp is not None:
             known.append(CheckedPoint(hp, _complete(trial.perfs, trial.constraints), _fidelity_of(trial, full)))
         elif trial.reached == most:
             others.append(trial)
@@ -159,12 +183,12 @@ def _finite(result: Result) -> list[Trial]:
     return done
 
 
-def _is_legal(trial: Trial, space: SearchSpace) -> bool:
+def _legal(trial: Trial, space: SearchSpace) -> dict[str, Any] | None:
+    """The configuration in the values of this space, choices as its very objects; None where it is illegal."""
     try:
-        space.check(trial.hp)
+        return space.checked(trial.hp)
     except SpaceError:
-        return False
-    return True
+        return None
 
 
 def _adapted(trials: Iterable[Trial], space: SearchSpace) -> list[dict[str, Any]]:
@@ -175,8 +199,9 @@ def _adapted(trials: Iterable[Trial], space: SearchSpace) -> list[dict[str, Any]
         hp: dict[str, Any] = {}
         for one, value in middle:
             if space.is_active(one.name, hp):
-                is_legal = one.name in trial.hp and one.contains(trial.hp[one.name])
-                hp[one.name] = one.cut(trial.hp[one.name] if is_legal else value, hp)
+                known = one.canonical(trial.hp.get(one.name))
+                is_legal = one.name in trial.hp and one.contains(known)
+                hp[one.name] = one.cut(known if is_legal else value, hp)
         if space.is_allowed(hp) and len(found) < N_ADAPTED:
             found.setdefault(space.key(hp), hp)
     return list(found.values())

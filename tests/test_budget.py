@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from autohpo import OptionError, RangeHP, build_hpo_from_name
+from autohpo import BaseHPOptimizer, OptionError, RangeHP, build_hpo_from_name
 from autohpo.algorithms.session import session_of
 from autohpo.objective import Objective
 from autohpo.testing import FakeEngine
@@ -196,21 +196,28 @@ def test_a_search_says_its_plan_in_one_line(caplog):
 @pytest.mark.parametrize("limits", [{"max_evals": 37}, {"budget": 6.5}], ids=str)
 @pytest.mark.parametrize("name", ["hyperband", "auto", "autone"])
 def test_the_schedule_shows_before_the_search_what_it_will_train(name, limits):
-    """The forecast is what happens where no trial fails, and stands below the printed schedule."""
+    """The plan is what happens where no trial fails, and stands below the printed schedule."""
     hpo = built(name, **limits)
     hpo.is_continued = False
-    forecast = hpo.forecast()
-    assert str(forecast) in str(hpo.fidelity_schedule())
+    plan = hpo.training_plan()
+    shown = str(hpo.fidelity_schedule())
+    assert str(plan) in shown
     trials = run(hpo)
-    assert len(trials) == forecast.n_trials
-    assert sum(trial.fidelity == hpo.full_fidelity for trial in trials) == forecast.n_full
-    assert cost(trials, 1, is_continued=False) == pytest.approx(forecast.trained)
+    if name == "hyperband":
+        row = [int(cell) for cell in shown.splitlines()[-2].split()[1:]]
+        counts = [sum(trial.fidelity == level for trial in trials) for level in (1, 3, 9, 27, 81)]
+        assert row == [n for n in counts if n]
+    assert len(trials) == plan.n_trials
+    assert sum(trial.fidelity == hpo.full_fidelity for trial in trials) == plan.n_full
+    assert cost(trials, 1, is_continued=False) == pytest.approx(plan.trained)
 
 
 def test_a_population_shrinks_to_what_is_trained_in_full():
-    """Four steps of five members are 20 trainings; with 14 there are three members."""
+    """Of five members in four steps the first is in full by the 16th training; with 14 there are three members."""
+    whole = build_hpo_from_name("pbt", SPACE, population_size=5, interval=1, max_fidelity=4, max_evals=16, seed=0)
+    assert str(whole.training_plan()) == "16 trainings, 1 in full, 16 epochs (4 full evaluations)"
     hpo = build_hpo_from_name("pbt", SPACE, population_size=5, interval=1, max_fidelity=4, max_evals=14, seed=0)
-    assert str(hpo.forecast()) == "12 trainings, 3 in full, 12 epochs (3 full evaluations)"
+    assert str(hpo.training_plan()) == "12 trainings, 3 in full, 12 epochs (3 full evaluations)"
     first = [hpo.ask() for _ in range(3)]
     assert [suggestion.info["member"] for suggestion in first] == [0, 1, 2]
     for suggestion in first:
@@ -247,3 +254,16 @@ def test_a_training_that_loads_its_checkpoint_is_continued():
 
     found = [Objective.of(f).is_continued for f in (loads, helped, paused, anew, lambda hps, trial: 1.0)]
     assert found == [True, True, True, False, False]
+
+
+def test_an_algorithm_of_your_own_may_keep_a_budget_of_another_kind():
+    """Only those that declare `takes_budget` have one that counts; names in ``self`` are free."""
+
+    class Keeps(BaseHPOptimizer):
+        def _set_up(self, num_workers, time_limit, memory_limit):
+            self.budget, self.limits, self.training_plan = {"epochs": 3}, "none", None
+
+        def _get_suggestion(self, pid):
+            return {"x": 0.5}
+
+    assert len(run(Keeps(SPACE, lambda hps: hps["x"], max_evals=3, seed=0))) == 3

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.options import option_names
+from autohpo.algorithms.options import RunArguments, option_names
 from autohpo.algorithms.registry import _REGISTERED, _built_in_names, get_hpo
-from autohpo.spaces.base import KINDS
 
 ROOT = Path(__file__).parents[1]
 for _name in _built_in_names():
@@ -30,7 +29,6 @@ def blocks_of(page):
 @pytest.fixture(autouse=True)
 def _own_names(monkeypatch):
     """What the pages register is theirs alone."""
-    monkeypatch.setattr("autohpo.spaces.base.KINDS", dict(KINDS))
     monkeypatch.setattr("autohpo.algorithms.registry._REGISTERED", dict(_REGISTERED))
 
 
@@ -60,6 +58,13 @@ def test_the_links_of_a_page_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_every_argument_of_optimize_has_a_row():
+    """In the table of the page on running."""
+    text = (ROOT / "docs" / "running.md").read_text()
+    rows = re.findall(r"^\| `(\w+)[^`]*` \|", text, flags=re.MULTILINE)
+    assert set(RunArguments.__annotations__) <= set(rows)
 
 
 @pytest.mark.parametrize("name", sorted(_built_in_names()))

@@ -198,8 +198,7 @@ def _plain(text: str, folder: str) -> str:
     """Return a message without what differs between machines and moments, and with its lines joined."""
     text = text.replace(folder, "<tmp>")
     text = re.sub(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*", "<traceback> ", text)
-    text = re.sub(r'"host": "[^"]*"', '"host": "<host>"', text)
-    text = re.sub(r'"process": \d+', '"process": <pid>', text)
+    text = re.sub(r"by process \d+ on \S+, since \S+ \S+;", "by process <pid> on <host>, since <time>;", text)
     text = re.sub(r'"since": "[^"]*"', '"since": "<time>"', text)
     text = re.sub(r"0x[0-9a-f]+", "0x<address>", text)
     text = re.sub(r"\. Did you mean '\w+'\?$", "", text)  # Python's own hint, from 3.13 on

@@ -221,6 +221,7 @@ hpo.optimize(store=sys.argv[1], progress=False)
 """
 
 
+@pytest.mark.filterwarnings("ignore:store. .*begun with something else")  # the function that kills is another one
 def test_a_killed_search_goes_on_to_the_same_result(tmp_path):
     """The process is killed in its 8th trial, and again in the 12th of the rest; nothing told is lost."""
     (tmp_path / "tests_objective.py").write_text(Path(__file__).read_text())

@@ -81,7 +81,7 @@ def test_an_option_of_another_name_or_call_is_explained_when_building(name, word
         ("load_if_exists", "called store here"),
         ("show_progress_bar", "called progress here"),
         ("pruner", "asha"),
-        ("bogus", "has no such option. Options:"),
+        ("nonsense", "has no such option. Options:"),
     ],
 )
 def test_an_argument_of_another_name_or_call_is_explained_by_optimize(name, words):
@@ -171,6 +171,10 @@ def test_a_class_of_ones_own_explains_its_options_too():
         Middle(SPACE, f, n_trials=3)
     with pytest.raises(OptionError, match="num_workers: Middle has no such option; it goes to hpo.optimize"):
         Middle(SPACE, f, num_workers=3)
+    with pytest.raises(OptionError, match="n_trials: TPE has no such option; it is called max_evals here"):
+        get_hpo("tpe")(SPACE, f, n_trials=3)
+    with pytest.raises(OptionError, match="min_budget: BOHB has no such option; it is called min_fidelity here"):
+        get_hpo("bohb")(SPACE, f, min_budget=3)
     with pytest.raises(RegistryError, match=r"name: must be a string, got a class; write @register_hpo\('my_name'\)"):
         register_hpo(Middle)
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from autohpo import OptionError, Point, RangeHP, Result, build_hpo_from_name
+from autohpo import OptionError, Point, RangeHP, Result, Search, build_hpo_from_name
 from autohpo.algorithms.parts.points import checked_points
 from autohpo.objectives import Objectives
 from autohpo.spaces import SearchSpace
+from autohpo.store import MemoryStore
 
 SPACE = [RangeHP("x", 0.0, 1.0)]
 RUNGS = {"min_fidelity": 1, "max_fidelity": 9, "seed": 0}
@@ -214,3 +215,25 @@ def test_a_sampler_without_fidelities_sees_a_known_chain_once():
         view = Chains(hpo.history, fidelity, 9)
         assert [trial.perf for trial in view.trials] == [{1: -1.0, 3: -0.5, 9: -0.4}[fidelity]]
         assert len(view.running) == 1
+
+
+def test_known_results_of_an_older_release_are_full_ones_in_a_resumed_search():
+    """They stand in its log without a fidelity, where they beat every new result."""
+    old = MemoryStore()
+    with Search(built("bohb", points=[(BAD, -5.0)]), old) as search:
+        search.ask()
+    new = MemoryStore()
+    new.open()
+    new.begin(old.header)
+    for event in old.events():
+        data = (
+            {**event.data, "fidelity": None}
+            if event.kind == "ask" and event.data["info"] == {"known": True}
+            else event.data
+        )
+        new.append([event._replace(data=data)])
+    new.close()
+    hpo = built("bohb", points=[(BAD, -5.0)], max_evals=13)
+    _, perf = hpo.optimize(progress=False, store=new)
+    assert perf > -1
+    assert known(hpo.result) == [(9, -5.0, None)]

@@ -7,6 +7,7 @@ import pytest
 from autohpo import OptionError, RangeHP, Result, build_hpo_from_name
 from autohpo.errors import StoreMismatchError
 from autohpo.store import open_store
+from autohpo.trial import TrialState
 
 SPACE = [RangeHP("x", 0.0, 1.0)]
 RUNGS = {"min_fidelity": 1, "max_fidelity": 9, "seed": 0}
@@ -104,3 +105,17 @@ def test_whole_fidelities_are_integers_wherever_they_are_read(tmp_path, num_work
     logged = {type(event.data["fidelity"]) for event in store.events() if event.kind in ("ask", "report", "end")}
     store.close()
     assert logged == {float}
+
+
+def test_a_trial_that_is_stopped_has_the_result_of_its_rung():
+    """asha stops most of them; what they train and return after that does not count."""
+    hpo = build_hpo_from_name("asha", SPACE, deaf, type="stopping", max_evals=12, **RUNGS)
+    with pytest.warns(UserWarning, match="returned 0.636962|went on training") as said:
+        hpo.optimize(progress=False)
+    texts = [str(one.message) for one in said]
+    assert ["returned 0.636962, and had reported" in texts[0], "went on training" in texts[1]] == [True, True]
+    assert len(texts) == 2  # the first trial obeyed, but for its result
+    stopped = [trial for trial in hpo.result if trial.state is TrialState.STOPPED]
+    assert stopped
+    assert [(trial.reached, trial.perf) for trial in stopped] == [trial.reports[-1] for trial in stopped]
+    assert all(trial.reached in (1, 3) for trial in stopped)

@@ -15,6 +15,7 @@ import pytest
 from autohpo import (
     BaseHPOptimizer,
     ChoiceHP,
+    FailuresError,
     FirstTrialError,
     NoResultError,
     OptionError,
@@ -202,19 +203,80 @@ def test_the_first_trial_that_raises_ends_the_search_with_advice():
 
 
 def test_a_trial_that_raises_after_another_has_ended_does_not_end_the_search():
-    """Only the very first one does: here that one is invalid."""
+    """Only the very first one does."""
     numbers = iter(range(100))
 
     def f(hps):
         number = next(numbers)
-        if number == 0:
-            return None
         if number == 1:
             raise ValueError("now and then")
-        return 1.0
+        return None if number == 2 else 1.0
 
     hpo = run(f=f)
-    assert [t.state for t in hpo.result.trials[:3]] == [TrialState.INVALID, TrialState.FAILED, TrialState.COMPLETE]
+    assert [t.state.value for t in hpo.result.trials[:4]] == ["COMPLETE", "FAILED", "INVALID", "COMPLETE"]
+
+
+@pytest.mark.parametrize("value", [None, "0.5", float("nan"), (0.5, 0.1), {"loss": 0.5}, np.ones(2)])
+def test_a_first_trial_that_returns_no_number_ends_the_search_with_advice(value):
+    """A forgotten return would be as forgotten in every other trial."""
+    calls = []
+    with pytest.raises(FirstTrialError, match=r"(?s)returned no result in trial 0.*the objective's result must be"):
+        run(f=lambda hps: calls.append(hps) or value)
+    assert len(calls) == 1
+
+
+def test_a_coroutine_function_is_refused_before_anything_runs():
+    """Its trials would return coroutines; a function that returns one is told what to do."""
+
+    async def f(hps):
+        return 1.0
+
+    with pytest.raises(OptionError, match="coroutine function; give lambda hps: asyncio.run"):
+        run(f=f)
+    with pytest.raises(FirstTrialError, match="must not be async"):
+        run(f=lambda hps: f(hps) if hps else 0.0)
+
+
+@pytest.mark.parametrize("value", [None, "raises"])
+def test_many_trials_without_a_result_in_a_row_end_the_search(value):
+    """From the first result on as well, and where failures are allowed; the result has every trial."""
+
+    def f(hps, trial):
+        if trial.number >= 2 and value == "raises":
+            raise ValueError("the disk is full")
+        return None if trial.number >= 2 else hps["x"]
+
+    hpo = build_hpo_from_name("random", SPACE, f, max_evals=30, seed=0)
+    text = r"(?s)max_consecutive_failures: 4 trials in a row.*the last, trial 5, is (FAILED|INVALID): .*(disk|None)"
+    with pytest.raises(FailuresError, match=text):
+        hpo.optimize(progress=False, max_consecutive_failures=4, continue_on_error=True)
+    assert len(hpo.result) == 6
+    assert hpo.result.best.number in (0, 1)
+
+
+def test_failures_with_results_between_them_do_not_end_the_search():
+    """Only those in a row count; None allows any number."""
+    some = run(f=lambda hps, trial: None if trial.number % 4 else 1.0, max_evals=20, max_consecutive_failures=4)
+    assert some.result.counts() == {"COMPLETE": 5, "INVALID": 15}
+    every = run(f=lambda hps, trial: None if trial.number else 1.0, max_evals=30, max_consecutive_failures=None)
+    assert every.result.counts() == {"COMPLETE": 1, "INVALID": 29}
+    default = {"f": lambda hps, trial: None if trial.number else 1.0, "max_evals": 60}
+    with pytest.raises(FailuresError, match="20 trials"):
+        run(**default)
+
+
+def test_a_run_that_ended_by_failures_goes_on_when_it_is_called_again(tmp_path):
+    """The failures of earlier runs do not count."""
+    is_mended = []
+
+    def f(hps, trial):
+        return hps["x"] if is_mended or not trial.number else None
+
+    how = {"f": f, "max_evals": 10, "store": tmp_path / "run.db", "max_consecutive_failures": 3}
+    with pytest.raises(FailuresError):
+        run(**how)
+    is_mended.append(True)
+    assert run(**how).result.counts() == {"COMPLETE": 7, "INVALID": 3}
 
 
 def test_a_search_goes_on_over_failures_where_it_is_told_to():
@@ -235,7 +297,8 @@ def test_a_search_goes_on_over_failures_where_it_is_told_to():
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_a_result_that_is_no_number_is_an_invalid_trial_and_the_search_goes_on(value, num_workers):
     """Never a number to a model, never the end of the search."""
-    hpo = run(f=lambda hps: value if hps["k"] < 3 else 1.0, max_evals=10, num_workers=num_workers)
+    how = {"num_workers": num_workers, "continue_on_error": True}
+    hpo = run(f=lambda hps: value if hps["k"] < 3 else 1.0, max_evals=10, **how)
     assert {t.state for t in hpo.result.trials if t.hp["k"] < 3} == {TrialState.INVALID}
     assert {t.state for t in hpo.result.trials if t.hp["k"] >= 3} == {TrialState.COMPLETE}
 
@@ -243,7 +306,7 @@ def test_a_result_that_is_no_number_is_an_invalid_trial_and_the_search_goes_on(v
 def test_no_result_at_all_is_a_typed_error():
     """All invalid: there is no best."""
     with pytest.raises(NoResultError):
-        run(f=lambda hps: None, max_evals=3)
+        run(f=lambda hps: None, max_evals=3, continue_on_error=True)
 
 
 def test_the_time_limit_ends_a_running_trial_and_resume_runs_it_again(tmp_path):
@@ -310,6 +373,7 @@ def test_the_objective_gets_a_seed_of_its_own_for_each_trial():
         {"store": 3},
         {"progress": "loud"},
         {"grace_seconds": None},
+        {"max_consecutive_failures": 0},
     ],
 )
 def test_a_wrong_argument_of_optimize_is_named(how):
@@ -398,7 +462,7 @@ def test_an_optimizer_that_left_its_store_is_refused_and_the_store_stays_whole(t
 def test_where_nothing_has_a_result_the_error_says_what_became_of_the_trials():
     """States, and the first error."""
     with pytest.raises(NoResultError, match=r"(?s)'INVALID': 3.*must be one number, got None"):
-        run(f=lambda hps: None, max_evals=3)
+        run(f=lambda hps: None, max_evals=3, continue_on_error=True)
 
 
 def test_a_best_hp_that_returns_nothing_is_named():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -201,10 +202,14 @@ def test_reports_are_answered_by_the_hook_and_known_in_the_next_process(tmp_path
         assert search.tell(1, sign * 0.875).reports == ((1.0, sign * 0.75), (2.0, sign * 0.875), (2.0, sign * 0.125))
 
 
-def test_a_report_of_several_objectives_is_refused() -> None:
-    """As `report` of the optimizer does."""
-    with Search(build("nsga2")) as search, pytest.raises(EvaluationsError, match="takes results only at the end"):
-        search.report(search.ask(), 1, 0.5)
+def test_a_report_of_several_objectives_has_all_of_them() -> None:
+    """One number for several is refused; a value of each is kept."""
+    with Search(build("nsga2")) as search:
+        suggestion = search.ask()
+        with pytest.raises(EvaluationsError, match="must have 2 numbers"):
+            search.report(suggestion, 1, 0.5)
+        assert search.report(suggestion, 1, (0.5, 2))
+        assert search.state.running[0].reports == [(1, (0.5, 2.0))]
 
 
 def test_threads_may_share_a_search(tmp_path: Path) -> None:
@@ -288,6 +293,7 @@ def test_search_and_optimize_go_on_with_each_others_runs(tmp_path: Path, name: s
     ]
 
 
+@pytest.mark.filterwarnings("ignore:store. .* f .* has changed:autohpo.errors.StoreWarning")
 def test_what_optimize_left_running_is_told_by_its_number_and_not_run_again(tmp_path: Path) -> None:
     """A trial that was interrupted is begun anew by whoever tells it."""
     store = tmp_path / "run.db"
@@ -371,3 +377,16 @@ def test_a_search_that_is_closed_takes_nothing(tmp_path: Path) -> None:
     search.close()
     with pytest.raises(StoreError, match="search: must be open"):
         search.tell(0, 0.5)
+
+
+def test_a_clock_that_is_set_while_a_search_runs_changes_no_duration(monkeypatch):
+    """An hour back between start and end: the trial did not take less than nothing."""
+    with Search(build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], seed=0)) as search:
+        began = time.time()
+        suggestion = search.propose()
+        search.start(0, 0)
+        monkeypatch.setattr(time, "time", lambda: began - 3600.0)
+        search.tell(suggestion, 1.0)
+    trial = search.state[0]
+    assert 0 <= trial.seconds < 10
+    assert abs(trial.started - began) < 10

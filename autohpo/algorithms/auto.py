@@ -12,7 +12,7 @@ from autohpo.algorithms.parts.sampler import Sampler
 from autohpo.algorithms.registry import register_hpo
 from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError
-from autohpo.schedulers.limits import Forecast
+from autohpo.schedulers.limits import TrainingPlan
 from autohpo.schedulers.schedule import SLACK
 from autohpo.trial import Suggestion, whole
 
@@ -82,16 +82,16 @@ class AutoSearch(BaseHPOptimizer):
         """Return the brackets of a search with fidelities, and what it will train; None for one without."""
         return None if self.full_fidelity is None else self._scheduled().fidelity_schedule()
 
-    def forecast(self) -> Forecast | None:
+    def training_plan(self) -> TrainingPlan | None:
         """Return what the search will train with its limits; None where it has none."""
         if self.full_fidelity is not None:
-            found: Forecast | None = self._scheduled().forecast()
+            found: TrainingPlan | None = self._scheduled().training_plan()
             aside = session_of(self).wanted.n_due_in_full(self.full_fidelity) if not self.n_asked else 0
             return None if found is None else found.plus_in_full(aside)
         if self.budget is None:
-            return super().forecast()
+            return super().training_plan()
         n = math.floor(min(session_of(self).allowance.most_evals, self.budget + SLACK))
-        return Forecast(n, n, n, 1)
+        return TrainingPlan(n, n, n, 1)
 
     def _scheduled(self) -> Any:
         """The optimizer that schedules fidelities for this one."""

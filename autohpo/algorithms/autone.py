@@ -20,8 +20,8 @@ from autohpo.algorithms.parts.start import SobolStart
 from autohpo.algorithms.registry import register_hpo
 from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError
-from autohpo.schedulers.limits import Forecast
-from autohpo.schedulers.schedule import SLACK, Rungs, with_forecast
+from autohpo.schedulers.limits import TrainingPlan
+from autohpo.schedulers.schedule import SLACK, Rungs, with_training_plan
 from autohpo.surrogates.acquisition import log_ei
 from autohpo.surrogates.effects import Level, Noise, TaskSimilarity
 from autohpo.surrogates.gp import Data, GaussianProcess, Posterior, Predict
@@ -182,9 +182,9 @@ class AutoNE(BaseHPOptimizer):
 
     def fidelity_schedule(self) -> Any:
         """Return the fidelities of the sub-graphs and of the whole graph; printed, with what will be trained."""
-        return with_forecast(Rungs(sorted(self._fidelities)), self.forecast())
+        return with_training_plan(Rungs(sorted(self._fidelities)), self.training_plan())
 
-    def forecast(self) -> Forecast | None:
+    def training_plan(self) -> TrainingPlan | None:
         """Return what the search will train with its limits; None where it has none."""
         limits = session_of(self).allowance.limits
         if not limits.is_any:
@@ -193,7 +193,7 @@ class AutoNE(BaseHPOptimizer):
         most = math.inf if self.budget is None else (self.budget - n_small * self._mean_share + SLACK)
         n_full = max(0, math.floor(min(limits.n - n_small, most)))
         trained = n_full + n_small * self._mean_share
-        return Forecast(n_small + n_full, n_full, trained * self.max_fidelity, self.max_fidelity)
+        return TrainingPlan(n_small + n_full, n_full, trained * self.max_fidelity, self.max_fidelity)
 
     def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Suggestion:
         return Suggestion(hp, fidelity=self.max_fidelity if self.has_fidelity else None)

@@ -12,7 +12,7 @@ import numpy as np
 from autohpo.algorithms.interface import OptimizerInterface
 from autohpo.algorithms.options import check_support, check_types
 from autohpo.algorithms.parts.autogl_codec import AutoGLCodec
-from autohpo.algorithms.parts.construction import with_explained_names
+from autohpo.algorithms.parts.construction import explain_names
 from autohpo.algorithms.parts.missing_space import MissingSpace, as_space
 from autohpo.algorithms.parts.points import checked_points, plain_points
 from autohpo.algorithms.parts.shadowable import Shadowable
@@ -20,7 +20,7 @@ from autohpo.algorithms.session import Session
 from autohpo.errors import NoResultError, NoResultYetError, OptionError
 from autohpo.history import History
 from autohpo.objectives import Mode, Objectives
-from autohpo.schedulers.limits import Forecast
+from autohpo.schedulers.limits import TrainingPlan
 from autohpo.spaces import HPSpace, SearchSpace
 from autohpo.spaces.autogl_form import AutoGLForm
 from autohpo.trial import Suggestion, Trial, whole
@@ -259,10 +259,10 @@ class BaseHPOptimizer(OptimizerInterface):
         full = getattr(self, "max_fidelity", None) if self.is_multi_fidelity and self.has_fidelity else None
         return None if full is None else whole(full)
 
-    def forecast(self) -> Forecast | None:
+    def training_plan(self) -> TrainingPlan | None:
         """Return what the search will train with its limits, known results left out; None where that cannot be said."""
         most = self.__session.allowance.most_evals
-        return None if most == math.inf or self.is_multi_fidelity else Forecast(int(most), int(most), most, 1)
+        return None if most == math.inf or self.is_multi_fidelity else TrainingPlan(int(most), int(most), most, 1)
 
     @property
     def resumable(self) -> frozenset[int]:
@@ -278,4 +278,4 @@ class BaseHPOptimizer(OptimizerInterface):
         return ""
 
 
-BaseHPOptimizer.__init__ = with_explained_names(BaseHPOptimizer.__init__)  # type: ignore[method-assign]
+explain_names(BaseHPOptimizer)

@@ -88,8 +88,10 @@ class OptimizerInterface:
             OptionError: It is not the next one in number.
             SpaceError: It is no configuration of the space.
         """
-        self.space.check(suggestion)
-        session_of(self).adopt(suggestion.copy())
+        values = self.space.checked(suggestion)
+        adopted = suggestion.copy()
+        adopted.update(values)
+        session_of(self).adopt(adopted)
 
     @overload
     def tell(
@@ -233,7 +235,7 @@ class OptimizerInterface:
             name: A name of the run, kept in the store.
             trial_time_limit: Seconds for each trial.
             progress: "rich" is one line on a terminal, "plain" prints now and then, "none" or False nothing.
-            continue_on_error: Goes on even where the very first trial raises.
+            continue_on_error: Goes on even where the very first trial raises, or returns no number.
             grace_seconds: How long running trials may take to end when the search is interrupted or out of time.
             target: Ends the search at a result as good as this; what runs then may end.
             patience: Ends it after this many results in a row without a better one.
@@ -256,13 +258,16 @@ class OptimizerInterface:
                 all workers. One that was let go starts again when it is promoted, from its checkpoint if it has one.
             keep_checkpoints: Which checkpoint folders stay where an algorithm lets trainings go on: "live" keeps those
                 that may go on and the best trial's, "best" in the end the best trial's alone, "all" everything.
+            max_consecutive_failures: Ends the search when so many trials in a row had no result, also with
+                `continue_on_error`; None never does.
             confirm: How many of the best configurations are trained anew in the end, or a :class:`Confirm`: the answer
                 is then the one that is best there, with its mean. See :meth:`confirm`.
             default_first: Whether the trainer's own configuration is tried before all others.
 
         Raises:
             OptionError: An argument is wrong.
-            FirstTrialError: The first trial raised: the objective is probably wrong.
+            FirstTrialError: The first trial raised, or returned no number: the objective is probably wrong.
+            FailuresError: Too many trials in a row had no result.
             NoResultError: No trial was complete in the end.
             StoreError: The store cannot be used, holds another run, or is in use.
             KeyboardInterrupt: After Ctrl-C, once everything is saved.
@@ -300,6 +305,14 @@ class OptimizerInterface:
 
         given = {"trainer": trainer, "dataset": dataset}
         return confirm_run(cast("BaseHPOptimizer", self), {"k": k, "seeds": seeds}, given, dict(options))
+
+    def stop(self) -> None:
+        """End the running :meth:`optimize` in order; from any thread, or from an objective that runs in this process.
+
+        Nothing is started any more, trials that run are asked to end and have `grace_seconds`, and ``optimize`` returns
+        what was found. No effect where no search runs, also on one that begins later.
+        """
+        session_of(self).stop()
 
     def know(self, points: Sequence[CheckedPoint]) -> None:
         """Add points before the first suggestion: what a search brings along from earlier ones."""

@@ -36,6 +36,7 @@ class RunArguments(TypedDict, total=False):
     gpus: Any
     max_suspended: int
     keep_checkpoints: Literal["live", "best", "all"]
+    max_consecutive_failures: int | None
     confirm: Any
     default_first: bool
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import UnsupportedError
 from autohpo.algorithms.parts.build_arguments import check_name, check_order, checked_options, is_space
+from autohpo.algorithms.parts.construction import explain_names
 from autohpo.algorithms.parts.missing_space import as_space
 from autohpo.errors import RegistryError
 from autohpo.other_names import meant_algorithm
@@ -97,6 +98,7 @@ def register_hpo(name: str) -> Callable[[Optimizer], Optimizer]:
         known = _REGISTERED.get(name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise RegistryError(f"{name}: is taken by {known.__module__}.{known.__qualname__}; choose another")
+        explain_names(cls)
         _REGISTERED[name] = cls  # a class defined again, as notebooks do, replaces itself
         return cls
 

@@ -17,8 +17,8 @@ from autohpo.errors import OptimizationComplete, OptionError, SuggestionError
 from autohpo.history import HistoryView
 from autohpo.schedulers.base import Decision, Fork, Promote, Scheduler, Start
 from autohpo.schedulers.chains import Chains, ResultCounts, informative_fidelity
-from autohpo.schedulers.limits import Forecast, Limits
-from autohpo.schedulers.schedule import SLACK, with_forecast
+from autohpo.schedulers.limits import Limits, TrainingPlan
+from autohpo.schedulers.schedule import SLACK, with_training_plan
 from autohpo.trial import Suggestion
 
 _OF_THE_START = {"point", "point_in_full", "replaces"}  # notes that a promoted trial does not take over
@@ -117,11 +117,11 @@ class Scheduled(BaseHPOptimizer):
     def fidelity_schedule(self) -> Any:
         """Return the levels of fidelity, with Hyperband as a table of its brackets; print it to read it.
 
-        Where the search has a limit, ``max_evals`` or `budget`, it ends with what will be trained, its `forecast`.
+        Where the search has a limit, ``max_evals`` or `budget`, it ends with what will be trained, its `training_plan`.
         """
-        return with_forecast(self._scheduler.schedule, self.forecast())
+        return with_training_plan(self._scheduler.schedule, self.training_plan())
 
-    def forecast(self) -> Forecast | None:
+    def training_plan(self) -> TrainingPlan | None:
         """Return what the search will train with its limits; None where it has none."""
         aside = session_of(self).wanted.n_due_in_full(self.full_fidelity) if not self.n_asked else 0
         limits = Limits(
@@ -135,8 +135,8 @@ class Scheduled(BaseHPOptimizer):
                 if limits.is_any
                 else None
             )
-            return None if n is None else Forecast(n + aside, n + aside, n + aside, 1)
-        found = self._scheduler.forecast(limits)
+            return None if n is None else TrainingPlan(n + aside, n + aside, n + aside, 1)
+        found = self._scheduler.training_plan(limits)
         return None if found is None else found.plus_in_full(aside)
 
     def _get_suggestion(self, pid: int) -> Suggestion:

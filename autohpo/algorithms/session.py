@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autohpo.algorithms.parts.allowance import Allowance
+from autohpo.algorithms.parts.fallback import Fallback
 from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.points import CheckedPoint
 from autohpo.algorithms.parts.values import amount, checked_suggestion, pair, plain
@@ -27,6 +29,8 @@ from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState,
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
 
+_OF_THIS_PROCESS = ("lock", "asking", "telling", "on_stop")
+
 
 class Session:
     """What an optimizer was asked and told.
@@ -41,10 +45,14 @@ class Session:
         known: Points whose results are known.
         wanted: Points to be tried.
         allowance: What the search may spend.
+        asking: Entered around the hook that suggests: whoever drives a search may interrupt it there, and nowhere else.
+        telling: Entered around the hooks that take results and reports.
+        on_stop: Called by :meth:`stop`, while a search runs.
     """
 
     def __init__(self, hpo: BaseHPOptimizer, points: Sequence[CheckedPoint]) -> None:
         self._hpo = hpo
+        self._fallback = Fallback(hpo)
         self.history = History(hpo.space, hpo.objectives)
         self.known, self.wanted = KnownResults(), WantedPoints()
         self.allowance = Allowance(hpo, self.history, self.wanted)
@@ -52,15 +60,29 @@ class Session:
         self._is_set_up = self._has_warned = False
         self.last_call: Any = None  # what optimize() was called with last; no part of a copy
         self._rng: np.random.Generator | None = None
+        self.leave_driver()
         self.know(points)
 
+    def leave_driver(self) -> None:
+        """Belong to no driver: nobody interrupts the hooks."""
+        self.asking: AbstractContextManager[object] = nullcontext()
+        self.telling: AbstractContextManager[object] = nullcontext()
+        self.on_stop: Callable[[], None] | None = None
+
+    def stop(self) -> None:
+        """End the search that runs, in order; no effect where none does."""
+        on_stop = self.on_stop
+        if on_stop is not None:
+            on_stop()
+
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the lock out: a copy in another process has its own; and what optimize() was called with."""
-        return {name: value for name, value in vars(self).items() if name != "lock"} | {"last_call": None}
+        """Leave the lock, the driver and the last call out: a copy in another process has its own."""
+        return {name: value for name, value in vars(self).items() if name not in _OF_THIS_PROCESS} | {"last_call": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self.lock = threading.RLock()
+        self.leave_driver()
 
     @property
     def rng(self) -> np.random.Generator:
@@ -102,9 +124,10 @@ class Session:
                     f"max_evals: all {self.allowance.most_evals} suggestions were made; {remedy}"
                 )
             hpo.number, self._rng = self.history.n_asked, None
-            made = self.wanted.suggest(hpo, pid)
-            is_wanted = made is not None
-            made = made if is_wanted else hpo._get_suggestion(pid)
+            with self.asking:
+                made = self.wanted.suggest(hpo, pid)
+                is_wanted = made is not None
+                made = made if is_wanted else self._suggested(pid)
             who = f"{type(hpo).__name__}._get_suggestion"
             suggestion = checked_suggestion(who, made, hpo.space, self.history)
             if is_wanted:
@@ -126,7 +149,7 @@ class Session:
         with self.lock:
             hpo.set_up()
             hpo.number, self._rng = self.history.n_asked, rng
-            return hpo._get_suggestion(pid) if point is None else hpo._suggest_point(pid, point)
+            return self._suggested(pid) if point is None else hpo._suggest_point(pid, point)
 
     def adopt(self, suggestion: Suggestion) -> None:
         """Add a suggestion that was made earlier; see ``BaseHPOptimizer.adopt``."""
@@ -209,7 +232,8 @@ class Session:
             self._rng = None
             scores: Any = scores_of_perf(perf, running.signs)
             score = scores[0] if len(scores) == 1 else scores
-            go_on = plain(self._hpo._on_report(running.suggestion.copy(), fidelity, score))  # numpy's False is False
+            with self.telling:
+                go_on = plain(self._hpo._on_report(running.suggestion.copy(), fidelity, score))
             given = running.fidelity
             return go_on is not False and (given is None or fidelity < given)
 
@@ -249,7 +273,8 @@ class Session:
                 self._warn_of_constraints()
             scores: Any = trial.scores
             try:
-                hpo._update_trials(trial.pid, running.suggestion.copy(), scores[0] if len(scores) == 1 else scores)
+                with self.telling:
+                    hpo._update_trials(trial.pid, running.suggestion.copy(), scores[0] if len(scores) == 1 else scores)
             except BaseException:
                 self.history.take_back(running, order)
                 raise
@@ -274,6 +299,9 @@ class Session:
             self._add(suggestion)
             self.close(self.history.find(suggestion.number).ended(outcome))
 
+    def _suggested(self, pid: int) -> object:
+        return self._fallback.suggested(pid, self._seed, self.history.n_asked)
+
     def _trial_seed(self) -> int:
         """A seed for the objective, in [0, 2**31): another stream than that of the suggestion itself."""
         state = np.random.SeedSequence((self._seed, self.history.n_asked, 1)).generate_state(1)
@@ -292,8 +320,9 @@ def _is_same(kept: Suggestion, given: Suggestion, hpo: BaseHPOptimizer) -> bool:
         return False
     if all(kept[name] is given[name] for name in kept):
         return True
+    space = hpo.space
     try:
-        return hpo.space.key(kept) == hpo.space.key(given)
+        return space.key(space.checked(kept)) == space.key(space.checked(given))
     except Exception:  # a value that is none of the parameter's
         return False
 

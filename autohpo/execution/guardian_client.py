@@ -9,6 +9,8 @@ from pathlib import Path
 
 from autohpo.errors import AutoHPOError
 from autohpo.execution import guardian as guardian_script
+from autohpo.execution.descriptors import make_pipe
+from autohpo.execution.starting import start_process
 
 
 class Guardian:
@@ -24,9 +26,9 @@ class Guardian:
         self._start()
 
     def _start(self) -> None:
-        read_fd, self._write_fd = os.pipe()
+        read_fd, self._write_fd = make_pipe()
         try:
-            self._popen = subprocess.Popen(
+            self._popen = start_process(
                 [sys.executable, "-I", "-S", guardian_script.__file__, str(os.getpid()), str(self._folder)],
                 stdin=read_fd,
                 stdout=subprocess.DEVNULL,
@@ -51,13 +53,21 @@ class Guardian:
         self._groups.discard(group)
         self._say(f"-{group}\n")
 
+    def check(self) -> None:
+        """Replace the guardian where it was killed; to be called every now and then."""
+        if self._popen.poll() is not None:
+            self._replace()
+
     def _say(self, line: str) -> None:
         try:
             os.write(self._write_fd, line.encode())
         except (BrokenPipeError, BlockingIOError):  # it was killed, or stopped for long
-            self.close()
-            self._start()
-            os.write(self._write_fd, "".join(f"+{group}\n" for group in self._groups).encode())
+            self._replace()
+
+    def _replace(self) -> None:
+        self.close()
+        self._start()
+        os.write(self._write_fd, "".join(f"+{group}\n" for group in self._groups).encode())
 
     def close(self) -> None:
         """End the guardian itself, and no group."""

@@ -6,19 +6,44 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from autohpo.errors import MissingExtraError
 from autohpo.execution.memory import FULL
-from autohpo.execution.tree import IS_LINUX, read_proc, tree_of
+from autohpo.execution.tree import IS_LINUX, Strays, read_proc, tree_of
 from autohpo.trial import Outcome, TrialState
 
 if TYPE_CHECKING:
     from autohpo.execution.slot import Slot
 
 TICK_SECONDS = 0.05
+MAX_LATE_SECONDS = 1.0  # that a thread may come late on a busy machine
 MAX_PAUSE_SECONDS = 0.4  # with a kill allowed to come half a second late
+
+
+class Awake:
+    """Tells how long this process was stopped, or the machine suspended: that must not count as time of a trial.
+
+    A process that is busy with something else uses processor time meanwhile; one that is stopped uses none.
+    """
+
+    def __init__(self) -> None:
+        self.mark()
+
+    def mark(self) -> None:
+        """Measure from now on."""
+        self._wall, self._used = time.monotonic(), time.process_time()
+
+    def slept(self, expected: float) -> float:
+        """Return the seconds since the last mark that this process was stopped; 0 where it was not.
+
+        Args:
+            expected: The seconds that it meant to wait.
+        """
+        late = time.monotonic() - self._wall - expected
+        used = time.process_time() - self._used
+        return late if late > MAX_LATE_SECONDS and used < late / 10 else 0.0
 
 
 class Watchdog:
@@ -27,8 +52,9 @@ class Watchdog:
     It lives in the driver, because a trial that takes all memory will not wait until an optimizer's model is fitted.
     """
 
-    def __init__(self, slots: Sequence[Slot], memory_limit: int | None) -> None:
+    def __init__(self, slots: Sequence[Slot], memory_limit: int | None, run: str) -> None:
         self._slots = slots
+        self._strays = Strays(run)
         self._memory_limit = memory_limit
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="autohpo-watchdog", daemon=True)
@@ -42,14 +68,25 @@ class Watchdog:
 
     def _watch(self) -> None:
         pause = TICK_SECONDS
+        clock = Awake()
         while not self._closing.wait(pause):
+            slept = clock.slept(pause)
             start = time.monotonic()
+            strays = {} if self._memory_limit is None else self._strays.find(self._workers())
             for slot in self._slots:
-                self._check(slot, start)
+                if slept and slot.attempt is not None:
+                    slot.attempt.deadline += slept
+                self._check(slot, start, strays.get(slot.number, ()))
+            clock.mark()
             # Where measuring is slow, it must not take more than a tenth of the time.
             pause = min(max(TICK_SECONDS, 10 * (time.monotonic() - start)), MAX_PAUSE_SECONDS)
 
-    def _check(self, slot: Slot, now: float) -> None:
+    def _workers(self) -> dict[int, int]:
+        """The slot of each worker, by its number as a process."""
+        processes = [(slot.process, slot.number) for slot in self._slots]
+        return {process.pid: number for process, number in processes if process is not None}
+
+    def _check(self, slot: Slot, now: float, strays: Collection[int]) -> None:
         attempt, process = slot.attempt, slot.process
         if attempt is None or process is None or attempt.verdict is not None:
             return
@@ -57,7 +94,7 @@ class Watchdog:
             text = f"killed at its time limit of {slot.time_limit:g} s"
             slot.kill(attempt, process, "killed", Outcome(TrialState.TIMEOUT, error=text))
         elif self._memory_limit is not None:
-            held = tree_memory(process.pid, self._memory_limit)
+            held = tree_memory(process.pid, self._memory_limit, strays)
             attempt.peak = max(attempt.peak, held)
             has_hope = held > FULL * self._memory_limit and slot.relieve(attempt, process, held, now)
             if held > self._memory_limit and not has_hope:
@@ -80,15 +117,15 @@ def require_memory_limits() -> None:
             raise MissingExtraError(text) from fault
 
 
-def tree_memory(pid: int, limit: int) -> int:
-    """Return the bytes of memory that a process and its descendants hold; 0 where it is gone.
+def tree_memory(pid: int, limit: int, strays: Collection[int] = ()) -> int:
+    """Return the bytes of memory that a process, its descendants and `strays` hold; 0 where they are gone.
 
     Resident pages count for each process, so forked children that share their parent's data count it again. Only
     where that sum breaks `limit` are shared pages divided among those who share them, which is slow to measure.
     """
     if not IS_LINUX:
         return _psutil_memory(pid)
-    tree = tree_of(pid)
+    tree = {*tree_of(pid), *strays}
     resident = sum(map(_resident_bytes, tree))
     if resident <= limit or len(tree) == 1:
         return resident

@@ -90,6 +90,7 @@ class LocalExecutor(Executor):
         except BaseException:
             remove_folder(private)
             raise
+        self._guardian = guardian
         watchdogs: list[Watchdog] = []
         resources = (private, guardian, self._slots, watchdogs, os.getpid())
         self._finalizer = weakref.finalize(self, _release, *resources)  # runs at exit, too
@@ -98,11 +99,12 @@ class LocalExecutor(Executor):
             logs = Path(self.log_folder).resolve()
             logs.mkdir(parents=True, exist_ok=True)
         launch = Launch(private / "objective.pickle", logs, self.n_slots, self.devices, self.memory_limit)
+        launch.write()
         self._slots += (Slot(n, launch, guardian, self.trial_time_limit) for n in range(self.n_slots))
         for slot in self._slots:
             slot.start()
         if self.trial_time_limit is not None or self.memory_limit is not None:
-            watchdogs.append(Watchdog(self._slots, self.memory_limit))
+            watchdogs.append(Watchdog(self._slots, self.memory_limit, launch.run))
 
     def slots(self) -> Sequence[int]:
         """Return the numbers of the slots, which never change."""
@@ -156,6 +158,7 @@ class LocalExecutor(Executor):
             if slot.process is not None and slot.process.unsent:
                 slot.process.flush()
         if time.monotonic() >= self._next_check:
+            self._guardian.check()
             for slot in self._slots:
                 self._inbox += slot.check()
             self._next_check = time.monotonic() + CHECK_SECONDS
@@ -204,6 +207,15 @@ class LocalExecutor(Executor):
         """End the workers: idle ones exit in order, within a second; busy ones are killed with all they started."""
         if self._finalizer is not None:
             self._finalizer()
+
+
+def can_be_sent(objective: Objective) -> bool:
+    """Return whether a worker could be given an objective."""
+    try:
+        dump_objective(objective, Path(os.devnull))
+    except OptionError:
+        return False
+    return True
 
 
 def _release(

@@ -17,14 +17,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autohpo.errors import AutoHPOError
+from autohpo.execution.descriptors import above_standard, make_pipe
 from autohpo.execution.frames import FrameReader
 from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.logs import SlotLog
+from autohpo.execution.starting import start_process
 from autohpo.execution.tree import RUN, kill_marked, kill_tree
 
 # The path of imports is the driver's before anything is imported. `-m` would put the working directory first, where
-# any file may have the name of a module of the standard library.
-BOOT = "import sys; sys.path[:] = sys.argv[2:]; from autohpo.execution.worker import main; main(sys.argv[1])"
+# any file may have the name of a module of the standard library. What may be long comes in files: the system limits
+# the length of an argument.
+BOOT = (
+    "import sys; file = open(sys.argv[1], encoding='utf-8', errors='surrogateescape', newline=''); "
+    "sys.path[:] = file.read().split(chr(0)); from autohpo.execution.worker import main; main(*sys.argv[2:])"
+)
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -70,16 +76,39 @@ class Launch:
     arguments: tuple[str, ...] = field(default_factory=lambda: tuple(map(str, sys.argv)))
     log_level: int = field(default_factory=lambda: logging.getLogger("autohpo").level)
 
-    def command(self, read_fd: int, write_fd: int) -> list[str]:
-        """Return the command line of a worker that has these two ends of its pipes."""
+    @property
+    def _path_file(self) -> Path:
+        return self.objective.with_name("path")
+
+    @property
+    def _setting_file(self) -> Path:
+        return self.objective.with_name("setting.json")
+
+    def write(self) -> None:
+        """Write the files that every worker reads first, beside that of the objective.
+
+        Raises:
+            AutoHPOError: There is no room for them.
+        """
         setting = {
-            "fds": [read_fd, write_fd],
             "objective": str(self.objective),
             "argv": self.arguments,
             "level": self.log_level,
             "memory_limit": self.memory_limit,
+            "run": self.run,
         }
-        return [sys.executable, "-c", BOOT, json.dumps(setting), *self.import_path]
+        path = "\0".join(self.import_path)
+        try:
+            self._setting_file.write_text(json.dumps(setting), encoding="utf-8")
+            self._path_file.write_text(path, encoding="utf-8", errors="surrogateescape", newline="")
+        except OSError as fault:
+            text = f"what workers need cannot be written to {self.objective.parent}: {fault}"
+            raise AutoHPOError(text) from fault
+
+    def command(self, read_fd: int, write_fd: int) -> list[str]:
+        """Return the command line of a worker that has these two ends of its pipes."""
+        files = str(self._path_file), str(self._setting_file)
+        return [sys.executable, "-c", BOOT, *files, str(read_fd), str(write_fd)]
 
     def where(self) -> str | None:
         """Return the working directory; None where it was removed: the driver itself may still be in it."""
@@ -141,12 +170,12 @@ class WorkerProcess:
         self._guardian = guardian
         fds: list[int] = []
         try:
-            fds += os.pipe()
-            fds += os.pipe()
-            fds.append(self.log.writer())
+            fds += make_pipe()
+            fds += make_pipe()
+            fds.append(above_standard(self.log.writer()))
             their_read, self.write_fd, self.read_fd, their_write, log = fds
             self.log_start = self.log.begin_trial()
-            self._popen = subprocess.Popen(
+            self._popen = start_process(
                 launch.command(their_read, their_write),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -224,11 +253,11 @@ class WorkerProcess:
     def kill(self) -> None:
         """End the worker and all that it started at once; only before :meth:`bury`."""
         kill_tree(self.pid)
+        kill_marked(self._launch.run, self._slot)
 
     def bury(self) -> str:
         """Return how an exited worker ended; end what it left behind, and free its number and pipes."""
         self.kill()
-        kill_marked(self._launch.run, self._slot)
         self._guardian.forget(self.pid)
         code = self._popen.wait()
         self.close_pipes()

@@ -20,9 +20,9 @@ class _Unwind(BaseException):
 class SerialExecutor(Executor):
     """An executor with one slot, which runs its task inside :meth:`poll`.
 
-    Nothing protects the driver from the objective: it can end the process, and no limit holds. A KeyboardInterrupt
-    comes out of :meth:`poll`, and leaves the task submitted: the next poll runs it again from its start, :meth:`kill`
-    ends it.
+    Nothing protects the driver from the objective: it can end the process, and no limit holds. A KeyboardInterrupt,
+    and whatever else is neither an Exception nor a SystemExit, comes out of :meth:`poll`, and leaves the task
+    submitted: the next poll runs it again from its start, :meth:`kill` ends it.
     """
 
     is_inline = True
@@ -84,7 +84,10 @@ class SerialExecutor(Executor):
     def _run(self, evaluator: Evaluator, task: Task) -> None:
         self._is_running = True
         try:
-            outcome = evaluator.run(task, partial(self._report, task))
+            try:
+                outcome = evaluator.run(task, partial(self._report, task))
+            except _Unwind:
+                outcome = Outcome(TrialState.CANCELLED)  # the verdict, or the fault, says more
             if self._fault is not None:
                 raise self._fault
             if self._verdict is not None:
@@ -145,7 +148,14 @@ class SerialExecutor(Executor):
         self._opened().drop(root)
 
     def close(self) -> None:
-        """End the paused trainings."""
-        if self._evaluator is not None:
-            self._evaluator.close()
-        self._task = self._evaluator = None
+        """End the paused trainings, also where an interrupt ends one that does not end by itself."""
+        evaluator, self._task, self._evaluator = self._evaluator, None, None
+        interrupt: KeyboardInterrupt | None = None
+        while evaluator is not None:
+            try:
+                evaluator.close()
+                evaluator = None
+            except KeyboardInterrupt as came:  # noqa: PERF203 - the next one is closed: else it would hold up whoever drops it
+                interrupt = came
+        if interrupt is not None:
+            raise interrupt

@@ -28,6 +28,7 @@ CROWDED = (
     "its worker passed the memory limit with what earlier trials hold there, so it was ended; it is run again in a "
     "worker of its own"
 )
+LEAST_START_LIMIT_SECONDS = 10.0  # where the time limit of a trial is less than any import may take
 EXIT_SECONDS = 0.1  # from the end of a worker's pipe to its own end
 
 
@@ -119,6 +120,13 @@ class Slot:
         self._launch = launch
         self._guardian = guardian
         self._lock = threading.Lock()  # held to kill a process, to free its number, and to begin and end an attempt
+
+    @property
+    def start_limit(self) -> float:
+        """The seconds that a process may take to load the objective: as long as a trial, if that is limited."""
+        if self.time_limit is None:
+            return START_LIMIT_SECONDS
+        return min(max(self.time_limit, LEAST_START_LIMIT_SECONDS), START_LIMIT_SECONDS)
 
     def start(self) -> WorkerProcess:
         """Return the process, a new one if there is none."""
@@ -253,8 +261,8 @@ class Slot:
             return events + self._end() if self.process is process else events
         if attempt is not None:
             process.log.shorten(attempt.log_start)
-        if attempt is not None and not process.is_ready and time.monotonic() > process.started + START_LIMIT_SECONDS:
-            text = f"killed: after {START_LIMIT_SECONDS:g} s its process had not loaded the objective"
+        if attempt is not None and not process.is_ready and time.monotonic() > process.started + self.start_limit:
+            text = f"killed: after {self.start_limit:g} s its process had not loaded the objective"
             self.kill(attempt, process, "killed", Outcome(TrialState.TIMEOUT, error=text))
         return []
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 IS_LINUX = sys.platform.startswith("linux")
 
@@ -16,20 +16,7 @@ RUN = "AUTOHPO_RUN_"
 It tells whose a process is where parent, group and session do not; a search inside a search has two of them.
 """
 
-_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _N_SCANS = 5  # a process may start another one while they are looked for
-
-
-def adopt_orphans() -> None:
-    """Make this process the parent of all below it whose own parent ends, where the system can (Linux).
-
-    So they are found by walking down from here, also in a session of their own.
-    """
-    if IS_LINUX:
-        with contextlib.suppress(Exception):  # a libc without it; then the variables must do
-            import ctypes
-
-            ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def tree_of(pid: int) -> list[int]:
@@ -76,6 +63,45 @@ def kill_tree(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):  # the second: macOS, where all are zombies
         os.killpg(pid, signal.SIGKILL)
     _kill(tree[1:])
+
+
+class Strays:
+    """Finds the processes of a run by the variable that they have inherited, or by the session of their worker (Linux).
+
+    So it finds those, too, whose parent is gone. Each process of the system is looked at once.
+
+    Args:
+        run: The name of the run.
+    """
+
+    def __init__(self, run: str) -> None:
+        self._mark = f"{RUN}{run}=".encode()
+        self._slots: dict[int, int | None] = {}  # by process; None for those of others
+
+    def find(self, workers: Mapping[int, int]) -> dict[int, list[int]]:
+        """Return the processes of each slot that has some.
+
+        Args:
+            workers: The slot of each worker, by its number as a process.
+        """
+        if not IS_LINUX:
+            return {}
+        pids = {int(name) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208 - many times a second
+        self._slots = {pid: slot for pid, slot in self._slots.items() if pid in pids}
+        for pid in pids - self._slots.keys():
+            self._slots[pid] = self._slot_of(pid, workers)
+        found: dict[int, list[int]] = {}
+        for pid, slot in self._slots.items():
+            if slot is not None:
+                found.setdefault(slot, []).append(pid)
+        return found
+
+    def _slot_of(self, pid: int, workers: Mapping[int, int]) -> int | None:
+        for pair in read_proc(f"/proc/{pid}/environ").split(b"\0"):
+            if pair.startswith(self._mark):
+                return int(pair[len(self._mark) :])
+        fields = read_proc(f"/proc/{pid}/stat").rpartition(b")")[2].split()  # behind the name, which may be anything
+        return workers.get(int(fields[3])) if len(fields) > 3 else None
 
 
 def kill_marked(run: str, slot: int) -> None:

@@ -24,35 +24,58 @@ from autohpo.execution.frames import DROP, EXIT, KEY, MAX_ANSWER_BYTES, RELIEVE,
 from autohpo.execution.generators import Generators
 from autohpo.execution.limits import tree_memory
 from autohpo.execution.mains import load_objective, load_task
-from autohpo.execution.tree import adopt_orphans
+from autohpo.execution.tree import Strays
 from autohpo.objective import Evaluator, Report, user_traceback
 from autohpo.trial import Outcome, Perf, TrialState
 
 # The system's out-of-memory killer takes the process with the highest score: a worker rather than its driver.
 OOM_SCORE_STEP = 500
 
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
-def main(text: str) -> None:
+
+def main(setting_file: str, *numbers: str) -> None:
     """Serve the driver that started this process, until told to exit.
 
     Args:
-        text: The JSON that :meth:`autohpo.execution.process.Launch.command` wrote.
+        setting_file: What :meth:`autohpo.execution.process.Launch.write` wrote.
+        numbers: The descriptors of the two pipes.
     """
-    setting = json.loads(text)
+    read_fd, write_fd = map(int, numbers)
+    _end_with_driver()
+    with open(setting_file, encoding="utf-8") as file:
+        setting = json.load(file)
     sys.argv = setting["argv"]
-    read_fd, write_fd = setting["fds"]
     for fd in (read_fd, write_fd):  # whoever inherits them would keep the pipe open after this process ended
         os.set_inheritable(fd, False)  # noqa: FBT003
-    faulthandler.enable()
+    if sys.stderr is not None:
+        faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then decides
     for stream in (sys.stdout, sys.stderr):  # what was printed before a crash must be in the log
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+        if stream is not None:
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     logging.getLogger("autohpo").setLevel(setting["level"])
     _raise_oom_score()
-    adopt_orphans()
-    worker = Worker(read_fd, write_fd, setting["memory_limit"])
+    worker = Worker(read_fd, write_fd, setting["memory_limit"], setting["run"])
     worker.load(setting["objective"])
     worker.serve()
+
+
+def _end_with_driver() -> None:
+    """Have the system end this process with its driver, also while a C loop holds the interpreter lock.
+
+    The guardian does that too, but it may have been killed first. The death of the driver sends SIGHUP, whose handler
+    is the C function ``alarm``: called with the number of that signal, 1, it ends this process a second later. Until
+    then the lifeline ends it with what it started, if it can.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import ctypes
+
+        libc = ctypes.CDLL(None)
+        libc.signal(int(signal.SIGHUP), ctypes.cast(libc.alarm, ctypes.c_void_p))
+        libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGHUP), 0, 0, 0)
 
 
 def _raise_oom_score() -> None:
@@ -72,11 +95,13 @@ class Worker:
         read_fd: The pipe from the driver.
         write_fd: The pipe to the driver.
         memory_limit: The bytes of memory that it may hold, if limited; then it says how much that is.
+        run: The name of the run, by which it finds its processes.
     """
 
-    def __init__(self, read_fd: int, write_fd: int, memory_limit: int | None = None) -> None:
+    def __init__(self, read_fd: int, write_fd: int, memory_limit: int | None = None, run: str = "") -> None:
+        self._strays, self._slot = Strays(run), int(os.environ.get("AUTOHPO_SLOT", "0"))
         self._memory_limit = memory_limit
-        self._has_dropped = False
+        self._has_dropped, self._last_held = False, 0  # what it held when it was measured last
         self._generators = Generators()
         sys.meta_path.insert(0, self._generators)
         self._pipe = open(read_fd, "rb")  # noqa: SIM115 - for the life of the process
@@ -95,11 +120,15 @@ class Worker:
             self._evaluator = Evaluator(load_objective(path))
         except BaseException:  # the user's modules are imported here: they may even call sys.exit
             self._fault = f"the objective cannot be loaded in a worker process:\n{user_traceback()}"
-        self._say(Message("ready", held=self._held()))
+        self._last_held = self._held()
+        self._say(Message("ready", held=self._last_held))
 
     def _held(self) -> int:
         """Return the bytes that this process and its children hold; 0 where nobody asks."""
-        return 0 if self._memory_limit is None else tree_memory(os.getpid(), self._memory_limit)
+        if self._memory_limit is None:
+            return 0
+        strays = self._strays.find({os.getpid(): self._slot})
+        return tree_memory(os.getpid(), self._memory_limit, strays.get(self._slot, ()))
 
     def serve(self) -> None:
         """Do what the driver says, in its order; return when told to exit."""
@@ -120,8 +149,9 @@ class Worker:
         number, attempt = KEY.unpack_from(body)
         if self._has_dropped and self._memory_limit is not None:
             give_back_memory()
+            self._last_held = self._held()
         self._has_dropped = False
-        self._say(Message("started", number, attempt, held=self._held()))
+        self._say(Message("started", number, attempt, held=self._last_held))
         is_paused = False
         if self._evaluator is None:
             outcome = Outcome(TrialState.FAILED, error=self._fault)
@@ -137,7 +167,8 @@ class Worker:
             os._exit(0)
         with contextlib.suppress(Exception):  # the objective may have closed or replaced it
             sys.stdout.flush()
-        self._say(Message("end", number, attempt, outcome=outcome, is_paused=is_paused, held=self._held()))
+        self._last_held = self._held()
+        self._say(Message("end", number, attempt, outcome=outcome, is_paused=is_paused, held=self._last_held))
 
     def _reporter(self, number: int, attempt: int) -> Report:
         def report(fidelity: float, perf: Perf, metrics: Mapping[str, float] | None = None) -> bool:
@@ -156,15 +187,17 @@ class Worker:
                 rest = rest[os.write(self._write_fd, rest) :]
 
     def _listen(self) -> None:
-        while (frame := read_frame(self._pipe)) is not None:
-            kind, body = frame[:1], frame[1:]
-            if kind == STOP:  # not through the queue: the trial it is for is running
-                self._stopped = KEY.unpack(body)
-            elif kind == RELIEVE:  # nor this: the trial that runs needs the room
-                threading.Thread(target=self._relieve, args=ROOT.unpack(body), daemon=True).start()
-            else:
-                self._todo.put((kind, body))
-        os.killpg(0, signal.SIGKILL)
+        try:
+            while (frame := read_frame(self._pipe)) is not None:
+                kind, body = frame[:1], frame[1:]
+                if kind == STOP:  # not through the queue: the trial it is for is running
+                    self._stopped = KEY.unpack(body)
+                elif kind == RELIEVE:  # nor this: the trial that runs needs the room
+                    threading.Thread(target=self._relieve, args=ROOT.unpack(body), daemon=True).start()
+                else:
+                    self._todo.put((kind, body))
+        finally:  # a worker that does not listen would wait for ever
+            os.killpg(0, signal.SIGKILL)
 
     def _relieve(self, root: int) -> None:
         """Let go of a paused training while a trial runs."""

@@ -20,6 +20,7 @@ from autohpo.report.style import STYLE
 from autohpo.result import Result
 from autohpo.spaces import HPSpace, SearchSpace
 from autohpo.store import open_store
+from autohpo.store.described import space_of
 from autohpo.trial import Trial, TrialState
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -90,7 +91,7 @@ def write_html_from_store(
         header = log.header
         if header is None:
             raise StoreError(f"store: {store} holds no run yet")
-        known = SearchSpace.from_dict(header["space"]) if space is None else SearchSpace(space)
+        known = space_of(header, store) if space is None else SearchSpace(space)
         result = Result.read(log, known)
     finally:
         log.close()

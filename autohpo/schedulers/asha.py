@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from autohpo.errors import NotReady, OptimizationComplete
 from autohpo.history import History
-from autohpo.schedulers.base import Decision, Forecast, Limits, Promote, Scheduler, Start
+from autohpo.schedulers.base import Decision, Limits, Promote, Scheduler, Start, TrainingPlan
 from autohpo.schedulers.ranking import Ranking, Scores, scores_of
 from autohpo.schedulers.schedule import SLACK, Plan
 from autohpo.trial import Running, Trial
 
-_MOST_FORECAST = 100_000  # suggestions that are looked ahead
+_MOST_PLANNED = 100_000  # suggestions that are looked ahead
 
 
 def bracket_weights(rungs: Sequence[float], n_brackets: int) -> NDArray[np.float64]:
@@ -163,14 +163,14 @@ class AsyncPromotion(_Asynchronous):
             raise NotReady("no trial can be promoted before a running one has ended")
         raise OptimizationComplete("no configuration is left, and no trial can be promoted")
 
-    def forecast(self, limits: Limits) -> Forecast | None:
+    def training_plan(self, limits: Limits) -> TrainingPlan | None:
         """Return what a search with these limits trains: as far as it does not depend on results."""
         if not limits.is_any:
             return None
         first = lowest_affordable(self.schedule, self._eta, limits)
         full, n_trials, cost = self.schedule[-1], 0, 0.0
         results, promoted = [0] * len(self.schedule), [0] * len(self.schedule)
-        while n_trials < limits.n and n_trials < _MOST_FORECAST:
+        while n_trials < limits.n and n_trials < _MOST_PLANNED:
             levels = range(len(self.schedule) - 2, first - 1, -1)
             level = next((k for k in levels if self._n_going_on(results[k]) > promoted[k]), None)
             at = first if level is None else level + 1
@@ -180,7 +180,7 @@ class AsyncPromotion(_Asynchronous):
             if level is not None:
                 promoted[level] += 1
             n_trials, cost, results[at] = n_trials + 1, cost + (self.schedule[at] - had) / full, results[at] + 1
-        return Forecast(n_trials, results[-1], cost * full, full, is_exact=False)
+        return TrainingPlan(n_trials, results[-1], cost * full, full, is_exact=False)
 
     def resumable(self, seen: History) -> frozenset[int]:
         """Return the trials that were not promoted yet: each may be, once there are more results at its rung."""

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from autohpo.history import Cursor, History, Step
-from autohpo.schedulers.limits import Forecast, Limits
+from autohpo.schedulers.limits import Limits, TrainingPlan
 from autohpo.trial import Trial
 
-__all__ = ["Decision", "Forecast", "Fork", "Limits", "Promote", "Scheduler", "Start", "score_of"]
+__all__ = ["Decision", "Fork", "Limits", "Promote", "Scheduler", "Start", "TrainingPlan", "score_of"]
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Scheduler(ABC):
             OptimizationComplete: There is nothing left to do, for ever.
         """
 
-    def forecast(self, limits: Limits) -> Forecast | None:
+    def training_plan(self, limits: Limits) -> TrainingPlan | None:
         """Return what a whole search will train; None where that cannot be said.
 
         Args:

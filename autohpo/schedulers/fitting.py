@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from autohpo.schedulers.limits import Forecast, Limits
+from autohpo.schedulers.limits import Limits, TrainingPlan
 from autohpo.schedulers.schedule import SLACK, Plan, Schedule
 
 
@@ -29,7 +29,7 @@ def fitting(schedule: Schedule, index: int, limits: Limits, *, is_fitted: bool) 
     return usual if found is None and index == 0 else found
 
 
-def forecast(schedule: Schedule, num_iterations: int | None, limits: Limits) -> Forecast | None:
+def training_plan(schedule: Schedule, num_iterations: int | None, limits: Limits) -> TrainingPlan | None:
     """Return what a search trains where no trial fails; None where it has no end.
 
     Args:
@@ -39,9 +39,9 @@ def forecast(schedule: Schedule, num_iterations: int | None, limits: Limits) -> 
     """
     if not limits.is_any and num_iterations is None:
         return None
-    full = schedule.max_fidelity
-    n_trials, n_full, cost, index, is_fitted = 0, 0, 0.0, 0, False
-    while num_iterations is None or index < num_iterations:
+    full, n_at = schedule.fidelities[-1], dict.fromkeys(schedule.fidelities, 0)
+    n_trials, cost, index, is_fitted, is_over = 0, 0.0, 0, False, False
+    while not is_over and (num_iterations is None or index < num_iterations):
         left = limits._replace(n_left=limits.n - n_trials, cost_left=limits.cost - cost)
         plan = fitting(schedule, index, left, is_fitted=is_fitted) if left.n_left > 0 else None
         if plan is None:
@@ -51,7 +51,8 @@ def forecast(schedule: Schedule, num_iterations: int | None, limits: Limits) -> 
         for size, fidelity, price in zip(plan.sizes, plan.fidelities, plan.costs(limits.is_continued), strict=True):
             n = int(min(size, limits.n - n_trials, (limits.cost - cost) / price + SLACK))
             n_trials, cost = n_trials + n, cost + n * price
-            n_full += n * (fidelity == plan.fidelities[-1])
-            if n < size:
-                return Forecast(n_trials, n_full, cost * full, full)
-    return Forecast(n_trials, n_full, cost * full, full)
+            n_at[fidelity] += n
+            is_over = n < size
+            if is_over:
+                break
+    return TrainingPlan(n_trials, n_at[full], cost * full, full, n_at=tuple(n_at.items()))

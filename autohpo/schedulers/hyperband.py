@@ -9,9 +9,9 @@ import numpy as np
 
 from autohpo.errors import NotReady, OptimizationComplete, OptionError
 from autohpo.history import History, Step
-from autohpo.schedulers.base import Decision, Forecast, Limits, Promote, Scheduler, Start
+from autohpo.schedulers.base import Decision, Limits, Promote, Scheduler, Start, TrainingPlan
 from autohpo.schedulers.chains import fidelity_of
-from autohpo.schedulers.fitting import fitting, forecast
+from autohpo.schedulers.fitting import fitting, training_plan
 from autohpo.schedulers.ranking import Scores, ranked, scores_of
 from autohpo.schedulers.schedule import SLACK, Plan, Schedule
 from autohpo.trial import Running, Trial
@@ -302,9 +302,9 @@ class Hyperband(Scheduler):
         left = limits._replace(n_left=n_left, cost_left=cost_left)
         return fitting(self.schedule, index, left, is_fitted=self._is_fitted)
 
-    def forecast(self, limits: Limits) -> Forecast | None:
+    def training_plan(self, limits: Limits) -> TrainingPlan | None:
         """Return what a search with these limits trains where no trial fails."""
-        return forecast(self.schedule, self.num_iterations, limits)
+        return training_plan(self.schedule, self.num_iterations, limits)
 
     def _decide(self, is_exhausted: bool = False) -> None:
         """Decides every rung that can be, and forgets the brackets that are over."""

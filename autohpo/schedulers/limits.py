@@ -9,7 +9,7 @@ from typing import NamedTuple
 from autohpo.history import Cursor, History
 from autohpo.trial import Running, Suggestion, Trial, TrialState
 
-__all__ = ["Forecast", "Limits", "Spending"]
+__all__ = ["Limits", "Spending", "TrainingPlan"]
 
 
 class Limits(NamedTuple):
@@ -36,7 +36,7 @@ class Limits(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Forecast:
+class TrainingPlan:
     """What a search will train; printed, it is a line for people.
 
     Attributes:
@@ -45,9 +45,10 @@ class Forecast:
         trained: The fidelity of all of them together.
         full: The full fidelity.
         is_exact: Whether it follows from the schedule alone, and not from results.
+        n_at: How many trainings there are to each fidelity, where that is known.
 
     Example:
-        >>> print(Forecast(13, 1, 27, 9))
+        >>> print(TrainingPlan(13, 1, 27, 9))
         13 trainings, 1 in full, 27 epochs (3 full evaluations)
     """
 
@@ -56,8 +57,9 @@ class Forecast:
     trained: float
     full: float
     is_exact: bool = True
+    n_at: tuple[tuple[float, int], ...] = ()
 
-    def plus_in_full(self, n: int) -> Forecast:
+    def plus_in_full(self, n: int) -> TrainingPlan:
         """Return the same with some more full evaluations."""
         return replace(self, n_trials=self.n_trials + n, n_full=self.n_full + n, trained=self.trained + n * self.full)
 

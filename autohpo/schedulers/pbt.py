@@ -11,7 +11,7 @@ import numpy as np
 
 from autohpo.errors import NotReady, OptimizationComplete
 from autohpo.history import History
-from autohpo.schedulers.base import Decision, Forecast, Fork, Limits, Promote, Scheduler, Start, score_of
+from autohpo.schedulers.base import Decision, Fork, Limits, Promote, Scheduler, Start, TrainingPlan, score_of
 from autohpo.schedulers.schedule import SLACK, Plan
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Running, Trial, whole
@@ -38,7 +38,7 @@ class PopulationBased(Scheduler):
     one of the best there takes its place, with a configuration near that one's. Only a paused trial can be copied: the
     checkpoint of a running one is in flux, so that a loser waits while all of the best run. Where the best are trained
     in full already, the loser goes on by itself. One that failed is replaced, too, as long as anybody can be copied.
-    Where the limits of the search do not train the whole population in full, it is smaller.
+    Where the limits of the search would train none of the population in full, it is smaller.
 
     Args:
         size: How many are trained.
@@ -99,29 +99,31 @@ class PopulationBased(Scheduler):
             raise NotReady("all of the population are being trained")
         raise OptimizationComplete(f"the {len(self._newest)} trainings of the population are over")
 
-    def forecast(self, limits: Limits) -> Forecast:
+    def training_plan(self, limits: Limits) -> TrainingPlan:
         """Return what a search with these limits trains where no trial fails."""
-        size, full, steps = self._affordable(limits), self.schedule[-1], len(self.schedule)
-        cost = size * self._price(limits)
-        if size * steps <= limits.n and cost <= limits.cost + SLACK:
-            return Forecast(size * steps, size, cost * full, full)
-        n = int(min(limits.n, limits.cost * steps / self._price(limits) + SLACK))  # of one member: none in full
-        return Forecast(n, 0, sum(self._steps_costs(limits)[:n]) * full, full)
+        size, full = self._affordable(limits), self.schedule[-1]
+        n_trials, n_full, cost = 0, 0, 0.0
+        for step, price in zip(self.schedule, self._costs(limits), strict=True):  # furthest behind first: in lockstep
+            n = int(min(size, limits.n - n_trials, (limits.cost - cost) / price + SLACK))
+            n_trials, cost, n_full = n_trials + n, cost + n * price, n_full + n * (step == full)
+            if n < size:
+                break
+        return TrainingPlan(n_trials, n_full, cost * full, full)
 
-    def _steps_costs(self, limits: Limits) -> tuple[float, ...]:
+    def _costs(self, limits: Limits) -> tuple[float, ...]:
         """What each step of a member costs, in full evaluations."""
         return Plan((1,) * len(self.schedule), tuple(self.schedule)).costs(limits.is_continued)
 
-    def _price(self, limits: Limits) -> float:
-        """What a member costs, in full evaluations."""
-        return sum(self._steps_costs(limits))
-
     def _affordable(self, limits: Limits) -> int:
-        """How many members there are: as many as the limits train in full, and one at least."""
+        """How many members there are: fewer than wanted where none of these would be trained in full; one at least."""
         if not limits.is_any:
             return self._size
-        most = min(limits.n / len(self.schedule), limits.cost / self._price(limits))
-        return self._size if most >= self._size - SLACK else max(1, int(most + SLACK))
+        *before, last = self._costs(limits)
+        n_first, cost_first = self._size * len(before) + 1, self._size * sum(before) + last  # when the first one is
+        if limits.n >= n_first and limits.cost + SLACK >= cost_first:
+            return self._size
+        most = min(limits.n / len(self.schedule), limits.cost / (sum(before) + last))
+        return max(1, min(self._size, int(most + SLACK)))
 
     def resumable(self, seen: History) -> frozenset[int]:
         """Return the newest trial of each member that may be trained on."""

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from autohpo.errors import OptionError
-from autohpo.schedulers.limits import Forecast, Limits
+from autohpo.schedulers.limits import Limits, TrainingPlan
 from autohpo.trial import whole
 
 SLACK = 1e-9  # powers and quotients of floats miss an integer by far less, other fractions by far more
@@ -71,7 +71,7 @@ class Schedule:
         bracket_sizes: How many configurations bracket s of S, with s rungs above the first, starts with:
             "ceil" is ``ceil(S / (s+1) * eta^s)``, as in Algorithm 1 of the paper; "floor" is
             ``floor(S / (s+1)) * eta^s``, as in its Table 1 and in HpBandSter.
-        forecast: What a search with these brackets will train, where it has a limit; printed with them.
+        training_plan: What a search with these brackets will train, where it has a limit; printed with them.
 
     Raises:
         OptionError: A bound or the factor breaks a rule.
@@ -92,7 +92,7 @@ class Schedule:
     max_fidelity: float
     eta: float = 3.0
     bracket_sizes: Literal["ceil", "floor"] = "ceil"
-    forecast: Forecast | None = None
+    training_plan: TrainingPlan | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.min_fidelity < math.inf:
@@ -195,32 +195,34 @@ class Schedule:
         for name, sizes, cost, resumed in rows:
             cells = "".join(f"{size or '':>{width}}" for size in sizes)
             lines.append(f"{name:>7}{cells}{cost:9.2f}{resumed:9.2f}")
-        if self.forecast is not None:
-            lines.append(f"this search: {self.forecast}")
+        if self.training_plan is not None:
+            planned = dict(self.training_plan.n_at)
+            cells = "".join(f"{planned.get(fidelity) or '':>{width}}" for fidelity in self.fidelities)
+            lines += [f" search{cells}", f"this search: {self.training_plan}"]
         return "\n".join(lines)
 
 
-class Rungs(tuple[float, ...]):  # noqa: SLOT001 - it has a forecast beside
+class Rungs(tuple[float, ...]):  # noqa: SLOT001 - it has a plan beside
     """The fidelities of a search, rising; printed, with what it will train.
 
     Attributes:
-        forecast: What the search will train, where that can be said.
+        training_plan: What the search will train, where that can be said.
     """
 
-    forecast: Forecast | None = None
+    training_plan: TrainingPlan | None = None
 
     def __str__(self) -> str:
-        return super().__str__() + ("" if self.forecast is None else f"\nthis search: {self.forecast}")
+        return super().__str__() + ("" if self.training_plan is None else f"\nthis search: {self.training_plan}")
 
 
-def with_forecast(schedule: object, forecast: Forecast | None) -> object:
+def with_training_plan(schedule: object, training_plan: TrainingPlan | None) -> object:
     """Return a schedule that says what a search will train: brackets or rungs; any other one as it is."""
-    if forecast is None:
+    if training_plan is None:
         return schedule
     if isinstance(schedule, Schedule):
-        return replace(schedule, forecast=forecast)
+        return replace(schedule, training_plan=training_plan)
     if isinstance(schedule, tuple):
         rungs = Rungs(schedule)
-        rungs.forecast = forecast
+        rungs.training_plan = training_plan
         return rungs
     return schedule

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -125,13 +126,20 @@ def _items(modules: Mapping[str | None, Any]) -> list[tuple[str, str | None, Ite
         if module is not None and (not isinstance(module, str) or not module or ":" in module):
             raise SpaceError(f"space: names of modules must be strings without a colon, got {module!r:.80}")
         if isinstance(items, (str, Mapping)) or not isinstance(items, Sequence):
-            raise SpaceError(f"space: {module or 'it'} must be a list of parameters, got {items!r:.80}")
+            raise SpaceError(f"space: {module or 'it'} must be a list of parameters, got {items!r:.80}{_way(module)}")
         for item in items:
             name = item.get("parameterName") if isinstance(item, Mapping) else None
             if not isinstance(name, str) or not name:
-                raise SpaceError(f"space: every parameter must be a dict with a 'parameterName', got {item!r:.80}")
+                rule = "every parameter must be a dict with a 'parameterName'"
+                raise SpaceError(f"space: {rule}, got {item!r:.80}{_way(module)}")
             found.append((name if module is None else f"{module}:{name}", module, item))
     return found
+
+
+def _way(module: str | None) -> str:
+    """Return how a space is written in no form of AutoGL's."""
+    name = module or "x"
+    return f"; without AutoGL's form write [RangeHP({name!r}, 0.0, 1.0)] or [ChoiceHP({name!r}, [...])]"
 
 
 def _check_lengths(parameter: ListHP, parameters: Mapping[str, HPSpace]) -> None:
@@ -205,7 +213,7 @@ def _range(name: str, kind: str, item: Item, low: Any, high: Any) -> HPSpace:
 
 def _number(name: str, key: str, value: Any) -> float:
     value = value.item() if isinstance(value, np.generic) else value
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
         hint = "; YAML takes 1e-4 for a string and 1.0e-4 for a number" if isinstance(value, str) else ""
         raise SpaceError(f"{name}: {key} must be a finite number, got {value!r:.80}{hint}")
     return value  # type: ignore[no-any-return]

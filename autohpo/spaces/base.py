@@ -5,14 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
 from autohpo.spaces import tagged
+from autohpo.spaces.arguments import check_arguments
+from autohpo.spaces.formula_rows import as_column
+from autohpo.spaces.index import plain
 from autohpo.spaces.tagged import KINDS, Described, is_same
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in typing from Python 3.11 on
 
 __all__ = ["KINDS", "HPSpace", "Listing", "checked_name"]
 
@@ -64,6 +70,11 @@ class HPSpace(Described, ABC):
     """
 
     name: str
+
+    def __new__(cls, *_: Any, **options: Any) -> Self:
+        """Make a parameter, unless an argument has the name that another library gives it."""
+        check_arguments(cls, options)
+        return super().__new__(cls)
 
     def __init__(self, name: str) -> None:
         self._set(name=checked_name(name))  # a kind may be a frozen dataclass
@@ -130,6 +141,21 @@ class HPSpace(Described, ABC):
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
         """Return the n values, plain Python types, of ``(n, width)`` points in the unit cube, both ends included."""
 
+    def column(self, units: NDArray[np.float64]) -> NDArray[Any]:
+        """Return ``(n,)`` what :meth:`decode` returns, as an array of numbers where all are of one type of numbers."""
+        return as_column(self.decode(units))
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether the values are numbers in one column, with bounds for each part of it; see :meth:`bounds`."""
+        return False
+
+    def bounds(
+        self, lows: NDArray[np.float64], highs: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return ``(m,)`` the least and the largest number between each of m pairs of points of the unit interval."""
+        raise SpaceError(f"{self.name}: must have numbers for values, got {self}")
+
     @abstractmethod
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
         """Return ``(n, width)`` points in the unit cube that decode to n legal values."""
@@ -137,6 +163,13 @@ class HPSpace(Described, ABC):
     @abstractmethod
     def contains(self, value: Any) -> bool:
         """Return whether a value is legal: of the right type and inside the bounds."""
+
+    def canonical(self, value: Any) -> Any:
+        """Return the parameter's own form of a value that users or algorithms hand over: numpy's numbers as Python's.
+
+        A value that means none of the legal ones is returned as it is; :meth:`contains` judges the result.
+        """
+        return value if self.contains(value) else plain(value)
 
     def grid(self, steps: int) -> list[Any]:
         """Return at most `steps` values, evenly spaced in the unit interval from end to end, none twice.

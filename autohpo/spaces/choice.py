@@ -14,8 +14,13 @@ from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
 from autohpo.spaces.base import HPSpace, checked_name
+from autohpo.spaces.formula_rows import as_column
+from autohpo.spaces.index import Index
 from autohpo.spaces.priors import Prior, Scale, as_prior
 from autohpo.spaces.tagged import is_same
+
+MOST_BOUNDED = 256
+"""The most values that have bounds: each part of the unit interval compares all of them."""
 
 
 class _Values(HPSpace):
@@ -56,31 +61,55 @@ class _Values(HPSpace):
         return self._edges
 
     @cached_property
-    def _places(self) -> dict[Any, int]:
-        """The index of each value of a plain type, by its type and itself, for ``True`` is not ``1``."""
-        places: dict[Any, int] = {}
-        for i, value in enumerate(self._listed):
-            if type(value) in (str, int, bool, float, type(None)) and value == value:  # noqa: PLR0124 - NaN is not
-                places.setdefault((type(value), value), i)
-        return places
+    def _index(self) -> Index:
+        return Index(self._listed)
 
     def index_of(self, value: Any) -> int:
         """Return the index of a value among the others, from 0; -1 if it is none of them."""
-        if type(value) in (str, int, bool, float, type(None)) and value == value:  # noqa: PLR0124
-            return self._places.get((type(value), value), -1)
-        for i, known in enumerate(self._listed):
-            if known is value:
-                return i
-        return next((i for i, known in enumerate(self._listed) if is_same(known, value)), -1)
+        return self._index.of(value)
+
+    def canonical(self, value: Any) -> Any:
+        """Return the very object among the values that `value` means: 1.0 may mean 1; the value itself if none."""
+        place = self._index.meant(value)
+        return value if place < 0 else self._listed[place]
 
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
         """Return the n values of ``(n, 1)`` points."""
-        if not self.width:
-            return [self._listed[0]] * len(units)
+        return [self._listed[i] for i in self._indices(units).tolist()]
+
+    def _indices(self, units: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the n indices of the values of ``(n, 1)`` points."""
         n = len(self._listed)
+        if not self.width:
+            return np.zeros(len(units), dtype=np.int64)
         if self.prior is None:
-            return [self._listed[i] for i in np.minimum((units[:, 0] * n).astype(int), n - 1).tolist()]
-        return [self._listed[i] for i in np.searchsorted(self._edges[1:-1], units[:, 0], side="right").tolist()]
+            return np.minimum((units[:, 0] * n).astype(np.int64), n - 1)
+        return np.searchsorted(self._edges[1:-1], units[:, 0], side="right")
+
+    def column(self, units: NDArray[np.float64]) -> NDArray[Any]:
+        """Return ``(n,)`` the values of ``(n, 1)`` points: what :meth:`decode` returns, as an array."""
+        if type(self).decode is not _Values.decode:  # a kind that builds on this one has its own values
+            return super().column(units)
+        return self._column[self._indices(units)]
+
+    @cached_property
+    def _column(self) -> NDArray[Any]:
+        return as_column(self._listed)
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether all values are numbers, and there are not very many."""
+        is_few = 1 < len(self._listed) <= MOST_BOUNDED and type(self).decode is _Values.decode
+        return is_few and self._column.dtype != object
+
+    def bounds(
+        self, lows: NDArray[np.float64], highs: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return ``(m,)`` the least and the largest number between each of m pairs of points of the unit interval."""
+        numbers, n = self._column.astype(float), len(self._listed)
+        first, last = self._indices(lows[:, None]), self._indices(highs[:, None])
+        among = (np.arange(n) >= first[:, None]) & (np.arange(n) <= last[:, None])
+        return np.where(among, numbers, np.inf).min(axis=1), np.where(among, numbers, -np.inf).max(axis=1)
 
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
         """Return ``(n, 1)`` points in the middle of the values' cells."""
@@ -124,10 +153,12 @@ class ChoiceHP(_Values):
             list with an item for each choice. The same parameter may stand under several of them; children may have
             children.
         prior: Weights of the choices, or a belief in one of them; see :mod:`autohpo.spaces.priors`.
+        names: A name for each choice, where a store cannot tell them apart otherwise: objects without a repr of their
+            own that hold a lock or an open file. Choices that JSON can hold keep their own values there.
 
     Raises:
-        SpaceError: There are no choices, two are the same, `choices` is not a list, or the children or the prior do
-            not suit them.
+        SpaceError: There are no choices, two are the same, `choices` is not a list, or the children, the prior or the
+            names do not suit them.
 
     Example:
         >>> ChoiceHP("norm", [None, "batch", (1, 2)]).decode(np.array([[0.1], [0.5], [1.0]]))
@@ -138,6 +169,7 @@ class ChoiceHP(_Values):
     choices: tuple[Any, ...]
     children: tuple[tuple[HPSpace, ...], ...] = ()
     prior: Prior | None = None
+    names: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -145,8 +177,11 @@ class ChoiceHP(_Values):
         choices: Iterable[Any],
         children: Mapping[Any, Sequence[HPSpace]] | Sequence[Sequence[HPSpace] | None] = (),
         prior: Prior | Sequence[float] | None = None,
+        *,
+        names: Sequence[str] = (),
     ) -> None:
         self._set(name=checked_name(name), choices=checked_values(name, "choices", choices))
+        self._set(names=checked_names(name, names, len(self.choices)))
         self._set(children=_checked_children(self, children))
         self._set_prior(prior)
 
@@ -154,9 +189,13 @@ class ChoiceHP(_Values):
     def _listed(self) -> tuple[Any, ...]:
         return self.choices
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameter as JSON types; choices that JSON cannot hold by their names."""
+        return with_names(super().to_dict(), "choices", self.names)
+
     @property
     def _scale(self) -> Scale:
-        return Scale(self.name, n_values=len(self.choices), index_of=self.index_of)
+        return Scale(self.name, n_values=len(self.choices), index_of=self._index.meant)
 
     @property
     def levels(self) -> int:
@@ -172,9 +211,10 @@ class OrdinalHP(_Values):
         name: The name of the parameter.
         values: The values from first to last, none twice; of any kind.
         prior: Weights of the values, or where good values are believed to lie; see :mod:`autohpo.spaces.priors`.
+        names: A name for each value, where a store cannot tell them apart otherwise; see :class:`ChoiceHP`.
 
     Raises:
-        SpaceError: There are no values, two are the same, or the prior does not suit them.
+        SpaceError: There are no values, two are the same, or the prior or the names do not suit them.
 
     Example:
         >>> OrdinalHP("batch", [8, 16, 64, 512]).decode(np.array([[0.0], [0.6], [1.0]]))
@@ -184,24 +224,37 @@ class OrdinalHP(_Values):
     name: str
     values: tuple[Any, ...]
     prior: Prior | None = None
+    names: tuple[str, ...] = ()
 
-    def __init__(self, name: str, values: Iterable[Any], prior: Prior | Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        values: Iterable[Any],
+        prior: Prior | Sequence[float] | None = None,
+        *,
+        names: Sequence[str] = (),
+    ) -> None:
         self._set(name=checked_name(name), values=checked_values(name, "values", values))
+        self._set(names=checked_names(name, names, len(self.values)))
         self._set_prior(prior)
 
     @property
     def _listed(self) -> tuple[Any, ...]:
         return self.values
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameter as JSON types; values that JSON cannot hold by their names."""
+        return with_names(super().to_dict(), "values", self.names)
+
     def _place(self, value: Any) -> float:
-        index = self.index_of(value)
+        index = self._index.meant(value)
         if index < 0:
             raise SpaceError(f"{self.name}: prior must be about one of the values, got {value!r:.80}")
         return (index + 0.5) / len(self.values)
 
     @property
     def _scale(self) -> Scale:
-        return Scale(self.name, self._place, None, len(self.values), self.index_of)
+        return Scale(self.name, self._place, None, len(self.values), self._index.meant)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -236,6 +289,10 @@ class FixedHP(HPSpace):
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
         """Return ``(n, 0)`` points."""
         return np.empty((len(values), 0))
+
+    def canonical(self, value: Any) -> Any:
+        """Return the fixed value, if `value` means it."""
+        return self.value if Index([self.value]).meant(value) == 0 else value
 
     def contains(self, value: Any) -> bool:
         """Return whether `value` is the fixed value."""
@@ -280,6 +337,27 @@ def checked_values(name: str, field: str, values: Any) -> tuple[Any, ...]:
     return listed
 
 
+def checked_names(name: str, names: Any, n: int) -> tuple[str, ...]:
+    """Return the names of n values as a tuple; an empty one where none were given.
+
+    Raises:
+        SpaceError: They are not n different strings.
+    """
+    is_list = isinstance(names, (list, tuple)) and all(isinstance(one, str) and one for one in names)
+    if not is_list or (names and (len(names) != n or len(set(names)) != n)):
+        raise SpaceError(f"{name}: names must be {n} different strings, got {names!r:.80}")
+    return tuple(names)
+
+
+def with_names(data: dict[str, Any], field: str, names: Sequence[str]) -> dict[str, Any]:
+    """Return the description of a parameter in which values that JSON cannot hold go by names, if it has these."""
+    values = [
+        {"opaque": name} if isinstance(value, dict) and "opaque" in value else value
+        for value, name in zip(data[field]["tuple"] if names else (), names, strict=True)
+    ]
+    return data | {field: {"tuple": values}} if names else data
+
+
 def _checked_children(parameter: ChoiceHP, children: Any) -> tuple[tuple[HPSpace, ...], ...]:
     """Return the parameters under each choice; an empty tuple where no choice has any.
 
@@ -288,7 +366,7 @@ def _checked_children(parameter: ChoiceHP, children: Any) -> tuple[tuple[HPSpace
     """
     under: list[tuple[HPSpace, ...]] = [()] * len(parameter.choices)
     if isinstance(children, Mapping):
-        places = [(parameter.index_of(choice), choice, items) for choice, items in children.items()]
+        places = [(parameter._index.meant(choice), choice, items) for choice, items in children.items()]
     elif isinstance(children, Sequence) and len(children) in (0, len(parameter.choices)):
         places = [(i, parameter.choices[i], items) for i, items in enumerate(children)]
     else:

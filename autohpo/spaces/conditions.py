@@ -34,7 +34,9 @@ class Conditions:
         self._collect(roots)
         self.formulas = dict(formulas)
         self._formulas = {name: Expression(text) for name, text in self.formulas.items()}
-        for name in self._formulas:
+        for name, formula in self._formulas.items():
+            if not formula.names and not formula({}):
+                raise SpaceError(f"conditions: {name!r} would never be active with {formula.text!r}; leave it out")
             if name not in self._by_name:
                 raise SpaceError(f"conditions: {name!r} is not a parameter; the space has {sorted(self._by_name)}")
         self._needed = {  # whatever decides by its value
@@ -57,7 +59,9 @@ class Conditions:
         known = self._by_name.setdefault(name, parameter)
         if known is not parameter:  # it stands under several choices, as the same parameter
             if known != parameter or name not in self._parents:
-                raise SpaceError(f"{name}: names must differ, got {name!r} for {known} and {parameter}")
+                rule = "names must differ, but for one parameter that stands under several choices"
+                advice = f"name each for its choice, such as 'gcn:{name}', or make them equal"
+                raise SpaceError(f"{name}: {rule}, got {known} and {parameter}; {advice}")
             return
         for index, children in enumerate(parameter.children if isinstance(parameter, ChoiceHP) else ()):
             for child in children:

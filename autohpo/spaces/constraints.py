@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from autohpo.errors import SpaceError
 from autohpo.spaces.expression import Expression
-from autohpo.spaces.tagged import Described
+from autohpo.spaces.formula_rows import BoolArray, Column, NotInRows, evaluate
+from autohpo.spaces.tagged import Described, opaque_function
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,7 +42,7 @@ class LinearConstraint(Described):
         numbers = [*self.weights.values(), *(b for b in (self.lower, self.upper) if b is not None)]
         if not self.weights or len(numbers) == len(self.weights):
             raise SpaceError(f"LinearConstraint: must have weights, and a lower or an upper bound, got {self}")
-        if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
+        if not all(type(n) in (int, float) and abs(n) <= sys.float_info.max for n in numbers):
             raise SpaceError(f"LinearConstraint: weights and bounds must be finite numbers, got {self}")
         self._set(weights=dict(self.weights))
 
@@ -56,13 +59,35 @@ class LinearConstraint(Described):
         """
         if not all(name in hp for name in self.weights):
             return True
-        terms = [weight * hp[name] for name, weight in self.weights.items()]
-        if not all(isinstance(term, (int, float)) for term in terms):
-            raise SpaceError(f"{self}: values must be numbers, got { ({name: hp[name] for name in self.weights}) }")
+        values = {name: hp[name] for name in self.weights}
+        if not all(isinstance(value, (int, float)) and abs(value) <= sys.float_info.max for value in values.values()):
+            raise SpaceError(f"{self}: values must be numbers, got {values}")
+        terms = [weight * values[name] for name, weight in self.weights.items()]
         total = sum(terms)
         slack = 1e-9 * sum(map(abs, terms))  # for rounding: decimal steps are no exact floats
         is_below = self.upper is None or total <= self.upper + slack
         return is_below and (self.lower is None or total >= self.lower - slack)
+
+    def in_rows(self, columns: Mapping[str, Column], n: int) -> tuple[BoolArray, BoolArray]:
+        """Return ``(n,)`` whether each of n configurations meets it, and ``(n,)`` where only :meth:`allows` can say.
+
+        Args:
+            columns: The values of each of its names.
+            n: The number of configurations.
+
+        Raises:
+            NotInRows: Some values are not numbers.
+        """
+        if any(columns[name].dtype == object for name in self.weights):
+            raise NotInRows
+        terms = [weight * columns[name].astype(float) for name, weight in self.weights.items()]
+        total, slack = sum(terms), 1e-9 * sum(map(np.abs, terms))
+        allowed = np.ones(n, dtype=bool)
+        if self.upper is not None:
+            allowed &= total <= self.upper + slack
+        if self.lower is not None:
+            allowed &= total >= self.lower - slack
+        return allowed, ~np.isfinite(total)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,6 +106,8 @@ class ExpressionConstraint(Described):
 
     def __post_init__(self) -> None:
         self._set(_expression=Expression(self.formula))
+        if not self._expression.names and not self._expression({}):
+            raise SpaceError(f"constraint {self.formula!r}: must name a parameter; no configuration meets it")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,10 +118,27 @@ class ExpressionConstraint(Described):
         """Return whether a configuration meets the constraint, as it does without one of the parameters."""
         return not all(name in hp for name in self.names) or bool(self._expression(hp))
 
+    def in_rows(self, columns: Mapping[str, Column], n: int) -> tuple[BoolArray, BoolArray]:
+        """Return ``(n,)`` whether each of n configurations meets it, and ``(n,)`` where only :meth:`allows` can say.
+
+        Args:
+            columns: The values of each of its names.
+            n: The number of configurations.
+
+        Raises:
+            NotInRows: The formula has a part that is only computed for one configuration at a time.
+        """
+        return evaluate(self._expression.tree, columns, n)
+
+    @property
+    def expression(self) -> Expression:
+        """The formula, read."""
+        return self._expression
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PredicateConstraint(Described):
-    """A function of the configuration that must return True; JSON only holds its name.
+    """A function of the configuration that must return True; JSON only holds its name, and a digest of its code.
 
     Args:
         predicate: The user's function.
@@ -114,6 +158,10 @@ class PredicateConstraint(Described):
         """None, as the function may look at every parameter."""
         return
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the name of the function, and the digest of its code where its name may be that of several."""
+        return {"kind": type(self).__name__, "predicate": opaque_function(self.predicate)}
+
     def allows(self, hp: Mapping[str, Any]) -> bool:
         """Return whether a configuration meets the constraint.
 
@@ -130,6 +178,19 @@ class PredicateConstraint(Described):
 Constraint = LinearConstraint | ExpressionConstraint | PredicateConstraint
 
 
+def as_constraints(given: Any) -> tuple[Any, ...]:
+    """Return the constraints of a space as given, in a tuple; a single one may stand without a list.
+
+    Raises:
+        SpaceError: They are no list.
+    """
+    if isinstance(given, (str, Described)) or callable(given):
+        return (given,)
+    if not isinstance(given, Iterable):
+        raise SpaceError(f"space: constraints must be a list, got {given!r:.80}")
+    return tuple(given)
+
+
 def as_constraint(item: Any) -> Constraint:
     """Return a constraint; a string stands for a formula, and a function for a predicate.
 
@@ -139,3 +200,17 @@ def as_constraint(item: Any) -> Constraint:
     if isinstance(item, (LinearConstraint, ExpressionConstraint, PredicateConstraint)):
         return item
     return ExpressionConstraint(item) if isinstance(item, str) else PredicateConstraint(item)
+
+
+def read_constraints(given: Iterable[Any], names: Sequence[str]) -> tuple[Constraint, ...]:
+    """Return the constraints of a space with these names.
+
+    Raises:
+        SpaceError: An item is no constraint, or names a parameter that the space does not have.
+    """
+    constraints = tuple(map(as_constraint, given))
+    for constraint in constraints:
+        unknown = sorted(set(constraint.names or ()) - set(names))
+        if unknown:
+            raise SpaceError(f"{constraint}: names must be of the space {list(names)}, got {unknown}")
+    return constraints

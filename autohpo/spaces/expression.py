@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ast
+import keyword
 import math
 import operator
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from autohpo.errors import SpaceError
+from autohpo.spaces.rounding import COMPARE, Act, Node, Size, Values, size_of
 from autohpo.spaces.tagged import Described
-
-Values = Mapping[str, Any]
-Node = Callable[[Values], Any]
 
 MOST_EXPONENT = 64
 """The largest exponent of a power: with more, and with numbers beyond the largest float, a formula might never end."""
@@ -27,18 +26,6 @@ _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
     ast.Pow: operator.pow,
-}
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.In: lambda a, b: a in b,
-    ast.NotIn: lambda a, b: a not in b,
-    ast.Is: operator.is_,
-    ast.IsNot: operator.is_not,
 }
 _CALLS: dict[str, Callable[..., Any]] = {
     "abs": abs,
@@ -64,11 +51,11 @@ def parse(text: str) -> ast.expr:
         stem += "_"
     names = {f"{stem}{i}_": name for i, name in enumerate(re.findall(r"`([^`]+)`", text))}
     stand_ins = iter(names)
+    plain = re.sub(r"`[^`]+`", lambda _: next(stand_ins), text)
     try:
-        plain = re.sub(r"`[^`]+`", lambda _: next(stand_ins), text)
         tree = ast.parse(plain.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise SpaceError(f"expression {text!r:.200}: cannot be read: {error}") from None
+        raise SpaceError(f"expression {text!r:.200}: cannot be read: {error}{_hint(plain)}") from None
     for node in ast.walk(tree) if names else ():
         if isinstance(node, ast.Name):
             node.id = names.get(node.id, node.id)
@@ -78,12 +65,24 @@ def parse(text: str) -> ast.expr:
     return tree
 
 
+_UNDERSTOOD = {"and", "or", "not", "in", "is", "True", "False", "None"}
+
+
+def _hint(text: str) -> str:
+    """Return what a user may have meant by a formula that cannot be read: a name that is a word of Python's."""
+    words = [word for word in re.findall(r"[^\W\d]\w*", text) if keyword.iskeyword(word) and word not in _UNDERSTOOD]
+    if words:
+        return f"; put a parameter's name that is a word of Python's in backticks: `{words[0]}`"
+    return "; put a name that is not one in Python in backticks, such as `trainer:lr`" if ":" in text else ""
+
+
 class Expression(Described):
     """A formula over the values of a configuration.
 
     Names are those of parameters; what is not a name in Python stands in backticks: "`trainer:lr` < 0.1". There are
     numbers, strings, lists, ``+ - * / // % **``, comparisons with ``in``, ``and or not``, indices as in ``hidden[0]``,
     and the functions abs, int, len, max, min, round, sum, log, sqrt. Nothing else is understood, nothing is executed.
+    Numbers that differ by rounding are equal: ``0.1 + 0.2 <= 0.3`` is true.
 
     Args:
         text: The formula.
@@ -108,9 +107,15 @@ class Expression(Described):
         self.text = text
         self._names: dict[str, None] = {}
         try:
-            self._run = self._build(parse(text))
+            self._tree = parse(text)
+            self._run = self._build(self._tree)
         except RecursionError as error:
             raise SpaceError(f"expression {text!r:.200}: cannot be read: {error}") from None
+
+    @property
+    def tree(self) -> ast.expr:
+        """The syntax tree, of nothing but what is understood."""
+        return self._tree
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -158,15 +163,18 @@ class Expression(Described):
                 return lambda hp: not inner(hp)
             case ast.BoolOp(op=op, values=values):
                 return _boolean(isinstance(op, ast.And), [self._build(value) for value in values])
-            case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _COMPARE for op in ops):
-                return _comparison([_COMPARE[type(op)] for op in ops], [self._build(v) for v in (left, *others)])
+            case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in COMPARE for op in ops):
+                sides = [left, *others]
+                sizes = [size_of(side, self._build) for side in sides]
+                return _comparison([COMPARE[type(op)] for op in ops], [self._build(side) for side in sides], sizes)
             case ast.Subscript(value=value, slice=index):
                 outer, place = self._build(value), self._build(index)
                 return lambda hp: outer(hp)[place(hp)]
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _CALLS:
                 call, given = _CALLS[name], [self._build(arg) for arg in args]
                 return lambda hp: call(*(arg(hp) for arg in given))
-        raise SpaceError(f"expression {self.text!r}: {type(node).__name__} is not understood")
+        hint = _hint(self.text) if isinstance(node, (ast.Lambda, ast.Yield, ast.YieldFrom, ast.Await)) else ""
+        raise SpaceError(f"expression {self.text!r}: {type(node).__name__} is not understood{hint}")
 
 
 def _arithmetic(act: Callable[[Any, Any], Any], left: Node, right: Node) -> Node:
@@ -190,9 +198,17 @@ def _boolean(is_and: bool, parts: Sequence[Node]) -> Node:
     return run
 
 
-def _comparison(acts: Sequence[Callable[[Any, Any], bool]], parts: Sequence[Node]) -> Node:
+def _comparison(acts: Sequence[Act], parts: Sequence[Node], sizes: Sequence[Size]) -> Node:
     def run(hp: Values) -> bool:
         values = [part(hp) for part in parts]
-        return all(act(a, b) for act, a, b in zip(acts, values[:-1], values[1:], strict=True))
+        pairs = zip(acts, values[:-1], values[1:], sizes[:-1], sizes[1:], strict=True)
+        return all(act(a, b, _both(size_a, size_b, hp)) for act, a, b, size_a, size_b in pairs)
 
     return run
+
+
+def _both(a: Size, b: Size, hp: Values) -> Callable[[], float] | None:
+    """Return what computes the sizes of both sides together, which is seldom needed; None where nothing is computed."""
+    if a is None and b is None:
+        return None
+    return lambda: (0.0 if a is None else a(hp)) + (0.0 if b is None else b(hp))

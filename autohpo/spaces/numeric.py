@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
 from autohpo.spaces.base import HPSpace, Listing, checked_name
+from autohpo.spaces.index import plain
 from autohpo.spaces.priors import Prior, Scale, Warp, WeightedPrior, as_prior
 from autohpo.spaces.scales import LinearScale, LogScale, NumberScale
 from autohpo.spaces.tagged import Described
@@ -68,8 +69,9 @@ class _Numbers(HPSpace):
         if not (type(low) is int and type(high) is int):
             low, high = float(low), float(high)
         if not low < high:
-            raise SpaceError(f"{self.name}: low must be below high, got low={low}, high={high}")
-        if not math.isfinite(high - low):
+            advice = f"; FixedHP({self.name!r}, {low!r}) is a value that is not searched" if low == high else ""
+            raise SpaceError(f"{self.name}: low must be below high, got low={low}, high={high}{advice}")
+        if not high - low <= sys.float_info.max:
             raise SpaceError(f"{self.name}: high - low must be a finite float, got low={low}, high={high}")
         if type(low) is int and max(abs(low), abs(high)) > MOST_VALUES // 2:
             raise SpaceError(f"{self.name}: integer ends must lie within 2**49, got low={low}, high={high}")
@@ -84,6 +86,9 @@ class _Numbers(HPSpace):
         step = self._plain("step", step)
         if step <= 0 or (self.is_int and type(step) is not int):
             raise SpaceError(f"{self.name}: step must be positive, and an integer for integer ends, got {step}")
+        if step > (self.high - self.low) * (1 + 1e-9):
+            rule = "step must lead from low to high exactly"
+            raise SpaceError(f"{self.name}: {rule}, got {step}: it leads beyond high, {self.high}")
         if (self.high - self.low) / step >= MOST_VALUES:
             raise SpaceError(f"{self.name}: step must make fewer than 2**50 values, got {step}")
         self._set(step=step if self.is_int else float(step))
@@ -106,10 +111,9 @@ class _Numbers(HPSpace):
         Raises:
             SpaceError: The value is neither.
         """
-        if isinstance(value, np.generic):
-            value = value.item()
+        value = plain(value)
         if type(value) not in (int, float):
-            raise SpaceError(f"{self.name}: {argument} must be an int or a float, got {value!r}")
+            raise SpaceError(f"{self.name}: {argument} must be an int or a float, got {value!r:.80}")
         if not abs(value) <= sys.float_info.max:
             raise SpaceError(f"{self.name}: {argument} must be finite, got {value!r:.50}")
         return value  # type: ignore[no-any-return]
@@ -170,6 +174,34 @@ class _Numbers(HPSpace):
         values: list[Any] = self._scale.numbers(places).tolist()
         return values
 
+    def column(self, units: NDArray[np.float64]) -> NDArray[Any]:
+        """Return ``(n,)`` the values of ``(n, 1)`` points: what :meth:`decode` returns, as an array."""
+        if type(self).decode is not _Numbers.decode:  # a kind that builds on this one has its own values
+            return super().column(units)
+        places = units[:, 0] if self._warp is None else self._warp.to_places(units[:, 0])
+        if not self._scale.n:
+            return self._scale.numbers(places)
+        k = self._scale.indices(places)
+        if self.is_int:
+            return self.low + k * self._scale.step
+        return self._few_column[k] if self._scale.n <= MOST_EDGES else np.array(self._computed(k), dtype=float)
+
+    @cached_property
+    def _few_column(self) -> NDArray[np.float64]:
+        return np.array(self._few_values)
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether larger points of the unit interval are larger numbers; True, but for kinds that decode otherwise."""
+        return type(self).decode is _Numbers.decode
+
+    def bounds(
+        self, lows: NDArray[np.float64], highs: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return ``(m,)`` the least and the largest number between each of m pairs of points of the unit interval."""
+        low, high = (self.column(ends[:, None]).astype(float) for ends in (lows, highs))
+        return low, high
+
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
         """Return ``(n, 1)`` points: the middle of a value's cell where values can be counted."""
         numbers: NDArray[np.float64] = np.asarray(values, dtype=float)
@@ -210,6 +242,33 @@ class _Numbers(HPSpace):
         exponents = [Decimal(repr(number)).normalize().as_tuple().exponent for number in (self.low, self._scale.step)]
         digits = max(*(-int(exponent) for exponent in exponents), 0)  # 0.1 + 2 * 0.1 is 0.3, as it was written
         return [min(max(round(value, digits), self.low), self.high) for value in values]
+
+    def canonical(self, value: Any) -> Any:
+        """Return the number of the range that `value` means: 0 may mean 0.0, 2.0 may mean 2, and 0.1 + 0.2 0.3.
+
+        A value that means none is returned as it is: with steps, one that lies off them by more than rounding.
+        """
+        kind = type(value)
+        if self.step is None and kind is (int if self.is_int else float) and self.low <= value <= self.high:
+            return value + 0  # 0.0 for -0.0
+        number = plain(value)
+        if type(number) not in (int, float) or not abs(number) <= sys.float_info.max:
+            return value
+        found = self._meant(number)
+        if found is None and isinstance(value, np.floating):  # 0.1 of float32 is 0.10000000149
+            found = self._meant(float(str(value)))
+        return value if found is None else found
+
+    def _meant(self, number: float) -> int | float | None:
+        """Return the number of the range that is the same but for rounding."""
+        inside = min(max(number, self.low), self.high)
+        if self._scale.n:
+            k = min(round((inside - self.low) / self._scale.step), self._scale.n - 1)
+            few = self._scale.n <= MOST_EDGES and not self.is_int
+            value: int | float = self._few_values[k] if few else self._computed(np.array([k]))[0]
+        else:
+            value = float(inside)
+        return value if self._is_near(value, number) else None
 
     def contains(self, value: Any) -> bool:
         """Return whether `value` is an int (for integer ends) or a float, within the ends and on a step."""

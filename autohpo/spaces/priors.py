@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -295,4 +296,4 @@ def _finer(mean: float, sd: float) -> FloatArray:
 
 def _is_number(value: object) -> bool:
     is_real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    return is_real and math.isfinite(value)  # type: ignore[arg-type]
+    return is_real and abs(value) <= sys.float_info.max  # type: ignore[arg-type]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from autohpo.spaces.tagged import without_caches
 
 FloatArray = NDArray[np.float64]
 
@@ -30,6 +33,10 @@ class _Ends:
     high: float
     step: float
     n: int
+
+    def __getstate__(self) -> Any:
+        """Pickle no caches: using a scale does not change what it pickles to."""
+        return without_caches(self)
 
 
 class LinearScale(_Ends):

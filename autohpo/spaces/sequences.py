@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import permutations, product
 from typing import Any
 
@@ -13,9 +14,13 @@ from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
 from autohpo.spaces.base import HPSpace, Listing, checked_name
-from autohpo.spaces.choice import checked_values
+from autohpo.spaces.choice import checked_names, checked_values, with_names
 from autohpo.spaces.expression import Expression
-from autohpo.spaces.tagged import Described, is_same
+from autohpo.spaces.index import Index, as_list, plain
+from autohpo.spaces.tagged import Described, opaque_function
+
+LONGEST_LIST = 100_000
+"""The most entries of a list: each is a parameter of its own."""
 
 LONGEST_PERMUTATION = 170
 """The most items of a permutation: the factorial of more is beyond the largest float."""
@@ -27,7 +32,8 @@ class Cut(Described):
 
     Args:
         names: The names of the parameters, or the name of the only one.
-        function: A function of the list of their values that returns an integer; JSON only holds its name.
+        function: A function of the list of their values that returns an integer; JSON only holds its name, and a
+            digest of its code.
     """
 
     names: tuple[str, ...]
@@ -38,6 +44,10 @@ class Cut(Described):
         self._set(names=(names,) if isinstance(names, str) else tuple(names))
         if not callable(self.function) or not self.names:
             raise SpaceError(f"Cut: must have names and a function, got {self.names!r}, {self.function!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the names, and the name of the function with the digest of its code where the name is no name."""
+        return super().to_dict() | {"function": opaque_function(self.function)}
 
     def __call__(self, hp: Mapping[str, Any]) -> Any:
         """Return the length in a configuration.
@@ -91,6 +101,7 @@ class ListHP(HPSpace):
             if not isinstance(self.item, Iterable):
                 raise SpaceError(f"{self.name}: item must be a parameter, or a list of them, got {self.item!r:.80}")
             self._set(item=tuple(self.item))
+        self._set(length=plain(self.length), max_length=plain(self.max_length))
         if isinstance(self.length, bool) or not isinstance(self.length, (int, str, Cut)):
             raise SpaceError(f"{self.name}: length must be an integer, a formula or a Cut, got {self.length!r:.80}")
         n = self._checked_max_length()
@@ -105,6 +116,8 @@ class ListHP(HPSpace):
                 raise SpaceError(f"{self.name}: items must not be lists or have children, got {item!r:.80}")
         rule = Expression(self.length) if isinstance(self.length, str) else self.length
         self._set(_items=items, _rule=None if isinstance(rule, int) else rule)
+        if isinstance(rule, Expression) and not rule.names:  # it is a number, whatever the configuration
+            self._set(_items=items[: self.length_in({})], _rule=None)
 
     def _checked_max_length(self) -> int:
         """Return the most entries.
@@ -119,8 +132,12 @@ class ListHP(HPSpace):
             n = len(self.item)
         if n is None:
             raise SpaceError(f"{self.name}: max_length must be given where length is not an integer, got None")
-        if not isinstance(n, int) or n < 1 or (isinstance(self.length, int) and self.length != n):
-            raise SpaceError(f"{self.name}: max_length must be at least 1, and equal to an integer length, got {n!r}")
+        if type(n) is not int or n < 1 or (isinstance(self.length, int) and self.length != n):
+            raise SpaceError(
+                f"{self.name}: max_length must be at least 1, and equal to an integer length, got {n!r:.80}"
+            )
+        if n > LONGEST_LIST:
+            raise SpaceError(f"{self.name}: max_length must be at most {LONGEST_LIST}, got {n!r:.80}")
         return n
 
     @property
@@ -141,11 +158,9 @@ class ListHP(HPSpace):
         """
         if self._rule is None:
             return len(self.items)
-        n = self._rule(hp)
-        if isinstance(n, np.generic):
-            n = n.item()
-        if isinstance(n, float) and n.is_integer():
-            n = int(n)
+        n = plain(self._rule(hp))
+        if isinstance(n, float) and math.isfinite(n) and abs(n - round(n)) <= 1e-9 * max(abs(n), 1.0):
+            n = round(n)  # 0.3 / 0.1 is not 3
         if type(n) is not int or not 0 <= n <= len(self.items):
             raise SpaceError(f"{self.name}: length must be an integer from 0 to {len(self.items)}, got {n!r:.80}")
         return n
@@ -192,7 +207,7 @@ class ListHP(HPSpace):
         for item in self.items:
             columns.append(item.decode(units[:, start : start + item.width]))
             start += item.width
-        return [list(row) for row in zip(*columns, strict=True)]
+        return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in units]
 
     def encode(self, values: Sequence[Any]) -> NDArray[np.float64]:
         """Return ``(n, width)`` points; columns of entries that a list does not have hold .5."""
@@ -203,6 +218,13 @@ class ListHP(HPSpace):
                 units[rows, start : start + item.width] = item.encode([values[row][i] for row in rows])
             start += item.width
         return units
+
+    def canonical(self, value: Any) -> Any:
+        """Return a list, tuple or array as a list of entries in their parameters' own form; others as they are."""
+        entries = as_list(value)
+        if entries is None or len(entries) > len(self.items):
+            return value
+        return [item.canonical(entry) for item, entry in zip(self.items, entries, strict=False)]
 
     def contains(self, value: Any) -> bool:
         """Return whether `value` is a list of at most the full length whose entries are legal."""
@@ -252,9 +274,10 @@ class PermutationHP(HPSpace):
     Args:
         name: The name of the parameter.
         items: The items, none twice; they come back as the very objects that were given.
+        names: A name for each item, where a store cannot tell them apart otherwise.
 
     Raises:
-        SpaceError: There are no items, or more than 170, or two are the same.
+        SpaceError: There are no items, or more than 170, or two are the same; or the names are not as many strings.
 
     Source: Bean 1994, ORSA Journal on Computing 6(2) (random keys).
 
@@ -265,10 +288,12 @@ class PermutationHP(HPSpace):
 
     name: str
     items: Sequence[Any]
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         checked_name(self.name)
         self._set(items=checked_values(self.name, "items", self.items))
+        self._set(names=checked_names(self.name, self.names, len(self.items)))
         if len(self.items) > LONGEST_PERMUTATION:
             raise SpaceError(f"{self.name}: items must be at most {LONGEST_PERMUTATION}, got {len(self.items)}")
 
@@ -284,7 +309,15 @@ class PermutationHP(HPSpace):
 
     def _places(self, value: Any) -> list[int]:
         """Return for each entry of an order its index among the items; -1 for anything else."""
-        return [next((i for i, item in enumerate(self.items) if is_same(item, entry)), -1) for entry in value]
+        return [self._index.of(entry) for entry in value]
+
+    @cached_property
+    def _index(self) -> Index:
+        return Index(self.items)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameter as JSON types; items that JSON cannot hold by their names."""
+        return with_names(super().to_dict(), "items", self.names)
 
     def decode(self, units: NDArray[np.float64]) -> list[Any]:
         """Return the n orders of ``(n, width)`` points; of equal numbers the earlier item comes first."""
@@ -300,6 +333,14 @@ class PermutationHP(HPSpace):
             places = np.array([self._places(value) for value in values], dtype=np.int64).reshape(len(values), n)
             np.put_along_axis(units, places, (np.arange(n) + 0.5)[None, :] / n, axis=1)
         return units
+
+    def canonical(self, value: Any) -> Any:
+        """Return a list, tuple or array as a list of the very items that its entries mean; others as they are."""
+        entries = as_list(value)
+        if entries is None:
+            return value
+        places = [self._index.meant(entry) for entry in entries]
+        return value if -1 in places else [self.items[i] for i in places]
 
     def contains(self, value: Any) -> bool:
         """Return whether `value` is a list of all the items, in some order."""

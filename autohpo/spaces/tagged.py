@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
+from functools import cache, cached_property
 from inspect import isabstract
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from autohpo.errors import SpaceError
+from autohpo.spaces.digest import can_import, digest_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
 
 KINDS: dict[str, type[Described]] = {}
-"""Every class of described objects by its name, to read a saved space back; filled as classes are defined."""
+"""Every class of described objects, to read a saved space back; filled as classes are defined.
+
+Built-in classes stand there by their names, others by module and name: two programs may have kinds of one name.
+"""
 
 
 class Described:
@@ -22,23 +30,33 @@ class Described:
     Attributes whose names begin with an underscore are caches, and no part of the description.
     """
 
-    _omitted: ClassVar[dict[str, Any]] = {"prior": None, "children": ()}  # left out where they have these values
+    _omitted: ClassVar[dict[str, Any]] = {
+        "prior": None,
+        "children": (),
+        "names": (),
+    }  # left out where they have these values
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         known = KINDS.get(cls.__name__)
-        if known is not None and known.__module__.startswith("autohpo.") and known.__module__ != cls.__module__:
+        if known is not None and known.__module__ != cls.__module__ and can_import(known):
             raise SpaceError(f"kind: must not have the name of a built-in kind, got {cls.__name__}; choose another")
-        KINDS[cls.__name__] = cls
+        KINDS[class_name(cls)] = cls
 
     def _set(self, **values: Any) -> None:
         """Set attributes while the object is being made: afterwards it may be frozen."""
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
+    def __getstate__(self) -> Any:
+        """Pickle no caches: using an object does not change what it pickles to."""
+        return without_caches(self)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the object as JSON types: its kind and its attributes."""
-        return {"kind": type(self).__name__} | {name: to_json(value) for name, value in self._described()}
+        """Return the object as JSON types: its kind and its attributes, and the class where it is not built in."""
+        kind, name = type(self).__name__, class_name(type(self))
+        head = {"kind": kind} if name == kind else {"kind": kind, "class": name}
+        return head | {name: to_json(value) for name, value in self._described()}
 
     def _described(self) -> Iterator[tuple[str, Any]]:
         """Yield the names and values of the attributes that the description holds."""
@@ -55,15 +73,13 @@ class Described:
             SpaceError: The kind is not known here or is no subclass of this class, or JSON cannot hold its values.
         """
         fields = dict(data)
-        kind = fields.pop("kind", None)
-        known = sorted(name for name, made in KINDS.items() if issubclass(made, cls) and not isabstract(made))
-        if not isinstance(kind, str) or kind not in known:
-            raise SpaceError(f"kind: must be one of {known}, got {kind!r}; import the module that defines it")
+        kind, name = fields.pop("kind", None), fields.pop("class", None)
+        made_by = _kind_of(cls, kind, name)
         try:
-            made = KINDS[kind](**{k: from_json(v) for k, v in fields.items()})
+            made = made_by(**{k: from_json(v) for k, v in fields.items()})
         except TypeError as error:
             raise SpaceError(f"{kind}: cannot be made from {sorted(fields)}: {error}") from None
-        assert isinstance(made, cls)  # for the type checker: it is one of `known`
+        assert isinstance(made, cls)  # for the type checker
         return made
 
     def __repr__(self) -> str:
@@ -77,25 +93,97 @@ class Described:
         return hash(type(self))
 
 
+def without_caches(made: object) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
+    """Return what an object is pickled by, without what ``cached_property`` keeps in it."""
+    caches, slots = _caches_of(type(made).__mro__)
+    state = {name: value for name, value in vars(made).items() if name not in caches}
+    held = {name: getattr(made, name) for name in slots if hasattr(made, name)}
+    return (state, held) if held else state
+
+
+@cache
+def _caches_of(classes: tuple[type, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the names of the cached properties of a class and its bases, and of their slots."""
+    bodies = [vars(base) for base in classes]
+    caches = frozenset(n for body in bodies for n, item in body.items() if isinstance(item, cached_property))
+    slots = [body.get("__slots__", ()) for body in bodies]
+    names = [n for slot in slots for n in ([slot] if isinstance(slot, str) else slot)]
+    return caches, tuple(n for n in names if n not in ("__dict__", "__weakref__"))
+
+
+def class_name(cls: type) -> str:
+    """Return the name of a built-in class, the module and the name of another."""
+    return cls.__name__ if cls.__module__.startswith("autohpo.") else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _kind_of(base: type[Described], kind: Any, name: Any) -> type[Described]:
+    """Return the class of a kind.
+
+    Raises:
+        SpaceError: It is not known here or is no subclass of `base`, or there are several of this name.
+    """
+    classes = {n: made for n, made in KINDS.items() if issubclass(made, base) and not isabstract(made)}
+    known = sorted({made.__name__ for made in classes.values()})
+    if not isinstance(kind, str) or kind not in known:
+        raise SpaceError(f"kind: must be one of {known}, got {kind!r}; import the module that defines it")
+    of_name = {n: made for n, made in classes.items() if made.__name__ == kind}
+    key = name if isinstance(name, str) and name in of_name else kind if kind in of_name else None
+    if key is None and len(of_name) > 1:
+        raise SpaceError(f"kind: {kind!r} must be the name of one class, got {sorted(of_name)}; rename one of them")
+    return of_name[key] if key is not None else next(iter(of_name.values()))
+
+
 def to_json(value: Any) -> Any:
     """Return the JSON types that stand for a value.
 
     None, bool, int, finite float and str stand for themselves; tuple, dict, non-finite floats and what a space is
-    made of get a tag. Anything else becomes ``{"opaque": name}``, which can be compared but not read back.
+    made of get a tag. Anything else becomes ``{"opaque": name}``, which can be compared but not read back. Where the
+    name may be that of several values, a ``digest`` of code or value stands beside it: None if there is none.
     """
     if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float:
         return value if math.isfinite(value) else {"float": repr(value)}
     if type(value) is list:
-        return [to_json(v) for v in value]
+        return _listed(value)
     if type(value) is tuple:
-        return {"tuple": [to_json(v) for v in value]}
+        return {"tuple": _listed(value)}
     if type(value) is dict:
-        return {"dict": [[to_json(k), to_json(v)] for k, v in value.items()]}
+        return {"dict": [[k, v] for k, v in zip(_listed(value), _listed(value.values()), strict=True)]}
     if isinstance(value, Described):
         return {"described": value.to_dict()}
-    return {"opaque": _name_of(value)}
+    return opaque(value)
+
+
+def opaque(value: Any, *, with_state: bool = True) -> dict[str, Any]:
+    """Return what stands for a value that JSON cannot hold.
+
+    Args:
+        value: The value.
+        with_state: Whether lists and attributes count that change as a program runs.
+    """
+    name = _name_of(value)
+    if name is not None and (not hasattr(value, "__qualname__") or can_import(value)):
+        return {"opaque": name}
+    kind = type(value)
+    digest = digest_of(value, by_name=True, with_state=with_state)
+    return {"opaque": name or f"{kind.__module__}.{kind.__qualname__}", "digest": digest}
+
+
+def opaque_function(function: Any) -> dict[str, Any]:
+    """Return what stands for a function of the user's: its name, and a digest where there is one and it says more."""
+    data = opaque(function, with_state=False)
+    return data if data.get("digest", "") is not None else {"opaque": data["opaque"]}
+
+
+def _listed(values: Collection[Any]) -> list[Any]:
+    """Return the JSON types of several values; of those with one name, each has a digest."""
+    data = [to_json(value) for value in values]
+    names = Counter(item["opaque"] for item in data if type(item) is dict and "opaque" in item)
+    for item, value in zip(data, values, strict=True) if names and max(names.values()) > 1 else ():
+        if type(item) is dict and names.get(item.get("opaque"), 0) > 1:
+            item.setdefault("digest", digest_of(value, by_name=True))
+    return data
 
 
 def from_json(data: Any) -> Any:
@@ -146,11 +234,16 @@ def is_same(a: Any, b: Any) -> bool:
         return False
 
 
-def _name_of(value: Any) -> str:
-    """Return a name that is equal in every process: no memory address."""
+def _name_of(value: Any) -> str | None:
+    """Return a name that is equal in every process; None where there is only one with a memory address."""
     if hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
-    text, kind = repr(value), type(value)
-    if isinstance(value, (set, frozenset)):  # their order is another one in each process
-        text = ", ".join(sorted(map(repr, value)))
-    return f"{kind.__module__}.{kind.__qualname__}" + ("" if " at 0x" in text else f" {text}")
+    kind = type(value)
+    try:
+        text = repr(value)
+        if isinstance(value, (set, frozenset)):  # their order is another one in each process
+            text = ", ".join(sorted(map(repr, value)))
+    except Exception:  # a user's __repr__ may raise anything
+        return None
+    is_cut = isinstance(value, np.ndarray) and "..." in text
+    return None if " at 0x" in text or is_cut else f"{kind.__module__}.{kind.__qualname__} {text}"

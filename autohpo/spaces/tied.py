@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError
 from autohpo.spaces.base import HPSpace, checked_name
+from autohpo.spaces.index import Index
 from autohpo.spaces.tagged import is_same
 
 
@@ -66,10 +68,23 @@ class TiedHP(HPSpace):
         Raises:
             SpaceError: The other parameter has a value that is not a key of `values`.
         """
-        try:
-            return self.values[hp[self.to]]
-        except (KeyError, TypeError):  # unknown, or not hashable
-            raise SpaceError(f"{self.name}: must have a value for {self.to} = {hp[self.to]!r:.80}") from None
+        place = self._keys.meant(hp[self.to])
+        if place < 0:
+            raise SpaceError(f"{self.name}: must have a value for {self.to} = {hp[self.to]!r:.80}")
+        return self._listed[place]
+
+    @cached_property
+    def _keys(self) -> Index:
+        return Index(list(self.values))
+
+    @cached_property
+    def _listed(self) -> list[Any]:
+        return list(self.values.values())
+
+    def canonical(self, value: Any) -> Any:
+        """Return the very object among the values that `value` means; the value itself if none."""
+        place = Index(self._listed).meant(value)
+        return value if place < 0 else self._listed[place]
 
     def fits(self, value: Any, hp: Mapping[str, Any]) -> bool:
         """Return whether a value is the right one in a configuration that holds the other parameter."""

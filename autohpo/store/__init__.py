@@ -10,9 +10,21 @@ from autohpo.errors import OptionError, short
 from autohpo.store.base import LogEvent, Store
 from autohpo.store.memory import MemoryStore
 from autohpo.store.run_state import RunState
+from autohpo.store.salvage import Checked, Repaired, check, repair
 from autohpo.store.sqlite import SQLiteStore
 
-__all__ = ["LogEvent", "MemoryStore", "RunState", "SQLiteStore", "Store", "open_store"]
+__all__ = [
+    "Checked",
+    "LogEvent",
+    "MemoryStore",
+    "Repaired",
+    "RunState",
+    "SQLiteStore",
+    "Store",
+    "check",
+    "open_store",
+    "repair",
+]
 
 
 def open_store(url: str | os.PathLike[str], *, read_only: bool = False) -> Store:
@@ -37,6 +49,8 @@ def open_store(url: str | os.PathLike[str], *, read_only: bool = False) -> Store
     if not isinstance(url, (str, os.PathLike)):
         raise OptionError(f"store: must be a path or a URL, got {short(url)}")
     text = os.fsdecode(url)
+    if "\0" in text:
+        raise OptionError(f"store: must be a path or a URL, got {text!r:.80}, which has a NUL character")
     if text == "memory:":
         return MemoryStore()
     return SQLiteStore(_path_of(text) if isinstance(url, str) else text, read_only=read_only)
@@ -53,5 +67,17 @@ def _path_of(text: str) -> str:
         return text  # a drive of Windows has one letter
     path = rest.removeprefix("///")
     if scheme != "sqlite" or path == rest or not path or "?" in path:
-        raise OptionError(f"store: must be a path, 'sqlite:///path' or 'memory:', got {text!r}")
+        raise OptionError(f"store: must be a path, 'sqlite:///path' or 'memory:', got {text!r}{_advice(scheme, rest)}")
     return path
+
+
+def _advice(scheme: str, rest: str) -> str:
+    """Return what was probably meant, as the end of a sentence; empty where nobody knows."""
+    kind, path = scheme.lower().partition("+")[0], rest.partition("?")[0].lstrip("/")
+    if kind in ("sqlite", "file") and path:
+        return f"; for the file {path} write 'sqlite:///{path}' or {path!r}"
+    if kind in ("memory", "sqlite"):
+        return "; for a search that is not kept write 'memory:', or leave `store` out"
+    if kind in ("postgres", "postgresql", "mysql", "mariadb", "redis", "journal", "http", "https", "grpc"):
+        return "; a store is one file on a local disk, for all workers: give its path, such as 'run.db'"
+    return f"; for a file of that name write './{scheme}:{rest}'"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -56,7 +57,13 @@ class Store(ABC):
     """The contract of what keeps the events of one run. One driver at a time writes; anybody may read.
 
     ``autohpo.testing.check_store`` checks a store of your own; docs/own-store.md says how to write one.
+
+    Attributes:
+        pause: Waits for some seconds where an append cannot write now, but perhaps soon; where it returns False, the
+            append gives up. A driver puts its own here, which goes on listening to workers and to signals.
     """
+
+    pause: Callable[[float], object] = staticmethod(time.sleep)
 
     @abstractmethod
     def open(self) -> None:
@@ -118,7 +125,7 @@ class Store(ABC):
         """Give the store free; everything is synced before. May be called twice."""
 
 
-NOT_COMPARED = ("name", "version")
+NOT_COMPARED = ("name", "version", "made_with")
 """Parts of a header that say more of a run than which one it is."""
 
 

@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from autohpo.errors import StoreCorruptError
 from autohpo.objectives import Front, Objectives
 from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent
+from autohpo.store.checked import BadValueError, check_data
+from autohpo.store.configurations import Configurations
 from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, whole
 
 
@@ -46,9 +49,13 @@ def suggestion_data(suggestion: Suggestion, space: SearchSpace) -> dict[str, Any
 
 def suggestion_from(event: LogEvent, space: SearchSpace) -> Suggestion:
     """Return the suggestion of an *ask* event."""
+    return _suggestion(event, space.from_json(event.data["hp"]))
+
+
+def _suggestion(event: LogEvent, hp: dict[str, Any]) -> Suggestion:
     data = event.data
     return Suggestion(
-        space.from_json(data["hp"]),
+        hp,
         fidelity=data["fidelity"],
         resume=data["resume"],
         fork=data.get("fork"),
@@ -120,6 +127,7 @@ class RunState:
     Args:
         space: The space of the run.
         objectives: The objectives of the run.
+        where: Where the log is kept, for errors.
 
     Attributes:
         running: Suggestions without an end, by number, in the order asked.
@@ -131,6 +139,7 @@ class RunState:
         n_known: How many were points whose results were known.
         n_late: How many ends came for attempts that no longer counted.
         seq: The place of the last event in the log.
+        full: The fidelity of full evaluations, where trials get less: known results of an older release have none.
 
     Example:
         >>> from autohpo import RangeHP, SearchSpace
@@ -141,8 +150,10 @@ class RunState:
         0.25
     """
 
-    def __init__(self, space: SearchSpace, objectives: Objectives) -> None:
-        self.space, self.objectives = space, objectives
+    def __init__(self, space: SearchSpace, objectives: Objectives, where: str = "the log") -> None:
+        self.space, self.objectives, self._where = space, objectives, where
+        self._configurations = Configurations(space)
+        self.full: float | None = None
         self.running: dict[int, Running] = {}
         self.attempts: dict[int, Attempts] = {}
         self.front = Front()
@@ -153,43 +164,98 @@ class RunState:
         self._chains: dict[int, Chain] = {}  # by root
         self._roots: dict[int, int] = {}  # of trials that resume another
 
+    def take(self, event: LogEvent) -> Trial | None:
+        """Take the next event of a log that somebody else may have written; see :meth:`apply`.
+
+        Raises:
+            StoreCorruptError: The event is none that autohpo writes, or contradicts those before it.
+        """
+        wrong = check_data(event.kind, event.data)
+        if wrong:
+            raise self._bad(event, wrong)
+        try:
+            return self.apply(event)
+        except BadValueError as error:
+            raise self._bad(event, str(error)) from None
+
     def apply(self, event: LogEvent, suggestion: Suggestion | None = None) -> Trial | None:
         """Take the next event of the log; return the trial that it ends, if it ends one.
 
         Args:
             event: The event; its order is that of the log.
             suggestion: What an *ask* event says, where that is at hand; else it is read from the event.
+
+        Raises:
+            StoreCorruptError: It contradicts the events before it.
         """
+        kind, number = event.kind, event.trial
         self.seq = event.seq or self.seq + 1
-        match event.kind:
-            case "ask":
-                self._ask(suggestion_from(event, self.space) if suggestion is None else suggestion)
-            case "start":
-                attempts = self.attempts[event.trial]
-                attempts.n, attempts.started, attempts.is_running = event.attempt, event.time, True
-                attempts.interrupted = attempts.ended = None
-                self.running[event.trial].reports.clear()  # of an attempt that was superseded
-            case "end":
-                return self._end(event)
-            case "report":
-                if event.attempt == self.attempts[event.trial].n:
-                    self.running[event.trial].reports.append(report_from(event.data))
-            case "interrupt":
-                self._interrupt(self.attempts[event.trial], event)
-            case "late":
-                self.n_late += 1
+        if kind == "ask":
+            self._ask(event, suggestion)
+            return None
+        if kind == "late":
+            if not -len(self._confirmed) <= number < self.n_asked:
+                raise self._bad(event, "the trial was never asked")
+            self.n_late += 1
+            return None
+        attempts = self.attempts.get(number)
+        if attempts is None:
+            is_known = -len(self._confirmed) <= number < self.n_asked
+            raise self._bad(event, "the trial has ended" if is_known else "the trial was never asked")
+        if kind == "report":
+            if event.attempt > attempts.n:
+                raise self._bad(event, f"attempt {attempts.n} is the last that was started")
+            perf = event.data["perf"]
+            if (len(perf) if isinstance(perf, (list, tuple)) else 1) != self.objectives.n:
+                raise self._bad(event, f"perf must have {self.objectives.n} numbers, got {perf!r:.60}")
+            if event.attempt == attempts.n:
+                self.running[number].reports.append(report_from(event.data))
+        elif kind == "start":
+            if event.attempt != attempts.n + 1:
+                raise self._bad(event, f"the next attempt is {attempts.n + 1}")
+            attempts.n, attempts.started, attempts.is_running = event.attempt, event.time, True
+            attempts.interrupted = attempts.ended = None
+            self.running[number].reports.clear()  # of an attempt that was superseded
+        elif event.attempt != attempts.n:
+            raise self._bad(event, f"attempt {attempts.n} is the last that was started")
+        elif kind == "end":
+            return self._end(event)
+        else:
+            self._interrupt(attempts, event)
         return None
 
     def follow(self, events: Iterable[LogEvent]) -> RunState:
-        """Take events, and return this state."""
-        apply = self.apply
+        """Take events, and return this state.
+
+        Raises:
+            StoreCorruptError: An event is none that autohpo writes, or contradicts those before it.
+        """
+        take = self.take
         with collector_paused():
             for event in events:
-                apply(event)
+                take(event)
         return self
 
-    def _ask(self, suggestion: Suggestion) -> None:
-        number, resume = suggestion.number, suggestion.resume
+    def _bad(self, event: LogEvent, why: str) -> StoreCorruptError:
+        """Return the error for an event that cannot be."""
+        what = f"event {self.seq if event.seq == 0 else event.seq} ({event.kind} of trial {event.trial}"
+        what += f", attempt {event.attempt})" if event.attempt else ")"
+        return StoreCorruptError(f"store: {self._where} is damaged, or was not written by autohpo: {what}: {why}")
+
+    def _ask(self, event: LogEvent, suggestion: Suggestion | None) -> None:
+        number = event.trial
+        wanted = self.n_asked if number >= 0 else -1 - len(self._confirmed)
+        if number != wanted:
+            raise self._bad(event, f"the next trial is {wanted}")
+        if suggestion is None:
+            suggestion = _suggestion(event, self._configurations.read(event.data["hp"]))
+        resume, fork = suggestion.resume, suggestion.fork
+        if number < 0 and not _confirms(suggestion, self.n_asked):
+            raise self._bad(event, "it confirms no trial")
+        if (resume is not None and resume >= number) or (fork is not None and fork >= number):
+            raise self._bad(event, f"it continues trial {resume if fork is None else fork}, which was never asked")
+        if suggestion.fidelity is None and self.full is not None and "known" in suggestion.info:
+            suggestion.fidelity = self.full
         self.running[number] = Running(suggestion, [], self._signs)
         self.attempts[number] = Attempts()
         if number < 0:
@@ -211,8 +277,10 @@ class RunState:
         attempts.counts = {**(attempts.counts or {}), outcome.state: attempts.n_of(outcome.state) + 1}
 
     def _end(self, event: LogEvent) -> Trial:
-        running, attempts = self.running.pop(event.trial), self.attempts.pop(event.trial)
         outcome = Outcome.from_json(event.data)
+        if outcome.perfs and len(outcome.perfs) != self.objectives.n:
+            raise self._bad(event, f"it has {len(outcome.perfs)} results of {self.objectives.n} objectives")
+        running, attempts = self.running.pop(event.trial), self.attempts.pop(event.trial)
         trial = running.ended(outcome, attempt=attempts.n, started=attempts.started, at=event.time)
         if event.trial < 0:
             self._confirmed[-1 - event.trial] = trial
@@ -263,3 +331,11 @@ class RunState:
     def confirming(self) -> list[Trial]:
         """Return the confirming trials as they stand, in the order asked: -1, -2 and so on."""
         return [self[-1 - place] if trial is None else trial for place, trial in enumerate(self._confirmed)]
+
+
+def _confirms(suggestion: Suggestion, n_asked: int) -> bool:
+    """Whether the notes of a confirming trial are what autohpo writes."""
+    number, repeat = suggestion.info.get("confirms"), suggestion.info.get("repeat")
+    is_trial = number is None or (type(number) is int and 0 <= number < n_asked)
+    is_alone = suggestion.resume is None and suggestion.fork is None
+    return is_trial and is_alone and type(repeat) is int and repeat >= 0

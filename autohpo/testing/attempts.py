@@ -218,7 +218,8 @@ def leaves_others_alone(case: ExecutorCase) -> None:
 def types_every_fault(case: ExecutorCase) -> None:
     """An objective that fails gives one failed event, with state and reason, whatever it does, and its slot serves on.
 
-    The reason is valid Unicode and not huge, so that it can be stored.
+    The reason is valid Unicode and not huge, so that it can be stored. What is neither an Exception nor a SystemExit is
+    meant for whoever runs the search, but where it is raised in another process: there it fails its trial.
     """
 
     class Unprintable(Exception):  # noqa: N818 - odd on purpose
@@ -230,7 +231,7 @@ def types_every_fault(case: ExecutorCase) -> None:
         if kind == 0:
             sys.exit("bye")
         if kind < 5:
-            raise (ValueError("lone \ud800"), BaseException("base"), Unprintable(), ValueError("x" * 10**6))[kind - 1]
+            raise (ValueError("lone \ud800"), KeyError("base"), Unprintable(), ValueError("x" * 10**6))[kind - 1]
         return {5: None, 6: math.nan, 7: "0.5"}.get(kind, 1.0)
 
     with case.session(f) as session:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from autohpo.errors import AutoHPOError
+from autohpo.errors import AlgorithmError, AutoHPOError
 
 
 class CheckFailed(AssertionError):  # noqa: N818 - what happened, not an error of autohpo
@@ -115,6 +115,8 @@ def _run_one(check: Check, subject: Any) -> CheckResult:
     except CheckFailed as failure:
         return CheckResult(check.name, "failed", check.demand, str(failure))
     except Exception as error:  # what is being checked may raise anything, and the other checks must still run
+        if isinstance(error, AlgorithmError) and isinstance(error.__cause__, Exception):
+            error = error.__cause__  # where the algorithm went wrong
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{place.filename}:{place.lineno}"
         text = f"wanted no exception, got {type(error).__name__}: {error} ({where})"

@@ -249,7 +249,10 @@ class FakeEngine(Executor):
             return
         attempt.is_running, is_over = True, False
         try:
-            outcome = attempt.host.evaluator.run(attempt.task, lambda *said: self._report(attempt, *said))
+            try:
+                outcome = attempt.host.evaluator.run(attempt.task, lambda *said: self._report(attempt, *said))
+            except _Unwind:
+                outcome = Outcome(TrialState.CANCELLED)  # the verdict, or the fault, says more
             if attempt.fault is not None:
                 raise attempt.fault
             is_over = True

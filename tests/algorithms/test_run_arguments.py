@@ -25,8 +25,8 @@ def test_every_argument_has_a_type_a_default_and_a_text():
     fields = {field.name: field.type for field in dataclasses.fields(RunOptions) if field.init}
     types = {name: getattr(hint, "__forward_arg__", hint) for name, hint in RunArguments.__annotations__.items()}
     assert types == fields
-    arguments = BaseHPOptimizer.optimize.__doc__.partition("Args:")[2].partition("Raises:")[0]
-    told = re.findall(r"^            (\w+): ", arguments, re.MULTILINE)
+    arguments = inspect.getdoc(BaseHPOptimizer.optimize).partition("Args:")[2].partition("Raises:")[0]
+    told = re.findall(r"^    (\w+): ", arguments, re.MULTILINE)
     assert sorted(told) == sorted([*types, "trainer", "dataset", "limits", "options"])
 
 

@@ -404,7 +404,10 @@ def test_a_paused_training_can_be_lost_and_is_started_again(drive_local, tmp_pat
 def big():
     """An objective with many or long metrics, or a long error; nested, so that it goes by value."""
 
-    def f(hp):
+    def f(hp, trial):
+        if hp["report"]:
+            trial.report(1.0, metrics={str(i): float(i) for i in range(hp["n"])})
+            trial.report(1.0, metrics={"x" * hp["report"]: 1.0})
         if hp["error"]:
             raise ValueError("x" * 80_000_000)
         return {"perf": 1.0, **{f"{i}{'é' * hp['length']}": float(i) for i in range(hp["n"])}}
@@ -420,7 +423,7 @@ def test_a_big_result_ends_alike_in_every_executor(make):
     try:
 
         def run(number, **hp):
-            executor.submit(0, Task(number, 1, {"n": 1, "length": 0, "error": False, **hp}, root=number))
+            executor.submit(0, Task(number, 1, {"n": 1, "length": 0, "error": False, "report": 0, **hp}, root=number))
             events = []
             while not events or events[-1].outcome is None:
                 events += executor.poll(5.0)
@@ -435,6 +438,9 @@ def test_a_big_result_ends_alike_in_every_executor(make):
         end = run(2, error=True)
         assert end.outcome.state is TrialState.FAILED
         assert len(end.outcome.error) < 20_000
-        assert run(3).kind == "done"
+        end = run(3, n=50_000, report=80_000_000)
+        assert end.outcome.state is TrialState.INVALID
+        assert "80.0 MB in the log" in end.outcome.error
+        assert run(4).kind == "done"
     finally:
         executor.close()

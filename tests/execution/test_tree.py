@@ -22,6 +22,7 @@ WAYS = {
     "in a session of its own": 'exec setsid "$0" -c "$1"',
     "whose parent is gone": '"$0" -c "$1" &',
     "whose parent is gone, in a session of its own": 'setsid "$0" -c "$1" & exit 0',
+    "whose parent is gone, without an environment": 'env -i "$0" -c "$1" &',
     "of a grandchild": 'sh -c \'setsid sh -c "\\"\\$0\\" -c \\"\\$1\\" &" "$0" "$1" &\' "$0" "$1"; sleep 0.2',
 }
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autohpo import SpaceError
+from autohpo import ListHP, RangeHP, SearchSpace, SpaceError, build_hpo_from_name
 from autohpo.spaces.expression import Expression
 
 HP = {"a": 3, "b": 2.5, "c": "relu", "d": None, "e": [4, 2, 8], "f": True}
@@ -198,3 +198,77 @@ def test_a_formula_is_its_text():
     for again in (pickle.loads(pickle.dumps(formula)), copy.deepcopy(formula)):
         assert again == formula
         assert again({"a": 3}) is True
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a + b <= 0.3", True),
+        ("a + b == 0.3", True),
+        ("a + b != 0.3", False),
+        ("a + b < 0.3", False),
+        ("a + b > 0.3", False),
+        ("0.3 >= a + b", True),
+        ("a + b in [0.3, 1]", True),
+        ("a + b not in [0.3]", False),
+        ("a + b - 0.3 == 0", True),
+        ("(a + b) * 10 - 3 <= 0", True),
+        ("(a + b) / 0.1 == 3", True),
+        ("[a + b, 1] == [0.3, 1]", True),
+        ("sum([a, b]) == 0.3", True),
+        ("c < 0.5", True),
+        ("c <= 0.5", True),
+        ("c > 0.49999999999", True),
+        ("c == 0.5", False),
+        ("n * 1000000 + 1 > n * 1000000", True),
+        ("10**15 + n < 10**15 + n + 1", True),
+        ("1e300 * 1e5 == 1", False),
+    ],
+)
+def test_numbers_that_differ_by_rounding_are_equal(text, wanted):
+    """Of decimals in every comparison; other numbers, however near, and integers are not."""
+    assert Expression(text)({"a": 0.1, "b": 0.2, "c": 0.5 - 1e-12, "n": 7}) is wanted
+
+
+def test_steps_of_a_tenth_add_up():
+    """The number of solutions is known: ten pairs of at most .3, and 66 triples of 1."""
+    tenths = [RangeHP(name, 0.0, 1.0, step=0.1) for name in "abc"]
+    for formula, n, wanted in (("a + b <= 0.3", 2, 10), ("a + b + c == 1", 3, 66), ("a + b < 0.3", 2, 6)):
+        assert len(list(SearchSpace(tenths[:n], constraints=[formula]).configurations())) == wanted
+    third = SearchSpace([tenths[0], ListHP("list", RangeHP("e", 0, 1), "(a + 0.2) / 0.1", max_length=12)])
+    assert len(third.sample(np.random.default_rng(0), 20)) == 20
+    y = SearchSpace([*tenths[:2], RangeHP("y", 0, 1)], conditions={"y": "a + b == 0.3"})
+    assert y.is_active("y", {"a": 0.1, "b": 0.2})
+
+
+@pytest.mark.parametrize("word", ["lambda", "class", "global", "if", "for", "yield", "await"])
+def test_a_name_that_is_a_word_of_pythons_leads_to_backticks(word):
+    """The error shows how to write it."""
+    for text in (f"{word} > 0.1", f"0.1 < {word}", f"x + {word} < 3"):
+        with pytest.raises(SpaceError, match=f"backticks: `{word}`"):
+            Expression(text)
+    assert Expression(f"`{word}` > 0.1")({word: 0.2}) is True
+
+
+def test_a_formula_without_names_counts_as_it_stands():
+    """A list has that length, a condition that is never true and a constraint that nothing meets are refused."""
+    space = SearchSpace(
+        [
+            ListHP("list", RangeHP("e", 0, 1), "1 + 1", max_length=3),
+            ListHP("none", RangeHP("e", 0, 1), "0", max_length=2),
+        ]
+    )
+    assert {len(hp["list"]) for hp in space.sample(np.random.default_rng(0), 20)} == {2}
+    assert space.n_configurations == 4 == len(list(space.configurations()))
+    assert space.from_dict(space.to_dict()) == space
+    grid = build_hpo_from_name("grid", space, steps=2)
+    assert [grid.ask() for _ in range(4)] == [{"list": [a, b], "none": []} for b in (0, 1) for a in (0, 1)]
+    for text, words in (("4", "list: length must be an integer from 0 to 3"), ("1 / 0", "cannot be computed")):
+        with pytest.raises(SpaceError, match=words):
+            ListHP("list", RangeHP("e", 0, 1), text, max_length=3)
+    x = RangeHP("x", 0, 1)
+    assert SearchSpace([x], conditions={"x": "1 == 1"}, constraints=["0.1 + 0.2 == 0.3"]).configurations()
+    with pytest.raises(SpaceError, match="conditions: 'x' would never be active with '1 == 2'; leave it out"):
+        SearchSpace([x], conditions={"x": "1 == 2"})
+    with pytest.raises(SpaceError, match="constraint '1 == 2': must name a parameter; no configuration meets it"):
+        SearchSpace([x], constraints=["1 == 2"])

@@ -76,7 +76,8 @@ def test_own_kinds_are_read_back_by_their_class_name():
     """Its attributes are its description, as long as they are the arguments of its constructor."""
     space = SearchSpace([OddHP("kernel", 1, 7), PointHP("at")])
     text = json.dumps(space.to_dict())
-    assert json.loads(text)["parameters"][0] == {"kind": "OddHP", "name": "kernel", "low": 1, "high": 7}
+    wanted = {"kind": "OddHP", "class": f"{__name__}.OddHP", "name": "kernel", "low": 1, "high": 7}
+    assert json.loads(text)["parameters"][0] == wanted
     assert SearchSpace.from_dict(json.loads(text)) == space
     configuration = {"kernel": 3, "at": (0.25, 0.5)}
     assert space.from_json(json.loads(json.dumps(space.to_json(configuration)))) == configuration

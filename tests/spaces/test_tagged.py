@@ -73,9 +73,7 @@ def _function():
     pass
 
 
-@pytest.mark.parametrize(
-    "value", [Colour.RED, _function, int, b"bytes", {1, 2}, np.float64(1.0), object(), re.compile("a")]
-)
+@pytest.mark.parametrize("value", [Colour.RED, _function, int, b"bytes", {1, 2}, np.float64(1.0), re.compile("a")])
 def test_other_values_are_named_and_not_read_back(value):
     """They can be compared by their names; the error says what to do."""
     data = to_json([value])

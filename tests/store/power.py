@@ -131,7 +131,7 @@ def _parsed(line: str, folder: Path) -> Call | None:
     path = Path(bytes.fromhex(file[2].replace("\\x", "")).decode())
     if path == folder and name in ("fsync", "fdatasync"):
         return Call("sync names", "")
-    if path.parent != folder or path.suffix == ".lock":
+    if path.parent != folder:
         return None
     if name == "write":
         raise AssertionError(f"a write whose place is not known: {line[:100]}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
+import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,29 +183,110 @@ def test_a_damaged_write_ahead_log_loses_its_end_at_most(
         assert original.outcome(copy, read_only=i % 3 == 0) in ("same", "shorter", "corrupt")
 
 
-def test_a_cut_behind_a_commit_keeps_that_commit(tmp_path: Path) -> None:
-    """Whatever is torn off a write-ahead log, the commits that were whole before the cut are kept."""
-    store = SQLiteStore(tmp_path / "run.db")
+@pytest.fixture
+def twenty(tmp_path: Path) -> tuple[Original, list[int]]:
+    """A killed run of 20 commits that are all in its write-ahead log, and how long that was after each."""
+    folder = tmp_path / "twenty"
+    folder.mkdir()
+    store = SQLiteStore(folder / "run.db")
     store.open()
-    log, sizes = tmp_path / "run.db-wal", []
+    log, sizes = folder / "run.db-wal", []
+    store._checkpoint = lambda: None  # type: ignore[method-assign]
+    store._checkpoints = None
     for i in range(20):
         store.append([LogEvent("ask", i, 0, {"x": "y" * 100 * i}, 1.0)])
         sizes.append(log.stat().st_size)
-    events = list(store.events())
-    original = Original(tmp_path / "original", {}, events)
-    shutil.copytree(tmp_path, original.folder)
+    original = Original(tmp_path / "original", {}, list(store.events()))
+    shutil.copytree(folder, original.folder)
     store.close()
+    return original, sizes
+
+
+def test_a_cut_behind_a_commit_keeps_that_commit(twenty: tuple[Original, list[int]], tmp_path: Path) -> None:
+    """Where no lock file says how much there was, the commits that were whole before the cut are what there is."""
+    original, sizes = twenty
+    (original.folder / "run.db.lock").unlink()
     whole, draw = (original.folder / "run.db-wal").read_bytes(), random.Random(3)
     for at in [*sizes, *(draw.randrange(sizes[-1]) for _ in range(100))]:
         copy = damaged(original, tmp_path / "copy", "run.db-wal", whole[:at])
         kept = SQLiteStore(copy / "run.db", read_only=True) if at >= sizes[0] else None
         if kept is not None:
-            assert list(kept.events()) == events[: sum(size <= at for size in sizes)]
+            assert list(kept.events()) == original.events[: sum(size <= at for size in sizes)]
             kept.close()
 
 
+def test_a_cut_write_ahead_log_is_refused_and_nothing_is_changed(
+    twenty: tuple[Original, list[int]], tmp_path: Path
+) -> None:
+    """The lock file counts what was synced: with less than that a driver and a reader raise, and say what is left."""
+    original, sizes = twenty
+    whole = (original.folder / "run.db-wal").read_bytes()
+    for n in (0, 1, 7, 19):
+        for data in (whole[: sizes[n] - 10], whole[: sizes[n - 1]] if n else b""):
+            for read_only in (True, False):
+                copy = damaged(original, tmp_path / "copy", "run.db-wal", data)
+                with pytest.raises(StoreCorruptError, match=rf"has {n} of the 20 events .*run\.db-wal.*repair"):
+                    SQLiteStore(copy / "run.db", read_only=read_only).open()
+                assert (copy / "run.db-wal").read_bytes() == data
+    (copy / "run.db-wal").unlink()
+    with pytest.raises(StoreCorruptError, match=r"run\.db-wal, which held the others, is missing"):
+        SQLiteStore(copy / "run.db").open()
+
+
+@pytest.mark.parametrize("has_lock", [True, False])
+def test_a_flipped_bit_in_the_write_ahead_log_is_refused_and_nothing_is_changed(
+    twenty: tuple[Original, list[int]], tmp_path: Path, has_lock: bool
+) -> None:
+    """SQLite would drop every commit behind it, and write over them; whole pages behind it say that it is damage."""
+    original, sizes = twenty
+    if not has_lock:
+        (original.folder / "run.db.lock").unlink()
+    whole, draw = (original.folder / "run.db-wal").read_bytes(), random.Random(4)
+    for i in range(60):
+        at = draw.randrange(sizes[-2])  # behind that only one commit follows, which may be torn
+        data = whole[:at] + bytes([whole[at] ^ 1 << draw.randrange(8)]) + whole[at + 1 :]
+        copy = damaged(original, tmp_path / "copy", "run.db-wal", data, has_shared=i % 2 == 0)
+        found = original.outcome(copy, read_only=i % 3 == 0)
+        assert found == "corrupt" or (found == "same" and (at < 32 or at % 4120 < 32 + 24)), at
+        assert found == "same" or (copy / "run.db-wal").read_bytes() == data
+
+
+def test_a_file_without_its_write_ahead_log_is_not_taken_for_a_new_run(tmp_path: Path) -> None:
+    """What a release that made no checkpoints left in it: nothing but the mark that there is such a log."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "run.db")) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+    before = (tmp_path / "run.db").read_bytes()
+    for read_only in (True, False):
+        with pytest.raises(StoreCorruptError, match=r"empty shell: all of its run was in run\.db-wal"):
+            SQLiteStore(tmp_path / "run.db", read_only=read_only).open()
+    assert (tmp_path / "run.db").read_bytes() == before
+
+
+def test_a_copy_of_the_file_alone_has_the_run_but_for_its_last_moments(tmp_path: Path) -> None:
+    """Checkpoints are made soon after a commit, also where none follows."""
+    store = SQLiteStore(tmp_path / "run.db")
+    store.open()
+    store.begin({"seed": 1})
+    (tmp_path / "copies").mkdir()
+    shutil.copy(tmp_path / "run.db", tmp_path / "copies" / "begun.db")
+    for i in range(3):
+        store.append([LogEvent("report", 0, 1, {"perf": i}, 1.0)])
+    until = time.monotonic() + 2
+    n = 0
+    while n < 3:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+        copy = tmp_path / "copies" / f"{time.monotonic()}.db"
+        shutil.copy(tmp_path / "run.db", copy)
+        with contextlib.closing(SQLiteStore(copy, read_only=True)) as reader:
+            n = len(list(reader.events()))
+    store.close()
+    with contextlib.closing(SQLiteStore(tmp_path / "copies" / "begun.db", read_only=True)) as reader:
+        assert reader.header == {"seed": 1}
+
+
 def test_a_lost_database_with_its_log_still_there_is_not_taken_for_a_new_run(tmp_path: Path) -> None:
-    """SQLite would silently remove the log, and the results in it."""
+    """SQLite would silently remove the log, and the results in it; and no advice tells the user to do that."""
     store = SQLiteStore(tmp_path / "run.db")
     store.open()
     store.append([LogEvent("ask", 0, 0, {}, 1.0)])
@@ -211,8 +295,9 @@ def test_a_lost_database_with_its_log_still_there_is_not_taken_for_a_new_run(tmp
     store.close()
     for lose in (lambda: (killed / "run.db").write_bytes(b""), (killed / "run.db").unlink):
         lose()
-        with pytest.raises(StoreCorruptError, match=r"to begin anew remove run\.db\*"):
+        with pytest.raises(StoreCorruptError, match=r"run\.db-wal beside it has \d+ bytes of a run") as caught:
             SQLiteStore(killed / "run.db").open()
+        assert "remove" not in str(caught.value)
         assert (killed / "run.db-wal").stat().st_size > 0
 
 

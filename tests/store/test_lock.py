@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from autohpo.errors import RunBusyError, StoreError
-from autohpo.store.lock import RunLock
+from autohpo.store.lock import Count, RunLock
 
 Python = Callable[..., subprocess.Popen[str]]
 
@@ -61,9 +62,10 @@ def test_another_process_is_refused_and_told_who_holds_it(tmp_path: Path, python
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(RunBusyError) as caught:
         RunLock(path).acquire()
-    said = json.loads(str(caught.value).split(" in use by ")[1])
-    assert (said["host"], said["process"]) == (socket.gethostname(), holder.pid)
-    started = time.mktime(time.strptime(said["since"], "%Y-%m-%d %H:%M:%S"))
+    said = re.fullmatch(r"store: .* is in use by process (\d+) on (\S+), since (\S+ \S+); wait .*", str(caught.value))
+    assert said is not None
+    assert (said[2], int(said[1])) == (socket.gethostname(), holder.pid)
+    started = time.mktime(time.strptime(said[3], "%Y-%m-%d %H:%M:%S"))
     assert -2 < time.time() - started < 60
     with pytest.raises(RunBusyError):  # being refused does not break it
         RunLock(path).acquire()
@@ -109,13 +111,13 @@ def test_a_forked_child_neither_frees_nor_holds_it(tmp_path: Path, python: Pytho
 
 
 def test_the_same_process_is_refused_too_until_it_gives_it_free(tmp_path: Path) -> None:
-    """Under another name of the file as well."""
+    """Under another name of the folder as well."""
     path = tmp_path / "run.db.lock"
     lock = RunLock(path)
     lock.acquire()
-    link = tmp_path / "link.lock"
-    link.symlink_to(path)
-    for name in (path, tmp_path / "." / "run.db.lock", link):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    for name in (path, tmp_path / "." / "run.db.lock", link / "run.db.lock"):
         with pytest.raises(RunBusyError, match="this very process"):
             RunLock(name).acquire()
     lock.release()
@@ -151,3 +153,31 @@ def test_what_an_earlier_holder_wrote_is_replaced(tmp_path: Path) -> None:
     assert path.stat().st_size < 200
     lock.release()
     assert json.loads(path.read_text())["process"] == os.getpid()
+
+
+def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    """A folder from elsewhere may hold one that leads to a file of the user's, which taking the lock would empty."""
+    (tmp_path / "thesis.txt").write_text("x" * 100)
+    (tmp_path / "run.db.lock").symlink_to(tmp_path / "thesis.txt")
+    with pytest.raises(StoreError, match=r"run\.db\.lock is a link, which is not followed"):
+        RunLock(tmp_path / "run.db.lock").acquire()
+    assert (tmp_path / "thesis.txt").read_text() == "x" * 100
+
+
+def test_a_count_survives_the_next_holder_and_a_torn_one_is_none(tmp_path: Path) -> None:
+    """It tells a missing write-ahead log from one that never was; half of it tells nothing."""
+    path, count = tmp_path / "run.db.lock", Count(0xC0FFEE, 12, 15)
+    assert RunLock(path).count() is None
+    lock = RunLock(path)
+    lock.acquire()
+    lock.note(count)
+    assert lock.count() == RunLock(path).count() == count
+    lock.release()
+    lock.acquire()
+    assert lock.count() == count
+    with pytest.raises(RunBusyError):  # to read the count has not given the lock free
+        RunLock(path).check_free()
+    lock.release()
+    RunLock(path).check_free()
+    path.write_bytes(path.read_bytes()[:-3])
+    assert RunLock(path).count() is None

@@ -102,6 +102,26 @@ def test_a_url_of_another_kind_is_refused_with_those_there_are(folder: Path, url
     assert list(folder.iterdir()) == []
 
 
+def test_a_url_of_another_kind_is_told_what_was_probably_meant(folder: Path) -> None:
+    """Spellings of other libraries, and slips."""
+    for url, meant in [
+        ("sqlite://run.db", "'sqlite:///run.db'"),
+        ("sqlite:run.db", "'sqlite:///run.db'"),
+        ("sqlite+pysqlite:///run.db", "'sqlite:///run.db'"),
+        ("file:run.db?mode=ro", "'sqlite:///run.db'"),
+        ("sqlite://", "'memory:'"),
+        ("memory://", "'memory:'"),
+        ("postgresql://host/runs", "one file on a local disk"),
+        ("odd:run.db", "'./odd:run.db'"),
+    ]:
+        with pytest.raises(OptionError) as caught:
+            open_store(url)
+        assert meant in str(caught.value), url
+    for path in ("run\0.db", Path("run\0.db")):
+        with pytest.raises(OptionError, match="NUL character"):
+            open_store(path)
+
+
 def test_a_file_whose_name_looks_like_a_url_opens(folder: Path) -> None:
     """A path object is a path, and so is the text of a file that is there."""
     for url in (Path("odd:run.db"), "odd:run.db"):

@@ -23,6 +23,8 @@ from autohpo.store import LogEvent, SQLiteStore
 Python = Callable[..., subprocess.Popen[str]]
 N_CRASHES = 100
 
+pytestmark = pytest.mark.filterwarnings("ignore:store. the (last|end) .*:autohpo.errors.StoreWarning")
+
 WRITE = """
 import os, random, sys
 from autohpo.store import LogEvent, SQLiteStore

@@ -67,7 +67,8 @@ def plain_fold(log: Sequence[LogEvent], signs: tuple[int, ...]) -> list[Trial]:
             trial.update(ended=None, reports=[])
         elif one.kind == "report":
             if one.attempt == trial.get("attempt", 0):
-                trial["reports"].append((data["fidelity"], data["perf"]))
+                perf = data["perf"]
+                trial["reports"].append((data["fidelity"], tuple(perf) if isinstance(perf, list) else perf))
         elif one.kind != "late":
             perf = data.get("perf")
             outcome = Outcome(
@@ -226,7 +227,7 @@ class RandomLog:
         """A report, now and then of an attempt that was superseded."""
         number, n = self.started()
         attempt = self.draw.randint(1, n) if self.draw.random() < 0.3 else n
-        self.add("report", number, attempt, {"fidelity": self.draw.random() * 3, "perf": self.draw.random()})
+        self.add("report", number, attempt, {"fidelity": self.draw.random() * 3, "perf": self.result()["perf"]})
 
     def interrupt(self) -> None:
         """The end of an attempt whose trial will be started again."""

@@ -22,6 +22,7 @@ import autohpo.store
 from autohpo.errors import RunBusyError, StoreCorruptError, StoreError
 from autohpo.store import LogEvent, SQLiteStore
 from autohpo.store.sqlite import APPLICATION_ID
+from autohpo.store.waiting import Waiting
 
 Trials = Callable[..., list[LogEvent]]
 Python = Callable[..., subprocess.Popen[str]]
@@ -277,7 +278,7 @@ def test_a_database_of_another_program_is_refused_and_left_alone(path: Path) -> 
 def test_an_empty_file_and_a_half_made_one_are_new(path: Path) -> None:
     """The second is left by a kill between the first page and the tables."""
     path.touch()
-    for prepare in ("SELECT 1", "PRAGMA journal_mode = WAL"):
+    for prepare in ("SELECT 1", "PRAGMA user_version = 0"):
         with contextlib.closing(sqlite3.connect(path)) as db:
             db.execute(prepare)
         with pytest.raises(StoreError, match="holds no run yet") as caught:
@@ -377,7 +378,7 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room(tmp_pa
     try:
         ballast = disk / "ballast"
         ballast.write_bytes(b"x" * 65536)
-        store = SQLiteStore(disk / "run.db")
+        store = SQLiteStore(disk / "run.db", wait_seconds=0)
         store.open()
         n = fill(store, trial_events, 10**5)
         assert 0 < n < 10**5
@@ -395,6 +396,7 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room(tmp_pa
 
 def test_a_full_database_loses_nothing(run: SQLiteStore, trial_events: Trials) -> None:
     """The same fault where nothing may be mounted: SQLite's own limit on the size of the file."""
+    run._waiting = Waiting(run.path, 0)
     run._db.execute("PRAGMA max_page_count = 12")
     n = fill(run, lambda number, perf: trial_events(number + 2, perf), 1000)
     assert 0 < n < 1000

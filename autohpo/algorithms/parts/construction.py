@@ -25,12 +25,18 @@ def is_surely_wrong(name: str, known: Iterable[str]) -> bool:
     return name in RunArguments.__annotations__ or meant_option(name) != name or is_known_elsewhere(name)
 
 
-def with_explained_names(init: Callable[..., None]) -> Callable[..., None]:
-    """Return the ``__init__`` of the base class with unknown options explained.
+def explain_names(cls: type) -> None:
+    """Let the ``__init__`` of a class say what is meant by an option that it does not know.
 
-    Where the class of the optimizer takes any option, those that the base does not know are its own: AutoGL's classes
-    hand all of them on, and look for theirs in ``kwargs``.
+    Where a subclass takes any option and hands all of them on, as AutoGL's classes do, those that are unknown here are
+    the subclass's own. A class without an ``__init__`` of its own, or with one that takes any option, stays as it is.
     """
+    init = vars(cls).get("__init__")
+    if init is not None and not hasattr(init, "__wrapped__") and not takes_any_option(cls):
+        cls.__init__ = _explained(init)  # type: ignore[misc]
+
+
+def _explained(init: Callable[..., None]) -> Callable[..., None]:
     taken = [name for name in inspect.signature(init).parameters if name != "self"]
     known = [name for name in taken if name not in ("space", "f")]
 

@@ -66,9 +66,10 @@ def plain_points(points: Any) -> Any:
 def _plain(item: object) -> object:
     if not isinstance(item, Point):
         return item
+    hp = dict(item.hp) if isinstance(item.hp, Mapping) else item.hp
     if item.fidelity is not None:
-        return (item.hp, item.result, item.fidelity)
-    return item.hp if item.result is None else (item.hp, item.result)
+        return (hp, item.result, item.fidelity)
+    return hp if item.result is None else (hp, item.result)
 
 
 def checked_points(points: object, space: SearchSpace, objectives: Objectives) -> list[CheckedPoint]:
@@ -85,10 +86,10 @@ def checked_points(points: object, space: SearchSpace, objectives: Objectives) -
         n = len(item) if isinstance(item, (tuple, list)) and len(item) in (2, 3) else 1
         hp, result, fidelity = (*item, None)[:3] if n > 1 else (item, None, None)  # type: ignore[misc]
         try:
-            space.check(hp)
+            hp = space.checked(hp)
             is_known = result is not None or n == 2
             outcome = objectives.measure(result) if is_known else None
-            checked.append(CheckedPoint(dict(hp), outcome, _checked_fidelity(fidelity, is_known=is_known)))
+            checked.append(CheckedPoint(hp, outcome, _checked_fidelity(fidelity, is_known=is_known)))
         except SpaceError as error:
             raise SpaceError(f"points[{i}]: {error}") from None
         except (InvalidPerfError, OptionError) as error:

@@ -10,6 +10,7 @@ import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import check_names, option_defaults, option_names, options_of
+from autohpo.algorithms.parts.values import described
 from autohpo.algorithms.registry import get_hpo, name_of
 from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError, SuggestionError, short
@@ -118,7 +119,7 @@ class Sampler:
         made = self._session.draw(pid, rng, point)
         if not isinstance(made, Mapping):
             who = f"{type(self.inner).__name__}._get_suggestion"
-            raise SuggestionError(f"{who}: must return a dict, got {type(made).__name__}")
+            raise SuggestionError(f"{who}: must return a dict, got {described(made)}")
         return made if isinstance(made, Suggestion) else Suggestion(made)
 
     def resumable(self, view: HistoryView) -> frozenset[int]:

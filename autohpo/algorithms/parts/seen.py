@@ -102,7 +102,7 @@ class SeenSet:
             return self._space.sample(rng, n)
         batch = n
         while batch <= max(n, N_DRAWS):  # more and more, as most of the space may be used up
-            new = self._new_of(self._space.decode(rng.random((batch, self._space.n_columns))))
+            new = self._new_of(self._space.sample(rng, batch, most_draws=N_DRAWS))
             if new:
                 return new[:n]
             batch *= 2

@@ -30,11 +30,9 @@ def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) 
         SuggestionError: It is no configuration of the space, or its attributes break a rule.
     """
     if not isinstance(hp, Mapping):
-        raise SuggestionError(f"{who}: must return a dict, got {type(hp).__name__}")
+        raise SuggestionError(f"{who}: must return a dict, got {described(hp)}")
     suggestion = hp.copy() if isinstance(hp, Suggestion) else Suggestion(hp)
-    for name, value in suggestion.items():
-        if isinstance(value, np.generic) and not (name in space.names and space[name].contains(value)):
-            suggestion[name] = value.item()  # only a choice may be numpy's own
+    suggestion.update(space.canonical_values(suggestion))
     for attribute in ("fidelity", "resume", "fork"):
         value = getattr(suggestion, attribute)
         if isinstance(value, np.generic):
@@ -58,6 +56,13 @@ def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) 
         except SuggestionError as error:
             raise SuggestionError(f"{who}: {error}") from None
     return suggestion
+
+
+def described(made: object) -> str:
+    """Return what a hook returned in place of a configuration, with a hint where it returned nothing."""
+    if made is not None:
+        return type(made).__name__
+    return "NoneType; add a return, or raise OptimizationComplete where there is nothing left to suggest"
 
 
 def keep_active(suggestion: Suggestion, space: SearchSpace) -> None:

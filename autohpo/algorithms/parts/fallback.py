@@ -1,0 +1,78 @@
+"""Fallback: a suggestion in place of one that an algorithm could not compute."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autohpo.errors import AlgorithmError, AutoHPOError
+from autohpo.trial import Suggestion
+
+if TYPE_CHECKING:
+    from autohpo.algorithms.base import BaseHPOptimizer
+
+BUILT_IN = "autohpo.algorithms."
+MAX_CHARACTERS = 200  # of the reason that is kept
+
+
+class Fallback:
+    """Calls the hook that suggests, and draws from the prior where an algorithm of ours raises.
+
+    A model may meet a numerical fault that no check foresaw; that must cost one suggestion, and not the search. An
+    algorithm of the user's own is wrong where it raises, and says so. A scheduler cannot be replaced by a draw: which
+    fidelity would that have? What fills its places can.
+
+    Args:
+        hpo: The optimizer.
+
+    Attributes:
+        n: How many suggestions were drawn so.
+    """
+
+    def __init__(self, hpo: BaseHPOptimizer) -> None:
+        self._hpo = hpo
+        self.n = 0
+
+    def suggested(self, pid: int, seed: int, number: int) -> Any:
+        """Return what the hook suggests, or a draw from the prior that follows from seed and number.
+
+        Args:
+            pid: The worker slot that will run it.
+            seed: The seed of the search.
+            number: The number of the suggestion.
+
+        Raises:
+            AlgorithmError: The hook raised what is none of our errors, and there is no fallback for it.
+        """
+        hpo = self._hpo
+        try:
+            return hpo._get_suggestion(pid)
+        except (AutoHPOError, NotImplementedError, Warning):  # the last: somebody wants warnings to be errors
+            raise
+        except Exception as fault:
+            text = f"{type(fault).__name__}: {fault}".rstrip(": ")[:MAX_CHARACTERS]
+            if not self._has_one:
+                who = f"{type(hpo).__name__}._get_suggestion"
+                raise AlgorithmError(f"{who}: raised {text}, for suggestion {number}") from fault
+        self._warn(text, number)
+        drawn: Mapping[str, Any] = hpo.space.sample(np.random.default_rng((seed, number, 2)), 1)[0]
+        return Suggestion(drawn, info={"fallback": text})
+
+    @property
+    def _has_one(self) -> bool:
+        cls = type(self._hpo)
+        return cls.__module__.startswith(BUILT_IN) and not cls.is_multi_fidelity
+
+    def _warn(self, text: str, number: int) -> None:
+        self.n += 1
+        if self.n == 1:
+            who = type(self._hpo).__name__
+            warnings.warn(
+                f"{who}: could not compute suggestion {number} ({text}), so it is a draw from the prior; "
+                "info['fallback'] marks all that are",
+                RuntimeWarning,
+                stacklevel=2,
+            )

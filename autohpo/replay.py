@@ -1,0 +1,85 @@
+"""Replay: how an optimizer follows the log of earlier processes, and what a user is told about that."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.session import session_of
+from autohpo.errors import OptionError, StoreCorruptError, StoreWarning
+from autohpo.made_with import changes
+from autohpo.store import RunState, Store
+from autohpo.store.base import LogEvent
+from autohpo.store.run_state import collector_paused, report_from
+from autohpo.trial import Trial
+
+
+def replay(
+    store: Store, state: RunState, hpo: BaseHPOptimizer, hear: Callable[[LogEvent, Trial | None], None] | None
+) -> None:
+    """Fold what the log has more than before, and let the optimizer follow, unless it was there then.
+
+    Args:
+        store: The log.
+        state: What was folded before.
+        hpo: The optimizer.
+        hear: Hears of every event, and of the trial that it ended.
+
+    Raises:
+        StoreCorruptError: An event is none that autohpo writes, contradicts others, or is none of this algorithm.
+        OptionError: The optimizer has another history.
+    """
+    session = session_of(hpo)
+    is_known = bool(hpo.n_asked) and not state.seq
+    with collector_paused():
+        for event in store.events(state.seq):
+            trial = state.take(event)
+            if hear is not None:
+                hear(event, trial)
+            if is_known or event.trial < 0:
+                continue
+            try:
+                if event.kind == "ask":
+                    session.adopt(state.running[event.trial].suggestion)
+                elif trial is not None:
+                    session.close(trial)
+                elif event.kind == "start" and event.attempt > 1:
+                    session.restart(event.trial)
+                elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
+                    session.reported(event.trial, *report_from(event.data))
+            except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+                raise _cannot_replay(store, hpo, event, error) from error
+    n_ended = state.n_done + state.n_failed + state.n_known
+    if (state.n_asked, n_ended) != (hpo.n_asked, hpo.n_told):
+        raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
+
+
+def _cannot_replay(store: Store, hpo: BaseHPOptimizer, event: LogEvent, error: Exception) -> StoreCorruptError:
+    """Return the error for an event that the algorithm could not take in."""
+    path = getattr(store, "path", "the log")
+    return StoreCorruptError(
+        f"store: event {event.seq} of {path} ({event.kind} of trial {event.trial}) cannot be taken in by "
+        f"{type(hpo).__name__} ({type(error).__name__}: {error}): it is not what that has written, or it works "
+        "otherwise by now"
+    )
+
+
+def warn_of_changes(kept: Mapping[str, Any], given: Mapping[str, Any], where: str, n_trials: int) -> None:
+    """Warn where a run is not what it was when it was begun: old and new results may not belong together.
+
+    Args:
+        kept: The header of the store.
+        given: What this process would write there.
+        where: Where the run is kept.
+        n_trials: How many of its trials have ended.
+    """
+    found = changes(kept.get("made_with", {}), given.get("made_with", {})) if n_trials else ()
+    if found:
+        warnings.warn(
+            f"store: {where or 'this run'} was begun with something else: {'; '.join(found)}; the results of "
+            f"its {n_trials} trials are taken over as they are, so use another store for a new search",
+            StoreWarning,
+            stacklevel=4,
+        )
