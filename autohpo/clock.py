@@ -1,4 +1,4 @@
-"""A clock for logs: Unix seconds that go on evenly."""
+"""The clock of the log: Unix seconds that never jump."""
 
 from __future__ import annotations
 

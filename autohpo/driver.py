@@ -74,9 +74,9 @@ class Driver:
         self._n_earlier = 0
         self._advised = 0
         self._is_complete, self._is_closed = is_over, False  # the algorithm has nothing more to suggest; all is closed
+        self._why_complete = ""
         self._confirming, self._is_over_before = confirming, is_over
         self._is_confirming = False
-        self._why_complete = ""
 
     def run(self) -> None:
         """Run the search to its end.
@@ -310,7 +310,9 @@ class Driver:
     def _after(self, trial: Trial) -> None:
         """Act on the end of a trial: paused trainings, and the rules of the first trial and of failures in a row."""
         self.dispatch.let_go(trial.number, self.hpo.resumable)
-        if trial.perfs or trial.number < 0:  # a configuration that fails in confirming is not trained again
+        if trial.number < 0:  # of a configuration that had a result before
+            return
+        if trial.perfs:
             self._failures.n_in_row = 0
             return
         is_first = trial.number == self.dispatch.first and not self.state.n_done

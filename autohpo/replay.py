@@ -36,6 +36,8 @@ def replay(
     with collector_paused():
         for event in store.events(state.seq):
             trial = state.take(event)
+            if event.trial < 0:  # a confirming trial: nobody but the state learns of it
+                continue
             if hear is not None:
                 hear(event, trial)
             if is_known or event.trial < 0:

@@ -341,7 +341,7 @@ class Search:
     def _fold(self, event: LogEvent, suggestion: Suggestion | None = None) -> Trial | None:
         """Let the state follow, and the listener hear."""
         trial = self.state.apply(event, suggestion)
-        if self.listener is not None:
+        if self.listener is not None and event.trial >= 0:
             self._tell_listener(event, trial)
         return trial
 

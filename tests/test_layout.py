@@ -23,6 +23,8 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
     {"store"},
     {
         "search",
+        "clock",
+        "listener",
         "replay",
         "run_header",
         "made_with",
@@ -30,8 +32,6 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
         "objective",
         "reported",
         "trainer",
-        "listener",
-        "clock",
     },
     {
         *("driver", "dispatch", "ending", "failures", "holding", "interrupts", "runner", "run_options", "result"),

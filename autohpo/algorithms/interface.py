@@ -279,6 +279,14 @@ class OptimizerInterface:
         given = run_arguments(self, limits, options)
         return run(cast("BaseHPOptimizer", self), trainer, dataset, RunOptions(**given))
 
+    def stop(self) -> None:
+        """End the running :meth:`optimize` in order; from any thread, or from an objective that runs in this process.
+
+        Nothing is started any more, trials that run are asked to end and have `grace_seconds`, and ``optimize`` returns
+        what was found. No effect where no search runs, also on one that begins later.
+        """
+        session_of(self).stop()
+
     def confirm(
         self, k: int = 3, seeds: int = 5, *, trainer: Any = None, dataset: Any = None, **options: Unpack[RunArguments]
     ) -> tuple[Any, Any]:
@@ -305,14 +313,6 @@ class OptimizerInterface:
 
         given = {"trainer": trainer, "dataset": dataset}
         return confirm_run(cast("BaseHPOptimizer", self), {"k": k, "seeds": seeds}, given, dict(options))
-
-    def stop(self) -> None:
-        """End the running :meth:`optimize` in order; from any thread, or from an objective that runs in this process.
-
-        Nothing is started any more, trials that run are asked to end and have `grace_seconds`, and ``optimize`` returns
-        what was found. No effect where no search runs, also on one that begins later.
-        """
-        session_of(self).stop()
 
     def know(self, points: Sequence[CheckedPoint]) -> None:
         """Add points before the first suggestion: what a search brings along from earlier ones."""

@@ -77,7 +77,8 @@ class Session:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the lock, the driver and the last call out: a copy in another process has its own."""
-        return {name: value for name, value in vars(self).items() if name not in _OF_THIS_PROCESS} | {"last_call": None}
+        kept = {name: value for name, value in vars(self).items() if name not in _OF_THIS_PROCESS}
+        return {**kept, "last_call": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

@@ -194,14 +194,13 @@ class RunState:
             self._ask(event, suggestion)
             return None
         if kind == "late":
-            if not -len(self._confirmed) <= number < self.n_asked:
+            if not self._was_asked(number):
                 raise self._bad(event, "the trial was never asked")
             self.n_late += 1
             return None
         attempts = self.attempts.get(number)
         if attempts is None:
-            is_known = -len(self._confirmed) <= number < self.n_asked
-            raise self._bad(event, "the trial has ended" if is_known else "the trial was never asked")
+            raise self._bad(event, "the trial has ended" if self._was_asked(number) else "the trial was never asked")
         if kind == "report":
             if event.attempt > attempts.n:
                 raise self._bad(event, f"attempt {attempts.n} is the last that was started")
@@ -242,18 +241,20 @@ class RunState:
         what += f", attempt {event.attempt})" if event.attempt else ")"
         return StoreCorruptError(f"store: {self._where} is damaged, or was not written by autohpo: {what}: {why}")
 
+    def _was_asked(self, number: int) -> bool:
+        return -len(self._confirmed) <= number < self.n_asked
+
     def _ask(self, event: LogEvent, suggestion: Suggestion | None) -> None:
         number = event.trial
-        wanted = self.n_asked if number >= 0 else -1 - len(self._confirmed)
-        if number != wanted:
-            raise self._bad(event, f"the next trial is {wanted}")
+        due = self.n_asked if number >= 0 else -1 - len(self._confirmed)
+        if number != due:
+            raise self._bad(event, f"the next trial is {due}")
         if suggestion is None:
             suggestion = _suggestion(event, self._configurations.read(event.data["hp"]))
         resume, fork = suggestion.resume, suggestion.fork
-        if number < 0 and not _confirms(suggestion, self.n_asked):
-            raise self._bad(event, "it confirms no trial")
-        if (resume is not None and resume >= number) or (fork is not None and fork >= number):
-            raise self._bad(event, f"it continues trial {resume if fork is None else fork}, which was never asked")
+        source = resume if fork is None else fork
+        if source is not None and (number < 0 or source >= number):
+            raise self._bad(event, f"it continues trial {source}, which was never asked")
         if suggestion.fidelity is None and self.full is not None and "known" in suggestion.info:
             suggestion.fidelity = self.full
         self.running[number] = Running(suggestion, [], self._signs)

@@ -257,6 +257,7 @@ class _Log:
         self.dropped: Counter[str] = Counter()
         self.is_renumbered = False
         self._trials: dict[int, _Trial] = {}  # by the number they had
+        self._next = {True: 0, False: -1}  # the number of the next trial, and of the next confirming one
 
     def take(self, row: Sequence[Any]) -> None:
         """Take the next row, if it makes sense after those before it."""
@@ -278,14 +279,7 @@ class _Log:
     def _ask(self, event: LogEvent) -> str:
         if event.trial in self._trials:
             return "a second suggestion of a trial"
-        data = dict(event.data)
-        n_confirming = sum(trial.number < 0 for trial in self._trials.values())
-        number = len(self._trials) - n_confirming if event.trial >= 0 else -1 - n_confirming
-        if number < 0 and data["info"].get("confirms") is not None:
-            confirmed = self._trials.get(data["info"]["confirms"])
-            if confirmed is None:
-                return "it confirms a trial that is lost"
-            data["info"] = {**data["info"], "confirms": confirmed.number}
+        data, number = dict(event.data), self._next[event.trial >= 0]
         for name in ("resume", "fork"):
             before = data.get(name)
             if before is not None:
@@ -293,6 +287,7 @@ class _Log:
                 if earlier is None or not earlier.has_ended:
                     return "it continues a trial that is lost, or whose end is"
                 data[name] = earlier.number
+        self._next[number >= 0] += 1 if number >= 0 else -1
         self._trials[event.trial] = _Trial(number)
         self.is_renumbered = self.is_renumbered or number != event.trial
         self.events.append(event._replace(trial=number, data=data, seq=0))
@@ -309,7 +304,7 @@ class _Log:
             if event.kind == "start":
                 attempt = trial.attempt = trial.attempt + 1
                 trial.old_attempt = event.attempt
-            elif event.attempt < trial.old_attempt or (event.kind == "interrupt" and not attempt):
+            elif event.attempt < trial.old_attempt or (event.kind == "interrupt" and attempt < min(event.attempt, 1)):
                 return "its attempt is not the last one"
         trial.has_ended = trial.has_ended or event.kind == "end"
         self.events.append(event._replace(trial=trial.number, attempt=attempt, seq=0))
