@@ -159,7 +159,7 @@ class Driver:
 
     @property
     def _starts_nothing(self) -> bool:
-        """Whether no trial waits, and no new one of the search may come."""
+        """Whether no trial waits, and no new one may come."""
         return not self.dispatch.n_waiting and (self._is_complete or self.hpo.n_left <= 0 or self._has_all_trials)
 
     # What starts.

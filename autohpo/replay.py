@@ -40,7 +40,7 @@ def replay(
                 continue
             if hear is not None:
                 hear(event, trial)
-            if is_known or event.trial < 0:
+            if is_known:
                 continue
             try:
                 if event.kind == "ask":

@@ -136,7 +136,7 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     hpo.has_fidelity, hpo.is_continued = objective.takes_fidelity, objective.is_continued
     options.stop_rules.check(hpo)
     _check_objective(hpo, objective, options)
-    default = default_of(hpo, trainer, options)
+    default = default_of(hpo, call.trainer, options)
     stopping = Stopping(options.stop_rules, hpo.objectives.signs[0], hpo.full_fidelity)
     search.listener = stopping if options.stop_rules.is_any else None
     search.claim()

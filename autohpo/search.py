@@ -347,9 +347,9 @@ class Search:
 
     def _tell_listener(self, event: LogEvent, trial: Trial | None) -> None:
         assert self.listener is not None  # only called where there is one
-        if event.kind == "ask" and event.trial >= 0:
+        if event.kind == "ask":
             self.listener.suggested(self.state.running[event.trial].suggestion)
-        elif trial is not None and trial.perfs and event.trial >= 0:
+        elif trial is not None and trial.perfs:
             self.listener.ended(trial, self.state.best)
 
     def _log_known(self, first: int) -> None:

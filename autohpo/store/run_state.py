@@ -255,6 +255,8 @@ class RunState:
         source = resume if fork is None else fork
         if source is not None and (number < 0 or source >= number):
             raise self._bad(event, f"it continues trial {source}, which was never asked")
+        if number < 0 and not _confirms(suggestion, self.n_asked):
+            raise self._bad(event, "it confirms no trial")
         if suggestion.fidelity is None and self.full is not None and "known" in suggestion.info:
             suggestion.fidelity = self.full
         self.running[number] = Running(suggestion, [], self._signs)
@@ -338,5 +340,4 @@ def _confirms(suggestion: Suggestion, n_asked: int) -> bool:
     """Whether the notes of a confirming trial are what autohpo writes."""
     number, repeat = suggestion.info.get("confirms"), suggestion.info.get("repeat")
     is_trial = number is None or (type(number) is int and 0 <= number < n_asked)
-    is_alone = suggestion.resume is None and suggestion.fork is None
-    return is_trial and is_alone and type(repeat) is int and repeat >= 0
+    return is_trial and type(repeat) is int and repeat >= 0
