@@ -128,20 +128,18 @@ def run(given: argparse.Namespace) -> None:
 
 def report(given: argparse.Namespace) -> None:
     """Print the table."""
-    print("| task | searches | | chosen - default, test | chosen - default, validation | the default kept |")
-    print("|---|--:|---|--:|--:|--:|")
+    heads = ("test, less the default's", "validation, less the default's", "optimism", "default kept")
+    print(f"| task | searches | answer | {' | '.join(heads)} |")
+    print("|---|--:|---|--:|--:|--:|--:|")
     for path in given.files:
         runs = [json.loads(line) for line in Path(path).read_text().splitlines()]
-        for who, label in (("searched", "search alone"), ("chosen", f"confirm={K}")):
-            gains = {
-                "test": [_gain(run, run[who], 3) for run in runs],
-                "val": [_gain(run, run[who], 2) for run in runs],
-            }
-            n_kept = sum(run[who] == 0 for run in runs)
-            head = f"| {runs[0]['task']} | {len(runs)} | {label} | "
-            print(head + f"{_text(gains['test'])} | {_text(gains['val'])} | {n_kept} |")
         optimism = [_perf(run, run["searched"]) - _mean(run, run["searched"], 2) for run in runs]
-        print(f"\nThe search's own number was too good by {_text(optimism)}.\n")
+        for who, label in (("searched", "of the search alone"), ("chosen", f"confirm={K}")):
+            test, validation = ([_gain(run, run[who], column) for run in runs] for column in (3, 2))
+            n_kept = sum(run[who] == 0 for run in runs)
+            cells = [runs[0]["task"], str(len(runs)), label, _text(test), _text(validation)]
+            cells += [_text(optimism) if who == "searched" else "", str(n_kept)]
+            print(f"| {' | '.join(cells)} |")
 
 
 def _mean(run: Mapping[str, Any], number: int, column: int) -> float:
@@ -159,7 +157,7 @@ def _gain(run: Mapping[str, Any], number: int, column: int) -> float:
 
 def _text(values: list[float]) -> str:
     half = half_width(values)
-    return f"{np.mean(values):+.4f} (95 %: {np.mean(values) - half:+.4f} to {np.mean(values) + half:+.4f})"
+    return f"{np.mean(values):+.4f} [{np.mean(values) - half:+.4f}, {np.mean(values) + half:+.4f}]"
 
 
 def rule(_: argparse.Namespace) -> None:

@@ -23,10 +23,11 @@ from autohpo import (
     build_hpo_from_name,
 )
 from autohpo.confirming import Confirming
+from autohpo.errors import StoreCorruptError
 from autohpo.objectives import Objectives
 from autohpo.progress import Standing
 from autohpo.report import render_html
-from autohpo.store import LogEvent, RunState
+from autohpo.store import LogEvent, RunState, repair
 from autohpo.trainer import default_configuration
 
 SPACE = [RangeHP("x", 0.0, 1.0)]
@@ -515,3 +516,25 @@ def test_the_configuration_of_a_trainers_parts_is_read_in_autogls_form():
         "encoder:dropout": 0.2,
         "encoder:act": "leaky_relu",
     }
+
+
+def test_a_repaired_store_says_the_same_of_what_was_confirmed(tmp_path):
+    """Also where confirming trials are there only in part: the next call goes on from them."""
+    how = {"store": tmp_path / "run.db", "progress": False}
+    hpo = searched()
+    hpo.optimize(confirm=2, **how)
+    repair(tmp_path / "run.db", tmp_path / "new.db")
+    assert Result.load(tmp_path / "new.db").confirmed == hpo.result.confirmed
+
+
+@pytest.mark.parametrize(
+    ("number", "info"),
+    [(-2, {"confirms": 0, "repeat": 0}), (-1, {"confirms": 1, "repeat": 0}), (-1, {}), (-1, {"confirms": 0})],
+)
+def test_a_log_whose_confirming_trials_make_no_sense_is_damaged(number, info):
+    """Their numbers go down by one, and they say what they confirm."""
+    state = RunState(SearchSpace(SPACE), Objectives.of("max"))
+    ask = {"hp": {"x": 0.5}, "fidelity": None, "resume": None, "pid": 0, "seed": 1, "info": {}}
+    state.take(LogEvent("ask", 0, 0, ask))
+    with pytest.raises(StoreCorruptError):
+        state.take(LogEvent("ask", number, 0, {**ask, "info": info}))

@@ -256,6 +256,8 @@ class RunState:
         source = resume if fork is None else fork
         if source is not None and (number < 0 or source >= number):
             raise self._bad(event, f"it continues trial {source}, which was never asked")
+        if number < 0 and not _confirms(suggestion, self.n_asked):
+            raise self._bad(event, "it confirms no trial")
         if suggestion.fidelity is None and self.full is not None and "known" in suggestion.info:
             suggestion.fidelity = self.full
         self.running[number] = Running(suggestion, [], self._signs)
@@ -333,3 +335,10 @@ class RunState:
     def confirming(self) -> list[Trial]:
         """Return the confirming trials as they stand, in the order asked: -1, -2 and so on."""
         return [self[-1 - place] if trial is None else trial for place, trial in enumerate(self._confirmed)]
+
+
+def _confirms(suggestion: Suggestion, n_asked: int) -> bool:
+    """Whether the notes of a confirming trial are what autohpo writes."""
+    number, repeat = suggestion.info.get("confirms"), suggestion.info.get("repeat")
+    is_trial = number is None or (type(number) is int and 0 <= number < n_asked)
+    return is_trial and type(repeat) is int and repeat >= 0

@@ -282,6 +282,11 @@ class _Log:
         if event.trial < 0 and self.is_renumbered:
             return "it confirms a trial that may have another number now"
         data, number = dict(event.data), self._next[event.trial >= 0]
+        if number < 0 and data["info"].get("confirms") is not None:
+            confirmed = self._trials.get(data["info"]["confirms"])
+            if confirmed is None:
+                return "it confirms a trial that is lost"
+            data["info"] = {**data["info"], "confirms": confirmed.number}
         for name in ("resume", "fork"):
             before = data.get(name)
             if before is not None:
