@@ -11,7 +11,7 @@ from pathlib import Path
 
 from autohpo.errors import StoreCorruptError, StoreError, StoreWarning
 from autohpo.store.lock import Count
-from autohpo.store.rows import is_whole
+from autohpo.store.rows import crc_of, is_whole
 from autohpo.store.wal import HEADER_BYTES, WalState, walk
 
 MAIN_HEADER_BYTES = 100  # of every SQLite file
@@ -155,8 +155,13 @@ def _check_rows(path: Path, db: sqlite3.Connection) -> None:
     """Check every row, before the write-ahead log is copied over pages that salvage might need.
 
     Raises:
-        StoreCorruptError: One is not what was written.
+        StoreCorruptError: One, or the header, is not what was written.
     """
+    for text, crc in db.execute("SELECT data, crc FROM header"):
+        if crc != crc_of(text):
+            raise StoreCorruptError(
+                f"store: {path} is damaged: the header is not what was written; {salvage_advice(path)}"
+            )
     for place, row in enumerate(db.execute("SELECT * FROM events ORDER BY seq"), start=1):
         if row[0] != place or not is_whole(row):
             raise StoreCorruptError(
