@@ -270,7 +270,8 @@ class Driver:
         outcome, number = event.outcome, event.number
         assert outcome is not None  # an end
         if outcome.advice:
-            self._advise(outcome.advice)
+            if not self.ending.reason:  # then it was told to end for another reason than its own training
+                self._advise(outcome.advice)
             outcome = replace(outcome, advice="")
         self.dispatch.ended(event.slot, number, event.attempt)
         if not self.search.is_current(number, event.attempt):

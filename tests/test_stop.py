@@ -106,6 +106,7 @@ def test_a_space_that_is_used_up_ends_the_search_with_a_word(capsys):
     assert "left" not in line
 
 
+@pytest.mark.filterwarnings("ignore:store. .*begun with something else")  # a quick function takes over
 def test_trials_that_were_never_started_are_cancelled_at_the_end(tmp_path):
     """A suggestion made ahead; the next run starts it."""
 
