@@ -20,6 +20,7 @@ from autohpo.algorithms.parts.start import SobolStart
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.surrogates.acquisition import log_ei
+from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.surrogates.effects import Level, Noise, TaskSimilarity
 from autohpo.surrogates.gp import Data, GaussianProcess, Posterior, Predict
 from autohpo.surrogates.graphs import graph_signature, induced_edges, sample_nodes
@@ -114,6 +115,7 @@ class AutoNE(BaseHPOptimizer):
     is_multi_fidelity: ClassVar[bool] = True
     ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
+    linear_algebra: ClassVar[LinearAlgebra] = "scipy"
 
     shares: Sequence[float] = (0.2, 0.3)
     max_fidelity: float = 1.0

@@ -17,6 +17,7 @@ from autohpo.errors import NoResultError, OptionError
 from autohpo.history import History
 from autohpo.objectives import Mode, Objectives
 from autohpo.spaces import HPSpace, SearchSpace
+from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.trial import Suggestion, Trial
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class BaseHPOptimizer(OptimizerInterface):
     needs_checkpoints: ClassVar[bool] = False  # whether it forks trials: the objective must save its state
     ends_with_space: ClassVar[bool] = False  # whether it ends once all configurations of a finite space were tried
     is_deterministic: ClassVar[bool] = False  # whether the seed changes no suggestion
+    linear_algebra: ClassVar[LinearAlgebra] = ""  # whose linear algebra a suggestion calls; it then has one thread
     option_aliases: ClassVar[Mapping[str, str]] = {}
     supports: ClassVar[frozenset[str]] = frozenset()  # of "constraints", "objectives", "outcome_constraints"
     budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals"})  # may change when a stored run is resumed

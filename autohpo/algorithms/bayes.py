@@ -19,6 +19,7 @@ from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.parts.start import SobolStart
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
+from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.trial import Suggestion
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Bayes(BaseHPOptimizer):
 
     ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
+    linear_algebra: ClassVar[LinearAlgebra] = "scipy"
 
     n_startup: int | None = None
     acquisition: Literal["log_ei", "ucb", "pi", "thompson"] = "log_ei"

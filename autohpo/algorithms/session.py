@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from autohpo.errors import (
 )
 from autohpo.history import History
 from autohpo.objectives import as_perf
+from autohpo.surrogates.blas import one_blas_thread
 from autohpo.trial import Outcome, Running, Suggestion, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Session:
                 raise OptimizationComplete(f"max_evals: all {hpo.max_evals} suggestions were made; raise it to go on")
             hpo.number, self._rng = self.history.n_asked, None
             wanted = self._wanted[self._n_points : self._n_points + 1]
-            made = hpo._suggest_point(pid, wanted[0].hp) if wanted else hpo._get_suggestion(pid)
+            made = hpo._suggest_point(pid, wanted[0].hp) if wanted else self._made(pid)
             who = f"{type(hpo).__name__}._get_suggestion"
             suggestion = checked_suggestion(who, made, hpo.space, self.history)
             if wanted and suggestion.resume is None and suggestion.fork is None:
@@ -114,7 +115,15 @@ class Session:
         with self.lock:
             hpo.set_up()
             hpo.number, self._rng = self.history.n_asked, rng
-            return hpo._get_suggestion(pid)
+            return self._made(pid)
+
+    def _made(self, pid: int) -> Mapping[str, Any]:
+        """What the hook suggests, with its linear algebra on one thread."""
+        library = self._hpo.linear_algebra
+        if not library:
+            return self._hpo._get_suggestion(pid)
+        with one_blas_thread(library):
+            return self._hpo._get_suggestion(pid)
 
     def adopt(self, suggestion: Suggestion) -> None:
         """Add a suggestion that was made earlier; see ``BaseHPOptimizer.adopt``."""

@@ -16,6 +16,7 @@ from autohpo.algorithms.parts.start import SobolStart
 from autohpo.algorithms.parts.trust_region import Region, best_of
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
+from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.trial import Suggestion, Trial
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class TuRBO(BaseHPOptimizer):
 
     ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
+    linear_algebra: ClassVar[LinearAlgebra] = "scipy"
 
     n_regions: int = 1
     n_startup: int | None = None

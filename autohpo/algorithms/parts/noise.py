@@ -9,6 +9,7 @@ import numpy as np
 
 from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.spaces import SearchSpace
+from autohpo.surrogates.blas import one_blas_thread
 from autohpo.trial import Trial
 
 LEAST = 10
@@ -21,6 +22,7 @@ MOST_STEPS = 60
 """The largest number of steps of the fit."""
 
 
+@one_blas_thread("scipy")
 def best_by_posterior_mean(space: SearchSpace, trials: Sequence[Trial]) -> Trial:
     """Return the trial with the highest expected result, whatever luck it had itself.
 
