@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -229,16 +228,15 @@ class AutoNE(BaseHPOptimizer):
         sorted_points: FloatArray = found[np.argsort(-scores, kind="stable")[:_N_KEPT]]
         return sorted_points
 
-    @cached_property
-    def _process(self) -> GaussianProcess:
-        """What is assumed before anything is seen.
+    def _process(self, *points: FloatArray) -> GaussianProcess:
+        """What is assumed before anything is seen, for some data: ``(n, d)`` points in one array or several.
 
         The covariance of two results is a Matern kernel of the configurations times one of the distance between the
         graphs; and each graph has a level of its own. Noise on sub-graphs differs from that on the whole graph.
 
         Source: Tu et al. 2019, KDD, section 4.4; the product of two kernels as in Swersky et al. 2013, NeurIPS 26.
         """
-        embedding = self._encoder.embedding
+        embedding = self._encoder.embedding.showing(*points)
         d, task = self.space.n_columns, len(embedding.owner)  # the task is the coordinate after those of the embedding
         length = Prior(math.log(0.5) + 0.5 * math.log(max(d, 1)), 0.7, 0.1, 50.0)  # distances grow as the root of d
         smooth = Matern52(embedding.owner, [length] * d, Prior(0.0, 1.0, 0.05, 20.0))
@@ -253,10 +251,10 @@ class AutoNE(BaseHPOptimizer):
         theta, data = self._fitted(), self._data(_informative(self._results))
         running = [suggestion for suggestion in self.running if self.task_of(suggestion) >= 0]
         if not running:
-            return self._process.posterior(theta, data), data
+            return self._process(data.points).posterior(theta, data), data
         points, mask = self._encoder.of_hps(running)
         tasks = np.array([self.task_of(suggestion) for suggestion in running])
-        return self._process.posterior(theta, data, _on_task(points, mask, tasks)), data
+        return self._process(data.points, points).posterior(theta, data, _on_task(points, mask, tasks)), data
 
     def _data(self, trials: list[Trial]) -> Data:
         """What some trials tell."""
@@ -273,7 +271,8 @@ class AutoNE(BaseHPOptimizer):
         n -= n % (1 << max(n.bit_length() - 3, 0))
         if self._theta is None or self._theta[0] != n:
             data = self._data(_informative(self._results[:n]))
-            self._theta = n, self._process.fit(data, [self._process.start], _MOST_STEPS)
+            process = self._process(data.points)
+            self._theta = n, process.fit(data, [process.start], _MOST_STEPS)
         return self._theta[1]
 
 

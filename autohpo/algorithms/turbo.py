@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -176,7 +175,8 @@ class TuRBO(BaseHPOptimizer):
         near = np.sort(np.argsort(np.abs(points - centre).max(axis=1), kind="stable")[:MOST_SEEN])
         targets, middle, spread = standardised(values[near])
         pending = self._encoder.of_hps(self.running) if self.running else None
-        posterior = self._process.posterior(theta, Data(points[near], mask[near], targets), pending)
+        process = self._process(points[near], *([] if pending is None else pending[:1]))
+        posterior = process.posterior(theta, Data(points[near], mask[near], targets), pending)
         return posterior, centre, (middle, spread)
 
     def _fitted(self, index: int, region: Region, trials: list[Trial]) -> FloatArray:
@@ -194,16 +194,16 @@ class TuRBO(BaseHPOptimizer):
             values = np.array([trial.score for trial in some], dtype=float)
             targets, _, _ = standardised(values / (np.abs(values).max() or 1.0))
             data = Data(*self._encoded.of(some), targets)
-            kept = region.run, n, self._process.fit(data, [self._process.start], _MOST_STEPS)
+            process = self._process(data.points)
+            kept = region.run, n, process.fit(data, [process.start], _MOST_STEPS)
             self._fits[index] = kept
         return kept[2]
 
-    @cached_property
-    def _process(self) -> GaussianProcess:
-        """What is assumed of every region."""
+    def _process(self, *points: FloatArray) -> GaussianProcess:
+        """What is assumed of every region, for some data: ``(n, d)`` points in one array or several."""
         from autohpo.surrogates.gp import mixed_process
 
-        return mixed_process(self._encoder.embedding)
+        return mixed_process(self._encoder.embedding.showing(*points))
 
 
 def standardised(values: FloatArray) -> tuple[FloatArray, float, float]:

@@ -119,8 +119,8 @@ class MixedKDE:
         exponents = cdist(x, self.points[:, ranges], "sqeuclidean", w=0.5 / self.bandwidths[ranges] ** 2)
         np.subtract(self._log_constants, exponents, out=exponents)
         codes = _codes(points[:, categories], self.levels[categories])
-        for column, log_kernel in zip(codes.T, self._log_kernels, strict=True):
-            exponents += log_kernel[column]
+        for column, (own, stay, leave) in zip(codes.T, self._log_kernels, strict=True):
+            exponents += np.where(column[:, None] == own, stay, leave)
         if self.truncated:
             exponents[((x < 0.0) | (x > 1.0)).any(axis=1)] = -np.inf
         return _log_sum_exp(exponents)
@@ -150,16 +150,15 @@ class MixedKDE:
         return constants
 
     @cached_property
-    def _log_kernels(self) -> list[FloatArray]:
-        """Per category an ``(L, n)`` table: log kernel of each level, at each row of the data."""
-        tables = []
+    def _log_kernels(self) -> list[tuple[IntArray, float, float]]:
+        """Per category the ``(n,)`` levels of the data, and the log kernel at the same level, and at any other."""
+        found = []
         for column in self._columns[1]:
             n_levels, h = int(self.levels[column]), float(self.bandwidths[column])
             stay = math.log1p(-h)  # 1 - h, Aitchison and Aitken 1976
             leave = math.log(h) - math.log(n_levels - 1) if h > 0 else -math.inf  # h / (L - 1)
-            same = np.arange(n_levels)[:, None] == self.codes[:, column]
-            tables.append(np.where(same, stay, leave).astype(float))
-        return tables
+            found.append((self.codes[:, column].copy(), stay, leave))
+        return found
 
 
 def normal_reference(points: ArrayLike, levels: ArrayLike, min_bandwidth: float = 0.0) -> FloatArray:

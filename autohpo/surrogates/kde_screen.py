@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.surrogates.arrays import BoolArray, FloatArray
+from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
 from autohpo.surrogates.kde import LOG_SQRT_2PI, MixedKDE, normal_mass
 
 _CELLS = 512  # of a table of normalisers, where there are more rows than that
@@ -39,16 +40,17 @@ class Screen:
     def __init__(self, kde: MixedKDE) -> None:
         self._levels, h, n = kde.levels, kde.bandwidths, len(kde.points)
         self._ranges, self._categories = np.flatnonzero(self._levels == 0), np.flatnonzero(self._levels)
-        self._widths, counts = h[self._ranges], self._levels[self._categories]
+        self._widths = h[self._ranges]
         self._inverse = self._widths**-2.0
-        self._kernels = [_log_kernels(int(self._levels[j]), float(h[j])) for j in self._categories]
-        n_ranges = len(self._ranges)
+        self._kernels = [_Kernel.of(kde.codes[:, j], int(self._levels[j]), float(h[j])) for j in self._categories]
+        counts, n_ranges = np.array([kernel.n_shown for kernel in self._kernels], dtype=np.int64), len(self._ranges)
         self._rows: Singles = np.zeros((n, n_ranges + int(counts.sum()) + 1), dtype=np.float32)
         centred = self._rows[:, :n_ranges]
         np.subtract(kde.points[:, self._ranges], 0.5, out=centred, casting="same_kind")
         places = np.arange(n)
-        for j, first in zip(self._categories, n_ranges + np.cumsum(counts) - counts, strict=True):
-            self._rows[places, first + kde.codes[:, j]] = 1.0
+        starts = n_ranges + np.cumsum(counts) - counts
+        for j, kernel, first in zip(self._categories, self._kernels, starts, strict=True):
+            self._rows[places, first + kernel.places[kde.codes[:, j]]] = 1.0
         log_mass, error = self._log_mass(centred)
         constants = np.square(centred) * (-0.5 * self._inverse).astype(np.float32)
         constants -= log_mass
@@ -86,10 +88,8 @@ class Screen:
         ranges, categories = self._ranges, self._categories
         centred = points[:, ranges] - 0.5
         codes = [np.minimum((points[:, j] * self._levels[j]).astype(np.int64), self._levels[j] - 1) for j in categories]
-        asked, kernels = (
-            centred * self._inverse,
-            [table[code] for table, code in zip(self._kernels, codes, strict=True)],
-        )
+        kernels = [kernel.at(code) for kernel, code in zip(self._kernels, codes, strict=True)]
+        asked = centred * self._inverse
         own = -0.5 * centred**2 * self._inverse
         active = None if mask is None else mask[:, ranges]
         if mask is not None and active is not None:
@@ -117,7 +117,35 @@ class Screen:
         return found
 
 
-def _log_kernels(n_levels: int, h: float) -> FloatArray:
-    """``(L, L)`` log kernel of each level at each level of the data."""
-    stay, leave = math.log1p(-h), math.log(h) - math.log(n_levels - 1) if h > 0 else 0.0
-    return np.where(np.eye(n_levels, dtype=bool), stay, leave)
+@dataclass(frozen=True, eq=False)
+class _Kernel:
+    """The log kernel of one column of categories, at those that the data have.
+
+    Attributes:
+        places: ``(L,)`` the place of each category among those of the data; -1 for the others.
+        n_shown: The number of categories that the data have.
+        stay: The log kernel at the same category.
+        leave: The log kernel at any other.
+    """
+
+    places: IntArray
+    n_shown: int
+    stay: float
+    leave: float
+
+    @classmethod
+    def of(cls, codes: IntArray, n_levels: int, h: float) -> _Kernel:
+        """Return the kernel of ``(n,)`` categories."""
+        places = np.full(n_levels, -1, dtype=np.int64)
+        places[codes] = 0
+        shown = np.flatnonzero(places == 0)
+        places[shown] = np.arange(len(shown))
+        leave = math.log(h) - math.log(n_levels - 1) if h > 0 else 0.0
+        return cls(places, len(shown), math.log1p(-h), leave)
+
+    def at(self, codes: IntArray) -> FloatArray:
+        """``(m, n_shown)`` the log kernel of ``(m,)`` categories at each that the data have."""
+        logs = np.full((len(codes), self.n_shown), self.leave)
+        rows = np.flatnonzero(self.places[codes] >= 0)
+        logs[rows, self.places[codes[rows]]] = self.stay
+        return logs

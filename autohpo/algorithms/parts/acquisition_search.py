@@ -19,6 +19,11 @@ ScoreWithGradient = Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArr
 
 FEW_VALUES = 8
 """An ordered column with so few values or less has all of them tried in an exchange."""
+MOST_TRIED = 256
+"""The most values of no order of which all are tried in an exchange; of more those of the best candidates
+are: values that nobody has seen are alike to a model."""
+FEW_TRIED, LEAST_TRIED = 64, 12
+"""The number of values that are tried of such choices, shared among them, and the least of each."""
 JUMPS = (1, 2, 5, 12)
 """How many values away the ones lie that are tried on both sides, in an ordered column with more."""
 
@@ -89,8 +94,9 @@ class AcquisitionSearch:
         half = (self.n_starts + 1) // 2
         starts = np.concatenate([best[0][:half], best[1][: self.n_starts - half]])
         points, values = candidates[starts], scores[starts]
+        tried = self._tried(candidates, scores)
         for _ in range(_ROUNDS):
-            points, values = self._exchange(judge, points, values)
+            points, values = self._exchange(judge, points, values, tried)
             points, values = self._ascend(judge, with_gradient, points, values, lengths)
             if not self._values:
                 break
@@ -124,12 +130,24 @@ class AcquisitionSearch:
                 moved[:, j] = np.where(chance[:, j] < 0.3, anew[:, j], moved[:, j])
         return np.where(is_moved, moved, points)
 
-    def _exchange(self, judge: _Judge, points: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _tried(self, candidates: FloatArray, scores: FloatArray) -> dict[int, FloatArray]:
+        """Where the values lie that an exchange tries, by column: all, or those of the best candidates."""
+        tried = dict(self._values)
+        order = np.argsort(-scores, kind="stable")
+        large = [j for j in tried if self.space.levels[j] > MOST_TRIED]
+        for j in large:
+            found, first = np.unique(candidates[order, j], return_index=True)
+            tried[j] = np.sort(found[np.argsort(first)[: max(FEW_TRIED // len(large), LEAST_TRIED)]])
+        return tried
+
+    def _exchange(
+        self, judge: _Judge, points: FloatArray, values: FloatArray, tried: dict[int, FloatArray]
+    ) -> tuple[FloatArray, FloatArray]:
         """Changes one value at a time, as long as the score rises."""
         points, values = points.copy(), values.copy()
         going = list(range(len(points)))
         for _ in range(_MOST_EXCHANGES):
-            groups = [self._neighbours(points[i]) for i in going]
+            groups = [self._neighbours(points[i], tried) for i in going]
             if not groups or not len(groups[0]):
                 break
             candidates, scores = judge(np.concatenate(groups))
@@ -142,12 +160,14 @@ class AcquisitionSearch:
             going = kept
         return points, values
 
-    def _neighbours(self, point: FloatArray) -> FloatArray:
-        """``(k, d)`` points that differ from another in one value; k is the same for all but at ends of ranges."""
+    def _neighbours(self, point: FloatArray, tried: dict[int, FloatArray]) -> FloatArray:
+        """``(k, d)`` points that differ from another in one of the values that are tried."""
         found = []
-        for j, values in self._values.items():
+        for j, values in tried.items():
             code, n = int(np.argmin(np.abs(values - point[j]))), len(values)
-            if self.space.levels[j] or n <= FEW_VALUES:
+            if self.space.levels[j] > MOST_TRIED:
+                others = np.flatnonzero(values != point[j]).tolist()
+            elif self.space.levels[j] or n <= FEW_VALUES:
                 others = [k for k in range(n) if k != code]
             else:
                 others = [k for jump in JUMPS for k in (code - jump, code + jump) if 0 <= k < n]

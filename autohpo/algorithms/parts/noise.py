@@ -42,7 +42,7 @@ def best_by_posterior_mean(space: SearchSpace, trials: Sequence[Trial]) -> Trial
     trials = sorted(trials, key=lambda t: (-t.scores[0], t.number))[:MOST]
     encoder = Encoder(space)
     points, mask = encoder.of_hps([trial.hp for trial in trials])
-    process = mixed_process(encoder.embedding, noise=Prior(math.log(NOISE), 1.0, 1e-6, 5.0))
+    process = mixed_process(encoder.embedding.showing(points), noise=Prior(math.log(NOISE), 1.0, 1e-6, 5.0))
     data = Data(points, mask, warp_targets(np.array([trial.scores[0] for trial in trials])).values)
     theta = process.fit(data, [process.start], MOST_STEPS)
     means, _ = process.posterior(theta, data).predict(points, mask)
