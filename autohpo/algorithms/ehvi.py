@@ -77,7 +77,7 @@ class EHVI(BaseHPOptimizer):
         self._models = ObjectiveModels(
             self._encoded, self.objectives.n, is_output_warped=self.is_output_warped, max_results=self.max_results
         )
-        self._search = AcquisitionSearch(encoder, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS)
+        self._search = AcquisitionSearch(encoder, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS, seed=self.seed)
         self._n_startup = self.n_startup or default_startup(n_columns)
         self._start = SobolStart(n_columns, self.seed, _DESIGN)
 

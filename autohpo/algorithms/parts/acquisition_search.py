@@ -33,6 +33,9 @@ _MOST_EXCHANGES = 6  # in a round
 _ASCENT = {"maxiter": 30, "maxfun": 40}
 _BLENDS = (1.0, 0.5, 0.25, 0.1)  # of the way to where an ascent ended, if the constraints forbid that
 _STEP_BOUNDS = (0.05, 2.0)  # of length-scales, where they scale the steps of an ascent
+_FRESH = 1000  # points of the cube that are drawn for each suggestion where constraints allow only some of them
+_POOLED, _BATCH = 100_000, 4096  # drawn once for all suggestions at most, and at a time
+_N_BETWEEN = 100  # candidates between good points and allowed ones: convex constraints allow all of them
 _GAIN = 1e-9  # a score that rises by less is rounding
 
 
@@ -45,12 +48,14 @@ class AcquisitionSearch:
         n_draws: The number of candidates from the prior.
         n_near: The number of candidates near good points.
         n_starts: The number of candidates from which local searches start.
+        seed: The seed of the allowed draws that all suggestions share.
     """
 
     encoder: Encoder
     n_draws: int
     n_near: int
     n_starts: int
+    seed: int | None = None
 
     @property
     def space(self) -> SearchSpace:
@@ -84,10 +89,12 @@ class AcquisitionSearch:
             encoded, mask = self.encoder.of_points(points)
             scores = score(encoded, mask)
             if self.space.constraints:
-                scores[~self.space.allows(self.space.decode(encoded))] = -np.inf
+                scores[~self._allowed(encoded)] = -np.inf
             return encoded, scores
 
         drawn, near = self._draws(rng), self.near(centres, rng)
+        if self.space.constraints and len(drawn):
+            near = np.concatenate([near, self._between(centres, drawn, rng)])
         candidates, scores = judge(np.concatenate([drawn, near]))
         places = np.split(np.arange(len(scores)), [len(drawn)])
         best = [part[np.argsort(-scores[part], kind="stable")] for part in places]
@@ -104,11 +111,38 @@ class AcquisitionSearch:
         order = np.argsort(-values, kind="stable")
         return points[order], values[order]
 
+    def _allowed(self, points: FloatArray) -> BoolArray:
+        """``(n,)`` whether the constraints allow the configurations of ``(n, d)`` points."""
+        return self.space.allows(self.space.decode(points))
+
     def _draws(self, rng: np.random.Generator) -> FloatArray:
-        """Candidates from the prior; under constraints only allowed ones, as these may be few."""
-        if self.space.constraints:
-            return self.space.encode(self.space.sample(rng, self.n_draws))
-        return rng.random((self.n_draws, self.space.n_columns))
+        """Candidates from the prior; under constraints only allowed ones, which may be few or none."""
+        if not self.space.constraints:
+            return rng.random((self.n_draws, self.space.n_columns))
+        fresh = rng.random((_FRESH, self.space.n_columns))
+        fresh = fresh[self._allowed(fresh)][: self.n_draws]
+        return fresh if len(fresh) == self.n_draws else np.concatenate([fresh, self._pool[: self.n_draws - len(fresh)]])
+
+    @cached_property
+    def _pool(self) -> FloatArray:
+        """Allowed draws from the prior, which follow from the seed: where few are allowed, they take long to find."""
+        rng, found = np.random.default_rng((self.seed or 0, self.space.n_columns)), np.empty((0, self.space.n_columns))
+        for _ in range(0, _POOLED, _BATCH):
+            drawn = rng.random((_BATCH, self.space.n_columns))
+            found = np.concatenate([found, drawn[self._allowed(drawn)]])
+            if len(found) >= self.n_draws:
+                break
+        return found
+
+    def _between(self, centres: FloatArray, drawn: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """``(n, d)`` candidates between good points and draws; values that are no reals are those of either."""
+        n, d = _N_BETWEEN, self.space.n_columns
+        ends, starts = drawn[rng.integers(len(drawn), size=n)], centres[rng.integers(len(centres), size=n)]
+        shares = np.repeat(rng.random((n, 1)), d, axis=1)
+        celled = list(self._values)
+        shares[:, celled] = rng.random((n, len(celled))) < shares[:, celled]
+        points: FloatArray = starts + shares * (ends - starts)
+        return points
 
     def near(self, centres: FloatArray, rng: np.random.Generator) -> FloatArray:
         """``(n_near, d)`` candidates that differ from a centre in one column, in some, or in all.
