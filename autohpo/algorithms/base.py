@@ -166,6 +166,14 @@ class BaseHPOptimizer(OptimizerInterface):
             )
         return dict(best.hp), best.score if self.objectives.n == 1 else best.scores
 
+    def _resume_with(self, options: Mapping[str, Any]) -> Sequence[str]:
+        """Called before a stored run is resumed; returns the names of the options that now are those of the run.
+
+        Args:
+            options: The options that the run was begun with, in JSON types; of an older release, some may be missing.
+        """
+        return ()
+
     def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Mapping[str, Any]:
         """Return the suggestion that tries a point of the user's; some algorithms say more in it than the point."""
         return hp

@@ -37,6 +37,7 @@ class Session:
         history: Every suggestion and what became of it.
         lock: Held by every call, so that several threads may ask and tell.
         n_known: How many points with a known result were taken.
+        num_workers: How many trials run at once.
     """
 
     def __init__(self, hpo: BaseHPOptimizer, points: Sequence[Point]) -> None:
@@ -46,6 +47,7 @@ class Session:
         self.history = History(hpo.space, hpo.objectives)
         self.lock = threading.RLock()
         self.n_known = 0
+        self.num_workers = 1
         self._n_points = 0  # of those to try, suggested so far
         self._is_set_up = self._has_warned = False
         self._rng: np.random.Generator | None = None
@@ -74,6 +76,7 @@ class Session:
         """Call the hook that gets the algorithm ready, once."""
         with self.lock:
             if not self._is_set_up:
+                self.num_workers = num_workers
                 self._hpo.time_limit, self._hpo.memory_limit = time_limit, memory_limit
                 self._hpo._set_up(num_workers, time_limit, memory_limit)
                 self._is_set_up = True
