@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_SKIPPED = 10_000
 """Points of the sequence that may be skipped for one suggestion: repeated, or not allowed."""
+_BATCH = 64  # points that are made at once where one was skipped
 
 
 @register_hpo("quasi_random")
@@ -47,6 +48,7 @@ class QuasiRandomSearch(BaseHPOptimizer):
         self._seen, self._cursor = SeenSet(self.history), Cursor(self.history)
         self._engine: QMCEngine | None = None
         self._next = 0  # index of the point that the engine gives next
+        self._made = np.empty((0, self.space.n_columns))  # the points before it, as far as they may be asked for again
         self._last = -1  # index of the point of the last suggestion
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
@@ -56,22 +58,30 @@ class QuasiRandomSearch(BaseHPOptimizer):
             return self.space.decode(np.empty((1, 0)))[0]
         for item in self._cursor.step().asked:
             self._last = item.info.get("index", self._last)
-        first = self._last + 1
-        for index in range(first, first + MOST_SKIPPED):
-            hp = self.space.decode(self._point(index))[0]
-            if self.space.is_allowed(hp) and not (self._seen.is_finite and not self._seen.is_new(hp)):
-                return Suggestion(hp, info={"index": index})
+        if self._seen.is_nearly_used_up:  # nearly all points of the sequence have come
+            return Suggestion(self._seen.draw(self.rng), info={"index": self._last})
+        first, n = self._last + 1, 1
+        while first <= self._last + MOST_SKIPPED:
+            n = min(n, self._last + 1 + MOST_SKIPPED - first)
+            for index, hp in enumerate(self.space.decode(self._points(first, n)), first):
+                if self.space.is_allowed(hp) and not (self._seen.is_finite and not self._seen.is_new(hp)):
+                    return Suggestion(hp, info={"index": index})
+            first, n = first + n, _BATCH  # to decode many at once takes less time for each
         if not self._seen.is_finite:
             raise SpaceError(f"constraints: none of {MOST_SKIPPED} points meets {list(self.space.constraints)}")
-        return Suggestion(self._seen.draw(self.rng), info={"index": index})  # nearly used up
+        return Suggestion(self._seen.draw(self.rng), info={"index": first - 1})  # nearly used up
 
-    def _point(self, index: int) -> FloatArray:
-        """``(1, d)`` the point of this seed's sequence at an index."""
-        if self._engine is None or self._next != index:
+    def _points(self, index: int, n: int) -> FloatArray:
+        """``(n, d)`` the points of this seed's sequence from an index on."""
+        place = index - (self._next - len(self._made))
+        if self._engine is None or not 0 <= place <= len(self._made):
             self._engine, self._next = self._make_engine(index), index
-        self._next += 1
-        point: FloatArray = self._engine.random(1)
-        return point
+            self._made, place = self._made[:0], 0
+        missing = place + n - len(self._made)
+        if missing > 0:
+            self._made = np.concatenate([self._made[place:], self._engine.random(missing)])
+            self._next, place = self._next + missing, 0
+        return self._made[place : place + n]
 
     def _make_engine(self, index: int) -> QMCEngine:
         """The sequence of this seed, from an index on."""
