@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
 
 
+_BASE = "autohpo.algorithms.base"  # where the hook stands that does nothing
+
+
 class Session:
     """What an optimizer was asked and told.
 
@@ -237,12 +240,13 @@ class Session:
         with self.lock:
             self._rng = None  # for the hook, with a generator that does not depend on what was drawn before
             running = self.history.find(trial.number)
-            order = [one.number for one in self.history.running]
+            is_heard = bool(trial.perfs) and hpo._update_trials.__module__ != _BASE  # else there is nothing to undo
+            order = [one.number for one in self.history.running] if is_heard else []
             self.history.finish(trial)
-            if not trial.perfs:
-                return
-            if trial.constraints:
+            if trial.perfs and trial.constraints:
                 self._warn_of_constraints()
+            if not is_heard:
+                return
             scores: Any = trial.scores
             try:
                 hpo._update_trials(trial.pid, running.suggestion.copy(), scores[0] if len(scores) == 1 else scores)
