@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import islice, product
@@ -190,7 +191,8 @@ class _Listing:
 
 def _walk_of(space: SearchSpace) -> Iterator[dict[str, Any]]:
     """All configurations of a space in the order of its walk, quickly where each parameter is one axis."""
-    axes = [] if space.is_conditional else [hp.axes(None) for hp in space]
+    is_short = not space.is_conditional and all((hp.n_values or math.inf) <= MOST_WALKED for hp in space)
+    axes = [hp.axes(None) for hp in space] if is_short else []
     if not axes or any(len(axis) != 1 for axis in axes):
         return (hp for _, hp in walk(space, steps=None))
     values = [[hp.join([value]) for value in axis[0]] for hp, axis in zip(space, axes, strict=True)]
