@@ -31,9 +31,10 @@ _Judge = Callable[[FloatArray], tuple[FloatArray, FloatArray]]  # where points c
 _ROUNDS = 2  # of exchanges and gradients in turn
 _MOST_EXCHANGES = 6  # in a round
 _ASCENT = {"maxiter": 30, "maxfun": 40}
-_BLENDS = (1.0, 0.5, 0.25, 0.1)  # of the way to where an ascent ended, if the constraints forbid that
+_BLENDS = (1.0, 0.8, 0.6, 0.4, 0.25, 0.1, 0.03)  # of the way to where an ascent ended, if the constraints forbid that
+_SLIDES, _N_SLIDES = (0.1, 0.05, 0.02, 0.01), 40  # sizes of steps along a constraint, and how many of each
 _STEP_BOUNDS = (0.05, 2.0)  # of length-scales, where they scale the steps of an ascent
-_FRESH = 1000  # points of the cube that are drawn for each suggestion where constraints allow only some of them
+_FRESH = 600  # points of the cube that are drawn for each suggestion where constraints allow only some of them
 _POOLED, _BATCH = 100_000, 4096  # drawn once for all suggestions at most, and at a time
 _N_BETWEEN = 100  # candidates between good points and allowed ones: convex constraints allow all of them
 _GAIN = 1e-9  # a score that rises by less is rounding
@@ -107,6 +108,8 @@ class AcquisitionSearch:
             points, values = self._ascend(judge, with_gradient, points, values, lengths)
             if not self._values:
                 break
+        if self.space.constraints:
+            points, values = self._slide(judge, points, values, rng)
         points, values = np.concatenate([points, candidates]), np.concatenate([values, scores])
         order = np.argsort(-values, kind="stable")
         return points[order], values[order]
@@ -209,6 +212,20 @@ class AcquisitionSearch:
             rows[:, j] = values[others]
             found.append(rows)
         return np.concatenate(found) if found else point[None, :][:0]
+
+    def _slide(
+        self, judge: _Judge, points: FloatArray, values: FloatArray, rng: np.random.Generator
+    ) -> tuple[FloatArray, FloatArray]:
+        """Moves the reals of the best point by random steps: along a constraint where a gradient leads over it."""
+        columns = [j for j in range(self.space.n_columns) if j not in self._values]
+        points, values, best = points.copy(), values.copy(), int(np.argmax(values))
+        for size in _SLIDES if columns else ():
+            moved = np.repeat(points[[best]], _N_SLIDES, axis=0)
+            moved[:, columns] += size * rng.standard_normal((_N_SLIDES, len(columns)))
+            candidates, scores = judge(np.clip(moved, 0.0, 1.0))
+            if scores.max() > values[best]:
+                points[best], values[best] = candidates[np.argmax(scores)], scores.max()
+        return points, values
 
     def _ascend(
         self,
