@@ -25,13 +25,15 @@ def run_header(hpo: BaseHPOptimizer, kept: Mapping[str, Any] | None) -> dict[str
         kept: The header of the store, if a run was begun there.
     """
     name, space = name_of(type(hpo)), hpo.space.to_dict()
+    followed = hpo._resume_with(kept.get("options", {})) if kept is not None else ()
     options = {k: to_json(v) for k, v in options_of(hpo).items() if k not in hpo.budget_options}
     if kept is not None:
         space = as_kept(space, kept.get("space"))
         name = kept["algorithm"] if _is_named(kept.get("algorithm"), type(hpo)) else name
         defaults = option_defaults(type(hpo))
         known = kept.get("options", {})
-        options = {k: v for k, v in options.items() if k in known or k not in defaults or to_json(defaults[k]) != v}
+        unknown = {k for k, v in options.items() if k in followed or (k in defaults and to_json(defaults[k]) == v)}
+        options = {k: v for k, v in options.items() if k in known or k not in unknown}
     return {"algorithm": name, "options": options, "space": space, "version": __version__}
 
 

@@ -97,7 +97,9 @@ TASKS = {
 
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "autohpo bohb": ("bohb", {}),
-    "autohpo bohb, floor": ("bohb", {"bracket_sizes": "floor"}),
+    "autohpo bohb, kde": ("bohb", {"sampler": "kde"}),
+    "autohpo bohb, tpe": ("bohb", {"sampler": "tpe"}),
+    "autohpo bohb, kde, floor": ("bohb", {"sampler": "kde", "bracket_sizes": "floor"}),
     "autohpo hyperband": ("hyperband", {}),
     "autohpo random": ("random", {}),
 }
@@ -192,7 +194,7 @@ def print_quality(n_seeds: int, rows: list[str], jobs: int) -> None:
 def simulate(seed: int, n_workers: int, n_brackets: int = 8) -> tuple[float, float, float]:
     """Utilisation, share of model-based draws and duration of H6 where an evaluation lasts as long as its fidelity."""
     task = TASKS["H6"]
-    options = {"min_fidelity": 1, "max_fidelity": 27, "num_iterations": n_brackets}
+    options = {"sampler": "kde", "min_fidelity": 1, "max_fidelity": 27, "num_iterations": n_brackets}
     hpo = build_hpo_from_name("bohb", task.space, mode="min", seed=seed, **options)
     now, busy, by_model, running = 0.0, 0.0, [], []
     while True:

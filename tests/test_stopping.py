@@ -47,7 +47,7 @@ def test_too_little_expected_improvement_ends_the_search():
 
 def test_a_result_that_misses_its_constraints_meets_no_target():
     """Trials below 20 are infeasible, so 20 is the first that counts."""
-    hpo = build_hpo_from_name("grid", SPACE, lambda hp: (hp["x"], {"late": 20 - hp["x"]}), steps=100)
+    hpo = build_hpo_from_name("grid", SPACE, lambda hp: (hp["x"], {"late": 20 - hp["x"]}), steps=100, order="nested")
     assert numbers(hpo, target=5) == 21
 
 

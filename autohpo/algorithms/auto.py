@@ -144,6 +144,11 @@ class AutoSearch(BaseHPOptimizer):
             return "tpe"
         return "bayes"
 
+    def _of_brackets(self) -> str | None:
+        """The sampler of ``bohb``: in a run that an older release began it was ``kde``, which notes when it models."""
+        notes = [trial.info for trial in self.trials[:N_TELLING]] + [item.info for item in self.history.running]
+        return "kde" if any("model" in info for info in notes) else None
+
     def _sampler(self, name: str) -> Sampler:
         if name not in self._samplers:
             options = self._scheduled_options() if name == self._scheduled_name else {}

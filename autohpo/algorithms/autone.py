@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +22,7 @@ from autohpo.errors import OptionError
 from autohpo.schedulers.limits import TrainingPlan
 from autohpo.schedulers.schedule import SLACK, Rungs, with_training_plan
 from autohpo.surrogates.acquisition import log_ei
+from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.surrogates.effects import Level, Noise, TaskSimilarity
 from autohpo.surrogates.gp import Data, GaussianProcess, Posterior, Predict
 from autohpo.surrogates.graphs import graph_signature, induced_edges, sample_nodes
@@ -48,6 +48,7 @@ LEVEL_VARIANCE = 0.25
 """The variance of what all results on one graph have in common, beside that of all graphs; results have variance 1."""
 
 _MEAN_VARIANCE = 1.0
+_FAILED = -1.0  # in deviations; a failed trial is no better than that, even where all others are alike
 _MOST_STEPS = 40  # of the fit
 _N_DRAWS = 500
 _N_STARTS = 10
@@ -121,6 +122,7 @@ class AutoNE(BaseHPOptimizer):
     takes_budget: ClassVar[bool] = True
     ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
+    linear_algebra: ClassVar[LinearAlgebra] = "scipy"
 
     shares: Sequence[float] = (0.2, 0.3)
     max_fidelity: float = 1.0
@@ -240,13 +242,13 @@ class AutoNE(BaseHPOptimizer):
     def _candidates(self) -> FloatArray:
         """``(n, d)`` points, the largest expected improvement on the whole graph first; none without a model."""
         told = self._encoded.update()
-        self._results += [trial for trial in told if trial.score is not None and self.task_of(trial) >= 0]
-        if not self._results:
+        self._results += [trial for trial in told if self.task_of(trial) >= 0]
+        if not any(trial.score is not None for trial in self._results):
             return np.empty((0, self.space.n_columns))
-        posterior, data = self._posterior()
+        posterior, data, is_failed = self._posterior()
         seen, tasks = data.points[:, :-1], data.points[:, -1]
         means, _ = posterior.predict(*_on_task(seen, data.mask, 0))
-        tried = np.flatnonzero(tasks == 0)
+        tried = np.flatnonzero((tasks == 0) & ~is_failed)
         if not len(tried):  # no configuration is surer than one that was tried on a sub-graph
             return seen[np.argsort(-means, kind="stable")[:_N_KEPT]]
         top = tried[means[tried].argmax()]
@@ -273,16 +275,15 @@ class AutoNE(BaseHPOptimizer):
         sorted_points: FloatArray = found[np.argsort(-scores, kind="stable")[:_N_KEPT]]
         return sorted_points
 
-    @cached_property
-    def _process(self) -> GaussianProcess:
-        """What is assumed before anything is seen.
+    def _process(self, *points: FloatArray) -> GaussianProcess:
+        """What is assumed before anything is seen, for some data: ``(n, d)`` points in one array or several.
 
         The covariance of two results is a Matern kernel of the configurations times one of the distance between the
         graphs; and each graph has a level of its own. Noise on sub-graphs differs from that on the whole graph.
 
         Source: Tu et al. 2019, KDD, section 4.4; the product of two kernels as in Swersky et al. 2013, NeurIPS 26.
         """
-        embedding = self._encoder.embedding
+        embedding = self._encoder.embedding.showing(*points)
         d, task = self.space.n_columns, len(embedding.owner)  # the task is the coordinate after those of the embedding
         length = Prior(math.log(0.5) + 0.5 * math.log(max(d, 1)), 0.7, 0.1, 50.0)  # distances grow as the root of d
         smooth = Matern52(embedding.owner, [length] * d, Prior(0.0, 1.0, 0.05, 20.0))
@@ -292,20 +293,27 @@ class AutoNE(BaseHPOptimizer):
         parts = Product([smooth, alike]), noise, Level(_MEAN_VARIANCE), Level(LEVEL_VARIANCE, task)
         return GaussianProcess(embedding, Sum(parts), mean_precision=math.inf)
 
-    def _posterior(self) -> tuple[Posterior, Data]:
-        """The process after all results, and what it was made of."""
-        theta, data = self._fitted(), self._data(_informative(self._results))
+    def _posterior(self) -> tuple[Posterior, Data, BoolArray]:
+        """The process after all results, what it was made of, and ``(n,)`` which of the trials failed."""
+        trials = _informative(self._results)
+        theta, data = self._fitted(), self._data(trials)
+        is_failed = np.array([trial.score is None for trial in trials])
         running = [suggestion for suggestion in self.running if self.task_of(suggestion) >= 0]
         if not running:
-            return self._process.posterior(theta, data), data
+            return self._process(data.points).posterior(theta, data), data, is_failed
         points, mask = self._encoder.of_hps(running)
         tasks = np.array([self.task_of(suggestion) for suggestion in running])
-        return self._process.posterior(theta, data, _on_task(points, mask, tasks)), data
+        return self._process(data.points, points).posterior(theta, data, _on_task(points, mask, tasks)), data, is_failed
 
     def _data(self, trials: list[Trial]) -> Data:
         """What some trials tell."""
         tasks = np.array([self.task_of(trial) for trial in trials])
-        values = standardised(np.array([trial.score for trial in trials], dtype=float), tasks)
+        scores = np.array([trial.score for trial in trials], dtype=float)  # NaN where a trial failed
+        is_known = ~np.isnan(scores)
+        values = np.full(len(scores), _FAILED)
+        if is_known.any():
+            values[is_known] = standardised(scores[is_known], tasks[is_known])
+            values[~is_known] = min(_FAILED, values[is_known].min())
         return Data(*_on_task(*self._encoded.of(trials), tasks), values)
 
     def _fitted(self) -> FloatArray:
@@ -317,7 +325,8 @@ class AutoNE(BaseHPOptimizer):
         n -= n % (1 << max(n.bit_length() - 3, 0))
         if self._theta is None or self._theta[0] != n:
             data = self._data(_informative(self._results[:n]))
-            self._theta = n, self._process.fit(data, [self._process.start], _MOST_STEPS)
+            process = self._process(data.points)
+            self._theta = n, process.fit(data, [process.start], _MOST_STEPS)
         return self._theta[1]
 
 
@@ -330,7 +339,7 @@ def _informative(trials: list[Trial]) -> list[Trial]:
     """At most `MOST_SEEN` trials, in their order: the best third of these, and the newest."""
     if len(trials) <= MOST_SEEN:
         return trials
-    older = sorted(trials, key=lambda trial: (-(trial.score or 0.0), trial.number))[: MOST_SEEN // 3]
+    older = sorted(trials, key=lambda t: (math.inf if t.score is None else -t.score, t.number))[: MOST_SEEN // 3]
     kept = {trial.number for trial in older} | {trial.number for trial in trials[-(MOST_SEEN - len(older)) :]}
     return [trial for trial in trials if trial.number in kept]
 

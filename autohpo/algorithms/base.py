@@ -23,6 +23,7 @@ from autohpo.objectives import Mode, Objectives
 from autohpo.schedulers.limits import TrainingPlan
 from autohpo.spaces import HPSpace, SearchSpace
 from autohpo.spaces.autogl_form import AutoGLForm
+from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.trial import Suggestion, Trial, whole
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class BaseHPOptimizer(OptimizerInterface):
     needs_checkpoints: ClassVar[bool] = False  # whether it forks trials: the objective must save its state
     ends_with_space: ClassVar[bool] = False  # whether it ends once all configurations of a finite space were tried
     is_deterministic: ClassVar[bool] = False  # whether the seed changes no suggestion
+    linear_algebra: ClassVar[LinearAlgebra] = ""  # whose linear algebra a suggestion calls; it then has one thread
     option_aliases: ClassVar[Mapping[str, str]] = {}
     supports: ClassVar[frozenset[str]] = frozenset()  # of "constraints", "objectives", "outcome_constraints"
     budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals", "budget"})  # may change at a resume
@@ -180,6 +182,14 @@ class BaseHPOptimizer(OptimizerInterface):
                 f"best: no trial of {self.n_told} has a result yet; call optimize(), or ask() and tell()"
             )
         return dict(best.hp), best.score if self.objectives.n == 1 else best.scores
+
+    def _resume_with(self, options: Mapping[str, Any]) -> Sequence[str]:
+        """Called before a stored run is resumed; returns the names of the options that now are those of the run.
+
+        Args:
+            options: The options that the run was begun with, in JSON types; of an older release, some may be missing.
+        """
+        return ()
 
     def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Mapping[str, Any]:
         """Return the suggestion that tries a point of the user's; some algorithms say more in it than the point."""

@@ -19,6 +19,7 @@ from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.parts.start import SobolStart
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
+from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.trial import Suggestion
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Bayes(BaseHPOptimizer):
     ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
     says_improvement: ClassVar[bool | None] = True
+    linear_algebra: ClassVar[LinearAlgebra] = "scipy"
 
     n_startup: int | None = None
     acquisition: Literal["log_ei", "ucb", "pi", "thompson"] = "log_ei"
@@ -104,7 +106,7 @@ class Bayes(BaseHPOptimizer):
             is_output_warped=self.is_output_warped,
             max_results=self.max_results,
         )
-        self._search = AcquisitionSearch(encoder, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS)
+        self._search = AcquisitionSearch(encoder, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS, seed=self.seed)
         self._n_startup = self.n_startup or default_startup(n_columns)
         self._start = SobolStart(n_columns, self.seed, _DESIGN)
 

@@ -12,6 +12,7 @@ from autohpo.algorithms.parts.cma_runs import Runs, Settings
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import MissingExtraError, OptionError
+from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.trial import Suggestion
 
 _BATCHES = (1, 9, 90)
@@ -53,6 +54,7 @@ class CMAES(BaseHPOptimizer):
 
     ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
+    linear_algebra: ClassVar[LinearAlgebra] = "numpy"
 
     population_size: int | None = None
     sigma: float = 0.15

@@ -15,6 +15,7 @@ from autohpo.algorithms.parts.encoding import EncodedTrials, Encoder
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.parts.start import SobolStart
 from autohpo.algorithms.registry import register_hpo
+from autohpo.surrogates.blas import LinearAlgebra
 
 _N_CENTRES = 10  # places of the front near which candidates are looked for
 _N_DRAWS, _N_NEAR, _N_STARTS = (
@@ -60,6 +61,7 @@ class EHVI(BaseHPOptimizer):
 
     ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
+    linear_algebra: ClassVar[LinearAlgebra] = "scipy"
 
     n_startup: int | None = None
     is_output_warped: bool = False
@@ -75,7 +77,7 @@ class EHVI(BaseHPOptimizer):
         self._models = ObjectiveModels(
             self._encoded, self.objectives.n, is_output_warped=self.is_output_warped, max_results=self.max_results
         )
-        self._search = AcquisitionSearch(encoder, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS)
+        self._search = AcquisitionSearch(encoder, n_draws=_N_DRAWS, n_near=_N_NEAR, n_starts=_N_STARTS, seed=self.seed)
         self._n_startup = self.n_startup or default_startup(n_columns)
         self._start = SobolStart(n_columns, self.seed, _DESIGN)
 

@@ -11,11 +11,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.algorithms.parts.kde_model import FloatArray, Model, Observations
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.schedulers.chains import informative_fidelity
+from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.surrogates.kde import MixedKDE, cv_ml_bandwidths, normal_reference
 from autohpo.trial import Suggestion
 
@@ -69,6 +71,7 @@ class KDE(BaseHPOptimizer):
     reads_fidelity: ClassVar[bool] = True
     option_aliases: ClassVar[Mapping[str, str]] = {"min_points_in_model": "min_samples_in_model"}
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
+    linear_algebra: ClassVar[LinearAlgebra] = "numpy"
 
     top_n_percent: float = 15
     num_samples: int = 64
@@ -100,7 +103,7 @@ class KDE(BaseHPOptimizer):
                 raise OptionError(f"{name}: must be {rule}, got {getattr(self, name)}")
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._seen = SeenSet(self.history)
+        self._seen, self._encoder = SeenSet(self.history), Encoder(self.space)
         self._observations = Observations(self.history, math.inf if self.max_fidelity is None else self.max_fidelity)
         self._model: tuple[tuple[float, int], Model] | None = None  # with its fidelity and number of results
 
@@ -120,11 +123,34 @@ class KDE(BaseHPOptimizer):
         cells = self._observations.cells
         points = model.good.sample(self.num_samples, self.rng, self.bandwidth_factor)  # line 5: from l'
         if not (self._seen.is_finite or self.space.constraints or self.space.is_conditional):
-            best = np.argmax(model.log_ratio(points))  # line 6: the largest l / g
-            return self.space.decode(cells.stretched(points[[best]]))[0]
-        hps = [hp for hp in self.space.decode(cells.stretched(points)) if self._seen.is_new(hp)]
-        hps = hps or self._seen.some(self.rng, self.num_samples)
-        return hps[int(np.argmax(model.log_ratio(cells.evened(self.space.encode(hps)), self.space.mask(hps))))]
+            points = points[[model.best(points)]]  # line 6: the largest l / g
+            return self.space.decode(cells.stretched(points))[0]
+        points = cells.stretched(points)
+        placed, mask = self._encoder.of_points(points)
+        about, error = model.about(cells.evened(placed), mask)
+        best = self._first_new(points, about)
+        if best is None:
+            return self._best_of(model, self._seen.some(self.rng, self.num_samples))
+        is_close = about >= about[best] - error  # it is the best but for the error: these are judged exactly
+        is_close &= (placed != placed[best]).any(axis=1)
+        if not is_close.any():
+            return self.space.decode(points[[best]])[0]
+        is_close[best] = True
+        return self._best_of(model, [hp for hp in self.space.decode(points[is_close]) if self._seen.is_new(hp)])
+
+    def _first_new(self, points: FloatArray, values: FloatArray) -> int | None:
+        """The place of that of ``(m, d)`` points with the largest of ``(m,)`` values that is new and allowed."""
+        order = np.argsort(-values, kind="stable")
+        for part in (order[:1], order[1:]):  # the best alone will mostly do, and to decode the others takes time
+            place = self._seen.first(self.space.decode(points[part]))
+            if place is not None:
+                return int(part[place])
+        return None
+
+    def _best_of(self, model: Model, hps: list[dict[str, Any]]) -> dict[str, Any]:
+        """The first of some configurations with the largest density ratio."""
+        points = self._observations.cells.evened(self.space.encode(hps))
+        return hps[int(np.argmax(model.log_ratio(points, self.space.mask(hps))))]
 
     def _current_model(self) -> Model | None:
         """The model of the results so far; None while they are too few."""
@@ -135,7 +161,7 @@ class KDE(BaseHPOptimizer):
         ranked = seen.ranked[fidelity]
         key = (fidelity, len(ranked))
         if self._model is None or self._model[0] != key:
-            numbers = [number for _, number in ranked]
+            numbers = seen.numbers(fidelity)
             N_l = max(N_min, int(self.top_n_percent * seen.n_results[fidelity] // 100))  # eq. 3
             N_g = max(N_min, len(numbers) - N_l)  # eq. 3: the two overlap while there are few
             self._model = key, self._fit(seen.points(numbers[:N_l]), seen.points(numbers[-N_g:]))

@@ -12,6 +12,7 @@ from autohpo.algorithms.parts.mocma import Population
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
+from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.trial import Suggestion
 
 _TRIES = 16
@@ -58,6 +59,7 @@ class MOCMAES(BaseHPOptimizer):
 
     ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
+    linear_algebra: ClassVar[LinearAlgebra] = "numpy"
 
     population_size: int | None = None
     sigma: float = 0.1

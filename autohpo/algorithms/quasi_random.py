@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.parts.arrays import BoolArray, FloatArray
+from autohpo.algorithms.parts.arrays import FloatArray
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.history import Cursor
@@ -23,6 +23,7 @@ MOST_SKIPPED = 10_000
 """Points of the sequence that may be skipped for one suggestion: repeated, or not allowed."""
 N_AT_ONCE = 1024
 """Points that are made at once under constraints: a power of two."""
+_BATCH = 64  # points that are made at once where one was skipped
 
 
 @register_hpo("quasi_random")
@@ -48,8 +49,7 @@ class QuasiRandomSearch(BaseHPOptimizer):
         self._seen, self._cursor = SeenSet(self.history), Cursor(self.history)
         self._engine: QMCEngine | None = None
         self._next = 0  # index of the point that the engine gives next
-        self._block, self._start = np.empty((0, self.space.n_columns)), 0  # the points made last, and the first's index
-        self._allowed: BoolArray | None = None  # which of them are allowed, once that was asked
+        self._made = np.empty((0, self.space.n_columns))  # the points before it, as far as they may be asked for again
         self._last = -1  # index of the point of the last suggestion
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
@@ -59,35 +59,40 @@ class QuasiRandomSearch(BaseHPOptimizer):
             return self.space.decode(np.empty((1, 0)))[0]
         for item in self._cursor.step().asked:
             self._last = item.info.get("index", self._last)
-        first = self._last + 1
-        for index in range(first, first + MOST_SKIPPED):
-            if not self._is_allowed(index):
-                continue
-            hp = self.space.decode(self._point(index))[0]
-            if not self._seen.is_finite or self._seen.is_new(hp):
-                return Suggestion(hp, info={"index": index})
-        if not self._seen.is_finite:
-            return Suggestion(self.space.sample(self.rng, 1)[0], info={"index": index})  # next to nothing is allowed
-        return Suggestion(self._seen.draw(self.rng), info={"index": index})  # nearly used up
+        if self._seen.is_nearly_used_up:  # nearly all points of the sequence have come
+            return Suggestion(self._seen.draw(self.rng), info={"index": self._last})
+        first, n = self._last + 1, N_AT_ONCE if self.space.constraints else 1
+        while first <= self._last + MOST_SKIPPED:
+            n = min(n, self._last + 1 + MOST_SKIPPED - first)
+            for index, hp in self._configurations(first, n):
+                if not self._seen.is_finite or self._seen.is_new(hp):
+                    return Suggestion(hp, info={"index": index})
+            first, n = first + n, max(n, _BATCH)  # to decode many at once takes less time for each
+        info = {"index": first - 1}
+        if not self._seen.is_finite:  # next to nothing is allowed
+            return Suggestion(self.space.sample(self.rng, 1)[0], info=info)
+        return Suggestion(self._seen.draw(self.rng), info=info)  # nearly used up
 
-    def _is_allowed(self, index: int) -> bool:
-        """Whether the point of the sequence at an index meets the constraints."""
+    def _configurations(self, index: int, n: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The allowed ones among n points of the sequence from an index on, with their own indices."""
+        points = self._points(index, n)
         if not self.space.constraints:
-            return True
-        self._point(index)
-        if self._allowed is None:
-            self._allowed = self.space.allowed(self._block)
-        return bool(self._allowed[index - self._start])
+            yield from enumerate(self.space.decode(points), index)
+            return
+        for place in np.flatnonzero(self.space.allowed(points)):
+            yield index + int(place), self.space.decode(points[place : place + 1])[0]
 
-    def _point(self, index: int) -> FloatArray:
-        """``(1, d)`` the point of this seed's sequence at an index; under constraints many are made at once."""
-        if not self._start <= index < self._start + len(self._block):
-            if self._engine is None or self._next != index:
-                self._engine = self._make_engine(index)
-            n = N_AT_ONCE if self.space.constraints else 1
-            self._block, self._start, self._next = self._engine.random(n), index, index + n
-            self._allowed = None
-        return self._block[index - self._start : index - self._start + 1]
+    def _points(self, index: int, n: int) -> FloatArray:
+        """``(n, d)`` the points of this seed's sequence from an index on."""
+        place = index - (self._next - len(self._made))
+        if self._engine is None or not 0 <= place <= len(self._made):
+            self._engine, self._next = self._make_engine(index), index
+            self._made, place = self._made[:0], 0
+        missing = place + n - len(self._made)
+        if missing > 0:
+            self._made = np.concatenate([self._made[place:], self._engine.random(missing)])
+            self._next, place = self._next + missing, 0
+        return self._made[place : place + n]
 
     def _make_engine(self, index: int) -> QMCEngine:
         """The sequence of this seed, from an index on."""

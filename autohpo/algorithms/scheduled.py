@@ -56,11 +56,18 @@ class Scheduled(BaseHPOptimizer):
 
     max_fidelity: float = 81.0
     budget: float | None = None
-    sampler: SamplerSpec | BaseHPOptimizer = "random"
+    sampler: SamplerSpec | BaseHPOptimizer | None = "random"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.sampler = spec = spec_of(self.sampler)
+        self._take_sampler(self.sampler)
+        self._counts = ResultCounts(self.history, self.max_fidelity)
+        self._scheduler = self._make_scheduler()
+        self._has_warned = False
+
+    def _take_sampler(self, sampler: object) -> None:
+        """Draws new configurations from another sampler from now on; nothing may have been suggested yet."""
+        self.sampler = spec = spec_of(sampler)
         self._sampler_name: str = spec if isinstance(spec, str) else spec[0]
         given = {} if isinstance(spec, str) else spec[1]
         cls = get_hpo(self._sampler_name)
@@ -71,9 +78,6 @@ class Scheduled(BaseHPOptimizer):
         self._reads_fidelity = cls.reads_fidelity
         self._is_sampler_finite = self._new_sampler().inner.is_finite  # made to be checked: its seed is not known yet
         self._samplers: dict[float | None, tuple[HistoryView, Sampler]] = {}  # by the fidelity whose results count
-        self._counts = ResultCounts(self.history, self.max_fidelity)
-        self._scheduler = self._make_scheduler()
-        self._has_warned = False
 
     def _make_scheduler(self) -> Scheduler:
         """Return the scheduler; called once, when all options are known."""

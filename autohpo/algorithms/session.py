@@ -24,12 +24,14 @@ from autohpo.errors import (
     short,
 )
 from autohpo.history import History
+from autohpo.surrogates.blas import one_blas_thread
 from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, scores_of_perf, whole
 
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
 
 _OF_THIS_PROCESS = ("lock", "asking", "telling", "on_stop")
+_BASE = "autohpo.algorithms.base"  # where the hook stands that does nothing
 
 
 class Session:
@@ -48,6 +50,7 @@ class Session:
         asking: Entered around the hook that suggests: whoever drives a search may interrupt it there, and nowhere else.
         telling: Entered around the hooks that take results and reports.
         on_stop: Called by :meth:`stop`, while a search runs.
+        num_workers: How many trials run at once.
     """
 
     def __init__(self, hpo: BaseHPOptimizer, points: Sequence[CheckedPoint]) -> None:
@@ -57,6 +60,7 @@ class Session:
         self.known, self.wanted = KnownResults(), WantedPoints()
         self.allowance = Allowance(hpo, self.history, self.wanted)
         self.lock = threading.RLock()
+        self.num_workers = 1
         self._is_set_up = self._has_warned = False
         self.last_call: Any = None  # what optimize() was called with last; no part of a copy
         self._rng: np.random.Generator | None = None
@@ -102,6 +106,7 @@ class Session:
             if not self._is_set_up:
                 self.known.check(self._hpo.full_fidelity)
                 check_given(self._hpo.space)
+                self.num_workers = num_workers
                 self._hpo.time_limit, self._hpo.memory_limit = time_limit, memory_limit
                 self._hpo._set_up(num_workers, time_limit, memory_limit)
                 self._is_set_up = True
@@ -266,12 +271,13 @@ class Session:
         with self.lock:
             self._rng = None  # for the hook, with a generator that does not depend on what was drawn before
             running = self.history.find(trial.number)
-            order = [one.number for one in self.history.running]
+            is_heard = bool(trial.perfs) and hpo._update_trials.__module__ != _BASE  # else there is nothing to undo
+            order = [one.number for one in self.history.running] if is_heard else []
             self.history.finish(trial)
-            if not trial.perfs:
-                return
-            if trial.constraints:
+            if trial.perfs and trial.constraints:
                 self._warn_of_constraints()
+            if not is_heard:
+                return
             scores: Any = trial.scores
             try:
                 with self.telling:
@@ -301,7 +307,12 @@ class Session:
             self.close(self.history.find(suggestion.number).ended(outcome))
 
     def _suggested(self, pid: int) -> object:
-        return self._fallback.suggested(pid, self._seed, self.history.n_asked)
+        """What the hook suggests, with its linear algebra on one thread; where it raises, what stands in for it."""
+        library, number = self._hpo.linear_algebra, self.history.n_asked
+        if not library:
+            return self._fallback.suggested(pid, self._seed, number)
+        with one_blas_thread(library):
+            return self._fallback.suggested(pid, self._seed, number)
 
     def _trial_seed(self) -> int:
         """A seed for the objective, in [0, 2**31): another stream than that of the suggestion itself."""

@@ -11,7 +11,7 @@ import numpy as np
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.arrays import FloatArray
 from autohpo.algorithms.parts.encoding import EncodedTrials, Encoder
-from autohpo.algorithms.parts.forest import Forest, TreeCoding
+from autohpo.algorithms.parts.forest import Features, Forest, TreeCoding
 from autohpo.algorithms.parts.local_search import local_search
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.parts.start import SobolStart
@@ -81,15 +81,14 @@ class SMAC(BaseHPOptimizer):
         self._encoder = Encoder(self.space)
         self._seen, self._encoded = SeenSet(self.history), EncodedTrials(self.history, self._encoder)
         self._coding = TreeCoding(self._encoder.columns)
-        self._features = self._coding.features(
-            self._encoded.points, self._encoded.mask
-        )  # of the finished trials, in the order told
+        # Of the finished trials, in the order told; where there are very many categories, they are made when needed.
+        self._features = self._coding.showing(self._encoded.points).features(self._encoded.points, self._encoded.mask)
         self._start = SobolStart(self.space.n_columns, self.seed, self.n_startup)
 
     def _get_suggestion(self, pid: int) -> Mapping[str, Any]:
         self._seen.update()
         told = self._encoded.update()
-        if told:
+        if told and not self._coding.is_large:
             self._features = np.concatenate([self._features, self._coding.features(*self._encoded.of(told))])
         has_model = len(self._encoded) >= self.n_startup and self._encoded.has_scores
         points = np.empty((0, self.space.n_columns))
@@ -102,15 +101,13 @@ class SMAC(BaseHPOptimizer):
     def _candidates(self) -> FloatArray:
         """``(n, d)`` points, those with the largest expected improvement first."""
         rng, costs = self.rng, log_costs(self._encoded.scores)
-        features, running = self._features, self.running
-        values = np.concatenate([costs, np.full(len(running), costs.mean())])
-        if running:
-            features = np.concatenate([features, self._coding.features(*self._encoder.of_hps(running))])
+        values = np.concatenate([costs, np.full(len(self.running), costs.mean())])
+        coding, features = self._coded()
         forest = Forest.grow(features, values, rng, n_trees=self.n_trees, max_rows=MAX_ROWS)
         best = float(costs.min())
 
         def score(points: FloatArray) -> FloatArray:
-            return log_improvement(*forest.predict(self._coding.features(*self._encoder.of_points(points))), best)
+            return log_improvement(*forest.predict(coding.features(*self._encoder.of_points(points))), best)
 
         drawn = rng.random((self.n_candidates, self.space.n_columns))
         scores = score(drawn)
@@ -122,6 +119,16 @@ class SMAC(BaseHPOptimizer):
         found, values = np.concatenate([found, drawn]), np.concatenate([values, scores])
         sorted_points: FloatArray = found[np.argsort(-values, kind="stable")]
         return sorted_points
+
+    def _coded(self) -> tuple[TreeCoding, Features]:
+        """How points become features, and ``(n, F)`` those of the finished and of the running trials."""
+        coding, points, mask = self._coding, self._encoded.points, self._encoded.mask
+        pending = self._encoder.of_hps(self.running) if self.running else (points[:0], mask[:0])
+        if coding.is_large:
+            points, mask = np.concatenate([points, pending[0]]), np.concatenate([mask, pending[1]])
+            coding = coding.showing(points)
+            return coding, coding.features(points, mask)
+        return coding, np.concatenate([self._features, coding.features(*pending)]) if self.running else self._features
 
 
 def log_costs(scores: FloatArray) -> FloatArray:

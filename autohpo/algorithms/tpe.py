@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.parzen_search import ParzenOptions, ParzenSearch
 from autohpo.algorithms.registry import register_hpo
+from autohpo.surrogates.blas import LinearAlgebra
 
 
 @register_hpo("tpe")
@@ -56,6 +57,7 @@ class TPE(BaseHPOptimizer):
 
     ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
+    linear_algebra: ClassVar[LinearAlgebra] = "numpy"
 
     n_startup: int = 10
     n_candidates: int = 24

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -16,6 +15,7 @@ from autohpo.algorithms.parts.start import SobolStart
 from autohpo.algorithms.parts.trust_region import Region, best_of
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
+from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.trial import Suggestion, Trial
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ MOST_CANDIDATES = 2048
 _N_MOVED = 20  # columns in which a candidate differs from the centre, on average
 _MOST_STEPS = 40  # of the fit
 _N_KEPT = 64  # candidates that may be suggested
+_FAILED = -1.0  # in deviations; a failed trial is no better than that, even where all others are alike
 
 
 @register_hpo("turbo")
@@ -47,7 +48,8 @@ class TuRBO(BaseHPOptimizer):
 
     It departs from the paper: each result counts by itself, so that no worker waits for a batch; functions are drawn
     as random waves corrected to the data, for 2,048 candidates at most; results far below the median count as if they
-    lay nearer; and of one region 400 results are used at most.
+    lay nearer, failed trials as bad ones; of one region 400 trials are used at most. Boxes grow and shrink with each
+    result as it comes, so that its suggestions depend on the order of results.
 
     Args:
         n_regions: The number of boxes side by side. Several explore more, and need more trials: some hundred each.
@@ -68,6 +70,7 @@ class TuRBO(BaseHPOptimizer):
 
     ends_with_space: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
+    linear_algebra: ClassVar[LinearAlgebra] = "scipy"
 
     n_regions: int = 1
     n_startup: int | None = None
@@ -166,19 +169,20 @@ class TuRBO(BaseHPOptimizer):
         """
         from autohpo.surrogates.gp import Data
 
-        trials = region.results
+        trials = region.trials
         theta = self._fitted(index, region, trials)
-        values = np.array([trial.score for trial in trials], dtype=float) / largest
-        centre = self._encoded.of([best_of(trials)])[0][0]
+        values = np.array([trial.score for trial in trials], dtype=float) / largest  # NaN where a trial failed
+        centre = self._encoded.of([best_of(region.results)])[0][0]
         points, mask = self._encoded.of(trials)
         near = np.sort(np.argsort(np.abs(points - centre).max(axis=1), kind="stable")[:MOST_SEEN])
         targets, middle, spread = standardised(values[near])
         pending = self._encoder.of_hps(self.running) if self.running else None
-        posterior = self._process.posterior(theta, Data(points[near], mask[near], targets), pending)
+        process = self._process(points[near], *([] if pending is None else pending[:1]))
+        posterior = process.posterior(theta, Data(points[near], mask[near], targets), pending)
         return posterior, centre, (middle, spread)
 
     def _fitted(self, index: int, region: Region, trials: list[Trial]) -> FloatArray:
-        """``(P,)`` parameters, fitted to the first n results of a run, where n has four binary digits that count.
+        """``(P,)`` parameters, fitted to the first n trials of a run, where n has four binary digits that count.
 
         So they are fitted anew after each result up to 16, and after each 16th at 200; and the history says when.
         """
@@ -190,31 +194,39 @@ class TuRBO(BaseHPOptimizer):
         if kept is None or kept[:2] != (region.run, n):
             some = trials[:n][-MOST_FITTED:]
             values = np.array([trial.score for trial in some], dtype=float)
-            targets, _, _ = standardised(values / (np.abs(values).max() or 1.0))
+            targets, _, _ = standardised(values / (np.nanmax(np.abs(values), initial=0.0) or 1.0))
             data = Data(*self._encoded.of(some), targets)
-            kept = region.run, n, self._process.fit(data, [self._process.start], _MOST_STEPS)
+            process = self._process(data.points)
+            kept = region.run, n, process.fit(data, [process.start], _MOST_STEPS)
             self._fits[index] = kept
         return kept[2]
 
-    @cached_property
-    def _process(self) -> GaussianProcess:
-        """What is assumed of every region."""
+    def _process(self, *points: FloatArray) -> GaussianProcess:
+        """What is assumed of every region, for some data: ``(n, d)`` points in one array or several."""
         from autohpo.surrogates.gp import mixed_process
 
-        return mixed_process(self._encoder.embedding)
+        return mixed_process(self._encoder.embedding.showing(*points))
 
 
 def standardised(values: FloatArray) -> tuple[FloatArray, float, float]:
     """Return ``(n,)`` results with a median of 0 and a variance of 1; and their median and spread.
 
     What lies further below the median than three times as far as the best lies above it counts as if it lay there: how
-    bad a bad one is tells little of where good ones are.
+    bad a bad one is tells little of where good ones are. A failed trial counts as bad: as a result that lies a
+    deviation below the median, or as the worst one where that is worse.
 
     Args:
-        values: ``(n,)`` results; higher is better; no more than 1 in size, so that no difference overflows.
+        values: ``(n,)`` results; higher is better; no more than 1 in size, so that no difference overflows; NaN where a
+            trial failed.
     """
-    middle = float(np.median(values))
-    above = values - middle
+    is_known = np.isfinite(values)
+    if not is_known.any():
+        return np.full(len(values), _FAILED), 0.0, 0.0
+    middle = float(np.median(values[is_known]))
+    above = values[is_known] - middle
     above = np.maximum(above, -3.0 * above.max())
     spread = float(above.std())
-    return (above / spread if spread > 0 else np.zeros(len(values))), middle, spread
+    found = above / spread if spread > 0 else np.zeros(len(above))
+    targets = np.full(len(values), min(_FAILED, float(found.min())))
+    targets[is_known] = found
+    return targets, middle, spread

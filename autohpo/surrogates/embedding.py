@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,6 +14,9 @@ from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
 from autohpo.surrogates.parzen_columns import Columns
 from autohpo.surrogates.priors import Prior
 from autohpo.surrogates.warping import kumaraswamy
+
+MOST_LEVELS = 256
+"""The most categories that have a coordinate each, whatever was seen of them; of more only those in the data have."""
 
 WARP = Prior(0.0, 0.3, 0.25, 4.0)
 """The prior of the two exponents of a warped column: 1 leaves the column as it is."""
@@ -43,7 +47,8 @@ class Embedding:
     An ordered column that is always active is its own coordinate. One that is not becomes the angle, in radians, of a
     point on the unit circle, with the centre for points where it is inactive: these are 1 away from all that have it,
     and 0 from each other. A column of L categories becomes L coordinates, so that any two categories are 1 apart, and
-    points where it is inactive sqrt(1/2) from all.
+    points where it is inactive sqrt(1/2) from all. Where there are very many categories, those that the data do not
+    have share one coordinate: nothing tells them apart.
 
     Its parameters are the logarithms of the exponents of the warped columns: first all a, then all b.
 
@@ -52,6 +57,8 @@ class Embedding:
         optional: ``(d,)`` whether a column is not always active.
         warped: ``(w,)`` the ordered columns that are warped.
         warp: The prior of their exponents.
+        shown: The rising numbers of the categories that have a coordinate of their own, by column; the others of the
+            column share the last one. A column that is missing here has a coordinate for each category.
 
     Source: Swersky et al. 2013, arXiv 1409.4011, the circle, of which they learn the radius as well.
     """
@@ -60,6 +67,24 @@ class Embedding:
     optional: BoolArray
     warped: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     warp: Prior = WARP
+    shown: Mapping[int, IntArray] = field(default_factory=dict)
+
+    @cached_property
+    def _large(self) -> list[int]:
+        """The columns with too many categories for a coordinate each."""
+        return np.flatnonzero(self.columns.levels > MOST_LEVELS).tolist()
+
+    def showing(self, *points: FloatArray) -> Embedding:
+        """Return the embedding for some data, in which the categories that they have are told apart.
+
+        Args:
+            points: ``(n, d)`` the data, in one array or several.
+        """
+        if not self._large:
+            return self
+        d = len(self.optional)
+        codes = self.columns.codes(np.concatenate([part[:, :d] for part in points]))
+        return dataclasses.replace(self, shown={j: np.unique(codes[:, j]) for j in self._large})
 
     @cached_property
     def plain(self) -> IntArray:
@@ -79,8 +104,13 @@ class Embedding:
     @cached_property
     def owner(self) -> IntArray:
         """``(F,)`` the column of each coordinate."""
-        counts = self.columns.levels[self.categories]
-        return np.concatenate([self.plain, self.arcs, self.arcs, np.repeat(self.categories, counts)])
+        return np.concatenate([self.plain, self.arcs, self.arcs, np.repeat(self.categories, self._counts)])
+
+    @cached_property
+    def _counts(self) -> IntArray:
+        """The number of coordinates of each column of categories."""
+        counts = [len(self.shown[j]) + 1 if j in self.shown else self.columns.levels[j] for j in self.categories]
+        return np.array(counts, dtype=np.int64)
 
     @cached_property
     def is_category(self) -> BoolArray:
@@ -90,11 +120,21 @@ class Embedding:
     @cached_property
     def _flags(self) -> tuple[Columns, IntArray, IntArray, IntArray]:
         """The columns of categories alone; of each of their coordinates the place there, the value, and the column."""
-        counts = self.columns.levels[self.categories]
-        columns = Columns(counts, [self.columns.edges[j] for j in self.categories])
+        columns = Columns(self.columns.levels[self.categories], [self.columns.edges[j] for j in self.categories])
+        counts = self._counts
         place = np.repeat(np.arange(len(counts)), counts)
         code = np.concatenate([np.arange(n) for n in counts])
         return columns, place, code, self.categories[place]
+
+    @cached_property
+    def _places(self) -> dict[int, IntArray]:
+        """``(L,)`` the coordinate of each category, by the place of the column among those of categories."""
+        found = {}
+        for k, j in enumerate(self.categories.tolist()):
+            if j in self.shown:
+                found[k] = np.full(self.columns.levels[j], len(self.shown[j]), dtype=np.int64)
+                found[k][self.shown[j]] = np.arange(len(self.shown[j]))
+        return found
 
     @property
     def priors(self) -> Sequence[Prior]:
@@ -125,7 +165,10 @@ class Embedding:
             parts += [np.cos(angles) * active, np.sin(angles) * active]
         if len(self.categories):
             columns, place, code, owner = self._flags
-            is_value = columns.codes(points[:, self.categories])[:, place] == code
+            codes = columns.codes(points[:, self.categories])
+            for k, places in self._places.items():
+                codes[:, k] = places[codes[:, k]]
+            is_value = codes[:, place] == code
             parts.append((is_value & mask[:, owner]) * math.sqrt(0.5))
         parts.append(points[:, len(self.optional) :])
         return np.concatenate(parts, axis=1)

@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike
 
 from autohpo.surrogates.arrays import FloatArray, IntArray
 
-_LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+"""The log of the square root of 2 pi, by which a Gaussian is divided."""
+
 _NARROWEST, _WIDEST = 1e-150, 1e150  # bandwidths of ranges: h^2 and 1 / h^2 are still ordinary doubles
 _WIDEST_DRAWN = 1e4  # a Gaussian this wide is uniform on [0, 1] to 5e-9, and its cdf there has 12 digits left
 _BLOCK = 2**14  # pairs of a point and a data row handled at once: 128 KiB, which stay in the cache
@@ -101,7 +103,7 @@ class MixedKDE:
         scales = np.minimum(bandwidth_factor * self.bandwidths[ranges], _WIDEST_DRAWN)
         draws[:, ranges] = _truncated_normal(self.points[rows][:, ranges], scales, rng)
         levels, leave = self.levels[categories], self.bandwidths[categories]
-        own = self._data_codes[rows][:, categories]
+        own = self.codes[rows][:, categories]
         jumps = 1 + (rng.random(own.shape) * (levels - 1)).astype(np.int64)  # to each other level alike
         jumps[rng.random(own.shape) >= leave] = 0
         draws[:, categories] = ((own + jumps) % levels + 0.5) / levels
@@ -117,8 +119,8 @@ class MixedKDE:
         exponents = cdist(x, self.points[:, ranges], "sqeuclidean", w=0.5 / self.bandwidths[ranges] ** 2)
         np.subtract(self._log_constants, exponents, out=exponents)
         codes = _codes(points[:, categories], self.levels[categories])
-        for column, log_kernel in zip(codes.T, self._log_kernels, strict=True):
-            exponents += log_kernel[column]
+        for column, (own, stay, leave) in zip(codes.T, self._log_kernels, strict=True):
+            exponents += np.where(column[:, None] == own, stay, leave)
         if self.truncated:
             exponents[((x < 0.0) | (x > 1.0)).any(axis=1)] = -np.inf
         return _log_sum_exp(exponents)
@@ -129,7 +131,7 @@ class MixedKDE:
         return np.flatnonzero(self.levels == 0), np.flatnonzero(self.levels)
 
     @cached_property
-    def _data_codes(self) -> IntArray:
+    def codes(self) -> IntArray:
         """``(n, d)`` level of each value of the data, 0 in ranges."""
         return _codes(self.points, self.levels)
 
@@ -141,23 +143,22 @@ class MixedKDE:
         """
         ranges, _ = self._columns
         h = self.bandwidths[ranges]
-        log_norms = np.full((len(self.points), len(ranges)), np.log(h) + _LOG_SQRT_2PI)
+        log_norms = np.full((len(self.points), len(ranges)), np.log(h) + LOG_SQRT_2PI)
         if self.truncated:
-            log_norms += np.log(_normal_mass(self.points[:, ranges], h))
+            log_norms += np.log(normal_mass(self.points[:, ranges], h))
         constants: FloatArray = -math.log(len(self.points)) - log_norms.sum(axis=1)
         return constants
 
     @cached_property
-    def _log_kernels(self) -> list[FloatArray]:
-        """Per category an ``(L, n)`` table: log kernel of each level, at each row of the data."""
-        tables = []
+    def _log_kernels(self) -> list[tuple[IntArray, float, float]]:
+        """Per category the ``(n,)`` levels of the data, and the log kernel at the same level, and at any other."""
+        found = []
         for column in self._columns[1]:
             n_levels, h = int(self.levels[column]), float(self.bandwidths[column])
             stay = math.log1p(-h)  # 1 - h, Aitchison and Aitken 1976
             leave = math.log(h) - math.log(n_levels - 1) if h > 0 else -math.inf  # h / (L - 1)
-            same = np.arange(n_levels)[:, None] == self._data_codes[:, column]
-            tables.append(np.where(same, stay, leave).astype(float))
-        return tables
+            found.append((self.codes[:, column].copy(), stay, leave))
+        return found
 
 
 def normal_reference(points: ArrayLike, levels: ArrayLike, min_bandwidth: float = 0.0) -> FloatArray:
@@ -265,12 +266,16 @@ def _largest_bandwidths(levels: IntArray) -> FloatArray:
 
 def _codes(points: FloatArray, levels: IntArray) -> IntArray:
     """``(m, d)`` level of each value, 0 in ranges; the value 1 belongs to the last level."""
-    codes = np.floor(points * levels).astype(np.int64)
-    return np.minimum(codes, np.maximum(levels - 1, 0))
+    codes = np.zeros(points.shape, dtype=np.int64)
+    categories = np.flatnonzero(levels)
+    if len(categories):
+        counts = levels[categories]
+        codes[:, categories] = np.minimum(np.floor(points[:, categories] * counts), counts - 1)
+    return codes
 
 
-def _normal_mass(centres: FloatArray, scales: FloatArray) -> FloatArray:
-    """Mass within [0, 1] of Gaussians centred in [0, 1]; a sum of two parts >= 0, so nothing cancels."""
+def normal_mass(centres: FloatArray, scales: FloatArray) -> FloatArray:
+    """Return the mass within [0, 1] of Gaussians centred in [0, 1]; a sum of two parts >= 0, so nothing cancels."""
     from scipy.special import erf
 
     widths = math.sqrt(2.0) * scales
@@ -286,7 +291,7 @@ def _truncated_normal(centres: FloatArray, scales: FloatArray, rng: np.random.Ge
     from scipy.special import ndtr, ndtri
 
     uniforms = np.maximum(rng.random(centres.shape), _SMALLEST_UNIFORM)
-    mass = _normal_mass(centres, scales)
+    mass = normal_mass(centres, scales)
     below = ndtr(-centres / scales) + uniforms * mass
     above = ndtr((centres - 1.0) / scales) + (1.0 - uniforms) * mass
     steps = np.where(below < above, ndtri(below), -ndtri(above))

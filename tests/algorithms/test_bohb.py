@@ -17,8 +17,8 @@ from autohpo.surrogates.kde import MixedKDE, normal_reference
 from autohpo.trial import Suggestion, TrialState
 
 SPACE = [RangeHP("x", 0.0, 1.0), LogRangeHP("lr", 1e-4, 1.0), ChoiceHP("act", ["relu", "tanh", "elu"])]
-FULL = {"min_fidelity": 1.0, "max_fidelity": 1.0}  # one rung: a trial is a bracket
-LADDER = {"min_fidelity": 1.0, "max_fidelity": 9.0}
+FULL = {"sampler": "kde", "min_fidelity": 1.0, "max_fidelity": 1.0}  # one rung: a trial is a bracket
+LADDER = {"sampler": "kde", "min_fidelity": 1.0, "max_fidelity": 9.0}
 COUNTABLE = [ChoiceHP(name, [0, 1, 2]) for name in "abc"]
 
 
@@ -256,7 +256,7 @@ def test_it_is_finite_where_brackets_or_configurations_are():
 @pytest.mark.parametrize("space", [SPACE, COUNTABLE])
 def test_an_adopted_history_gives_the_same_next_suggestion_in_any_order_told(space):
     """At every point of a run with five workers, ties and failures; pickling changes nothing either."""
-    options = {"max_fidelity": 9.0, "num_iterations": 3, "seed": 2}
+    options = {"sampler": "kde", "max_fidelity": 9.0, "num_iterations": 3, "seed": 2}
     hpo, rng, running, asked = BOHB(space, **options), np.random.default_rng(0), [], []
     for n in range(32):
         other, copy = BOHB(space, **options), pickle.loads(pickle.dumps(hpo))
@@ -314,7 +314,7 @@ def test_half_of_the_draws_are_the_models_though_many_workers_ask_at_once(n_work
     space = [RangeHP(f"x{i}", 0.0, 1.0) for i in range(6)]
     shares, ends = [], []
     for seed in range(4):
-        hpo = BOHB(space, max_fidelity=27.0, num_iterations=8, seed=seed)
+        hpo = BOHB(space, sampler="kde", max_fidelity=27.0, num_iterations=8, seed=seed)
         drawn, end = simulate(hpo, n_workers, lambda hp: -sum(hp.values()))
         shares.append(np.mean([s.info["model"] for s in drawn]))
         ends.append(end)
@@ -415,3 +415,25 @@ def test_wrong_options_are_refused(options, message):
     with pytest.raises(OptionError) as caught:
         BOHB(SPACE, **options)
     assert str(caught.value) == message
+
+
+def test_new_configurations_are_those_of_auto_unless_the_papers_sampler_is_asked_for():
+    """By name, or by one of its options; results at a single fidelity make it the very search of ``auto``."""
+    assert BOHB(SPACE).sampler == "auto"
+    assert BOHB(SPACE, num_samples=32).sampler == "kde"
+    assert BOHB(SPACE, sampler="tpe").sampler == "tpe"
+    full = {"min_fidelity": 1.0, "max_fidelity": 1.0}
+    bohb, auto = BOHB(SPACE, **full, seed=0), build_hpo_from_name("auto", SPACE, seed=0)
+    assert list(map(dict, run(bohb, 20))) == list(map(dict, run(auto, 20)))
+
+
+def test_a_run_that_was_begun_with_the_papers_sampler_goes_on_with_it(tmp_path):
+    """An earlier release had no other default, and whoever named none then names none now."""
+    run_of = {"max_fidelity": 9.0, "seed": 0, "f": lambda hps, fidelity: hps["x"] * fidelity}
+    to = {"store": tmp_path / "run.db", "progress": "none"}
+    BOHB(SPACE, sampler="kde", max_evals=12, **run_of).optimize(**to)
+    hpo = BOHB(SPACE, max_evals=15, **run_of)
+    hpo.optimize(**to)
+    assert hpo.sampler == "kde"
+    assert len(hpo.trials) == 15
+    assert "model" in hpo.trials[14].info

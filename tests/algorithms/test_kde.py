@@ -35,7 +35,7 @@ def run(hpo, n):
 def test_alone_it_suggests_what_bohb_does_at_a_single_fidelity(space, options):
     """With one rung each bracket is one trial, so that BOHB is its model and nothing else."""
     n = 27 if space is COUNTABLE else 40
-    bohb = BOHB(space, min_fidelity=1.0, max_fidelity=1.0, seed=4, **options)
+    bohb = BOHB(space, sampler="kde", min_fidelity=1.0, max_fidelity=1.0, seed=4, **options)
     kde = KDE(space, seed=4, **options)
     assert [(dict(s), s.info["model"]) for s in run(kde, n)] == [(dict(s), s.info["model"]) for s in run(bohb, n)]
     assert any(trial.info["model"] for trial in kde.trials)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ UNIT = [RangeHP("x", 0.0, 1.0), RangeHP("y", 0.0, 1.0)]
 def test_grid_is_the_product_of_its_axes():
     """Every combination once, the first parameter fastest, then the end: itertools agrees."""
     space = [RangeHP("x", 0.0, 1.0), RangeHP("n", 1, 2), ChoiceHP("c", ["a", None, 1]), FixedHP("k", 7)]
-    hpo = build_hpo_from_name("grid", space, steps=3)
+    hpo = build_hpo_from_name("grid", space, steps=3, order="nested")
     axes = [[0.0, 0.5, 1.0], [1, 2], ["a", None, 1], [7]]
     wanted = [dict(zip("xnck", row[::-1], strict=True)) for row in itertools.product(*axes[::-1])]
     assert ask(hpo, len(wanted)) == wanted
@@ -68,7 +69,7 @@ def test_grid_is_the_product_of_its_axes():
 def test_grid_is_even_on_the_scale_of_each_range():
     """Steps are equal on a range, equal factors on a log range, and the ends belong to it."""
     space = [LogRangeHP("lr", 1e-4, 1e-1)]
-    values = [hp["lr"] for hp in ask(build_hpo_from_name("grid", space, steps=4), 4)]
+    values = sorted(hp["lr"] for hp in ask(build_hpo_from_name("grid", space, steps=4), 4))
     np.testing.assert_allclose(values, [1e-4, 1e-3, 1e-2, 1e-1], rtol=1e-12)
     assert values[0] == 1e-4
     assert values[-1] == 1e-1
@@ -77,13 +78,56 @@ def test_grid_is_even_on_the_scale_of_each_range():
 @pytest.mark.parametrize("kind", [RangeHP, LogRangeHP])
 def test_grid_holds_all_of_few_whole_numbers(kind):
     """A range of no more values than steps gives all of them, whatever its scale."""
-    assert [hp["n"] for hp in ask(build_hpo_from_name("grid", [kind("n", 1, 6)], steps=6), 6)] == [1, 2, 3, 4, 5, 6]
+    asked = ask(build_hpo_from_name("grid", [kind("n", 1, 6)], steps=6), 6)
+    assert sorted(hp["n"] for hp in asked) == [1, 2, 3, 4, 5, 6]
 
 
 def test_grid_does_not_build_its_product():
     """A grid of 10**30 points starts at once, and its points are the digits of the number."""
-    hpo = build_hpo_from_name("grid", [RangeHP(f"x{i}", 0.0, 9.0, step=1.0) for i in range(30)], steps=10)
+    space = [RangeHP(f"x{i}", 0.0, 9.0, step=1.0) for i in range(30)]
+    hpo = build_hpo_from_name("grid", space, steps=10, order="nested")
     assert list(ask(hpo, 124)[123].values())[:4] == [3.0, 2.0, 1.0, 0.0]
+    spread = ask(build_hpo_from_name("grid", space, steps=10), 200)
+    assert len({tuple(hp.values()) for hp in spread}) == 200
+
+
+def test_the_first_points_of_a_grid_are_spread():
+    """Each value of each parameter comes equally often in the first 10 of 250, and no two points are alike."""
+    space = [RangeHP("x", 0.0, 1.0), RangeHP("y", 0.0, 1.0), ChoiceHP("c", list("abcde")), RangeHP("n", 1, 2)]
+    asked = ask(build_hpo_from_name("grid", space), 250)
+    for name, n in {"x": 5, "y": 5, "c": 5, "n": 2}.items():
+        counts = Counter(hp[name] for hp in asked[:10])
+        assert list(counts.values()) == [10 // n] * n
+    assert len({tuple(hp.values()) for hp in asked}) == 250
+
+
+def test_a_grid_leaves_out_what_is_known():
+    """A known result is not run again, and neither is a point that the user wants tried."""
+    hpo = build_hpo_from_name("grid", [RangeHP("n", 1, 5)], points=[({"n": 2}, 1.0), {"n": 4}])
+    asked = whole(hpo)
+    assert asked[0]["n"] == 4
+    assert sorted(s["n"] for s in asked[1:]) == [1, 3, 5]
+
+
+def test_a_grid_that_was_begun_in_nested_order_goes_on_in_it(tmp_path):
+    """An earlier release had no other order, and whoever named none then names none now."""
+    space, to = [RangeHP("n", 1, 4), RangeHP("m", 1, 4)], {"store": tmp_path / "run.db", "progress": "none"}
+    build_hpo_from_name("grid", space, lambda hp: hp["n"], order="nested", max_evals=3).optimize(**to)
+    hpo = build_hpo_from_name("grid", space, lambda hp: hp["n"], max_evals=6)
+    hpo.optimize(**to)
+    assert [(t.hp["n"], t.hp["m"]) for t in hpo.trials] == [(1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (2, 2)]
+
+
+def test_a_finite_space_has_no_slow_end(monkeypatch):
+    """The last tenth comes from a list, and nothing is drawn that may have come before."""
+    space = SearchSpace([RangeHP("n", 1, 40), ChoiceHP("c", list(range(10)))])
+    hpo = build_hpo_from_name("random", space, seed=0)
+    asked = [hpo.ask() for _ in range(361)]
+    monkeypatch.setattr(SearchSpace, "decode", None)
+    asked += [hpo.ask() for _ in range(39)]
+    assert len(set(map(space.key, asked))) == 400
+    with pytest.raises(OptimizationComplete):
+        hpo.ask()
 
 
 @pytest.mark.parametrize("steps", [1, 0, -3])

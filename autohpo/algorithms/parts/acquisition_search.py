@@ -19,6 +19,11 @@ ScoreWithGradient = Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArr
 
 FEW_VALUES = 8
 """An ordered column with so few values or less has all of them tried in an exchange."""
+MOST_TRIED = 256
+"""The most values of no order of which all are tried in an exchange; of more those of the best candidates
+are: values that nobody has seen are alike to a model."""
+FEW_TRIED, LEAST_TRIED = 64, 12
+"""The number of values that are tried of such choices, shared among them, and the least of each."""
 JUMPS = (1, 2, 5, 12)
 """How many values away the ones lie that are tried on both sides, in an ordered column with more."""
 
@@ -26,8 +31,12 @@ _Judge = Callable[[FloatArray], tuple[FloatArray, FloatArray]]  # where points c
 _ROUNDS = 2  # of exchanges and gradients in turn
 _MOST_EXCHANGES = 6  # in a round
 _ASCENT = {"maxiter": 30, "maxfun": 40}
-_BLENDS = (1.0, 0.5, 0.25, 0.1)  # of the way to where an ascent ended, if the constraints forbid that
+_BLENDS = (1.0, 0.8, 0.6, 0.4, 0.25, 0.1, 0.03)  # of the way to where an ascent ended, if the constraints forbid that
+_SLIDES, _N_SLIDES = (0.1, 0.05, 0.02, 0.01), 40  # sizes of steps along a constraint, and how many of each
 _STEP_BOUNDS = (0.05, 2.0)  # of length-scales, where they scale the steps of an ascent
+_FRESH = 600  # points of the cube that are drawn for each suggestion where constraints allow only some of them
+_POOLED, _BATCH = 100_000, 4096  # drawn once for all suggestions at most, and at a time
+_N_BETWEEN = 100  # candidates between good points and allowed ones: convex constraints allow all of them
 _GAIN = 1e-9  # a score that rises by less is rounding
 
 
@@ -40,12 +49,14 @@ class AcquisitionSearch:
         n_draws: The number of candidates from the prior.
         n_near: The number of candidates near good points.
         n_starts: The number of candidates from which local searches start.
+        seed: The seed of the allowed draws that all suggestions share.
     """
 
     encoder: Encoder
     n_draws: int
     n_near: int
     n_starts: int
+    seed: int | None = None
 
     @property
     def space(self) -> SearchSpace:
@@ -79,30 +90,62 @@ class AcquisitionSearch:
             encoded, mask = self.encoder.of_points(points)
             scores = score(encoded, mask)
             if self.space.constraints:
-                scores[~self.space.allows(self.space.decode(encoded))] = -np.inf
+                scores[~self._allowed(encoded)] = -np.inf
             return encoded, scores
 
         drawn, near = self._draws(rng), self.near(centres, rng)
+        if self.space.constraints and len(drawn):
+            near = np.concatenate([near, self._between(centres, drawn, rng)])
         candidates, scores = judge(np.concatenate([drawn, near]))
         places = np.split(np.arange(len(scores)), [len(drawn)])
         best = [part[np.argsort(-scores[part], kind="stable")] for part in places]
         half = (self.n_starts + 1) // 2
         starts = np.concatenate([best[0][:half], best[1][: self.n_starts - half]])
         points, values = candidates[starts], scores[starts]
+        tried = self._tried(candidates, scores)
         for _ in range(_ROUNDS):
-            points, values = self._exchange(judge, points, values)
+            points, values = self._exchange(judge, points, values, tried)
             points, values = self._ascend(judge, with_gradient, points, values, lengths)
             if not self._values:
                 break
+        if self.space.constraints:
+            points, values = self._slide(judge, points, values, rng)
         points, values = np.concatenate([points, candidates]), np.concatenate([values, scores])
         order = np.argsort(-values, kind="stable")
         return points[order], values[order]
 
+    def _allowed(self, points: FloatArray) -> BoolArray:
+        """``(n,)`` whether the constraints allow the configurations of ``(n, d)`` points."""
+        return self.space.allowed(points)
+
     def _draws(self, rng: np.random.Generator) -> FloatArray:
-        """Candidates from the prior; under constraints only allowed ones, as these may be few."""
-        if self.space.constraints:
-            return self.space.encode(self.space.sample(rng, self.n_draws))
-        return rng.random((self.n_draws, self.space.n_columns))
+        """Candidates from the prior; under constraints only allowed ones, which may be few or none."""
+        if not self.space.constraints:
+            return rng.random((self.n_draws, self.space.n_columns))
+        fresh = rng.random((_FRESH, self.space.n_columns))
+        fresh = fresh[self._allowed(fresh)][: self.n_draws]
+        return fresh if len(fresh) == self.n_draws else np.concatenate([fresh, self._pool[: self.n_draws - len(fresh)]])
+
+    @cached_property
+    def _pool(self) -> FloatArray:
+        """Allowed draws from the prior, which follow from the seed: where few are allowed, they take long to find."""
+        rng, found = np.random.default_rng((self.seed or 0, self.space.n_columns)), np.empty((0, self.space.n_columns))
+        for _ in range(0, _POOLED, _BATCH):
+            drawn = rng.random((_BATCH, self.space.n_columns))
+            found = np.concatenate([found, drawn[self._allowed(drawn)]])
+            if len(found) >= self.n_draws:
+                break
+        return found
+
+    def _between(self, centres: FloatArray, drawn: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """``(n, d)`` candidates between good points and draws; values that are no reals are those of either."""
+        n, d = _N_BETWEEN, self.space.n_columns
+        ends, starts = drawn[rng.integers(len(drawn), size=n)], centres[rng.integers(len(centres), size=n)]
+        shares = np.repeat(rng.random((n, 1)), d, axis=1)
+        celled = list(self._values)
+        shares[:, celled] = rng.random((n, len(celled))) < shares[:, celled]
+        points: FloatArray = starts + shares * (ends - starts)
+        return points
 
     def near(self, centres: FloatArray, rng: np.random.Generator) -> FloatArray:
         """``(n_near, d)`` candidates that differ from a centre in one column, in some, or in all.
@@ -124,12 +167,24 @@ class AcquisitionSearch:
                 moved[:, j] = np.where(chance[:, j] < 0.3, anew[:, j], moved[:, j])
         return np.where(is_moved, moved, points)
 
-    def _exchange(self, judge: _Judge, points: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _tried(self, candidates: FloatArray, scores: FloatArray) -> dict[int, FloatArray]:
+        """Where the values lie that an exchange tries, by column: all, or those of the best candidates."""
+        tried = dict(self._values)
+        order = np.argsort(-scores, kind="stable")
+        large = [j for j in tried if self.space.levels[j] > MOST_TRIED]
+        for j in large:
+            found, first = np.unique(candidates[order, j], return_index=True)
+            tried[j] = np.sort(found[np.argsort(first)[: max(FEW_TRIED // len(large), LEAST_TRIED)]])
+        return tried
+
+    def _exchange(
+        self, judge: _Judge, points: FloatArray, values: FloatArray, tried: dict[int, FloatArray]
+    ) -> tuple[FloatArray, FloatArray]:
         """Changes one value at a time, as long as the score rises."""
         points, values = points.copy(), values.copy()
         going = list(range(len(points)))
         for _ in range(_MOST_EXCHANGES):
-            groups = [self._neighbours(points[i]) for i in going]
+            groups = [self._neighbours(points[i], tried) for i in going]
             if not groups or not len(groups[0]):
                 break
             candidates, scores = judge(np.concatenate(groups))
@@ -142,12 +197,14 @@ class AcquisitionSearch:
             going = kept
         return points, values
 
-    def _neighbours(self, point: FloatArray) -> FloatArray:
-        """``(k, d)`` points that differ from another in one value; k is the same for all but at ends of ranges."""
+    def _neighbours(self, point: FloatArray, tried: dict[int, FloatArray]) -> FloatArray:
+        """``(k, d)`` points that differ from another in one of the values that are tried."""
         found = []
-        for j, values in self._values.items():
+        for j, values in tried.items():
             code, n = int(np.argmin(np.abs(values - point[j]))), len(values)
-            if self.space.levels[j] or n <= FEW_VALUES:
+            if self.space.levels[j] > MOST_TRIED:
+                others = np.flatnonzero(values != point[j]).tolist()
+            elif self.space.levels[j] or n <= FEW_VALUES:
                 others = [k for k in range(n) if k != code]
             else:
                 others = [k for jump in JUMPS for k in (code - jump, code + jump) if 0 <= k < n]
@@ -155,6 +212,20 @@ class AcquisitionSearch:
             rows[:, j] = values[others]
             found.append(rows)
         return np.concatenate(found) if found else point[None, :][:0]
+
+    def _slide(
+        self, judge: _Judge, points: FloatArray, values: FloatArray, rng: np.random.Generator
+    ) -> tuple[FloatArray, FloatArray]:
+        """Moves the reals of the best point by random steps: along a constraint where a gradient leads over it."""
+        columns = [j for j in range(self.space.n_columns) if j not in self._values]
+        points, values, best = points.copy(), values.copy(), int(np.argmax(values))
+        for size in _SLIDES if columns else ():
+            moved = np.repeat(points[[best]], _N_SLIDES, axis=0)
+            moved[:, columns] += size * rng.standard_normal((_N_SLIDES, len(columns)))
+            candidates, scores = judge(np.clip(moved, 0.0, 1.0))
+            if scores.max() > values[best]:
+                points[best], values[best] = candidates[np.argmax(scores)], scores.max()
+        return points, values
 
     def _ascend(
         self,

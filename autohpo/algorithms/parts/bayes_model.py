@@ -16,6 +16,7 @@ from autohpo.errors import OptionError
 from autohpo.trial import Trial
 
 if TYPE_CHECKING:
+    from autohpo.surrogates.embedding import Embedding
     from autohpo.surrogates.gp import Data, GaussianProcess, Posterior
     from autohpo.surrogates.warping import Targets
 
@@ -79,6 +80,7 @@ class SearchModel:
         self._is_input_warped, self._is_output_warped = is_input_warped, is_output_warped
         self._max_results = max_results
         self._fits: dict[int, FloatArray] = {}  # by the number of trials
+        self._kept: GaussianProcess | None = None  # the one that was made last
 
     @property
     def values(self) -> FloatArray:
@@ -99,20 +101,28 @@ class SearchModel:
         data, targets = self._data(values)
         theta = self._fit(values[: fitted_at(len(values))])
         pending = self._encoded.encoder.of_hps(running) if running else None
-        precision = self._process.mean_precision if is_mean_free else _SURE
-        return self._process.posterior(theta, data, pending, precision), data, targets
+        process = self._process(data.points, *([] if pending is None else pending[:1]))
+        precision = process.mean_precision if is_mean_free else _SURE
+        return process.posterior(theta, data, pending, precision), data, targets
 
-    @cached_property
-    def _process(self) -> GaussianProcess:
-        """The process of this space."""
+    def _process(self, *points: FloatArray) -> GaussianProcess:
+        """The process of this space, for some data: ``(n, d)`` points in one array or several."""
         from autohpo.surrogates.gp import mixed_process
 
+        embedding = self._embedding.showing(*points)
+        if self._kept is None or self._kept.embedding is not embedding:
+            self._kept = mixed_process(embedding)
+        return self._kept
+
+    @cached_property
+    def _embedding(self) -> Embedding:
+        """The coordinates of this space."""
         embedding = self._encoded.encoder.embedding
         if self._is_input_warped:
             edges, levels = embedding.columns.edges, embedding.columns.levels
             is_long = [not n and (e is None or len(e) > MOST_WARPED + 1) for n, e in zip(levels, edges, strict=True)]
             embedding = dataclasses.replace(embedding, warped=np.flatnonzero(is_long))
-        return mixed_process(embedding)
+        return embedding
 
     def _data(self, values: FloatArray) -> tuple[Data, Targets]:
         """What a model of the first trials is made of, by their ``(n,)`` values."""
@@ -140,7 +150,8 @@ class SearchModel:
         """The parameters that were fitted to the first trials, by their ``(n,)`` values."""
         n = len(values)
         if n not in self._fits:
-            process, (data, _) = self._process, self._data(values)
+            data, _ = self._data(values)
+            process = self._process(data.points)
             before = 1 << (n - 1).bit_length() - 1 if n > 1 else 0  # the largest power of two below n
             is_first = before < 4
             starts = [process.start] if is_first else [self._fit(values[:before])]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.algorithms.parts.arrays import BoolArray, FloatArray
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
+from autohpo.surrogates.embedding import MOST_LEVELS
 from autohpo.surrogates.parzen_columns import Columns
 
 Features = NDArray[np.float32]  # the only type that scikit-learn's trees take without a copy
@@ -21,18 +23,33 @@ class TreeCoding:
     """Turns points of the unit cube into what trees split on.
 
     An ordered column is one feature. One of categories is a feature for each of them, 1 or 0, so that one split sets
-    one apart from all others. Where a column is inactive, they are -1 and 0.
+    one apart from all others. Where a column is inactive, they are -1 and 0. Of very many categories those that no row
+    has need no feature, as no split could be made by it: see :meth:`showing`.
 
     Args:
         columns: What the columns mean.
+        shown: The categories that have a feature, by column; a column that is missing here has one for each.
     """
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, shown: Mapping[int, IntArray] | None = None) -> None:
         self._columns = columns
         self._ordered = np.flatnonzero(columns.levels == 0)
         several = np.flatnonzero(columns.levels > 1)  # one of one tells nothing
-        self._owner = np.repeat(several, columns.levels[several])
-        self._value = np.concatenate([np.zeros(0, np.int64), *(np.arange(columns.levels[j]) for j in several)])
+        self._large = np.flatnonzero(columns.levels > MOST_LEVELS)
+        given = shown or {}
+        values = [given[j] if j in given else np.arange(columns.levels[j]) for j in several.tolist()]
+        self._owner = np.repeat(several, [len(part) for part in values])
+        self._value = np.concatenate([np.zeros(0, np.int64), *values])
+
+    @property
+    def is_large(self) -> bool:
+        """Whether there are so many categories that only those of the rows should have features."""
+        return len(self._large) > 0
+
+    def showing(self, points: FloatArray) -> TreeCoding:
+        """Return the coding for trees that are grown on ``(n, d)`` points."""
+        codes = self._columns.codes(points)
+        return TreeCoding(self._columns, {j: np.unique(codes[:, j]) for j in self._large.tolist()})
 
     def features(self, points: FloatArray, mask: BoolArray) -> Features:
         """``(n, F)`` features.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,15 @@ from autohpo.history import Cursor, HistoryView
 from autohpo.schedulers.chains import fidelity_of
 from autohpo.spaces import SearchSpace
 from autohpo.surrogates.kde import MixedKDE
+from autohpo.surrogates.kde_screen import Screen
 from autohpo.trial import Running, Trial, TrialState
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """Where good configurations lie, and where bad ones.
 
@@ -31,6 +34,27 @@ class Model:
 
     good: MixedKDE
     bad: MixedKDE
+
+    @cached_property
+    def _screens(self) -> tuple[Screen, Screen]:
+        return Screen(self.good), Screen(self.bad)
+
+    def about(self, points: FloatArray, mask: BoolArray | None = None) -> tuple[FloatArray, float]:
+        """``(m,)`` what :meth:`log_ratio` returns, in single precision, and by how much two of them may be off.
+
+        Args:
+            points: ``(m, d)`` points in the unit cube, choices in cells of equal length.
+            mask: ``(m, d)`` which columns are active; None where all are.
+        """
+        good, bad = self._screens
+        ratios = good.log_density(points, mask) - bad.log_density(points, mask)
+        return ratios, 2.0 * (good.error + bad.error)
+
+    def best(self, points: FloatArray) -> int:
+        """Return the place of the first of ``(m, d)`` points with the largest ratio."""
+        ratios, error = self.about(points)
+        rivals = np.flatnonzero(ratios >= ratios.max() - error)
+        return int(rivals[np.argmax(self.log_ratio(points[rivals]))]) if len(rivals) > 1 else int(rivals[0])
 
     def log_ratio(self, points: FloatArray, mask: BoolArray | None = None) -> FloatArray:
         """``(m,)`` log of good over bad density at ``(m, d)`` points of the unit cube.
@@ -135,6 +159,7 @@ class Observations:
 
     def _restart(self) -> None:
         self.ranked: dict[float, list[tuple[float, int]]] = {}
+        self._numbers: dict[float, IntArray] = {}  # those of `ranked` in an array, with room for more
         self.n_results: dict[float, int] = {}
         self._stops: set[float] = set()  # fidelities where trials were stopped
         self._points = np.empty((0, self._space.n_columns))  # of each suggestion by its number
@@ -158,7 +183,17 @@ class Observations:
             self._add(fidelity, trial.score, trial.number)
 
     def _add(self, fidelity: float, score: float | None, number: int) -> None:
-        insort(self.ranked.setdefault(fidelity, []), (math.inf if score is None else -score, number))
+        ranked = self.ranked.setdefault(fidelity, [])
+        item = math.inf if score is None else -score, number
+        place, n = bisect_right(ranked, item), len(ranked)
+        ranked.insert(place, item)
+        kept = self._numbers.get(fidelity)
+        if kept is None or n == len(kept):  # doubled, so that the copying costs little
+            room = np.empty(max(64, 2 * n), dtype=np.int64)
+            room[:n] = kept if kept is not None else 0
+            kept = self._numbers[fidelity] = room
+        kept[place + 1 : n + 1] = kept[place:n]
+        kept[place] = number
         self.n_results[fidelity] = self.n_results.get(fidelity, 0) + (score is not None)
 
     def _add_report(self, trial: Trial, fidelity: float) -> None:
@@ -182,6 +217,11 @@ class Observations:
         if self._space.is_conditional:
             self._mask[numbers] = self._space.mask(hps)
 
-    def points(self, numbers: Sequence[int]) -> FloatArray:
+    def numbers(self, fidelity: float) -> IntArray:
+        """``(n,)`` the numbers of the trials that ended at a fidelity, best first."""
+        return self._numbers[fidelity][: len(self.ranked[fidelity])]
+
+    def points(self, numbers: Sequence[int] | IntArray) -> FloatArray:
         """Return ``(n, d)`` points in the unit cube, of suggestions by their number; see :func:`imputed`."""
-        return imputed(self._points[numbers], self._mask[numbers])
+        points: FloatArray = self._points.take(numbers, axis=0)
+        return imputed(points, self._mask[numbers]) if self._space.is_conditional else points

@@ -9,6 +9,7 @@ import numpy as np
 
 from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.spaces import SearchSpace
+from autohpo.surrogates.blas import one_blas_thread
 from autohpo.trial import Trial
 
 LEAST = 10
@@ -21,6 +22,7 @@ MOST_STEPS = 60
 """The largest number of steps of the fit."""
 
 
+@one_blas_thread("scipy")
 def best_by_posterior_mean(space: SearchSpace, trials: Sequence[Trial]) -> Trial:
     """Return the trial with the highest expected result, whatever luck it had itself.
 
@@ -40,7 +42,7 @@ def best_by_posterior_mean(space: SearchSpace, trials: Sequence[Trial]) -> Trial
     trials = sorted(trials, key=lambda t: (-t.scores[0], t.number))[:MOST]
     encoder = Encoder(space)
     points, mask = encoder.of_hps([trial.hp for trial in trials])
-    process = mixed_process(encoder.embedding, noise=Prior(math.log(NOISE), 1.0, 1e-6, 5.0))
+    process = mixed_process(encoder.embedding.showing(points), noise=Prior(math.log(NOISE), 1.0, 1e-6, 5.0))
     data = Data(points, mask, warp_targets(np.array([trial.scores[0] for trial in trials])).values)
     theta = process.fit(data, [process.start], MOST_STEPS)
     means, _ = process.posterior(theta, data).predict(points, mask)

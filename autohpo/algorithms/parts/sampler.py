@@ -133,6 +133,7 @@ class Sampler:
         Raises:
             OptionError: It is another view than before.
         """
+        self.inner.set_up(session_of(self._owner).num_workers)
         if self._cursor is None:
             self._cursor = Cursor(view)
             self._is_whole = isinstance(view, History)

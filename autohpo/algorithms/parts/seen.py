@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
 
 from autohpo.errors import OptimizationComplete
 from autohpo.history import Cursor, HistoryView
+from autohpo.spaces import SearchSpace
 from autohpo.spaces.finite import walk
 from autohpo.trial import Running, Trial
 
@@ -19,6 +22,8 @@ MOST_LISTED = 4096
 """New configurations that are listed at most, to draw from them."""
 MOST_WALKED = 20_000
 """Combinations, beside those seen, that are looked at to list them: a part of a second."""
+_LAST_SHARE = 0.1  # of a space: its configurations are listed, as a draw would mostly be an old one
+_STEPS = 8  # of the listing, for each suggestion in the second half of a space
 
 
 class SeenSet:
@@ -40,6 +45,11 @@ class SeenSet:
     def __init__(self, view: HistoryView, counts: Callable[[Trial | Running], bool] | None = None) -> None:
         self._cursor, self._space, self._counts = Cursor(view), view.space, counts
         self._keys: set[str] = set()
+        self._listing: _Listing | None = None  # made where most configurations were suggested
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the listing out, which cannot be pickled and is made anew where it is needed."""
+        return {**vars(self), "_listing": None}
 
     @property
     def is_finite(self) -> bool:
@@ -55,11 +65,24 @@ class SeenSet:
         step = self._cursor.step()
         if step.is_reset:
             self._keys.clear()
+            self._listing = None
         counts = self._counts
-        self._keys.update(self._space.key(item.hp) for item in step.asked if counts is None or counts(item))
+        fresh = [self._space.key(item.hp) for item in step.asked if counts is None or counts(item)]
+        self._keys.update(fresh)
+        if self._listing is not None:
+            self._listing.remove(fresh)
+        self._list_ahead(len(fresh))
         n = self._space.n_configurations
         if n is not None and len(self._keys) >= n:
             raise OptimizationComplete(f"all {n} configurations were suggested")
+
+    def _list_ahead(self, n_fresh: int) -> None:
+        """Walks some steps of the listing from half of the space on, so that the last tenth does not wait for it."""
+        n = self._space.n_configurations
+        if n is not None and n_fresh == 1 and n < 2 * len(self._keys) and n <= MOST_WALKED + MOST_LISTED:
+            if self._listing is None:
+                self._listing = _Listing(self._space)
+            self._listing.walk_on(self._keys, _STEPS)
 
     def is_new(self, hp: Mapping[str, Any]) -> bool:
         """Whether a configuration was not suggested before, and meets the constraints."""
@@ -100,14 +123,17 @@ class SeenSet:
         """
         if not self.is_finite:
             return self._space.sample(rng, n)
+        if self.is_nearly_used_up:
+            left = self._left()
+            if left:
+                return [left[int(i)] for i in rng.permutation(len(left))[:n]]
         batch = n
         while batch <= max(n, N_DRAWS):  # more and more, as most of the space may be used up
             new = self._new_of(self._space.sample(rng, batch, most_draws=N_DRAWS))
             if new:
                 return new[:n]
             batch *= 2
-        walked = (hp for _, hp in islice(walk(self._space, steps=None), MOST_WALKED + len(self._keys)))
-        left = list(islice((hp for hp in walked if self.is_new(hp)), MOST_LISTED))
+        left = self._left()
         if left:
             return [left[int(i)] for i in rng.permutation(len(left))[:n]]
         for _ in range(N_DRAWS):  # few are allowed of very many
@@ -116,5 +142,59 @@ class SeenSet:
                 return new
         raise OptimizationComplete(f"all {len(self._keys)} configurations were suggested")
 
+    @property
+    def is_nearly_used_up(self) -> bool:
+        """Whether so few configurations are left that a draw would hardly ever be new, and they can be listed."""
+        n = self._space.n_configurations
+        return n is not None and MOST_LISTED >= n - len(self._keys) <= n * _LAST_SHARE
+
+    def _left(self) -> list[dict[str, Any]]:
+        """The first new configurations in the order of a walk over the space, as far as that is short."""
+        if self._listing is None:
+            self._listing = _Listing(self._space)
+        return self._listing.first(self._keys, MOST_WALKED + len(self._keys))
+
     def _new_of(self, hps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return [hp for hp in hps if self.is_new(hp)]
+
+
+class _Listing:
+    """The new configurations that come first in a walk over a space; the walk goes on where some were used up."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space, self._walk = space, _walk_of(space)
+        self._n_walked = 0
+        self._left: dict[str, dict[str, Any]] = {}
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Take configurations out that are not new any more."""
+        for key in keys:
+            self._left.pop(key, None)
+
+    def walk_on(self, seen: AbstractSet[str], n: int) -> None:
+        """Walk at most n steps, as long as fewer than `MOST_LISTED` configurations are new and allowed."""
+        if len(self._left) >= MOST_LISTED:
+            return
+        for hp in islice(self._walk, n):
+            self._n_walked += 1
+            key = self._space.key(hp)
+            if key not in seen and self._space.is_allowed(hp):
+                self._left[key] = hp
+                if len(self._left) == MOST_LISTED:
+                    break
+
+    def first(self, seen: AbstractSet[str], most_walked: int) -> list[dict[str, Any]]:
+        """Return at most `MOST_LISTED` new and allowed configurations, none beyond a number of steps of the walk."""
+        self.walk_on(seen, max(most_walked - self._n_walked, 0))
+        return list(self._left.values())
+
+
+def _walk_of(space: SearchSpace) -> Iterator[dict[str, Any]]:
+    """All configurations of a space in the order of its walk, quickly where each parameter is one axis."""
+    is_short = not space.is_conditional and all((hp.n_values or math.inf) <= MOST_WALKED for hp in space)
+    axes = [hp.axes(None) for hp in space] if is_short else []
+    if not axes or any(len(axis) != 1 for axis in axes):
+        return (hp for _, hp in walk(space, steps=None))
+    values = [[hp.join([value]) for value in axis[0]] for hp, axis in zip(space, axes, strict=True)]
+    rows = product(*values[::-1])  # in which the last changes fastest, as the first does in a walk
+    return (dict(zip(space.names, row[::-1], strict=True)) for row in rows)

@@ -206,6 +206,7 @@ def test_where_trials_are_stopped_those_that_went_on_count_too():
     observations = Observations(history, 27.0)
     observations.update()
     assert observations.ranked == LOSSES
+    assert {f: observations.numbers(f).tolist() for f in LOSSES} == {f: [n for _, n in LOSSES[f]] for f in LOSSES}
     assert observations.n_results == {3.0: 4, 9.0: 2, 27.0: 1}
     again = History(SPACE, Objectives.of("max"))
     observations = Observations(again, 27.0)
@@ -227,3 +228,19 @@ def test_reports_on_the_way_count_nowhere_else():
     observations = Observations(history, 9.0)
     observations.update()
     assert observations.ranked == {3.0: [(-0.3, 0)]}
+
+
+def test_the_best_is_that_of_the_exact_ratios():
+    """The screen only leaves out who cannot be the best."""
+    rng, levels = np.random.default_rng(0), np.array([0, 3, 0])
+    for n in (3, 30, 700):
+        good, bad = (even(rng.random((k, 3)), levels) for k in (n, 2 * n))
+        model = Model(MixedKDE(good, levels, np.full(3, 0.2)), MixedKDE(bad, levels, np.full(3, 0.25)))
+        for _ in range(20):
+            points = even(rng.random((64, 3)), levels)
+            assert model.best(points) == np.argmax(model.log_ratio(points))
+
+
+def even(points, levels):
+    """Points with categories at the middles of their cells."""
+    return np.where(levels, (np.floor(points * levels) + 0.5) / np.maximum(levels, 1), points)
