@@ -73,10 +73,7 @@ def _are_asks(data: Data) -> bool:
         return False
     if set(map(len, data)) != {6}:  # one is a fork
         return False
-    fidelities, resumes = _given(fidelities), _given(resumes)
-    if not (_are_numbers(fidelities, 0) if fidelities else True) or not (
-        _are_integers(resumes, 0) if resumes else True
-    ):
+    if not (_are_numbers(_given(fidelities), 0) and _are_integers(_given(resumes), 0)):
         return False
     return _are(infos, _DICT) and all(map(is_shallow, filter(None, infos)))
 
