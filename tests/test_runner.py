@@ -242,7 +242,7 @@ class LoadsSlowlyOnce:
 
 
 def test_the_first_trial_is_the_one_that_a_worker_began_first(tmp_path):
-    """The worker of trial 0 may be the last to be ready; the others must not go on with what cannot come to anything."""
+    """The worker of trial 0 may be the last to be ready; others must not go on with what cannot come to anything."""
     with pytest.raises(FirstTrialError, match="returned no result in trial 1, the first to start"):
         run(f=LoadsSlowlyOnce(tmp_path / "calls"), num_workers=2, gpus=2)
     assert (tmp_path / "calls").read_text() == "called\n"
