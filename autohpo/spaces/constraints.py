@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.expression import Expression
 from autohpo.spaces.formula_rows import BoolArray, Column, NotInRows, evaluate
 from autohpo.spaces.tagged import Described, opaque_function
@@ -38,7 +38,7 @@ class LinearConstraint(Described):
 
     def __post_init__(self) -> None:
         if not isinstance(self.weights, Mapping):
-            raise SpaceError(f"LinearConstraint: weights must be a dict by name, got {self.weights!r:.80}")
+            raise SpaceError(f"LinearConstraint: weights must be a dict by name, got {shown(self.weights)}")
         numbers = [*self.weights.values(), *(b for b in (self.lower, self.upper) if b is not None)]
         if not self.weights or len(numbers) == len(self.weights):
             raise SpaceError(f"LinearConstraint: must have weights, and a lower or an upper bound, got {self}")
@@ -151,7 +151,9 @@ class PredicateConstraint(Described):
 
     def __post_init__(self) -> None:
         if not callable(self.predicate):
-            raise SpaceError(f"constraint: must be a formula, a LinearConstraint or a function, got {self.predicate!r}")
+            raise SpaceError(
+                f"constraint: must be a formula, a LinearConstraint or a function, got {shown(self.predicate)}"
+            )
 
     @property
     def names(self) -> None:
@@ -187,7 +189,7 @@ def as_constraints(given: Any) -> tuple[Any, ...]:
     if isinstance(given, (str, Described)) or callable(given):
         return (given,)
     if not isinstance(given, Iterable):
-        raise SpaceError(f"space: constraints must be a list, got {given!r:.80}")
+        raise SpaceError(f"space: constraints must be a list, got {shown(given)}")
     return tuple(given)
 
 

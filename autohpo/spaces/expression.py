@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.rounding import COMPARE, Act, Node, Size, Values, size_of
 from autohpo.spaces.tagged import Described
 
@@ -181,7 +181,7 @@ def _arithmetic(act: Callable[[Any, Any], Any], left: Node, right: Node) -> Node
     def run(hp: Values) -> Any:
         a, b = left(hp), right(hp)
         if not (isinstance(a, (int, float)) and isinstance(b, (int, float))):  # "a" * 10**9 would fill the memory
-            raise TypeError(f"numbers are needed, got {a!r:.40} and {b!r:.40}")
+            raise TypeError(f"numbers are needed, got {shown(a)} and {b!r:.40}")
         if act is operator.pow and abs(b) > MOST_EXPONENT:
             raise ValueError(f"exponents must lie within {MOST_EXPONENT}, got {b}")
         if abs(a) > sys.float_info.max or abs(b) > sys.float_info.max:

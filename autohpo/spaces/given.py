@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.autogl_form import must_be_parameters
 from autohpo.spaces.base import HPSpace
 
@@ -16,9 +16,11 @@ def as_formulas(conditions: Any) -> dict[str, str]:
     Raises:
         SpaceError: They are no dict.
     """
-    if not isinstance(conditions or {}, Mapping):
-        raise SpaceError(f"space: conditions must be a dict of formulas, got {conditions!r:.80}")
-    return dict(conditions or {})
+    if conditions is None:
+        return {}
+    if not isinstance(conditions, Mapping):
+        raise SpaceError(f"space: conditions must be a dict of formulas, got {shown(conditions)}")
+    return dict(conditions)
 
 
 def as_parameters(given: Any) -> tuple[HPSpace, ...]:
@@ -46,8 +48,8 @@ def check_counts(parameters: Iterable[HPSpace]) -> None:
             count = getattr(parameter, attribute)
             if type(count) is not int or count < 0:
                 rule = f"{attribute} of {type(parameter).__name__} must be an int of at least 0"
-                raise SpaceError(f"{parameter.name}: {rule}, got {count!r:.80}")
+                raise SpaceError(f"{parameter.name}: {rule}, got {shown(count)}")
         n = parameter.n_values
         if n is not None and (type(n) is not int or n < 1):
             rule = f"n_values of {type(parameter).__name__} must be an int of at least 1, or None"
-            raise SpaceError(f"{parameter.name}: {rule}, got {n!r:.80}")
+            raise SpaceError(f"{parameter.name}: {rule}, got {shown(n)}")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.autogl_form import AutoGLForm, is_autogl_form, read_form
 from autohpo.spaces.base import HPSpace
 from autohpo.spaces.conditions import Conditions
@@ -323,10 +323,10 @@ class SearchSpace:
                 raise _missing(name, hp)
             value = hp[name]
             if not parameter.contains(value):
-                raise SpaceError(f"{name}: must be a value of {parameter}, got {value!r:.80}")
+                raise SpaceError(f"{name}: must be a value of {parameter}, got {shown(value)}")
             if self.is_conditional and parameter.refers_to and not parameter.fits(value, known):
                 decided = {decider: known[decider] for decider in parameter.refers_to}
-                raise SpaceError(f"{name}: must suit {decided!r:.80} of the configuration, got {value!r:.80}")
+                raise SpaceError(f"{name}: must suit {decided!r:.80} of the configuration, got {shown(value)}")
             known[name] = value
         if len(hp) != len(known):
             unknown = sorted(set(hp) - set(self.names), key=str)
@@ -388,7 +388,7 @@ class SearchSpace:
         lists: dict[str, Any] = {"parameters": None, "constraints": [], **data}
         for name in ("parameters", "constraints"):
             if not isinstance(lists[name], list) or not all(isinstance(item, dict) for item in lists[name]):
-                raise SpaceError(f"space: must have a list {name!r} of dicts, got {lists[name]!r:.80}")
+                raise SpaceError(f"space: must have a list {name!r} of dicts, got {shown(lists[name])}")
         return SearchSpace(
             [HPSpace.from_dict(item) for item in lists["parameters"]],
             conditions=data.get("conditions"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown, text_of
 from autohpo.spaces.digest import can_import, digest_of
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Described:
         return made
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={value!r}" for name, value in self._described() if value is not None)
+        fields = ", ".join(f"{name}={text_of(value)}" for name, value in self._described() if value is not None)
         return f"{type(self).__name__}({fields})"
 
     def __eq__(self, other: object) -> bool:
@@ -125,7 +125,7 @@ def _kind_of(base: type[Described], kind: Any, name: Any) -> type[Described]:
     classes = {n: made for n, made in KINDS.items() if issubclass(made, base) and not isabstract(made)}
     known = sorted({made.__name__ for made in classes.values()})
     if not isinstance(kind, str) or kind not in known:
-        raise SpaceError(f"kind: must be one of {known}, got {kind!r}; import the module that defines it")
+        raise SpaceError(f"kind: must be one of {known}, got {shown(kind)}; import the module that defines it")
     of_name = {n: made for n, made in classes.items() if made.__name__ == kind}
     key = name if isinstance(name, str) and name in of_name else kind if kind in of_name else None
     if key is None and len(of_name) > 1:
@@ -205,12 +205,12 @@ def from_json(data: Any) -> Any:
             try:
                 return {from_json(k): from_json(v) for k, v in items}
             except TypeError:
-                raise SpaceError(f"value: keys of a dict must be hashable, got {data!r:.80}") from None
+                raise SpaceError(f"value: keys of a dict must be hashable, got {shown(data)}") from None
         case {"described": dict(made)}:
             return Described.from_dict(made)
         case {"opaque": name}:
             raise SpaceError(f"value: {name} cannot be read back from JSON; build the space in code")
-    raise SpaceError(f"value: tag must be float, tuple, dict or described, got {data!r:.80}")
+    raise SpaceError(f"value: tag must be float, tuple, dict or described, got {shown(data)}")
 
 
 def is_same(a: Any, b: Any) -> bool:
