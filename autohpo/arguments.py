@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,18 @@ def is_index(value: object, n: float) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(0 <= value < n)
 
 
+def checked_index(name: str, value: Any, n: float = math.inf) -> int:
+    """Return an integer from 0 to below n.
+
+    Raises:
+        OptionError: It is none.
+    """
+    if not is_index(value, n):
+        rule = "an integer of at least 0" if n == math.inf else f"that of a trial, below {n}"
+        raise OptionError(f"{name}: must be {rule}, got {shown(value)}")
+    return int(value)
+
+
 def checked_numbers(name: str, values: Any, n: int) -> list[float]:
     """Return n finite numbers as plain floats.
 
@@ -29,7 +42,8 @@ def checked_numbers(name: str, values: Any, n: int) -> list[float]:
         isinstance(values, (Sequence, np.ndarray)) and np.ndim(values) == 1 and not isinstance(values, (str, bytes))
     )
     if not is_list or len(values) != n:
-        raise OptionError(f"{name}: must have one value for each objective ({n}), got {short(values)}")
+        got = len(values) if is_list else short(values)
+        raise OptionError(f"{name}: must have one value for each objective ({n}), got {got}")
     for value in values:
         is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, complex))
         if not is_number or not abs(value) <= sys.float_info.max:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import math
 import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autohpo.arguments import checked_numbers, is_index
+from autohpo.arguments import checked_index, checked_numbers, is_index
 from autohpo.confirm import Confirmed, confirmed_of
 from autohpo.errors import NoResultError, OptionError, StoreError, shown
 from autohpo.folders import checkpoint_dir
@@ -269,9 +268,7 @@ class Result:
         Raises:
             OptionError: There is none.
         """
-        if not is_index(number, len(self.trials)):
-            raise OptionError(f"number: must be that of a trial, below {len(self.trials)}, got {shown(number)}")
-        return self.trials[number]
+        return self.trials[checked_index("number", number, len(self.trials))]
 
     @cached_property
     def _scores(self) -> dict[tuple[Any, float], list[float]]:
@@ -311,9 +308,7 @@ class Result:
         Raises:
             OptionError: `k` is no integer of at least 0.
         """
-        if not is_index(k, math.inf):
-            raise OptionError(f"k: must be an integer of at least 0, got {shown(k)}")
-        k = min(k, len(self.trials))
+        k = min(checked_index("k", k), len(self.trials))
         return heapq.nlargest(k, last_of_each(self.trials), key=lambda trial: rank(trial, self.sign))
 
     def counts(self) -> dict[str, int]:
