@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -19,6 +21,9 @@ from autohpo.trial import TrialState
 
 MAX_LOST = 2
 """How often a trial is started again that was lost with the machine or the driver it ran on."""
+
+MOST_WORKERS = 2**16
+"""How many workers there may be at most: more than any machine has processes for."""
 
 MAX_SUSPENDED = 16
 """How many paused trainings are held at most: each has its model, and often its data, in memory."""
@@ -78,12 +83,15 @@ class RunOptions:
         n = self.num_workers
         if not isinstance(n, int) or isinstance(n, bool) or n < 1:
             raise OptionError(f"num_workers: must be an integer of at least 1, got {shown(n)}")
+        if n > MOST_WORKERS:
+            raise OptionError(f"num_workers: must be at most {MOST_WORKERS}, as each is a process, got {shown(n)}")
         for name in ("time_limit", "trial_time_limit", "grace_seconds"):
             value = getattr(self, name)
             if value is None and name != "grace_seconds":
                 continue
             least = 0 if name == "grace_seconds" else 1e-9
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not is_number or not value >= least or sys.float_info.max < value != math.inf:  # an int of any size
                 raise OptionError(f"{name}: must be a positive number of seconds, got {shown(value)}")
         most = self.max_consecutive_failures
         if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
@@ -97,9 +105,9 @@ class RunOptions:
         n = self.max_suspended
         if not isinstance(n, int) or isinstance(n, bool) or n < 0:
             raise OptionError(f"max_suspended: must be an integer of at least 0, got {shown(n)}")
-        if self.keep_checkpoints not in KEPT:
+        if not isinstance(self.keep_checkpoints, str) or self.keep_checkpoints not in KEPT:
             raise OptionError(f"keep_checkpoints: must be one of {', '.join(KEPT)}, got {shown(self.keep_checkpoints)}")
-        if self.keep not in ("last", "best"):
+        if not isinstance(self.keep, str) or self.keep not in ("last", "best"):
             raise OptionError(f"keep: must be 'last' or 'best', got {shown(self.keep)}")
         object.__setattr__(self, "plan", Confirm.of(self.confirm))
         for name in ("ask_ahead", "default_first"):

@@ -1,7 +1,7 @@
 """Episodes of ``benchmarks/fuzz.py`` that call what stands around an algorithm, with odd arguments.
 
-Each function is one kind of episode: the options of ``optimize`` one by one, a Search, a Result, warm starts, confirming
-and stopping, and paths. An error of ours ends a call, and the episode goes on with the next one: ``typed``.
+Each function is one kind of episode: the options of ``optimize``, a Search, a Result, warm starts, confirming and
+stopping, and paths. An error of ours ends a call, and the episode goes on with the next one: ``typed``.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ def odd_paths(rng: random.Random, value: Value) -> list[object]:
         value(),
         value(),
     ]
+    paths += [here / ("z" * n) for n in (236, 244, 248, 252)]
     return rng.sample(paths, 5)
 
 
