@@ -195,7 +195,7 @@ def as_metrics(metrics: object) -> dict[str, float]:
         try:
             found[str(name)] = as_perf(value)
         except InvalidPerfError:  # noqa: PERF203 - the error names the metric
-            raise InvalidPerfError(f"metric {name!r:.80} must be one finite number, got {short(value)}") from None
+            raise InvalidPerfError(f"metric {shown(name)} must be one finite number, got {short(value)}") from None
     return found
 
 

@@ -67,7 +67,7 @@ class Result:
     _best: Trial | None = field(default=None, repr=False)  # where it is known already
 
     def __post_init__(self) -> None:
-        if isinstance(self.trials, (str, os.PathLike)):
+        if not isinstance(self.trials, Sequence) or not all(isinstance(trial, Trial) for trial in self.trials):
             raise OptionError(f"trials: must be trials, got {shown(self.trials)}; Result.load(path) reads a store")
         signs = self.objectives.signs
         wanted = signs if any(sign < 0 for sign in signs) else ()

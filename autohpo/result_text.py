@@ -61,5 +61,5 @@ def table(result: Result) -> str:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else text_of(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import json
 import math
 
 import numpy as np
@@ -26,6 +27,7 @@ from autohpo.execution.devices import gpus_of_slots
 from autohpo.progress import make_progress
 from autohpo.report.html import write_html
 from autohpo.run_options import RunOptions
+from autohpo.spaces.tagged import from_json
 from autohpo.store import check, repair
 from autohpo.tables import read_csv, write_csv
 
@@ -319,3 +321,12 @@ def test_more_workers_than_processes_are_refused():
     """Before any is started."""
     with pytest.raises(OptionError, match="num_workers: must be at most 65536"):
         RunOptions(num_workers=10**9)
+
+
+def test_an_integer_that_python_does_not_write_is_kept_all_the_same():
+    """In hexadecimal, which has no such limit."""
+    space = SearchSpace([ChoiceHP("c", [HUGE, -HUGE, 1])])
+    data = json.loads(json.dumps(space.to_dict()))
+    assert SearchSpace.from_dict(data) == space
+    with pytest.raises(SpaceError, match="tag must be"):
+        from_json({"int": "9" * 5000})

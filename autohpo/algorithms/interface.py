@@ -331,7 +331,7 @@ def _listed(batch: Iterable[object]) -> list[object]:
     try:
         return list(batch)
     except Exception as error:
-        raise EvaluationsError([(batch, f"must be a list of (suggestion, perf), but raised {error!r:.80}")]) from error
+        raise EvaluationsError([(batch, f"must be a list of (suggestion, perf), but raised {shown(error)}")]) from error
 
 
 OptimizerInterface.optimize.__signature__ = run_signature()  # type: ignore[attr-defined] # what help() shows

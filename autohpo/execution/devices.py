@@ -10,7 +10,7 @@ from autohpo.errors import OptionError, short
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
-MOST_DEVICES = 2**16
+MOST_DEVICES = 2**12
 """How many devices a number may stand for: more than any machine has."""
 
 
@@ -62,7 +62,7 @@ def _shares(gpus: Any) -> dict[int | str, int]:
 
 def _is_device(device: Any) -> bool:
     return (type(device) is int and 0 <= device < MOST_DEVICES) or (
-        isinstance(device, str) and bool(device.strip()) and "\0" not in device and device.isprintable()
+        isinstance(device, str) and bool(device.strip()) and device.isprintable()
     )
 
 

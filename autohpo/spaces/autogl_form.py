@@ -318,7 +318,7 @@ def _formula(name: str, text: str, names: tuple[str, ...]) -> str:
         formula = ast.unparse(_Named(tree.args.args[0].arg if tree.args.args else "", names).visit(tree.body))
         Expression(formula)
     except SpaceError as error:
-        raise SpaceError(f"{name}: cutFunc {text!r:.80} cannot be read: {error}") from None
+        raise SpaceError(f"{name}: cutFunc {shown(text)} cannot be read: {error}") from None
     return formula
 
 

@@ -376,7 +376,7 @@ def _checked_children(parameter: ChoiceHP, children: Any) -> tuple[tuple[HPSpace
         if index < 0:
             raise SpaceError(f"{parameter.name}: children must stand under one of the choices, got {shown(choice)}")
         if isinstance(items, HPSpace) or not isinstance(items, (Sequence, type(None))):
-            rule = f"children of {choice!r:.80} must be a list of parameters"
+            rule = f"children of {shown(choice)} must be a list of parameters"
             raise SpaceError(f"{parameter.name}: {rule}, got {shown(items)}")
         for item in items or ():
             if not isinstance(item, HPSpace):

@@ -55,7 +55,7 @@ def parse(text: str) -> ast.expr:
     try:
         tree = ast.parse(plain.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise SpaceError(f"expression {text!r:.200}: cannot be read: {error}{_hint(plain)}") from None
+        raise SpaceError(f"expression {shown(text, 200)}: cannot be read: {error}{_hint(plain)}") from None
     for node in ast.walk(tree) if names else ():
         if isinstance(node, ast.Name):
             node.id = names.get(node.id, node.id)
@@ -110,7 +110,7 @@ class Expression(Described):
             self._tree = parse(text)
             self._run = self._build(self._tree)
         except RecursionError as error:
-            raise SpaceError(f"expression {text!r:.200}: cannot be read: {error}") from None
+            raise SpaceError(f"expression {shown(text, 200)}: cannot be read: {error}") from None
 
     @property
     def tree(self) -> ast.expr:
@@ -181,7 +181,7 @@ def _arithmetic(act: Callable[[Any, Any], Any], left: Node, right: Node) -> Node
     def run(hp: Values) -> Any:
         a, b = left(hp), right(hp)
         if not (isinstance(a, (int, float)) and isinstance(b, (int, float))):  # "a" * 10**9 would fill the memory
-            raise TypeError(f"numbers are needed, got {shown(a)} and {b!r:.40}")
+            raise TypeError(f"numbers are needed, got {shown(a)} and {shown(b, 40)}")
         if act is operator.pow and abs(b) > MOST_EXPONENT:
             raise ValueError(f"exponents must lie within {MOST_EXPONENT}, got {b}")
         if abs(a) > sys.float_info.max or abs(b) > sys.float_info.max:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from autohpo.errors import SpaceError, shown
+import numpy as np
+from numpy.typing import NDArray
+
+from autohpo.errors import SpaceError, short, shown
 from autohpo.spaces.autogl_form import must_be_parameters
 from autohpo.spaces.base import HPSpace
 
@@ -35,6 +38,43 @@ def as_parameters(given: Any) -> tuple[HPSpace, ...]:
     if not parameters:
         raise SpaceError("space: must hold at least one parameter, got none")
     return parameters
+
+
+def as_units(units: Any, n_columns: int) -> NDArray[np.float64]:
+    """Return ``(n, d)`` points as an array.
+
+    Raises:
+        SpaceError: They are no numbers, or have another width.
+    """
+    try:
+        found = np.asarray(units, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        raise SpaceError(f"units: must be an array of numbers, got {short(units)}") from None
+    if found.ndim != 2 or found.shape[1] != n_columns:
+        raise SpaceError(f"units: must have shape (n, {n_columns}), got {found.shape}")
+    return found
+
+
+def count_of(hps: Any) -> int:
+    """Return how many configurations a list has.
+
+    Raises:
+        SpaceError: It is no list of dicts.
+    """
+    if not isinstance(hps, Sequence) or (len(hps) and not isinstance(hps[0], Mapping)):
+        raise SpaceError(f"hps: must be a list of configurations, got {short(hps)}")
+    return len(hps)
+
+
+def as_dict(data: Any) -> Mapping[str, Any]:
+    """Return what a space or a part of it was described with.
+
+    Raises:
+        SpaceError: It is no dict.
+    """
+    if not isinstance(data, Mapping):
+        raise SpaceError(f"data: must be a dict such as to_dict() returns, got {short(data)}")
+    return data
 
 
 def check_counts(parameters: Iterable[HPSpace]) -> None:

@@ -122,7 +122,9 @@ class NormalPrior(Prior):
 
     def __post_init__(self) -> None:
         if not (_is_number(self.mean) and _is_number(self.sd) and self.sd > 0):
-            raise SpaceError(f"NormalPrior: mean must be a number and sd a positive one, got {self.mean}, {self.sd}")
+            raise SpaceError(
+                f"NormalPrior: mean must be a number and sd a positive one, got {shown(self.mean)}, {shown(self.sd)}"
+            )
 
     def _normal(self, scale: Scale) -> tuple[float, float]:
         if scale.place is None or scale.length is None:
@@ -157,7 +159,7 @@ class BetaPrior(Prior):
 
     def __post_init__(self) -> None:
         if not (_is_number(self.a) and _is_number(self.b) and self.a > 0 and self.b > 0):
-            raise SpaceError(f"BetaPrior: a and b must be positive numbers, got {self.a}, {self.b}")
+            raise SpaceError(f"BetaPrior: a and b must be positive numbers, got {shown(self.a)}, {shown(self.b)}")
 
     def below(self, scale: Scale, places: FloatArray) -> FloatArray:
         """Return the beta distribution function."""
@@ -231,7 +233,7 @@ class Belief(Prior):
     confidence: Literal["low", "medium", "high"] = "medium"
 
     def __post_init__(self) -> None:
-        if self.confidence not in ("low", "medium", "high"):
+        if not isinstance(self.confidence, str) or self.confidence not in ("low", "medium", "high"):
             raise SpaceError(f"Belief: confidence must be 'low', 'medium' or 'high', got {shown(self.confidence)}")
 
     @property

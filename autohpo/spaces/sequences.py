@@ -41,9 +41,11 @@ class Cut(Described):
 
     def __post_init__(self) -> None:
         names: Any = self.names
+        if not isinstance(names, (str, list, tuple)) or not all(isinstance(name, str) for name in names):
+            raise SpaceError(f"Cut: names must be names of parameters, got {shown(names)}")
         self._set(names=(names,) if isinstance(names, str) else tuple(names))
         if not callable(self.function) or not self.names:
-            raise SpaceError(f"Cut: must have names and a function, got {shown(self.names)}, {self.function!r}")
+            raise SpaceError(f"Cut: must have names and a function, got {shown(self.names)}, {shown(self.function)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the names, and the name of the function with the digest of its code where the name is no name."""

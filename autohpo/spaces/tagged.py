@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from functools import cache, cached_property
@@ -22,6 +23,10 @@ KINDS: dict[str, type[Described]] = {}
 
 Built-in classes stand there by their names, others by module and name: two programs may have kinds of one name.
 """
+
+
+LONGEST_INTEGER = 14_000
+"""Bits of an integer that JSON holds as it is: Python does not write much longer ones."""
 
 
 class Described:
@@ -72,6 +77,8 @@ class Described:
         Raises:
             SpaceError: The kind is not known here or is no subclass of this class, or JSON cannot hold its values.
         """
+        if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
+            raise SpaceError(f"{cls.__name__}: must be made from a dict such as to_dict() returns, got {shown(data)}")
         fields = dict(data)
         kind, name = fields.pop("kind", None), fields.pop("class", None)
         made_by = _kind_of(cls, kind, name)
@@ -136,12 +143,15 @@ def _kind_of(base: type[Described], kind: Any, name: Any) -> type[Described]:
 def to_json(value: Any) -> Any:
     """Return the JSON types that stand for a value.
 
-    None, bool, int, finite float and str stand for themselves; tuple, dict, non-finite floats and what a space is
-    made of get a tag. Anything else becomes ``{"opaque": name}``, which can be compared but not read back. Where the
-    name may be that of several values, a ``digest`` of code or value stands beside it: None if there is none.
+    None, bool, int, finite float and str stand for themselves; tuple, dict, non-finite floats, huge integers and what
+    a space is made of get a tag. Anything else becomes ``{"opaque": name}``, which can be compared but not read back.
+    Where the name may be that of several values, a ``digest`` of code or value stands beside it: None if there is
+    none.
     """
-    if value is None or type(value) in (bool, int, str):
+    if value is None or type(value) in (bool, str):
         return value
+    if type(value) is int:
+        return value if value.bit_length() <= LONGEST_INTEGER else {"int": hex(value)}
     if type(value) is float:
         return value if math.isfinite(value) else {"float": repr(value)}
     if type(value) is list:
@@ -197,6 +207,8 @@ def from_json(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     match data:
+        case {"int": str() as text} if re.fullmatch("-?0x[0-9a-f]+", text):
+            return int(text, 16)
         case {"float": "nan" | "inf" | "-inf" as text}:
             return float(text)
         case {"tuple": list(items)}:
@@ -210,7 +222,7 @@ def from_json(data: Any) -> Any:
             return Described.from_dict(made)
         case {"opaque": name}:
             raise SpaceError(f"value: {name} cannot be read back from JSON; build the space in code")
-    raise SpaceError(f"value: tag must be float, tuple, dict or described, got {shown(data)}")
+    raise SpaceError(f"value: tag must be float, int, tuple, dict or described, got {shown(data)}")
 
 
 def is_same(a: Any, b: Any) -> bool:

@@ -70,7 +70,7 @@ class TiedHP(HPSpace):
         """
         place = self._keys.meant(hp[self.to])
         if place < 0:
-            raise SpaceError(f"{self.name}: must have a value for {self.to} = {hp[self.to]!r:.80}")
+            raise SpaceError(f"{self.name}: must have a value for {self.to} = {shown(hp[self.to])}")
         return self._listed[place]
 
     @cached_property

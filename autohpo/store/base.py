@@ -170,7 +170,7 @@ _NOTHING = _Nothing()
 
 
 def _text(value: Any) -> str:
-    return "nothing" if value is _NOTHING else f"{value!r:.120}"
+    return "nothing" if value is _NOTHING else f"{shown(value, 120)}"
 
 
 def check_json(value: object) -> None:

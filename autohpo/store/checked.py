@@ -71,7 +71,7 @@ def check_row(row: Sequence[Any]) -> str:
     is_near = are_types and abs(trial) <= MAX_INTEGER and 0 <= attempt <= MAX_INTEGER  # below 0: a confirming trial
     if is_near and kind in KINDS and time - time == 0:
         return ""
-    return f"kind {kind!r:.40}, trial {trial!r:.40}, attempt {attempt!r:.40}, time {time!r:.40}"
+    return f"kind {shown(kind, 40)}, trial {shown(trial, 40)}, attempt {shown(attempt, 40)}, time {shown(time, 40)}"
 
 
 def check_data(kind: str, data: object) -> str:
@@ -120,7 +120,9 @@ def is_shallow(value: object, most: int = MAX_DEPTH) -> bool:
 
 def _check_ask(data: dict[str, Any]) -> str:
     get = data.get
-    fidelity, resume, hp, info, fork = get("fidelity"), get("resume"), get("hp"), get("info"), get("fork")
+    if "fidelity" not in data or "resume" not in data:
+        return f"must have fidelity and resume, got {shown(list(data))}"
+    fidelity, resume, hp, info, fork = data["fidelity"], data["resume"], get("hp"), get("info"), get("fork")
     is_usual = fidelity is None and resume is None and fork is None and type(hp) is dict and info == {}
     if is_usual and get("pid") == 0 and type(get("seed")) is int and 0 <= data["seed"] <= MAX_INTEGER:
         return ""
@@ -129,11 +131,11 @@ def _check_ask(data: dict[str, Any]) -> str:
     if not (fidelity is None or (is_number(fidelity) and fidelity >= 0)):
         return f"fidelity must be a number of at least 0, got {shown(fidelity)}"
     if not ((resume is None or _is_count(resume)) and (fork is None or _is_count(fork))):
-        return f"resume and fork must be numbers of trials, got {shown(resume)} and {fork!r:.60}"
+        return f"resume and fork must be numbers of trials, got {shown(resume)} and {shown(fork, 60)}"
     if not (type(get("pid")) is int and type(get("seed")) is int):
-        return f"pid and seed must be integers, got {shown(get('pid'))} and {get('seed')!r:.60}"
+        return f"pid and seed must be integers, got {shown(get('pid'))} and {shown(get('seed'), 60)}"
     if not (-MAX_INTEGER <= data["pid"] <= MAX_INTEGER and 0 <= data["seed"] <= MAX_INTEGER):
-        return f"pid and seed must be integers of a usual size, got {shown(get('pid'))} and {get('seed')!r:.60}"
+        return f"pid and seed must be integers of a usual size, got {shown(get('pid'))} and {shown(get('seed'), 60)}"
     return "" if is_shallow(info) else f"info must be at most {MAX_DEPTH} deep, with numbers that are finite"
 
 
