@@ -195,7 +195,8 @@ class History(HistoryView):
         trial = self._check_source("resume", number)
         if self.space.key(trial.hp) != self.space.key(suggestion):
             raise SuggestionError(
-                f"resume: must have the configuration of trial {number}, {dict(trial.hp)}, got {dict(suggestion)}; "
+                f"resume: must have the configuration of trial {number}, {shown(dict(trial.hp), 1000)}, "
+                f"got {shown(dict(suggestion), 1000)}; "
                 "use fork to go on with another one"
             )
         had, given = (math.inf if one is None else one for one in (trial.fidelity, suggestion.fidelity))

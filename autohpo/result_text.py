@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from autohpo.errors import text_of
+
 if TYPE_CHECKING:
     from autohpo.result import Result
 

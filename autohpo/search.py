@@ -162,7 +162,7 @@ class Search:
         """
         suggestion = self.propose(pid)
         self.save()
-        return suggestion
+        return suggestion.copy()  # the log keeps what was asked for, whatever the caller makes of it
 
     def propose(self, pid: int = 0) -> Suggestion:
         """Return the next suggestion, which the next :meth:`save` brings into the log: nobody may act on it before."""

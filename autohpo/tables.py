@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autohpo.arguments import checked_file, path_errors
-from autohpo.errors import MissingExtraError
+from autohpo.errors import MissingExtraError, text_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,7 +141,7 @@ def _text(value: Any, name: str) -> str:
         return value if value and is_plain else repr(value)
     if getattr(value, "ndim", None) == 0:  # a numpy scalar
         value = value.item()
-    return value.__name__ if callable(value) and hasattr(value, "__name__") else repr(value)
+    return value.__name__ if callable(value) and hasattr(value, "__name__") else text_of(value)
 
 
 def _value(text: str) -> Any:

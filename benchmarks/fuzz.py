@@ -417,6 +417,8 @@ def main() -> None:
         ends[end] += not text
         if text:
             failures[text].append(number)
+        if n_done % 250 == 0:
+            print(f"{n_done} episodes, {sum(map(len, failures.values()))} failures", file=sys.stderr, flush=True)
     for process in workers:
         process.join()
     print(f"{n_done} episodes, {sum(map(len, failures.values()))} failures")

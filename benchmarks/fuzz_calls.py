@@ -176,6 +176,8 @@ def built(
         options |= {"budget": rng.choice([9, 20, value()])} if rng.random() < 0.2 and "budget" in known else {}
     if rng.random() < 0.05:
         options[rng.choice(known)] = value()
+    if isinstance(options["max_evals"], (int, np.integer)) and options["max_evals"] > 8:
+        options["max_evals"] = 8  # a million trials take their time
     return build_hpo_from_name(name, space, f, **{"mode": mode, **options})
 
 

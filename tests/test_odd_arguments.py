@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 import json
 import math
@@ -10,9 +11,13 @@ import numpy as np
 import pytest
 
 from autohpo import (
+    Belief,
+    BetaPrior,
     ChoiceHP,
+    Cut,
     EvaluationsError,
     FixedHP,
+    HPSpace,
     RangeHP,
     Result,
     Search,
@@ -330,3 +335,57 @@ def test_an_integer_that_python_does_not_write_is_kept_all_the_same():
     assert SearchSpace.from_dict(data) == space
     with pytest.raises(SpaceError, match="tag must be"):
         from_json({"int": "9" * 5000})
+
+
+def test_what_a_caller_makes_of_a_suggestion_is_not_in_the_log():
+    """The dict is the caller's; what was asked for stays."""
+    with Search(build_hpo_from_name("random", SPACE, seed=0)) as search:
+        suggestion = search.ask()
+        asked = dict(suggestion)
+        suggestion["x"] = None
+        assert search.tell(suggestion.number, 0.5).hp == asked
+
+
+@each("value", [v for v in ODD if v is not None])
+def test_the_doors_of_a_space_take_what_they_say(value):
+    """Points, configurations, descriptions, counts, names."""
+    space, rng = SearchSpace(SPACE), np.random.default_rng(0)
+    calls = [lambda: space.decode(value), lambda: space.encode(value), lambda: SearchSpace.from_dict(value)]
+    calls += [lambda: HPSpace.from_dict(value), lambda: space.sample(rng, value), lambda: Cut([value], len)]
+    calls += [lambda: SearchSpace(SPACE, constraints=[value]), lambda: Belief(0.5, value), lambda: BetaPrior(value, 1)]
+    for call in calls:
+        if isinstance(value, int) and value is HUGE and call is calls[-1]:
+            continue
+        with contextlib.suppress(SpaceError):
+            call()
+
+
+def test_constraints_are_a_list():
+    """A scalar array says that it can be gone through, and cannot."""
+    with pytest.raises(SpaceError, match="constraints must be a list"):
+        SearchSpace(SPACE, constraints=np.array(1.0))
+
+
+@each("value", [Silent(), np.array([]), decimal.Decimal("sNaN")])
+def test_options_of_a_sampler_that_is_not_used_are_named(value):
+    """Nothing is compared with a default but values of its type."""
+    with pytest.raises(OptionError):
+        build_hpo_from_name("bohb", SPACE, sampler="random", num_samples=value, max_fidelity=3)
+
+
+@each("value", [HUGE, Silent()])
+def test_a_result_of_values_without_a_repr_can_be_looked_at(value, tmp_path):
+    """As a table, a page and a file."""
+    hpo = build_hpo_from_name("random", [ChoiceHP("c", [value]), *SPACE], lambda hp: hp["x"], max_evals=2, seed=0)
+    hpo.optimize(progress=False)
+    assert type(value).__name__ in hpo.result._repr_html_()
+    write_html(hpo.result, tmp_path / "page.html")
+    hpo.result.to_csv(tmp_path / "t.csv")
+
+
+def test_huge_results_are_confirmed_without_a_warning():
+    """Their squares and sums are no floats."""
+    rng = np.random.default_rng(0)
+    hpo = build_hpo_from_name("random", SPACE, lambda hp: rng.choice([1.7e308, -1.7e308, 1e308]), max_evals=4, seed=0)
+    hpo.optimize(confirm={"k": 2, "seeds": 3}, progress=False)
+    assert all(c.mean is None or math.isfinite(c.mean) for c in hpo.result.confirmed)

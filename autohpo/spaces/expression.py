@@ -132,7 +132,9 @@ class Expression(Described):
             return self._run(hp)
         except Exception as error:  # comparing the user's own values may raise anything
             reason = f"{type(error).__name__}: {error}"
-            raise SpaceError(f"expression {self.text!r}: cannot be computed for {dict(hp)}: {reason}") from None
+            raise SpaceError(
+                f"expression {self.text!r}: cannot be computed for {shown(dict(hp), 1000)}: {reason}"
+            ) from None
 
     def __reduce__(self) -> tuple[type[Expression], tuple[str]]:
         """Pickle the text of the formula: what was built from it are functions."""

@@ -66,6 +66,17 @@ def count_of(hps: Any) -> int:
     return len(hps)
 
 
+def checked_count(n: Any) -> int:
+    """Return how many configurations are wanted.
+
+    Raises:
+        SpaceError: It is no integer of at least 0.
+    """
+    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or not 0 <= n < 2**31:
+        raise SpaceError(f"n: must be an integer of at least 0, got {shown(n)}")
+    return int(n)
+
+
 def as_dict(data: Any) -> Mapping[str, Any]:
     """Return what a space or a part of it was described with.
 

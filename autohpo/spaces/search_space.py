@@ -18,7 +18,7 @@ from autohpo.spaces.conditions import Conditions
 from autohpo.spaces.constraints import Constraint, as_constraints, read_constraints
 from autohpo.spaces.draws import Draws, meet
 from autohpo.spaces.finite import count, walk
-from autohpo.spaces.given import as_dict, as_formulas, as_parameters, as_units, check_counts, count_of
+from autohpo.spaces.given import as_dict, as_formulas, as_parameters, as_units, check_counts, checked_count, count_of
 from autohpo.spaces.numeric import LogRangeHP, RangeHP
 from autohpo.spaces.tagged import Described, without_caches
 
@@ -269,7 +269,7 @@ class SearchSpace:
         Raises:
             SpaceError: None of 100,000 draws is allowed, or nothing can be.
         """
-        return self.decode(self.sample_points(rng, n, most_draws))
+        return self.decode(self.sample_points(rng, n, most_draws)) if checked_count(n) else []
 
     def sample_points(self, rng: np.random.Generator, n: int, most_draws: int | None = None) -> NDArray[np.float64]:
         """Return the ``(n, d)`` points of the unit cube whose configurations :meth:`sample` returns."""
@@ -334,7 +334,7 @@ class SearchSpace:
             raise SpaceError(f"configuration: parameters must be active, got inactive {inactive} in {dict(hp)}")
         for constraint in self.constraints:
             if not constraint.allows(hp):
-                raise SpaceError(f"configuration: must meet {constraint}, got {dict(hp)}")
+                raise SpaceError(f"configuration: must meet {constraint}, got {shown(dict(hp), 1000)}")
 
     def to_json(self, hp: Mapping[str, Any]) -> dict[str, Any]:
         """Return a legal configuration as JSON types; a choice is written as its index."""
