@@ -147,11 +147,11 @@ def covers_the_front(case: Case) -> None:
         for _ in range(N_TRIALS):
             suggestion = hpo.ask()
             hpo.tell(suggestion, outcome(suggestion))
-    n = len(hpo.trials)
+    n = sum(trial.resume is None for trial in hpo.trials)  # a promoted one is no new configuration
     covered = pareto.hypervolume(np.array([trial.perfs for trial in hpo.trials]), reference)
     rng = np.random.default_rng(0)
     by_chance = [
         pareto.hypervolume(np.array([outcome(hp) for hp in space.sample(rng, n // 2)]), reference) for _ in range(50)
     ]
     least = float(np.median(by_chance))
-    expect(covered >= least, f"a hypervolume of at least {least:.3f} after {n} trials", f"{covered:.3f}")
+    expect(covered >= least, f"a hypervolume of at least {least:.3f} after {n} configurations", f"{covered:.3f}")
