@@ -417,8 +417,13 @@ def main() -> None:
         ends[end] += not text
         if text:
             failures[text].append(number)
+            print(f"episode {number}: {text}", file=sys.stderr, flush=True)
         if n_done % 250 == 0:
-            print(f"{n_done} episodes, {sum(map(len, failures.values()))} failures", file=sys.stderr, flush=True)
+            print(
+                f"{n_done} episodes, {sum(map(len, failures.values()))} failures, slowest {slowest[0]:.1f} s",
+                file=sys.stderr,
+                flush=True,
+            )
     for process in workers:
         process.join()
     print(f"{n_done} episodes, {sum(map(len, failures.values()))} failures")
