@@ -21,7 +21,7 @@ from autohpo.algorithms.session import session_of
 from autohpo.confirming import confirming_of, default_of, say_confirmed
 from autohpo.dispatch import on_last_attempt
 from autohpo.driver import Driver
-from autohpo.errors import NoResultError, OptionError
+from autohpo.errors import NoResultError, OptionError, shown
 from autohpo.execution.base import Executor
 from autohpo.folders import clean_leftovers, remove_folder, temporary_folder
 from autohpo.made_with import made_with
@@ -326,7 +326,7 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
             raise OptionError(f"executor: 'serial' runs one trial in this process and cannot hold {', '.join(refused)}")
         return SerialExecutor()
     if kind != "local":
-        raise OptionError(f"executor: must be 'serial', 'local' or an Executor, got {kind!r}")
+        raise OptionError(f"executor: must be 'serial', 'local' or an Executor, got {shown(kind)}")
     from autohpo.execution.local import LocalExecutor
 
     return LocalExecutor(

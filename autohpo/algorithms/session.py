@@ -22,6 +22,7 @@ from autohpo.errors import (
     OptimizationComplete,
     OptionError,
     short,
+    shown,
 )
 from autohpo.history import History
 from autohpo.spaces.usual import Usual
@@ -167,7 +168,7 @@ class Session:
             self._hpo.set_up()
             if suggestion.number != self.history.n_asked:
                 rule = f"number must be the next, {self.history.n_asked}"
-                raise OptionError(f"suggestion: {rule}, got {suggestion.number}")
+                raise OptionError(f"suggestion: {rule}, got {shown(suggestion.number)}")
             self._add(suggestion)
 
     def know(self, points: Sequence[CheckedPoint]) -> None:
@@ -211,7 +212,7 @@ class Session:
             )
         running = self.history.find(suggestion.number)
         if not _is_same(running.suggestion, suggestion, self._hpo):
-            wanted, got = dict(running.suggestion), dict(suggestion)
+            wanted, got = shown(dict(running.suggestion), 1000), shown(dict(suggestion), 1000)
             raise OptionError(f"suggestion: trial {suggestion.number} was asked with {wanted}, got {got}")
         return running
 
