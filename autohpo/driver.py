@@ -267,6 +267,8 @@ class Driver:
 
     def _take(self, events: list[Event]) -> None:
         """Take events of the executor: first all into the log, then each to the optimizer."""
+        if events and self.dispatch.first is None:
+            self.dispatch.first = events[0].number
         ended = [(event, self._note(event)) for event in events if event.outcome is not None]
         if not ended:
             return

@@ -225,6 +225,29 @@ def test_a_first_trial_that_returns_no_number_ends_the_search_with_advice(value)
     assert len(calls) == 1
 
 
+class LoadsSlowlyOnce:
+    """An objective without a return, which one of two workers takes long to load."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __setstate__(self, state):
+        self.path = state["path"]
+        if os.environ["CUDA_VISIBLE_DEVICES"] == "0":
+            time.sleep(0.7)
+
+    def __call__(self, hps):
+        with open(self.path, "a") as calls:
+            calls.write("called\n")
+
+
+def test_the_first_trial_is_the_one_that_a_worker_began_first(tmp_path):
+    """The worker of trial 0 may be the last to be ready; others must not go on with what cannot come to anything."""
+    with pytest.raises(FirstTrialError, match="returned no result in trial 1, the first to start"):
+        run(f=LoadsSlowlyOnce(tmp_path / "calls"), num_workers=2, gpus=2)
+    assert (tmp_path / "calls").read_text() == "called\n"
+
+
 def test_a_coroutine_function_is_refused_before_anything_runs():
     """Its trials would return coroutines; a function that returns one is told what to do."""
 
