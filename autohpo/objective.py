@@ -46,7 +46,6 @@ class TrialHandle:
         seed: A number for every random choice of the training.
         fidelity: How much training the trial gets in all, counted from nothing; None means full.
         slot: The number of the worker that runs it, from 0.
-        device: The GPU that its worker was given, as ``optimize(gpus=...)`` names it; None where none was.
         reports: ``(fidelity, perf)`` in the order reported.
         is_stopped: Whether the search said that the trial should end.
     """
@@ -63,10 +62,14 @@ class TrialHandle:
         """Take over the next task of the same training."""
         self.number, self.attempt, self.seed = task.number, task.attempt, task.seed
         self.fidelity, self.slot = task.fidelity, task.slot
-        self.device = os.environ.get("AUTOHPO_DEVICE")
         self._folder = task.checkpoint_dir
         self._send: Report | None = report
         self._log.is_over, self._log.n_ignored = False, 0
+
+    @property
+    def device(self) -> str | None:
+        """The GPU that its worker was given, as ``optimize(gpus=...)`` names it; None where none was."""
+        return os.environ.get("AUTOHPO_DEVICE")
 
     def _release(self) -> None:
         """Ignore what is reported from now on: the attempt has ended."""
@@ -280,8 +283,11 @@ class Evaluator:
         """
         began = time.perf_counter()
         paused = self._paused.pop(task.root, None)
-        handle = paused.handle if paused else TrialHandle(task, report, self.objective.objectives)
-        handle._bind(task, report)
+        if paused:
+            handle = paused.handle
+            handle._bind(task, report)
+        else:
+            handle = TrialHandle(task, report, self.objective.objectives)
         try:
             outcome = self._run(task, handle, paused)
         finally:
@@ -299,6 +305,8 @@ class Evaluator:
         except (Exception, SystemExit):  # sys.exit in a trial ends the trial, not the search
             return Outcome(TrialState.FAILED, error=user_traceback())
         state = TrialState.STOPPED if handle.is_stopped else TrialState.COMPLETE
+        if outcome.state is state and outcome.reached is None and not handle.reports:
+            return outcome  # a copy of what has not changed takes time
         return replace(outcome, state=state, reached=handle.reports[-1][0] if handle.reports else None)
 
     def _advance(self, task: Task, steps: Generator[Any, None, Any], handle: TrialHandle) -> Outcome:

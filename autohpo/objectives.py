@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from autohpo.errors import InvalidPerfError, OptionError, short
+from autohpo.errors import InvalidPerfError, OptionError, short, shown
 from autohpo.other_names import meant_way
 from autohpo.outcome import NOTHING, Perf
 from autohpo.trial import Outcome, Trial, TrialState
@@ -61,10 +61,10 @@ class Objectives:
         is_list = isinstance(ways, (list, tuple)) and len(ways) > 0
         if not is_list or not all(isinstance(way, str) and way in _SIGNS for way in ways):  # type: ignore[attr-defined]
             wanted = "'max', 'min', a dict such as {'acc': 'max', 'latency': 'min'}, or a list such as ['max', 'min']"
-            raise OptionError(f"mode: must be {wanted}, got {mode!r:.80}{_meant(mode, ways)}")
+            raise OptionError(f"mode: must be {wanted}, got {shown(mode)}{_meant(mode, ways)}")
         names = tuple(named) if named is not None else ("",) * len(ways)  # type: ignore[arg-type]
         if named is not None and not all(isinstance(name, str) and name for name in names):
-            raise OptionError(f"mode: names of objectives must be strings that are not empty, got {mode!r:.80}")
+            raise OptionError(f"mode: names of objectives must be strings that are not empty, got {shown(mode)}")
         return cls(names, tuple(_SIGNS[way] for way in ways))  # type: ignore[attr-defined]
 
     @property
@@ -195,7 +195,7 @@ def as_metrics(metrics: object) -> dict[str, float]:
         try:
             found[str(name)] = as_perf(value)
         except InvalidPerfError:  # noqa: PERF203 - the error names the metric
-            raise InvalidPerfError(f"metric {name!r:.80} must be one finite number, got {short(value)}") from None
+            raise InvalidPerfError(f"metric {shown(name)} must be one finite number, got {short(value)}") from None
     return found
 
 
@@ -274,7 +274,8 @@ def undominated(found: Sequence[Trial]) -> list[Trial]:
 
 def precedence(trial: Trial) -> tuple[bool, float, float]:
     """Return what comes before scores when trials are compared: constraints, and how much training each had."""
-    return not trial.violation, trial.reached, -trial.violation
+    violation = trial.violation
+    return not violation, trial.reached, -violation
 
 
 def as_perf(value: object) -> float:
@@ -345,6 +346,10 @@ class Front:
         rank = precedence(trial)
         if self._precedence is None or rank > self._precedence:
             self._precedence, self._members, self._best = rank, [(mine, trial)], None
+        elif rank == self._precedence and len(mine) == 1:
+            ((theirs, other),) = self._members
+            if mine > theirs or (mine == theirs and trial.number < other.number):
+                self._members, self._best = [(mine, trial)], None
         elif rank == self._precedence:
             for theirs, other in self._members:
                 if all(a >= b for a, b in zip(theirs, mine, strict=True)) and not (

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from autohpo.errors import OptionError
+from autohpo.errors import OptionError, shown
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -239,6 +239,8 @@ def make_progress(kind: Literal["auto", "rich", "plain", "none"] | bool, stream:
         OptionError: There is none of that name.
     """
     stream = sys.stderr if stream is None else stream
+    if not isinstance(kind, (str, bool)):
+        raise OptionError(f"progress: must be 'auto', 'rich', 'plain', 'none' or False, got {shown(kind)}")
     if kind in ("auto", True):
         kind = "rich" if _is_terminal(stream) else "plain"
     if kind in ("none", False) or (kind in ("rich", "plain") and stream is None):
@@ -247,7 +249,7 @@ def make_progress(kind: Literal["auto", "rich", "plain", "none"] | bool, stream:
         return RichProgress(stream)
     if kind == "plain":
         return PlainProgress(stream)
-    raise OptionError(f"progress: must be 'auto', 'rich', 'plain', 'none' or False, got {kind!r}")
+    raise OptionError(f"progress: must be 'auto', 'rich', 'plain', 'none' or False, got {shown(kind)}")
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

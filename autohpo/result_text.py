@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from autohpo.errors import text_of
+
 if TYPE_CHECKING:
     from autohpo.result import Result
 
@@ -61,5 +63,5 @@ def table(result: Result) -> str:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else text_of(value)
     return text if len(text) <= 60 else text[:57] + "..."

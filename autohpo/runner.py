@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from autohpo.algorithms.session import session_of
 from autohpo.confirming import confirming_of, default_of, say_confirmed
 from autohpo.dispatch import on_last_attempt
 from autohpo.driver import Driver
-from autohpo.errors import NoResultError, OptionError
+from autohpo.errors import NoResultError, OptionError, shown
 from autohpo.execution.base import Executor
 from autohpo.folders import clean_leftovers, remove_folder, temporary_folder
 from autohpo.made_with import made_with
@@ -31,6 +32,7 @@ from autohpo.run_options import RunOptions
 from autohpo.search import Search
 from autohpo.stopping import Stopping
 from autohpo.store import MemoryStore
+from autohpo.store.waiting import PASSING
 from autohpo.trainer import TrainerObjective, check_trainer
 from autohpo.warmstart import Earlier
 
@@ -180,12 +182,22 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
                 result = replace(result, chosen=chosen.number)
             hpo.result = result
     finally:
-        search.close()
+        _close(search)
     if search.state.best is None:
         raise NoResultError(_why_nothing(result, options))
     if options.plan is not None:
         say_confirmed(result, progress)
     return result
+
+
+def _close(search: Search) -> None:
+    """Close a search; what its store did not take is said once, by what ended the search."""
+    fault = sys.exc_info()[1]
+    try:
+        search.close()
+    except PASSING:
+        if fault is None:
+            raise
 
 
 def _say_plan(hpo: BaseHPOptimizer) -> None:
@@ -314,7 +326,7 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
             raise OptionError(f"executor: 'serial' runs one trial in this process and cannot hold {', '.join(refused)}")
         return SerialExecutor()
     if kind != "local":
-        raise OptionError(f"executor: must be 'serial', 'local' or an Executor, got {kind!r}")
+        raise OptionError(f"executor: must be 'serial', 'local' or an Executor, got {shown(kind)}")
     from autohpo.execution.local import LocalExecutor
 
     return LocalExecutor(

@@ -535,6 +535,6 @@ def test_a_log_whose_confirming_trials_make_no_sense_is_damaged(number, info):
     """Their numbers go down by one, and they say what they confirm."""
     state = RunState(SearchSpace(SPACE), Objectives.of("max"))
     ask = {"hp": {"x": 0.5}, "fidelity": None, "resume": None, "pid": 0, "seed": 1, "info": {}}
-    state.take(LogEvent("ask", 0, 0, ask))
+    state.follow([LogEvent("ask", 0, 0, ask)])
     with pytest.raises(StoreCorruptError):
-        state.take(LogEvent("ask", number, 0, {**ask, "info": info}))
+        state.follow([LogEvent("ask", number, 0, {**ask, "info": info})])

@@ -17,7 +17,7 @@ from autohpo.algorithms.options import UnsupportedError
 from autohpo.algorithms.parts.build_arguments import check_name, check_order, checked_options, is_space
 from autohpo.algorithms.parts.construction import explain_names
 from autohpo.algorithms.parts.missing_space import as_space
-from autohpo.errors import RegistryError
+from autohpo.errors import RegistryError, shown
 from autohpo.other_names import meant_algorithm
 from autohpo.spaces import HPSpace, SearchSpace
 from autohpo.spaces.autogl_form import AutoGLForm
@@ -204,9 +204,9 @@ def _supports(name: str) -> frozenset[str]:
 def _check_class(name: str, cls: object) -> None:
     """Raise RegistryError unless a class can be an algorithm: a fault shows when it is registered, not when used."""
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise RegistryError(f"name: must be lower-case letters, digits and underscores, got {name!r}")
+        raise RegistryError(f"name: must be lower-case letters, digits and underscores, got {shown(name)}")
     if not (inspect.isclass(cls) and issubclass(cls, BaseHPOptimizer)):
-        raise RegistryError(f"{name}: must be a subclass of BaseHPOptimizer, got {cls!r:.80}")
+        raise RegistryError(f"{name}: must be a subclass of BaseHPOptimizer, got {shown(cls)}")
     has_own = any(getattr(cls, hook) is not getattr(BaseHPOptimizer, hook) for hook in ("_get_suggestion", "optimize"))
     if not has_own:
         rule = "must define _get_suggestion(self, pid), or an optimize() of its own"

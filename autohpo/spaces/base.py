@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces import tagged
 from autohpo.spaces.arguments import check_arguments
 from autohpo.spaces.formula_rows import as_column
@@ -200,5 +200,5 @@ def checked_name(name: object) -> str:
         SpaceError: The name is not a string, or is empty.
     """
     if not isinstance(name, str) or not name:
-        raise SpaceError(f"name: must be a string that is not empty, got {name!r}")
+        raise SpaceError(f"name: must be a string that is not empty, got {shown(name)}")
     return name

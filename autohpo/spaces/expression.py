@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.rounding import COMPARE, Act, Node, Size, Values, floor_divide, modulo, own_size, size_of, truncate
 from autohpo.spaces.tagged import Described
 
@@ -54,7 +54,7 @@ def parse(text: str) -> ast.expr:
     try:
         tree = ast.parse(plain.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise SpaceError(f"expression {text!r:.200}: cannot be read: {error}{_hint(plain)}") from None
+        raise SpaceError(f"expression {shown(text, 200)}: cannot be read: {error}{_hint(plain)}") from None
     for node in ast.walk(tree) if names else ():
         if isinstance(node, ast.Name):
             node.id = names.get(node.id, node.id)
@@ -109,7 +109,7 @@ class Expression(Described):
             self._tree = parse(text)
             self._run = self._build(self._tree)
         except RecursionError as error:
-            raise SpaceError(f"expression {text!r:.200}: cannot be read: {error}") from None
+            raise SpaceError(f"expression {shown(text, 200)}: cannot be read: {error}") from None
 
     @property
     def tree(self) -> ast.expr:
@@ -131,7 +131,9 @@ class Expression(Described):
             return self._run(hp)
         except Exception as error:  # comparing the user's own values may raise anything
             reason = f"{type(error).__name__}: {error}"
-            raise SpaceError(f"expression {self.text!r}: cannot be computed for {dict(hp)}: {reason}") from None
+            raise SpaceError(
+                f"expression {self.text!r}: cannot be computed for {shown(dict(hp), 1000)}: {reason}"
+            ) from None
 
     def __reduce__(self) -> tuple[type[Expression], tuple[str]]:
         """Pickle the text of the formula: what was built from it are functions."""
@@ -186,7 +188,7 @@ def _arithmetic(act: Callable[..., Any], left: Node, right: Node, sizes: tuple[N
     def run(hp: Values) -> Any:
         a, b = left(hp), right(hp)
         if not (isinstance(a, (int, float)) and isinstance(b, (int, float))):  # "a" * 10**9 would fill the memory
-            raise TypeError(f"numbers are needed, got {a!r:.40} and {b!r:.40}")
+            raise TypeError(f"numbers are needed, got {shown(a)} and {shown(b, 40)}")
         if act is operator.pow and abs(b) > MOST_EXPONENT:
             raise ValueError(f"exponents must lie within {MOST_EXPONENT}, got {b}")
         if abs(a) > sys.float_info.max or abs(b) > sys.float_info.max:

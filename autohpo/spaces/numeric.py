@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace, Listing, checked_name
 from autohpo.spaces.index import plain
 from autohpo.spaces.priors import Prior, Scale, Warp, WeightedPrior, as_prior
@@ -113,9 +113,9 @@ class _Numbers(HPSpace):
         """
         value = plain(value)
         if type(value) not in (int, float):
-            raise SpaceError(f"{self.name}: {argument} must be an int or a float, got {value!r:.80}")
+            raise SpaceError(f"{self.name}: {argument} must be an int or a float, got {shown(value)}")
         if not abs(value) <= sys.float_info.max:
-            raise SpaceError(f"{self.name}: {argument} must be finite, got {value!r:.50}")
+            raise SpaceError(f"{self.name}: {argument} must be finite, got {shown(value)}")
         return value  # type: ignore[no-any-return]
 
     @abstractmethod
@@ -248,8 +248,7 @@ class _Numbers(HPSpace):
 
         A value that means none is returned as it is: with steps, one that lies off them by more than rounding.
         """
-        kind = type(value)
-        if self.step is None and kind is (int if self.is_int else float) and self.low <= value <= self.high:
+        if self.step is None and type(value) is type(self.low) and self.low <= value <= self.high:  # the usual case
             return value + 0  # 0.0 for -0.0
         number = plain(value)
         if type(number) not in (int, float) or not abs(number) <= sys.float_info.max:

@@ -7,8 +7,9 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ LOCK_SECONDS = 0.2  # that SQLite itself waits for another process; longer waits
 READ_SECONDS = 60.0  # the same for a reader
 LOOK_SECONDS = 1.0  # between two looks at whether the file is still the one that was opened
 
+_event_of: Callable[[tuple[Any, ...]], LogEvent] = partial(tuple.__new__, LogEvent)  # without a call in Python
 _MARK = f"PRAGMA user_version = {FORMAT}"
 
 
@@ -312,7 +314,7 @@ class SQLiteStore(Store):
             while batch := rows.fetchmany(BATCH):
                 data = data_of(batch, after)
                 places, times, kinds, trials, attempts, _, _ = zip(*batch, strict=True)
-                yield from map(LogEvent, kinds, trials, attempts, data, times, places)
+                yield from map(_event_of, zip(kinds, trials, attempts, data, times, places, strict=True))
                 after += len(batch)
 
     def close(self) -> None:
