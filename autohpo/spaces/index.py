@@ -11,7 +11,7 @@ import numpy as np
 
 from autohpo.spaces.tagged import is_same
 
-_PLAIN = (str, int, bool, float, type(None))
+_PLAIN = (str, int, bool, float, type(None), bytes)
 
 
 class Index:
@@ -111,7 +111,46 @@ def _key(value: Any) -> Any:
     if kind is tuple or kind is list:
         keys = tuple(map(_key, value))
         return None if None in keys else (kind, keys)
+    if kind is frozenset or kind is set:
+        return (kind, frozenset(value))
+    if kind is dict:
+        keys = tuple(map(_key, value.values()))
+        return None if None in keys else (kind, frozenset(zip(value, keys, strict=True)))
     return None
+
+
+def first_places(values: Sequence[Any]) -> list[int]:
+    """Return the places of the values that do not stand among those before them, as :func:`is_same` says.
+
+    Only values of equal hashes are compared, so that thousands of tuples, lists or objects do not cost millions of
+    comparisons.
+    """
+    seen: dict[Any, list[Any]] = {}
+    places = []
+    for i, value in enumerate(values):
+        among = seen.setdefault(_bucket(value), [])
+        if not any(is_same(value, other) for other in among):
+            among.append(value)
+            places.append(i)
+    return places
+
+
+def _bucket(value: Any) -> Any:
+    """Return what two values share where :func:`is_same` says that they are the same, and few others."""
+    key = _key(value)
+    if key is not None:
+        return key
+    kind = type(value)
+    if kind is np.ndarray:
+        return (kind, value.shape, None if value.dtype.hasobject else value.tobytes())
+    if kind is tuple or kind is list:
+        return (kind, tuple(map(_bucket, value)))
+    if kind is dict:
+        return (kind, frozenset((k, _bucket(v)) for k, v in value.items()))
+    try:
+        return (kind, hash(value))
+    except Exception:  # a user's __hash__ may raise anything
+        return (kind, None)
 
 
 def _loose(value: Any) -> tuple[str, Any] | None:
