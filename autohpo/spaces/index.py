@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -157,8 +158,10 @@ def _loose(value: Any) -> tuple[str, Any] | None:
     """Return what all forms of a value share; None for values that are not plain."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
-    value = plain(value)
+    value = plain(value)  # numpy's dates become Python's
     kind = type(value)
+    if kind in (date, datetime, timedelta):
+        return (kind.__name__, value)
     if kind is int or kind is float:
         return ("number", value if value == value else "nan")  # noqa: PLR0124
     if kind in (str, bool, type(None)):

@@ -166,8 +166,15 @@ def test_many_places_are_found_at_once():
     assert [Index(values).of(value) for value in values] == list(range(170))
 
 
+def test_dates_of_numpy_stand_for_those_of_python():
+    """An array of dates becomes a list of Python's, so its own elements must mean them."""
+    days = np.array(["2020-01-01", "2021-01-01"], dtype="datetime64[D]")
+    assert SearchSpace([ChoiceHP("day", days)]).checked({"day": days[1]}) == {"day": days.tolist()[1]}
+    assert SearchSpace([ChoiceHP("day", list(days))]).checked({"day": days.tolist()[1]})["day"] is not days.tolist()[1]
+
+
 def test_many_choices_are_checked_at_once():
-    """Ten thousand feature subsets, sets, objects or nested lists are no million comparisons; a double is still found."""
+    """Ten thousand tuples, sets, objects or nested lists are no million comparisons; a double is still found."""
 
     class Odd:
         n_compared = 0
