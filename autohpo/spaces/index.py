@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,18 @@ class Index:
         if place >= 0:
             return place
         return next((i for i in self._others if is_same(self._values[i], value)), -1)
+
+    def all_of(self, values: Sequence[Any]) -> list[int]:
+        """Return the place of each of several values; -1 for what is none of them."""
+        places = list(map(self._by_identity.get, map(id, values)))  # most are the very objects
+        if None in places:
+            return [self.of(v) if place is None else place for v, place in zip(values, places, strict=True)]
+        return places  # type: ignore[return-value]
+
+    @cached_property
+    def _by_identity(self) -> dict[int, int]:
+        """The place of each value by the number of its object, which lives as long as this index."""
+        return {id(value): i for i, value in reversed(list(enumerate(self._values)))}
 
     def meant(self, value: Any) -> int:
         """Return the place of a value that may have another form; -1 where none, or more than one, is meant.
@@ -126,6 +139,9 @@ def first_places(values: Sequence[Any]) -> list[int]:
     Only values of equal hashes are compared, so that thousands of tuples, lists or objects do not cost millions of
     comparisons.
     """
+    kinds = set(map(type, values))
+    if kinds in ({int}, {str}) or (kinds == {float} and not any(map(math.isnan, values))):  # a grid may have millions
+        return sorted(dict(zip(reversed(values), range(len(values) - 1, -1, -1), strict=True)).values())
     seen: dict[Any, list[Any]] = {}
     places = []
     for i, value in enumerate(values):

@@ -196,6 +196,9 @@ def test_many_choices_are_checked_at_once():
         with pytest.raises(SpaceError, match="must differ"):
             ChoiceHP("x", [*values, values[5_000]])
     same = [(1, math.nan), {1: [2]}, {3}, b"1"]
+    assert first_places([0.0, 1.0, -0.0, 1.0, 2.0]) == [0, 1, 4]
+    assert first_places([math.nan, 1.0, math.nan]) == [0, 1]
+    assert Index([1, True, "a"]).all_of([True, 1.0, "a", 1, str(np.str_("a"))]) == [1, -1, 2, 0, 2]
     assert len(first_places([*same, (1, math.nan), (True, 2), {1: [2]}, {1: [2.0]}, {3}, frozenset({3}), b"1"])) == 7
 
 
