@@ -111,20 +111,21 @@ class Result:
 
     @classmethod
     @explains_names("Result.load")
-    def load(cls, url: str | os.PathLike[str]) -> Result:
+    def load(cls, url: str | os.PathLike[str], space: SearchSpace | None = None) -> Result:
         """Return the result of the run in a store, also while it goes on.
 
         Args:
             url: The path or URL of the store.
+            space: The space of the run; the store has functions and objects among the choices by name only.
 
         Raises:
             StoreError: There is no such store, or it holds no run yet.
             StoreCorruptError: It is damaged.
-            SpaceError: Its space has values that only the program that made it knows.
+            SpaceError: Its space has values that only the program that made it knows, or is another one.
         """
         store = open_store(url, read_only=True)
         try:
-            return cls.read(store)
+            return cls.read(store, None if space is None else SearchSpace(space))
         finally:
             store.close()
 

@@ -75,6 +75,7 @@ def test_an_option_of_another_name_or_call_is_explained_when_building(name, word
         ("seed", "goes to build_hpo_from_name"),
         ("gamma", "goes to build_hpo_from_name"),
         ("max_budget", "called max_fidelity and goes to build_hpo_from_name"),
+        ("max_num_trials", "called max_evals and goes to build_hpo_from_name"),
         ("n_jobs", "called num_workers here"),
         ("max_concurrent", "called num_workers here"),
         ("timeout", "called time_limit here (in seconds)"),
@@ -104,6 +105,9 @@ def test_an_argument_of_another_name_or_call_is_explained_by_optimize(name, word
         ("OptimizerBOHB", "bohb"),
         ("GPSampler", "bayes"),
         ("sobol", "quasi_random"),
+        ("rand.suggest", "random"),
+        ("MedianStoppingRule", "asha"),
+        ("advisorbase", "auto"),
         ("tpee", "tpe"),
     ],
 )
