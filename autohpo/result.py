@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autohpo.confirm import Confirmed, confirmed_of
-from autohpo.errors import MissingExtraError, NoResultError, OptionError, StoreError
+from autohpo.errors import MissingExtraError, NoResultError, OptionError, StoreError, short
 from autohpo.folders import checkpoint_dir
 from autohpo.objectives import Objectives, incumbent, pareto
 from autohpo.other_names import explains_names, missing_attribute
@@ -251,9 +251,7 @@ class Result:
         Raises:
             OptionError: There is no such trial.
         """
-        if not 0 <= number < len(self.trials):
-            raise OptionError(f"number: must be that of a trial, below {len(self.trials)}, got {number}")
-        trial = self.trials[number]
+        trial = self._trial(number)
         if trial.outcome.why:
             return trial.outcome.why
         later = self._followers.get(number)
@@ -269,6 +267,16 @@ class Result:
         is_full = trial.reached == max(reached for _, reached in self._scores)
         end = "it had everything" if is_full else "it was not promoted"
         return f"rank {rank} of {len(rivals)} at fidelity {trial.reached:g}: {end}"
+
+    @cached_property
+    def _by_number(self) -> dict[int, Trial]:
+        return {trial.number: trial for trial in (*self.trials, *self.repeats)}
+
+    def _trial(self, number: int) -> Trial:
+        try:
+            return self._by_number[number]
+        except (KeyError, TypeError):
+            raise OptionError(f"number: must be a trial's, below {len(self.trials)}, got {short(number)}") from None
 
     @cached_property
     def _scores(self) -> dict[tuple[Any, float], list[float]]:
@@ -290,8 +298,11 @@ class Result:
 
         Args:
             number: The number of the trial.
+
+        Raises:
+            OptionError: There is no such trial.
         """
-        trial = self.trials[number]
+        trial = self._trial(number)
         while trial.resume is not None:
             trial = self.trials[trial.resume]
         folder = None if self.files is None else checkpoint_dir(self.files, trial.number)

@@ -182,7 +182,7 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     finally:
         search.close()
     if search.state.best is None:
-        raise NoResultError(_why_nothing(result, options))
+        raise NoResultError(_why_nothing(result, options, is_over=is_over))
     if options.plan is not None:
         say_confirmed(result, progress)
     return result
@@ -272,8 +272,10 @@ def _described(objective: Objective, tuned: str) -> dict[str, Any]:
     return described | ({"fidelity": objective.fidelity_name} if objective.fidelity_name else {})
 
 
-def _why_nothing(result: Result, options: RunOptions) -> str:
+def _why_nothing(result: Result, options: RunOptions, *, is_over: bool) -> str:
     """What became of the trials of a search in which none has a result."""
+    if not len(result) and is_over:
+        return "confirm: there is no search to confirm; call optimize() first, or give the store of one with results"
     if not len(result):
         return "the algorithm suggested nothing"
     text = f"no trial of {len(result)} has a result; states: {result.counts()}"

@@ -538,3 +538,18 @@ def test_a_log_whose_confirming_trials_make_no_sense_is_damaged(number, info):
     state.take(LogEvent("ask", 0, 0, ask))
     with pytest.raises(StoreCorruptError):
         state.take(LogEvent("ask", number, 0, {**ask, "info": info}))
+
+
+def test_a_table_in_a_notebook_has_a_column_for_each_objective_and_each_parameter():
+    """Objectives without names have those of the other tables, and a parameter may be called as a column is."""
+    space = [RangeHP("trial", 0.0, 1.0), RangeHP("perf", 0.0, 1.0)]
+    hpo = build_hpo_from_name("random", space, lambda hp: (hp["trial"], hp["perf"]), mode=["max", "max"], max_evals=1)
+    hpo.optimize(progress=False)
+    assert hpo.result._repr_html_().count("<td>") == 5
+    assert "<th>trial</th><th>perf.0</th><th>perf.1</th><th>trial</th><th>perf</th>" in hpo.result._repr_html_()
+
+
+def test_confirming_without_a_search_says_what_is_missing():
+    """Not that an algorithm suggested nothing."""
+    with pytest.raises(NoResultError, match="call optimize"):
+        searched(n=3).confirm(2, progress=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autohpo.errors import AutoHPOError, SpaceError, StoreError
+from autohpo.errors import AutoHPOError, SpaceError, StoreError, short
 from autohpo.objectives import Objectives
 from autohpo.store.base import LogEvent
 from autohpo.store.checked import BadValueError, check_data, check_kept_header, check_row, parse_json
@@ -116,8 +116,8 @@ def repair(path: str | os.PathLike[str], to: str | os.PathLike[str] | None = Non
         >>> repair(path).n_lost
         0
     """
-    source = Path(path).resolve()
-    target = source.with_name(f"{source.stem}.repaired{source.suffix}") if to is None else Path(to).resolve()
+    source = _path(path, "path")
+    target = source.with_name(f"{source.stem}.repaired{source.suffix}") if to is None else _path(to, "to")
     lock = _lock_of(source)
     if any(size_of(beside(target, ending)) for ending in ("", "-wal")):
         raise StoreError(f"to: {target} exists already; name a new file")
@@ -162,7 +162,7 @@ def check(path: str | os.PathLike[str]) -> Checked:
         StoreError: There is no such store.
         RunBusyError: A driver has it.
     """
-    source = Path(path).resolve()
+    source = _path(path, "path")
     _lock_of(source)
     found, problems, n_events = search(source), [], 0
     wal = walk(beside(source, "-wal"))
@@ -200,6 +200,17 @@ def _fold(store: SQLiteStore) -> int:
     return RunState(space, objectives, str(store.path)).follow(store.events()).seq
 
 
+def _path(path: object, name: str) -> Path:
+    """Return an absolute path.
+
+    Raises:
+        StoreError: It is no path.
+    """
+    if not isinstance(path, (str, os.PathLike)) or "\0" in str(path):
+        raise StoreError(f"{name}: must be the path of a file, got {short(path)}")
+    return Path(path).resolve()
+
+
 def _lock_of(path: Path) -> RunLock:
     """Return the lock of a store that no driver has.
 
@@ -207,6 +218,8 @@ def _lock_of(path: Path) -> RunLock:
         StoreError: There is no such store.
         RunBusyError: A driver has it.
     """
+    if path.is_dir():
+        raise StoreError(f"store: {path} is a folder; name the file of the store")
     if not path.is_file() and not size_of(beside(path, "-wal")):
         raise StoreError(f"store: {path} does not exist")
     lock = RunLock(beside(path, ".lock"))

@@ -56,6 +56,7 @@ class SQLiteStore(Store):
         StoreError: The path is that of a folder, or lies in one that does not exist; or, with `read_only`, there is no
             such file, or it holds no run yet.
         StoreCorruptError: With `read_only`: it is damaged, or a part of it is missing.
+        OptionError: The time to wait is no number of seconds.
     """
 
     def __init__(self, path: str | Path, *, read_only: bool = False, wait_seconds: float = WAIT_SECONDS) -> None:
