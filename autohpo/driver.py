@@ -25,6 +25,7 @@ from autohpo.progress import Progress, Standing
 from autohpo.run_options import RunOptions
 from autohpo.search import Search
 from autohpo.stopping import Stopping
+from autohpo.store.waiting import PASSING
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 
 POLL_SECONDS = 0.1  # how late a signal or the end of the time limit is noticed at most
@@ -84,8 +85,8 @@ class Driver:
         Raises:
             FirstTrialError: The first trial that was started raised, and no other one had a result.
             FailuresError: Too many trials in a row had no result.
-            KeyboardInterrupt: A SIGINT came; everything is saved.
-            SystemExit: A SIGTERM or SIGHUP came; everything is saved.
+            KeyboardInterrupt: A SIGINT came; everything is saved, or what is not was said.
+            SystemExit: A SIGTERM or SIGHUP came; likewise.
         """
         self._n_earlier, self._spent_earlier = self.state.n_done + self.state.n_failed, self._spent()
         if not self._is_over_before:
@@ -100,11 +101,18 @@ class Driver:
                 self.ending.check(self.dispatch.running)
             except KeyboardInterrupt:
                 self.ending.signal = self.ending.signal or signal.SIGINT
+            except PASSING:  # a wait for the store that a signal ended: _end tries it a last time
+                if self.ending.signal is None:
+                    raise
             finally:
                 try:
                     self._end()
                 except KeyboardInterrupt:  # paused trainings did not end before it
                     self.ending.signal = self.ending.signal or signal.SIGINT
+                except PASSING as error:
+                    if self.ending.signal is None:
+                        raise
+                    self.progress.say(str(error))
         signum = self.ending.signal
         if signum is not None:
             self._say_interrupted()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import warnings
@@ -31,6 +32,7 @@ from autohpo.run_options import RunOptions
 from autohpo.search import Search
 from autohpo.stopping import Stopping
 from autohpo.store import MemoryStore
+from autohpo.store.waiting import PASSING
 from autohpo.trainer import TrainerObjective, check_trainer
 from autohpo.warmstart import Earlier
 
@@ -179,6 +181,10 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
             if chosen is not None and result.winner is None:
                 result = replace(result, chosen=chosen.number)
             hpo.result = result
+    except (KeyboardInterrupt, SystemExit):
+        with contextlib.suppress(*PASSING):  # the driver has said that the store cannot be written
+            search.close()
+        raise
     finally:
         search.close()
     if search.state.best is None:
