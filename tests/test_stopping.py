@@ -141,7 +141,8 @@ def test_several_objectives_have_no_best_to_stop_at(rule):
 @pytest.mark.parametrize("name", ["random", "tpe", "bohb", "asha"])
 def test_an_algorithm_that_expects_nothing_cannot_end_by_too_little(name):
     """It would run on without a word; bayes, and asha or auto with it, say what they expect."""
-    hpo = build_hpo_from_name(name, SPACE, lambda hp, fidelity: 0.0, max_evals=3)
+    options = {"sampler": "kde"} if name == "bohb" else {}
+    hpo = build_hpo_from_name(name, SPACE, lambda hp, fidelity: 0.0, max_evals=3, **options)
     with pytest.raises(OptionError, match="min_improvement: .* does not say what improvement it expects"):
         hpo.optimize(progress=False, min_improvement=0.1)
     rungs = {"min_fidelity": 1, "max_fidelity": 3, "sampler": "bayes"}

@@ -49,7 +49,7 @@ class ASHA(Scheduled):
         (3.0, 'rank 1 of 3 at fidelity 1: promoted to 3')
     """
 
-    supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives"})
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
     option_aliases: ClassVar[Mapping[str, str]] = {
         "min_budget": "min_fidelity",
         "max_budget": "max_fidelity",

@@ -40,7 +40,7 @@ class Hyperband(Scheduled):
         1.0
     """
 
-    supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives"})
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})
     option_aliases: ClassVar[Mapping[str, str]] = {
         "min_budget": "min_fidelity",
         "max_budget": "max_fidelity",

@@ -312,5 +312,5 @@ class AsyncStopping(_Asynchronous):
         for fidelity, scores in item.curves[:n_reports]:
             level = self._level(fidelity)
             if level > top:
-                marks[level], top = scores, level
+                marks[level], top = (0.0, *scores), level
         return marks

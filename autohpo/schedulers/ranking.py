@@ -11,23 +11,25 @@ from autohpo.surrogates import pareto
 from autohpo.trial import Trial
 
 Scores = tuple[float, ...]
-"""Every objective of a result, higher is better."""
+"""What a result is ranked by: minus what it misses its constraints by, and every objective; higher is better."""
 
 
 def scores_of(trial: Trial) -> Scores:
-    """Return the scores of a trial at the fidelity that it was given; empty where it failed, or was stopped before.
+    """Return what a trial is ranked by at the fidelity that it was given; empty where it failed, or was stopped before.
 
     Args:
         trial: A finished trial.
     """
-    return () if trial.fidelity is not None and trial.reached < trial.fidelity else trial.scores
+    is_short = trial.fidelity is not None and trial.reached < trial.fidelity
+    return () if is_short or not trial.scores else (-trial.violation, *trial.scores)
 
 
 def ranked(results: Mapping[int, Scores]) -> list[int]:
     """Return the numbers of results, the best first; those without a score are left out.
 
-    One objective is compared by its score. Of several, the results of a better Pareto front come first; in a front
-    those with more room around them, so that few of them show the whole front. Of equals the one asked first.
+    Those that meet their constraints come before those that do not, and of the latter those that miss them least. One
+    objective is compared by its score. Of several, the results of a better Pareto front come first; in a front those
+    with more room around them, so that few of them show the whole front. Of equals the one asked first.
 
     Args:
         results: The scores by the number of the trial.
@@ -35,10 +37,19 @@ def ranked(results: Mapping[int, Scores]) -> list[int]:
     Source: Deb et al. 2002, IEEE TEC 6(2), section III-B (the crowded-comparison operator); asynchronous halving with
     it: Schmucker et al. 2021, arXiv 2106.12639.
     """
-    found = [(number, scores) for number, scores in results.items() if scores]
-    if not found or len(found[0][1]) == 1:
-        return [number for _, number in sorted((-scores[0], number) for number, scores in found)]
-    numbers, values = np.array([number for number, _ in found]), np.array([scores for _, scores in found])
+    found = sorted((-scores[0], -scores[1], number) for number, scores in results.items() if scores)
+    if all(len(scores) <= 2 for scores in results.values()):
+        return [number for _, _, number in found]
+    good = [number for violation, _, number in found if not violation]
+    others = sorted((violation, number) for violation, _, number in found if violation)
+    return [*_by_front({number: results[number][1:] for number in good}), *(number for _, number in others)]
+
+
+def _by_front(results: Mapping[int, tuple[float, ...]]) -> list[int]:
+    """The numbers of results with several objectives, the best first."""
+    if not results:
+        return []
+    numbers, values = np.array(list(results)), np.array(list(results.values()))
     fronts, room = pareto.ranks(values), np.empty(len(values))
     for front in range(int(fronts.max()) + 1):
         places = np.flatnonzero(fronts == front)
@@ -55,15 +66,15 @@ class Ranking:
 
     Example:
         >>> ranking = Ranking()
-        >>> for number, scores in enumerate([(0.2,), (0.7,), (0.5,)]):
-        ...     ranking.add(number, scores)
+        >>> for number, score in enumerate([0.2, 0.7, 0.5]):
+        ...     ranking.add(number, (0.0, score))
         >>> ranking.best(2), ranking.rank(0)
         ([1, 2], 3)
     """
 
     def __init__(self) -> None:
         self._scores: dict[int, Scores] = {}
-        self._sorted: list[tuple[float, int]] = []  # minus the score and the number, where there is one objective
+        self._sorted: list[tuple[float, float, int]] = []  # minus the scores, number: of one objective
         self._places: dict[int, int] | None = None  # by number, the best first, where there are several
 
     def __len__(self) -> int:
@@ -85,19 +96,19 @@ class Ranking:
 
         Args:
             number: The number of the trial.
-            scores: Every objective, higher is better.
+            scores: What it is ranked by.
         """
         self._scores[number] = scores
         self._places = None
-        if len(scores) == 1:
-            insort(self._sorted, (-scores[0], number))
+        if len(scores) == 2:
+            insort(self._sorted, (-scores[0], -scores[1], number))
 
     def discard(self, number: int) -> None:
         """Leave out a result, if it is there."""
         scores = self._scores.pop(number, None)
         self._places = None
-        if scores is not None and len(scores) == 1:
-            del self._sorted[bisect_left(self._sorted, (-scores[0], number))]
+        if scores is not None and len(scores) == 2:
+            del self._sorted[bisect_left(self._sorted, (-scores[0], -scores[1], number))]
 
     def copy(self) -> Ranking:
         """Return a ranking of the same results, which may take others."""
@@ -112,14 +123,14 @@ class Ranking:
             KeyError: It is not there.
         """
         scores = self._scores[number]
-        if len(scores) == 1:
-            return 1 + bisect_left(self._sorted, (-scores[0], number))
+        if len(scores) == 2:
+            return 1 + bisect_left(self._sorted, (-scores[0], -scores[1], number))
         return 1 + self._order()[number]
 
     def best(self, n: int) -> Sequence[int]:
         """Return the numbers of the best n results, the best first."""
         if self._sorted:
-            return [number for _, number in self._sorted[:n]]
+            return [number for _, _, number in self._sorted[:n]]
         return list(self._order())[:n]
 
     def _order(self) -> dict[int, int]:

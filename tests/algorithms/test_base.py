@@ -223,7 +223,7 @@ def test_drawn_seed_can_be_read_and_used_again():
         ({"x": 0.5, "c": "z"}, "c: must be a value of ChoiceHP"),
         ({"x": math.nan, "c": "a"}, "x: must be a value of RangeHP"),
         ({"x": 0.5, "c": "a", "y": 1}, "names must be among ['x', 'c'], got ['y']"),
-        (Suggestion({"x": 0.5, "c": "a"}, fidelity=0.0), "fidelity must be positive and finite, got int 0"),
+        (Suggestion({"x": 0.5, "c": "a"}, fidelity=0.0), "fidelity must be positive and finite, got float 0.0"),
         (Suggestion({"x": 0.5, "c": "a"}, fidelity=math.inf), "fidelity must be positive and finite, got float inf"),
         (Suggestion({"x": 0.5, "c": "a"}, fidelity="9"), "fidelity must be positive and finite, got str '9'"),
         (Suggestion({"x": 0.5, "c": "a"}, resume=0), "resume: must be the number of an earlier trial, got 0"),

@@ -74,7 +74,7 @@ def test_a_scheduler_keeps_its_fidelities_where_its_sampler_raises(faulty):
 
     faulty(KDE, FloatingPointError("underflow"))
     plain = build_hpo_from_name("hyperband", SPACE, f, max_evals=12, seed=0, max_fidelity=9)
-    mixed = build_hpo_from_name("bohb", SPACE, f, max_evals=12, seed=0, max_fidelity=9)
+    mixed = build_hpo_from_name("bohb", SPACE, f, max_evals=12, seed=0, max_fidelity=9, sampler="kde")
     plain.optimize(progress=False)
     mixed.optimize(progress=False)
     assert any("fallback" in trial.info for trial in mixed.result)

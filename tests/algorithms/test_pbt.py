@@ -86,6 +86,7 @@ def test_it_learns_a_rate_that_few_of_the_first_had():
     assert sum(last) / 5 > sum(first) / 5 + 0.1
 
 
+@pytest.mark.filterwarnings("ignore:store. .*begun with something else")  # by a function that cuts itself off
 def test_a_search_goes_on_where_it_was_left(tmp_path):
     """Cut at every number of trials: the events are those of a search that was never cut, but for times."""
     whole = build_hpo_from_name("pbt", SPACE, train, **OPTIONS)

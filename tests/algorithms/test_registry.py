@@ -259,7 +259,7 @@ def test_unknown_option_lists_the_known_ones():
     with pytest.raises(OptionError) as caught:
         build_hpo_from_name("grid", SPACE, step=3)
     assert str(caught.value) == (
-        "step: grid has no such option; did you mean 'steps'? Options: max_evals, mode, noise, points, seed, steps"
+        "step: grid has no such option; did you mean 'steps'? Options: max_evals, mode, noise, order, points, seed, steps"
     )
     for reserved in ("space", "f"):
         with pytest.raises((OptionError, TypeError)):

@@ -51,9 +51,10 @@ def test_several_objectives_are_ranked_by_front_and_then_by_room(seed):
     }
     front = fronts(results)
     wanted = sorted(results, key=lambda n: (front[n], -room(n, results, front), n))
-    assert ranked(results) == wanted
+    given = {number: (0.0, *scores) for number, scores in results.items()}
+    assert ranked(given) == wanted
     ranking = Ranking()
-    for number, scores in results.items():
+    for number, scores in given.items():
         ranking.add(number, scores)
     assert list(ranking.best(30)) == wanted
     assert [ranking.rank(number) for number in wanted] == list(range(1, 31))
@@ -61,7 +62,19 @@ def test_several_objectives_are_ranked_by_front_and_then_by_room(seed):
 
 def test_one_objective_is_ranked_by_score_and_then_by_number():
     """Of equals the one asked first is the better one; failures are left out."""
-    assert ranked({3: (0.5,), 1: (0.5,), 2: (), 0: (0.1,), 4: (0.9,)}) == [4, 1, 3, 0]
+    assert ranked({3: (0.0, 0.5), 1: (0.0, 0.5), 2: (), 0: (0.0, 0.1), 4: (0.0, 0.9)}) == [4, 1, 3, 0]
+
+
+@pytest.mark.parametrize("n_objectives", [1, 2])
+def test_whoever_misses_its_constraints_least_comes_first_of_those_that_do(n_objectives):
+    """After all that meet them, however good it is."""
+    results = {0: (-0.5, 9.0), 1: (0.0, 0.1), 2: (-0.2, 3.0), 3: (0.0, 0.4)}
+    assert ranked({number: (miss, *[score] * n_objectives) for number, (miss, score) in results.items()}) == [
+        3,
+        1,
+        2,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("n_objectives", [1, 2])
@@ -69,7 +82,7 @@ def test_a_ranking_forgets_what_is_discarded_and_a_copy_is_its_own(n_objectives)
     """What is left has the ranks it would have alone."""
     ranking = Ranking()
     for number, value in enumerate([0.3, 0.9, 0.6]):
-        ranking.add(number, (value,) * n_objectives)
+        ranking.add(number, (0.0, *[value] * n_objectives))
     copy = ranking.copy()
     ranking.discard(1)
     ranking.discard(7)
@@ -92,7 +105,7 @@ def test_brackets_promote_by_front(algorithm, sampler):
     promoted = {t.resume for t in hpo.result if t.resume is not None}
     assert any(t.number in promoted for t in first)
     if algorithm == "hyperband":
-        chosen = ranked({t.number: t.scores for t in first})[:3]
+        chosen = ranked({t.number: (0.0, *t.scores) for t in first})[:3]
         assert {t.number for t in first if t.number in promoted} == set(chosen)
     assert len(hpo.result.pareto) >= 1
     assert all(t.fidelity == 9 for t in hpo.result.pareto)

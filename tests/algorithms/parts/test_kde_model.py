@@ -110,7 +110,7 @@ def test_the_model_learns_under_a_choice_that_the_prior_thinks_little_of():
     """
     late = []
     for seed in range(5):
-        hpo = BOHB(nested(), **FULL, seed=seed)
+        hpo = BOHB(nested(), **FULL, sampler="kde", seed=seed)
         for _ in range(80):
             suggestion = hpo.ask()
             hpo.tell(suggestion, score(suggestion))
@@ -141,7 +141,7 @@ def test_constraints_are_kept_by_the_model_and_by_the_prior(cls):
         [RangeHP("x", 0.0, 1.0), RangeHP("y", 0.0, 1.0), RangeHP("z", 0.0, 1.0)],
         constraints=LinearConstraint({"x": 1, "y": 1, "z": 1}, upper=1.0),
     )
-    hpo = cls(space, max_fidelity=9.0, seed=0)
+    hpo = cls(space, max_fidelity=9.0, sampler="kde" if cls is BOHB else "random", seed=0)
     for _ in range(80):
         suggestion = hpo.ask()
         assert sum(suggestion.values()) <= 1.0 + 1e-9
