@@ -191,7 +191,8 @@ def test_an_algorithm_inside_another_is_named_where_it_is_the_one_that_does_not_
 
 def test_a_sampler_that_does_not_take_the_problem_is_told_those_that_do():
     """Not that a word is missing in its class, which the user of a built-in one cannot change."""
-    with pytest.raises(OptionError, match="CMAES does not take several objectives; these samplers do: .*ehvi") as caught:
+    said = "CMAES does not take several objectives; these samplers do: .*ehvi"
+    with pytest.raises(OptionError, match=said) as caught:
         build_hpo_from_name("asha", SPACE, max_fidelity=9, sampler="cmaes", mode=["min", "max"])
     assert "hyperband" not in str(caught.value)
 
@@ -266,7 +267,8 @@ def test_unknown_option_lists_the_known_ones():
     with pytest.raises(OptionError) as caught:
         build_hpo_from_name("grid", SPACE, step=3)
     assert str(caught.value) == (
-        "step: grid has no such option; did you mean 'steps'? Options: max_evals, mode, noise, order, points, seed, steps"
+        "step: grid has no such option; did you mean 'steps'? "
+        "Options: max_evals, mode, noise, order, points, seed, steps"
     )
     for reserved in ("space", "f"):
         with pytest.raises((OptionError, TypeError)):
