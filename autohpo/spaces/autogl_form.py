@@ -82,7 +82,7 @@ def is_autogl_form(given: Any) -> TypeGuard[AutoGLForm]:
 def must_be_parameters(given: object) -> str:
     """Return the text of the error about something that is given as a search space and is none."""
     text = f"must be a list of parameters, got {type(given).__name__}"
-    if isinstance(given, Mapping) and all(isinstance(value, HPSpace) for value in given.values()):
+    if isinstance(given, Mapping) and given and all(isinstance(value, HPSpace) for value in given.values()):
         return f"{text}; each parameter has its name, so give list(space.values())"
     return f"{text}; write [RangeHP('x', 0.0, 1.0), ChoiceHP('y', ['a', 'b'])]"
 

@@ -157,8 +157,9 @@ def test_a_space_as_a_dict_of_ends_or_choices_leads_to_parameters(space):
 
 @pytest.mark.parametrize("space", [{}, None, 3, "x", {"x": RangeHP("x", 0, 1)}, RangeHP("x", 0, 1)])
 def test_a_space_that_is_no_list_leads_to_one(space):
-    """With an example."""
-    with pytest.raises(SpaceError, match=r'space: must be a list of parameters, got .*RangeHP\("lr"'):
+    """With an example, or with what makes a list of a dict of parameters."""
+    way = r"list\(space.values\(\)\)" if isinstance(space, dict) and space else r"RangeHP\('x'"
+    with pytest.raises(SpaceError, match=rf"space: must be a list of parameters, got .*{way}"):
         SearchSpace(space)
 
 

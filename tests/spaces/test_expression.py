@@ -261,7 +261,7 @@ def test_a_formula_without_names_counts_as_it_stands():
     assert {len(hp["list"]) for hp in space.sample(np.random.default_rng(0), 20)} == {2}
     assert space.n_configurations == 4 == len(list(space.configurations()))
     assert space.from_dict(space.to_dict()) == space
-    grid = build_hpo_from_name("grid", space, steps=2)
+    grid = build_hpo_from_name("grid", space, steps=2, order="nested")
     assert [grid.ask() for _ in range(4)] == [{"list": [a, b], "none": []} for b in (0, 1) for a in (0, 1)]
     for text, words in (("4", "list: length must be an integer from 0 to 3"), ("1 / 0", "cannot be computed")):
         with pytest.raises(SpaceError, match=words):
