@@ -1,4 +1,4 @@
-"""The objective: what a user's function may ask for by name, and how its four shapes become one protocol."""
+"""The objective: what a user's function may ask for by name, and how its shapes become one protocol."""
 
 from __future__ import annotations
 

@@ -199,9 +199,9 @@ _ATTRIBUTES = {  # of an optimizer, a result or a trial
     "tell() takes a result": "observe register update complete add_trial",
     "known configurations and results are points= of build_hpo_from_name": "enqueue_trial points_to_evaluate probe",
     "the best trial is result.best, with hp and perf": (
-        "best_trial_ best_params best_value best_config best_params_ best_score_ best_result best_configuration "
-        "best_hyperparameters best_index_ best_estimator_ get_best_config get_best_trial get_best_result "
-        "get_best_hyperparameters get_incumbent_id incumbent fmin_best"
+        "best_trial best_trial_ best_params best_value best_config best_params_ best_score_ best_result "
+        "best_configuration best_hyperparameters best_index_ best_estimator_ get_best_config get_best_trial "
+        "get_best_result get_best_hyperparameters get_incumbent_id incumbent fmin_best"
     ),
     "the trials on the front are result.pareto": "best_trials pareto_front get_pareto_front",
     "the k best trainings are result.top(k)": "get_top_experiments get_top_trials n_best",

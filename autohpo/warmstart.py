@@ -135,7 +135,7 @@ def _result_of(source: Any, space: SearchSpace) -> Result:
         raise OptionError(f"warm_start: {source}: {error}; give the Result of that search instead") from None
 
 
-def _is_space_of(source: str | Path, space: SearchSpace) -> bool:
+def _is_space_of(source: str | os.PathLike[Any], space: SearchSpace) -> bool:
     """Return whether a space is the one that a store describes."""
     store = open_store(source, read_only=True)
     try:

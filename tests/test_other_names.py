@@ -204,6 +204,7 @@ def test_a_result_before_optimize_names_optimize():
     assert len(hpo.result) == 2
     for owner, name, words in [
         (hpo, "best_params", "result.best"),
+        (hpo.result, "best_trial", "result.best"),
         (hpo, "run", r"optimize\(\) runs"),
         (hpo.result, "best_value", "result.best"),
         (hpo.result, "trials_dataframe", "to_pandas"),
