@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -181,10 +182,14 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
             if chosen is not None and result.winner is None:
                 result = replace(result, chosen=chosen.number)
             hpo.result = result
+    except (KeyboardInterrupt, SystemExit):
+        with contextlib.suppress(*PASSING):  # the driver has said that the store cannot be written
+            search.close()
+        raise
     finally:
         _close(search)
     if search.state.best is None:
-        raise NoResultError(_why_nothing(result, options))
+        raise NoResultError(_why_nothing(result, options, is_over=is_over))
     if options.plan is not None:
         say_confirmed(result, progress)
     return result
@@ -284,8 +289,10 @@ def _described(objective: Objective, tuned: str) -> dict[str, Any]:
     return described | ({"fidelity": objective.fidelity_name} if objective.fidelity_name else {})
 
 
-def _why_nothing(result: Result, options: RunOptions) -> str:
+def _why_nothing(result: Result, options: RunOptions, *, is_over: bool) -> str:
     """What became of the trials of a search in which none has a result."""
+    if not len(result) and is_over:
+        return "confirm: there is no search to confirm; call optimize() first, or give the store of one with results"
     if not len(result):
         return "the algorithm suggested nothing"
     text = f"no trial of {len(result)} has a result; states: {result.counts()}"

@@ -391,6 +391,12 @@ def test_the_objective_gets_a_seed_of_its_own_for_each_trial():
     assert seeds == [t.perf for t in run(f=lambda hps, seed: seed, num_workers=2).result.trials]
 
 
+def test_numbers_of_numpy_are_numbers():
+    """As max_evals takes them, so do the arguments of optimize."""
+    hpo = run(max_evals=np.int64(2), num_workers=np.int64(1), time_limit=np.float32(60), patience=np.int8(9))
+    assert len(hpo.result) == 2
+
+
 @pytest.mark.parametrize(
     "how",
     [

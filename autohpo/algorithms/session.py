@@ -212,7 +212,10 @@ class Session:
             )
         running = self.history.find(suggestion.number)
         if not _is_same(running.suggestion, suggestion, self._hpo):
-            wanted, got = shown(dict(running.suggestion), 1000), shown(dict(suggestion), 1000)
+            wanted, got = (
+                shown(dict(s), 1000) + ("" if s.fidelity is None else f" at fidelity {s.fidelity}")
+                for s in (running.suggestion, suggestion)
+            )
             raise OptionError(f"suggestion: trial {suggestion.number} was asked with {wanted}, got {got}")
         return running
 
@@ -332,8 +335,8 @@ def _with_state(outcome: Outcome, state: TrialState, running: Running) -> Outcom
 
 
 def _is_same(kept: Suggestion, given: Suggestion, hpo: BaseHPOptimizer) -> bool:
-    """Whether two suggestions have the same configuration; values may be equal without being the same object."""
-    if kept.keys() != given.keys():
+    """Whether two suggestions have the same configuration and fidelity; values may be equal, and other objects."""
+    if kept.keys() != given.keys() or given.fidelity not in (None, kept.fidelity):
         return False
     if all(kept[name] is given[name] for name in kept):
         return True

@@ -207,6 +207,8 @@ def _lock_of(path: Path) -> RunLock:
         StoreError: There is no such store.
         RunBusyError: A driver has it.
     """
+    if path.is_dir():
+        raise StoreError(f"store: {path} is a folder; name the file of the store")
     if not path.is_file() and not size_of(beside(path, "-wal")):
         raise StoreError(f"store: {path} does not exist")
     lock = RunLock(beside(path, ".lock"))
