@@ -163,7 +163,7 @@ def test_what_cannot_be_salvaged_is_said(tmp_path: Path) -> None:
     for use in (repair, check):
         with pytest.raises(StoreError, match="is a folder"):
             use(tmp_path)
-        with pytest.raises(StoreError, match="path: must be the path of a file, got int 3"):
+        with pytest.raises(StoreError, match="path: must be the path of a file, got 3"):
             use(3)  # type: ignore[operator]
     (tmp_path / "text.db").write_text("lr,perf\n" * 1000)
     with pytest.raises(StoreError, match="no event of a run can be read"):
