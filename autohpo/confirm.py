@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from autohpo.errors import OptionError
+from autohpo.errors import OptionError, shown
 from autohpo.store import RunState
 from autohpo.trial import Trial
 
@@ -61,7 +61,7 @@ class Confirm:
         for name, least in (("k", 1), ("seeds", LEAST)):
             value = getattr(self, name)
             if not _is_integer(value) or value < least:
-                raise OptionError(f"confirm: {name} must be an integer of at least {least}, got {value!r:.80}")
+                raise OptionError(f"confirm: {name} must be an integer of at least {least}, got {shown(value)}")
             object.__setattr__(self, name, int(value))
 
     @classmethod
@@ -76,11 +76,11 @@ class Confirm:
         if isinstance(given, Mapping):
             unknown = [name for name in given if name not in ("k", "seeds")]
             if unknown:
-                raise OptionError(f"confirm: a dict of k and seeds, got {unknown[0]!r:.80}")
+                raise OptionError(f"confirm: a dict of k and seeds, got {shown(unknown[0])}")
             return cls(**given)
         if not _is_integer(given):
             raise OptionError(
-                f"confirm: must be the number of configurations to confirm, or a Confirm, got {given!r:.80}"
+                f"confirm: must be the number of configurations to confirm, or a Confirm, got {shown(given)}"
             )
         return cls(given)  # type: ignore[arg-type] # an integer, of numpy perhaps
 
@@ -220,23 +220,24 @@ class _Judge:
     def __init__(self, state: RunState, places: Sequence[int], whole: Sequence[Contender]) -> None:
         self._state, self._places = state, places
         self._sign = state.objectives.signs[0]
+        self._scale = scale_of([t.score or 0.0 for c in whole for t in c.repeats.values()])
         self._default = next((c for c in whole if c.is_default), None)
         self._pooled = standard_error([self._values(c) for c in whole]) if len(whole) > 1 else 0.0
 
     def judged(self, contender: Contender) -> Confirmed:
         """Return what came of a configuration."""
-        values, sign = self._values(contender), self._sign
-        mean, half = float(values.mean()), half_width(values)
+        values, sign, scale = self._values(contender), self._sign, self._scale
+        mean, half = scale * float(values.mean()), scale * half_width(values)
         low, high = sorted((sign * (mean - half), sign * (mean + half)))
         searched = _searched(self._state, contender)
         gain = error = None
         if self._default is not None and contender is not self._default:
             differences = values - self._values(self._default)
-            gain = float(differences.mean())
-            error = max(float(differences.std(ddof=1)) / math.sqrt(differences.size), self._pooled)
+            gain = scale * float(differences.mean())
+            error = scale * max(float(differences.std(ddof=1)) / math.sqrt(differences.size), self._pooled)
         return replace(
             self.failed(contender),
-            perfs=tuple(float(sign * value) for value in values),
+            perfs=tuple(float(sign * scale * value) for value in values),
             mean=sign * mean,
             interval=(low, high),
             optimism=searched[0] - mean if searched else None,
@@ -252,9 +253,15 @@ class _Judge:
         return Confirmed(trial, is_default=contender.is_default, n_failed=contender.n_failed)
 
     def _values(self, contender: Contender) -> np.ndarray[Any, Any]:
-        """``(n,)`` results for the seeds; higher is better."""
+        """``(n,)`` results for the seeds, divided by the scale; higher is better."""
         scores = contender.scores()
-        return np.array([scores[place] for place in self._places])
+        return np.array([scores[place] for place in self._places]) / self._scale
+
+
+def scale_of(values: Sequence[float]) -> float:
+    """Return the power of two by which values are divided so that their squares are floats; 1 for usual values."""
+    exponent = math.frexp(max(map(abs, values), default=0.0))[1]
+    return 1.0 if exponent <= 400 else 2.0 ** (exponent - 400)
 
 
 def half_width(values: Sequence[float] | np.ndarray[Any, Any], level: float = LEVEL) -> float:

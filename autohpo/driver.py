@@ -72,7 +72,7 @@ class Driver:
         self.holding = Holding(search, executor, self.ending, options.grace_seconds)
         self._stopping = stopping
         self._failures = Failures(options.max_consecutive_failures, progress.say, may_first=options.continue_on_error)
-        self._n_earlier = 0
+        self._n_earlier, self._spent_earlier = 0, 0.0
         self._advised = 0
         self._is_complete, self._is_closed = is_over, False  # the algorithm has nothing more to suggest; all is closed
         self._why_complete = ""
@@ -86,10 +86,10 @@ class Driver:
         Raises:
             FirstTrialError: The first trial that was started raised, and no other one had a result.
             FailuresError: Too many trials in a row had no result.
-            KeyboardInterrupt: A SIGINT came; everything is saved.
-            SystemExit: A SIGTERM or SIGHUP came; everything is saved.
+            KeyboardInterrupt: A SIGINT came; everything is saved, or what is not was said.
+            SystemExit: A SIGTERM or SIGHUP came; likewise.
         """
-        self._n_earlier = self.state.n_done + self.state.n_failed
+        self._n_earlier, self._spent_earlier = self.state.n_done + self.state.n_failed, self._spent()
         if not self._is_over_before:
             self.dispatch.recover()
         self.executor.open(self.objective, self._on_report)
@@ -267,6 +267,8 @@ class Driver:
 
     def _take(self, events: list[Event]) -> None:
         """Take events of the executor: first all into the log, then each to the optimizer."""
+        if events and self.dispatch.first is None:
+            self.dispatch.first = events[0].number
         ended = [(event, self._note(event)) for event in events if event.outcome is not None]
         if not ended:
             return
@@ -376,7 +378,15 @@ class Driver:
             failures={WORDS.get(state, str(state)): n for state, n in self._failures.counts.items()},
             is_over=self._is_closed,
             confirming=self._confirming.counts if self._is_confirming and self._confirming is not None else None,
+            budget=session_of(self.hpo).allowance.budget,
+            spent=self._spent(),
+            spent_earlier=self._spent_earlier,
         )
+
+    def _spent(self) -> float:
+        """The full evaluations that were spent, where they are limited; else 0."""
+        allowance = session_of(self.hpo).allowance
+        return 0.0 if allowance.budget is None else allowance.spending.update()
 
 
 def _has_all(given: float | None, reached: float | None) -> bool:

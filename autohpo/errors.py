@@ -18,6 +18,10 @@ class OptionError(AutoHPOError, ValueError):
     """An option or argument breaks a rule; the text names argument, rule, value."""
 
 
+class PathError(OptionError, OSError):
+    """A file cannot be read or written under the path that was given; the text says why."""
+
+
 class RegistryError(AutoHPOError, ValueError):
     """An algorithm's name is unknown, taken or broken."""
 
@@ -62,7 +66,7 @@ class EvaluationsError(AutoHPOError, ValueError):
 
 def _label(suggestion: object) -> str:
     number = suggestion if isinstance(suggestion, int) else getattr(suggestion, "number", None)
-    return repr(suggestion) if number is None else f"trial {number}"
+    return shown(suggestion) if number is None else f"trial {shown(number)}"
 
 
 class StoreError(AutoHPOError):
@@ -126,6 +130,19 @@ def short(value: object) -> str:
     size = len(value) if isinstance(value, (bytes, bytearray)) else 0
     try:
         text = f"of {size} bytes" if size > 80 else cutter.repr(value)
-    except Exception:  # a user's __repr__ may raise anything
-        text = "<no repr>"
+    except Exception:  # a user's __repr__ may raise anything, and Python refuses to write huge integers
+        text = f"of {value.bit_length()} bits" if isinstance(value, int) else "<no repr>"
     return f"{type(value).__name__} {text if len(text) <= 80 else text[:77] + '...'}"
+
+
+def text_of(value: object) -> str:
+    """Return the ``repr`` of a value; where it has none, its type and what can be said of it."""
+    try:
+        return repr(value)
+    except Exception:  # an integer of thousands of digits, or a user's __repr__, which may raise anything
+        return short(value)
+
+
+def shown(value: object, most: int = 80) -> str:
+    """Return the ``repr`` of a value, cut to so many characters; it may be too large to have one, or be broken."""
+    return text_of(value)[:most]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from autohpo.errors import OptionError, SuggestionError
+from autohpo.errors import OptionError, SuggestionError, shown
 from autohpo.objectives import Objectives
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Running, Suggestion, Trial
@@ -180,7 +180,7 @@ class History(HistoryView):
     def _check_source(self, what: str, number: object) -> Trial:
         """Return the trial that is to be resumed or forked, if it is the finished end of its chain."""
         if type(number) is not int or not 0 <= number < self._n_asked:
-            raise SuggestionError(f"{what}: must be the number of an earlier trial, got {number!r}")
+            raise SuggestionError(f"{what}: must be the number of an earlier trial, got {shown(number)}")
         if number in self._running:
             raise SuggestionError(f"{what}: trial {number} is still running")
         leaf = self.leaf(number)
@@ -195,7 +195,8 @@ class History(HistoryView):
         trial = self._check_source("resume", number)
         if self.space.key(trial.hp) != self.space.key(suggestion):
             raise SuggestionError(
-                f"resume: must have the configuration of trial {number}, {dict(trial.hp)}, got {dict(suggestion)}; "
+                f"resume: must have the configuration of trial {number}, {shown(dict(trial.hp), 1000)}, "
+                f"got {shown(dict(suggestion), 1000)}; "
                 "use fork to go on with another one"
             )
         had, given = (math.inf if one is None else one for one in (trial.fidelity, suggestion.fidelity))
@@ -207,4 +208,4 @@ def not_running(number: int, n_asked: int) -> str:
     """Return why a suggestion cannot be told: it has ended, or was never made here."""
     if 0 <= number < n_asked:
         return f"suggestion {number} has a result already; tell each suggestion once"
-    return f"suggestion {number} was not asked for here; tell what ask() of this very optimizer returned"
+    return f"suggestion {shown(number)} was not asked for here; tell what ask() of this very optimizer returned"

@@ -1,4 +1,4 @@
-"""The objective: what a user's function may ask for by name, and how its four shapes become one protocol."""
+"""The objective: what a user's function may ask for by name, and how its shapes become one protocol."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autohpo.errors import AutoHPOError, InvalidPerfError, OptionError, short
+from autohpo.forked import OnlyHere
 from autohpo.objectives import Objectives, as_perf
 from autohpo.outcome import MAX_RESULT_BYTES, result_bytes
 from autohpo.reported import Keep, ReportLog, ReportRules
@@ -62,7 +63,7 @@ class TrialHandle:
         """Take over the next task of the same training."""
         self.number, self.attempt, self.seed = task.number, task.attempt, task.seed
         self.fidelity, self.slot = task.fidelity, task.slot
-        self._folder = task.checkpoint_dir
+        self._folder, self._process = task.checkpoint_dir, os.getpid()
         self._send: Report | None = report
         self._log.is_over, self._log.n_ignored = False, 0
 
@@ -95,7 +96,7 @@ class TrialHandle:
             InvalidPerfError: `perf` or `fidelity` is not one finite number. Uncaught, it makes the trial INVALID.
         """
         send = self._send
-        if send is None:
+        if send is None or os.getpid() != self._process:  # a forked child has no say in the search
             return False
         if self._log.is_over:
             self._log.n_ignored += 1
@@ -296,7 +297,8 @@ class Evaluator:
 
     def _run(self, task: Task, handle: TrialHandle, paused: _Paused | None) -> Outcome:
         try:
-            result = paused.steps if paused else self.objective.call(task, handle)
+            with OnlyHere(handle._process):
+                result = paused.steps if paused else self.objective.call(task, handle)
             if isinstance(result, Generator):
                 return self._advance(task, result, handle)
             outcome = _checked_size(self.objective.rules.measured(result, task, handle._log))
@@ -313,7 +315,8 @@ class Evaluator:
         """Run a generator until it has used up the task's fidelity, ends, or is stopped."""
         while not handle.is_enough:
             try:
-                value = next(steps)
+                with OnlyHere(handle._process):
+                    value = next(steps)
             except StopIteration:  # it ended by itself: at a higher rung it would stand where it stands now
                 break
             handle.report(value)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from autohpo.errors import InvalidPerfError, OptionError, short
+from autohpo.errors import InvalidPerfError, OptionError, short, shown
 from autohpo.other_names import meant_way
 from autohpo.outcome import NOTHING, Perf
 from autohpo.trial import Outcome, Trial, TrialState
@@ -61,10 +61,10 @@ class Objectives:
         is_list = isinstance(ways, (list, tuple)) and len(ways) > 0
         if not is_list or not all(isinstance(way, str) and way in _SIGNS for way in ways):  # type: ignore[attr-defined]
             wanted = "'max', 'min', a dict such as {'acc': 'max', 'latency': 'min'}, or a list such as ['max', 'min']"
-            raise OptionError(f"mode: must be {wanted}, got {mode!r:.80}{_meant(mode, ways)}")
+            raise OptionError(f"mode: must be {wanted}, got {shown(mode)}{_meant(mode, ways)}")
         names = tuple(named) if named is not None else ("",) * len(ways)  # type: ignore[arg-type]
         if named is not None and not all(isinstance(name, str) and name for name in names):
-            raise OptionError(f"mode: names of objectives must be strings that are not empty, got {mode!r:.80}")
+            raise OptionError(f"mode: names of objectives must be strings that are not empty, got {shown(mode)}")
         return cls(names, tuple(_SIGNS[way] for way in ways))  # type: ignore[attr-defined]
 
     @property
@@ -195,7 +195,7 @@ def as_metrics(metrics: object) -> dict[str, float]:
         try:
             found[str(name)] = as_perf(value)
         except InvalidPerfError:  # noqa: PERF203 - the error names the metric
-            raise InvalidPerfError(f"metric {name!r:.80} must be one finite number, got {short(value)}") from None
+            raise InvalidPerfError(f"metric {shown(name)} must be one finite number, got {short(value)}") from None
     return found
 
 

@@ -11,13 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autohpo.arguments import checked_index, checked_numbers, is_index
 from autohpo.confirm import Confirmed, confirmed_of
-from autohpo.errors import MissingExtraError, NoResultError, OptionError, StoreError
+from autohpo.errors import NoResultError, OptionError, StoreError, shown
 from autohpo.folders import checkpoint_dir
+from autohpo.hypervolume import hypervolume
 from autohpo.objectives import Objectives, incumbent, pareto
 from autohpo.other_names import explains_names, missing_attribute
 from autohpo.outcome import perfs_of
-from autohpo.ranking import last_of_each, rank
+from autohpo.ranking import along, last_of_each, rank
 from autohpo.result_text import line, table
 from autohpo.spaces import SearchSpace
 from autohpo.store import RunState, Store, open_store
@@ -65,8 +67,8 @@ class Result:
     _best: Trial | None = field(default=None, repr=False)  # where it is known already
 
     def __post_init__(self) -> None:
-        if isinstance(self.trials, (str, os.PathLike)):
-            raise OptionError(f"trials: must be trials, got {self.trials!r}; Result.load(path) reads a store")
+        if not isinstance(self.trials, Sequence) or not all(isinstance(trial, Trial) for trial in self.trials):
+            raise OptionError(f"trials: must be trials, got {shown(self.trials)}; Result.load(path) reads a store")
         signs = self.objectives.signs
         wanted = signs if any(sign < 0 for sign in signs) else ()
         if any(trial.signs != wanted for trial in self.trials):
@@ -109,20 +111,21 @@ class Result:
 
     @classmethod
     @explains_names("Result.load")
-    def load(cls, url: str | os.PathLike[str]) -> Result:
+    def load(cls, url: str | os.PathLike[str], space: SearchSpace | None = None) -> Result:
         """Return the result of the run in a store, also while it goes on.
 
         Args:
             url: The path or URL of the store.
+            space: The space of the run; the store has functions and objects among the choices by name only.
 
         Raises:
             StoreError: There is no such store, or it holds no run yet.
             StoreCorruptError: It is damaged.
-            SpaceError: Its space has values that only the program that made it knows.
+            SpaceError: Its space has values that only the program that made it knows, or is another one.
         """
         store = open_store(url, read_only=True)
         try:
-            return cls.read(store)
+            return cls.read(store, None if space is None else SearchSpace(space))
         finally:
             store.close()
 
@@ -207,17 +210,7 @@ class Result:
             MissingExtraError: moocore is not installed.
         """
         signs = self.objectives.signs
-        if len(reference) != len(signs):
-            n = len(signs)
-            raise OptionError(f"reference: must have one value for each objective ({n}), got {len(reference)}")
-        try:
-            import moocore
-        except ImportError as error:
-            raise MissingExtraError("moocore is not installed: pip install 'autohpo[pareto]'") from error
-        values = [list(trial.perfs) for trial in self.pareto]
-        if not values:
-            return 0.0
-        return float(moocore.hypervolume(values, ref=list(reference), maximise=[sign > 0 for sign in signs]))
+        return hypervolume(self.pareto, signs, checked_numbers("reference", reference, len(signs)))
 
     def along(self, objective: int | str) -> Result:
         """The same trials, with one objective's values as their perf.
@@ -229,12 +222,14 @@ class Result:
             OptionError: There is no such objective.
         """
         objectives = self.objectives
-        place = objectives.names.index(objective) if objective in objectives.names and objective else objective
-        if not isinstance(place, int) or not 0 <= place < objectives.n:
+        place: Any = objective
+        if isinstance(objective, str) and objective and objective in objectives.names:
+            place = objectives.names.index(objective)
+        if not is_index(place, objectives.n):
             known = [name or place for place, name in enumerate(objectives.names)]
-            raise OptionError(f"objective: must be one of {known}, a name or a place, got {objective!r}")
+            raise OptionError(f"objective: must be one of {known}, a name or a place, got {shown(objective)}")
         way = "max" if objectives.signs[place] > 0 else "min"
-        trials = [_along(trial, place) for trial in self.trials]
+        trials = [along(trial, place) for trial in self.trials]
         return replace(self, trials=trials, mode=way, _best=None)
 
     @property
@@ -251,9 +246,7 @@ class Result:
         Raises:
             OptionError: There is no such trial.
         """
-        if not 0 <= number < len(self.trials):
-            raise OptionError(f"number: must be that of a trial, below {len(self.trials)}, got {number}")
-        trial = self.trials[number]
+        trial = self._trial(number)
         if trial.outcome.why:
             return trial.outcome.why
         later = self._followers.get(number)
@@ -269,6 +262,19 @@ class Result:
         is_full = trial.reached == max(reached for _, reached in self._scores)
         end = "it had everything" if is_full else "it was not promoted"
         return f"rank {rank} of {len(rivals)} at fidelity {trial.reached:g}: {end}"
+
+    @cached_property
+    def _by_number(self) -> dict[int, Trial]:
+        return {trial.number: trial for trial in (*self.trials, *self.repeats)}
+
+    def _trial(self, number: int) -> Trial:
+        """The trial of a number; below 0 a confirming one.
+
+        Raises:
+            OptionError: There is none.
+        """
+        found = self._by_number.get(number) if type(number) is int else None
+        return self.trials[checked_index("number", number, len(self.trials))] if found is None else found
 
     @cached_property
     def _scores(self) -> dict[tuple[Any, float], list[float]]:
@@ -290,8 +296,11 @@ class Result:
 
         Args:
             number: The number of the trial.
+
+        Raises:
+            OptionError: There is no such trial.
         """
-        trial = self.trials[number]
+        trial = self._trial(number)
         while trial.resume is not None:
             trial = self.trials[trial.resume]
         folder = None if self.files is None else checkpoint_dir(self.files, trial.number)
@@ -301,7 +310,11 @@ class Result:
         """The k best trainings by their last trial, best first: those with more training before those with less.
 
         Those that miss their constraints come last. Of several objectives the first one counts; see :meth:`along`.
+
+        Raises:
+            OptionError: `k` is no integer of at least 0.
         """
+        k = min(checked_index("k", k), len(self.trials))
         return heapq.nlargest(k, last_of_each(self.trials), key=lambda trial: rank(trial, self.sign))
 
     def counts(self) -> dict[str, int]:
@@ -362,6 +375,9 @@ class Result:
 
         Args:
             path: The path of the file, which is overwritten.
+
+        Raises:
+            PathError: The file cannot be written.
         """
         write_csv(self.to_records(), path)
 
@@ -380,10 +396,3 @@ class Result:
                 points.append((trial.reached, trial.perf))
             curves.setdefault(root, []).extend(points)
         return curves
-
-
-def _along(trial: Trial, place: int) -> Trial:
-    """The trial with one objective alone, in its result and its reports."""
-    reports = tuple((fidelity, perfs_of(perf)[place]) for fidelity, perf in trial.reports)
-    outcome = replace(trial.outcome, perfs=trial.perfs[place : place + 1])
-    return replace(trial, outcome=outcome, reports=reports)

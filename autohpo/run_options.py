@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
+from autohpo.algorithms.parts.values import plain
 from autohpo.confirm import Confirm
-from autohpo.errors import OptionError
+from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Executor
 from autohpo.execution.devices import gpus_of_slots
 from autohpo.stopping import StopRules
@@ -18,6 +23,9 @@ from autohpo.trial import TrialState
 
 MAX_LOST = 2
 """How often a trial is started again that was lost with the machine or the driver it ran on."""
+
+MOST_WORKERS = 2**16
+"""How many workers there may be at most: more than any machine has processes for."""
 
 MAX_SUSPENDED = 16
 """How many paused trainings are held at most: each has its model, and often its data, in memory."""
@@ -74,19 +82,25 @@ class RunOptions:
     plan: Confirm | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):  # numpy's numbers are as good as Python's
+                object.__setattr__(self, name, value.item())
         n = self.num_workers
         if not isinstance(n, int) or isinstance(n, bool) or n < 1:
-            raise OptionError(f"num_workers: must be an integer of at least 1, got {n!r}")
+            raise OptionError(f"num_workers: must be an integer of at least 1, got {shown(n)}")
+        if n > MOST_WORKERS:
+            raise OptionError(f"num_workers: must be at most {MOST_WORKERS}, as each is a process, got {shown(n)}")
         for name in ("time_limit", "trial_time_limit", "grace_seconds"):
             value = getattr(self, name)
             if value is None and name != "grace_seconds":
                 continue
             least = 0 if name == "grace_seconds" else 1e-9
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
-                raise OptionError(f"{name}: must be a positive number of seconds, got {value!r}")
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not is_number or not value >= least or sys.float_info.max < value != math.inf:  # an int of any size
+                raise OptionError(f"{name}: must be a positive number of seconds, got {shown(value)}")
         most = self.max_consecutive_failures
         if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
-            raise OptionError(f"max_consecutive_failures: must be an integer of at least 1, or None, got {most!r}")
+            raise OptionError(f"max_consecutive_failures: must be an integer of at least 1, or None, got {shown(most)}")
         object.__setattr__(self, "stop_rules", StopRules(self.target, self.patience, self.min_improvement))
         object.__setattr__(self, "memory_bytes", parse_bytes(self.memory_limit))
         object.__setattr__(self, "n_retries", parse_retries(self.retries))
@@ -95,20 +109,20 @@ class RunOptions:
         object.__setattr__(self, "devices", gpus_of_slots(self.gpus, self.num_workers))
         n = self.max_suspended
         if not isinstance(n, int) or isinstance(n, bool) or n < 0:
-            raise OptionError(f"max_suspended: must be an integer of at least 0, got {n!r:.80}")
-        if self.keep_checkpoints not in KEPT:
-            raise OptionError(f"keep_checkpoints: must be one of {', '.join(KEPT)}, got {self.keep_checkpoints!r:.80}")
-        if self.keep not in ("last", "best"):
-            raise OptionError(f"keep: must be 'last' or 'best', got {self.keep!r:.80}")
+            raise OptionError(f"max_suspended: must be an integer of at least 0, got {shown(n)}")
+        if not isinstance(self.keep_checkpoints, str) or self.keep_checkpoints not in KEPT:
+            raise OptionError(f"keep_checkpoints: must be one of {', '.join(KEPT)}, got {shown(self.keep_checkpoints)}")
+        if not isinstance(self.keep, str) or self.keep not in ("last", "best"):
+            raise OptionError(f"keep: must be 'last' or 'best', got {shown(self.keep)}")
         object.__setattr__(self, "plan", Confirm.of(self.confirm))
         for name in ("ask_ahead", "default_first"):
             if not isinstance(getattr(self, name), bool):
-                raise OptionError(f"{name}: must be True or False, got {getattr(self, name)!r:.80}")
+                raise OptionError(f"{name}: must be True or False, got {shown(getattr(self, name))}")
         for name in ("name", "fidelity"):
             if not isinstance(getattr(self, name), (str, type(None))):
-                raise OptionError(f"{name}: must be a string, got {getattr(self, name)!r:.80}")
+                raise OptionError(f"{name}: must be a string, got {shown(getattr(self, name))}")
         if not isinstance(self.executor, (str, Executor, type(None))):
-            raise OptionError(f"executor: must be 'serial', 'local' or an Executor, got {self.executor!r:.80}")
+            raise OptionError(f"executor: must be 'serial', 'local' or an Executor, got {shown(self.executor)}")
 
 
 def parse_bytes(limit: int | str | None) -> int | None:
@@ -119,10 +133,14 @@ def parse_bytes(limit: int | str | None) -> int | None:
     """
     if limit is None:
         return None
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]I?|)B?\s*", str(limit).upper())
-    n_bytes = int(float(found[1]) * _UNITS[found[2]]) if found and not isinstance(limit, bool) else 0
+    n_bytes, number = 0, plain(limit)
+    if isinstance(limit, str):
+        found = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]I?|)B?\s*", limit.upper())
+        n_bytes = int(float(found[1]) * _UNITS[found[2]]) if found else 0
+    elif isinstance(number, (int, float)) and not isinstance(number, bool) and 1 <= number < 2**63:
+        n_bytes = int(number)
     if n_bytes < 1:
-        raise OptionError(f"memory_limit: must be bytes or a string such as '4GB', got {limit!r}")
+        raise OptionError(f"memory_limit: must be bytes or a string such as '4GB', got {shown(limit)}")
     return n_bytes
 
 
@@ -134,12 +152,12 @@ def parse_retries(retries: Mapping[str, int] | None) -> Mapping[TrialState, int]
     """
     found = {TrialState.LOST: MAX_LOST}
     if retries is not None and not isinstance(retries, Mapping):
-        raise OptionError(f"retries: must be a dict such as {{'CRASHED': 1}}, got {retries!r:.80}")
+        raise OptionError(f"retries: must be a dict such as {{'CRASHED': 1}}, got {shown(retries)}")
     allowed = [s for s in TrialState if not s.has_perf and s not in (TrialState.RUNNING, TrialState.CANCELLED)]
     for name, n in (retries or {}).items():
         if str(name) not in [state.value for state in allowed]:
-            raise OptionError(f"retries: states must be of {', '.join(s.value for s in allowed)}, got {name!r}")
+            raise OptionError(f"retries: states must be of {', '.join(s.value for s in allowed)}, got {shown(name)}")
         if not isinstance(n, int) or isinstance(n, bool) or n < 0:
-            raise OptionError(f"retries: {name} must be an integer of at least 0, got {n!r}")
+            raise OptionError(f"retries: {name} must be an integer of at least 0, got {shown(n)}")
         found[TrialState(str(name))] = n
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -21,7 +22,7 @@ from autohpo.algorithms.session import session_of
 from autohpo.confirming import confirming_of, default_of, say_confirmed
 from autohpo.dispatch import on_last_attempt
 from autohpo.driver import Driver
-from autohpo.errors import NoResultError, OptionError
+from autohpo.errors import NoResultError, OptionError, shown
 from autohpo.execution.base import Executor
 from autohpo.folders import clean_leftovers, remove_folder, temporary_folder
 from autohpo.made_with import made_with
@@ -181,10 +182,14 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
             if chosen is not None and result.winner is None:
                 result = replace(result, chosen=chosen.number)
             hpo.result = result
+    except (KeyboardInterrupt, SystemExit):
+        with contextlib.suppress(*PASSING):  # the driver has said that the store cannot be written
+            search.close()
+        raise
     finally:
         _close(search)
     if search.state.best is None:
-        raise NoResultError(_why_nothing(result, options))
+        raise NoResultError(_why_nothing(result, options, is_over=is_over))
     if options.plan is not None:
         say_confirmed(result, progress)
     return result
@@ -284,8 +289,10 @@ def _described(objective: Objective, tuned: str) -> dict[str, Any]:
     return described | ({"fidelity": objective.fidelity_name} if objective.fidelity_name else {})
 
 
-def _why_nothing(result: Result, options: RunOptions) -> str:
+def _why_nothing(result: Result, options: RunOptions, *, is_over: bool) -> str:
     """What became of the trials of a search in which none has a result."""
+    if not len(result) and is_over:
+        return "confirm: there is no search to confirm; call optimize() first, or give the store of one with results"
     if not len(result):
         return "the algorithm suggested nothing"
     text = f"no trial of {len(result)} has a result; states: {result.counts()}"
@@ -326,7 +333,7 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
             raise OptionError(f"executor: 'serial' runs one trial in this process and cannot hold {', '.join(refused)}")
         return SerialExecutor()
     if kind != "local":
-        raise OptionError(f"executor: must be 'serial', 'local' or an Executor, got {kind!r}")
+        raise OptionError(f"executor: must be 'serial', 'local' or an Executor, got {shown(kind)}")
     from autohpo.execution.local import LocalExecutor
 
     return LocalExecutor(

@@ -10,10 +10,10 @@ from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.missing_space import check_given
-from autohpo.algorithms.parts.values import plain
+from autohpo.algorithms.parts.values import checked_flag, plain, reason_text
 from autohpo.algorithms.session import session_of
 from autohpo.clock import steady_clock
-from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, StoreError
+from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, StoreError, shown
 from autohpo.history import not_running
 from autohpo.listener import Listener
 from autohpo.made_with import made_with
@@ -162,7 +162,7 @@ class Search:
         """
         suggestion = self.propose(pid)
         self.save()
-        return suggestion
+        return suggestion.copy()  # the log keeps what was asked for, whatever the caller makes of it
 
     def propose(self, pid: int = 0) -> Suggestion:
         """Return the next suggestion, which the next :meth:`save` brings into the log: nobody may act on it before."""
@@ -209,7 +209,7 @@ class Search:
                 outcome = self.hpo.objectives.measure(perf, constraints, cost)
             except InvalidPerfError as error:
                 raise EvaluationsError([(suggestion, str(error))]) from None
-            if is_stopped:
+            if checked_flag("is_stopped", is_stopped):
                 reports = self.state.running[number].reports
                 reached = reports[-1][0] if reports else None
                 state = TrialState.STOPPED
@@ -248,10 +248,10 @@ class Search:
             OptionError: `state` is not the end of a failed trial.
         """
         if not isinstance(state, TrialState) or state.has_perf or not state.is_final:
-            raise OptionError(f"state: must be the end of a failed trial, got {state}")
+            raise OptionError(f"state: must be the end of a failed trial, got {shown(state)}")
         with self._lock:
             number = self._find(suggestion)
-            return self._end_here(number, Outcome(state, error=str(reason)))
+            return self._end_here(number, Outcome(state, error=reason_text(reason)))
 
     def _end_here(self, number: int, outcome: Outcome) -> Trial:
         """End the attempt that counts: on disk, then told."""

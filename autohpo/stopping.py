@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.errors import OptionError
+from autohpo.errors import OptionError, shown
 from autohpo.trial import Suggestion, Trial
 
 N_LOW = 3
@@ -36,13 +36,13 @@ class StopRules:
     def __post_init__(self) -> None:
         for name in ("target", "min_improvement"):
             value = getattr(self, name)
-            if value is not None and not (_is_number(value) and math.isfinite(value)):
-                raise OptionError(f"{name}: must be a finite number, got {value!r}")
+            if value is not None and not _is_number(value):
+                raise OptionError(f"{name}: must be a finite number, got {shown(value)}")
         if self.min_improvement is not None and self.min_improvement <= 0:
-            raise OptionError(f"min_improvement: must be above 0, got {self.min_improvement}")
+            raise OptionError(f"min_improvement: must be above 0, got {shown(self.min_improvement)}")
         is_count = self.patience is None or (type(self.patience) is int and self.patience >= 1)
         if not is_count:
-            raise OptionError(f"patience: must be an integer of at least 1, got {self.patience!r}")
+            raise OptionError(f"patience: must be an integer of at least 1, got {shown(self.patience)}")
 
     def check(self, hpo: BaseHPOptimizer) -> None:
         """Check that a search can be ended by these rules.
@@ -115,4 +115,5 @@ class Stopping:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Whether a value is a number that a float can hold."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

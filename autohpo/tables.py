@@ -8,10 +8,10 @@ import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autohpo.errors import MissingExtraError
+from autohpo.arguments import checked_file, path_errors
+from autohpo.errors import MissingExtraError, text_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,9 +64,13 @@ def write_csv(records: Sequence[Record], path: str | os.PathLike[str]) -> None:
     Args:
         records: The records.
         path: The path of the file, which is overwritten.
+
+    Raises:
+        PathError: The file cannot be written.
     """
     names = columns_of(records)
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
+    place = checked_file(path)
+    with path_errors(path), place.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(names)
         for record in records:
@@ -77,8 +81,12 @@ def read_csv(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Return the records of a CSV file that :func:`write_csv` wrote.
 
     A value that is no plain Python value (a function, an object) comes back as its text.
+
+    Raises:
+        PathError: The file cannot be read.
     """
-    with Path(path).open(newline="", encoding="utf-8") as file:
+    place = checked_file(path)
+    with path_errors(path), place.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return [
         {
@@ -133,7 +141,7 @@ def _text(value: Any, name: str) -> str:
         return value if value and is_plain else repr(value)
     if getattr(value, "ndim", None) == 0:  # a numpy scalar
         value = value.item()
-    return value.__name__ if callable(value) and hasattr(value, "__name__") else repr(value)
+    return value.__name__ if callable(value) and hasattr(value, "__name__") else text_of(value)
 
 
 def _value(text: str) -> Any:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.points import CheckedPoint, FidelitySpec
-from autohpo.errors import InvalidPerfError, OptionError, SpaceError, StoreCorruptError, short
+from autohpo.errors import InvalidPerfError, OptionError, SpaceError, StoreCorruptError, short, shown
 from autohpo.objectives import as_perf
 from autohpo.result import Result
 from autohpo.spaces import SearchSpace
+from autohpo.spaces.identity import as_kept
+from autohpo.store import open_store
 from autohpo.store.checked import BadValueError, is_number
 from autohpo.store.configurations import Configurations
 from autohpo.trial import Outcome, Trial, TrialState, whole
@@ -64,9 +66,11 @@ class Earlier:
         if first is not None:
             points.append(CheckedPoint(dict(first), fidelity="full"))
         for source in _listed(sources):
-            result = _result_of(source)
+            result = _result_of(source, hpo.space)
             if result.objectives != hpo.objectives:
-                raise OptionError(f"warm_start: mode must be that of this search, {hpo.mode!r}, got {result.mode!r}")
+                raise OptionError(
+                    f"warm_start: mode must be that of this search, {hpo.mode!r}, got {shown(result.mode)}"
+                )
             points += _points_of(result, hpo)
         if not points:
             return cls()
@@ -97,33 +101,48 @@ def _point_of(entry: Any, space: SearchSpace) -> CheckedPoint:
         return CheckedPoint(known, fidelity="full" if rest == ["full"] else None)
     perfs, constraints = result
     if not perfs or not all(is_number(value) for value in [*perfs, *constraints.values()]):
-        raise BadValueError(f"results must be finite, got {result!r:.80}")
+        raise BadValueError(f"results must be finite, got {shown(result)}")
     outcome = _complete(tuple(perfs), constraints)
     if not rest:  # it is full, as in the stores of older releases
         return CheckedPoint(known, outcome, "full")
     if not is_number(rest[0]) or rest[0] <= 0:
-        raise BadValueError(f"fidelities must be positive, got {rest[0]!r:.80}")
+        raise BadValueError(f"fidelities must be positive, got {shown(rest[0])}")
     return CheckedPoint(known, outcome, rest[0])
 
 
 def _listed(sources: Any) -> Iterable[Any]:
     if sources is None:
         return ()
-    is_list = isinstance(sources, Iterable) and not isinstance(sources, (str, Path, Result, Mapping))
-    return sources if is_list else [sources]
+    is_list = isinstance(sources, Iterable) and not isinstance(sources, (str, os.PathLike, Result, Mapping))
+    try:
+        return list(sources) if is_list else [sources]
+    except Exception as error:  # a scalar array, or whatever else cannot be gone through
+        raise OptionError(f"warm_start: must be paths of stores or results, got {short(sources)}") from error
 
 
-def _result_of(source: Any) -> Result:
+def _result_of(source: Any, space: SearchSpace) -> Result:
     """The trials of an earlier search."""
     if isinstance(source, Result):
         return source
-    if not isinstance(source, (str, Path)):
+    if not isinstance(source, (str, os.PathLike)):
         hint = "known configurations go to build_hpo_from_name(..., points=[(configuration, result)])"
         raise OptionError(f"warm_start: must be paths of stores or results, got {short(source)}; {hint}")
     try:
         return Result.load(source)
     except SpaceError as error:
+        if _is_space_of(source, space):  # it holds functions or objects, and they are the same ones
+            return Result.load(source, space)
         raise OptionError(f"warm_start: {source}: {error}; give the Result of that search instead") from None
+
+
+def _is_space_of(source: str | os.PathLike[Any], space: SearchSpace) -> bool:
+    """Return whether a space is the one that a store describes."""
+    store = open_store(source, read_only=True)
+    try:
+        kept = (store.header or {}).get("space")
+    finally:
+        store.close()
+    return bool(as_kept(space.to_dict(), kept) == kept)
 
 
 def _complete(perfs: tuple[float, ...], constraints: Mapping[str, float]) -> Outcome:

@@ -15,6 +15,7 @@ import math
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -42,6 +43,9 @@ from autohpo.algorithms.options import option_names
 from autohpo.algorithms.registry import get_hpo
 from autohpo.errors import AutoHPOError
 
+sys.path.insert(0, str(Path(__file__).parent))
+import fuzz_calls
+
 
 class Odd:
     """An object that nobody expects."""
@@ -50,6 +54,22 @@ class Odd:
         raise RuntimeError("no comparison")
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class Silent:
+    """An object that cannot be shown, copied or asked for anything."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("no truth")
+
+    def __len__(self) -> int:
+        raise RuntimeError("no length")
+
+    def __reduce__(self) -> str:
+        raise RuntimeError("no copy")
 
 
 ODD = [
@@ -107,6 +127,15 @@ ODD = [
         np.arange(3),
     ),
     *(np.array([]), np.str_("x"), 1j, decimal.Decimal("0.3"), decimal.Decimal("sNaN"), fractions.Fraction(1, 3)),
+    *(
+        Silent(),
+        10**5000,
+        [10**5000],
+        {"x": Silent()},
+        np.array(["a"], dtype=object),
+        np.datetime64("2020"),
+        np.ma.masked,
+    ),
     *(Odd(), object(), int, len, lambda _: 1.0, range(3), Ellipsis, iter([1]), Exception("x")),
 ]
 FORMULAS = [
@@ -137,7 +166,7 @@ FORMULAS = [
         "\0",
     ),
 ]
-NAMES = ["x", "y", "z", "lambda", "a b", "", "hp.x", "é", "x", "perf", "1"]
+NAMES = ["x", "y", "z", "lambda", "a b", "", "hp.x", "é", "x", "perf", "1", "\ud800", "a\0b", "x" * 2000, "`", "\n"]
 
 
 def some_value(rng: random.Random) -> object:
@@ -255,7 +284,11 @@ def episode(number: int) -> None:
     """Run one episode; what it raises says how it went."""
     rng = random.Random(number)
     names = available_hpos()
-    kind = rng.randrange(4)
+    kind = rng.randrange(8)
+    if kind > 3:
+        call = rng.choice(fuzz_calls.KINDS)
+        call(rng, lambda: some_value(rng), good_space(rng), number)
+        return
     if kind == 0:
         parameters = [
             odd_parameter(rng) if rng.random() < 0.5 else good_parameter(rng, n) for n in NAMES[: rng.randint(1, 3)]
@@ -300,24 +333,27 @@ def episode(number: int) -> None:
         assert math.isfinite(hpo.result.best.perf)
 
 
-def judged(number: int) -> str:
-    """Return the failure of an episode in one line; the empty string where it went well."""
-    began = time.monotonic()
+def judged(number: int) -> tuple[str, str, float]:
+    """Return the failure of an episode in one line, empty where it went well; how it ended, and its seconds."""
+    began, ended = time.monotonic(), "to the end"
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
             episode(number)
             text = ""
-        except AutoHPOError:
-            text = ""
+        except AutoHPOError as error:
+            text, ended = "", type(error).__name__
+            str(error)
         except BaseException as fault:
-            where = traceback.extract_tb(fault.__traceback__)[-1]
+            frames = traceback.extract_tb(fault.__traceback__)
+            where = ([f for f in frames if "/autohpo/" in f.filename] or frames)[-1]
             text = f"{type(fault).__name__}: {str(fault)[:100]!r} at {Path(where.filename).name}:{where.lineno}"
+            text += "" if where is frames[-1] else f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}"
     numeric = [str(w.message)[:80] for w in said if issubclass(w.category, RuntimeWarning)]
     if not text and numeric:
         text = f"warning: {numeric[0]}"
     seconds = time.monotonic() - began
-    return text or ("" if seconds < LIMIT else f"took {seconds:.0f} s")
+    return text or ("" if seconds < LIMIT else f"took {seconds:.0f} s"), ended, seconds
 
 
 LIMIT = 60.0
@@ -329,7 +365,8 @@ class _TooLong(BaseException):
 
 def worker(first: int, n: int, step: int, found: multiprocessing.Queue) -> None:
     """Run every step-th episode of a range."""
-    os.chdir(tempfile.mkdtemp(prefix="fuzz-"))
+    os.environ["PWD"] = tempfile.mkdtemp(prefix="fuzz-")
+    os.chdir(os.environ["PWD"])
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for the life of the process
 
     def ring(*_: object) -> None:
@@ -338,10 +375,13 @@ def worker(first: int, n: int, step: int, found: multiprocessing.Queue) -> None:
     signal.signal(signal.SIGALRM, ring)
     for number in range(first, first + n, step):
         signal.setitimer(signal.ITIMER_REAL, LIMIT)
-        text = judged(number)
+        said = judged(number)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        found.put((number, text))
-    found.put(None)
+        found.put((number, *said))
+        shutil.rmtree(".", ignore_errors=True)
+        Path(os.environ["PWD"]).mkdir(exist_ok=True)
+        os.chdir(os.environ["PWD"])
+    found.put(fuzz_calls.TYPED)
 
 
 def main() -> None:
@@ -363,18 +403,33 @@ def main() -> None:
     for process in workers:
         process.start()
     failures: dict[str, list[int]] = collections.defaultdict(list)
-    n_done = 0
+    n_done, slowest = 0, (0.0, 0)
+    ends: collections.Counter[str] = collections.Counter()
+    calls: collections.Counter[str] = collections.Counter()
     while n:
         said = queue.get()
-        if said is None:
-            n -= 1
+        if isinstance(said, collections.Counter):
+            n, calls = n - 1, calls + said
             continue
         n_done += 1
-        if said[1]:
-            failures[said[1]].append(said[0])
+        number, text, end, seconds = said
+        slowest = max(slowest, (seconds, number))
+        ends[end] += not text
+        if text:
+            failures[text].append(number)
+            print(f"episode {number}: {text}", file=sys.stderr, flush=True)
+        if n_done % 250 == 0:
+            print(
+                f"{n_done} episodes, {sum(map(len, failures.values()))} failures, slowest {slowest[0]:.1f} s",
+                file=sys.stderr,
+                flush=True,
+            )
     for process in workers:
         process.join()
     print(f"{n_done} episodes, {sum(map(len, failures.values()))} failures")
+    print(f"ends: {dict(ends.most_common())}")
+    print(f"single calls with a typed error: {dict(calls.most_common())}")
+    print(f"slowest: {slowest[0]:.1f} s, episode {slowest[1]}")
     for text, numbers in sorted(failures.items(), key=lambda item: -len(item[1])):
         print(f"{len(numbers):5} {text}  episodes {numbers[:3]}")
 

@@ -36,7 +36,34 @@ from autohpo.spaces import Belief, BetaPrior, NormalPrior, TiedHP, WeightedPrior
 from autohpo.spaces.digest import digest_of
 from autohpo.spaces.identity import as_kept, check_identity
 
+
+class Silent:
+    """An object that cannot be shown, compared, counted, or taken for true or false."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+    __bool__ = __len__ = __repr__  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("no comparison")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 ODD: list[Any] = [
+    *(
+        Silent(),
+        [Silent()],
+        10**5000,
+        [10**5000],
+        -(10**5000),
+        "\ud800",
+        "a\0b",
+        "x" * 3000,
+        np.array([]),
+        np.ma.masked,
+    ),
     *(None, True, False, 0, 1, -1, 3, 10**400, 2**53, 0.0, -0.0, 0.5, 0.1 + 0.2, 1e-320, 1e308, math.nan, math.inf),
     *(1j, "", "x", "lambda", "a b", "1", b"x", [], [1], [1, 2.0], (1, 2), {}, {"x": 1}, {1, 2}, object(), len, int),
     *(

@@ -205,7 +205,9 @@ def main() -> None:
             with closing(sqlite3.connect(path, isolation_level=None)) as db:
                 what = []
                 for _ in range(draw.choice([1, 1, 2, 3])):
-                    with suppress(ValueError):  # what an earlier damage has left is no JSON that Python reads
+                    with suppress(
+                        ValueError, RecursionError
+                    ):  # what an earlier damage has left is no JSON that Python reads
                         what.append(damage(db, draw))
             for use, run in uses(name, path).items():
                 began = time.monotonic()

@@ -15,10 +15,11 @@ from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
 from autohpo.algorithms.parts.encoding import EncodedTrials, Encoder
 from autohpo.algorithms.parts.local_search import local_search
 from autohpo.algorithms.parts.seen import SeenSet
+from autohpo.algorithms.parts.shares import checked_shares
 from autohpo.algorithms.parts.start import SobolStart
 from autohpo.algorithms.registry import register_hpo
 from autohpo.algorithms.session import session_of
-from autohpo.errors import OptionError
+from autohpo.errors import OptionError, shown
 from autohpo.schedulers.limits import TrainingPlan
 from autohpo.schedulers.schedule import SLACK, Rungs, with_training_plan
 from autohpo.surrogates.acquisition import log_ei
@@ -132,9 +133,7 @@ class AutoNE(BaseHPOptimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        shares = [float(share) for share in self.shares]
-        if not shares or len(set(shares)) < len(shares) or not all(0 < share < 1 for share in shares):
-            raise OptionError(f"shares: must be different numbers above 0 and below 1, got {self.shares}")
+        shares = checked_shares(self.shares)
         if not 0 < self.max_fidelity < math.inf:
             raise OptionError(f"max_fidelity: must be positive and finite, got {self.max_fidelity}")
         if self.n_small < 0:
@@ -385,7 +384,7 @@ def _distances(signatures: Sequence[Sequence[float]] | None, shares: Sequence[fl
             curves = np.empty(0)
         if curves.ndim != 2 or len(curves) != len(shares) + 1 or not np.isfinite(curves).all():
             rule = f"{len(shares) + 1} lists of equally many finite numbers: of each share, and of the whole graph"
-            raise OptionError(f"signatures: must be {rule}, got {signatures!r:.80}")
+            raise OptionError(f"signatures: must be {rule}, got {shown(signatures)}")
         curves = np.concatenate([curves[-1:], curves[:-1]])
     squared: FloatArray = ((curves[:, None] - curves[None]) ** 2).sum(axis=2)
     mean = squared.sum() / (len(squared) * (len(squared) - 1))

@@ -15,7 +15,7 @@ from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.schedulers import hyperband
 from autohpo.schedulers.schedule import Schedule
-from autohpo.spaces.tagged import from_json
+from autohpo.spaces.tagged import from_json, is_same
 
 _OF_KDE = (
     *("top_n_percent", "num_samples", "random_fraction", "bandwidth_factor", "min_bandwidth"),
@@ -106,4 +106,4 @@ class BOHB(Hyperband):
     def _of_kde(self) -> list[str]:
         """The options of ``kde`` that are given."""
         defaults = option_defaults(type(self))
-        return [name for name in _OF_KDE if getattr(self, name) != defaults[name]]
+        return [name for name in _OF_KDE if not is_same(getattr(self, name), defaults[name])]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from autohpo.algorithms.parts.points import CheckedPoint
 from autohpo.algorithms.parts.run_arguments import run_arguments, run_signature
-from autohpo.algorithms.parts.values import plain
+from autohpo.algorithms.parts.values import checked_flag, plain, reason_text
 from autohpo.algorithms.session import session_of
-from autohpo.errors import EvaluationsError, OptionError, SuggestionError, short
+from autohpo.errors import EvaluationsError, OptionError, SuggestionError, short, shown
 from autohpo.objectives import Objectives, incumbent
 from autohpo.other_names import missing_attribute
 from autohpo.spaces import SearchSpace
@@ -89,6 +89,8 @@ class OptimizerInterface:
             SpaceError: It is no configuration of the space.
         """
         values = self.space.checked(suggestion)
+        if not isinstance(suggestion, Suggestion):
+            raise OptionError(f"suggestion: must be a Suggestion, which has a number, got {short(suggestion)}")
         adopted = suggestion.copy()
         adopted.update(values)
         session_of(self).adopt(adopted)
@@ -130,8 +132,9 @@ class OptimizerInterface:
                 number. It names each.
         """
         is_one = isinstance(suggestion, Mapping) or perf is not None or not isinstance(suggestion, Iterable)
-        batch: list[Any] = [(suggestion, perf)] if is_one else list(suggestion)
-        session_of(self).tell(batch, constraints, cost, TrialState.STOPPED if is_stopped else TrialState.COMPLETE)
+        batch: list[Any] = [(suggestion, perf)] if is_one else _listed(suggestion)
+        state = TrialState.STOPPED if checked_flag("is_stopped", is_stopped) else TrialState.COMPLETE
+        session_of(self).tell(batch, constraints, cost, state)
 
     def report(self, suggestion: Suggestion, fidelity: float, perf: object) -> bool:
         """Hand over how good a running trial is so far; False means that it should end.
@@ -172,8 +175,8 @@ class OptimizerInterface:
             OptionError: `state` is not the end of a failed trial.
         """
         if not isinstance(state, TrialState) or state.has_perf or not state.is_final:
-            raise OptionError(f"state: must be the end of a failed trial, got {state}")
-        session_of(self).fail(suggestion, Outcome(state, error=reason))
+            raise OptionError(f"state: must be the end of a failed trial, got {shown(state)}")
+        session_of(self).fail(suggestion, Outcome(state, error=reason_text(reason)))
 
     def best(self) -> tuple[dict[str, Any], Any]:
         """Return the best configuration and its result, as the user measured it; with several objectives a tuple.
@@ -317,6 +320,18 @@ class OptimizerInterface:
     def know(self, points: Sequence[CheckedPoint]) -> None:
         """Add points before the first suggestion: what a search brings along from earlier ones."""
         session_of(self).know(points)
+
+
+def _listed(batch: Iterable[object]) -> list[object]:
+    """The results of a batch.
+
+    Raises:
+        EvaluationsError: Its iterator raises.
+    """
+    try:
+        return list(batch)
+    except Exception as error:
+        raise EvaluationsError([(batch, f"must be a list of (suggestion, perf), but raised {shown(error)}")]) from error
 
 
 OptimizerInterface.optimize.__signature__ = run_signature()  # type: ignore[attr-defined] # what help() shows

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import sys
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints
 
-from autohpo.errors import OptionError
+import numpy as np
+
+from autohpo.errors import OptionError, shown
 from autohpo.other_names import hint
 
 
@@ -41,6 +44,9 @@ class RunArguments(TypedDict, total=False):
     default_first: bool
 
 
+LARGEST = int(sys.float_info.max)
+"""The largest integer that is near a float: algorithms compute with their options."""
+
 FEATURES = {"constraints": "constraints on the space", "objectives": "several objectives"}
 """Problems that an algorithm takes only if it says so in ``supports``, and what they are in words."""
 
@@ -54,11 +60,12 @@ class UnsupportedError(OptionError):
         remedy: The end of the sentence: what to do about it.
 
     Attributes:
+        who: The argument of that name.
         feature: The argument of that name.
     """
 
     def __init__(self, who: str, feature: str, remedy: str) -> None:
-        self.feature = feature
+        self.who, self.feature = who, feature
         self._args = who, feature, remedy
         super().__init__(f"{feature}: {who} does not take {FEATURES[feature]}; {remedy}")
 
@@ -92,12 +99,14 @@ def check_types(optimizer: Any) -> None:
     """
     for name, kind in _hints(type(optimizer)).items():
         value = getattr(optimizer, name)
-        if getattr(value, "ndim", None) == 0:  # a numpy scalar
+        if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0:
             value = value.item()
             setattr(optimizer, name, value)
         if not _fits(value, kind):
             text = " or ".join(_text(h) for h in _alternatives(kind))
-            raise OptionError(f"{name}: must be {text}, got {value!r:.80}")
+            raise OptionError(f"{name}: must be {text}, got {shown(value)}")
+        if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+            raise OptionError(f"{name}: must be within the range of floats, got {shown(value)}")
 
 
 def check_names(
@@ -175,7 +184,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 def _fits_one(value: Any, hint: Any) -> bool:
     if get_origin(hint) is Literal:
-        return value in get_args(hint)
+        return any(isinstance(value, type(one)) and value == one for one in get_args(hint))
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:

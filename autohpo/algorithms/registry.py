@@ -17,7 +17,7 @@ from autohpo.algorithms.options import UnsupportedError
 from autohpo.algorithms.parts.build_arguments import check_name, check_order, checked_options, is_space
 from autohpo.algorithms.parts.construction import explain_names
 from autohpo.algorithms.parts.missing_space import as_space
-from autohpo.errors import RegistryError
+from autohpo.errors import RegistryError, shown
 from autohpo.other_names import meant_algorithm
 from autohpo.spaces import HPSpace, SearchSpace
 from autohpo.spaces.autogl_form import AutoGLForm
@@ -177,9 +177,12 @@ def build_hpo_from_name(name: Any, space: Any = None, f: Any = None, **options: 
     try:
         return cls(as_space(space), f, **options)
     except UnsupportedError as error:
-        if error.feature in cls.supports:  # it is an algorithm inside this one that does not take the problem
-            raise
         names = [other for other in available_hpos() if error.feature in _supports(other)]
+        if error.feature in cls.supports:  # it is an algorithm inside this one that does not take the problem
+            if options.get("sampler") is None:
+                raise
+            samplers = [other for other in names if not get_hpo(other).is_multi_fidelity]
+            raise UnsupportedError(error.who, error.feature, f"these samplers do: {', '.join(samplers)}") from None
         raise UnsupportedError(name, error.feature, f"these do: {', '.join(names)}") from None
 
 
@@ -204,9 +207,9 @@ def _supports(name: str) -> frozenset[str]:
 def _check_class(name: str, cls: object) -> None:
     """Raise RegistryError unless a class can be an algorithm: a fault shows when it is registered, not when used."""
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise RegistryError(f"name: must be lower-case letters, digits and underscores, got {name!r}")
+        raise RegistryError(f"name: must be lower-case letters, digits and underscores, got {shown(name)}")
     if not (inspect.isclass(cls) and issubclass(cls, BaseHPOptimizer)):
-        raise RegistryError(f"{name}: must be a subclass of BaseHPOptimizer, got {cls!r:.80}")
+        raise RegistryError(f"{name}: must be a subclass of BaseHPOptimizer, got {shown(cls)}")
     has_own = any(getattr(cls, hook) is not getattr(BaseHPOptimizer, hook) for hook in ("_get_suggestion", "optimize"))
     if not has_own:
         rule = "must define _get_suggestion(self, pid), or an optimize() of its own"

@@ -13,7 +13,7 @@ from autohpo.algorithms.options import option_names
 from autohpo.algorithms.parts.sampler import Sampler, SamplerSpec, spec_of
 from autohpo.algorithms.registry import get_hpo
 from autohpo.algorithms.session import session_of
-from autohpo.errors import OptimizationComplete, OptionError, SuggestionError
+from autohpo.errors import OptimizationComplete, OptionError, SuggestionError, shown
 from autohpo.history import HistoryView
 from autohpo.schedulers.base import Decision, Fork, Promote, Scheduler, Start
 from autohpo.schedulers.chains import Chains, ResultCounts, informative_fidelity
@@ -195,7 +195,7 @@ class Scheduled(BaseHPOptimizer):
         if isinstance(decision, Fork):
             return Suggestion(decision.hp, fidelity=decision.fidelity, fork=decision.trial, info=decision.info)
         if not isinstance(decision, Promote):
-            raise SuggestionError(f"{who}: must return Start (if can_start), Promote or Fork, got {decision!r:.80}")
+            raise SuggestionError(f"{who}: must return Start (if can_start), Promote or Fork, got {shown(decision)}")
         trial = self.history.get(decision.trial)
         if trial is None:
             raise SuggestionError(f"{who}: cannot promote trial {decision.trial}, which has not ended")

@@ -22,6 +22,7 @@ from autohpo.errors import (
     OptimizationComplete,
     OptionError,
     short,
+    shown,
 )
 from autohpo.history import History
 from autohpo.spaces.usual import Usual
@@ -167,7 +168,7 @@ class Session:
             self._hpo.set_up()
             if suggestion.number != self.history.n_asked:
                 rule = f"number must be the next, {self.history.n_asked}"
-                raise OptionError(f"suggestion: {rule}, got {suggestion.number}")
+                raise OptionError(f"suggestion: {rule}, got {shown(suggestion.number)}")
             self._add(suggestion)
 
     def know(self, points: Sequence[CheckedPoint]) -> None:
@@ -211,7 +212,10 @@ class Session:
             )
         running = self.history.find(suggestion.number)
         if not _is_same(running.suggestion, suggestion, self._hpo):
-            wanted, got = dict(running.suggestion), dict(suggestion)
+            wanted, got = (
+                shown(dict(s), 1000) + ("" if s.fidelity is None else f" at fidelity {s.fidelity}")
+                for s in (running.suggestion, suggestion)
+            )
             raise OptionError(f"suggestion: trial {suggestion.number} was asked with {wanted}, got {got}")
         return running
 
@@ -331,8 +335,8 @@ def _with_state(outcome: Outcome, state: TrialState, running: Running) -> Outcom
 
 
 def _is_same(kept: Suggestion, given: Suggestion, hpo: BaseHPOptimizer) -> bool:
-    """Whether two suggestions have the same configuration; values may be equal without being the same object."""
-    if kept.keys() != given.keys():
+    """Whether two suggestions have the same configuration and fidelity; values may be equal, and other objects."""
+    if kept.keys() != given.keys() or given.fidelity not in (None, kept.fidelity):
         return False
     if all(kept[name] is given[name] for name in kept):
         return True

@@ -10,6 +10,9 @@ from autohpo.errors import OptionError, short
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
+MOST_DEVICES = 2**12
+"""How many devices a number may stand for: more than any machine has."""
+
 
 def gpus_of_slots(gpus: Any, n_slots: int) -> tuple[str, ...]:
     """Return what ``CUDA_VISIBLE_DEVICES`` says in each slot; nothing where `gpus` is None.
@@ -28,7 +31,7 @@ def gpus_of_slots(gpus: Any, n_slots: int) -> tuple[str, ...]:
         return ()
     shares = _shares(gpus)
     visible = _visible()
-    found = [(device, _name(device, visible)) for device in _rounds(shares)]
+    found = [(device, _name(device, visible)) for device in _rounds(shares, n_slots)]
     if len(found) < n_slots:
         n = sum(shares.values())
         raise OptionError(
@@ -41,7 +44,7 @@ def gpus_of_slots(gpus: Any, n_slots: int) -> tuple[str, ...]:
 def _shares(gpus: Any) -> dict[int | str, int]:
     """How many workers share each device."""
     if isinstance(gpus, int) and not isinstance(gpus, bool) and gpus > 0:
-        return dict.fromkeys(range(gpus), 1)
+        return dict.fromkeys(range(min(gpus, MOST_DEVICES)), 1)
     shares: dict[int | str, int] = {}
     if isinstance(gpus, Mapping):
         shares = dict(gpus)
@@ -58,7 +61,9 @@ def _shares(gpus: Any) -> dict[int | str, int]:
 
 
 def _is_device(device: Any) -> bool:
-    return (type(device) is int and device >= 0) or (isinstance(device, str) and bool(device.strip()))
+    return (type(device) is int and 0 <= device < MOST_DEVICES) or (
+        isinstance(device, str) and bool(device.strip()) and device.isprintable()
+    )
 
 
 def _wrong(gpus: Any) -> OptionError:
@@ -66,9 +71,9 @@ def _wrong(gpus: Any) -> OptionError:
     return OptionError(f"gpus: must be {wanted}, got {short(gpus)}")
 
 
-def _rounds(shares: Mapping[int | str, int]) -> Iterator[int | str]:
-    """The devices, each as often as it may be shared: first each once, then each that may be shared again."""
-    for turn in range(max(shares.values())):
+def _rounds(shares: Mapping[int | str, int], most: int) -> Iterator[int | str]:
+    """The devices, each as often as it may be shared but at most so often: each once, then again."""
+    for turn in range(min(max(shares.values()), most)):
         yield from (device for device, n in shares.items() if n > turn)
 
 

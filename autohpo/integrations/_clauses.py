@@ -7,7 +7,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.integrations._logic import (
     Comparison,
     Formula,
@@ -223,7 +223,7 @@ def _on_formula(name: str, formula: Formula, space: SearchSpace, made: Configura
         parts = [_on_formula(name, part, space, made) for part in formula.parts]
         return _all_of(parts) if formula.is_and else _any_of(parts)
     if formula.other is not None:
-        raise SpaceError(f"{name}: condition must compare with values for ConfigSpace, got {text_of(formula)!r}")
+        raise SpaceError(f"{name}: condition must compare with values for ConfigSpace, got {shown(text_of(formula))}")
     child, parent = made[name], made[formula.name]
     value = _value(space[formula.name], formula)
     match formula.sign:
@@ -256,10 +256,10 @@ def _value(parameter: HPSpace, formula: Comparison) -> Any:
     """
     if formula.sign in ("in", "not in"):
         if not isinstance(formula.value, list) or not formula.value:
-            raise SpaceError(f"{parameter.name}: must be compared with a list of values, got {text_of(formula)!r}")
+            raise SpaceError(f"{parameter.name}: must be compared with a list of values, got {shown(text_of(formula))}")
     elif formula.sign not in ("==", "!=") and isinstance(parameter, OrdinalHP) and not _is_rising(parameter.values):
         rule = "values must be rising numbers to be compared in ConfigSpace"
-        raise SpaceError(f"{parameter.name}: {rule}, got {text_of(formula)!r}")
+        raise SpaceError(f"{parameter.name}: {rule}, got {shown(text_of(formula))}")
     return formula.value
 
 
@@ -302,7 +302,7 @@ def _clause(formula: Formula, space: SearchSpace, made: ConfigurationSpace) -> A
             *(_clause(Comparison(name, sign, value, formula.other), space, made) for sign in signs)
         )
     if formula.sign == "not in":
-        raise SpaceError(f"{name}: values must be few to be forbidden in ConfigSpace, got {text_of(formula)!r}")
+        raise SpaceError(f"{name}: values must be few to be forbidden in ConfigSpace, got {shown(text_of(formula))}")
     if formula.other is not None:
         return getattr(library, f"Forbidden{_RELATIONS[formula.sign]}Relation")(made[name], made[formula.other])
     return getattr(library, f"Forbidden{_RELATIONS[formula.sign]}Clause")(made[name], value)

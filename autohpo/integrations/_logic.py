@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.expression import parse
 
 OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">", "in": "not in", "not in": "in"}
@@ -101,7 +101,7 @@ def check_ways(where: str, formula: Formula, conditional: Collection[str]) -> No
         optional = sorted((way.names - common) & set(conditional))
         if optional:
             rule = f"all parts of an 'or' must have the parameters that are not always active, {optional}"
-            raise SpaceError(f"{where}: {rule}, got {text_of(way)!r}")
+            raise SpaceError(f"{where}: {rule}, got {shown(text_of(way))}")
 
 
 def text_of(formula: Formula) -> str:
@@ -127,7 +127,7 @@ def _literal(name: str, value: Any) -> str:
     if type(value) in (bool, int, str, type(None)) or (type(value) is float and math.isfinite(value)):
         return repr(value).replace("`", "\\x60")  # a backtick would begin the name of a parameter
     rule = "values in a formula must be numbers, strings, True, False or None"
-    raise SpaceError(f"{name}: {rule}, got {value!r:.80}")
+    raise SpaceError(f"{name}: {rule}, got {shown(value)}")
 
 
 def parsed(where: str, text: str) -> Formula:
@@ -139,7 +139,7 @@ def parsed(where: str, text: str) -> Formula:
     try:
         return _formula(parse(text))
     except (SpaceError, ValueError) as error:
-        raise SpaceError(f"{where}: formula must only compare parameters, got {text!r}: {error}") from None
+        raise SpaceError(f"{where}: formula must only compare parameters, got {shown(text)}: {error}") from None
 
 
 def _formula(node: ast.expr) -> Formula:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces import ChoiceHP, FixedHP, HPSpace, ListHP, LogRangeHP, OrdinalHP, RangeHP, SearchSpace
 from autohpo.spaces.autogl_form import AutoGLForm, FormulaCut, copied, read_item
 
@@ -48,14 +48,14 @@ def to_autogl(space: SearchSpace) -> dict[str, list[dict[str, Any]]] | list[dict
     if space.constraints:
         raise SpaceError(f"constraints: must be none in AutoGL's form, got {space.constraints[0]}")
     for name, formula in space.formulas.items():
-        raise SpaceError(f"{name}: must have no condition in AutoGL's form, got {formula!r}")
+        raise SpaceError(f"{name}: must have no condition in AutoGL's form, got {shown(formula)}")
     modules = space.modules
     if modules is None:
         with_module = [name.partition(":")[0] for name in space.names if ":" in name]
         if with_module and len(with_module) < len(space.names):
             plain = next(name for name in space.names if ":" not in name)
             raise SpaceError(
-                f"{plain}: name must have a module as others have, such as 'module:{plain}', got {plain!r}"
+                f"{plain}: name must have a module as others have, such as 'module:{plain}', got {shown(plain)}"
             )
         modules = tuple(dict.fromkeys(with_module))
     if not modules:
@@ -110,7 +110,7 @@ def _written_list(parameter: ListHP, module: str | None) -> dict[str, Any]:
     name, length, cut = parameter.name, parameter.length, {}
     if not isinstance(length, int):
         if not parameter.refers_to:
-            raise SpaceError(f"{name}: length must refer to another parameter, or be a number, got {length!r}")
+            raise SpaceError(f"{name}: length must refer to another parameter, or be a number, got {shown(length)}")
         names = tuple(other.removeprefix(f"{module}:") for other in parameter.refers_to)
         function = FormulaCut(length, parameter.refers_to) if isinstance(length, str) else length.function
         cut = {"cutPara": names, "cutFunc": function}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces import ChoiceHP, FixedHP, HPSpace, LogRangeHP, OrdinalHP, RangeHP, TiedHP
 from autohpo.spaces.choice import checked_values
 from autohpo.spaces.tagged import is_same
@@ -170,7 +170,7 @@ def ParameterSet(  # noqa: N802
     combinations = list(parameter_combinations)
     for combination in combinations:
         if not isinstance(combination, Mapping):
-            raise SpaceError(f"{name}: parameter_combinations must be dicts, got {combination!r:.80}")
+            raise SpaceError(f"{name}: parameter_combinations must be dicts, got {shown(combination)}")
     values: dict[str, dict[int, Any]] = {}
     searched: list[dict[str, HPSpace]] = []
     for index, combination in enumerate(combinations):
@@ -208,7 +208,7 @@ def _number(name: str, argument: str, value: Any) -> Fraction:
     """Return a number as it is written: 0.05 is a twentieth, so that steps end where a reader would expect it."""
     value = value.item() if isinstance(value, np.generic) else value
     if type(value) not in (int, float) or (type(value) is float and not math.isfinite(value)):
-        raise SpaceError(f"{name}: {argument} must be a finite number, got {value!r:.80}")
+        raise SpaceError(f"{name}: {argument} must be a finite number, got {shown(value)}")
     return Fraction(repr(value))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from autohpo.errors import MissingExtraError, SpaceError
+from autohpo.errors import MissingExtraError, SpaceError, shown
 from autohpo.spaces import ChoiceHP, FixedHP, HPSpace, LogRangeHP, RangeHP, SearchSpace
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _read(library: Any, name: str, theirs: Any) -> HPSpace:
     if isinstance(theirs, library.CategoricalDistribution):
         return ChoiceHP(name, theirs.choices)
     if not isinstance(theirs, (library.FloatDistribution, library.IntDistribution)):
-        raise SpaceError(f"{name}: must be a Float, Int or CategoricalDistribution of Optuna, got {theirs!r:.80}")
+        raise SpaceError(f"{name}: must be a Float, Int or CategoricalDistribution of Optuna, got {shown(theirs)}")
     if theirs.single():
         return FixedHP(name, theirs.low)
     if theirs.log:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from autohpo.arguments import checked_file, path_errors
 from autohpo.errors import StoreError
 from autohpo.report.charts import course_chart, curves_chart
 from autohpo.report.confirmed import confirmed_section, mean_of
@@ -54,12 +55,13 @@ def write_html(
         origin: ``(name, value)`` pairs that say how the run was made, such as seed, versions and command.
 
     Raises:
-        OSError: The file cannot be written.
+        PathError: The file cannot be written.
     """
-    path = Path(path)
+    place = checked_file(path)
     page = render_html(result, title=title, notes=notes, space=space, origin=origin)
-    path.write_bytes(page.encode("utf-8", "backslashreplace"))  # a user's text may hold half a character
-    return path
+    with path_errors(path):
+        place.write_bytes(page.encode("utf-8", "backslashreplace"))  # a user's text may hold half a character
+    return place
 
 
 def write_html_from_store(
@@ -84,7 +86,7 @@ def write_html_from_store(
     Raises:
         StoreError: The store does not exist, is damaged, or holds no run.
         SpaceError: Its space cannot be read back; give `space`.
-        OSError: The file cannot be written.
+        PathError: The file cannot be written.
     """
     log = open_store(store, read_only=True)
     try:

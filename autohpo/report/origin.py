@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from autohpo.errors import text_of
 from autohpo.spaces.tagged import from_json
 
 Pairs = list[tuple[str, str]]
@@ -49,5 +50,5 @@ def _text(value: Any) -> str:
         value = from_json(value)
     except Exception:  # a value that only the program that made it knows
         value = str(value)
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else text_of(value)
     return text if len(text) <= 200 else text[:197] + "..."

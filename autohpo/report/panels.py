@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from autohpo.errors import text_of
 from autohpo.report import svg
 from autohpo.report.charts import PANEL, beyond, figure, perf_axis, perf_of, x_axis
 from autohpo.report.markup import Markup, join, tag
@@ -182,7 +183,7 @@ def _is_number(value: object) -> bool:
 def label_of(value: object, limit: int = 80) -> str:
     """A value as Python writes it, in at most `limit` letters and without memory addresses."""
     try:
-        text = repr(value)
+        text = text_of(value)
     except Exception:  # a user's __repr__ may raise anything
         text = f"<{type(value).__name__}>"
     text = re.sub(r" at 0x[0-9a-fA-F]+", "", text)

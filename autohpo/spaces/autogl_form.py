@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace
 from autohpo.spaces.choice import ChoiceHP, FixedHP, OrdinalHP
 from autohpo.spaces.expression import Expression
@@ -124,14 +124,14 @@ def _items(modules: Mapping[str | None, Any]) -> list[tuple[str, str | None, Ite
     found: list[tuple[str, str | None, Item]] = []
     for module, items in modules.items():
         if module is not None and (not isinstance(module, str) or not module or ":" in module):
-            raise SpaceError(f"space: names of modules must be strings without a colon, got {module!r:.80}")
+            raise SpaceError(f"space: names of modules must be strings without a colon, got {shown(module)}")
         if isinstance(items, (str, Mapping)) or not isinstance(items, Sequence):
-            raise SpaceError(f"space: {module or 'it'} must be a list of parameters, got {items!r:.80}{_way(module)}")
+            raise SpaceError(f"space: {module or 'it'} must be a list of parameters, got {shown(items)}{_way(module)}")
         for item in items:
             name = item.get("parameterName") if isinstance(item, Mapping) else None
             if not isinstance(name, str) or not name:
                 rule = "every parameter must be a dict with a 'parameterName'"
-                raise SpaceError(f"space: {rule}, got {item!r:.80}{_way(module)}")
+                raise SpaceError(f"space: {rule}, got {shown(item)}{_way(module)}")
             found.append((name if module is None else f"{module}:{name}", module, item))
     return found
 
@@ -175,7 +175,7 @@ def read_item(item: Item, module: str | None, names: Collection[str]) -> HPSpace
     name = item["parameterName"] if module is None else f"{module}:{item['parameterName']}"
     kind = item.get("type")
     if not isinstance(kind, str) or kind not in NEEDED:
-        raise SpaceError(f"{name}: type must be one of {', '.join(NEEDED)}, got {kind!r:.80}")
+        raise SpaceError(f"{name}: type must be one of {', '.join(NEEDED)}, got {shown(kind)}")
     for key in NEEDED[kind]:
         if key not in item:
             raise SpaceError(f"{name}: {kind} must have {key!r}, got {sorted(map(str, item))}")
@@ -199,7 +199,7 @@ def _range(name: str, kind: str, item: Item, low: Any, high: Any) -> HPSpace:
     low, high = _number(name, "minValue", low), _number(name, "maxValue", high)
     scaling = item["scalingType"]
     if scaling not in ("LINEAR", "LOG"):
-        raise SpaceError(f"{name}: scalingType must be 'LINEAR' or 'LOG', got {scaling!r:.80}")
+        raise SpaceError(f"{name}: scalingType must be 'LINEAR' or 'LOG', got {shown(scaling)}")
     if kind == "INTEGER" and not (low == int(low) and high == int(high)):
         raise SpaceError(f"{name}: minValue and maxValue of INTEGER must be integers, got {low}, {high}")
     low, high = (int(low), int(high)) if kind == "INTEGER" else (float(low), float(high))
@@ -215,14 +215,14 @@ def _number(name: str, key: str, value: Any) -> float:
     value = value.item() if isinstance(value, np.generic) else value
     if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
         hint = "; YAML takes 1e-4 for a string and 1.0e-4 for a number" if isinstance(value, str) else ""
-        raise SpaceError(f"{name}: {key} must be a finite number, got {value!r:.80}{hint}")
+        raise SpaceError(f"{name}: {key} must be a finite number, got {shown(value)}{hint}")
     return value  # type: ignore[no-any-return]
 
 
 def _discrete(name: str, text: Any) -> HPSpace:
     """Return the choice among the points of a string such as "2,3,4": in order where they are rising numbers."""
     if not isinstance(text, str):
-        raise SpaceError(f"{name}: feasiblePoints of DISCRETE must be a string such as '2,3,4', got {text!r:.80}")
+        raise SpaceError(f"{name}: feasiblePoints of DISCRETE must be a string such as '2,3,4', got {shown(text)}")
     points = [_point(name, token.strip()) for token in text.split(",")]
     is_number = all(type(point) in (int, float) for point in points)
     if is_number and all(a < b for a, b in pairwise(points)):
@@ -245,7 +245,7 @@ def _point(name: str, text: str) -> Any:
 
 def _points(name: str, points: Any) -> list[Any]:
     if isinstance(points, (str, Mapping)) or not isinstance(points, (Sequence, np.ndarray)):
-        raise SpaceError(f"{name}: feasiblePoints must be a list, got {points!r:.80}")
+        raise SpaceError(f"{name}: feasiblePoints must be a list, got {shown(points)}")
     return list(points)
 
 
@@ -253,19 +253,19 @@ def _list(name: str, kind: str, item: Item, module: str | None, names: Collectio
     """Return a list of numbers or of choices, cut by other parameters."""
     n = item["length"]
     if type(n) is not int or n < 1:
-        raise SpaceError(f"{name}: length must be an integer of at least 1, got {n!r:.80}")
+        raise SpaceError(f"{name}: length must be an integer of at least 1, got {shown(n)}")
     length = _length(name, item, module, names)
     entries: HPSpace | tuple[HPSpace, ...]
     if kind == "CATEGORICAL_LIST":
         entries = ChoiceHP(name, _points(name, item["feasiblePoints"]))
     else:
         if item["numericalType"] not in ("INTEGER", "DOUBLE"):
-            raise SpaceError(f"{name}: numericalType must be INTEGER or DOUBLE, got {item['numericalType']!r:.80}")
+            raise SpaceError(f"{name}: numericalType must be INTEGER or DOUBLE, got {shown(item['numericalType'])}")
         ends = [item["minValue"], item["maxValue"]]
         are_lists = [isinstance(end, (list, tuple)) for end in ends]
         for end, is_list in zip(ends, are_lists, strict=True):
             if is_list and len(end) != n:
-                raise SpaceError(f"{name}: minValue and maxValue must be numbers, or lists of {n}, got {end!r:.80}")
+                raise SpaceError(f"{name}: minValue and maxValue must be numbers, or lists of {n}, got {shown(end)}")
         if any(are_lists):
             lows, highs = (end if is_list else [end] * n for end, is_list in zip(ends, are_lists, strict=True))
             pairs = zip(lows, highs, strict=True)
@@ -282,14 +282,14 @@ def _length(name: str, item: Item, module: str | None, names: Collection[str]) -
         return None
     paras = [paras] if isinstance(paras, str) else paras
     if not paras or function is None or not isinstance(paras, (list, tuple)):
-        raise SpaceError(f"{name}: cutPara must be a name or names, with a cutFunc beside it, got {paras!r:.80}")
+        raise SpaceError(f"{name}: cutPara must be a name or names, with a cutFunc beside it, got {shown(paras)}")
     found = tuple(_resolved(name, para, module, names) for para in paras)
     if isinstance(function, str):
         return _formula(name, function, found)
     if isinstance(function, FormulaCut) and function.names == found:
         return function.formula
     if not callable(function):
-        raise SpaceError(f"{name}: {CUT_RULE}, got {function!r:.80}")
+        raise SpaceError(f"{name}: {CUT_RULE}, got {shown(function)}")
     return Cut(found, function)
 
 
@@ -302,7 +302,7 @@ def _resolved(name: str, para: Any, module: str | None, names: Collection[str]) 
     others = [full for full in names if module is not None and full.partition(":")[2] == para]
     if len(others) != 1:
         known = f"of only one of the modules in {others}" if others else f"one of {sorted(names)}"
-        raise SpaceError(f"{name}: cutPara must be {known}, got {para!r:.80}")
+        raise SpaceError(f"{name}: cutPara must be {known}, got {shown(para)}")
     return others[0]
 
 
@@ -313,12 +313,12 @@ def _formula(name: str, text: str, names: tuple[str, ...]) -> str:
     except (SyntaxError, ValueError, RecursionError):
         tree = None
     if not isinstance(tree, ast.Lambda) or ast.unparse(tree.args) != "".join(arg.arg for arg in tree.args.args[:1]):
-        raise SpaceError(f"{name}: {CUT_RULE}, got {text!r:.80}")
+        raise SpaceError(f"{name}: {CUT_RULE}, got {shown(text)}")
     try:
         formula = ast.unparse(_Named(tree.args.args[0].arg if tree.args.args else "", names).visit(tree.body))
         Expression(formula)
     except SpaceError as error:
-        raise SpaceError(f"{name}: cutFunc {text!r:.80} cannot be read: {error}") from None
+        raise SpaceError(f"{name}: cutFunc {shown(text)} cannot be read: {error}") from None
     return formula
 
 

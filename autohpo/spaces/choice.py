@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace, checked_name
 from autohpo.spaces.formula_rows import as_column
-from autohpo.spaces.index import Index
+from autohpo.spaces.index import Index, first_places
 from autohpo.spaces.priors import Prior, Scale, as_prior
 from autohpo.spaces.tagged import is_same
 
@@ -249,7 +249,7 @@ class OrdinalHP(_Values):
     def _place(self, value: Any) -> float:
         index = self._index.meant(value)
         if index < 0:
-            raise SpaceError(f"{self.name}: prior must be about one of the values, got {value!r:.80}")
+            raise SpaceError(f"{self.name}: prior must be about one of the values, got {shown(value)}")
         return (index + 0.5) / len(self.values)
 
     @property
@@ -323,17 +323,10 @@ def checked_values(name: str, field: str, values: Any) -> tuple[Any, ...]:
     listed = tuple(values)
     if not listed:
         raise SpaceError(f"{name}: {field} must hold at least one value, got none")
-    seen: set[Any] = set()
-    others: list[Any] = []
-    for value in listed:
-        if type(value) in (str, int, bool):  # thousands of these must not cost millions of comparisons
-            is_twice = (type(value), value) in seen
-            seen.add((type(value), value))
-        else:
-            is_twice = any(is_same(value, other) for other in others)
-            others.append(value)
-        if is_twice:
-            raise SpaceError(f"{name}: {field} must differ, got {value!r} twice")
+    places = first_places(listed)
+    if len(places) < len(listed):
+        twice = next((i for i, place in enumerate(places) if i != place), len(places))
+        raise SpaceError(f"{name}: {field} must differ, got {shown(listed[twice])} twice")
     return listed
 
 
@@ -345,7 +338,7 @@ def checked_names(name: str, names: Any, n: int) -> tuple[str, ...]:
     """
     is_list = isinstance(names, (list, tuple)) and all(isinstance(one, str) and one for one in names)
     if not is_list or (names and (len(names) != n or len(set(names)) != n)):
-        raise SpaceError(f"{name}: names must be {n} different strings, got {names!r:.80}")
+        raise SpaceError(f"{name}: names must be {n} different strings, got {shown(names)}")
     return tuple(names)
 
 
@@ -371,15 +364,15 @@ def _checked_children(parameter: ChoiceHP, children: Any) -> tuple[tuple[HPSpace
         places = [(i, parameter.choices[i], items) for i, items in enumerate(children)]
     else:
         rule = f"be a dict, or a list with an item for each of {len(parameter.choices)} choices"
-        raise SpaceError(f"{parameter.name}: children must {rule}, got {children!r:.80}")
+        raise SpaceError(f"{parameter.name}: children must {rule}, got {shown(children)}")
     for index, choice, items in places:
         if index < 0:
-            raise SpaceError(f"{parameter.name}: children must stand under one of the choices, got {choice!r:.80}")
+            raise SpaceError(f"{parameter.name}: children must stand under one of the choices, got {shown(choice)}")
         if isinstance(items, HPSpace) or not isinstance(items, (Sequence, type(None))):
-            rule = f"children of {choice!r:.80} must be a list of parameters"
-            raise SpaceError(f"{parameter.name}: {rule}, got {items!r:.80}")
+            rule = f"children of {shown(choice)} must be a list of parameters"
+            raise SpaceError(f"{parameter.name}: {rule}, got {shown(items)}")
         for item in items or ():
             if not isinstance(item, HPSpace):
-                raise SpaceError(f"{parameter.name}: children must be parameters such as RangeHP, got {item!r:.80}")
+                raise SpaceError(f"{parameter.name}: children must be parameters such as RangeHP, got {shown(item)}")
         under[index] = tuple(items or ())
     return tuple(under) if any(under) else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace
 from autohpo.spaces.choice import ChoiceHP
 from autohpo.spaces.expression import Expression
@@ -49,9 +49,9 @@ class Conditions:
         """Add parameters, and the children of their choices."""
         for parameter in parameters:
             if not isinstance(parameter, HPSpace):
-                raise SpaceError(f"space: every item must be an HPSpace such as RangeHP, got {parameter!r:.80}")
+                raise SpaceError(f"space: every item must be an HPSpace such as RangeHP, got {shown(parameter)}")
             if parameter.name in self._by_name:
-                raise SpaceError(f"{parameter.name}: names must differ, got {parameter.name!r} twice")
+                raise SpaceError(f"{parameter.name}: names must differ, got {shown(parameter.name)} twice")
             self._add(parameter)
 
     def _add(self, parameter: HPSpace) -> None:
@@ -66,7 +66,9 @@ class Conditions:
         for index, children in enumerate(parameter.children if isinstance(parameter, ChoiceHP) else ()):
             for child in children:
                 if child.name in self._by_name and child.name not in self._parents:
-                    raise SpaceError(f"{child.name}: names must differ, got {child.name!r} inside and outside a choice")
+                    raise SpaceError(
+                        f"{child.name}: names must differ, got {shown(child.name)} inside and outside a choice"
+                    )
                 self._parents.setdefault(child.name, {}).setdefault(name, set()).add(index)
                 self._add(child)
 
@@ -82,7 +84,7 @@ class Conditions:
             if name in trail:
                 raise SpaceError(f"conditions: must not form a circle, got {' -> '.join([*trail, name])}")
             if name not in self._by_name:
-                raise SpaceError(f"{trail[-1]}: must refer to parameters of {sorted(self._by_name)}, got {name!r}")
+                raise SpaceError(f"{trail[-1]}: must refer to parameters of {sorted(self._by_name)}, got {shown(name)}")
             if name not in placed:
                 for other in self.deciders(name):
                     place(other, (*trail, name))

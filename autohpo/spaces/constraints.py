@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown, text_of
 from autohpo.spaces.expression import Expression
 from autohpo.spaces.formula_rows import BoolArray, Column, NotInRows, evaluate
 from autohpo.spaces.tagged import Described, opaque_function
@@ -38,7 +38,7 @@ class LinearConstraint(Described):
 
     def __post_init__(self) -> None:
         if not isinstance(self.weights, Mapping):
-            raise SpaceError(f"LinearConstraint: weights must be a dict by name, got {self.weights!r:.80}")
+            raise SpaceError(f"LinearConstraint: weights must be a dict by name, got {shown(self.weights)}")
         numbers = [*self.weights.values(), *(b for b in (self.lower, self.upper) if b is not None)]
         if not self.weights or len(numbers) == len(self.weights):
             raise SpaceError(f"LinearConstraint: must have weights, and a lower or an upper bound, got {self}")
@@ -61,7 +61,7 @@ class LinearConstraint(Described):
             return True
         values = {name: hp[name] for name in self.weights}
         if not all(isinstance(value, (int, float)) and abs(value) <= sys.float_info.max for value in values.values()):
-            raise SpaceError(f"{self}: values must be numbers, got {values}")
+            raise SpaceError(f"{self}: values must be numbers, got {shown(values, 400)}")
         terms = [weight * values[name] for name, weight in self.weights.items()]
         total = sum(terms)
         slack = 1e-9 * sum(map(abs, terms))  # for rounding: decimal steps are no exact floats
@@ -151,7 +151,9 @@ class PredicateConstraint(Described):
 
     def __post_init__(self) -> None:
         if not callable(self.predicate):
-            raise SpaceError(f"constraint: must be a formula, a LinearConstraint or a function, got {self.predicate!r}")
+            raise SpaceError(
+                f"constraint: must be a formula, a LinearConstraint or a function, got {shown(self.predicate)}"
+            )
 
     @property
     def names(self) -> None:
@@ -171,7 +173,7 @@ class PredicateConstraint(Described):
         try:
             return bool(self.predicate(dict(hp)))  # a copy: the function may change it
         except Exception as error:  # the user's function may raise anything
-            name = getattr(self.predicate, "__qualname__", repr(self.predicate))
+            name = getattr(self.predicate, "__qualname__", text_of(self.predicate))
             raise SpaceError(f"constraint {name}: raised {type(error).__name__}: {error} for {dict(hp)}") from error
 
 
@@ -186,9 +188,10 @@ def as_constraints(given: Any) -> tuple[Any, ...]:
     """
     if isinstance(given, (str, Described)) or callable(given):
         return (given,)
-    if not isinstance(given, Iterable):
-        raise SpaceError(f"space: constraints must be a list, got {given!r:.80}")
-    return tuple(given)
+    try:
+        return tuple(given)
+    except TypeError:
+        raise SpaceError(f"space: constraints must be a list, got {shown(given)}") from None
 
 
 def as_constraint(item: Any) -> Constraint:

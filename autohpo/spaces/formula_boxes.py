@@ -66,7 +66,8 @@ def possible_sum(weights: Mapping[str, float], low: float | None, high: float | 
 
 
 def _constant(value: float) -> _Interval:
-    return _Interval(value, value, abs(value))
+    number = np.float64(value)  # which divides by 0, and grows beyond all floats, without raising
+    return _Interval(number, number, abs(number))
 
 
 def _bounded(low: Any, high: Any) -> _Interval:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from autohpo.errors import SpaceError
+import numpy as np
+from numpy.typing import NDArray
+
+from autohpo.errors import SpaceError, short, shown
 from autohpo.spaces.autogl_form import must_be_parameters
 from autohpo.spaces.base import HPSpace
 
@@ -16,9 +19,11 @@ def as_formulas(conditions: Any) -> dict[str, str]:
     Raises:
         SpaceError: They are no dict.
     """
-    if not isinstance(conditions or {}, Mapping):
-        raise SpaceError(f"space: conditions must be a dict of formulas, got {conditions!r:.80}")
-    return dict(conditions or {})
+    if conditions is None:
+        return {}
+    if not isinstance(conditions, Mapping):
+        raise SpaceError(f"space: conditions must be a dict of formulas, got {shown(conditions)}")
+    return dict(conditions)
 
 
 def as_parameters(given: Any) -> tuple[HPSpace, ...]:
@@ -35,6 +40,54 @@ def as_parameters(given: Any) -> tuple[HPSpace, ...]:
     return parameters
 
 
+def as_units(units: Any, n_columns: int) -> NDArray[np.float64]:
+    """Return ``(n, d)`` points as an array.
+
+    Raises:
+        SpaceError: They are no numbers, or have another width.
+    """
+    try:
+        found = np.asarray(units, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        raise SpaceError(f"units: must be an array of numbers, got {short(units)}") from None
+    if found.ndim != 2 or found.shape[1] != n_columns:
+        raise SpaceError(f"units: must have shape (n, {n_columns}), got {found.shape}")
+    return found
+
+
+def count_of(hps: Any) -> int:
+    """Return how many configurations a list has.
+
+    Raises:
+        SpaceError: It is no list of dicts.
+    """
+    if not isinstance(hps, Sequence) or (len(hps) and not isinstance(hps[0], Mapping)):
+        raise SpaceError(f"hps: must be a list of configurations, got {short(hps)}")
+    return len(hps)
+
+
+def checked_count(n: Any) -> int:
+    """Return how many configurations are wanted.
+
+    Raises:
+        SpaceError: It is no integer of at least 0.
+    """
+    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or not 0 <= n < 2**31:
+        raise SpaceError(f"n: must be an integer of at least 0, got {shown(n)}")
+    return int(n)
+
+
+def as_dict(data: Any) -> Mapping[str, Any]:
+    """Return what a space or a part of it was described with.
+
+    Raises:
+        SpaceError: It is no dict.
+    """
+    if not isinstance(data, Mapping):
+        raise SpaceError(f"data: must be a dict such as to_dict() returns, got {short(data)}")
+    return data
+
+
 def check_counts(parameters: Iterable[HPSpace]) -> None:
     """Check the counts on which the columns of the unit cube are built: a kind of the user's own may give anything.
 
@@ -46,8 +99,8 @@ def check_counts(parameters: Iterable[HPSpace]) -> None:
             count = getattr(parameter, attribute)
             if type(count) is not int or count < 0:
                 rule = f"{attribute} of {type(parameter).__name__} must be an int of at least 0"
-                raise SpaceError(f"{parameter.name}: {rule}, got {count!r:.80}")
+                raise SpaceError(f"{parameter.name}: {rule}, got {shown(count)}")
         n = parameter.n_values
         if n is not None and (type(n) is not int or n < 1):
             rule = f"n_values of {type(parameter).__name__} must be an int of at least 1, or None"
-            raise SpaceError(f"{parameter.name}: {rule}, got {n!r:.80}")
+            raise SpaceError(f"{parameter.name}: {rule}, got {shown(n)}")

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace, Listing, checked_name
 from autohpo.spaces.index import plain
 from autohpo.spaces.priors import Prior, Scale, Warp, WeightedPrior, as_prior
@@ -113,9 +113,9 @@ class _Numbers(HPSpace):
         """
         value = plain(value)
         if type(value) not in (int, float):
-            raise SpaceError(f"{self.name}: {argument} must be an int or a float, got {value!r:.80}")
+            raise SpaceError(f"{self.name}: {argument} must be an int or a float, got {shown(value)}")
         if not abs(value) <= sys.float_info.max:
-            raise SpaceError(f"{self.name}: {argument} must be finite, got {value!r:.50}")
+            raise SpaceError(f"{self.name}: {argument} must be finite, got {shown(value)}")
         return value  # type: ignore[no-any-return]
 
     @abstractmethod

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.index import plain
 from autohpo.spaces.tagged import Described
 
@@ -122,7 +122,9 @@ class NormalPrior(Prior):
 
     def __post_init__(self) -> None:
         if not (_is_number(self.mean) and _is_number(self.sd) and self.sd > 0):
-            raise SpaceError(f"NormalPrior: mean must be a number and sd a positive one, got {self.mean}, {self.sd}")
+            raise SpaceError(
+                f"NormalPrior: mean must be a number and sd a positive one, got {shown(self.mean)}, {shown(self.sd)}"
+            )
 
     def _normal(self, scale: Scale) -> tuple[float, float]:
         if scale.place is None or scale.length is None:
@@ -157,7 +159,7 @@ class BetaPrior(Prior):
 
     def __post_init__(self) -> None:
         if not (_is_number(self.a) and _is_number(self.b) and self.a > 0 and self.b > 0):
-            raise SpaceError(f"BetaPrior: a and b must be positive numbers, got {self.a}, {self.b}")
+            raise SpaceError(f"BetaPrior: a and b must be positive numbers, got {shown(self.a)}, {shown(self.b)}")
 
     def below(self, scale: Scale, places: FloatArray) -> FloatArray:
         """Return the beta distribution function."""
@@ -184,11 +186,11 @@ class WeightedPrior(Prior):
     weights: tuple[float, ...]
 
     def __init__(self, weights: Sequence[float]) -> None:
-        if not isinstance(weights, (Sequence, np.ndarray)):
-            raise SpaceError(f"WeightedPrior: weights must be a list of numbers, got {weights!r:.80}")
+        if not _is_list(weights):
+            raise SpaceError(f"WeightedPrior: weights must be a list of numbers, got {shown(weights)}")
         self._set(weights=tuple(float(weight) for weight in weights if _is_number(weight)))
         if len(self.weights) != len(weights) or not self.weights or min(self.weights) < 0 or not sum(self.weights) > 0:
-            raise SpaceError(f"WeightedPrior: weights must be numbers of at least 0, not all 0, got {weights!r:.80}")
+            raise SpaceError(f"WeightedPrior: weights must be numbers of at least 0, not all 0, got {shown(weights)}")
 
     def nodes(self, scale: Scale) -> FloatArray:
         """Return the ends of the parts."""
@@ -231,8 +233,8 @@ class Belief(Prior):
     confidence: Literal["low", "medium", "high"] = "medium"
 
     def __post_init__(self) -> None:
-        if self.confidence not in ("low", "medium", "high"):
-            raise SpaceError(f"Belief: confidence must be 'low', 'medium' or 'high', got {self.confidence!r}")
+        if not isinstance(self.confidence, str) or self.confidence not in ("low", "medium", "high"):
+            raise SpaceError(f"Belief: confidence must be 'low', 'medium' or 'high', got {shown(self.confidence)}")
 
     @property
     def _sd(self) -> float:
@@ -244,7 +246,7 @@ class Belief(Prior):
             return np.linspace(0.0, 1.0, (scale.n_values or 1) + 1)
         place = scale.place(self.value)
         if not 0.0 <= place <= 1.0:
-            raise SpaceError(f"{scale.name}: value of the Belief must lie from low to high, got {self.value!r:.80}")
+            raise SpaceError(f"{scale.name}: value of the Belief must lie from low to high, got {shown(self.value)}")
         return _finer(place, self._sd)
 
     def below(self, scale: Scale, places: FloatArray) -> FloatArray:
@@ -253,7 +255,7 @@ class Belief(Prior):
             return _normal_below(scale.place(self.value), self._sd, places)
         index = -1 if scale.index_of is None else scale.index_of(self.value)
         if index < 0:
-            raise SpaceError(f"{scale.name}: value of the Belief must be one of the values, got {self.value!r:.80}")
+            raise SpaceError(f"{scale.name}: value of the Belief must be one of the values, got {shown(self.value)}")
         share = {"low": 0.3, "medium": 0.5, "high": 0.7}[self.confidence]
         weights = np.full(scale.n_values or 1, (1 - share) / (scale.n_values or 1))
         weights[index] += share
@@ -274,10 +276,10 @@ def as_prior(name: str, prior: Any) -> Prior | None:
     Raises:
         SpaceError: The prior is neither.
     """
-    if isinstance(prior, (list, tuple, np.ndarray)):
+    if not isinstance(prior, str) and _is_list(prior):
         return WeightedPrior(list(prior))
     if prior is not None and not isinstance(prior, Prior):
-        raise SpaceError(f"{name}: prior must be a Prior such as Belief, or a list of weights, got {prior!r:.80}")
+        raise SpaceError(f"{name}: prior must be a Prior such as Belief, or a list of weights, got {shown(prior)}")
     return prior
 
 
@@ -293,6 +295,11 @@ def _finer(mean: float, sd: float) -> FloatArray:
     """Return evenly spaced places, and as many again within eight standard deviations."""
     near = mean + sd * np.linspace(-8.0, 8.0, N_NODES)
     return np.unique(np.concatenate([np.linspace(0.0, 1.0, N_NODES), near[(near > 0) & (near < 1)]]))
+
+
+def _is_list(value: object) -> bool:
+    """Whether a value is a sequence, or an array of one dimension or more."""
+    return isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def _is_number(value: object) -> bool:

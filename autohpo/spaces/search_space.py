@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.autogl_form import AutoGLForm, is_autogl_form, read_form
 from autohpo.spaces.base import HPSpace
 from autohpo.spaces.conditions import Conditions
 from autohpo.spaces.constraints import Constraint, as_constraints, read_constraints
 from autohpo.spaces.draws import Draws, meet
 from autohpo.spaces.finite import count, walk
-from autohpo.spaces.given import as_formulas, as_parameters, check_counts
+from autohpo.spaces.given import as_dict, as_formulas, as_parameters, as_units, check_counts, checked_count, count_of
 from autohpo.spaces.numeric import LogRangeHP, RangeHP
 from autohpo.spaces.tagged import Described, without_caches
 
@@ -216,7 +216,7 @@ class SearchSpace:
         Raises:
             SpaceError: A parameter is missing in a configuration.
         """
-        units = np.full((len(hps), self.n_columns), 0.5)
+        units = np.full((count_of(hps), self.n_columns), 0.5)
         for parameter, columns in zip(self.parameters, self._columns, strict=True):
             name = parameter.name
             if columns.start == columns.stop:
@@ -247,9 +247,7 @@ class SearchSpace:
         Raises:
             SpaceError: The points have another width, or lie outside the unit cube.
         """
-        units = np.asarray(units, dtype=float)
-        if units.ndim != 2 or units.shape[1] != self.n_columns:
-            raise SpaceError(f"units: must have shape (n, {self.n_columns}), got {units.shape}")
+        units = as_units(units, self.n_columns)
         if not ((units >= 0) & (units <= 1)).all():
             raise SpaceError(f"units: must lie in [0, 1], got values from {units.min()} to {units.max()}")
         values = [parameter.decode(units[:, c]) for parameter, c in zip(self.parameters, self._columns, strict=True)]
@@ -271,7 +269,7 @@ class SearchSpace:
         Raises:
             SpaceError: None of 100,000 draws is allowed, or nothing can be.
         """
-        return self.decode(self.sample_points(rng, n, most_draws))
+        return self.decode(self.sample_points(rng, n, most_draws)) if checked_count(n) else []
 
     def sample_points(self, rng: np.random.Generator, n: int, most_draws: int | None = None) -> NDArray[np.float64]:
         """Return the ``(n, d)`` points of the unit cube whose configurations :meth:`sample` returns."""
@@ -323,10 +321,10 @@ class SearchSpace:
                 raise _missing(name, hp)
             value = hp[name]
             if not parameter.contains(value):
-                raise SpaceError(f"{name}: must be a value of {parameter}, got {value!r:.80}")
+                raise SpaceError(f"{name}: must be a value of {parameter}, got {shown(value)}")
             if self.is_conditional and parameter.refers_to and not parameter.fits(value, known):
                 decided = {decider: known[decider] for decider in parameter.refers_to}
-                raise SpaceError(f"{name}: must suit {decided!r:.80} of the configuration, got {value!r:.80}")
+                raise SpaceError(f"{name}: must suit {shown(decided)} of the configuration, got {shown(value)}")
             known[name] = value
         if len(hp) != len(known):
             unknown = sorted(set(hp) - set(self.names), key=str)
@@ -336,7 +334,7 @@ class SearchSpace:
             raise SpaceError(f"configuration: parameters must be active, got inactive {inactive} in {dict(hp)}")
         for constraint in self.constraints:
             if not constraint.allows(hp):
-                raise SpaceError(f"configuration: must meet {constraint}, got {dict(hp)}")
+                raise SpaceError(f"configuration: must meet {constraint}, got {shown(dict(hp), 1000)}")
 
     def to_json(self, hp: Mapping[str, Any]) -> dict[str, Any]:
         """Return a legal configuration as JSON types; a choice is written as its index."""
@@ -385,10 +383,10 @@ class SearchSpace:
         Raises:
             SpaceError: `data` does not describe a space, or holds kinds or values that cannot be made here.
         """
-        lists: dict[str, Any] = {"parameters": None, "constraints": [], **data}
+        lists: dict[str, Any] = {"parameters": None, "constraints": [], **as_dict(data)}
         for name in ("parameters", "constraints"):
             if not isinstance(lists[name], list) or not all(isinstance(item, dict) for item in lists[name]):
-                raise SpaceError(f"space: must have a list {name!r} of dicts, got {lists[name]!r:.80}")
+                raise SpaceError(f"space: must have a list {name!r} of dicts, got {shown(lists[name])}")
         return SearchSpace(
             [HPSpace.from_dict(item) for item in lists["parameters"]],
             conditions=data.get("conditions"),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace, Listing, checked_name
 from autohpo.spaces.choice import checked_names, checked_values, with_names
 from autohpo.spaces.expression import Expression
@@ -41,9 +41,11 @@ class Cut(Described):
 
     def __post_init__(self) -> None:
         names: Any = self.names
+        if not isinstance(names, (str, list, tuple)) or not all(isinstance(name, str) for name in names):
+            raise SpaceError(f"Cut: names must be names of parameters, got {shown(names)}")
         self._set(names=(names,) if isinstance(names, str) else tuple(names))
         if not callable(self.function) or not self.names:
-            raise SpaceError(f"Cut: must have names and a function, got {self.names!r}, {self.function!r}")
+            raise SpaceError(f"Cut: must have names and a function, got {shown(self.names)}, {shown(self.function)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the names, and the name of the function with the digest of its code where the name is no name."""
@@ -99,21 +101,21 @@ class ListHP(HPSpace):
         checked_name(self.name)
         if not isinstance(self.item, HPSpace):
             if not isinstance(self.item, Iterable):
-                raise SpaceError(f"{self.name}: item must be a parameter, or a list of them, got {self.item!r:.80}")
+                raise SpaceError(f"{self.name}: item must be a parameter, or a list of them, got {shown(self.item)}")
             self._set(item=tuple(self.item))
         self._set(length=plain(self.length), max_length=plain(self.max_length))
         if isinstance(self.length, bool) or not isinstance(self.length, (int, str, Cut)):
-            raise SpaceError(f"{self.name}: length must be an integer, a formula or a Cut, got {self.length!r:.80}")
+            raise SpaceError(f"{self.name}: length must be an integer, a formula or a Cut, got {shown(self.length)}")
         n = self._checked_max_length()
         items = (self.item,) * n if isinstance(self.item, HPSpace) else tuple(self.item)
         if len(items) != n or not all(isinstance(item, HPSpace) for item in items):
-            raise SpaceError(f"{self.name}: item must be a parameter, or {n} of them, got {items!r:.80}")
+            raise SpaceError(f"{self.name}: item must be a parameter, or {n} of them, got {shown(items)}")
         if len({item.levels for item in items if item.width}) > 1:
             alike = "all have an order, or the same number of choices"
-            raise SpaceError(f"{self.name}: items must {alike}, got {items!r:.80}")
+            raise SpaceError(f"{self.name}: items must {alike}, got {shown(items)}")
         for item in items:
             if item.refers_to or isinstance(item, ListHP) or getattr(item, "children", ()):
-                raise SpaceError(f"{self.name}: items must not be lists or have children, got {item!r:.80}")
+                raise SpaceError(f"{self.name}: items must not be lists or have children, got {shown(item)}")
         rule = Expression(self.length) if isinstance(self.length, str) else self.length
         self._set(_items=items, _rule=None if isinstance(rule, int) else rule)
         if isinstance(rule, Expression) and not rule.names:  # it is a number, whatever the configuration
@@ -134,10 +136,10 @@ class ListHP(HPSpace):
             raise SpaceError(f"{self.name}: max_length must be given where length is not an integer, got None")
         if type(n) is not int or n < 1 or (isinstance(self.length, int) and self.length != n):
             raise SpaceError(
-                f"{self.name}: max_length must be at least 1, and equal to an integer length, got {n!r:.80}"
+                f"{self.name}: max_length must be at least 1, and equal to an integer length, got {shown(n)}"
             )
         if n > LONGEST_LIST:
-            raise SpaceError(f"{self.name}: max_length must be at most {LONGEST_LIST}, got {n!r:.80}")
+            raise SpaceError(f"{self.name}: max_length must be at most {LONGEST_LIST}, got {shown(n)}")
         return n
 
     @property
@@ -162,7 +164,7 @@ class ListHP(HPSpace):
         if isinstance(n, float) and math.isfinite(n) and abs(n - round(n)) <= 1e-9 * max(abs(n), 1.0):
             n = round(n)  # 0.3 / 0.1 is not 3
         if type(n) is not int or not 0 <= n <= len(self.items):
-            raise SpaceError(f"{self.name}: length must be an integer from 0 to {len(self.items)}, got {n!r:.80}")
+            raise SpaceError(f"{self.name}: length must be an integer from 0 to {len(self.items)}, got {shown(n)}")
         return n
 
     @property
@@ -309,7 +311,7 @@ class PermutationHP(HPSpace):
 
     def _places(self, value: Any) -> list[int]:
         """Return for each entry of an order its index among the items; -1 for anything else."""
-        return [self._index.of(entry) for entry in value]
+        return self._index.all_of(value)
 
     @cached_property
     def _index(self) -> Index:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from functools import cache, cached_property
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown, text_of
 from autohpo.spaces.digest import can_import, digest_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ KINDS: dict[str, type[Described]] = {}
 
 Built-in classes stand there by their names, others by module and name: two programs may have kinds of one name.
 """
+
+
+LONGEST_INTEGER = 14_000
+"""Bits of an integer that JSON holds as it is: Python does not write much longer ones."""
 
 
 class Described:
@@ -72,6 +77,8 @@ class Described:
         Raises:
             SpaceError: The kind is not known here or is no subclass of this class, or JSON cannot hold its values.
         """
+        if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
+            raise SpaceError(f"{cls.__name__}: must be made from a dict such as to_dict() returns, got {shown(data)}")
         fields = dict(data)
         kind, name = fields.pop("kind", None), fields.pop("class", None)
         made_by = _kind_of(cls, kind, name)
@@ -83,7 +90,7 @@ class Described:
         return made
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={value!r}" for name, value in self._described() if value is not None)
+        fields = ", ".join(f"{name}={text_of(value)}" for name, value in self._described() if value is not None)
         return f"{type(self).__name__}({fields})"
 
     def __eq__(self, other: object) -> bool:
@@ -125,7 +132,7 @@ def _kind_of(base: type[Described], kind: Any, name: Any) -> type[Described]:
     classes = {n: made for n, made in KINDS.items() if issubclass(made, base) and not isabstract(made)}
     known = sorted({made.__name__ for made in classes.values()})
     if not isinstance(kind, str) or kind not in known:
-        raise SpaceError(f"kind: must be one of {known}, got {kind!r}; import the module that defines it")
+        raise SpaceError(f"kind: must be one of {known}, got {shown(kind)}; import the module that defines it")
     of_name = {n: made for n, made in classes.items() if made.__name__ == kind}
     key = name if isinstance(name, str) and name in of_name else kind if kind in of_name else None
     if key is None and len(of_name) > 1:
@@ -136,12 +143,15 @@ def _kind_of(base: type[Described], kind: Any, name: Any) -> type[Described]:
 def to_json(value: Any) -> Any:
     """Return the JSON types that stand for a value.
 
-    None, bool, int, finite float and str stand for themselves; tuple, dict, non-finite floats and what a space is
-    made of get a tag. Anything else becomes ``{"opaque": name}``, which can be compared but not read back. Where the
-    name may be that of several values, a ``digest`` of code or value stands beside it: None if there is none.
+    None, bool, int, finite float and str stand for themselves; tuple, dict, non-finite floats, huge integers and what
+    a space is made of get a tag. Anything else becomes ``{"opaque": name}``, which can be compared but not read back.
+    Where the name may be that of several values, a ``digest`` of code or value stands beside it: None if there is
+    none.
     """
-    if value is None or type(value) in (bool, int, str):
+    if value is None or type(value) in (bool, str):
         return value
+    if type(value) is int:
+        return value if value.bit_length() <= LONGEST_INTEGER else {"int": hex(value)}
     if type(value) is float:
         return value if math.isfinite(value) else {"float": repr(value)}
     if type(value) is list:
@@ -197,6 +207,8 @@ def from_json(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     match data:
+        case {"int": str() as text} if re.fullmatch("-?0x[0-9a-f]+", text):
+            return int(text, 16)
         case {"float": "nan" | "inf" | "-inf" as text}:
             return float(text)
         case {"tuple": list(items)}:
@@ -205,12 +217,13 @@ def from_json(data: Any) -> Any:
             try:
                 return {from_json(k): from_json(v) for k, v in items}
             except TypeError:
-                raise SpaceError(f"value: keys of a dict must be hashable, got {data!r:.80}") from None
+                raise SpaceError(f"value: keys of a dict must be hashable, got {shown(data)}") from None
         case {"described": dict(made)}:
             return Described.from_dict(made)
         case {"opaque": name}:
-            raise SpaceError(f"value: {name} cannot be read back from JSON; build the space in code")
-    raise SpaceError(f"value: tag must be float, tuple, dict or described, got {data!r:.80}")
+            way = "build the space in code, and give it as space="
+            raise SpaceError(f"value: {name} cannot be read back from JSON; {way}")
+    raise SpaceError(f"value: tag must be float, int, tuple, dict or described, got {shown(data)}")
 
 
 def is_same(a: Any, b: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autohpo.errors import SpaceError
+from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace, checked_name
 from autohpo.spaces.index import Index
 from autohpo.spaces.tagged import is_same
@@ -44,7 +44,7 @@ class TiedHP(HPSpace):
         checked_name(self.name)
         checked_name(self.to)
         if not isinstance(self.values, Mapping) or not self.values:
-            raise SpaceError(f"{self.name}: values must be a dict that is not empty, got {self.values!r:.80}")
+            raise SpaceError(f"{self.name}: values must be a dict that is not empty, got {shown(self.values)}")
         self._set(values=dict(self.values))
 
     @property
@@ -70,7 +70,7 @@ class TiedHP(HPSpace):
         """
         place = self._keys.meant(hp[self.to])
         if place < 0:
-            raise SpaceError(f"{self.name}: must have a value for {self.to} = {hp[self.to]!r:.80}")
+            raise SpaceError(f"{self.name}: must have a value for {self.to} = {shown(hp[self.to])}")
         return self._listed[place]
 
     @cached_property

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from autohpo.errors import OptionError, short
+from autohpo.errors import OptionError, short, shown
 from autohpo.store.base import LogEvent, Store
 from autohpo.store.memory import MemoryStore
 from autohpo.store.run_state import RunState
@@ -50,7 +50,7 @@ def open_store(url: str | os.PathLike[str], *, read_only: bool = False) -> Store
         raise OptionError(f"store: must be a path or a URL, got {short(url)}")
     text = os.fsdecode(url)
     if "\0" in text:
-        raise OptionError(f"store: must be a path or a URL, got {text!r:.80}, which has a NUL character")
+        raise OptionError(f"store: must be a path or a URL, got {shown(text)}, which has a NUL character")
     if text == "memory:":
         return MemoryStore()
     return SQLiteStore(_path_of(text) if isinstance(url, str) else text, read_only=read_only)
@@ -67,7 +67,9 @@ def _path_of(text: str) -> str:
         return text  # a drive of Windows has one letter
     path = rest.removeprefix("///")
     if scheme != "sqlite" or path == rest or not path or "?" in path:
-        raise OptionError(f"store: must be a path, 'sqlite:///path' or 'memory:', got {text!r}{_advice(scheme, rest)}")
+        raise OptionError(
+            f"store: must be a path, 'sqlite:///path' or 'memory:', got {shown(text)}{_advice(scheme, rest)}"
+        )
     return path
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from autohpo.errors import StoreError, StoreMismatchError
+from autohpo.errors import StoreError, StoreMismatchError, shown
 
 SHOWN_DIFFERENCES = 12
 LogKind = Literal["ask", "start", "report", "end", "interrupt", "late"]
@@ -170,7 +170,7 @@ _NOTHING = _Nothing()
 
 
 def _text(value: Any) -> str:
-    return "nothing" if value is _NOTHING else f"{value!r:.120}"
+    return "nothing" if value is _NOTHING else f"{shown(value, 120)}"
 
 
 def check_json(value: object) -> None:
@@ -185,13 +185,13 @@ def check_json(value: object) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
             if type(key) is not str and not isinstance(key, (str, int, float, type(None))):
-                raise StoreError(f"store: keys must be strings, got {key!r:.80}")
+                raise StoreError(f"store: keys must be strings, got {shown(key)}")
             check_json(item)
     elif isinstance(value, (list, tuple)):
         for item in value:
             check_json(item)
     elif not isinstance(value, (str, int)) and not (isinstance(value, float) and math.isfinite(value)):
-        raise StoreError(f"store: events must be of JSON types, got {value!r:.80}")
+        raise StoreError(f"store: events must be of JSON types, got {shown(value)}")
 
 
 _PLAIN = frozenset({str, int, bool, type(None)})

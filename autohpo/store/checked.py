@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from autohpo.errors import AutoHPOError
+from autohpo.errors import AutoHPOError, shown
 from autohpo.outcome import TrialState
 
 MAX_DEPTH = 64
@@ -71,14 +71,14 @@ def check_row(row: Sequence[Any]) -> str:
     is_near = are_types and abs(trial) <= MAX_INTEGER and 0 <= attempt <= MAX_INTEGER  # below 0: a confirming trial
     if is_near and kind in KINDS and time - time == 0:
         return ""
-    return f"kind {kind!r:.40}, trial {trial!r:.40}, attempt {attempt!r:.40}, time {time!r:.40}"
+    return f"kind {shown(kind, 40)}, trial {shown(trial, 40)}, attempt {shown(attempt, 40)}, time {shown(time, 40)}"
 
 
 def check_data(kind: str, data: object) -> str:
     """Return what is wrong with the data of an event; the empty string where nothing is."""
     check = CHECKS.get(kind)
     if check is None:
-        return f"kind must be one of {', '.join(CHECKS)}, got {kind!r:.40}"
+        return f"kind must be one of {', '.join(CHECKS)}, got {shown(kind)}"
     return check(data) if type(data) is dict else f"data must be a dict, got {type(data).__name__}"
 
 
@@ -120,41 +120,47 @@ def is_shallow(value: object, most: int = MAX_DEPTH) -> bool:
 
 def _check_ask(data: dict[str, Any]) -> str:
     get = data.get
-    fidelity, resume, hp, info, fork = get("fidelity"), get("resume"), get("hp"), get("info"), get("fork")
+    if "fidelity" not in data or "resume" not in data:
+        return f"must have fidelity and resume, got {shown(list(data))}"
+    fidelity, resume, hp, info, fork = data["fidelity"], data["resume"], get("hp"), get("info"), get("fork")
     is_usual = fidelity is None and resume is None and fork is None and type(hp) is dict and info == {}
     if is_usual and get("pid") == 0 and type(get("seed")) is int and 0 <= data["seed"] <= MAX_INTEGER:
         return ""
     if type(hp) is not dict or type(info) is not dict:
         return "hp and info must be dicts"
     if not (fidelity is None or (is_number(fidelity) and fidelity >= 0)):
-        return f"fidelity must be a number of at least 0, got {fidelity!r:.60}"
+        return f"fidelity must be a number of at least 0, got {shown(fidelity)}"
     if not ((resume is None or _is_count(resume)) and (fork is None or _is_count(fork))):
-        return f"resume and fork must be numbers of trials, got {resume!r:.60} and {fork!r:.60}"
+        return f"resume and fork must be numbers of trials, got {shown(resume)} and {shown(fork, 60)}"
     if not (type(get("pid")) is int and type(get("seed")) is int):
-        return f"pid and seed must be integers, got {get('pid')!r:.60} and {get('seed')!r:.60}"
+        return f"pid and seed must be integers, got {shown(get('pid'))} and {shown(get('seed'), 60)}"
     if not (-MAX_INTEGER <= data["pid"] <= MAX_INTEGER and 0 <= data["seed"] <= MAX_INTEGER):
-        return f"pid and seed must be integers of a usual size, got {get('pid')!r:.60} and {get('seed')!r:.60}"
+        return f"pid and seed must be integers of a usual size, got {shown(get('pid'))} and {shown(get('seed'), 60)}"
     return "" if is_shallow(info) else f"info must be at most {MAX_DEPTH} deep, with numbers that are finite"
 
 
 def _check_start(data: dict[str, Any]) -> str:
     slot = data.get("slot")
-    return "" if type(slot) is int and -MAX_INTEGER <= slot <= MAX_INTEGER else f"slot must be an integer, got {slot!r}"
+    return (
+        ""
+        if type(slot) is int and -MAX_INTEGER <= slot <= MAX_INTEGER
+        else f"slot must be an integer, got {shown(slot)}"
+    )
 
 
 def _check_report(data: dict[str, Any]) -> str:
     fidelity, perf = data.get("fidelity"), data.get("perf")
     if type(fidelity) not in _NUMBERS or not 0 <= fidelity <= MAX_NUMBER:  # type: ignore[operator]
-        return f"fidelity must be a number of at least 0, got {fidelity!r:.60}"
+        return f"fidelity must be a number of at least 0, got {shown(fidelity)}"
     if type(perf) in _NUMBERS and -MAX_NUMBER <= perf <= MAX_NUMBER:  # type: ignore[operator] # the usual case
         return "" if len(data) == 2 else _check_extras(data)
-    return "" if _are_numbers(perf) else f"perf must be finite, got {perf!r:.60}"
+    return "" if _are_numbers(perf) else f"perf must be finite, got {shown(perf)}"
 
 
 def _check_extras(data: dict[str, Any]) -> str:
     metrics = data.get("metrics", {})
     if type(metrics) is not dict or not is_shallow(metrics, 4):
-        return f"metrics must be a dict of numbers, got {metrics!r:.60}"
+        return f"metrics must be a dict of numbers, got {shown(metrics)}"
     return ""
 
 
@@ -166,31 +172,31 @@ def _check_end(data: dict[str, Any]) -> str:
             return ""
     has_perf = _ENDS.get(state) if type(state) is str else None
     if has_perf is None:
-        return f"state must be how a trial ends, got {state!r:.60}"
+        return f"state must be how a trial ends, got {shown(state)}"
     if has_perf != (perf is not None):
-        return f"a trial that is {state} {'has' if has_perf else 'has no'} perf, got {perf!r:.60}"
+        return f"a trial that is {state} {'has' if has_perf else 'has no'} perf, got {shown(perf)}"
     if perf is not None and not is_number(perf) and not (type(perf) is list and _are_numbers(perf)):
-        return f"perf must be finite, got {perf!r:.60}"
+        return f"perf must be finite, got {shown(perf)}"
     for name in ("fidelity", "cost"):
         value = data.get(name)
         if value is not None and not is_number(value):
-            return f"{name} must be a number, got {value!r:.60}"
+            return f"{name} must be a number, got {shown(value)}"
     for name in ("error", "why"):
         if type(data.get(name, "")) is not str:
-            return f"{name} must be a string, got {data[name]!r:.60}"
+            return f"{name} must be a string, got {shown(data[name])}"
     if "constraints" in data:
         constraints = data["constraints"]
         if type(constraints) is not dict or not all(map(is_number, constraints.values())):
-            return f"constraints must be a dict of numbers, got {constraints!r:.60}"
+            return f"constraints must be a dict of numbers, got {shown(constraints)}"
     return _check_extras(data) if "metrics" in data else ""
 
 
 def _check_interrupt(data: dict[str, Any]) -> str:
     state = data.get("state")
     if type(state) is not str or state not in _INTERRUPTS:
-        return f"state must be how an attempt is interrupted, got {state!r:.60}"
+        return f"state must be how an attempt is interrupted, got {shown(state)}"
     error = data.get("error", "")
-    return "" if type(error) is str else f"error must be a string, got {error!r:.60}"
+    return "" if type(error) is str else f"error must be a string, got {shown(error)}"
 
 
 CHECKS: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -220,9 +226,9 @@ def check_kept_header(header: object) -> str:
     }
     for name, kind in wanted.items():
         if name in header and type(header[name]) is not kind:
-            return f"{name} must be a {kind.__name__}, got {header[name]!r:.60}"
+            return f"{name} must be a {kind.__name__}, got {shown(header[name])}"
     seed = header.get("options", {}).get("seed", 0)
     if not (seed is None or _is_count(seed)):
-        return f"options.seed must be an integer of at least 0, got {seed!r:.60}"
+        return f"options.seed must be an integer of at least 0, got {shown(seed)}"
     flag = header.get("objective", {}).get("takes_fidelity", False)
-    return "" if type(flag) is bool else f"objective.takes_fidelity must be true or false, got {flag!r:.60}"
+    return "" if type(flag) is bool else f"objective.takes_fidelity must be true or false, got {shown(flag)}"

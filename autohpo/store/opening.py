@@ -7,9 +7,10 @@ import os
 import shutil
 import sqlite3
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
-from autohpo.errors import StoreCorruptError, StoreError, StoreWarning
+from autohpo.errors import StoreCorruptError, StoreError, StoreWarning, shown
 from autohpo.store.lock import Count
 from autohpo.store.rows import crc_of, is_whole
 from autohpo.store.wal import HEADER_BYTES, WalState, walk
@@ -17,6 +18,9 @@ from autohpo.store.wal import HEADER_BYTES, WalState, walk
 MAIN_HEADER_BYTES = 100  # of every SQLite file
 QUICK_CHECK_BYTES = 8 * 2**20
 """The largest file that SQLite's own check of all pages is run on at each opening; rows have checksums anyway."""
+
+JOURNAL = "-journal"
+"""The longest ending of a file that SQLite puts beside a store."""
 
 WAL_FORMAT = b"\x02\x02"  # bytes 18 and 19 of a file that is used with a write-ahead log
 
@@ -28,23 +32,30 @@ def beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
-def checked_path(path: str | Path) -> Path:
+def checked_path(path: str | os.PathLike[str], name: str = "store") -> Path:
     """Return the path of a file, links resolved: one run has one lock, whatever link leads to it.
+
+    Args:
+        path: The path.
+        name: The argument that it was given as.
 
     Raises:
         StoreError: It is no path of a file, is a folder, or lies in one that does not exist.
     """
-    if not Path(path).name or "\0" in str(path):
-        raise StoreError(f"store: must be the path of a file, got {str(path)!r}")
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(text, str) or not Path(text).name or "\0" in text:
+        raise StoreError(f"{name}: must be the path of a file, got {shown(path if text is None else text)}")
     try:
-        found = Path(path).resolve()
+        found = Path(text).resolve()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(beside(found, JOURNAL))  # else a name that is too long shows late
         is_folder, has_folder = found.is_dir(), found.parent.is_dir()
     except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a name that is too long
-        raise StoreError(f"store: must be the path of a file, got {str(path)!r}: {error}") from None
+        raise StoreError(f"{name}: must be the path of a file, got {shown(str(path))}: {error}") from None
     if not has_folder:
-        raise StoreError(f"store: folder {found.parent} does not exist")
+        raise StoreError(f"{name}: folder {found.parent} does not exist")
     if is_folder:
-        raise StoreError(f"store: {found} is a folder; name a file in it, such as {found / 'run.db'}")
+        raise StoreError(f"{name}: {found} is a folder; name a file in it, such as {found / 'run.db'}")
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from autohpo.errors import StoreCorruptError
+from autohpo.errors import StoreCorruptError, shown
 from autohpo.objectives import Front, Objectives
 from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent
@@ -211,7 +211,7 @@ class RunState:
                 raise self._bad(event, f"attempt {attempts.n} is the last that was started")
             perf = event.data["perf"]
             if (len(perf) if isinstance(perf, (list, tuple)) else 1) != self.objectives.n:
-                raise self._bad(event, f"perf must have {self.objectives.n} numbers, got {perf!r:.60}")
+                raise self._bad(event, f"perf must have {self.objectives.n} numbers, got {shown(perf)}")
             if event.attempt == attempts.n:
                 self.running[number].reports.append(report_from(event.data))
         elif kind == "start":

@@ -43,10 +43,8 @@ class SQLiteStore(Store):
     in FULL syncs as a whole, and which SQLite syncs before it copies any of it into the main file or writes over it.
     That copying is done about once a second, so that a copy of the main file alone has the run but for its last
     moments. The file must be on a local disk: SQLite's write-ahead log needs one host. Every row has a checksum and its
-    place in the log, because SQLite itself would give back a changed byte of a value as it is.
-
-    Where the disk is full, another process keeps the file locked, or the file is gone, an append waits, warns, and
-    tries again; then it raises.
+    place in the log, because SQLite itself would give back a changed byte of a value as it is. Where the disk is full,
+    another process keeps the file locked, or the file is gone, an append waits, warns, and tries again; then it raises.
 
     Args:
         path: The path of the file; ``path.lock`` beside it says who writes, and counts what was written.
@@ -58,6 +56,7 @@ class SQLiteStore(Store):
         StoreError: The path is that of a folder, or lies in one that does not exist; or, with `read_only`, there is no
             such file, or it holds no run yet.
         StoreCorruptError: With `read_only`: it is damaged, or a part of it is missing.
+        OptionError: The time to wait is no number of seconds.
     """
 
     def __init__(self, path: str | Path, *, read_only: bool = False, wait_seconds: float = WAIT_SECONDS) -> None:

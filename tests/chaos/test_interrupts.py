@@ -236,6 +236,7 @@ def test_what_is_no_exception_of_the_objective_ends_the_search_and_surfaces() ->
     assert "mine" in hpo.result.trials[2].error
 
 
+@pytest.mark.filterwarnings("ignore::autohpo.errors.StoreWarning")  # f closes over what changes
 def test_an_alarm_of_the_users_own_never_leaves_a_step_of_the_log_half_done(tmp_path: Path) -> None:
     """It rings again and again, at any moment, and ends the search each time; the log is that of one run."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from autohpo.errors import OptionError, SpaceError, SuggestionError, short
+from autohpo.errors import OptionError, SpaceError, SuggestionError, short, shown
 from autohpo.history import History
 from autohpo.spaces import SearchSpace
 from autohpo.spaces.usual import Usual
@@ -55,7 +55,7 @@ def checked_suggestion(
             suggestion.info = json.loads(json.dumps(suggestion.info, allow_nan=False))  # as a store gives it back
     except (SpaceError, TypeError, ValueError) as error:
         raise SuggestionError(f"{who}: {error}") from error
-    if fidelity is not None and not (isinstance(fidelity, (int, float)) and 0 < fidelity < math.inf):
+    if fidelity is not None and not (isinstance(fidelity, (int, float)) and 0 < fidelity <= sys.float_info.max):
         raise SuggestionError(f"{who}: fidelity must be positive and finite, got {short(fidelity)}")
     if suggestion.resume is not None or suggestion.fork is not None:
         try:
@@ -87,6 +87,26 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def checked_flag(name: str, value: Any) -> bool:
+    """Return a flag.
+
+    Raises:
+        OptionError: It is no bool, of Python or of numpy.
+    """
+    flag = plain(value)
+    if not isinstance(flag, bool):
+        raise OptionError(f"{name}: must be True or False, got {shown(value)}")
+    return flag
+
+
+def reason_text(reason: object) -> str:
+    """Return why a trial failed, as a string: users hand over exceptions, too."""
+    try:
+        return str(reason)
+    except Exception:  # a user's __str__ may raise anything
+        return short(reason)
+
+
 def amount(fidelity: object) -> float:
     """How much training was done, as a plain number, an int where it is whole.
 
@@ -94,7 +114,7 @@ def amount(fidelity: object) -> float:
         OptionError: It is no finite number of at least 0.
     """
     done = plain(fidelity)
-    if not (isinstance(done, (int, float)) and 0 <= done < math.inf):
+    if not (isinstance(done, (int, float)) and 0 <= done <= sys.float_info.max):
         raise OptionError(f"fidelity: must be a finite number of at least 0, got {short(fidelity)}")
     return whole(float(done))
 
