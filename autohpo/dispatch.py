@@ -47,7 +47,7 @@ class Dispatch:
     Attributes:
         busy: Number and attempt of the trial in each slot that runs one.
         again: Trials to be started again, in their order.
-        first: The trial that was started first, by this driver.
+        first: The trial that a worker of this driver began first: one that was given out first may begin later.
     """
 
     def __init__(
@@ -138,7 +138,6 @@ class Dispatch:
         suggestion, chain = state.running[number].suggestion, state.chain(number)
         attempt = self._search.start(number, slot)
         self.busy[slot] = number, attempt
-        self.first = number if self.first is None else self.first
         task = Task(
             number=number,
             attempt=attempt,

@@ -15,7 +15,7 @@ from autohpo.checkpoints import Checkpoints
 from autohpo.confirming import Confirming
 from autohpo.dispatch import Dispatch, Placed, lost_error
 from autohpo.ending import Ending
-from autohpo.errors import AutoHPOError, NotReady, OptimizationComplete, short
+from autohpo.errors import AutoHPOError, NotReady, OptimizationComplete, StoreError, short
 from autohpo.execution.base import Event, Executor
 from autohpo.failures import WORDS, Failures
 from autohpo.holding import Holding
@@ -25,6 +25,7 @@ from autohpo.progress import Progress, Standing
 from autohpo.run_options import RunOptions
 from autohpo.search import Search
 from autohpo.stopping import Stopping
+from autohpo.store.waiting import PASSING
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
 
 POLL_SECONDS = 0.1  # how late a signal or the end of the time limit is noticed at most
@@ -71,10 +72,11 @@ class Driver:
         self.holding = Holding(search, executor, self.ending, options.grace_seconds)
         self._stopping = stopping
         self._failures = Failures(options.max_consecutive_failures, progress.say, may_first=options.continue_on_error)
-        self._n_earlier = 0
+        self._n_earlier, self._spent_earlier = 0, 0.0
         self._advised = 0
         self._is_complete, self._is_closed = is_over, False  # the algorithm has nothing more to suggest; all is closed
         self._why_complete = ""
+        self._unsaved = ""  # what the store did not take before a signal
         self._confirming, self._is_over_before = confirming, is_over
         self._is_confirming = False
 
@@ -84,10 +86,10 @@ class Driver:
         Raises:
             FirstTrialError: The first trial that was started raised, and no other one had a result.
             FailuresError: Too many trials in a row had no result.
-            KeyboardInterrupt: A SIGINT came; everything is saved.
-            SystemExit: A SIGTERM or SIGHUP came; everything is saved.
+            KeyboardInterrupt: A SIGINT came; everything is saved, or what is not was said.
+            SystemExit: A SIGTERM or SIGHUP came; likewise.
         """
-        self._n_earlier = self.state.n_done + self.state.n_failed
+        self._n_earlier, self._spent_earlier = self.state.n_done + self.state.n_failed, self._spent()
         if not self._is_over_before:
             self.dispatch.recover()
         self.executor.open(self.objective, self._on_report)
@@ -100,11 +102,15 @@ class Driver:
                 self.ending.check(self.dispatch.running)
             except KeyboardInterrupt:
                 self.ending.signal = self.ending.signal or signal.SIGINT
+            except PASSING as error:
+                self._leave_unsaved(error)
             finally:
                 try:
                     self._end()
                 except KeyboardInterrupt:  # paused trainings did not end before it
                     self.ending.signal = self.ending.signal or signal.SIGINT
+                except PASSING as error:
+                    self._leave_unsaved(error)
         signum = self.ending.signal
         if signum is not None:
             self._say_interrupted()
@@ -114,6 +120,12 @@ class Driver:
             self.progress.say("stopped")
         elif why and not self.ending.reason:
             self.progress.say(f"ended early: {why}")
+
+    def _leave_unsaved(self, error: StoreError) -> None:
+        """Go on to the end where a signal ended the wait for the store; else raise."""
+        if self.ending.signal is None:
+            raise error
+        self._unsaved = f"; {error}"
 
     @contextmanager
     def _hooks_watched(self) -> Iterator[None]:
@@ -255,6 +267,8 @@ class Driver:
 
     def _take(self, events: list[Event]) -> None:
         """Take events of the executor: first all into the log, then each to the optimizer."""
+        if events and self.dispatch.first is None:
+            self.dispatch.first = events[0].number
         ended = [(event, self._note(event)) for event in events if event.outcome is not None]
         if not ended:
             return
@@ -346,7 +360,7 @@ class Driver:
         hint = f"; run the same command to resume from {path}" if path else ""
         if not path and best is not None:
             hint = f"; the best so far is {best.perfs[0] if len(best.perfs) == 1 else best.perfs} with {dict(best.hp)}"
-        self.progress.say(f"interrupted after {self.state.n_done} trials with a result{hint}")
+        self.progress.say(f"interrupted after {self.state.n_done} trials with a result{self._unsaved}{hint}")
 
     def _standing(self) -> Standing:
         best = self.state.best if self.hpo.objectives.n == 1 else None
@@ -364,7 +378,15 @@ class Driver:
             failures={WORDS.get(state, str(state)): n for state, n in self._failures.counts.items()},
             is_over=self._is_closed,
             confirming=self._confirming.counts if self._is_confirming and self._confirming is not None else None,
+            budget=session_of(self.hpo).allowance.budget,
+            spent=self._spent(),
+            spent_earlier=self._spent_earlier,
         )
+
+    def _spent(self) -> float:
+        """The full evaluations that were spent, where they are limited; else 0."""
+        allowance = session_of(self.hpo).allowance
+        return 0.0 if allowance.budget is None else allowance.spending.update()
 
 
 def _has_all(given: float | None, reached: float | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from autohpo.errors import FailuresError, FirstTrialError
@@ -57,7 +58,7 @@ class Failures:
             did = "raised" if trial.state is TrialState.FAILED else "returned no result"
             raise FirstTrialError(
                 f"the objective {did} in trial {trial.number}, the first to start; fix it, or go on in spite of it "
-                f"with continue_on_error=True\n{trial.error}"
+                f"with continue_on_error=True{_fidelity_hint(trial)}\n{trial.error}"
             )
         if self.counts[trial.state] == 1:
             self._say(f"trial {trial.number} {WORDS.get(trial.state, trial.state.value)}: {reason_of(trial)}")
@@ -67,6 +68,17 @@ class Failures:
                 "the objective or the space, or raise this number, and run the same command again; the last, trial "
                 f"{trial.number}, is {trial.state}: {trial.error.strip()}"
             )
+
+
+def _fidelity_hint(trial: Trial) -> str:
+    """What to do where an objective counted on an integer, and its fidelity was none; else the empty string."""
+    fidelity = trial.fidelity
+    if fidelity is None or float(fidelity).is_integer() or not re.search(r"\b(float|integer)", reason_of(trial)):
+        return ""
+    return (
+        f". Its fidelity was {fidelity:g}, no integer: use int(fidelity) in the objective, or give fidelities whose "
+        "levels are integers, such as min_fidelity=1, max_fidelity=27, eta=3; hpo.fidelity_schedule() shows them"
+    )
 
 
 def reason_of(trial: Trial) -> str:

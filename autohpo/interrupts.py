@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from autohpo.execution.descriptors import above_standard
+from autohpo.execution.forks import ForkFilter
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """The signals that end a search in order; there is no SIGHUP on Windows."""
@@ -163,6 +164,8 @@ class Watch:
             end.setblocking(False)  # noqa: FBT003
         self._thread = threading.Thread(target=self._run, name="autohpo-watch", daemon=True)
         self._thread.start()
+        self._fork_filter = ForkFilter()
+        self._fork_filter.install()
 
     def handle(self, handlers: Mapping[int, Handler], poke: Handler) -> None:
         """Install signal handlers; from the main thread.
@@ -188,6 +191,7 @@ class Watch:
         """Put the old handlers back, and end the thread."""
         if self._handlers is not None:
             self._handlers.restore()
+        self._fork_filter.remove()
         self._is_closing = True
         self.wake()
         self._thread.join(1.0)

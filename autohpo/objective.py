@@ -1,4 +1,4 @@
-"""The objective: what a user's function may ask for by name, and how its four shapes become one protocol."""
+"""The objective: what a user's function may ask for by name, and how its shapes become one protocol."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autohpo.errors import AutoHPOError, InvalidPerfError, OptionError, short
+from autohpo.forked import OnlyHere
 from autohpo.objectives import Objectives, as_perf
 from autohpo.outcome import MAX_RESULT_BYTES, result_bytes
 from autohpo.reported import Keep, ReportLog, ReportRules
@@ -46,7 +47,6 @@ class TrialHandle:
         seed: A number for every random choice of the training.
         fidelity: How much training the trial gets in all, counted from nothing; None means full.
         slot: The number of the worker that runs it, from 0.
-        device: The GPU that its worker was given, as ``optimize(gpus=...)`` names it; None where none was.
         reports: ``(fidelity, perf)`` in the order reported.
         is_stopped: Whether the search said that the trial should end.
     """
@@ -63,10 +63,14 @@ class TrialHandle:
         """Take over the next task of the same training."""
         self.number, self.attempt, self.seed = task.number, task.attempt, task.seed
         self.fidelity, self.slot = task.fidelity, task.slot
-        self.device = os.environ.get("AUTOHPO_DEVICE")
-        self._folder = task.checkpoint_dir
+        self._folder, self._process = task.checkpoint_dir, os.getpid()
         self._send: Report | None = report
         self._log.is_over, self._log.n_ignored = False, 0
+
+    @property
+    def device(self) -> str | None:
+        """The GPU that its worker was given, as ``optimize(gpus=...)`` names it; None where none was."""
+        return os.environ.get("AUTOHPO_DEVICE")
 
     def _release(self) -> None:
         """Ignore what is reported from now on: the attempt has ended."""
@@ -92,7 +96,7 @@ class TrialHandle:
             InvalidPerfError: `perf` or `fidelity` is not one finite number. Uncaught, it makes the trial INVALID.
         """
         send = self._send
-        if send is None:
+        if send is None or os.getpid() != self._process:  # a forked child has no say in the search
             return False
         if self._log.is_over:
             self._log.n_ignored += 1
@@ -280,8 +284,11 @@ class Evaluator:
         """
         began = time.perf_counter()
         paused = self._paused.pop(task.root, None)
-        handle = paused.handle if paused else TrialHandle(task, report, self.objective.objectives)
-        handle._bind(task, report)
+        if paused:
+            handle = paused.handle
+            handle._bind(task, report)
+        else:
+            handle = TrialHandle(task, report, self.objective.objectives)
         try:
             outcome = self._run(task, handle, paused)
         finally:
@@ -290,7 +297,8 @@ class Evaluator:
 
     def _run(self, task: Task, handle: TrialHandle, paused: _Paused | None) -> Outcome:
         try:
-            result = paused.steps if paused else self.objective.call(task, handle)
+            with OnlyHere(handle._process):
+                result = paused.steps if paused else self.objective.call(task, handle)
             if isinstance(result, Generator):
                 return self._advance(task, result, handle)
             outcome = _checked_size(self.objective.rules.measured(result, task, handle._log))
@@ -299,13 +307,16 @@ class Evaluator:
         except (Exception, SystemExit):  # sys.exit in a trial ends the trial, not the search
             return Outcome(TrialState.FAILED, error=user_traceback())
         state = TrialState.STOPPED if handle.is_stopped else TrialState.COMPLETE
+        if outcome.state is state and outcome.reached is None and not handle.reports:
+            return outcome  # a copy of what has not changed takes time
         return replace(outcome, state=state, reached=handle.reports[-1][0] if handle.reports else None)
 
     def _advance(self, task: Task, steps: Generator[Any, None, Any], handle: TrialHandle) -> Outcome:
         """Run a generator until it has used up the task's fidelity, ends, or is stopped."""
         while not handle.is_enough:
             try:
-                value = next(steps)
+                with OnlyHere(handle._process):
+                    value = next(steps)
             except StopIteration:  # it ended by itself: at a higher rung it would stand where it stands now
                 break
             handle.report(value)

@@ -274,7 +274,8 @@ def undominated(found: Sequence[Trial]) -> list[Trial]:
 
 def precedence(trial: Trial) -> tuple[bool, float, float]:
     """Return what comes before scores when trials are compared: constraints, and how much training each had."""
-    return not trial.violation, trial.reached, -trial.violation
+    violation = trial.violation
+    return not violation, trial.reached, -violation
 
 
 def as_perf(value: object) -> float:
@@ -345,6 +346,10 @@ class Front:
         rank = precedence(trial)
         if self._precedence is None or rank > self._precedence:
             self._precedence, self._members, self._best = rank, [(mine, trial)], None
+        elif rank == self._precedence and len(mine) == 1:
+            ((theirs, other),) = self._members
+            if mine > theirs or (mine == theirs and trial.number < other.number):
+                self._members, self._best = [(mine, trial)], None
         elif rank == self._precedence:
             for theirs, other in self._members:
                 if all(a >= b for a, b in zip(theirs, mine, strict=True)) and not (

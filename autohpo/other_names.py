@@ -25,7 +25,7 @@ _OPTIONS = {  # an option of build_hpo_from_name, or an argument of optimize: wh
         "n_trials num_trials max_trials num_samples n_iter n_iters n_calls total_max_jobs n_evals num_evals "
         "max_evaluations n_evaluations num_evaluations max_num_evaluations max_num_trials_started "
         "max_num_trials_completed max_num_trials_finished runcount_limit n_configs num_configs max_iter "
-        "max_iterations ntrials trials_limit"
+        "max_iterations ntrials trials_limit max_num_trials n_iterations iterations trials budget"
     ),
     "mode": (
         "direction directions sense goal maximize minimize maximise minimise objective_metric_sign "
@@ -46,7 +46,8 @@ _OPTIONS = {  # an option of build_hpo_from_name, or an argument of optimize: wh
     "eta": "reduction_factor factor halving_factor",
     "space": (
         "hp_space search_space config_space configspace param_space param_distributions param_grid parameter_space "
-        "hyper_parameters hyperparameters pbounds dimensions search_spaces parametrization domain bounds params"
+        "hyper_parameters hyperparameters pbounds dimensions search_spaces parametrization domain bounds params "
+        "parameters config"
     ),
     "f": (
         "objective func fn fun function objective_function target_function target_func trainable train_fn "
@@ -69,11 +70,11 @@ _OPTIONS = {  # an option of build_hpo_from_name, or an argument of optimize: wh
     "memory_limit": "max_memory mem_limit mem_in_mb memory trial_memory_limit ram_limit",
     "store": (
         "storage db db_url database local_dir storage_path log_dir output_directory save_path checkpoint_path "
-        "checkpoint trials_save_file result_logger resume load_if_exists"
+        "checkpoint trials_save_file result_logger resume load_if_exists working_dir working_directory"
     ),
     "name": "study_name run_name run_id project_name experiment_name tuner_name task_name",
     "progress": "show_progress_bar show_progressbar progressbar progress_bar verbose verbosity disp",
-    "continue_on_error": "catch error_score raise_errors raise_on_error ignore_errors",
+    "continue_on_error": "catch error_score raise_errors raise_on_error ignore_errors raise_on_failed_trial",
     "target": "loss_threshold stop_at target_value metric_threshold",
     "patience": "early_stop_fn early_stopping early_stopping_rounds no_progress_loss early_stop n_iter_no_change",
     "warm_start": "previous_result previous_results seed_from restore initial_results transfer warm_start_from",
@@ -159,22 +160,23 @@ _NO_SUCH_NAMES = {
 
 _ALGORITHMS = {
     "quasi_random": "quasi sobol halton qmc quasi_random_search qmcsampler low_discrepancy scrambled_sobol",
-    "random": "random_search randomsearch randomsampler randomized randomizedsearchcv rs uniform",
-    "grid": "grid_search gridsearch gridsampler gridsearchcv brute brute_force bruteforcesampler",
-    "tpe": "tpesampler optuna hyperopttpe tpe_sampler parzen",
+    "random": "random_search randomsearch randomsampler randomized randomizedsearchcv rs uniform rand.suggest",
+    "grid": "grid_search gridsearch gridsampler gridsearchcv brute brute_force bruteforcesampler halvinggridsearchcv",
+    "tpe": "tpesampler optuna hyperopttpe tpe_sampler parzen optimizeroptuna optunaoptimizer optunasearch",
     "hyperopt_tpe": "hyperopt tpe.suggest hyperoptsearch",
     "anneal": "annealing simulated_annealing anneal.suggest sa",
     "bayes": (
         "bo gp bayesian bayesopt bayesian_optimization bayesian_optimisation gpsampler gaussian_process "
-        "gp_minimize hebo skopt botorch ax botorchsampler vizier bayesoptsearch bayes_opt"
+        "gp_minimize hebo skopt botorch ax botorchsampler vizier bayesoptsearch bayes_opt "
+        "bayesianoptimization dragonfly"
     ),
     "bohb": "optimizerbohb hpbandster tunebohb bohb_search bohbsearch",
     "hyperband": "hyperbandscheduler hyperbandpruner hb successive_halving sha hyperband_pruner",
     "asha": (
         "ashascheduler asynchyperband async_hyperband asynchronous_halving successivehalvingpruner mobster pasha "
-        "median median_stopping"
+        "median median_stopping medianstoppingrule medianpruner asynchyperbandscheduler"
     ),
-    "pbt": "population_based_training populationbasedtraining population",
+    "pbt": "population_based_training populationbasedtraining population pb2 pbt_scheduler",
     "cmaes": "cma cma_es cmaessampler cma-es es evolution_strategy",
     "mocmaes": "mo_cmaes mocma mo_cma mo-cma-es",
     "nsga2": "nsga nsgaii nsga_ii nsgaiisampler nsga-ii nsga3",
@@ -182,9 +184,12 @@ _ALGORITHMS = {
     "smac": "smac3 smac4hpo random_forest rf forest_minimize",
     "turbo": "turbo1 turbo_1 trust_region",
     "differential_evolution": "de dehb scipy_de",
-    "regularized_evolution": "rea re evolution genetic ga aging_evolution",
+    "regularized_evolution": "rea re reg_evo evolution genetic ga aging_evolution",
     "ehvi": "qehvi moo mobo expected_hypervolume",
-    "auto": "automatic default best any optunahub autosampler ngopt",
+    "auto": (
+        "automatic default best any optunahub autosampler ngopt nevergrad flaml cfo blendsearch zoopt sigopt "
+        "advisorbase advisorchoco"
+    ),
 }
 
 
@@ -194,9 +199,9 @@ _ATTRIBUTES = {  # of an optimizer, a result or a trial
     "tell() takes a result": "observe register update complete add_trial",
     "known configurations and results are points= of build_hpo_from_name": "enqueue_trial points_to_evaluate probe",
     "the best trial is result.best, with hp and perf": (
-        "best_trial_ best_params best_value best_config best_params_ best_score_ best_result best_configuration "
-        "best_hyperparameters best_index_ best_estimator_ get_best_config get_best_trial get_best_result "
-        "get_best_hyperparameters get_incumbent_id incumbent fmin_best"
+        "best_trial best_trial_ best_params best_value best_config best_params_ best_score_ best_result "
+        "best_configuration best_hyperparameters best_index_ best_estimator_ get_best_config get_best_trial "
+        "get_best_result get_best_hyperparameters get_incumbent_id incumbent fmin_best"
     ),
     "the trials on the front are result.pareto": "best_trials pareto_front get_pareto_front",
     "the k best trainings are result.top(k)": "get_top_experiments get_top_trials n_best",

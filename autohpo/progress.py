@@ -39,6 +39,9 @@ class Standing:
         failures: How many trials of this run ended in each way without a result.
         is_over: Whether the search has ended.
         confirming: How many trainings that confirm the best have ended, and of how many; None before.
+        budget: Full evaluations to spend, if they are limited.
+        spent: Full evaluations that were spent, with all that is given to the trials that run.
+        spent_earlier: How many of them an earlier run spent that this one resumed.
     """
 
     n_done: int
@@ -54,21 +57,28 @@ class Standing:
     failures: Mapping[str, int] = field(default_factory=dict)
     is_over: bool = False
     confirming: tuple[int, int] | None = None
+    budget: float | None = None
+    spent: float = 0.0
+    spent_earlier: float = 0.0
 
     @property
     def left_seconds(self) -> float | None:
-        """Expected seconds to the end, of whichever of the two budgets ends first; None where none is known."""
+        """Expected seconds to the end, of whichever budget ends first; None where none is known."""
         if self.is_over:
             return None
         ended = self.n_done + self.n_failed
         limits = [] if self.time_limit is None or self.time_limit == math.inf else [self.time_limit - self.seconds]
         if self.max_evals is not None and ended > self.n_earlier:
             limits.append((self.max_evals - ended) * self.seconds / (ended - self.n_earlier))
+        if self.budget is not None and ended > self.n_earlier and self.spent > self.spent_earlier:
+            limits.append((self.budget - self.spent) * self.seconds / (self.spent - self.spent_earlier))
         return max(min(limits), 0.0) if limits else None
 
     def __str__(self) -> str:
         total = "" if self.max_evals is None else f"/{self.max_evals}"
         parts = [f"{self.n_done}{total} trials"]
+        if self.budget is not None:
+            parts.append(f"{self.spent:.3g} of {self.budget:g} full evaluations")
         if self.confirming is not None:
             parts.append("confirming {} of {}".format(*self.confirming))
         if self.n_running:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from autohpo.outcome import perfs_of
 from autohpo.trial import Trial
 
 
@@ -23,3 +25,15 @@ def rank(trial: Trial, sign: int) -> tuple[float, ...]:
     """
     value = sign * (trial.perf or 0.0)
     return (not trial.violation, trial.reached, -trial.violation, value, -trial.number)
+
+
+def along(trial: Trial, place: int) -> Trial:
+    """Return a trial with one objective alone, in its result and its reports.
+
+    Args:
+        trial: The trial.
+        place: The place of the objective.
+    """
+    reports = tuple((fidelity, perfs_of(perf)[place]) for fidelity, perf in trial.reports)
+    outcome = replace(trial.outcome, perfs=trial.perfs[place : place + 1])
+    return replace(trial, outcome=outcome, reports=reports)

@@ -34,8 +34,8 @@ def replay(
     session = session_of(hpo)
     is_known = bool(hpo.n_asked) and not state.seq
     with collector_paused():
-        for event in store.events(state.seq):
-            trial = state.take(event)
+        for event in state.checked(store.events(state.seq)):
+            trial = state.apply(event)
             if event.trial < 0:  # a confirming trial: nobody but the state learns of it
                 continue
             if hear is not None:

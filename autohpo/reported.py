@@ -101,7 +101,7 @@ class ReportRules:
         perfs = perfs_of(reported) if log.is_over else outcome.perfs
         if self.keep == "best":
             perfs = (self._best(task, log.reports, outcome.perfs[0] if not log.n_ignored else perfs_of(reported)[0]),)
-        elif log.n_ignored or not _are_close(perfs, outcome.perfs):
+        if log.n_ignored or (self.keep == "last" and not _are_close(perfs, outcome.perfs)):
             outcome = replace(outcome, advice=_advice(task, log, outcome.perfs))
         return replace(outcome, perfs=perfs, metrics=log.tally.merged(outcome.metrics))
 

@@ -19,7 +19,7 @@ from autohpo.hypervolume import hypervolume
 from autohpo.objectives import Objectives, incumbent, pareto
 from autohpo.other_names import explains_names, missing_attribute
 from autohpo.outcome import perfs_of
-from autohpo.ranking import last_of_each, rank
+from autohpo.ranking import along, last_of_each, rank
 from autohpo.result_text import line, table
 from autohpo.spaces import SearchSpace
 from autohpo.store import RunState, Store, open_store
@@ -111,20 +111,21 @@ class Result:
 
     @classmethod
     @explains_names("Result.load")
-    def load(cls, url: str | os.PathLike[str]) -> Result:
+    def load(cls, url: str | os.PathLike[str], space: SearchSpace | None = None) -> Result:
         """Return the result of the run in a store, also while it goes on.
 
         Args:
             url: The path or URL of the store.
+            space: The space of the run; the store has functions and objects among the choices by name only.
 
         Raises:
             StoreError: There is no such store, or it holds no run yet.
             StoreCorruptError: It is damaged.
-            SpaceError: Its space has values that only the program that made it knows.
+            SpaceError: Its space has values that only the program that made it knows, or is another one.
         """
         store = open_store(url, read_only=True)
         try:
-            return cls.read(store)
+            return cls.read(store, None if space is None else SearchSpace(space))
         finally:
             store.close()
 
@@ -228,7 +229,7 @@ class Result:
             known = [name or place for place, name in enumerate(objectives.names)]
             raise OptionError(f"objective: must be one of {known}, a name or a place, got {shown(objective)}")
         way = "max" if objectives.signs[place] > 0 else "min"
-        trials = [_along(trial, place) for trial in self.trials]
+        trials = [along(trial, place) for trial in self.trials]
         return replace(self, trials=trials, mode=way, _best=None)
 
     @property
@@ -245,7 +246,7 @@ class Result:
         Raises:
             OptionError: There is no such trial.
         """
-        trial = self._numbered(number)
+        trial = self._trial(number)
         if trial.outcome.why:
             return trial.outcome.why
         later = self._followers.get(number)
@@ -262,13 +263,18 @@ class Result:
         end = "it had everything" if is_full else "it was not promoted"
         return f"rank {rank} of {len(rivals)} at fidelity {trial.reached:g}: {end}"
 
-    def _numbered(self, number: int) -> Trial:
-        """The trial of a number.
+    @cached_property
+    def _by_number(self) -> dict[int, Trial]:
+        return {trial.number: trial for trial in (*self.trials, *self.repeats)}
+
+    def _trial(self, number: int) -> Trial:
+        """The trial of a number; below 0 a confirming one.
 
         Raises:
             OptionError: There is none.
         """
-        return self.trials[checked_index("number", number, len(self.trials))]
+        found = self._by_number.get(number) if type(number) is int else None
+        return self.trials[checked_index("number", number, len(self.trials))] if found is None else found
 
     @cached_property
     def _scores(self) -> dict[tuple[Any, float], list[float]]:
@@ -294,7 +300,7 @@ class Result:
         Raises:
             OptionError: There is no such trial.
         """
-        trial = self._numbered(number)
+        trial = self._trial(number)
         while trial.resume is not None:
             trial = self.trials[trial.resume]
         folder = None if self.files is None else checkpoint_dir(self.files, trial.number)
@@ -390,10 +396,3 @@ class Result:
                 points.append((trial.reached, trial.perf))
             curves.setdefault(root, []).extend(points)
         return curves
-
-
-def _along(trial: Trial, place: int) -> Trial:
-    """The trial with one objective alone, in its result and its reports."""
-    reports = tuple((fidelity, perfs_of(perf)[place]) for fidelity, perf in trial.reports)
-    outcome = replace(trial.outcome, perfs=trial.perfs[place : place + 1])
-    return replace(trial, outcome=outcome, reports=reports)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -36,26 +37,36 @@ def _best(result: Result) -> str:
 
 def table(result: Result) -> str:
     """Return the line above an HTML table of the best trials, or of the confirmed configurations."""
-    rows: list[dict[str, Any]]
+    rows: list[tuple[dict[str, Any], Mapping[str, Any]]]  # the trial's own columns, and its configuration
     if result.confirmed:
         rows = [
-            {
-                "trial": c.trial.number,
-                "mean": c.mean,
-                "interval": "" if c.interval is None else "{:.4g} to {:.4g}".format(*c.interval),
-                "default": "yes" if c.is_default else "",
-            }
-            | dict(c.trial.hp)
+            (
+                {
+                    "trial": c.trial.number,
+                    "mean": c.mean,
+                    "interval": "" if c.interval is None else "{:.4g} to {:.4g}".format(*c.interval),
+                    "default": "yes" if c.is_default else "",
+                },
+                c.trial.hp,
+            )
             for c in result.confirmed[:N_ROWS]
         ]
     else:
-        names = [name or "perf" for name in result.objectives.names]
+        n = result.objectives.n
+        names = [name or ("perf" if n == 1 else f"perf.{i}") for i, name in enumerate(result.objectives.names)]
         shown = result.pareto[:N_ROWS] if result.objectives.n > 1 else result.top(N_ROWS)
-        rows = [{"trial": t.number} | dict(zip(names, t.perfs, strict=False)) | dict(t.hp) for t in shown]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f"<th>{escape(str(name))}</th>" for name in columns)
+        rows = [({"trial": t.number} | dict(zip(names, t.perfs, strict=False)), t.hp) for t in shown]
+    columns = [list(dict.fromkeys(name for row in rows for name in row[part])) for part in (0, 1)]
+    head = "".join(f"<th>{escape(str(name))}</th>" for part in columns for name in part)
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(_cell(row.get(name, '')))}</td>" for name in columns) + "</tr>" for row in rows
+        "<tr>"
+        + "".join(
+            f"<td>{escape(_cell(part.get(name, '')))}</td>"
+            for part, names in zip(row, columns, strict=True)
+            for name in names
+        )
+        + "</tr>"
+        for row in rows
     )
     return f"<p>{escape(line(result))}</p>" + f"<table><tr>{head}</tr>{body}</table>" * bool(rows)
 

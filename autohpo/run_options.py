@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from autohpo.algorithms.parts.values import plain
 from autohpo.confirm import Confirm
 from autohpo.errors import OptionError, shown
@@ -80,6 +82,9 @@ class RunOptions:
     plan: Confirm | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):  # numpy's numbers are as good as Python's
+                object.__setattr__(self, name, value.item())
         n = self.num_workers
         if not isinstance(n, int) or isinstance(n, bool) or n < 1:
             raise OptionError(f"num_workers: must be an integer of at least 1, got {shown(n)}")

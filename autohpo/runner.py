@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -31,6 +33,7 @@ from autohpo.run_options import RunOptions
 from autohpo.search import Search
 from autohpo.stopping import Stopping
 from autohpo.store import MemoryStore
+from autohpo.store.waiting import PASSING
 from autohpo.trainer import TrainerObjective, check_trainer
 from autohpo.warmstart import Earlier
 
@@ -179,13 +182,27 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
             if chosen is not None and result.winner is None:
                 result = replace(result, chosen=chosen.number)
             hpo.result = result
+    except (KeyboardInterrupt, SystemExit):
+        with contextlib.suppress(*PASSING):  # the driver has said that the store cannot be written
+            search.close()
+        raise
     finally:
-        search.close()
+        _close(search)
     if search.state.best is None:
-        raise NoResultError(_why_nothing(result, options))
+        raise NoResultError(_why_nothing(result, options, is_over=is_over))
     if options.plan is not None:
         say_confirmed(result, progress)
     return result
+
+
+def _close(search: Search) -> None:
+    """Close a search; what its store did not take is said once, by what ended the search."""
+    fault = sys.exc_info()[1]
+    try:
+        search.close()
+    except PASSING:
+        if fault is None:
+            raise
 
 
 def _say_plan(hpo: BaseHPOptimizer) -> None:
@@ -272,8 +289,10 @@ def _described(objective: Objective, tuned: str) -> dict[str, Any]:
     return described | ({"fidelity": objective.fidelity_name} if objective.fidelity_name else {})
 
 
-def _why_nothing(result: Result, options: RunOptions) -> str:
+def _why_nothing(result: Result, options: RunOptions, *, is_over: bool) -> str:
     """What became of the trials of a search in which none has a result."""
+    if not len(result) and is_over:
+        return "confirm: there is no search to confirm; call optimize() first, or give the store of one with results"
     if not len(result):
         return "the algorithm suggested nothing"
     text = f"no trial of {len(result)} has a result; states: {result.counts()}"

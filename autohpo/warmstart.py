@@ -17,6 +17,8 @@ from autohpo.errors import InvalidPerfError, OptionError, SpaceError, StoreCorru
 from autohpo.objectives import as_perf
 from autohpo.result import Result
 from autohpo.spaces import SearchSpace
+from autohpo.spaces.identity import as_kept
+from autohpo.store import open_store
 from autohpo.store.checked import BadValueError, is_number
 from autohpo.store.configurations import Configurations
 from autohpo.trial import Outcome, Trial, TrialState, whole
@@ -64,7 +66,7 @@ class Earlier:
         if first is not None:
             points.append(CheckedPoint(dict(first), fidelity="full"))
         for source in _listed(sources):
-            result = _result_of(source)
+            result = _result_of(source, hpo.space)
             if result.objectives != hpo.objectives:
                 raise OptionError(
                     f"warm_start: mode must be that of this search, {hpo.mode!r}, got {shown(result.mode)}"
@@ -118,7 +120,7 @@ def _listed(sources: Any) -> Iterable[Any]:
         raise OptionError(f"warm_start: must be paths of stores or results, got {short(sources)}") from error
 
 
-def _result_of(source: Any) -> Result:
+def _result_of(source: Any, space: SearchSpace) -> Result:
     """The trials of an earlier search."""
     if isinstance(source, Result):
         return source
@@ -128,7 +130,19 @@ def _result_of(source: Any) -> Result:
     try:
         return Result.load(source)
     except SpaceError as error:
+        if _is_space_of(source, space):  # it holds functions or objects, and they are the same ones
+            return Result.load(source, space)
         raise OptionError(f"warm_start: {source}: {error}; give the Result of that search instead") from None
+
+
+def _is_space_of(source: str | os.PathLike[Any], space: SearchSpace) -> bool:
+    """Return whether a space is the one that a store describes."""
+    store = open_store(source, read_only=True)
+    try:
+        kept = (store.header or {}).get("space")
+    finally:
+        store.close()
+    return bool(as_kept(space.to_dict(), kept) == kept)
 
 
 def _complete(perfs: tuple[float, ...], constraints: Mapping[str, float]) -> Outcome:

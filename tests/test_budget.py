@@ -212,6 +212,11 @@ def test_the_schedule_shows_before_the_search_what_it_will_train(name, limits):
     assert cost(trials, 1, is_continued=False) == pytest.approx(plan.trained)
 
 
+def test_the_plan_of_a_search_without_fidelities_speaks_of_trainings_alone():
+    """There are no epochs, and all of them are in full."""
+    assert str(build_hpo_from_name("random", SPACE, max_evals=7).training_plan()) == "7 trainings, all in full"
+
+
 def test_a_population_shrinks_to_what_is_trained_in_full():
     """Of five members in four steps the first is in full by the 16th training; with 14 there are three members."""
     whole = build_hpo_from_name("pbt", SPACE, population_size=5, interval=1, max_fidelity=4, max_evals=16, seed=0)

@@ -160,3 +160,14 @@ def test_what_a_killed_search_has_left_over_goes_when_it_is_resumed(tmp_path):
     whole = search(store=tmp_path / "whole.db")
     left = {path.name for path in files.iterdir()} - {"logs"}
     assert left == {f"trial-{root}" for root in roots(whole)} | {"my-notes"}
+
+
+@pytest.mark.parametrize("number", [2, -3, "0", None])
+def test_a_number_that_no_trial_has_is_an_error(number):
+    """Also for -3, which Python would take for the third from the end: confirming trials have numbers below 0."""
+    hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], lambda hps: hps["x"], max_evals=2, seed=0)
+    hpo.optimize(confirm=1, progress=False)
+    assert hpo.result.checkpoint_dir(-1) is None
+    for use in (hpo.result.checkpoint_dir, hpo.result.why):
+        with pytest.raises(OptionError, match="number: must be a trial's, below 2"):
+            use(number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from autohpo.errors import StoreCorruptError
 from autohpo.objectives import Objectives
 from autohpo.progress import Standing
 from autohpo.report import render_html
+from autohpo.report.confirmed import gain_of
 from autohpo.store import LogEvent, RunState, repair
 from autohpo.trainer import default_configuration
 
@@ -535,6 +537,37 @@ def test_a_log_whose_confirming_trials_make_no_sense_is_damaged(number, info):
     """Their numbers go down by one, and they say what they confirm."""
     state = RunState(SearchSpace(SPACE), Objectives.of("max"))
     ask = {"hp": {"x": 0.5}, "fidelity": None, "resume": None, "pid": 0, "seed": 1, "info": {}}
-    state.take(LogEvent("ask", 0, 0, ask))
+    state.follow([LogEvent("ask", 0, 0, ask)])
     with pytest.raises(StoreCorruptError):
-        state.take(LogEvent("ask", number, 0, {**ask, "info": info}))
+        state.follow([LogEvent("ask", number, 0, {**ask, "info": info})])
+
+
+def test_a_table_in_a_notebook_has_a_column_for_each_objective_and_each_parameter():
+    """Objectives without names have those of the other tables, and a parameter may be called as a column is."""
+    space = [RangeHP("trial", 0.0, 1.0), RangeHP("perf", 0.0, 1.0)]
+    hpo = build_hpo_from_name("random", space, lambda hp: (hp["trial"], hp["perf"]), mode=["max", "max"], max_evals=1)
+    hpo.optimize(progress=False)
+    assert hpo.result._repr_html_().count("<td>") == 5
+    assert "<th>trial</th><th>perf.0</th><th>perf.1</th><th>trial</th><th>perf</th>" in hpo.result._repr_html_()
+
+
+def test_confirming_without_a_search_says_what_is_missing():
+    """Not that an algorithm suggested nothing."""
+    with pytest.raises(NoResultError, match="call optimize"):
+        searched(n=3).confirm(2, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("gain", "error", "text"),
+    [
+        (0.1016, 0.0072, "+0.102 ± 0.007"),
+        (-0.5, 0.0996, "-0.5 ± 0.1"),
+        (1234.5, 87.0, "+1234 ± 87"),
+        (0.1, 0.0, "+0.1 ± 0"),
+        (1e-7, 2e-9, "+1e-07 ± 2e-09"),
+        (None, None, ""),
+    ],
+)
+def test_a_gain_has_the_decimals_of_its_error(gain, error, text):
+    """So that a reader sees how many errors it is."""
+    assert gain_of(SimpleNamespace(gain=gain, gain_error=error)) == text

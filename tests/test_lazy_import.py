@@ -80,7 +80,14 @@ def test_a_worker_imports_neither_numpy_nor_spaces_nor_algorithms():
     loaded = {".".join(name.split(".")[:2]) for name in ast.literal_eval(run_python(code))}
     assert loaded == {
         *("autohpo", "autohpo.errors", "autohpo.execution", "autohpo.objective", "autohpo.objectives"),
-        *("autohpo.other_names", "autohpo.outcome", "autohpo.reported", "autohpo.trial", "autohpo.version"),
+        *(
+            "autohpo.forked",
+            "autohpo.other_names",
+            "autohpo.outcome",
+            "autohpo.reported",
+            "autohpo.trial",
+            "autohpo.version",
+        ),
     }
 
 

@@ -75,6 +75,7 @@ def test_an_option_of_another_name_or_call_is_explained_when_building(name, word
         ("seed", "goes to build_hpo_from_name"),
         ("gamma", "goes to build_hpo_from_name"),
         ("max_budget", "called max_fidelity and goes to build_hpo_from_name"),
+        ("max_num_trials", "called max_evals and goes to build_hpo_from_name"),
         ("n_jobs", "called num_workers here"),
         ("max_concurrent", "called num_workers here"),
         ("timeout", "called time_limit here (in seconds)"),
@@ -104,6 +105,9 @@ def test_an_argument_of_another_name_or_call_is_explained_by_optimize(name, word
         ("OptimizerBOHB", "bohb"),
         ("GPSampler", "bayes"),
         ("sobol", "quasi_random"),
+        ("rand.suggest", "random"),
+        ("MedianStoppingRule", "asha"),
+        ("advisorbase", "auto"),
         ("tpee", "tpe"),
     ],
 )
@@ -200,6 +204,7 @@ def test_a_result_before_optimize_names_optimize():
     assert len(hpo.result) == 2
     for owner, name, words in [
         (hpo, "best_params", "result.best"),
+        (hpo.result, "best_trial", "result.best"),
         (hpo, "run", r"optimize\(\) runs"),
         (hpo.result, "best_value", "result.best"),
         (hpo.result, "trials_dataframe", "to_pandas"),

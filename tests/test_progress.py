@@ -43,6 +43,16 @@ def test_what_an_earlier_run_did_took_no_time_of_this_one():
     assert standing(n_earlier=12).left_seconds is None
 
 
+def test_a_budget_of_full_evaluations_is_shown_and_tells_the_time_left():
+    """3 of 12 took a minute, so 9 take three more; of a resumed search only what this run spent counts."""
+    line = str(standing(max_evals=None, budget=12.0, spent=3.0))
+    assert line == (
+        "10 trials | 3 of 12 full evaluations | 2 running | 2 failed | best 0.8125 | 1:00 | about 3:00 left"
+    )
+    assert standing(max_evals=None, budget=12.0, spent=3.0, spent_earlier=2.0).left_seconds == 540.0
+    assert standing(max_evals=None, budget=12.0).left_seconds is None
+
+
 def test_long_times_are_written_in_hours():
     """1:01:01, and before any result there is no best."""
     text = str(standing(n_done=0, n_failed=0, best=None, max_evals=None, seconds=3661.0))

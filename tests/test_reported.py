@@ -40,6 +40,13 @@ def test_an_objective_that_ignores_the_answer_gets_one_warning_and_honest_result
         assert trial.reached == trial.fidelity
 
 
+def test_training_that_is_wasted_is_named_whichever_report_is_the_result():
+    """The best report is no reason to go on after the answer."""
+    hpo = build_hpo_from_name("hyperband", SPACE, deaf, max_evals=13, **RUNGS)
+    with pytest.warns(UserWarning, match="trial 0 went on training after trial.report had returned"):
+        hpo.optimize(progress=False, keep="best")
+
+
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_metrics_of_reports_reach_the_trial_the_log_and_the_tables(tmp_path, num_workers):
     """What a paused and continued generator yielded counts from its first epoch on."""

@@ -225,6 +225,38 @@ def test_a_first_trial_that_returns_no_number_ends_the_search_with_advice(value)
     assert len(calls) == 1
 
 
+def test_an_objective_that_counts_on_integer_fidelities_is_told_how_to_get_them():
+    """Powers of eta do not lead from 1 to 10; another error of the same objective gets no such advice."""
+    rungs = {"min_fidelity": 1, "max_fidelity": 10}
+    with pytest.raises(FirstTrialError, match=r"fidelity was 1.11111, no integer: use int\(fidelity\)(?s:.*)TypeError"):
+        run("bohb", lambda hps, fidelity: len(range(fidelity)), options=rungs)
+    with pytest.raises(FirstTrialError, match=r"continue_on_error=True\nTraceback"):
+        run("bohb", lambda hps, fidelity: hps["nothing"], options=rungs)
+
+
+class LoadsSlowlyOnce:
+    """An objective without a return, which one of two workers takes long to load."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __setstate__(self, state):
+        self.path = state["path"]
+        if os.environ["CUDA_VISIBLE_DEVICES"] == "0":
+            time.sleep(0.7)
+
+    def __call__(self, hps):
+        with open(self.path, "a") as calls:
+            calls.write("called\n")
+
+
+def test_the_first_trial_is_the_one_that_a_worker_began_first(tmp_path):
+    """The worker of trial 0 may be the last to be ready; others must not go on with what cannot come to anything."""
+    with pytest.raises(FirstTrialError, match="returned no result in trial 1, the first to start"):
+        run(f=LoadsSlowlyOnce(tmp_path / "calls"), num_workers=2, gpus=2)
+    assert (tmp_path / "calls").read_text() == "called\n"
+
+
 def test_a_coroutine_function_is_refused_before_anything_runs():
     """Its trials would return coroutines; a function that returns one is told what to do."""
 
@@ -357,6 +389,12 @@ def test_the_objective_gets_a_seed_of_its_own_for_each_trial():
     seeds = [t.perf for t in run(f=lambda hps, seed: seed).result.trials]
     assert len(set(seeds)) == len(seeds)
     assert seeds == [t.perf for t in run(f=lambda hps, seed: seed, num_workers=2).result.trials]
+
+
+def test_numbers_of_numpy_are_numbers():
+    """As max_evals takes them, so do the arguments of optimize."""
+    hpo = run(max_evals=np.int64(2), num_workers=np.int64(1), time_limit=np.float32(60), patience=np.int8(9))
+    assert len(hpo.result) == 2
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from autohpo import ChoiceHP, LogRangeHP, RangeHP, build_hpo_from_name
-from autohpo.errors import OptionError, StoreError
+from autohpo import ChoiceHP, LogRangeHP, RangeHP, Result, build_hpo_from_name
+from autohpo.errors import OptionError, SpaceError, StoreError
 
 WIDE = [RangeHP("x", 0.0, 2.0), ChoiceHP("act", ["relu", "tanh"])]
 
@@ -47,6 +47,24 @@ def test_choices_come_back_as_the_objects_of_the_new_space(tmp_path):
     assert len(known(second.result)) == 5
     for trial in (*second.result, *second.trials):  # as the log has them, and as the algorithm saw them
         assert any(trial.hp["act"] is one for one in act.choices)
+
+
+def test_a_store_with_functions_among_its_choices_is_read_with_their_space(tmp_path):
+    """The store has their names only: a warm start has the space at hand, a reader gives it."""
+    space = [RangeHP("x", 0.0, 1.0), ChoiceHP("act", [lambda x: x, lambda x: -x])]
+    path = tmp_path / "run.db"
+    build_hpo_from_name("random", space, lambda hp: hp["act"](hp["x"]), max_evals=5, seed=0).optimize(
+        progress=False, store=path
+    )
+    assert all(trial.hp["act"](trial.hp["x"]) == trial.perf for trial in Result.load(path, space))
+    with pytest.raises(SpaceError, match="give it as space="):
+        Result.load(path)
+    hpo = build_hpo_from_name("random", space, lambda hp: hp["act"](hp["x"]), max_evals=2, seed=1)
+    hpo.optimize(progress=False, warm_start=path)
+    assert max(trial.perf for trial in Result.load(path, space)) <= hpo.best()[1]
+    other = build_hpo_from_name("random", [space[0], ChoiceHP("act", [abs, float])], len, max_evals=2)
+    with pytest.raises(OptionError, match="cannot be read back"):
+        other.optimize(progress=False, warm_start=path)
 
 
 def test_in_another_space_legal_trials_are_known_and_the_best_others_are_tried_first():

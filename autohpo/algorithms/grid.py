@@ -95,7 +95,7 @@ class GridSearch(BaseHPOptimizer):
             hp = {hp.name: hp.join(value) for hp, value in zip(self.space, values, strict=True)}
             if self._is_new(hp):
                 return Suggestion(hp, info={"place": place})
-        raise OptimizationComplete("every point of the grid was suggested")
+        raise OptimizationComplete("every point of the grid was suggested, so it is exhausted")
 
     @cached_property
     def _axes(self) -> list[list[list[Any]]]:
@@ -116,4 +116,4 @@ class GridSearch(BaseHPOptimizer):
             if self._is_new(hp):
                 self._walked = digits
                 return Suggestion(hp, info={"digits": digits})
-        raise OptimizationComplete("every point of the grid was suggested")
+        raise OptimizationComplete("every point of the grid was suggested, so it is exhausted")

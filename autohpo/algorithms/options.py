@@ -60,11 +60,12 @@ class UnsupportedError(OptionError):
         remedy: The end of the sentence: what to do about it.
 
     Attributes:
+        who: The argument of that name.
         feature: The argument of that name.
     """
 
     def __init__(self, who: str, feature: str, remedy: str) -> None:
-        self.feature = feature
+        self.who, self.feature = who, feature
         self._args = who, feature, remedy
         super().__init__(f"{feature}: {who} does not take {FEATURES[feature]}; {remedy}")
 

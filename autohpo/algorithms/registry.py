@@ -177,9 +177,12 @@ def build_hpo_from_name(name: Any, space: Any = None, f: Any = None, **options: 
     try:
         return cls(as_space(space), f, **options)
     except UnsupportedError as error:
-        if error.feature in cls.supports:  # it is an algorithm inside this one that does not take the problem
-            raise
         names = [other for other in available_hpos() if error.feature in _supports(other)]
+        if error.feature in cls.supports:  # it is an algorithm inside this one that does not take the problem
+            if options.get("sampler") is None:
+                raise
+            samplers = [other for other in names if not get_hpo(other).is_multi_fidelity]
+            raise UnsupportedError(error.who, error.feature, f"these samplers do: {', '.join(samplers)}") from None
         raise UnsupportedError(name, error.feature, f"these do: {', '.join(names)}") from None
 
 

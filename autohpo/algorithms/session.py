@@ -25,13 +25,14 @@ from autohpo.errors import (
     shown,
 )
 from autohpo.history import History
+from autohpo.spaces.usual import Usual
 from autohpo.surrogates.blas import one_blas_thread
 from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, scores_of_perf, whole
 
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
 
-_OF_THIS_PROCESS = ("lock", "asking", "telling", "on_stop")
+_OF_THIS_PROCESS = ("lock", "asking", "telling", "on_stop", "_usual")
 _BASE = "autohpo.algorithms.base"  # where the hook stands that does nothing
 
 
@@ -65,6 +66,7 @@ class Session:
         self._is_set_up = self._has_warned = False
         self.last_call: Any = None  # what optimize() was called with last; no part of a copy
         self._rng: np.random.Generator | None = None
+        self._usual: Usual | None = None
         self.leave_driver()
         self.know(points)
 
@@ -87,7 +89,7 @@ class Session:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self.lock = threading.RLock()
+        self.lock, self._usual = threading.RLock(), None
         self.leave_driver()
 
     @property
@@ -136,7 +138,9 @@ class Session:
                 is_wanted = made is not None
                 made = made if is_wanted else self._suggested(pid)
             who = f"{type(hpo).__name__}._get_suggestion"
-            suggestion = checked_suggestion(who, made, hpo.space, self.history)
+            if self._usual is None:
+                self._usual = Usual(hpo.space)
+            suggestion = checked_suggestion(who, made, hpo.space, self.history, self._usual)
             if is_wanted:
                 self.wanted.mark(suggestion)
             self.allowance.check(suggestion)
@@ -208,7 +212,10 @@ class Session:
             )
         running = self.history.find(suggestion.number)
         if not _is_same(running.suggestion, suggestion, self._hpo):
-            wanted, got = shown(dict(running.suggestion), 1000), shown(dict(suggestion), 1000)
+            wanted, got = (
+                shown(dict(s), 1000) + ("" if s.fidelity is None else f" at fidelity {s.fidelity}")
+                for s in (running.suggestion, suggestion)
+            )
             raise OptionError(f"suggestion: trial {suggestion.number} was asked with {wanted}, got {got}")
         return running
 
@@ -328,8 +335,8 @@ def _with_state(outcome: Outcome, state: TrialState, running: Running) -> Outcom
 
 
 def _is_same(kept: Suggestion, given: Suggestion, hpo: BaseHPOptimizer) -> bool:
-    """Whether two suggestions have the same configuration; values may be equal without being the same object."""
-    if kept.keys() != given.keys():
+    """Whether two suggestions have the same configuration and fidelity; values may be equal, and other objects."""
+    if kept.keys() != given.keys() or given.fidelity not in (None, kept.fidelity):
         return False
     if all(kept[name] is given[name] for name in kept):
         return True

@@ -154,7 +154,7 @@ def _run(folder: Path, max_evals: int, how: Mapping[str, Any]) -> None:
         (f"{row.name}, {row.epochs} epochs", f"validation {_text(row.validation)}, test {_text(row.test)}")
         for row in rows
     ]
-    notes.append(("accuracies", f"mean and spread over {len(FINAL_SEEDS)} seeds that no search has seen"))
+    notes.append(("accuracies", f"mean and standard deviation over {len(FINAL_SEEDS)} seeds that no search has seen"))
     notes.append(("epochs", f"{n_epochs:,} by BOHB in {len(bohb.curves())} trainings, as many by random search"))
     page = write_html_from_store(
         folder / "bohb.db",
@@ -173,7 +173,7 @@ def _show(result: Result, rows: Sequence[Row]) -> None:
     print(f"\nBest configuration, {_chosen(result, result.winner)}:")
     for name, value in result.best.hp.items():
         print(f"  {name:<14}{value:.4g}" if isinstance(value, float) else f"  {name:<14}{value}")
-    print(f"\nAccuracy, mean and spread over {len(FINAL_SEEDS)} seeds that no search has seen:\n")
+    print(f"\nAccuracy, mean and standard deviation over {len(FINAL_SEEDS)} seeds that no search has seen:\n")
     for name, epochs, *accuracies in [("", "epochs", "validation", "test"), *(row.cells() for row in rows)]:
         print("  " + f"{name:<16}{epochs:<10}" + "".join(f"{cell:<18}" for cell in accuracies).rstrip())
 

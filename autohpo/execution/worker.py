@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from queue import SimpleQueue
 
 from autohpo.errors import InvalidPerfError
+from autohpo.execution.forks import ForkFilter
 from autohpo.execution.frames import DROP, EXIT, KEY, MAX_ANSWER_BYTES, RELIEVE, ROOT, STOP, TASK, Message, read_frame
 from autohpo.execution.generators import Generators
 from autohpo.execution.limits import tree_memory
@@ -113,6 +114,7 @@ class Worker:
         self._fault = ""
         self._process = os.getpid()
         threading.Thread(target=self._listen, name="autohpo-lifeline", daemon=True).start()
+        ForkFilter().install()
 
     def load(self, path: str) -> None:
         """Load the objective; if that fails, every task fails with the reason."""

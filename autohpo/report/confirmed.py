@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from autohpo.confirm import Confirmed
 from autohpo.report import svg
 from autohpo.report.charts import WIDE, figure, perf_name, x_axis
@@ -83,8 +85,7 @@ def _table(confirmed: tuple[Confirmed, ...]) -> Markup:
             *(tag("td", text, class_="n") for text in (mean, interval_of(one), searched)),
         ]
         if has_default:
-            has_gain = one.gain is not None and one.gain_error is not None
-            cells.append(tag("td", f"{one.gain:+.2g} ± {one.gain_error:.1g}" if has_gain else "", class_="n"))
+            cells.append(tag("td", gain_of(one), class_="n"))
         rows.append(tag("tr", *cells))
     caption = "The chosen one first. Search: what the search saw, where it trained in full."
     if has_default:
@@ -92,3 +93,14 @@ def _table(confirmed: tuple[Confirmed, ...]) -> Markup:
     columns = [tag("th", text, scope="col", class_="n" * bool(k)) for k, text in enumerate(heads)]
     head = tag("thead", tag("tr", *columns))
     return tag("div", tag("table", tag("caption", caption), head, tag("tbody", *rows)), class_="card")
+
+
+def gain_of(one: Confirmed) -> str:
+    """Return a gain with as many decimals as its standard error has, such as "+0.102 ± 0.007"; empty without one."""
+    gain, error = one.gain, one.gain_error
+    if gain is None or error is None:
+        return ""
+    if not 1e-4 <= error < 1e4:
+        return f"{gain:+.3g} ± {error:.1g}"
+    n_decimals = max(0, -math.floor(math.log10(float(f"{error:.0e}"))))
+    return f"{gain:+.{n_decimals}f} ± {error:.{n_decimals}f}"

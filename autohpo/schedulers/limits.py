@@ -65,6 +65,8 @@ class TrainingPlan:
 
     def __str__(self) -> str:
         about, more = ("", "") if self.is_exact else ("about ", " or more")
+        if self.full == 1 and self.n_full == self.n_trials:  # without fidelities there are no epochs to speak of
+            return f"{about}{self.n_trials} trainings, all in full"
         unit = "epochs" if self.full > 1 else "of fidelity"
         trained, cost = f"{round(self.trained, 6):.12g}", round(self.trained / self.full, 2)
         text = f"{about}{self.n_trials} trainings, {self.n_full}{more} in full, {about}{trained} {unit}"

@@ -14,8 +14,8 @@ from autohpo.errors import SpaceError, shown
 from autohpo.spaces import tagged
 from autohpo.spaces.arguments import check_arguments
 from autohpo.spaces.formula_rows import as_column
-from autohpo.spaces.index import plain
-from autohpo.spaces.tagged import KINDS, Described, is_same
+from autohpo.spaces.index import first_places, plain
+from autohpo.spaces.tagged import KINDS, Described
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
@@ -179,7 +179,7 @@ class HPSpace(Described, ABC):
         n = self.n_values if self.levels or (self.n_values or steps + 1) <= steps else None
         units = np.linspace(0.0, 1.0, steps) if n is None else (np.arange(n) + 0.5) / n
         values = self.decode(np.repeat(units[:, None], self.width, axis=1))
-        return [v for i, v in enumerate(values) if not any(is_same(v, w) for w in values[:i])]
+        return [values[i] for i in first_places(values)]
 
     def to_json(self, value: Any) -> Any:
         """Return what the log holds for a legal value; by default the value itself, which must be of a JSON type."""

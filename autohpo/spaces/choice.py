@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace, checked_name
 from autohpo.spaces.formula_rows import as_column
-from autohpo.spaces.index import Index
+from autohpo.spaces.index import Index, first_places
 from autohpo.spaces.priors import Prior, Scale, as_prior
 from autohpo.spaces.tagged import is_same
 
@@ -323,17 +323,10 @@ def checked_values(name: str, field: str, values: Any) -> tuple[Any, ...]:
     listed = tuple(values)
     if not listed:
         raise SpaceError(f"{name}: {field} must hold at least one value, got none")
-    seen: set[Any] = set()
-    others: list[Any] = []
-    for value in listed:
-        if type(value) in (str, int, bool):  # thousands of these must not cost millions of comparisons
-            is_twice = (type(value), value) in seen
-            seen.add((type(value), value))
-        else:
-            is_twice = any(is_same(value, other) for other in others)
-            others.append(value)
-        if is_twice:
-            raise SpaceError(f"{name}: {field} must differ, got {shown(value)} twice")
+    places = first_places(listed)
+    if len(places) < len(listed):
+        twice = next((i for i, place in enumerate(places) if i != place), len(places))
+        raise SpaceError(f"{name}: {field} must differ, got {shown(listed[twice])} twice")
     return listed
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from autohpo.errors import SpaceError, shown
-from autohpo.spaces.rounding import COMPARE, Act, Node, Size, Values, size_of
+from autohpo.spaces.rounding import COMPARE, Act, Node, Size, Values, floor_divide, modulo, own_size, size_of, truncate
 from autohpo.spaces.tagged import Described
 
 MOST_EXPONENT = 64
@@ -23,13 +23,12 @@ _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
     ast.Pow: operator.pow,
 }
+_WHOLE: dict[type[ast.operator], Callable[..., Any]] = {ast.FloorDiv: floor_divide, ast.Mod: modulo}
+"""What asks how large the numbers were that both sides were computed from."""
 _CALLS: dict[str, Callable[..., Any]] = {
     "abs": abs,
-    "int": int,
     "len": len,
     "max": max,
     "min": min,
@@ -157,6 +156,12 @@ class Expression(Described):
                 return lambda hp: [part(hp) for part in parts]
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
                 return _arithmetic(_BINARY[type(op)], self._build(left), self._build(right))
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _WHOLE:
+                both = own_size(left, self._build), own_size(right, self._build)
+                return _arithmetic(_WHOLE[type(op)], self._build(left), self._build(right), both)
+            case ast.Call(func=ast.Name(id="int"), args=[arg], keywords=[]):
+                inner, size = self._build(arg), own_size(arg, self._build)
+                return lambda hp: truncate(inner(hp), lambda: size(hp))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 inner = self._build(operand)
                 return lambda hp: -inner(hp)
@@ -179,7 +184,7 @@ class Expression(Described):
         raise SpaceError(f"expression {self.text!r}: {type(node).__name__} is not understood{hint}")
 
 
-def _arithmetic(act: Callable[[Any, Any], Any], left: Node, right: Node) -> Node:
+def _arithmetic(act: Callable[..., Any], left: Node, right: Node, sizes: tuple[Node, Node] | None = None) -> Node:
     def run(hp: Values) -> Any:
         a, b = left(hp), right(hp)
         if not (isinstance(a, (int, float)) and isinstance(b, (int, float))):  # "a" * 10**9 would fill the memory
@@ -188,7 +193,7 @@ def _arithmetic(act: Callable[[Any, Any], Any], left: Node, right: Node) -> Node
             raise ValueError(f"exponents must lie within {MOST_EXPONENT}, got {b}")
         if abs(a) > sys.float_info.max or abs(b) > sys.float_info.max:
             raise ValueError("numbers must lie within the largest float")
-        return act(a, b)
+        return act(a, b) if sizes is None else act(a, b, lambda: (sizes[0](hp), sizes[1](hp)))
 
     return run
 

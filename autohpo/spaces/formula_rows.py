@@ -179,8 +179,10 @@ def _computed(op: ast.operator, a: _Numbers, b: _Numbers) -> _Numbers:
             size = (size_x + np.abs(values) * size_y) / np.abs(y)
         case ast.FloorDiv():
             values, size, odd = np.floor_divide(x, y), None, odd | (y == 0)
+            values = values if is_int else np.where(*_whole(x, y, size_x, size_y), values)
         case ast.Mod():
             values, size, odd = np.mod(x, y), size_x + size_y, odd | (y == 0)
+            values = values if is_int else np.where(_whole(x, y, size_x, size_y)[0], 0.0, values)
         case ast.Pow():
             values, size = np.power(x, y), None
             odd = odd | (np.abs(y) > MOST_EXPONENT) | ((x == 0) & (y < 0)) | ((x < 0) & (y != np.floor(y)))
@@ -188,6 +190,19 @@ def _computed(op: ast.operator, a: _Numbers, b: _Numbers) -> _Numbers:
         case _:
             raise NotInRows
     return _checked(values, size, odd, a.failed, b.failed, is_int=is_int)
+
+
+def _whole(x: Any, y: Any, size_x: Any, size_y: Any) -> tuple[Any, Any]:
+    """Return where quotients are integers but for rounding, and the nearest integers; see ``whole_quotient``."""
+    exact = np.divide(x, y)
+    near = np.rint(exact)
+    slack = SLACK * (size_x + np.abs(near) * size_y)
+    return (np.abs(exact) < 2.0**53) & (np.abs(x - near * y) <= slack) & (slack < np.abs(y) / 4), near
+
+
+def _truncated(a: _Numbers) -> _Numbers:
+    values = np.where(*_whole(a.values, 1.0, a.own_size, 0.0), np.trunc(a.values))
+    return _checked(a.values if a.is_int else values, None, a.failed, is_int=True)
 
 
 def _folded(name: str, items: Sequence[_Numbers]) -> _Numbers:
@@ -203,7 +218,7 @@ def _folded(name: str, items: Sequence[_Numbers]) -> _Numbers:
 
 _CALLS: dict[str, Callable[[_Numbers], _Numbers]] = {
     "abs": lambda a: _Numbers(np.abs(a.values), a.own_size, a.is_int, a.failed),
-    "int": lambda a: _checked(np.trunc(a.values), None, a.failed, is_int=True),
+    "int": _truncated,
     "round": lambda a: _checked(np.rint(a.values), None, a.failed, is_int=True),
     "log": lambda a: _checked(np.log(a.values), np.ones(1), np.asarray(a.values) <= 0, a.failed),
     "sqrt": lambda a: _checked(np.sqrt(a.values), None, np.asarray(a.values) < 0, a.failed),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from autohpo.spaces.tagged import is_same
 
-_PLAIN = (str, int, bool, float, type(None))
+_PLAIN = (str, int, bool, float, type(None), bytes)
 
 
 class Index:
@@ -52,6 +54,18 @@ class Index:
         if place >= 0:
             return place
         return next((i for i in self._others if is_same(self._values[i], value)), -1)
+
+    def all_of(self, values: Sequence[Any]) -> list[int]:
+        """Return the place of each of several values; -1 for what is none of them."""
+        places = list(map(self._by_identity.get, map(id, values)))  # most are the very objects
+        if None in places:
+            return [self.of(v) if place is None else place for v, place in zip(values, places, strict=True)]
+        return places  # type: ignore[return-value]
+
+    @cached_property
+    def _by_identity(self) -> dict[int, int]:
+        """The place of each value by the number of its object, which lives as long as this index."""
+        return {id(value): i for i, value in reversed(list(enumerate(self._values)))}
 
     def meant(self, value: Any) -> int:
         """Return the place of a value that may have another form; -1 where none, or more than one, is meant.
@@ -111,15 +125,59 @@ def _key(value: Any) -> Any:
     if kind is tuple or kind is list:
         keys = tuple(map(_key, value))
         return None if None in keys else (kind, keys)
+    if kind is frozenset or kind is set:
+        return (kind, frozenset(value))
+    if kind is dict:
+        keys = tuple(map(_key, value.values()))
+        return None if None in keys else (kind, frozenset(zip(value, keys, strict=True)))
     return None
+
+
+def first_places(values: Sequence[Any]) -> list[int]:
+    """Return the places of the values that do not stand among those before them, as :func:`is_same` says.
+
+    Only values of equal hashes are compared, so that thousands of tuples, lists or objects do not cost millions of
+    comparisons.
+    """
+    kinds = set(map(type, values))
+    if kinds in ({int}, {str}) or (kinds == {float} and not any(map(math.isnan, values))):  # a grid may have millions
+        return sorted(dict(zip(reversed(values), range(len(values) - 1, -1, -1), strict=True)).values())
+    seen: dict[Any, list[Any]] = {}
+    places = []
+    for i, value in enumerate(values):
+        among = seen.setdefault(_bucket(value), [])
+        if not any(is_same(value, other) for other in among):
+            among.append(value)
+            places.append(i)
+    return places
+
+
+def _bucket(value: Any) -> Any:
+    """Return what two values share where :func:`is_same` says that they are the same, and few others."""
+    key = _key(value)
+    if key is not None:
+        return key
+    kind = type(value)
+    if kind is np.ndarray:
+        return (kind, value.shape, None if value.dtype.hasobject else value.tobytes())
+    if kind is tuple or kind is list:
+        return (kind, tuple(map(_bucket, value)))
+    if kind is dict:
+        return (kind, frozenset((k, _bucket(v)) for k, v in value.items()))
+    try:
+        return (kind, hash(value))
+    except Exception:  # a user's __hash__ may raise anything
+        return (kind, None)
 
 
 def _loose(value: Any) -> tuple[str, Any] | None:
     """Return what all forms of a value share; None for values that are not plain."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
-    value = plain(value)
+    value = plain(value)  # numpy's dates become Python's
     kind = type(value)
+    if kind in (date, datetime, timedelta):
+        return (kind.__name__, value)
     if kind is int or kind is float:
         return ("number", value if value == value else "nan")  # noqa: PLR0124
     if kind in (str, bool, type(None)):

@@ -248,8 +248,7 @@ class _Numbers(HPSpace):
 
         A value that means none is returned as it is: with steps, one that lies off them by more than rounding.
         """
-        kind = type(value)
-        if self.step is None and kind is (int if self.is_int else float) and self.low <= value <= self.high:
+        if self.step is None and type(value) is type(self.low) and self.low <= value <= self.high:  # the usual case
             return value + 0  # 0.0 for -0.0
         number = plain(value)
         if type(number) not in (int, float) or not abs(number) <= sys.float_info.max:

@@ -1,4 +1,4 @@
-"""Comparisons of formulas: numbers that differ by no more than rounding are equal."""
+"""Comparisons and quotients of formulas: numbers that differ by no more than rounding are equal."""
 
 from __future__ import annotations
 
@@ -64,6 +64,46 @@ COMPARE: dict[type[ast.cmpop], Act] = {
 """Each comparison, as a function of both values and of their size."""
 
 
+def whole_quotient(a: float, b: float, size_a: float, size_b: float) -> int | None:
+    """Return the quotient of two numbers where it is an integer but for rounding; None where it is none.
+
+    So 0.6 is a multiple of 0.2, though Python says that ``0.6 % 0.2`` is nearly 0.2.
+
+    Args:
+        a: The dividend.
+        b: The divisor.
+        size_a: How large the numbers are that `a` is computed from.
+        size_b: The size of what `b` was computed from.
+    """
+    exact = a / b if b else math.nan
+    if not abs(exact) < 2.0**53:
+        return None
+    near = round(exact)
+    slack = SLACK * (size_a + abs(near) * size_b)
+    return near if abs(a - near * b) <= slack < abs(b) / 4 else None
+
+
+def floor_divide(a: Any, b: Any, sizes: Callable[[], tuple[float, float]]) -> Any:
+    """Return ``a // b``, where rounding does not take a quotient below the integer that it is."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b
+    whole = whole_quotient(a, b, *sizes())
+    return a // b if whole is None else float(whole)
+
+
+def modulo(a: Any, b: Any, sizes: Callable[[], tuple[float, float]]) -> Any:
+    """Return ``a % b``, which is 0 where `a` is a multiple of `b` but for rounding."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a % b
+    return a % b if whole_quotient(a, b, *sizes()) is None else 0.0
+
+
+def truncate(a: Any, size: Callable[[], float]) -> int:
+    """Return ``int(a)``, where rounding does not take a number from the integer that it is."""
+    whole = whole_quotient(a, 1.0, size(), 0.0) if isinstance(a, float) else None
+    return int(a) if whole is None else whole
+
+
 def size_of(node: ast.expr, build: Callable[[ast.expr], Node]) -> Size:
     """Return the function that computes how large the numbers are that a part of a formula is computed from.
 
@@ -77,10 +117,10 @@ def size_of(node: ast.expr, build: Callable[[ast.expr], Node]) -> Size:
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mod(), right=right):
             return _sum_of([left, right], build)
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            a, b = _own(left, build), _own(right, build)
+            a, b = own_size(left, build), own_size(right, build)
             return lambda hp: a(hp) * b(hp)
         case ast.BinOp(left=left, op=ast.Div(), right=right):
-            return _quotient(build(left), _own(left, build), build(right), _own(right, build))
+            return _quotient(build(left), own_size(left, build), build(right), own_size(right, build))
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return size_of(operand, build)
         case ast.Call(func=ast.Name(id="abs" | "max" | "min" | "sum"), args=args):
@@ -100,7 +140,7 @@ def _quotient(top: Node, size_of_top: Node, bottom: Node, size_of_bottom: Node) 
     return size
 
 
-def _own(node: ast.expr, build: Callable[[ast.expr], Node]) -> Callable[[Values], float]:
+def own_size(node: ast.expr, build: Callable[[ast.expr], Node]) -> Callable[[Values], float]:
     """Return the size of a part that others are computed from: at least that of its value."""
     size, run = size_of(node, build), build(node)
     return size if size is not None else lambda hp: _size_of_value(run(hp))
@@ -113,5 +153,5 @@ def _size_of_value(value: Any) -> float:
 
 
 def _sum_of(nodes: Sequence[ast.expr], build: Callable[[ast.expr], Node]) -> Callable[[Values], float]:
-    sizes = [_own(node, build) for node in nodes]
+    sizes = [own_size(node, build) for node in nodes]
     return lambda hp: sum(size(hp) for size in sizes)

@@ -311,7 +311,7 @@ class PermutationHP(HPSpace):
 
     def _places(self, value: Any) -> list[int]:
         """Return for each entry of an order its index among the items; -1 for anything else."""
-        return [self._index.of(entry) for entry in value]
+        return self._index.all_of(value)
 
     @cached_property
     def _index(self) -> Index:

@@ -221,7 +221,8 @@ def from_json(data: Any) -> Any:
         case {"described": dict(made)}:
             return Described.from_dict(made)
         case {"opaque": name}:
-            raise SpaceError(f"value: {name} cannot be read back from JSON; build the space in code")
+            way = "build the space in code, and give it as space="
+            raise SpaceError(f"value: {name} cannot be read back from JSON; {way}")
     raise SpaceError(f"value: tag must be float, int, tuple, dict or described, got {shown(data)}")
 
 

@@ -1,8 +1,8 @@
 """The validator at the store's door: what an event and a header must look like, whoever wrote them.
 
 A checksum says that a row is what was written, not that autohpo wrote it. So every row is looked at once: its columns
-and its JSON when it is read, its data before the fold takes it (``RunState.take``), which also sees to it that events
-do not contradict each other.
+and its JSON when it is read, its data before the fold takes it (``RunState.checked``), which also sees to it that
+events do not contradict each other.
 """
 
 from __future__ import annotations

@@ -67,6 +67,37 @@ def data_of(rows: Sequence[Sequence[Any]], after: int) -> list[dict[str, Any]]:
     Raises:
         BadValueError: A row is not what was written, or no row that autohpo writes; the text names it.
     """
+    if not _are_written(rows, after):
+        _check_each(rows, after)
+    found = _parsed(rows, after)
+    if set(map(type, found)) != {dict}:
+        place, kind = next((i, type(d)) for i, d in enumerate(found, start=after + 1) if type(d) is not dict)
+        raise BadValueError(f"event {place} is no event that autohpo writes: data must be a dict, got {kind.__name__}")
+    return found
+
+
+def _are_written(rows: Sequence[Sequence[Any]], after: int) -> bool:
+    """Whether rows are what was written; False also where that takes a closer look."""
+    places, times, kinds, trials, attempts, _, crcs = zip(*rows, strict=True)
+    crc32 = zlib.crc32
+    try:
+        found = [
+            crc32(f"({seq!r}, {time!r}, '{kind}', {trial!r}, {attempt!r}, '{text}')".encode())  # as in is_whole
+            for seq, time, kind, trial, attempt, text, _ in rows
+        ]
+    except UnicodeEncodeError:
+        return False
+    return (
+        found == list(crcs)
+        and places == tuple(range(after + 1, after + 1 + len(rows)))
+        and KINDS.issuperset(kinds)
+        and set(map(type, times)) == {float}
+        and set(map(type, trials)) == set(map(type, attempts)) == {int}
+        and min(attempts) >= 0
+    )
+
+
+def _check_each(rows: Sequence[Sequence[Any]], after: int) -> None:
     for place, row in enumerate(rows, start=after + 1):
         seq, time, kind, trial, attempt, text, crc = row
         plain = f"({seq!r}, {time!r}, '{kind}', {trial!r}, {attempt!r}, '{text}')"  # as in is_whole
@@ -75,11 +106,6 @@ def data_of(rows: Sequence[Sequence[Any]], after: int) -> list[dict[str, Any]]:
             raise BadValueError(f"event {place} is not what was written")
         if not (type(trial) is type(attempt) is int and attempt >= 0 and kind in KINDS and type(time) is float):
             raise BadValueError(f"event {place} is no event that autohpo writes: {check_row(row)}")
-    found = _parsed(rows, after)
-    if set(map(type, found)) != {dict}:
-        place, kind = next((i, type(d)) for i, d in enumerate(found, start=after + 1) if type(d) is not dict)
-        raise BadValueError(f"event {place} is no event that autohpo writes: data must be a dict, got {kind.__name__}")
-    return found
 
 
 def _parsed(rows: Sequence[Sequence[Any]], after: int) -> list[dict[str, Any]]:

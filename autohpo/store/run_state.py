@@ -6,13 +6,15 @@ import gc
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from autohpo.errors import StoreCorruptError, shown
 from autohpo.objectives import Front, Objectives
 from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent
-from autohpo.store.checked import CHECKS, BadValueError, check_data
+from autohpo.store.batches import BATCH, are_usual
+from autohpo.store.checked import BadValueError, check_data
 from autohpo.store.configurations import Configurations
 from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, whole
 
@@ -164,20 +166,22 @@ class RunState:
         self._chains: dict[int, Chain] = {}  # by root
         self._roots: dict[int, int] = {}  # of trials that resume another
 
-    def take(self, event: LogEvent) -> Trial | None:
-        """Take the next event of a log that somebody else may have written; see :meth:`apply`.
+    def checked(self, events: Iterable[LogEvent]) -> Iterator[LogEvent]:
+        """Return the next events of a log that somebody else may have written, each once it is known to make sense.
 
         Raises:
-            StoreCorruptError: The event is none that autohpo writes, or contradicts those before it.
+            StoreCorruptError: An event is none that autohpo writes.
         """
-        data, check = event.data, CHECKS.get(event.kind)
-        wrong = check(data) if check is not None and type(data) is dict else check_data(event.kind, data)
-        if wrong:
-            raise self._bad(event, wrong)
-        try:
-            return self.apply(event)
-        except BadValueError as error:
-            raise self._bad(event, str(error)) from None
+        events = iter(events)
+        while batch := list(islice(events, BATCH)):
+            if are_usual(batch):
+                yield from batch
+                continue
+            for event in batch:
+                wrong = check_data(event.kind, event.data)
+                if wrong:
+                    raise self._bad(event, wrong)
+                yield event
 
     def apply(self, event: LogEvent, suggestion: Suggestion | None = None) -> Trial | None:
         """Take the next event of the log; return the trial that it ends, if it ends one.
@@ -230,10 +234,10 @@ class RunState:
         Raises:
             StoreCorruptError: An event is none that autohpo writes, or contradicts those before it.
         """
-        take = self.take
+        apply = self.apply
         with collector_paused():
-            for event in events:
-                take(event)
+            for event in self.checked(events):
+                apply(event)
         return self
 
     def _bad(self, event: LogEvent, why: str) -> StoreCorruptError:
@@ -251,7 +255,11 @@ class RunState:
         if number != due:
             raise self._bad(event, f"the next trial is {due}")
         if suggestion is None:
-            suggestion = _suggestion(event, self._configurations.read(event.data["hp"]))
+            try:
+                hp = self._configurations.read(event.data["hp"])
+            except BadValueError as error:
+                raise self._bad(event, str(error)) from None
+            suggestion = _suggestion(event, hp)
         resume, fork = suggestion.resume, suggestion.fork
         source = resume if fork is None else fork
         if source is not None and (number < 0 or source >= number):

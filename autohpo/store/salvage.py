@@ -116,7 +116,7 @@ def repair(path: str | os.PathLike[str], to: str | os.PathLike[str] | None = Non
         >>> repair(path).n_lost
         0
     """
-    source = checked_path(path)
+    source = checked_path(path, "path")
     target = checked_path(source.with_name(f"{source.stem}.repaired{source.suffix}") if to is None else to, "to")
     lock = _lock_of(source)
     if any(size_of(beside(target, ending)) for ending in ("", "-wal")):
@@ -162,7 +162,7 @@ def check(path: str | os.PathLike[str]) -> Checked:
         StoreError: There is no such store.
         RunBusyError: A driver has it.
     """
-    source = checked_path(path)
+    source = checked_path(path, "path")
     _lock_of(source)
     found, problems, n_events = search(source), [], 0
     wal = walk(beside(source, "-wal"))
@@ -207,6 +207,8 @@ def _lock_of(path: Path) -> RunLock:
         StoreError: There is no such store.
         RunBusyError: A driver has it.
     """
+    if path.is_dir():
+        raise StoreError(f"store: {path} is a folder; name the file of the store")
     if not path.is_file() and not size_of(beside(path, "-wal")):
         raise StoreError(f"store: {path} does not exist")
     lock = RunLock(beside(path, ".lock"))

@@ -7,8 +7,9 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ LOCK_SECONDS = 0.2  # that SQLite itself waits for another process; longer waits
 READ_SECONDS = 60.0  # the same for a reader
 LOOK_SECONDS = 1.0  # between two looks at whether the file is still the one that was opened
 
+_event_of: Callable[[tuple[Any, ...]], LogEvent] = partial(tuple.__new__, LogEvent)  # without a call in Python
 _MARK = f"PRAGMA user_version = {FORMAT}"
 
 
@@ -41,10 +43,8 @@ class SQLiteStore(Store):
     in FULL syncs as a whole, and which SQLite syncs before it copies any of it into the main file or writes over it.
     That copying is done about once a second, so that a copy of the main file alone has the run but for its last
     moments. The file must be on a local disk: SQLite's write-ahead log needs one host. Every row has a checksum and its
-    place in the log, because SQLite itself would give back a changed byte of a value as it is.
-
-    Where the disk is full, another process keeps the file locked, or the file is gone, an append waits, warns, and
-    tries again; then it raises.
+    place in the log, because SQLite itself would give back a changed byte of a value as it is. Where the disk is full,
+    another process keeps the file locked, or the file is gone, an append waits, warns, and tries again; then it raises.
 
     Args:
         path: The path of the file; ``path.lock`` beside it says who writes, and counts what was written.
@@ -56,6 +56,7 @@ class SQLiteStore(Store):
         StoreError: The path is that of a folder, or lies in one that does not exist; or, with `read_only`, there is no
             such file, or it holds no run yet.
         StoreCorruptError: With `read_only`: it is damaged, or a part of it is missing.
+        OptionError: The time to wait is no number of seconds.
     """
 
     def __init__(self, path: str | Path, *, read_only: bool = False, wait_seconds: float = WAIT_SECONDS) -> None:
@@ -312,7 +313,7 @@ class SQLiteStore(Store):
             while batch := rows.fetchmany(BATCH):
                 data = data_of(batch, after)
                 places, times, kinds, trials, attempts, _, _ = zip(*batch, strict=True)
-                yield from map(LogEvent, kinds, trials, attempts, data, times, places)
+                yield from map(_event_of, zip(kinds, trials, attempts, data, times, places, strict=True))
                 after += len(batch)
 
     def close(self) -> None:

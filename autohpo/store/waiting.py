@@ -9,7 +9,15 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from autohpo.errors import StoreError, StoreFullError, StoreGoneError, StoreLockedError, StoreWarning
+from autohpo.errors import (
+    OptionError,
+    StoreError,
+    StoreFullError,
+    StoreGoneError,
+    StoreLockedError,
+    StoreWarning,
+    short,
+)
 from autohpo.store.base import LogEvent
 
 WAIT_SECONDS = 60.0
@@ -40,9 +48,14 @@ class Waiting:
 
     Attributes:
         has_given_up: Whether it did not get better in that time; then nothing is waited for any more.
+
+    Raises:
+        OptionError: The time is no number of seconds.
     """
 
     def __init__(self, path: Path, wait_seconds: float) -> None:
+        if isinstance(wait_seconds, bool) or not isinstance(wait_seconds, (int, float)) or not wait_seconds >= 0:
+            raise OptionError(f"wait_seconds: must be a number of seconds, at least 0, got {short(wait_seconds)}")
         self._path, self._wait_seconds = path, wait_seconds
         self.has_given_up = False
         self._said = ""  # when it gave up

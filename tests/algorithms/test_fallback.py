@@ -81,6 +81,29 @@ def test_a_scheduler_keeps_its_fidelities_where_its_sampler_raises(faulty):
     assert [t.fidelity for t in mixed.result] == [t.fidelity for t in plain.result]
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("name", "options"), [("autone", {"n_small": 4}), ("bohb", {"max_fidelity": 9})])
+def test_a_draw_starts_at_a_fidelity_of_the_algorithm(faulty, name, options):
+    """As a point of the user's would, where an algorithm says the fidelity of each configuration itself."""
+
+    def f(hps, fidelity):
+        return value(hps) * fidelity
+
+    hpo = build_hpo_from_name(name, SPACE, f, max_evals=9, seed=0, **options)
+    fidelities = set(plain_fidelities(name, f, options))
+    faulty(type(hpo), np.linalg.LinAlgError("not positive definite"))
+    hpo.optimize(progress=False)
+    assert any("fallback" in trial.info for trial in hpo.result)
+    assert {trial.fidelity for trial in hpo.result} <= fidelities
+
+
+def plain_fidelities(name, f, options):
+    """The fidelities of a search without a fault."""
+    hpo = build_hpo_from_name(name, SPACE, f, max_evals=9, seed=0, **options)
+    hpo.optimize(progress=False)
+    return [trial.fidelity for trial in hpo.result]
+
+
 class Mine(BaseHPOptimizer):
     """An algorithm of the user's own, which is wrong."""
 

@@ -189,6 +189,14 @@ def test_an_algorithm_inside_another_is_named_where_it_is_the_one_that_does_not_
     assert str(caught.value).startswith("objectives: Mine does not take several objectives; 'objectives' is not in")
 
 
+def test_a_sampler_that_does_not_take_the_problem_is_told_those_that_do():
+    """Not that a word is missing in its class, which the user of a built-in one cannot change."""
+    said = "CMAES does not take several objectives; these samplers do: .*ehvi"
+    with pytest.raises(OptionError, match=said) as caught:
+        build_hpo_from_name("asha", SPACE, max_fidelity=9, sampler="cmaes", mode=["min", "max"])
+    assert "hyperband" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["", "Mine", "my-own", "1st", "a b", "ä", "mine\n", None, 3, ("mine",)])
 def test_malformed_names_are_refused(name):
     """A name must be one that is safe on a command line, in a file and in a URL."""

@@ -216,6 +216,16 @@ def test_a_suggestion_of_another_configuration_is_refused(make, act):
     assert [(trial.hp, trial.perf) for trial in hpo.trials] == [(kept, 0.5)]
 
 
+def test_a_suggestion_of_another_fidelity_is_refused():
+    """The result of a longer training would stand at a rung where it was never asked for."""
+    hpo = build_hpo_from_name("asha", [RangeHP("x", 0.0, 1.0)], seed=0, min_fidelity=1, max_fidelity=9)
+    given = hpo.ask()
+    with pytest.raises(EvaluationsError, match="was asked with .* at fidelity 1, got .* at fidelity 9"):
+        hpo.tell(Suggestion(dict(given), number=given.number, fidelity=9), 1.0)
+    hpo.tell(Suggestion(dict(given), number=given.number), 1.0)
+    assert hpo.history.trials[0].fidelity == 1
+
+
 def test_equal_values_that_are_other_objects_are_the_same_configuration():
     """A suggestion that went through another process is still that suggestion."""
     space = [RangeHP("x", 0.0, 1.0), ChoiceHP("act", [[8, 16], None]), RangeHP("hops", 1, 8)]

@@ -386,7 +386,7 @@ def start_twice(search: Search) -> Counts:
     one.wait_for("start", 5, second)  # a trial that it would start only if it were let in
     one.release()
     code = second.wait(HANG_SECONDS)
-    is_refused = code != 0 and "RunBusyError" in one.errors() and f'"process": {first.pid}' in one.errors()
+    is_refused = code != 0 and "RunBusyError" in one.errors() and f"in use by process {first.pid} on" in one.errors()
     exits = int(first.wait(HANG_SECONDS) != 0)
     return {
         "admitted": int(not is_refused),

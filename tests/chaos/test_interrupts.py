@@ -55,6 +55,10 @@ def f(hps):
     if sys.argv[1] == "waits":
         begin()
         time.sleep(60)
+    if sys.argv[1] == "fills":
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))  # as a disk that is full
+        begin()
     return hps["x"]
 
 store = sys.argv[2] if len(sys.argv) > 2 else None
@@ -116,6 +120,17 @@ def test_a_second_signal_ends_a_wait_for_a_locked_store(tmp_path: Path) -> None:
         other.rollback()
     other.close()
     assert code in (130, -signal.SIGINT), said
+    assert "is locked by another process" in said
+    assert "not saved" in said
+    assert "run the same command to resume" in said
+
+
+def test_a_second_signal_ends_a_wait_for_a_full_disk(tmp_path: Path) -> None:
+    """The end of the search says what is not saved, once."""
+    code, said = end(start("fills", str(tmp_path / "run.db")), signal.SIGINT, signal.SIGINT)
+    assert code in (130, -signal.SIGINT), said
+    assert "its disk is full" in said
+    assert "StoreFullError" not in said.split("interrupted after")[1]
 
 
 def test_a_terminal_that_is_closed_ends_a_search_in_order(tmp_path: Path) -> None:
@@ -221,6 +236,7 @@ def test_what_is_no_exception_of_the_objective_ends_the_search_and_surfaces() ->
     assert "mine" in hpo.result.trials[2].error
 
 
+@pytest.mark.filterwarnings("ignore::autohpo.errors.StoreWarning")  # f closes over what changes
 def test_an_alarm_of_the_users_own_never_leaves_a_step_of_the_log_half_done(tmp_path: Path) -> None:
     """It rings again and again, at any moment, and ends the search each time; the log is that of one run."""
 
@@ -232,23 +248,25 @@ def test_an_alarm_of_the_users_own_never_leaves_a_step_of_the_log_half_done(tmp_
 
     n = 20
 
+    is_set: list[int] = []
+
+    def f(hps: dict[str, Any]) -> float:
+        if not is_set and n < 20:
+            is_set.append(1)
+            signal.setitimer(signal.ITIMER_REAL, 0.005 + n / 2000)
+        return float(hps["x"])
+
     def search() -> BaseHPOptimizer:
-        is_set: list[int] = []
-
-        def f(hps: dict[str, Any]) -> float:
-            if not is_set and n < 20:
-                is_set.append(1)
-                signal.setitimer(signal.ITIMER_REAL, 0.005 + n / 2000)
-            return float(hps["x"])
-
+        is_set.clear()
         return build_hpo_from_name("random", SPACE, f, max_evals=150, seed=0)
 
-    before, n, hpo = signal.signal(signal.SIGALRM, ring), 0, search()
+    before, n, is_whole = signal.signal(signal.SIGALRM, ring), 0, False
     try:
-        while hpo.result is None or hpo.n_told < 150:
+        while not is_whole:
             hpo = search()
             try:
                 hpo.optimize(store=tmp_path / "run.db", progress=False)
+                is_whole = True
             except Rings:
                 n += 1
             finally:

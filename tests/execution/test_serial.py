@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 
 from autohpo.execution.base import Event
@@ -20,6 +23,39 @@ def test_the_start_is_told_before_the_objective_runs():
     assert calls == []
     assert [event.kind for event in executor.poll(0.0)] == ["done"]
     assert calls == [{}]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("shape", ["returns", "raises", "exits", "yields", "reports"])
+def test_a_forked_child_that_leaves_the_objective_ends(shape, capfd):
+    """It would be a second driver of the same search: what it returns, raises or reports is nobody's result."""
+    told, codes = [], []
+
+    def f(hp, trial):
+        child = os.fork()
+        if child == 0:
+            if shape == "raises":
+                raise ValueError("from the child")
+            if shape == "exits":
+                sys.exit(7)
+            if shape == "reports":
+                os._exit(int(trial.report(99.0)))
+            return 77.0
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        return 1.0
+
+    def steps(hp, trial):
+        yield f(hp, trial)
+
+    executor = SerialExecutor()
+    executor.open(Objective.of(steps if shape == "yields" else f), lambda event: told.append(event.perf) or True)
+    executor.submit(0, Task(0, 1, {}))
+    executor.poll(0.0)
+    (end,) = executor.poll(0.0)
+    assert (end.kind, end.outcome.perf) == ("done", 1.0)
+    assert told == ([1.0] if shape == "yields" else [])
+    assert codes == [{"raises": 1, "exits": 7}.get(shape, 0)]
+    assert ("ValueError: from the child" in capfd.readouterr().err) is (shape == "raises")
 
 
 def test_an_interrupt_leaves_the_task_submitted():

@@ -216,6 +216,13 @@ def test_a_formula_is_its_text():
         ("(a + b) / 0.1 == 3", True),
         ("[a + b, 1] == [0.3, 1]", True),
         ("sum([a, b]) == 0.3", True),
+        ("(a + b + a + b) % b == 0", True),
+        ("(b - a - a) % a == 0", True),
+        ("(a + b) // a == 3", True),
+        ("int((1 - 0.9) * 10) == 1", True),
+        ("c % 0.1 == 0", False),
+        ("int(c * 2) == 0", True),
+        ("n % 2 == 1 and -n // 2 == -4", True),
         ("c < 0.5", True),
         ("c <= 0.5", True),
         ("c > 0.49999999999", True),
@@ -231,10 +238,19 @@ def test_numbers_that_differ_by_rounding_are_equal(text, wanted):
 
 
 def test_steps_of_a_tenth_add_up():
-    """The number of solutions is known: ten pairs of at most .3, and 66 triples of 1."""
+    """The number of solutions is known: ten pairs of at most .3, 66 triples of 1, 61 pairs of one parity."""
     tenths = [RangeHP(name, 0.0, 1.0, step=0.1) for name in "abc"]
-    for formula, n, wanted in (("a + b <= 0.3", 2, 10), ("a + b + c == 1", 3, 66), ("a + b < 0.3", 2, 6)):
-        assert len(list(SearchSpace(tenths[:n], constraints=[formula]).configurations())) == wanted
+    for formula, n, wanted in (
+        ("a + b <= 0.3", 2, 10),
+        ("a + b + c == 1", 3, 66),
+        ("a + b < 0.3", 2, 6),
+        ("(a + b) % 0.2 == 0", 2, 61),
+        ("(a + b) // 0.1 == 3", 2, 4),
+        ("int(10 * (1 - a)) == 1", 2, 11),
+    ):
+        space, every = SearchSpace(tenths[:n], constraints=[formula]), SearchSpace(tenths[:n]).configurations()
+        assert len(list(space.configurations())) == wanted
+        assert sum(space.is_allowed(hp) for hp in every) == wanted
     third = SearchSpace([tenths[0], ListHP("list", RangeHP("e", 0, 1), "(a + 0.2) / 0.1", max_length=12)])
     assert len(third.sample(np.random.default_rng(0), 20)) == 20
     y = SearchSpace([*tenths[:2], RangeHP("y", 0, 1)], conditions={"y": "a + b == 0.3"})

@@ -1,6 +1,7 @@
 """One configuration has one value: what users and plug-ins hand over becomes the parameter's own type and value."""
 
 import json
+import math
 import pickle
 
 import numpy as np
@@ -21,7 +22,7 @@ from autohpo import (
     build_hpo_from_name,
 )
 from autohpo.spaces import TiedHP
-from autohpo.spaces.index import Index
+from autohpo.spaces.index import Index, first_places
 from autohpo.spaces.tagged import is_same
 from autohpo.testing.examples import SPACES
 
@@ -163,6 +164,42 @@ def test_many_places_are_found_at_once():
     assert np.array_equal(np.argsort(order.encode(orders)), np.argsort(units))
     assert Odd.n_compared == 0
     assert [Index(values).of(value) for value in values] == list(range(170))
+
+
+def test_dates_of_numpy_stand_for_those_of_python():
+    """An array of dates becomes a list of Python's, so its own elements must mean them."""
+    days = np.array(["2020-01-01", "2021-01-01"], dtype="datetime64[D]")
+    assert SearchSpace([ChoiceHP("day", days)]).checked({"day": days[1]}) == {"day": days.tolist()[1]}
+    assert SearchSpace([ChoiceHP("day", list(days))]).checked({"day": days.tolist()[1]})["day"] is not days.tolist()[1]
+
+
+def test_many_choices_are_checked_at_once():
+    """Ten thousand tuples, sets, objects or nested lists are no million comparisons; a double is still found."""
+
+    class Odd:
+        n_compared = 0
+
+        def __eq__(self, other):
+            Odd.n_compared += 1
+            return self is other
+
+        def __hash__(self):
+            return id(self)
+
+    odd = [Odd() for _ in range(500)]
+    assert len(ChoiceHP("x", odd).choices) == 500
+    assert Odd.n_compared == 0
+    n = range(10_000)
+    for values in [(i, i + 1) for i in n], [frozenset({i}) for i in n], [[{"a": (i, 1.5)}] for i in n]:
+        hp = ChoiceHP("x", values)
+        assert hp.index_of(values[-1]) == 9_999
+        with pytest.raises(SpaceError, match="must differ"):
+            ChoiceHP("x", [*values, values[5_000]])
+    same = [(1, math.nan), {1: [2]}, {3}, b"1"]
+    assert first_places([0.0, 1.0, -0.0, 1.0, 2.0]) == [0, 1, 4]
+    assert first_places([math.nan, 1.0, math.nan]) == [0, 1]
+    assert Index([1, True, "a"]).all_of([True, 1.0, "a", 1, str(np.str_("a"))]) == [1, -1, 2, 0, 2]
+    assert len(first_places([*same, (1, math.nan), (True, 2), {1: [2]}, {1: [2.0]}, {3}, frozenset({3}), b"1"])) == 7
 
 
 @pytest.mark.parametrize("name", SPACES)

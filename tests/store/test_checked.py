@@ -14,6 +14,7 @@ from autohpo import ChoiceHP, RangeHP, Result, build_hpo_from_name
 from autohpo.errors import StoreCorruptError
 from autohpo.report.html import write_html_from_store
 from autohpo.store import LogEvent
+from autohpo.store.batches import are_usual
 from autohpo.store.checked import MAX_DEPTH, BadValueError, check_data, is_shallow, parse_json
 from autohpo.store.rows import crc_of
 
@@ -153,6 +154,27 @@ def test_what_autohpo_writes_passes() -> None:
     ]:
         assert check_data(kind, data) == "", (kind, data)
     assert LogEvent("ask", 0, 0, ASK).data is ASK
+
+
+ODD = [None, True, 0, -1, 0.5, -0.5, 2**63, 10**400, float("nan"), float("inf"), "", "x", "FAILED", "STOPPED", [], {}]
+
+
+def test_a_batch_of_events_passes_only_where_each_of_them_does() -> None:
+    """Each value of each kind is replaced by odd ones, or missing, beside an event that is as usual."""
+    usual = {"ask": ASK, "start": {"slot": 3}, "report": {"fidelity": 1, "perf": -0.5}, "end": {**END, "cost": 1.5}}
+    usual |= {"late": END, "interrupt": {"state": "LOST", "error": "the driver died"}}
+    n_passed = 0
+    for kind, data in usual.items():
+        first = LogEvent(kind, 0, 1, data)  # type: ignore[arg-type]
+        assert are_usual([first, first])
+        changed = [{**data, name: odd} for name in [*data, "fork", "metrics"] for odd in ODD]
+        changed += [{key: value for key, value in data.items() if key != name} for name in data]
+        for other in [*changed, [], None]:
+            is_fine = are_usual([first, LogEvent(kind, 1, 1, other)])  # type: ignore[arg-type]
+            assert not is_fine or check_data(kind, other) == "", (kind, other)
+            n_passed += is_fine
+    assert n_passed > 30
+    assert not are_usual([LogEvent("party", 0)])  # type: ignore[arg-type]
 
 
 def test_depth_is_counted() -> None:

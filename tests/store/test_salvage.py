@@ -160,6 +160,11 @@ def test_what_cannot_be_salvaged_is_said(tmp_path: Path) -> None:
     """No file, nothing in it, or a driver that has it."""
     with pytest.raises(StoreError, match="does not exist"):
         repair(tmp_path / "run.db")
+    for use in (repair, check):
+        with pytest.raises(StoreError, match="is a folder"):
+            use(tmp_path)
+        with pytest.raises(StoreError, match="path: must be the path of a file, got 3"):
+            use(3)  # type: ignore[operator]
     (tmp_path / "text.db").write_text("lr,perf\n" * 1000)
     with pytest.raises(StoreError, match="no event of a run can be read"):
         repair(tmp_path / "text.db")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from autohpo.errors import StoreFullError, StoreGoneError, StoreLockedError, StoreWarning
+from autohpo.errors import OptionError, StoreFullError, StoreGoneError, StoreLockedError, StoreWarning
 from autohpo.store import LogEvent, SQLiteStore, waiting
 from autohpo.store import sqlite as sqlite_store
 
@@ -150,3 +150,10 @@ def test_a_file_that_comes_back_is_taken_again(store: SQLiteStore, monkeypatch: 
     with pytest.warns(StoreWarning, match="was removed or moved while the search wrote to it"):
         store.append([report(0)])
     assert len(list(store.events())) == 1
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), True, None, "60"])
+def test_a_time_to_wait_is_a_number_of_seconds(tmp_path: Path, seconds: object) -> None:
+    """Said when the store is made, and not when its disk is full."""
+    with pytest.raises(OptionError, match="wait_seconds: must be a number of seconds"):
+        SQLiteStore(tmp_path / "run.db", wait_seconds=seconds)  # type: ignore[arg-type]

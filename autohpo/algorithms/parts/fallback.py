@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +21,8 @@ class Fallback:
     """Calls the hook that suggests, and draws from the prior where an algorithm of ours raises.
 
     A model may meet a numerical fault that no check foresaw; that must cost one suggestion, and not the search. An
-    algorithm of the user's own is wrong where it raises, and says so. A scheduler cannot be replaced by a draw: which
-    fidelity would that have? What fills its places can.
+    algorithm of the user's own is wrong where it raises, and says so. Where an algorithm schedules fidelities the draw
+    starts as a point of the user's would, so a scheduler that raises itself has no substitute.
 
     Args:
         hpo: The optimizer.
@@ -54,17 +53,23 @@ class Fallback:
             raise
         except Exception as fault:
             text = f"{type(fault).__name__}: {fault}".rstrip(": ")[:MAX_CHARACTERS]
-            if not self._has_one:
+            try:
+                made = self._drawn(pid, np.random.default_rng((seed, number, 2)))
+            except Exception:
+                made = None
+            if made is None:
                 who = f"{type(hpo).__name__}._get_suggestion"
                 raise AlgorithmError(f"{who}: raised {text}, for suggestion {number}") from fault
         self._warn(text, number)
-        drawn: Mapping[str, Any] = hpo.space.sample(np.random.default_rng((seed, number, 2)), 1)[0]
-        return Suggestion(drawn, info={"fallback": text})
+        made.info["fallback"] = text
+        return made
 
-    @property
-    def _has_one(self) -> bool:
-        cls = type(self._hpo)
-        return cls.__module__.startswith(BUILT_IN) and not cls.is_multi_fidelity
+    def _drawn(self, pid: int, rng: np.random.Generator) -> Suggestion | None:
+        """A draw from the prior, at the fidelity where a point would start; None where the algorithm is not ours."""
+        if not type(self._hpo).__module__.startswith(BUILT_IN):
+            return None
+        hp = self._hpo._suggest_point(pid, self._hpo.space.sample(rng, 1)[0])
+        return hp if isinstance(hp, Suggestion) else Suggestion(hp)
 
     def _warn(self, text: str, number: int) -> None:
         self.n += 1

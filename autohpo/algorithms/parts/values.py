@@ -12,10 +12,13 @@ import numpy as np
 from autohpo.errors import OptionError, SpaceError, SuggestionError, short, shown
 from autohpo.history import History
 from autohpo.spaces import SearchSpace
+from autohpo.spaces.usual import Usual
 from autohpo.trial import Suggestion, whole
 
 
-def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) -> Suggestion:
+def checked_suggestion(
+    who: str, hp: Any, space: SearchSpace, history: History, usual: Usual | None = None
+) -> Suggestion:
     """Return the suggestion that a hook made, checked and with plain Python values.
 
     Parameters that are not active are taken out: an algorithm need not know which are.
@@ -25,6 +28,7 @@ def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) 
         hp: What the hook returned.
         space: The space of the configuration.
         history: What was suggested before; see :meth:`autohpo.history.History.check`.
+        usual: Knows configurations of the space that need no closer look.
 
     Raises:
         SuggestionError: It is no configuration of the space, or its attributes break a rule.
@@ -32,7 +36,9 @@ def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) 
     if not isinstance(hp, Mapping):
         raise SuggestionError(f"{who}: must return a dict, got {described(hp)}")
     suggestion = hp.copy() if isinstance(hp, Suggestion) else Suggestion(hp)
-    suggestion.update(space.canonical_values(suggestion))
+    is_usual = usual is not None and usual.has(suggestion)
+    if not is_usual:
+        suggestion.update(space.canonical_values(suggestion))
     for attribute in ("fidelity", "resume", "fork"):
         value = getattr(suggestion, attribute)
         if isinstance(value, np.generic):
@@ -43,7 +49,8 @@ def checked_suggestion(who: str, hp: Any, space: SearchSpace, history: History) 
     try:
         if space.is_conditional:
             keep_active(suggestion, space)
-        space.check(suggestion)
+        if not is_usual:
+            space.check(suggestion)
         if suggestion.info:
             suggestion.info = json.loads(json.dumps(suggestion.info, allow_nan=False))  # as a store gives it back
     except (SpaceError, TypeError, ValueError) as error:

@@ -10,6 +10,7 @@ from autohpo import ChoiceHP, LogRangeHP, NotReady, OptimizationComplete, RangeH
 from autohpo.algorithms.bohb import BOHB
 from autohpo.algorithms.hyperband import Hyperband
 from autohpo.algorithms.kde import KDE
+from autohpo.algorithms.parts import kde_model
 from autohpo.algorithms.parts.kde_model import EvenCells, Model, Observations, imputed
 from autohpo.history import History
 from autohpo.objectives import Objectives
@@ -230,8 +231,10 @@ def test_reports_on_the_way_count_nowhere_else():
     assert observations.ranked == {3.0: [(-0.3, 0)]}
 
 
-def test_the_best_is_that_of_the_exact_ratios():
-    """The screen only leaves out who cannot be the best."""
+@pytest.mark.parametrize("most", [0, kde_model.FEW_PAIRS])
+def test_the_best_is_that_of_the_exact_ratios(monkeypatch, most):
+    """The screen only leaves out who cannot be the best; few points go without one."""
+    monkeypatch.setattr(kde_model, "FEW_PAIRS", most)
     rng, levels = np.random.default_rng(0), np.array([0, 3, 0])
     for n in (3, 30, 700):
         good, bad = (even(rng.random((k, 3)), levels) for k in (n, 2 * n))
