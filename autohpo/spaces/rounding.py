@@ -73,7 +73,7 @@ def whole_quotient(a: float, b: float, size_a: float, size_b: float) -> int | No
         a: The dividend.
         b: The divisor.
         size_a: How large the numbers are that `a` is computed from.
-        size_b: The same of `b`.
+        size_b: How large the numbers are that `b` is computed from.
     """
     exact = a / b if b else math.nan
     if not abs(exact) < 2.0**53:

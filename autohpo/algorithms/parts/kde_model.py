@@ -23,7 +23,7 @@ BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
 FEW_PAIRS = 2**14
-"""Of a point and a row of data: exact densities of these take less time than to make two screens."""
+"""The most pairs of a point and a row of data whose exact densities take less time than to make two screens."""
 
 
 @dataclass(frozen=True, eq=False)
