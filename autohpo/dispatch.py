@@ -47,7 +47,8 @@ class Dispatch:
     Attributes:
         busy: Number and attempt of the trial in each slot that runs one.
         again: Trials to be started again, in their order.
-        first: The trial that a worker of this driver began first: one that was given out first may begin later.
+        first: The trial that was started first, by this driver.
+        has_begun: Whether its worker has taken it.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Dispatch:
         self.busy: dict[int, tuple[int, int]] = {}
         self.again: deque[int] = deque()
         self.first: int | None = None
+        self.has_begun = False
         self._parked: dict[int, deque[int]] = {}  # wait for one slot
         self._last: deque[int] = deque()  # may be what ended earlier drivers, and would end this one
         self._forgettable: set[int] = set()  # roots of chains whose training may still be kept somewhere
@@ -138,6 +140,7 @@ class Dispatch:
         suggestion, chain = state.running[number].suggestion, state.chain(number)
         attempt = self._search.start(number, slot)
         self.busy[slot] = number, attempt
+        self.first = number if self.first is None else self.first
         task = Task(
             number=number,
             attempt=attempt,

@@ -267,8 +267,7 @@ class Driver:
 
     def _take(self, events: list[Event]) -> None:
         """Take events of the executor: first all into the log, then each to the optimizer."""
-        if events and self.dispatch.first is None:
-            self.dispatch.first = events[0].number
+        self.dispatch.has_begun = self.dispatch.has_begun or any(e.number == self.dispatch.first for e in events)
         ended = [(event, self._note(event)) for event in events if event.outcome is not None]
         if not ended:
             return
@@ -330,7 +329,8 @@ class Driver:
         if trial.perfs:
             self._failures.n_in_row = 0
             return
-        is_first = trial.number == self.dispatch.first and not self.state.n_done
+        is_late = not self.dispatch.has_begun and self._failures.n_in_row >= 2  # its worker is slow to be ready
+        is_first = (is_late or trial.number == self.dispatch.first) and not self.state.n_done
         is_last = not self.dispatch.busy and self._starts_nothing
         self._failures.ended(trial, is_first=is_first, is_last=is_last)
 

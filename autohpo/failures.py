@@ -56,8 +56,9 @@ class Failures:
         self.counts[trial.state] = self.counts.get(trial.state, 0) + 1
         if is_first and not self._may_first and trial.state in (TrialState.FAILED, TrialState.INVALID):
             did = "raised" if trial.state is TrialState.FAILED else "returned no result"
+            which = "the first to start" if self.n_in_row < 3 else "and none before it had a result"
             raise FirstTrialError(
-                f"the objective {did} in trial {trial.number}, the first to start; fix it, or go on in spite of it "
+                f"the objective {did} in trial {trial.number}, {which}; fix it, or go on in spite of it "
                 f"with continue_on_error=True{_fidelity_hint(trial)}\n{trial.error}"
             )
         if self.counts[trial.state] == 1:
