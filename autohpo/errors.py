@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Sequence
+from enum import Enum
 
 
 class AutoHPOError(Exception):
@@ -144,5 +145,8 @@ def text_of(value: object) -> str:
 
 
 def shown(value: object, most: int = 80) -> str:
-    """Return the ``repr`` of a value, cut to so many characters; it may be too large to have one, or be broken."""
-    return text_of(value)[:most]
+    """Return the ``repr`` of a value, cut to so many characters; it may be too large to have one, or be broken.
+
+    The member of an enumeration is shown by its value, as users write it.
+    """
+    return str(value.value)[:most] if isinstance(value, Enum) else text_of(value)[:most]

@@ -276,8 +276,7 @@ def test_writing_into_a_suggestion_changes_nothing_inside():
     whole = suggestion.copy()
     for one in (suggestion, whole):
         one.info["deep"].append(2)
-        one.fidelity = 9.0
-    suggestion["x"] = 7.0
+    suggestion["x"], suggestion.fidelity = 7.0, 9.0
     hpo.tell(whole, 1.0)
     trial = hpo.trials[0]
     assert (trial.hp, trial.info, trial.fidelity) == ({"x": 0.5, "c": "a"}, {"deep": [1]}, None)
