@@ -181,8 +181,8 @@ def test_of_very_many_trials_the_best_and_the_newest_inform():
     ("options", "text"),
     [
         ({"shares": ()}, r"shares: must be a list of different numbers above 0 and below 1, got \(\)"),
-        ({"shares": (0.1, 0.1)}, "shares: must be a list of different"),
-        ({"shares": (0.1, 1.0)}, "shares: must be different"),
+        ({"shares": (0.1, 0.1)}, "shares: must be different"),
+        ({"shares": (0.1, 1.0)}, "shares: must be a list of different"),
         ({"max_fidelity": 0.0}, "max_fidelity: must be positive and finite, got 0.0"),
         ({"n_small": -1}, "n_small: must be at least 0, got -1"),
         ({"signatures": [[1.0], [2.0]]}, "signatures: must be 3 lists of equally many finite numbers"),
