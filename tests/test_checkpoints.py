@@ -169,5 +169,5 @@ def test_a_number_that_no_trial_has_is_an_error(number):
     hpo.optimize(confirm=1, progress=False)
     assert hpo.result.checkpoint_dir(-1) is None
     for use in (hpo.result.checkpoint_dir, hpo.result.why):
-        with pytest.raises(OptionError, match="number: must be a trial's, below 2"):
+        with pytest.raises(OptionError, match="number: must be that of a trial, below 2"):
             use(number)

@@ -211,7 +211,7 @@ def test_salvage_takes_paths_of_stores_alone(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     searched(store="run.db")
     for use in (check, repair):
-        with pytest.raises(StoreError, match="store: "):
+        with pytest.raises(StoreError, match="path: "):
             use(path)
     if path is not None:
         with pytest.raises(StoreError, match="to: "):

@@ -46,7 +46,7 @@ class ASHA(Scheduled):
         ...     hpo.tell(suggestion, suggestion["x"])
         >>> promoted = hpo.ask()
         >>> promoted.fidelity, promoted.info["why"]
-        (3.0, 'rank 1 of 3 at fidelity 1: promoted to 3')
+        (3, 'rank 1 of 3 at fidelity 1: promoted to 3')
     """
 
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})

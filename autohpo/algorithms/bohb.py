@@ -61,7 +61,7 @@ class BOHB(Hyperband):
         ...     hpo.tell(suggestion, -abs(suggestion["x"] - 0.3))
         >>> promoted = hpo.ask()
         >>> promoted.fidelity, promoted.resume == max(hpo.trials, key=lambda trial: trial.score).number
-        (3.0, True)
+        (3, True)
     """
 
     option_aliases: ClassVar[Mapping[str, str]] = {

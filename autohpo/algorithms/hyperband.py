@@ -37,7 +37,7 @@ class Hyperband(Scheduled):
         >>> from autohpo import RangeHP
         >>> hpo = Hyperband([RangeHP("x", 0.0, 1.0)], min_fidelity=1, max_fidelity=9, seed=0)
         >>> hpo.ask().fidelity
-        1.0
+        1
     """
 
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "objectives", "outcome_constraints"})

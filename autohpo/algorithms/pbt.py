@@ -45,7 +45,7 @@ class PBT(Scheduled):
         ...     hpo.tell(suggestion, suggestion["lr"])
         >>> copy = hpo.ask()
         >>> copy.fidelity, copy.fork == max(hpo.trials, key=lambda trial: trial.score).number
-        (2.0, True)
+        (2, True)
     """
 
     needs_checkpoints: ClassVar[bool] = True

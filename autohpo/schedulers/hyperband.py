@@ -134,7 +134,7 @@ class Hyperband(Scheduler):
 
     Example:
         >>> print(Hyperband(Schedule(1, 9, 3)).schedule.brackets[0])
-        Plan(sizes=(9, 3, 1), fidelities=(1.0, 3.0, 9.0))
+        Plan(sizes=(9, 3, 1), fidelities=(1, 3, 9))
     """
 
     def __init__(

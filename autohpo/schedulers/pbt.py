@@ -51,7 +51,7 @@ class PopulationBased(Scheduler):
     Example:
         >>> from autohpo.schedulers.explore import Explore
         >>> PopulationBased(4, steps_of(2.0, 9.0), 0.25, Explore()).schedule
-        (2.0, 4.0, 6.0, 8.0, 9.0)
+        (2, 4, 6, 8, 9)
     """
 
     def __init__(self, size: int, steps: Sequence[float], quantile: float, explore: ExploreRule) -> None:

@@ -25,6 +25,8 @@ def space_of(header: Mapping[str, Any], where: object) -> SearchSpace:
         StoreCorruptError: It is none that autohpo writes.
     """
     try:
+        if not isinstance(header["space"], Mapping):
+            raise TypeError(f"it must be a dict, got {type(header['space']).__name__}")
         return SearchSpace.from_dict(header["space"])
     except _FAULTS as error:
         raise _bad(where, "space", error) from None

@@ -148,6 +148,7 @@ class RunState:
         >>> state = RunState(SearchSpace([RangeHP("x", 0.0, 1.0)]), Objectives.of("max"))
         >>> ask = {"hp": {"x": 0.5}, "fidelity": None, "resume": None, "pid": 0, "seed": 1, "info": {}}
         >>> state.apply(LogEvent("ask", 0, 0, ask))
+        >>> state.apply(LogEvent("start", 0, 1, {"slot": 0}))
         >>> state.apply(LogEvent("end", 0, 1, {"state": "COMPLETE", "perf": 0.25})).perf
         0.25
     """

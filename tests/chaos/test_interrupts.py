@@ -135,7 +135,8 @@ def test_a_second_signal_ends_a_wait_for_a_full_disk(tmp_path: Path) -> None:
 
 def test_a_terminal_that_is_closed_ends_a_search_in_order(tmp_path: Path) -> None:
     """SIGHUP is one of the signals; the system may send it twice at once."""
-    process = start("waits", str(tmp_path / "run.db"))
+    heard = lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
+    process = start("waits", str(tmp_path / "run.db"), preexec_fn=heard)
     process.send_signal(signal.SIGHUP)
     code, said = end(process, signal.SIGHUP)
     assert (code, "interrupted after 0 trials" in said) == (129, True), said

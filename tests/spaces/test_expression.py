@@ -8,7 +8,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from autohpo import ListHP, RangeHP, SearchSpace, SpaceError, build_hpo_from_name
@@ -73,7 +73,11 @@ LOGIC = st.recursive(
 @settings(deadline=None)
 @given(LOGIC | ARITHMETIC)
 def test_any_formula_means_what_it_means_in_python(text):
-    """Generated arithmetic and logic: the same value as eval, or an error where eval has one."""
+    """Generated arithmetic and logic: the same value as eval, or an error where eval has one.
+
+    Remainders and whole quotients allow for rounding, which Python's do not: they have tests of their own.
+    """
+    assume("%" not in text and "//" not in text)
     try:
         wanted = eval(text, {"__builtins__": {}}, HP)
     except ArithmeticError:

@@ -93,7 +93,7 @@ def test_names_of_other_values_are_equal_in_every_process():
 @pytest.mark.parametrize("data", [{}, {"tuple": 3}, {"float": 1}, {"code": "print()"}, {"dict": {}}, {"a": 1, "b": 2}])
 def test_unknown_tags_are_refused(data):
     """A damaged or foreign file is an error, never a guess."""
-    with pytest.raises(SpaceError, match="value: tag must be float, tuple, dict or described, got"):
+    with pytest.raises(SpaceError, match="value: tag must be float, int, tuple, dict or described, got"):
         from_json(data)
 
 
