@@ -18,6 +18,10 @@ from autohpo.trial import Suggestion
 _BATCHES = (1, 9, 90)
 
 
+MOST_RESULTS = 100_000
+"""The largest population: the library keeps a weight for each of its members."""
+
+
 @register_hpo("cmaes")
 @dataclass(eq=False, kw_only=True)
 class CMAES(BaseHPOptimizer):
@@ -62,8 +66,9 @@ class CMAES(BaseHPOptimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.population_size is not None and self.population_size < 4:
-            raise OptionError(f"population_size: must be at least 4, got {self.population_size}")
+        if self.population_size is not None and not 4 <= self.population_size <= MOST_RESULTS:
+            rule = f"must be at least 4 and at most {MOST_RESULTS}"
+            raise OptionError(f"population_size: {rule}, got {self.population_size}")
         if not 0 < self.sigma < math.inf:
             raise OptionError(f"sigma: must be above 0 and finite, got {self.sigma}")
         try:

@@ -251,9 +251,16 @@ def test_missing_library_is_named(monkeypatch):
 
 @pytest.mark.parametrize(
     ("option", "value", "rule"),
-    [("population_size", 3, "must be at least 4"), ("sigma", 0.0, "must be above 0 and finite")],
+    [("population_size", 3, "must be at least 4 and at most 100000"), ("sigma", 0.0, "must be above 0 and finite")],
 )
 def test_options_out_of_range_are_refused(option, value, rule):
     """The error names option, rule and value."""
     with pytest.raises(OptionError, match=f"{option}: {rule}, got {value}"):
         build_hpo_from_name("cmaes", MIXED, **{option: value})
+
+
+@pytest.mark.parametrize("size", [3, 100_001, 10**30])
+def test_a_population_that_is_too_small_or_too_large_is_refused(size):
+    """The library keeps a weight for each of its members, so a huge one would take all memory."""
+    with pytest.raises(OptionError, match=f"population_size: must be at least 4 and at most 100000, got {size}"):
+        build_hpo_from_name("cmaes", MIXED, population_size=size)

@@ -42,15 +42,11 @@ class Settings:
     restarts: Literal["ipop", "bipop"]
 
 
-MOST_INTEGERS = 10_000
-"""The number of values up to which a column is one of integers: the library looks at each for each suggestion."""
-
-
 class Layout:
     """The kind of variable that each column of the unit cube is searched as.
 
     Values in no order, and pairs, are categories; ordered values that can be counted are integers, each at the middle
-    of its cell; every other column is continuous, and so are integers of which there are very many.
+    of its cell; every other column is continuous.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -58,7 +54,7 @@ class Layout:
         sizes = [int(level) or n for level, n in zip(space.levels, n_values, strict=True)]
         self.n_columns = space.n_columns
         self.categories = [c for c, n in enumerate(sizes) if n == 2 or (n and space.levels[c])]
-        self.integers = [c for c, n in enumerate(sizes) if 2 < n <= MOST_INTEGERS and not space.levels[c]]
+        self.integers = [c for c, n in enumerate(sizes) if n > 2 and not space.levels[c]]
         self.continuous = [c for c, n in enumerate(sizes) if c not in {*self.categories, *self.integers}]
         ends = [np.arange(n + 1) / n if n and e is None else e for e, n in zip(space.edges, sizes, strict=True)]
         self.middles = {c: (e[1:] + e[:-1]) / 2 for c, e in enumerate(ends) if e is not None}
