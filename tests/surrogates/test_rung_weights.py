@@ -127,6 +127,29 @@ def test_curve_models_can_be_judged_too(model):
     assert rung_precisions(model, model.start, data, LEVELS, np.random.default_rng(5), least=13) is None
 
 
+class Watched:
+    """A model that notes the data of each posterior."""
+
+    def __init__(self, model):
+        self.model, self.seen = model, []
+
+    def posterior(self, theta, data):
+        self.seen.append(data)
+        return self.model.posterior(theta, data)
+
+
+def test_no_model_knows_the_results_that_it_is_judged_by():
+    """Lower rungs see what is below the top; each part of the cross-validation sees all but its own results."""
+    model, data = Watched(issm_process(EMBEDDING, LEVELS)), curves([LEVELS[:3]] * 7 + [LEVELS] * 2)
+    rung_precisions(model, model.model.start, data, LEVELS, np.random.default_rng(5))
+    below, *folds = model.seen
+    assert set(below.points[:, D]) == {1.0, 3.0}
+    top = set(data.targets[data.points[:, D] == 9.0])
+    left_out = [top - set(fold.targets) for fold in folds]
+    assert sorted(np.concatenate([list(left) for left in left_out])) == sorted(top)
+    assert all(fold.points[:, D].max() == 9.0 for fold in folds)
+
+
 def test_a_lower_rung_without_results_has_no_weight():
     """With results at 3 alone, its own model has all of it."""
     data = curves([LEVELS[1:2]] * 8)
