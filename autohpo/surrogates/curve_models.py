@@ -135,12 +135,17 @@ class CurveProcess:
         lower, info = dpotrf(noisy, lower=1, clean=1)
         if info:
             return _HOPELESS, np.zeros_like(theta)
-        inverse, _ = dpotri(lower, lower=1)
-        inverse += np.tril(inverse, -1).T
+        half_log_determinant = float(np.log(np.diag(lower)).sum())
+        inverse, _ = dpotri(lower, lower=1, overwrite_c=1)
+        diagonal = inverse.diagonal().copy()
+        inverse += inverse.T  # the upper triangle was 0
+        np.fill_diagonal(inverse, diagonal)
         fit, weights = self.process._fit_of(inverse, summary.ends[:, 0])
         value, gradient = self.priors.loss(theta)
-        value += fit + float(np.log(np.diag(lower)).sum()) + summary.loss
-        by_matrix = 0.5 * (inverse - np.outer(weights, weights))  # Rasmussen & Williams 2006, eq. 5.9
+        value += fit + half_log_determinant + summary.loss
+        by_matrix = np.outer(weights, weights)
+        np.subtract(inverse, by_matrix, out=by_matrix)
+        by_matrix *= 0.5  # Rasmussen & Williams 2006, eq. 5.9
         gradient[: len(own)] += covariance.by_parameters(by_matrix)
         if len(own) < len(whole):
             by_coordinates = np.asarray(covariance.by_left(by_matrix))
