@@ -252,8 +252,8 @@ class _CurveCovariance(Covariance):
     def by_parameters(self, by_matrix: FloatArray) -> FloatArray:
         rows, columns = self._values.shape
         flat = self._places[0] * columns + self._places[1]
-        sums: FloatArray = np.bincount(flat, by_matrix[self._pairs], minlength=rows * columns)
-        return self._inner.by_parameters(sums.reshape(rows, columns))
+        sums = np.bincount(flat, by_matrix[self._pairs], minlength=rows * columns)
+        return self._inner.by_parameters(sums.reshape(rows, columns).astype(float))
 
 
 def repeated(values: FloatArray, width: int, place: Callable[[FloatArray], FloatArray]) -> Repeated:

@@ -343,11 +343,13 @@ class Posterior:
     ) -> FloatArray:
         """``(m,)`` values of one function drawn from the process, or ``(m, n_draws)`` of several.
 
+        Where the data have k columns of targets, one function is drawn for each: ``(m, k)`` values.
+
         Args:
             points: ``(m, d)`` points.
             mask: ``(m, d)`` their mask.
             rng: The source of randomness.
-            n_draws: The number of functions; None for one, without an axis of its own.
+            n_draws: The number of functions; None for one, without an axis of its own, or one for each column.
             is_noisy: Whether the noise of observations is added, so that the values are what will be observed.
         """
         rows, _ = self._place(points, mask)
@@ -357,10 +359,10 @@ class Posterior:
         if is_noisy:
             joint.flat[:: len(joint) + 1] += self.process.kernel.noise(self._parameters[0], rows)
         values, vectors = np.linalg.eigh(joint)  # not Cholesky: points may be equal
-        standard = rng.standard_normal((len(points), 1 if n_draws is None else n_draws))
-        drawn: FloatArray = vectors @ (np.sqrt(np.maximum(values, 0.0))[:, None] * standard)
-        drawn += self._mean(rows, covariances)[:, None]
-        return drawn[:, 0] if n_draws is None else drawn
+        means = self._mean(rows, covariances)
+        standard = rng.standard_normal(means.shape if n_draws is None else (len(points), n_draws))
+        drawn: FloatArray = vectors @ (np.sqrt(np.maximum(values, 0.0)) * standard.T).T
+        return drawn + (means if n_draws is None or means.ndim == 2 else means[:, None])
 
     def _place(self, points: FloatArray, mask: BoolArray) -> tuple[Any, Embedded]:
         """The points as the kernel sees them, and as they are embedded."""
