@@ -12,6 +12,7 @@ import numpy as np
 from autohpo.surrogates.arrays import FloatArray, IntArray
 from autohpo.surrogates.kernels import Covariance, Kernel
 from autohpo.surrogates.priors import Prior
+from autohpo.surrogates.sections import Section, Term
 
 
 class Grouping:
@@ -156,6 +157,14 @@ class Distinct(Kernel):
         """``(n,)`` the prior variances."""
         return placed.groups.repeat(self.inner.diagonal(theta, placed.placed))
 
+    def section(self, theta: FloatArray, known: Repeated, row: FloatArray) -> Section:
+        """Return the covariances of new configurations at one fidelity with the data."""
+        if self.looks_at:
+            return Section([Term(self.inner, theta, known, np.ones(len(known.groups.index)), 1.0)], 0.0, 0.0)
+        placed = self.inner.place(theta, row)
+        covariances = self.inner.covariance(theta, placed, known.placed).matrix[0]
+        return Section([], known.groups.repeat(covariances), float(self.inner.diagonal(theta, placed)[0]))
+
     @property
     def has_mean(self) -> bool:
         """Whether the mean differs between rows."""
@@ -281,6 +290,10 @@ class Curves(Kernel):
     def diagonal(self, theta: FloatArray, placed: CurveRows) -> FloatArray:
         """``(n,)`` the prior variances."""
         return self._distinct.diagonal(theta, placed.fidelities)
+
+    def section(self, theta: FloatArray, known: CurveRows, row: FloatArray) -> Section:
+        """Return the variance alone: a new configuration has no curve in the data."""
+        return Section([], 0.0, float(self.inner.diagonal(theta, self.inner.place(theta, row))[0]))
 
     @property
     def has_mean(self) -> bool:

@@ -66,7 +66,7 @@ class Posterior:
         """
         rows, _ = self._place(points, mask)
         covariances = self._covariance(rows, self.known).matrix
-        return self._mean(rows, covariances), self._deviations(self._rooted(covariances), self._diagonal(rows))
+        return self._mean(rows, covariances), self.deviations(self._rooted(covariances), self._diagonal(rows))
 
     def predict_with_gradient(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray, PullBack]:
         """Return means and deviations as :meth:`predict`, and a function that pulls gradients back to the points."""
@@ -74,7 +74,7 @@ class Posterior:
         covariance = self._covariance(rows, self.known)
         covariances = covariance.matrix
         means, rooted = self._mean(rows, covariances), self._rooted(covariances)
-        deviations = self._deviations(rooted, self._diagonal(rows))
+        deviations = self.deviations(rooted, self._diagonal(rows))
 
         def pull_back(by_mean: FloatArray, by_deviation: FloatArray) -> FloatArray:
             by_matrix = by_mean[:, None] * self.weights if by_mean.ndim == 1 else by_mean @ self.weights.T
@@ -102,7 +102,7 @@ class Posterior:
             covariances -= its_covariances
             spread = self._diagonal(rows) + its_spread - 2.0 * self._covariance(rows, other).matrix[:, 0]
             gains = covariances @ self.weights + (self._offset(rows) - its_offset)
-            return gains, self._deviations(self._rooted(covariances), spread, _LEAST_SHARE)
+            return gains, self.deviations(self._rooted(covariances), spread, _LEAST_SHARE)
 
         return predict
 
@@ -171,8 +171,14 @@ class Posterior:
         return offset if isinstance(offset, float) or self.weights.ndim == 1 else np.asarray(offset)[..., None]
 
     @staticmethod
-    def _deviations(rooted: FloatArray, spread: FloatArray, least: float = 0.0) -> FloatArray:
-        """``(m,)`` posterior deviations; some share of the prior variances, and at least `least`, is always left."""
+    def deviations(rooted: FloatArray, spread: FloatArray, least: float = 0.0) -> FloatArray:
+        """``(m,)`` posterior deviations; some share of the prior variances, and at least `least`, is always left.
+
+        Args:
+            rooted: ``(m, n)`` covariances with the data, times the transposed inverse factor.
+            spread: ``(m,)`` prior variances.
+            least: The lowest variance that may be left.
+        """
         left = spread - np.einsum("ij,ij->i", rooted, rooted)  # eq. 2.26
         deviations: FloatArray = np.sqrt(np.maximum(left, np.maximum(_LEAST_SHARE * spread, least)))
         return deviations

@@ -15,6 +15,7 @@ from autohpo.surrogates.distinct import Grouping, Repeated, collect_both, kept_f
 from autohpo.surrogates.kernels import Covariance, Explicit, Kernel
 from autohpo.surrogates.priors import Prior
 from autohpo.surrogates.resource_kernels import FIDELITY, Scale
+from autohpo.surrogates.sections import Section
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +186,16 @@ class Fading(Kernel):
         variances: FloatArray = self.inner.diagonal(own, rows) * share + rest
         return variances
 
+    def section(self, theta: FloatArray, known: tuple[Any, Repeated], row: FloatArray) -> Section | None:
+        """Return the covariances of new configurations at one fidelity with the data."""
+        (own, shape), levels = self._split(theta), known[1]
+        here = self.scale.of(row[:, FIDELITY])
+        share, rest = (levels.groups.repeat(x[0]) for x in shape.factors(here, levels.placed))
+        variances = [float(x[0, 0]) for x in shape.factors(here, here)]
+        inner = self.inner.section(own, known[0], row)
+        varied = inner and inner * Section([], share, variances[0])
+        return varied and varied + Section([], rest, variances[1])
+
     @property
     def has_mean(self) -> bool:
         """Whether the mean differs between rows: it does."""
@@ -230,6 +241,12 @@ class Shape:
     def excess(self) -> float:
         """How much a mean curve falls from nothing at all to its end, p."""
         return self.gamma - self.delta * self.mu
+
+    def factors(self, left: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """``(m, n)`` the factor of the kernel of configurations at two sets of fidelities, and what is added to it."""
+        decay = Decay(self.log_alpha, self.log_rate, left, right)
+        share = 1.0 - self.delta * (decay.k1[0] + decay.k2[0] - self.delta * decay.k12[0])
+        return share, self.excess**2 * decay.excess
 
 
 class _FadingCovariance(Covariance):
