@@ -22,7 +22,14 @@ from autohpo.surrogates.resource_kernels import Folds, LogCurve, Rescaled, Scale
 FIDELITY, NUMBER = -2, -1
 """The coordinates of the fidelity and of the number of the configuration."""
 
-OWN_VARIANCE, OWN_LENGTH = Prior(math.log(0.3), 0.4, 1e-6, 50.0), Prior(math.log(2.0), 0.7, 0.01, 200.0)
+CURVE_LENGTH = Prior(0.6, 1.0, 0.02, 200.0, is_of_value=True)
+"""The prior of a length-scale in one dimension where each configuration has a curve of its own.
+
+It is narrower than that of single results: curves repeat a configuration, and tell less about length-scales.
+"""
+CURVE_SCALE = Prior(0.0, 0.5, 0.02, 50.0)
+"""The prior of the variance that the Matern kernel explains at the highest fidelity, beside such curves."""
+OWN_VARIANCE, OWN_LENGTH = Prior(math.log(0.2), 0.4, 1e-6, 50.0), Prior(math.log(2.5), 0.7, 0.01, 200.0)
 """The priors of the curve that each configuration has of its own; lengths are natural logarithms of fidelities."""
 COMMON_VARIANCE, COMMON_LENGTH = Prior(math.log(3.0), 1.0, 1e-4, 1000.0), Prior(math.log(6.0), 0.7, 0.02, 500.0)
 """The priors of the curve that all configurations share."""
@@ -108,10 +115,9 @@ class _Parts:
         """The number of coordinates of a configuration."""
         return len(self.embedding.owner)
 
-    @property
-    def length(self) -> Prior:
-        """The prior of length-scales, which grow as distances do."""
-        return LENGTH.shifted(0.5 * math.log(max(len(self.embedding.optional), 1)))
+    def shifted(self, length: Prior) -> Prior:
+        """The prior of length-scales in this space, which grow as distances do, from that in one dimension."""
+        return length.shifted(0.5 * math.log(max(len(self.embedding.optional), 1)))
 
     @property
     def effects(self) -> Kernel:
@@ -120,9 +126,9 @@ class _Parts:
         shares = np.where(e.is_category, 2.0 / max(len(e.categories), 1), 0.0)
         return MainEffects(np.concatenate([shares, np.zeros(2)]), EFFECTS)
 
-    def configurations(self) -> Distinct:
+    def configurations(self, length: Prior = LENGTH, variance: Prior = SCALE) -> Distinct:
         """The kernel of configurations."""
-        matern = Matern52(self.embedding.owner, [self.length] * len(self.embedding.optional), SCALE)
+        matern = Matern52(self.embedding.owner, [self.shifted(length)] * len(self.embedding.optional), variance)
         inner = Sum((matern, self.effects)) if len(self.embedding.categories) else matern
         return Distinct(inner, NUMBER, self.n_coordinates)
 
@@ -137,7 +143,7 @@ def _log_resource(parts: _Parts) -> Kernel:
     alike = Distinct(LogCurve(highest, 1.0, ALIKE_LENGTH, GROWTH, is_smooth=True), FIDELITY)
     common = Distinct(LogCurve(highest, COMMON_VARIANCE, COMMON_LENGTH), FIDELITY)
     own = Curves(LogCurve(highest, OWN_VARIANCE, OWN_LENGTH, GROWTH))
-    return Sum((Product((parts.configurations(), alike)), common, own))
+    return Sum((Product((parts.configurations(CURVE_LENGTH, CURVE_SCALE), alike)), common, own))
 
 
 def _exp_decay_sum(parts: _Parts) -> Kernel:
@@ -158,14 +164,14 @@ def _freeze_thaw(parts: _Parts) -> Kernel:
 def _matern(parts: _Parts, warp: Prior | None) -> Kernel:
     """A Matern kernel of configurations and fidelities together."""
     e = parts.embedding
-    owner, lengths = np.append(e.owner, len(e.optional)), [parts.length] * len(e.optional)
+    owner, lengths = np.append(e.owner, len(e.optional)), [parts.shifted(LENGTH)] * len(e.optional)
     joint = Rescaled(Matern52(owner, [*lengths, LENGTH], SCALE), parts.scale, warp)
     return Sum((joint, Distinct(parts.effects, NUMBER, parts.n_coordinates))) if len(e.categories) else joint
 
 
 def _cross_validation(parts: _Parts) -> Kernel:
     """A kernel of configurations, and one of independent folds with a single length-scale."""
-    residual = Matern52(np.zeros(parts.n_coordinates, dtype=np.int64), [parts.length], RESIDUAL)
+    residual = Matern52(np.zeros(parts.n_coordinates, dtype=np.int64), [parts.shifted(LENGTH)], RESIDUAL)
     folds = Product((Distinct(residual, NUMBER, parts.n_coordinates), Distinct(Folds(), FIDELITY)))
     return Sum((parts.configurations(), folds))
 
