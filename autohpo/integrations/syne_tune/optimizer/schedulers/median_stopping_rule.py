@@ -1,0 +1,72 @@
+"""MedianStoppingRule: a scheduler of full trainings that are stopped where they are worse than the others' median."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autohpo.algorithms.options import option_names, options_of
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.registry import build_hpo_from_name, get_hpo, name_of
+from autohpo.errors import OptionError, shown
+from autohpo.integrations.syne_tune.optimizer.scheduler import TrialScheduler
+from autohpo.integrations.syne_tune.optimizer.schedulers.fifo import FIFOScheduler
+
+__all__ = ["MedianStoppingRule"]
+
+
+class MedianStoppingRule(TrialScheduler):
+    """A scheduler that takes its configurations from another one, and stops trials below the median.
+
+    Args:
+        scheduler: A scheduler of full trainings; it must not have been asked yet.
+        resource_attr: The name of the resource among the reported values, counted from 1.
+        running_average: Whether the mean of all reports so far is compared, and not the report alone.
+        metric: The name of the metric, where it differs from the scheduler's.
+        grace_time: The least resource at which a trial may be stopped; None is any.
+        grace_population: How many reports at a resource there must be; None is any number.
+        rank_cutoff: The share of the reports at a resource that a trial must be among.
+
+    Raises:
+        OptionError: The scheduler is none of full trainings, or another argument breaks a rule.
+    """
+
+    def __init__(
+        self,
+        scheduler: TrialScheduler,
+        resource_attr: str,
+        running_average: bool = True,
+        metric: str | None = None,
+        grace_time: int | None = 1,
+        grace_population: int | None = 5,
+        rank_cutoff: float = 0.5,
+    ) -> None:
+        if not isinstance(scheduler, FIFOScheduler) or scheduler.hpo.n_asked:
+            got = shown(type(scheduler).__name__)
+            raise OptionError(f"scheduler: must be one of full trainings that was not asked yet, got {got}")
+        self.scheduler, inner = scheduler, scheduler.hpo
+        own = set(option_names(type(inner))) - set(option_names(BaseHPOptimizer))
+        kept = {name: value for name, value in options_of(inner).items() if name in own}
+        options: dict[str, Any] = {
+            "sampler": [name_of(type(inner)), kept],
+            "running_average": running_average,
+            "grace_time": grace_time,
+            "grace_population": grace_population,
+            "rank_cutoff": rank_cutoff,
+        }
+        if scheduler.max_t is not None and "max_fidelity" in option_names(get_hpo("median_stopping")):
+            options["max_fidelity"] = scheduler.max_t
+        hpo = build_hpo_from_name(
+            "median_stopping",
+            inner.space,
+            mode=scheduler.mode,
+            seed=inner.seed,
+            points=inner.points,
+            **options,
+        )
+        super().__init__(
+            scheduler.config_space,
+            hpo,
+            metric=scheduler.metric if metric is None else metric,
+            constants=scheduler.constants,
+            resource_attr=resource_attr,
+        )
