@@ -6,18 +6,13 @@ import argparse
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from autohpo.errors import SpaceError, shown
-from autohpo.integrations.syne_tune.domains import (
-    Categorical,
-    Domain,
-    FiniteRange,
-    Float,
-    Integer,
-    Ordinal,
-    OrdinalNearestNeighbor,
-)
+from autohpo.integrations.syne_tune.domains import Domain
+from autohpo.integrations.syne_tune.listings import Categorical, FiniteRange, Ordinal, OrdinalNearestNeighbor
+from autohpo.integrations.syne_tune.ranges import Float, Integer
 
 __all__ = [
     "Categorical",
@@ -120,7 +115,7 @@ def ordinal(categories: Sequence[Any], kind: str | None = None) -> Ordinal:
     values = _listed(categories)
     if kind is None:
         are_numbers = len(values) > 1 and all(type(one) in (int, float) for one in values)
-        kind = "nn" if are_numbers and all(a < b for a, b in zip(values, values[1:], strict=False)) else "equal"
+        kind = "nn" if are_numbers and all(a < b for a, b in pairwise(values)) else "equal"
     if kind not in ("equal", "nn", "nn-log"):
         raise SpaceError(f"kind: must be 'equal', 'nn' or 'nn-log', got {shown(kind)}")
     return Ordinal(values) if kind == "equal" else OrdinalNearestNeighbor(values, kind == "nn-log")

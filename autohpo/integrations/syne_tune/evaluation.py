@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import sys
@@ -146,11 +147,8 @@ class FunctionObjective:
                 faults.append(error)
                 return False
 
-        with reports_go_to(take):
-            try:
-                self.function(**given)
-            except Stopped:
-                pass
+        with reports_go_to(take), contextlib.suppress(Stopped):
+            self.function(**given)
         if faults:
             raise faults[0]
         return self.reading.result(last[0] if last else None)

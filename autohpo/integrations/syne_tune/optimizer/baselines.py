@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from autohpo.errors import OptionError, shown
+from autohpo.integrations.syne_tune.optimizer.scheduler import TrialScheduler
 from autohpo.integrations.syne_tune.optimizer.schedulers.arguments import SearchArguments, taken
 from autohpo.integrations.syne_tune.optimizer.schedulers.fifo import FIFOScheduler, built
 from autohpo.integrations.syne_tune.optimizer.schedulers.hyperband import HyperbandScheduler
-from autohpo.integrations.syne_tune.optimizer.scheduler import TrialScheduler
 from autohpo.integrations.syne_tune.optimizer.schedulers.synchronous import (
     GeometricDifferentialEvolutionHyperbandScheduler,
     SynchronousGeometricHyperbandScheduler,

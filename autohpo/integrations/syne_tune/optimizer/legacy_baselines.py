@@ -7,7 +7,7 @@ from typing import Any
 from autohpo.integrations.syne_tune.optimizer import baselines
 from autohpo.integrations.syne_tune.optimizer.baselines import *  # noqa: F403 - the same names, whatever they are
 
-__all__ = list(baselines.__all__)  # noqa: PLE0605
+__all__ = list(baselines.__all__)
 
 
 def __getattr__(name: str) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from autohpo.algorithms.options import option_names, options_of
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.options import option_names, options_of
 from autohpo.algorithms.registry import build_hpo_from_name, get_hpo, name_of
 from autohpo.errors import OptionError, shown
 from autohpo.integrations.syne_tune.optimizer.scheduler import TrialScheduler
