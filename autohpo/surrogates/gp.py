@@ -271,22 +271,48 @@ class Posterior:
 
     def predict(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
         """``(m,)`` means and ``(m,)`` deviations, without noise, at ``(m, d)`` points with ``(m, d)`` mask."""
+        return self.predict_rooted(points, mask)[:2]
+
+    def means(self, points: FloatArray, mask: BoolArray) -> FloatArray:
+        """``(m,)`` means at ``(m, d)`` points with ``(m, d)`` mask: in time n m, where deviations take n^2 m."""
+        rows, _ = self._place(points, mask)
+        return self._mean(self._covariance(rows, self.known).matrix)
+
+    def predict_rooted(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return means and deviations as :meth:`predict`, and ``(m, n)`` the covariances with the data, rooted.
+
+        The latter times n standard normal numbers are the changes of the means, where the data change by a draw.
+        """
         rows, _ = self._place(points, mask)
         covariances = self._covariance(rows, self.known).matrix
-        return self._mean(covariances), self._deviations(covariances @ self.root.T, self._diagonal(rows))
+        rooted = covariances @ self.root.T
+        return self._mean(covariances), self._deviations(rooted, self._diagonal(rows)), rooted
 
     def predict_with_gradient(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray, PullBack]:
         """Return means and deviations as :meth:`predict`, and a function that pulls gradients back to the points."""
+        means, deviations, _, pull_back = self.predict_rooted_with_gradient(points, mask)
+        return means, deviations, pull_back
+
+    def predict_rooted_with_gradient(
+        self, points: FloatArray, mask: BoolArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray, Callable[..., FloatArray]]:
+        """Return what :meth:`predict_rooted` does, and a function that pulls gradients back to the points.
+
+        That takes ``(m,)`` derivatives by means, ``(m,)`` by deviations, and ``(m, n)`` by the rooted covariances.
+        """
         rows, embedded = self._place(points, mask)
         covariance = self._covariance(rows, self.known)
         means, rooted = self._mean(covariance.matrix), covariance.matrix @ self.root.T
         deviations = self._deviations(rooted, self._diagonal(rows))
 
-        def pull_back(by_mean: FloatArray, by_deviation: FloatArray) -> FloatArray:
-            by_matrix = by_mean[:, None] * self.weights - (by_deviation / deviations)[:, None] * (rooted @ self.root)
+        def pull_back(
+            by_mean: FloatArray, by_deviation: FloatArray, by_rooted: FloatArray | float = 0.0
+        ) -> FloatArray:
+            by_root = by_rooted - (by_deviation / deviations)[:, None] * rooted
+            by_matrix = by_mean[:, None] * self.weights + by_root @ self.root
             return self.process.embedding.by_points(embedded, np.asarray(covariance.by_left(by_matrix)))
 
-        return means, deviations, pull_back
+        return means, deviations, rooted, pull_back
 
     def gain_over(self, point: FloatArray, mask: BoolArray) -> Predict:
         """Return the prediction of how much higher the function is than at one point.

@@ -1,0 +1,216 @@
+"""GPEngine: from evidence to suggestions, by the multi-fidelity Gaussian process that the options name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from autohpo.algorithms.parts.acquisition_search import AcquisitionSearch
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
+from autohpo.algorithms.parts.bayes_model import default_startup
+from autohpo.algorithms.parts.cost_model import CostModel
+from autohpo.algorithms.parts.encoding import Encoder
+from autohpo.algorithms.parts.evidence import Evidence, Rows
+from autohpo.algorithms.parts.gp_options import CURVE_MODELS, GPOptions
+from autohpo.algorithms.parts.improvement import Improvement, log_mean_ei, mean_ucb
+from autohpo.algorithms.parts.parameter_fits import ParameterFits
+from autohpo.algorithms.parts.resource_models import ResourceModel
+from autohpo.surrogates.fantasies import Alone, Fantasies, fantasies_of
+from autohpo.surrogates.warping import Targets
+
+_N_CENTRES, _N_NEAR, _N_STARTS = 5, 150, 4  # configurations near which candidates lie, candidates, local searches
+_MOST_RIVALS = 64  # configurations of which the best is looked for, by the joint draws
+_N_LOOKED_AT = 64  # candidates that may be suggested, where the best were suggested before
+_NEW = -1  # the number of a configuration that was never tried
+
+_log = logging.getLogger("autohpo")
+
+Penalty = Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """What the model says after some evidence.
+
+    Attributes:
+        posterior: The posterior, with what is pending.
+        drawn: The same under joint draws of what is pending.
+        targets: The results as the model sees them.
+        theta: ``(P,)`` the parameters.
+    """
+
+    posterior: Any
+    drawn: Fantasies | Alone
+    targets: Targets
+    theta: FloatArray
+
+
+class GPEngine:
+    """Suggests configurations, by the model and the acquisition function that the options name.
+
+    What it returns follows from its arguments alone: it keeps the fits of parameters, which follow from the evidence.
+
+    Args:
+        encoder: The encoder of the space.
+        options: The options of the process.
+        seed: The seed of everything that is random and not of one suggestion.
+        full: The fidelity of a full evaluation.
+    """
+
+    def __init__(self, encoder: Encoder, options: GPOptions, seed: int, full: float) -> None:
+        self._encoder, self._options = encoder, options
+        self._model = ResourceModel(encoder, options, full)
+        self.fits = ParameterFits(options, self._model, seed)
+        self._search = AcquisitionSearch(
+            encoder,
+            n_draws=options.num_init_candidates,
+            n_near=_N_NEAR,
+            n_starts=0 if options.skip_local_optimization else _N_STARTS,
+            seed=seed,
+        )
+        self.n_startup = options.num_init_random or default_startup(encoder.space.n_columns)
+
+    def is_ready(self, evidence: Evidence) -> bool:
+        """Whether the evidence is enough for a model."""
+        return evidence.n_ended >= self.n_startup and len(evidence.rows) > 0
+
+    def belief(self, evidence: Evidence, rng: np.random.Generator) -> Belief:
+        """Return what the model says after some evidence.
+
+        Args:
+            evidence: At least one value.
+            rng: The generator of the draws of what is pending.
+        """
+        theta = self.fits.parameters(evidence)
+        data, targets = self.fits.data(evidence.rows)
+        waited = evidence.pending
+        pending = None
+        if len(waited) and not self._options.no_fantasizing:
+            pending = self._model.extended(waited.points, waited.fidelity, waited.number), waited.mask
+        posterior = self._model.posterior(theta, data, pending)
+        n_pending = 0 if pending is None else len(waited)
+        drawn = fantasies_of(posterior, n_pending, self._options.num_fantasy_samples, rng)
+        return Belief(posterior, drawn, targets, theta)
+
+    def acquisition_fidelity(self, evidence: Evidence) -> float:
+        """Return the fidelity at which improvement is expected."""
+        fidelity, options = evidence.rows.fidelity, self._options
+        seen = np.unique(fidelity)
+        if options.model in CURVE_MODELS or options.resource_acq == "final":
+            wanted = evidence.full
+        elif options.resource_acq == "first":
+            wanted = min([*evidence.levels, *seen])
+        else:
+            counts = [(level, int((fidelity == level).sum())) for level in seen]
+            rich = [level for level, n in counts if n >= options.resource_acq_bohb_threshold]
+            wanted = max(rich, default=min(seen))
+        if not self._model.knows_all_fidelities and wanted not in seen:
+            below = seen[seen <= wanted]
+            wanted = below.max() if len(below) else seen.min()
+        return float(wanted)
+
+    def candidates(
+        self, evidence: Evidence, rng: np.random.Generator, cost: CostModel | None = None
+    ) -> tuple[FloatArray, dict[str, Any]]:
+        """``(n, d)`` points where configurations lie, the best first, and notes on how they were found.
+
+        Args:
+            evidence: At least one value.
+            rng: The generator of all that is random here.
+            cost: What trainings cost; None where that does not count.
+        """
+        belief, fidelity = self.belief(evidence, rng), self.acquisition_fidelity(evidence)
+        function, centres = self._improvement(evidence, belief, fidelity, cost)
+        noise = rng.standard_normal if self._options.initial_scoring == "thompson_indep" else None
+        first = None if noise is None else partial(self._thompson, belief, function.extend, noise)
+        lengths = belief.posterior.lengths[: self._encoder.space.n_columns]
+        points, scores = self._search.maximize(function.score, function.with_gradient, centres, lengths, rng, first)
+        notes = {"model": True, "at": fidelity}
+        self._explain(evidence, belief, fidelity, scores)
+        return points[:_N_LOOKED_AT], notes
+
+    def scores(
+        self, evidence: Evidence, points: FloatArray, mask: BoolArray, rng: np.random.Generator, cost: CostModel | None
+    ) -> FloatArray:
+        """``(n,)`` the acquisition function at ``(n, d)`` points with ``(n, d)`` mask; see :meth:`candidates`."""
+        belief, fidelity = self.belief(evidence, rng), self.acquisition_fidelity(evidence)
+        return self._improvement(evidence, belief, fidelity, cost)[0].score(points, mask)
+
+    def _improvement(
+        self, evidence: Evidence, belief: Belief, fidelity: float, cost: CostModel | None
+    ) -> tuple[Improvement, FloatArray]:
+        """The acquisition function at a fidelity, and ``(k, d)`` the configurations that are best there."""
+        best, centres = self._rivals(evidence, belief, fidelity)
+        is_ei = self._options.acq_function == "ei"
+        function = log_mean_ei if is_ei else partial(mean_ucb, kappa=self._options.lcb_kappa)
+        penalty = None if cost is None else partial(self._penalty, cost, fidelity)
+        return Improvement(belief.drawn, self._at(fidelity), function, best, penalty), centres
+
+    def _penalty(
+        self, cost: CostModel, fidelity: float, points: FloatArray, mask: BoolArray
+    ) -> tuple[FloatArray, FloatArray]:
+        value, gradient = cost.log_cost(points, mask, fidelity)
+        return self._options.exponent_cost * value, self._options.exponent_cost * gradient
+
+    def _at(self, fidelity: float) -> Callable[[FloatArray, BoolArray], FloatArray]:
+        """What makes rows of new configurations at a fidelity of points of the cube."""
+        return lambda points, mask: self._model.extended(points, fidelity, _NEW)
+
+    def _rivals(self, evidence: Evidence, belief: Belief, fidelity: float) -> tuple[FloatArray, FloatArray]:
+        """``(s,)`` the best predicted means of what was tried, under each draw, and ``(k, d)`` the best of them."""
+        tried = tried_rows(evidence, is_with_pending=not self._options.no_fantasizing)
+        rows, mask = self._model.extended(tried.points, fidelity, tried.number), tried.mask
+        if len(rows) > _MOST_RIVALS:
+            means = belief.posterior.means(rows, mask)
+            kept = np.sort(np.argsort(-means, kind="stable")[:_MOST_RIVALS])
+            rows, mask = rows[kept], mask[kept]
+        means, _ = belief.drawn.predict(rows, mask)
+        order = np.argsort(-means.mean(axis=1), kind="stable")[:_N_CENTRES]
+        return means.max(axis=0), rows[order, : self._encoder.space.n_columns]
+
+    @staticmethod
+    def _thompson(
+        belief: Belief,
+        extend: Callable[[FloatArray, BoolArray], FloatArray],
+        noise: Callable[[int], FloatArray],
+        points: FloatArray,
+        mask: BoolArray,
+    ) -> FloatArray:
+        """``(m,)`` independent draws from the posterior at ``(m, d)`` points."""
+        means, deviations = belief.drawn.predict(extend(points, mask), mask)
+        drawn: FloatArray = means.mean(axis=1) + deviations * noise(len(points))
+        return drawn
+
+    def _explain(self, evidence: Evidence, belief: Belief, fidelity: float, scores: FloatArray) -> None:
+        if self._options.debug_log:
+            _log.info(
+                "%s of %d values, %d pending: best score %.4g at fidelity %g; %s",
+                self._options.model,
+                len(evidence.rows),
+                len(evidence.pending),
+                float(scores[0]),
+                fidelity,
+                self._model.describe(belief.theta),
+            )
+
+    def describe(self, evidence: Evidence) -> dict[str, Any]:
+        """Return the model after some evidence, and the values of its parameters, in JSON types."""
+        return self._model.describe(self.fits.parameters(evidence))
+
+
+def tried_rows(evidence: Evidence, *, is_with_pending: bool) -> Rows:
+    """Return one row for each configuration that has a value, or waits for one.
+
+    Args:
+        evidence: The evidence.
+        is_with_pending: Whether those count that only wait.
+    """
+    parts = [evidence.rows, evidence.pending] if is_with_pending else [evidence.rows]
+    joined = Rows(*(np.concatenate([getattr(part, name) for part in parts]) for name in vars(evidence.rows)))
+    _, first = np.unique(joined.number, return_index=True)
+    return joined.take(np.sort(first))
