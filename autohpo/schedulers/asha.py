@@ -79,12 +79,12 @@ class _Asynchronous(Scheduler):
         """How many of n results at a rung go on: none before there are eta of them."""
         return int(n / self._eta + SLACK)
 
-    def _first_rung(self, seen: History, rng: np.random.Generator) -> int:
+    def _first_rung(self, rng: np.random.Generator, seen: History | None = None) -> int:
         """The rung that a new configuration starts at."""
         weights = self._weights
         if len(weights) == 1:
             return 0
-        if self.weights is not None:
+        if self.weights is not None and seen is not None:
             weights = learned_weights(self.schedule, weights, self.weights(seen))
         return int(rng.choice(len(weights), p=weights))
 
@@ -168,7 +168,7 @@ class AsyncPromotion(_Asynchronous):
                 why = f"rank {best[1]} of {n} at fidelity {here:g}: promoted to {above:g}"
                 return Promote(best[0], above, {"rung": level + 1, "why": why})
         if can_start:
-            level = max(self._first_rung(seen, rng), lowest_affordable(self.schedule, self._eta, self.limits))
+            level = max(self._first_rung(rng, seen), lowest_affordable(self.schedule, self._eta, self.limits))
             return Start(self.schedule[level], {"rung": level})
         if seen.running:
             raise NotReady("no trial can be promoted before a running one has ended")
@@ -272,7 +272,7 @@ class AsyncStopping(_Asynchronous):
         """
         if not can_start:
             raise OptimizationComplete("no configuration is left to start with")
-        return Start(self.schedule[-1], {"rung": self._first_rung(seen, rng)})
+        return Start(self.schedule[-1], {"rung": self._first_rung(rng, seen)})
 
     def on_report(self, seen: History, trial: int, fidelity: float, score: float | Scores) -> bool:
         """Return whether a running trial is among the best of the rung that it has just reached, if it has."""

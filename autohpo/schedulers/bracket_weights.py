@@ -40,7 +40,7 @@ def learned_weights(rungs: Sequence[float], static: FloatArray, trust: Sequence[
     Source: Li et al. 2022, PVLDB 15(6), Hyper-Tune, section 4.1 (bracket selection).
 
     Example:
-        >>> learned_weights([1, 3, 9], np.full(3, 1 / 3), [0.2, 0.6, 0.0]).tolist()
+        >>> learned_weights([1, 3, 9], np.full(3, 1 / 3), [0.25, 0.75, 0.0]).tolist()
         [0.5, 0.5, 0.0]
     """
     theta = [] if trust is None else [float(one) for one in trust]
