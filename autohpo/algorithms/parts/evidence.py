@@ -54,6 +54,7 @@ class Evidence:
         pending: The values that are waited for, with the fidelities that the trials head for.
         failed: ``(f, d)`` where configurations lie that failed.
         n_ended: How many configurations have a value, or failed.
+        n_started: How many were started.
         levels: The rungs, rising: as they were given, or those that values stand for.
         full: The fidelity of a full evaluation.
     """
@@ -63,6 +64,7 @@ class Evidence:
     pending: Rows
     failed: FloatArray
     n_ended: int
+    n_started: int
     levels: Sequence[float]
     full: float
 
@@ -129,7 +131,9 @@ class EvidenceTable:
         levels = self.given_levels or ()
         return any(abs(fidelity - level) <= _SLACK * level for level in (*levels, self._full))
 
-    def evidence(self, pending: Sequence[tuple[int, float]], open_values: Sequence[tuple[int, float, float]] = ()) -> Evidence:
+    def evidence(
+        self, pending: Sequence[tuple[int, float]], open_values: Sequence[tuple[int, float, float]] = ()
+    ) -> Evidence:
         """Return the evidence so far.
 
         Args:
@@ -148,8 +152,16 @@ class EvidenceTable:
                 known.add((number, fidelity))
                 waited.add(self._places[number], fidelity, number, math.nan)
         levels = self.given_levels or tuple(sorted(set(rows.fidelity)))
-        failed = self._points[self._failed] if self._failed else self._points[:0]
-        return Evidence(self._rows(rows), n_settled, self._rows(waited), failed, len(self._ended), levels, self._full)
+        return Evidence(
+            self._rows(rows),
+            n_settled,
+            self._rows(waited),
+            self._points[self._failed] if self._failed else self._points[:0],
+            n_ended=len(self._ended),
+            n_started=len(self._places),
+            levels=levels,
+            full=self._full,
+        )
 
     def _rows(self, table: _Table) -> Rows:
         places = np.array(table.places, dtype=np.int64)
@@ -182,8 +194,13 @@ class HistoryEvidence:
         self._table = EvidenceTable(*self._arguments)
         self.n_resets = 0
 
-    def evidence(self) -> Evidence:
-        """Return what the history says now."""
+    def evidence(self, pending: Sequence[tuple[int, float]] | None = None) -> Evidence:
+        """Return what the history says now.
+
+        Args:
+            pending: The first trials of chains whose values are waited for, with the fidelities; None takes those of
+                the trials that run, with what they head for.
+        """
         step = self._cursor.step()
         if step.is_reset:
             self._table = EvidenceTable(*self._arguments)
@@ -196,12 +213,13 @@ class HistoryEvidence:
                 self._table.settle(number, fidelity, score)
             if trial.score is None:
                 self._table.fail(number)
-        pending, values = [], []
+        values: list[tuple[int, float, float]] = []
+        heading: list[tuple[int, float]] = []
         for running in self._history.running:
             number = root(running.number)
             values += [(number, fidelity, score) for fidelity, score in self._of_running(running)]
-            pending.append((number, self._next_level(running)))
-        return self._table.evidence(pending, values)
+            heading.append((number, self._next_level(running)))
+        return self._table.evidence(heading if pending is None else pending, values)
 
     def _of_ended(self, trial: Trial) -> list[tuple[float, float]]:
         """The values of a trial that has ended, those of its reports first."""

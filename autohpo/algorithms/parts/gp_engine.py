@@ -26,6 +26,7 @@ from autohpo.surrogates.warping import Targets
 _N_CENTRES, _N_NEAR, _N_STARTS = 5, 150, 4  # configurations near which candidates lie, candidates, local searches
 _MOST_RIVALS = 64  # configurations of which the best is looked for, by the joint draws
 _N_LOOKED_AT = 64  # candidates that may be suggested, where the best were suggested before
+_STEP = 1e-5  # of the unit cube, in a gradient by differences
 _NEW = -1  # the number of a configuration that was never tried
 
 _log = logging.getLogger("autohpo")
@@ -154,8 +155,15 @@ class GPEngine:
     def _penalty(
         self, cost: CostModel, fidelity: float, points: FloatArray, mask: BoolArray
     ) -> tuple[FloatArray, FloatArray]:
-        value, gradient = cost.log_cost(points, mask, fidelity)
-        return self._options.exponent_cost * value, self._options.exponent_cost * gradient
+        """What a cost takes off the log of an improvement, and the ``(m, d)`` gradient of that, by differences."""
+        m, d = points.shape
+        moved = np.repeat(points, d + 1, axis=0).reshape(m, d + 1, d)
+        steps = np.where(points > 0.5, -_STEP, _STEP)  # towards the middle: never out of the cube
+        moved[:, np.arange(d), np.arange(d)] += steps
+        masks = np.repeat(mask, d + 1, axis=0)
+        log_costs = cost.predict(moved.reshape(-1, d), masks, 0.0, fidelity).log_cost.reshape(m, d + 1)
+        log_costs *= self._options.exponent_cost
+        return log_costs[:, d], (log_costs[:, :d] - log_costs[:, d:]) / steps
 
     def _at(self, fidelity: float) -> Callable[[FloatArray, BoolArray], FloatArray]:
         """What makes rows of new configurations at a fidelity of points of the cube."""
