@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from autohpo.algorithms.asha import ASHA
 from autohpo.algorithms.base import BaseHPOptimizer
@@ -39,6 +39,8 @@ class MOBSTER(GPOptions, ASHA):
         >>> abs(hpo.best()[0]["x"] - 0.3) < 0.05
         True
     """
+
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
 
     sampler: SamplerSpec | BaseHPOptimizer | None = "gp_multi_fidelity"
 
