@@ -167,8 +167,10 @@ def test_a_run_of_this_release_goes_on_with_integers(tmp_path, name):
         ),
         (
             {"whole_fidelity": True, "min_fidelity": 0.5},
-            "whole_fidelity: must be False or None unless min_fidelity and max_fidelity are integers, and "
-            "max_fidelity is above 1, got True for 0.5 to 81",
+            (
+                "whole_fidelity: must be False or None unless min_fidelity and max_fidelity are integers, and "
+                "max_fidelity is above 1, got True for 0.5 to 81"
+            ),
         ),
     ],
 )
