@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from autohpo.errors import NotReady, OptimizationComplete
 from autohpo.history import History
 from autohpo.schedulers.base import Decision, Limits, Promote, Scheduler, Start, TrainingPlan
+from autohpo.schedulers.bracket_weights import BracketWeights, learned_weights
 from autohpo.schedulers.ranking import Ranking, Scores, scores_of
 from autohpo.schedulers.rungs import SLACK, Rungs
 from autohpo.schedulers.schedule import Plan
@@ -62,7 +63,12 @@ class _Asynchronous(Scheduler):
         rungs: The fidelities, rising; the last is the full one.
         eta: The best 1 / eta of the results at a rung go on; None is the share of :class:`Rungs`.
         n_brackets: How many of the lowest rungs new configurations may start at.
+
+    Attributes:
+        weights: The trust in each rung, by which brackets are drawn; None draws them as often as Hyperband has them.
     """
+
+    weights: BracketWeights | None = None
 
     def __init__(self, rungs: Sequence[float], eta: float | None = None, n_brackets: int = 1) -> None:
         self.schedule: Sequence[float] = tuple(rungs)
@@ -73,9 +79,14 @@ class _Asynchronous(Scheduler):
         """How many of n results at a rung go on: none before there are eta of them."""
         return self.rungs.n_going_on(n, level)
 
-    def _first_rung(self, rng: np.random.Generator) -> int:
+    def _first_rung(self, rng: np.random.Generator, seen: History | None = None) -> int:
         """The rung that a new configuration starts at."""
-        return int(rng.choice(len(self._weights), p=self._weights)) if len(self._weights) > 1 else 0
+        weights = self._weights
+        if len(weights) == 1:
+            return 0
+        if self.weights is not None and seen is not None:
+            weights = learned_weights(self.schedule, weights, self.weights(seen))
+        return int(rng.choice(len(weights), p=weights))
 
 
 class _Rung:
@@ -157,7 +168,7 @@ class AsyncPromotion(_Asynchronous):
                 why = f"rank {best[1]} of {n} at fidelity {here:g}: promoted to {above:g}"
                 return Promote(best[0], above, {"rung": level + 1, "why": why})
         if can_start:
-            level = max(self._first_rung(rng), lowest_affordable(self.rungs, self.limits))
+            level = max(self._first_rung(rng, seen), lowest_affordable(self.rungs, self.limits))
             return Start(self.schedule[level], {"rung": level})
         if seen.running:
             raise NotReady("no trial can be promoted before a running one has ended")
@@ -261,7 +272,7 @@ class AsyncStopping(_Asynchronous):
         """
         if not can_start:
             raise OptimizationComplete("no configuration is left to start with")
-        return Start(self.schedule[-1], {"rung": self._first_rung(rng)})
+        return Start(self.schedule[-1], {"rung": self._first_rung(rng, seen)})
 
     def on_report(self, seen: History, trial: int, fidelity: float, score: float | Scores) -> bool:
         """Return whether a running trial is among the best of the rung that it has just reached, if it has."""
