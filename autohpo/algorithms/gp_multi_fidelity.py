@@ -57,7 +57,7 @@ class GPMultiFidelity(GPOptions, BaseHPOptimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_gp_options(self)
-        if self.max_fidelity is not None and not 0 < self.max_fidelity:
+        if self.max_fidelity is not None and not self.max_fidelity > 0:
             raise OptionError(f"max_fidelity: must be positive, or None, got {self.max_fidelity}")
 
     @property

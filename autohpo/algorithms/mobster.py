@@ -51,10 +51,4 @@ class MOBSTER(GPOptions, ASHA):
     def _options_for(self, sampler: str) -> dict[str, Any]:
         if sampler != "gp_multi_fidelity":
             return super()._options_for(sampler)
-        return {**gp_options_of(self), "rung_levels": [float(level) for level in self._levels]}
-
-    @property
-    def _levels(self) -> list[float]:
-        """The rungs."""
-        from autohpo.schedulers.schedule import Schedule
-        return list(Schedule(self.min_fidelity, self.max_fidelity, self.eta).fidelities)
+        return {**gp_options_of(self), "rung_levels": [float(level) for level in self.rungs.fidelities]}

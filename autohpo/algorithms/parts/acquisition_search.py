@@ -75,6 +75,7 @@ class AcquisitionSearch:
         centres: FloatArray,
         lengths: FloatArray,
         rng: np.random.Generator,
+        *,
         first: Score | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         """``(n, d)`` points where configurations lie, those with the highest score first, and their ``(n,)`` scores.

@@ -3,52 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from autohpo.algorithms.parts.acquisition_search import AcquisitionSearch
-from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray
 from autohpo.algorithms.parts.bayes_model import default_startup
 from autohpo.algorithms.parts.cost_model import CostModel
 from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.algorithms.parts.evidence import Evidence, Rows
 from autohpo.algorithms.parts.gp_options import CURVE_MODELS, GPOptions
-from autohpo.algorithms.parts.improvement import Improvement, log_mean_ei, mean_ucb
+from autohpo.algorithms.parts.improvement import Extend, Improvement
 from autohpo.algorithms.parts.parameter_fits import ParameterFits
-from autohpo.algorithms.parts.resource_models import ResourceModel
-from autohpo.surrogates.fantasies import Alone, Fantasies, fantasies_of
-from autohpo.surrogates.warping import Targets
+from autohpo.algorithms.parts.resource_models import Belief, ResourceModel, belief_at
 
 _N_CENTRES, _N_NEAR, _N_STARTS = 5, 150, 4  # configurations near which candidates lie, candidates, local searches
 _MOST_RIVALS = 64  # configurations of which the best is looked for, by the joint draws
 _N_LOOKED_AT = 64  # candidates that may be suggested, where the best were suggested before
 _STEP = 1e-5  # of the unit cube, in a gradient by differences
-_NEW = -1  # the number of a configuration that was never tried
 
 _log = logging.getLogger("autohpo")
 
 Penalty = Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArray]]
-
-
-@dataclass(frozen=True, eq=False)
-class Belief:
-    """What the model says after some evidence.
-
-    Attributes:
-        posterior: The posterior, with what is pending.
-        drawn: The same under joint draws of what is pending.
-        targets: The results as the model sees them.
-        theta: ``(P,)`` the parameters.
-    """
-
-    posterior: Any
-    drawn: Fantasies | Alone
-    targets: Targets
-    theta: FloatArray
 
 
 class GPEngine:
@@ -80,23 +59,20 @@ class GPEngine:
         """Whether the evidence is enough for a model."""
         return evidence.n_ended >= self.n_startup and len(evidence.rows) > 0
 
-    def belief(self, evidence: Evidence, rng: np.random.Generator) -> Belief:
-        """Return what the model says after some evidence.
+    def belief(self, evidence: Evidence, fidelity: float, rng: np.random.Generator) -> Belief:
+        """Return what the model says at one fidelity after some evidence.
 
         Args:
             evidence: At least one value.
+            fidelity: The fidelity.
             rng: The generator of the draws of what is pending.
         """
-        theta = self.fits.parameters(evidence)
-        data, targets = self.fits.data(evidence.rows)
-        waited = evidence.pending
-        pending = None
+        waited, pending = evidence.pending, None
         if len(waited) and not self._options.no_fantasizing:
             pending = self._model.extended(waited.points, waited.fidelity, waited.number), waited.mask
-        posterior = self._model.posterior(theta, data, pending)
-        n_pending = 0 if pending is None else len(waited)
-        drawn = fantasies_of(posterior, n_pending, self._options.num_fantasy_samples, rng)
-        return Belief(posterior, drawn, targets, theta)
+        is_curve = self._options.model in CURVE_MODELS
+        posterior, _ = self.fits.posterior(evidence, pending if is_curve else None)
+        return belief_at(posterior, fidelity, pending, self._options.num_fantasy_samples, rng)
 
     def acquisition_fidelity(self, evidence: Evidence) -> float:
         """Return the fidelity at which improvement is expected."""
@@ -125,12 +101,14 @@ class GPEngine:
             rng: The generator of all that is random here.
             cost: What trainings cost; None where that does not count.
         """
-        belief, fidelity = self.belief(evidence, rng), self.acquisition_fidelity(evidence)
+        fidelity = self.acquisition_fidelity(evidence)
+        belief = self.belief(evidence, fidelity, rng)
         function, centres = self._improvement(evidence, belief, fidelity, cost)
         noise = rng.standard_normal if self._options.initial_scoring == "thompson_indep" else None
         first = None if noise is None else partial(self._thompson, belief, function.extend, noise)
-        lengths = belief.posterior.lengths[: self._encoder.space.n_columns]
-        points, scores = self._search.maximize(function.score, function.with_gradient, centres, lengths, rng, first)
+        points, scores = self._search.maximize(
+            function.score, function.with_gradient, centres, belief.lengths, rng, first=first
+        )
         notes = {"model": True, "at": fidelity}
         self._explain(evidence, belief, fidelity, scores)
         return points[:_N_LOOKED_AT], notes
@@ -139,7 +117,8 @@ class GPEngine:
         self, evidence: Evidence, points: FloatArray, mask: BoolArray, rng: np.random.Generator, cost: CostModel | None
     ) -> FloatArray:
         """``(n,)`` the acquisition function at ``(n, d)`` points with ``(n, d)`` mask; see :meth:`candidates`."""
-        belief, fidelity = self.belief(evidence, rng), self.acquisition_fidelity(evidence)
+        fidelity = self.acquisition_fidelity(evidence)
+        belief = self.belief(evidence, fidelity, rng)
         return self._improvement(evidence, belief, fidelity, cost)[0].score(points, mask)
 
     def _improvement(
@@ -147,10 +126,13 @@ class GPEngine:
     ) -> tuple[Improvement, FloatArray]:
         """The acquisition function at a fidelity, and ``(k, d)`` the configurations that are best there."""
         best, centres = self._rivals(evidence, belief, fidelity)
-        is_ei = self._options.acq_function == "ei"
-        function = log_mean_ei if is_ei else partial(mean_ucb, kappa=self._options.lcb_kappa)
+        from autohpo.surrogates.acquisition import log_mean_ei, mean_ucb
+
+        best, centres = self._rivals(evidence, belief, fidelity)
+        is_ei, kappa = self._options.acq_function == "ei", self._options.lcb_kappa
+        function = partial(log_mean_ei, best=best) if is_ei else partial(mean_ucb, kappa=kappa)
         penalty = None if cost is None else partial(self._penalty, cost, fidelity)
-        return Improvement(belief.drawn, self._at(fidelity), function, best, penalty), centres
+        return Improvement(belief, partial(self._model.extended, fidelity=fidelity), function, penalty), centres
 
     def _penalty(
         self, cost: CostModel, fidelity: float, points: FloatArray, mask: BoolArray
@@ -165,32 +147,28 @@ class GPEngine:
         log_costs *= self._options.exponent_cost
         return log_costs[:, d], (log_costs[:, :d] - log_costs[:, d:]) / steps
 
-    def _at(self, fidelity: float) -> Callable[[FloatArray, BoolArray], FloatArray]:
-        """What makes rows of new configurations at a fidelity of points of the cube."""
-        return lambda points, mask: self._model.extended(points, fidelity, _NEW)
-
     def _rivals(self, evidence: Evidence, belief: Belief, fidelity: float) -> tuple[FloatArray, FloatArray]:
         """``(s,)`` the best predicted means of what was tried, under each draw, and ``(k, d)`` the best of them."""
         tried = tried_rows(evidence, is_with_pending=not self._options.no_fantasizing)
         rows, mask = self._model.extended(tried.points, fidelity, tried.number), tried.mask
         if len(rows) > _MOST_RIVALS:
-            means = belief.posterior.means(rows, mask)
+            means = belief.means(rows, mask).mean(axis=1)
             kept = np.sort(np.argsort(-means, kind="stable")[:_MOST_RIVALS])
             rows, mask = rows[kept], mask[kept]
-        means, _ = belief.drawn.predict(rows, mask)
+        means, _ = belief.predict(rows, mask)
         order = np.argsort(-means.mean(axis=1), kind="stable")[:_N_CENTRES]
         return means.max(axis=0), rows[order, : self._encoder.space.n_columns]
 
     @staticmethod
     def _thompson(
         belief: Belief,
-        extend: Callable[[FloatArray, BoolArray], FloatArray],
+        extend: Extend,
         noise: Callable[[int], FloatArray],
         points: FloatArray,
         mask: BoolArray,
     ) -> FloatArray:
         """``(m,)`` independent draws from the posterior at ``(m, d)`` points."""
-        means, deviations = belief.drawn.predict(extend(points, mask), mask)
+        means, deviations = belief.predict(extend(points), mask)
         drawn: FloatArray = means.mean(axis=1) + deviations * noise(len(points))
         return drawn
 
@@ -203,12 +181,12 @@ class GPEngine:
                 len(evidence.pending),
                 float(scores[0]),
                 fidelity,
-                self._model.describe(belief.theta),
+                self.describe(evidence),
             )
 
     def describe(self, evidence: Evidence) -> dict[str, Any]:
         """Return the model after some evidence, and the values of its parameters, in JSON types."""
-        return self._model.describe(self.fits.parameters(evidence))
+        return self.fits.describe(self.fits.parameters(evidence))
 
 
 def tried_rows(evidence: Evidence, *, is_with_pending: bool) -> Rows:

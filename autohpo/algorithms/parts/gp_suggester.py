@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.algorithms.parts.cost_model import CostModel
+from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.algorithms.parts.evidence import Evidence, HistoryEvidence
 from autohpo.algorithms.parts.given_points import given_points, restricted
 from autohpo.algorithms.parts.gp_engine import GPEngine

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autohpo.algorithms.parts.arrays import FloatArray, IntArray
+from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
 from autohpo.algorithms.parts.bayes_model import fitted_at
 from autohpo.algorithms.parts.evidence import Evidence, Rows
 from autohpo.algorithms.parts.gp_options import GPOptions
@@ -42,6 +42,7 @@ class ParameterFits:
         self._options, self._model, self._seed = options, model, seed
         self._fits: dict[int, FloatArray] = {}  # by the number of values
         self._last_open: tuple[bytes, FloatArray] | None = None
+        self._levels: tuple[float, ...] = ()
 
     def restart(self) -> None:
         """Forget all fits: the evidence has lost a value."""
@@ -49,7 +50,10 @@ class ParameterFits:
 
     def parameters(self, evidence: Evidence) -> FloatArray:
         """``(P,)`` the parameters after some evidence."""
-        rows, n = evidence.rows, evidence.n_settled
+        levels, rows, n = self._model.levels(evidence), evidence.rows, evidence.n_settled
+        if levels != self._levels:  # a model may have parameters for each of them
+            self.restart()
+            self._levels = levels
         m = self.fitted_size(rows.fidelity[:n], evidence.full)
         if len(rows) - n > _OPEN_SHARE * len(rows):
             return self._with_open(rows, m)
@@ -94,15 +98,27 @@ class ParameterFits:
 
     def _starts(self, m: int) -> list[FloatArray]:
         """Where a fit from scratch begins: at the highest prior density, and at points drawn around it."""
-        rng, start = np.random.default_rng((self._seed, m, 1)), self._model.start
+        rng, start = np.random.default_rng((self._seed, m, 1)), self._model.process(self._levels).start
         others = [start + _JITTER * rng.standard_normal(len(start)) for _ in range(self._options.opt_nstarts - 1)]
         return [start, *others]
 
     def _fitted(self, rows: Rows, m: int, starts: list[FloatArray], n_steps: int) -> FloatArray:
         first = rows.take(slice(0, m))
         data, _ = self.data(first, MOST_FITTED)
-        fitted: FloatArray = self._model.fit(data, starts, n_steps)
+        fitted: FloatArray = self._model.process(self._levels, data.points).fit(data, starts, n_steps)
         return fitted
+
+    def posterior(self, evidence: Evidence, pending: tuple[FloatArray, BoolArray] | None) -> tuple[Any, Targets]:
+        """Return the model after some evidence, and all values as targets.
+
+        Args:
+            evidence: The evidence.
+            pending: ``(q, d + 2)`` points and ``(q, d)`` mask of what is pending, as far as it counts here.
+        """
+        theta = self.parameters(evidence)
+        data, targets = self.data(evidence.rows)
+        points = [data.points] if pending is None else [data.points, pending[0]]
+        return self._model.process(self._levels, *points).posterior(theta, data, pending), targets
 
     def data(self, rows: Rows, n_most: int | None = None) -> tuple[Data, Targets]:
         """Return what a model of some values is made of, and all of them as targets.
@@ -135,5 +151,4 @@ class ParameterFits:
 
     def describe(self, theta: FloatArray) -> dict[str, Any]:
         """Return the model, and its parameters, in JSON types."""
-        described: dict[str, Any] = self._model.describe(theta)
-        return described
+        return {"model": self._options.model, **self._model.process(self._levels).describe(theta)}
