@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from autohpo.algorithms.parts.on_rungs import OnRungs
 from autohpo.algorithms.registry import register_hpo
-from autohpo.algorithms.scheduled import Scheduled
 from autohpo.errors import OptionError
 from autohpo.schedulers.asha import AsyncPromotion, AsyncStopping
-from autohpo.schedulers.schedule import Schedule
 
 
 @register_hpo("asha")
 @dataclass(eq=False, kw_only=True)
-class ASHA(Scheduled):
+class ASHA(OnRungs):
     """Trains many configurations a little, and the best third so far of each rung three times as long.
 
     It is successive halving that waits for nobody: a worker that is free promotes the best trial that is among the best
@@ -59,16 +58,14 @@ class ASHA(Scheduled):
     }
 
     type: Literal["promotion", "stopping"] = "promotion"
-    min_fidelity: float = 1.0
-    eta: float = 3.0
     brackets: int = 1
 
     def _make_scheduler(self) -> AsyncPromotion | AsyncStopping:
-        schedule = Schedule(self.min_fidelity, self.max_fidelity, self.eta)
-        rungs = schedule.fidelities
-        if not 1 <= self.brackets <= len(rungs):
-            raise OptionError(f"brackets: must be from 1 to {len(rungs)}, the number of rungs, got {self.brackets}")
+        rungs = self.rungs
+        n = len(rungs.fidelities)
+        if not 1 <= self.brackets <= n:
+            raise OptionError(f"brackets: must be from 1 to {n}, the number of rungs, got {self.brackets}")
         kind = AsyncPromotion if self.type == "promotion" else AsyncStopping
-        made = kind(rungs, self.eta, self.brackets)
-        made.n_round = schedule.n_trials
+        made = kind(rungs.fidelities, rungs.eta, self.brackets)
+        made.n_round = rungs.n_trials
         return made

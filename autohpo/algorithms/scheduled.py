@@ -148,22 +148,25 @@ class Scheduled(BaseHPOptimizer):
 
     def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Suggestion:
         """A user's point starts where any other new configuration would."""
-        return self._suggest(lambda: Suggestion(hp))
+        return self._suggest(lambda: Suggestion(hp), is_point=True)
 
     def _on_report(self, hp: Suggestion, fidelity: float, perf: Any) -> bool:
         return self._scheduler.on_report(self.history, hp.number, fidelity, perf)
 
     # The scheduler's decisions, as suggestions.
 
-    def _suggest(self, sample: Callable[[], Suggestion]) -> Suggestion:
-        """The suggestion that carries out what the scheduler decides; `sample` returns a new configuration."""
+    def _suggest(self, sample: Callable[[], Suggestion], *, is_point: bool = False) -> Suggestion:
+        """The suggestion that carries out what the scheduler decides; `sample` returns a new configuration.
+
+        Where that is a point of the user's, it takes the place of one that the scheduler names.
+        """
         if not self.has_fidelity:
             self._check_full_budget()
             return sample()
         decision = self._decide(can_start=True)
         if isinstance(decision, Start):
             try:
-                made = sample()
+                made = sample() if decision.hp is None or is_point else Suggestion(decision.hp)
             except OptimizationComplete as ended:
                 decision = self._decide_without(ended)
             else:

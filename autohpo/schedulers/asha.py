@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from autohpo.errors import NotReady, OptimizationComplete
 from autohpo.history import History
 from autohpo.schedulers.base import Decision, Limits, Promote, Scheduler, Start, TrainingPlan
+from autohpo.schedulers.bracket_weights import BracketWeights, learned_weights
 from autohpo.schedulers.ranking import Ranking, Scores, scores_of
-from autohpo.schedulers.schedule import SLACK, Plan
+from autohpo.schedulers.rungs import SLACK, Rungs
+from autohpo.schedulers.schedule import Plan
 from autohpo.trial import Running, Trial
 
 _MOST_PLANNED = 100_000  # suggestions that are looked ahead
@@ -35,22 +37,21 @@ def bracket_weights(rungs: Sequence[float], n_brackets: int) -> NDArray[np.float
     return weights
 
 
-def lowest_affordable(rungs: Sequence[float], eta: float, limits: Limits) -> int:
+def lowest_affordable(rungs: Rungs, limits: Limits) -> int:
     """Return the lowest rung from which one configuration comes to the full fidelity within limits; 0 if none does.
 
     Args:
-        rungs: The fidelities, rising; the last is the full one.
-        eta: The best 1 / eta of the results at a rung go on.
+        rungs: The fidelities, and how many go on from each.
         limits: What the search may spend in all.
     """
-    return _lowest(tuple(rungs), eta, limits._replace(n_left=limits.n, cost_left=limits.cost)) if limits.is_any else 0
+    return _lowest(rungs, limits._replace(n_left=limits.n, cost_left=limits.cost)) if limits.is_any else 0
 
 
 @lru_cache
-def _lowest(rungs: tuple[float, ...], eta: float, limits: Limits) -> int:
-    for first in range(len(rungs)):
-        sizes = [math.ceil(eta**k - SLACK) for k in reversed(range(len(rungs) - first))]
-        if Plan(tuple(sizes), rungs[first:]).fits(limits):
+def _lowest(rungs: Rungs, limits: Limits) -> int:
+    for first in range(len(rungs.fidelities)):
+        sizes = tuple(math.ceil(width - SLACK) for width in rungs.widths[first:])
+        if Plan(sizes, rungs.fidelities[first:]).fits(limits):
             return first
     return 0
 
@@ -60,22 +61,32 @@ class _Asynchronous(Scheduler):
 
     Args:
         rungs: The fidelities, rising; the last is the full one.
-        eta: The best 1 / eta of the results at a rung go on.
+        eta: The best 1 / eta of the results at a rung go on; None is the share of :class:`Rungs`.
         n_brackets: How many of the lowest rungs new configurations may start at.
+
+    Attributes:
+        weights: The trust in each rung, by which brackets are drawn; None draws them as often as Hyperband has them.
     """
 
-    def __init__(self, rungs: Sequence[float], eta: float, n_brackets: int = 1) -> None:
+    weights: BracketWeights | None = None
+
+    def __init__(self, rungs: Sequence[float], eta: float | None = None, n_brackets: int = 1) -> None:
         self.schedule: Sequence[float] = tuple(rungs)
-        self._eta = eta
+        self.rungs = Rungs(tuple(rungs), eta)
         self._weights = bracket_weights(rungs, n_brackets)
 
-    def _n_going_on(self, n: int) -> int:
+    def _n_going_on(self, n: int, level: int) -> int:
         """How many of n results at a rung go on: none before there are eta of them."""
-        return int(n / self._eta + SLACK)
+        return self.rungs.n_going_on(n, level)
 
-    def _first_rung(self, rng: np.random.Generator) -> int:
+    def _first_rung(self, rng: np.random.Generator, seen: History | None = None) -> int:
         """The rung that a new configuration starts at."""
-        return int(rng.choice(len(self._weights), p=self._weights)) if len(self._weights) > 1 else 0
+        weights = self._weights
+        if len(weights) == 1:
+            return 0
+        if self.weights is not None and seen is not None:
+            weights = learned_weights(self.schedule, weights, self.weights(seen))
+        return int(rng.choice(len(weights), p=weights))
 
 
 class _Rung:
@@ -124,7 +135,7 @@ class AsyncPromotion(_Asynchronous):
         (1.0, 3.0, 9.0)
     """
 
-    def __init__(self, rungs: Sequence[float], eta: float, n_brackets: int = 1) -> None:
+    def __init__(self, rungs: Sequence[float], eta: float | None = None, n_brackets: int = 1) -> None:
         super().__init__(rungs, eta, n_brackets)
         self._restart()
 
@@ -152,12 +163,12 @@ class AsyncPromotion(_Asynchronous):
         for level in reversed(range(len(self.schedule) - 1)):  # Algorithm 2, get_job
             rung = self._rungs[level]
             best, n = rung.best_waiting(), len(rung.results)
-            if best is not None and best[1] <= self._n_going_on(n):
+            if best is not None and best[1] <= self._n_going_on(n, level):
                 here, above = self.schedule[level], self.schedule[level + 1]
                 why = f"rank {best[1]} of {n} at fidelity {here:g}: promoted to {above:g}"
                 return Promote(best[0], above, {"rung": level + 1, "why": why})
         if can_start:
-            level = max(self._first_rung(rng), lowest_affordable(self.schedule, self._eta, self.limits))
+            level = max(self._first_rung(rng, seen), lowest_affordable(self.rungs, self.limits))
             return Start(self.schedule[level], {"rung": level})
         if seen.running:
             raise NotReady("no trial can be promoted before a running one has ended")
@@ -167,12 +178,12 @@ class AsyncPromotion(_Asynchronous):
         """Return what a search with these limits trains: as far as it does not depend on results."""
         if not limits.is_any:
             return None
-        first = lowest_affordable(self.schedule, self._eta, limits)
+        first = lowest_affordable(self.rungs, limits)
         full, n_trials, cost = self.schedule[-1], 0, 0.0
         results, promoted = [0] * len(self.schedule), [0] * len(self.schedule)
         while n_trials < limits.n and n_trials < _MOST_PLANNED:
             levels = range(len(self.schedule) - 2, first - 1, -1)
-            level = next((k for k in levels if self._n_going_on(results[k]) > promoted[k]), None)
+            level = next((k for k in levels if self._n_going_on(results[k], k) > promoted[k]), None)
             at = first if level is None else level + 1
             had = self.schedule[level] if level is not None and limits.is_continued else 0.0
             if cost + (self.schedule[at] - had) / full > limits.cost + SLACK:
@@ -196,7 +207,7 @@ class AsyncPromotion(_Asynchronous):
         results = self._rungs[level].results
         where = f"rank {results.rank(trial)} of {len(results)} at fidelity {self.schedule[level]:g}"
         is_last = level == len(self._rungs) - 1
-        return where if is_last else f"{where}: the best {self._n_going_on(len(results))} go on"
+        return where if is_last else f"{where}: the best {self._n_going_on(len(results), level)} go on"
 
     def _follow(self, seen: History) -> None:
         """Catches up with the history."""
@@ -236,7 +247,7 @@ class AsyncStopping(_Asynchronous):
         (1.0, 3.0, 9.0)
     """
 
-    def __init__(self, rungs: Sequence[float], eta: float, n_brackets: int = 1) -> None:
+    def __init__(self, rungs: Sequence[float], eta: float | None = None, n_brackets: int = 1) -> None:
         super().__init__(rungs, eta, n_brackets)
         self._judging = self.schedule[:-1]
         self._reasons: dict[int, str] = {}  # of trials that were stopped; for users, and no decision reads them
@@ -261,7 +272,7 @@ class AsyncStopping(_Asynchronous):
         """
         if not can_start:
             raise OptimizationComplete("no configuration is left to start with")
-        return Start(self.schedule[-1], {"rung": self._first_rung(rng)})
+        return Start(self.schedule[-1], {"rung": self._first_rung(rng, seen)})
 
     def on_report(self, seen: History, trial: int, fidelity: float, score: float | Scores) -> bool:
         """Return whether a running trial is among the best of the rung that it has just reached, if it has."""
@@ -279,7 +290,7 @@ class AsyncStopping(_Asynchronous):
             if found is not None:
                 results.add(one.number, found)
         n, rank = len(results), results.rank(trial)
-        n_going_on = self._n_going_on(n)
+        n_going_on = self._n_going_on(n, level)
         if not n_going_on or rank <= n_going_on:
             return True
         self._reasons[trial] = f"stopped at {fidelity:g}: rank {rank} of {n}, the best {n_going_on} go on"

@@ -13,9 +13,12 @@ import numpy as np
 from autohpo.surrogates.arrays import BoolArray, FloatArray
 from autohpo.surrogates.effects import MainEffects, Noise
 from autohpo.surrogates.embedding import Embedded, Embedding
+from autohpo.surrogates.gp_data import Data
 from autohpo.surrogates.kernels import Covariance, Kernel, Sum
 from autohpo.surrogates.matern import Matern52
 from autohpo.surrogates.priors import Prior, Priors
+
+__all__ = ["EFFECTS", "LENGTH", "NOISE", "SCALE", "Data", "GaussianProcess", "Posterior", "Predict", "mixed_process"]
 
 LENGTH = Prior(math.sqrt(2.0), math.sqrt(3.0), 0.02, 200.0, is_of_value=True)
 """The prior of a length-scale in one dimension.
@@ -37,21 +40,6 @@ PullBack = Callable[[FloatArray, FloatArray], FloatArray]
 _HOPELESS = 1e10  # the loss where a matrix is singular in doubles: the line search turns round
 _LEAST_SHARE = 1e-12  # of the prior variance that is always left: rounding must not make it 0
 _JITTER = 1e-8  # of the prior variance, added to the noise of a covariance that is singular in doubles
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """Results to fit.
-
-    Attributes:
-        points: ``(n, d)`` in the unit cube; further columns (a task, a fidelity) are coordinates as they are.
-        mask: ``(n, d)`` which columns of the unit cube are active.
-        targets: ``(n,)`` results of mean 0 and variance 1.
-    """
-
-    points: FloatArray
-    mask: BoolArray
-    targets: FloatArray
 
 
 def mixed_process(embedding: Embedding, noise: Prior = NOISE) -> GaussianProcess:
@@ -134,13 +122,15 @@ class GaussianProcess:
         diagonal = inverse.diagonal().copy()
         inverse += inverse.T  # the upper triangle was 0
         np.fill_diagonal(inverse, diagonal)
-        fit, weights = self._fit_of(inverse, data.targets)
+        fit, weights = self._fit_of(inverse, data.targets - self.kernel.mean(own, rows))
         value, gradient = self.priors.loss(theta)
         value += fit + half_log_determinant  # eq. 5.8
         by_matrix = np.outer(weights, weights)
         np.subtract(inverse, by_matrix, out=by_matrix)
         by_matrix *= 0.5  # eq. 5.9
         gradient[: len(own)] += covariance.by_parameters(by_matrix)
+        if self.kernel.has_mean:
+            gradient[: len(own)] += self.kernel.mean_by_parameters(own, rows, -weights)
         if len(own) < len(theta):
             by_coordinates = np.asarray(covariance.by_left(by_matrix))
             gradient[len(own) :] += self.embedding.by_parameters(embedded, by_coordinates)
@@ -191,41 +181,64 @@ class GaussianProcess:
         data: Data,
         pending: tuple[FloatArray, BoolArray] | None = None,
         mean_precision: float | None = None,
+        pending_targets: FloatArray | None = None,
     ) -> Posterior:
         """Return the process after its data, and after points whose results are pending.
 
         Pending results leave less to be learnt near them: deviations shrink as if they were known, and equal to what is
-        predicted, so that the means stay.
+        predicted, so that the means stay. Or they are drawn from what is predicted, once for each of k columns: then
+        there are k means with one deviation.
 
         Args:
             theta: ``(P,)`` the parameters.
             data: At least one result.
             pending: ``(q, d)`` points and mask.
             mean_precision: The precision of the prior of the mean, where it differs from that of the process.
+            pending_targets: ``(q,)`` or ``(q, k)`` results of the pending points, in one column or several.
 
-        Source: Desautels et al. 2014, JMLR 15, section 4 (pending results).
+        Source: Desautels et al. 2014, JMLR 15, section 4 (pending results); Snoek et al. 2012, NeurIPS 25, section 3.2
+            (drawn ones).
         """
         from scipy.linalg.lapack import dtrtri
 
-        points, mask = data.points, data.mask
         if pending is not None:
-            points, mask = np.concatenate([points, pending[0]]), np.concatenate([mask, pending[1]])
+            data = data.joined(*pending, pending_targets)
         own, warp = self.split(theta)
-        known = self.kernel.place(own, self.embedding.place(points, mask, warp).coordinates)
-        root, _ = dtrtri(self._factor(own, known), lower=1)
-        n = len(data.targets)
-        ones, seen = root[:n, :n].sum(axis=1), root[:n, :n] @ data.targets
+        known = self.kernel.place(own, self.embedding.place(data.points, data.mask, warp).coordinates)
+        root, _ = dtrtri(self.factor(own, known), lower=1)
         precision = self.mean_precision if mean_precision is None else mean_precision
-        mean = float(ones @ seen) / (float(ones @ ones) + precision)  # eq. 2.41
-        weights = np.zeros(len(points))
-        weights[:n] = root[:n, :n].T @ (seen - mean * ones)
-        return Posterior(self, theta, known, root, mean, weights)
+        return self.settled(theta, data, known, root, precision)
 
-    def _factor(self, theta: FloatArray, known: Any) -> FloatArray:
-        """``(n, n)`` the lower Cholesky factor of noisy covariances; noise grows until they are regular in doubles."""
+    def settled(self, theta: FloatArray, data: Data, known: Any, root: FloatArray, mean_precision: float) -> Posterior:
+        """Return the posterior of some data, of which the factor is known.
+
+        Args:
+            theta: ``(P,)`` the parameters.
+            data: The results; pending points follow those with targets.
+            known: The placed points.
+            root: ``(n, n)`` the inverse of the lower Cholesky factor of their noisy covariances.
+            mean_precision: The precision of the prior of the mean.
+        """
+        n, offset = len(data.targets), np.asarray(self.kernel.mean(self.split(theta)[0], known))
+        centred = data.targets.T - (offset[:n] if offset.ndim else offset)  # one row for each column of targets
+        ones, seen = root[:n, :n].sum(axis=1), root[:n, :n] @ centred.T
+        mean = ones @ seen / (float(ones @ ones) + mean_precision)  # eq. 2.41
+        weights = np.zeros((len(data.points), *seen.shape[1:]))
+        weights[:n] = root[:n, :n].T @ (seen - np.multiply.outer(ones, mean))
+        return Posterior(self, theta, known, root, mean, weights, data, mean_precision)
+
+    def factor(self, theta: FloatArray, known: Any, explained: FloatArray | float = 0.0) -> FloatArray:
+        """``(n, n)`` the lower Cholesky factor of noisy covariances; noise grows until they are regular in doubles.
+
+        Args:
+            theta: The parameters of the kernel.
+            known: The n placed points.
+            explained: ``(n, n)`` what is taken off the covariances first.
+        """
         from scipy.linalg.lapack import dpotrf
 
         covariance, jitter = self.kernel.covariance(theta, known).matrix, self.kernel.noise(theta, known)
+        covariance -= explained
         least, info = _JITTER * float(self.kernel.diagonal(theta, known).mean()), 1
         while info:
             covariance.flat[:: len(covariance) + 1] += jitter
@@ -248,16 +261,20 @@ class Posterior:
         theta: ``(P,)`` its parameters.
         known: The placed points of the data, then those of pending results.
         root: ``(n, n)`` the inverse of the lower Cholesky factor of their noisy covariances.
-        mean: The constant mean.
-        weights: ``(n,)`` the weights of the data in predicted means; 0 for pending results.
+        mean: The constant mean; ``(k,)`` where the data have k columns of targets.
+        weights: ``(n,)`` or ``(n, k)`` the weights of the data in predicted means; 0 for pending results.
+        data: The data, and after them the pending points.
+        mean_precision: The precision of the prior of the mean.
     """
 
     process: GaussianProcess
     theta: FloatArray
     known: Any
     root: FloatArray
-    mean: float
+    mean: FloatArray
     weights: FloatArray
+    data: Data
+    mean_precision: float
 
     @property
     def lengths(self) -> FloatArray:
@@ -269,21 +286,30 @@ class Posterior:
             lengths[embedding.owner[is_ordered]] = found[: len(is_ordered)][is_ordered]
         return lengths
 
+    def means(self, points: FloatArray, mask: BoolArray) -> FloatArray:
+        """The means that :meth:`predict` returns, in time m n: deviations take m n^2."""
+        rows, _ = self._place(points, mask)
+        return self._mean(rows, self._covariance(rows, self.known).matrix)
+
     def predict(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """``(m,)`` means and ``(m,)`` deviations, without noise, at ``(m, d)`` points with ``(m, d)`` mask."""
+        """``(m,)`` means and ``(m,)`` deviations, without noise, at ``(m, d)`` points with ``(m, d)`` mask.
+
+        Means are ``(m, k)`` where the data have k columns of targets.
+        """
         rows, _ = self._place(points, mask)
         covariances = self._covariance(rows, self.known).matrix
-        return self._mean(covariances), self._deviations(covariances @ self.root.T, self._diagonal(rows))
+        return self._mean(rows, covariances), self._deviations(covariances @ self.root.T, self._diagonal(rows))
 
     def predict_with_gradient(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray, PullBack]:
         """Return means and deviations as :meth:`predict`, and a function that pulls gradients back to the points."""
         rows, embedded = self._place(points, mask)
         covariance = self._covariance(rows, self.known)
-        means, rooted = self._mean(covariance.matrix), covariance.matrix @ self.root.T
+        means, rooted = self._mean(rows, covariance.matrix), covariance.matrix @ self.root.T
         deviations = self._deviations(rooted, self._diagonal(rows))
 
         def pull_back(by_mean: FloatArray, by_deviation: FloatArray) -> FloatArray:
-            by_matrix = by_mean[:, None] * self.weights - (by_deviation / deviations)[:, None] * (rooted @ self.root)
+            by_matrix = by_mean[:, None] * self.weights if by_mean.ndim == 1 else by_mean @ self.weights.T
+            by_matrix = by_matrix - (by_deviation / deviations)[:, None] * (rooted @ self.root)
             return self.process.embedding.by_points(embedded, np.asarray(covariance.by_left(by_matrix)))
 
         return means, deviations, pull_back
@@ -299,26 +325,47 @@ class Posterior:
         """
         other, _ = self._place(point, mask)
         its_covariances, its_spread = self._covariance(other, self.known).matrix, self._diagonal(other)
+        its_offset = self._offset(other)
 
         def predict(points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
             rows, _ = self._place(points, mask)
             covariances = self._covariance(rows, self.known).matrix
             covariances -= its_covariances
             spread = self._diagonal(rows) + its_spread - 2.0 * self._covariance(rows, other).matrix[:, 0]
-            return covariances @ self.weights, self._deviations(covariances @ self.root.T, spread, _LEAST_SHARE)
+            gains = covariances @ self.weights + (self._offset(rows) - its_offset)
+            return gains, self._deviations(covariances @ self.root.T, spread, _LEAST_SHARE)
 
         return predict
 
-    def sample(self, points: FloatArray, mask: BoolArray, rng: np.random.Generator) -> FloatArray:
-        """``(m,)`` values of one function drawn from the process, at ``(m, d)`` points with ``(m, d)`` mask."""
+    def sample(
+        self,
+        points: FloatArray,
+        mask: BoolArray,
+        rng: np.random.Generator,
+        n_draws: int | None = None,
+        *,
+        is_noisy: bool = False,
+    ) -> FloatArray:
+        """``(m,)`` values of one function drawn from the process, or ``(m, n_draws)`` of several.
+
+        Args:
+            points: ``(m, d)`` points.
+            mask: ``(m, d)`` their mask.
+            rng: The source of randomness.
+            n_draws: The number of functions; None for one, without an axis of its own.
+            is_noisy: Whether the noise of observations is added, so that the values are what will be observed.
+        """
         rows, _ = self._place(points, mask)
         covariances = self._covariance(rows, self.known).matrix
         rooted = covariances @ self.root.T
         joint = self._covariance(rows, rows).matrix - rooted @ rooted.T  # eq. 2.24
+        if is_noisy:
+            joint.flat[:: len(joint) + 1] += self.process.kernel.noise(self._parameters[0], rows)
         values, vectors = np.linalg.eigh(joint)  # not Cholesky: points may be equal
-        drawn = self._mean(covariances)
-        drawn += vectors @ (np.sqrt(np.maximum(values, 0.0)) * rng.standard_normal(len(points)))
-        return drawn
+        standard = rng.standard_normal((len(points), 1 if n_draws is None else n_draws))
+        drawn: FloatArray = vectors @ (np.sqrt(np.maximum(values, 0.0))[:, None] * standard)
+        drawn += self._mean(rows, covariances)[:, None]
+        return drawn[:, 0] if n_draws is None else drawn
 
     def _place(self, points: FloatArray, mask: BoolArray) -> tuple[Any, Embedded]:
         """The points as the kernel sees them, and as they are embedded."""
@@ -336,9 +383,14 @@ class Posterior:
     def _diagonal(self, rows: Any) -> FloatArray:
         return self.process.kernel.diagonal(self._parameters[0], rows)
 
-    def _mean(self, covariances: FloatArray) -> FloatArray:
-        means: FloatArray = self.mean + covariances @ self.weights  # eq. 2.25
+    def _mean(self, rows: Any, covariances: FloatArray) -> FloatArray:
+        means: FloatArray = self.mean + covariances @ self.weights + self._offset(rows)  # eq. 2.25
         return means
+
+    def _offset(self, rows: Any) -> FloatArray | float:
+        """The prior means of the function at placed rows, as far as they differ."""
+        offset = self.process.kernel.mean(self._parameters[0], rows)
+        return offset if isinstance(offset, float) or self.weights.ndim == 1 else np.asarray(offset)[..., None]
 
     @staticmethod
     def _deviations(rooted: FloatArray, spread: FloatArray, least: float = 0.0) -> FloatArray:

@@ -129,6 +129,25 @@ class Kernel(ABC):
         """``(n,)`` the variances of the noise of observations at placed rows, or one for all of them."""
         return 0.0
 
+    @property
+    def has_mean(self) -> bool:
+        """Whether the function's prior mean differs between rows; its parameters are those of the kernel."""
+        return False
+
+    def mean(self, theta: FloatArray, placed: Any) -> FloatArray | float:
+        """``(n,)`` the prior means of the function at placed rows, or one for all of them."""
+        return 0.0
+
+    def mean_by_parameters(self, theta: FloatArray, placed: Any, by_mean: FloatArray) -> FloatArray:
+        """``(P,)`` the gradient of a loss by the parameters, as far as it goes through the means.
+
+        Args:
+            theta: ``(P,)`` the parameters.
+            placed: The n placed rows.
+            by_mean: ``(n,)`` the gradient of the loss by the means.
+        """
+        return np.zeros(len(theta))
+
     def lengths(self, theta: FloatArray) -> FloatArray | None:
         """``(k,)`` the length-scales of the first k coordinates; None where the kernel takes no distances."""
         return None
@@ -144,7 +163,8 @@ class Kernel(ABC):
     def describe(self, theta: FloatArray | None = None) -> dict[str, Any]:
         """Return the kernel, and the values of its parameters where they are given, in JSON types."""
         fields = {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
-        values = {} if theta is None else {"values": np.exp(theta).tolist()}
+        numbers = () if theta is None else zip(self.priors, theta.tolist(), strict=True)
+        values = {} if theta is None else {"values": [prior.value(number) for prior, number in numbers]}
         return {"kind": type(self).__name__, **fields, **values}
 
 
@@ -241,6 +261,20 @@ class Sum(_Composite):
         """``(n,)`` the variances of the noise."""
         return sum(part.noise(own, rows) for (part, own), rows in zip(self.split(theta), placed, strict=True))
 
+    @property
+    def has_mean(self) -> bool:
+        """Whether the mean of one of the functions differs between rows."""
+        return any(part.has_mean for part in self.parts)
+
+    def mean(self, theta: FloatArray, placed: Sequence[Any]) -> FloatArray | float:
+        """``(n,)`` the sums of the prior means."""
+        return sum(part.mean(own, rows) for (part, own), rows in zip(self.split(theta), placed, strict=True))
+
+    def mean_by_parameters(self, theta: FloatArray, placed: Sequence[Any], by_mean: FloatArray) -> FloatArray:
+        """``(P,)`` the gradient of a loss by the parameters, as far as it goes through the means."""
+        parts = zip(self.split(theta), placed, strict=True)
+        return np.concatenate([part.mean_by_parameters(own, rows, by_mean) for (part, own), rows in parts])
+
     def draw(self, theta: FloatArray, rng: np.random.Generator) -> Drawn:
         """Return the sum of a function of each part."""
         drawn = [part.draw(own, rng) for part, own in self.split(theta)]
@@ -269,15 +303,16 @@ class Product(_Composite):
         parts: The factors.
 
     Raises:
-        ValueError: A factor has noise, which is no function to be multiplied.
+        ValueError: A factor has noise, which is no function to be multiplied, or a mean.
     """
 
     _combine = np.multiply
 
     def __post_init__(self) -> None:
         for part in self.parts:
-            if part.has_noise:
-                raise ValueError(f"parts: must have no noise in a product, got {type(part).__name__}")
+            if part.has_noise or part.has_mean:
+                what = "noise" if part.has_noise else "mean"
+                raise ValueError(f"parts: must have no {what} in a product, got {type(part).__name__}")
 
     def covariance(self, theta: FloatArray, left: Sequence[Any], right: Sequence[Any] | None = None) -> Covariance:
         """Return the covariances between placed rows."""

@@ -40,8 +40,8 @@ class Search:
             except OptimizationComplete:
                 raise OptimizationComplete("all drawn") from None
         match decision:
-            case Start(fidelity, info):
-                suggestion = Suggestion({"x": self.n_drawn}, fidelity=fidelity, info=info)
+            case Start(fidelity, info, hp):
+                suggestion = Suggestion({"x": self.n_drawn} if hp is None else hp, fidelity=fidelity, info=info)
                 self.n_drawn += 1
             case Promote(trial, fidelity, info):
                 kept = self.history[trial]

@@ -75,6 +75,8 @@ class AcquisitionSearch:
         centres: FloatArray,
         lengths: FloatArray,
         rng: np.random.Generator,
+        *,
+        first: Score | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         """``(n, d)`` points where configurations lie, those with the highest score first, and their ``(n,)`` scores.
 
@@ -84,6 +86,7 @@ class AcquisitionSearch:
             centres: ``(k, d)`` points near which good ones are expected, the best first.
             lengths: ``(d,)`` length-scales: steps of as many change the score alike in all columns.
             rng: The generator of the candidates.
+            first: What says from which candidates local searches start, if that is not the score.
         """
 
         def judge(points: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -98,7 +101,8 @@ class AcquisitionSearch:
             near = np.concatenate([near, self._between(centres, drawn, rng)])
         candidates, scores = judge(np.concatenate([drawn, near]))
         places = np.split(np.arange(len(scores)), [len(drawn)])
-        best = [part[np.argsort(-scores[part], kind="stable")] for part in places]
+        ranks = scores if first is None else first(*self.encoder.of_points(candidates))
+        best = [part[np.argsort(-ranks[part], kind="stable")] for part in places]
         half = (self.n_starts + 1) // 2
         starts = np.concatenate([best[0][:half], best[1][: self.n_starts - half]])
         points, values = candidates[starts], scores[starts]

@@ -1,0 +1,109 @@
+"""Models of results at several fidelities: what all of them can do, and the fit that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from autohpo.surrogates.arrays import BoolArray, FloatArray
+from autohpo.surrogates.gp import Data, PullBack
+from autohpo.surrogates.priors import Priors
+
+NEW = -1.0
+"""The number of a configuration that has no results and shares nothing with other rows but what its point says."""
+
+Pending = tuple[FloatArray, BoolArray]
+"""``(q, d + 2)`` points whose results are pending, and their ``(q, d)`` mask."""
+
+
+class Prediction(Protocol):
+    """A model after its data. Points are ``(m, d + 2)``: the unit cube, the fidelity, the number of the configuration.
+
+    A row whose number is that of a configuration in the data is predicted as the continuation of that configuration's
+    results; a row with the number :data:`NEW` is another configuration. Gradients by the fidelity and by the number
+    are 0: a search moves in the unit cube alone, at the fidelity that it was given.
+    """
+
+    @property
+    def lengths(self) -> FloatArray:
+        """``(d,)`` length-scales of the columns of the unit cube."""
+
+    def predict(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """``(m,)`` means and ``(m,)`` deviations, without noise."""
+
+    def predict_with_gradient(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray, PullBack]:
+        """Return means and deviations, and a function that turns gradients by them into ``(m, d + 2)`` ones."""
+
+    def sample(self, points: FloatArray, mask: BoolArray, rng: np.random.Generator) -> FloatArray:
+        """``(m,)`` values of one function drawn from the process."""
+
+
+class Model(Protocol):
+    """A probabilistic model of results at several fidelities, whose parameters are a vector of logarithms.
+
+    The columns of ``Data.points`` are the d columns of the unit cube, the fidelity as the user counts it, and the
+    number of the configuration, which is the same for all results of one training; ``Data.mask`` is ``(n, d)``.
+    """
+
+    @property
+    def start(self) -> FloatArray:
+        """``(P,)`` the parameters of the highest prior density."""
+
+    def loss(self, theta: FloatArray, data: Data) -> tuple[float, FloatArray]:
+        """Minus the log posterior density of parameters, up to a constant, and its ``(P,)`` gradient."""
+
+    def fit(self, data: Data, starts: Sequence[FloatArray], max_steps: int) -> FloatArray:
+        """``(P,)`` the parameters of the lowest loss that is found from some starts."""
+
+    def posterior(self, theta: FloatArray, data: Data, pending: Pending | None = None) -> Prediction:
+        """Return the model after its data, and after points whose results are pending."""
+
+    def describe(self, theta: FloatArray | None = None) -> dict[str, Any]:
+        """Return the model, and the values of its parameters where they are given, in JSON types."""
+
+
+def minimize_loss(
+    loss: Callable[[FloatArray], tuple[float, FloatArray]],
+    starts: Sequence[FloatArray],
+    priors: Priors,
+    max_steps: int,
+) -> FloatArray:
+    """Return the ``(P,)`` vector of the lowest loss that a quasi-Newton method finds from some starts.
+
+    Args:
+        loss: The loss of a vector, and its gradient.
+        starts: Vectors to begin from, at least one.
+        priors: The priors of the parameters, whose bounds are kept.
+        max_steps: The number of steps from each start.
+    """
+    from scipy.optimize import minimize
+
+    found = [
+        minimize(
+            loss,
+            np.clip(start, priors.low, priors.high),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=np.stack([priors.low, priors.high], axis=1),
+            options={"maxiter": max_steps, "maxfun": 2 * max_steps, "ftol": 1e-7, "gtol": 1e-3},
+        )
+        for start in starts
+    ]
+    best: FloatArray = min(found, key=lambda result: float(result.fun)).x
+    return best
+
+
+def draw_jointly(means: FloatArray, covariance: FloatArray, n: int, rng: np.random.Generator) -> FloatArray:
+    """``(n, m)`` draws from a normal distribution, whose covariance may be singular.
+
+    Args:
+        means: ``(m,)`` the means.
+        covariance: ``(m, m)`` the covariance.
+        n: The number of draws.
+        rng: The source of randomness.
+    """
+    values, vectors = np.linalg.eigh(covariance)  # not Cholesky: points may be equal
+    drawn: FloatArray = means + (rng.standard_normal((n, len(means))) * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    return drawn
