@@ -28,7 +28,7 @@ from autohpo.result import Result
 from autohpo.store import open_store
 from autohpo.store.base import LogEvent
 from autohpo.tables import to_frame
-from autohpo.trial import Trial, TrialState
+from autohpo.trial import Trial, TrialState, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,10 +98,10 @@ class ExperimentResult:
 
 def load_experiment(
     tuner_name: str,
-    download_if_not_found: bool = True,
-    load_tuner: bool = False,
+    download_if_not_found: bool = True,  # noqa: ARG001 - the arguments are Syne Tune's
+    load_tuner: bool = False,  # noqa: ARG001
     local_path: str | None = None,
-    experiment_name: str | None = None,
+    experiment_name: str | None = None,  # noqa: ARG001
 ) -> ExperimentResult:
     """Return what a tuner of a name found, also while it runs.
 
@@ -191,7 +191,7 @@ def _records(run: Result, events: Sequence[LogEvent], metadata: Mapping[str, Any
         yield {
             ST_TRIAL_ID: ids[event.trial],
             metric: data["perf"],
-            **({} if resource is None else {resource: data["fidelity"]}),
+            **({} if resource is None else {resource: whole(data["fidelity"])}),
             **data.get("metrics", {}),
             ST_DECISION: _decision(trial, run) if is_last else "CONTINUE",
             ST_STATUS: Status.in_progress,

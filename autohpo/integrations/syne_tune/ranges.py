@@ -53,7 +53,7 @@ class Float(Domain):
 
     def middle(self) -> float:
         """Return the arithmetic mean of the ends, on a logarithmic scale the geometric one."""
-        return float(np.clip(self.cast(half_way(self.lower, self.upper, self.spacing == "log")), self.lower, self.upper))
+        return min(max(self.cast(half_way(self.lower, self.upper, self.spacing == "log")), self.lower), self.upper)
 
     def cast(self, value: Any) -> float:
         """Return a number as a float, on a step where there are steps."""
@@ -127,9 +127,7 @@ class ReverseLogHP(HPSpace):
             raise SpaceError(f"{self.name}: ends must be rising, from 0 on and below 1, got {self.low}, {self.high}")
 
     @property
-
-
-def _ends(self) -> tuple[float, float]:
+    def _ends(self) -> tuple[float, float]:
         return -math.log1p(-self.low), -math.log1p(-self.high)
 
     def decode(self, units: NDArray[np.float64]) -> list[Any]:

@@ -71,7 +71,7 @@ class Tuner:
         OptionError: An argument breaks a rule.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the positions are Syne Tune's
         self,
         trial_backend: LocalBackend,
         scheduler: TrialScheduler,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -105,6 +104,6 @@ def pytorch_load_save_functions(
         objects = {name: item.state_dict() for name, item in state_dict_objects.items()}
         partial = path.with_name(path.name + ".partial")
         torch.save({"objects": objects, "values": dict(values), "resource": resource}, partial)
-        os.replace(partial, path)  # a script may be ended while it saves
+        partial.replace(path)  # a script may be ended while it saves
 
     return load, save

@@ -38,7 +38,7 @@ class LocalBackend:
         OptionError: There are fewer GPUs than one trial wants.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the positions are Syne Tune's
         self,
         entry_point: str | os.PathLike[str],
         delete_checkpoints: bool = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 __all__ = ["Status", "Trial", "TrialResult"]
@@ -33,7 +33,7 @@ class Trial:
 
     trial_id: int
     config: Mapping[str, Any]
-    creation_time: datetime = field(default_factory=datetime.now)
+    creation_time: datetime = field(default_factory=lambda: datetime.now(tz=timezone.utc))
 
     def add_results(
         self, metrics: Sequence[Mapping[str, Any]], status: str, training_end_time: datetime | None
@@ -65,4 +65,6 @@ class TrialResult(Trial):
     @property
     def seconds(self) -> float:
         """The seconds from when it was made to its end, or to now."""
-        return ((self.training_end_time or datetime.now()) - self.creation_time).total_seconds()
+        return (
+            (self.training_end_time or datetime.now(tz=self.creation_time.tzinfo)) - self.creation_time
+        ).total_seconds()

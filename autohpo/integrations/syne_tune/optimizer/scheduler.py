@@ -48,7 +48,7 @@ class TrialSuggestion:
             config: The configuration.
             checkpoint_trial_id: The trial whose checkpoint it starts from, if any.
         """
-        return TrialSuggestion(True, checkpoint_trial_id, config)
+        return TrialSuggestion(spawn_new_trial_id=True, checkpoint_trial_id=checkpoint_trial_id, config=config)
 
     @staticmethod
     def resume_suggestion(trial_id: int, config: dict[str, Any] | None = None) -> TrialSuggestion:
@@ -58,7 +58,7 @@ class TrialSuggestion:
             trial_id: The trial.
             config: Its configuration, where something in it changes.
         """
-        return TrialSuggestion(False, trial_id, config)
+        return TrialSuggestion(spawn_new_trial_id=False, checkpoint_trial_id=trial_id, config=config)
 
 
 class TrialScheduler:

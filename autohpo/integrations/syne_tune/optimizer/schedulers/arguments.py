@@ -44,7 +44,7 @@ class SearchArguments:
 
     def __post_init__(self) -> None:
         if not isinstance(self.metric, str):
-            rule = "the name of one reported value; for several objectives give autohpo's optimizers mode={'name': 'min', ...}"
+            rule = "the name of one reported value; autohpo's own optimizers take several: mode={'name': 'min', ...}"
             raise OptionError(f"metric: must be {rule}, got {shown(self.metric)}")
         if self.mode not in ("min", "max"):
             raise OptionError(f"mode: must be 'min' or 'max', got {shown(self.mode)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from autohpo.errors import NoResultError, OptimizationComplete
@@ -70,7 +70,9 @@ class AskTellScheduler:
         """
         self.bscheduler.on_trial_complete(trial, experiment_result)
         metrics = [dict(experiment_result)]
-        self.completed_experiments[trial.trial_id] = trial.add_results(metrics, Status.completed, datetime.now())
+        self.completed_experiments[trial.trial_id] = trial.add_results(
+            metrics, Status.completed, datetime.now(tz=timezone.utc)
+        )
 
     def best_trial(self, metric: str | None = None) -> TrialResult:
         """Return the trial with the best result.

@@ -175,9 +175,7 @@ def _algorithm_of(args: HyperbandArguments, levels: Sequence[float], full: float
     name = "pasha" if kind == "pasha" else "dyhpo" if kind == "dyhpo" else BY_SEARCHER.get(given, "asha")
     cls = get_hpo(name)
     names = option_names(cls)
-    options: dict[str, Any] = {"max_fidelity": full} | (
-        {"rung_levels": [*levels, full]} if "rung_levels" in names else {"min_fidelity": args.grace_period}
-    )
+    options: dict[str, Any] = {"max_fidelity": full, "rung_levels": [*levels, full]}
     extra = dict(args.rung_system_kwargs or {})
     if kind in ("stopping", "promotion", "cost_promotion"):
         options |= {"type": kind, "brackets": min(args.brackets, len(levels) + 1)}

@@ -30,7 +30,7 @@ class MedianStoppingRule(TrialScheduler):
         OptionError: The scheduler is none of full trainings, or another argument breaks a rule.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the positions are Syne Tune's
         self,
         scheduler: TrialScheduler,
         resource_attr: str,
