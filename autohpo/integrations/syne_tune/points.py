@@ -58,7 +58,7 @@ def split(config_space: Mapping[str, Any]) -> tuple[SearchSpace, dict[str, Any]]
         >>> from autohpo.integrations.syne_tune.config_space import uniform
         >>> space, constants = split({"x": uniform(0, 1), "epochs": 27})
         >>> space.names, constants
-        (['x'], {'epochs': 27})
+        (('x',), {'epochs': 27})
     """
     if not isinstance(config_space, Mapping):
         raise SpaceError(f"config_space: must be a dict from name to domain or constant, got {shown(config_space)}")

@@ -12,7 +12,7 @@ from autohpo.algorithms.options import check_names, option_names
 from autohpo.algorithms.registry import get_hpo
 from autohpo.errors import OptionError, shown
 
-__all__ = ["GP", "Searcher", "options_for", "searcher_of"]
+__all__ = ["GP", "Searcher", "full_algorithm", "options_for", "sampler_for", "searcher_of"]
 
 GP = "gp_multi_fidelity"
 """The sampler that models all fidelities jointly."""
@@ -46,9 +46,6 @@ _BAYES = {
 }
 _GP_WITHOUT_EFFECT = frozenset({"opt_verbose", "opt_debug_writer", "map_reward", "gp_base_kernel"})
 _GP_WITHOUT_EFFECT |= {"max_size_top_fraction", "profiler", "filter_observed_data"}
-_FIT = frozenset({"opt_nstarts", "opt_maxiter", "opt_warmstart", "opt_skip_init_length", "opt_skip_period"})
-_FIT |= {"num_init_candidates", "initial_scoring", "skip_local_optimization", "num_fantasy_samples", "no_fantasizing"}
-_FIT |= {"allow_duplicates", "normalize_targets", "acq_function"}
 
 SEARCHERS = {
     "random": Searcher("random", "random", {}, frozenset({"allow_duplicates"})),
@@ -56,7 +53,7 @@ SEARCHERS = {
         "grid", "grid", {"num_samples": "steps", "shuffle_config": "order"}, frozenset({"allow_duplicates"})
     ),
     "kde": Searcher("kde", "kde", _KDE, frozenset({"allow_duplicates"})),
-    "bayesopt": Searcher("bayes", GP, _BAYES, _GP_WITHOUT_EFFECT | _FIT),
+    "bayesopt": Searcher("bayes", GP, _BAYES, _GP_WITHOUT_EFFECT),
     "hypertune": Searcher(GP, GP, {}, _GP_WITHOUT_EFFECT),
     "dyhpo": Searcher(GP, GP, {}, _GP_WITHOUT_EFFECT),
     "random_encoded": Searcher("random", "random", {}, frozenset({"allow_duplicates"})),
@@ -84,6 +81,16 @@ def searcher_of(name: object) -> Searcher:
     if name in NEAREST:
         raise OptionError(f"searcher: {name!r} has no counterpart here; the nearest is {NEAREST[name]}")
     raise OptionError(f"searcher: must be one of {', '.join(SEARCHERS)}, got {shown(name)}")
+
+
+def full_algorithm(searcher: Searcher, given: Mapping[str, Any] | None) -> str:
+    """Return the algorithm that stands for a searcher where every trial is trained in full.
+
+    It is "bayes" for "bayesopt", but for search options that "gp_multi_fidelity" alone has.
+    """
+    ours = {*searcher.renamed, *searcher.without_effect, *_EVERYWHERE}
+    others = set(given or {}) - ours - set(option_names(get_hpo(searcher.full)))
+    return GP if searcher.full == "bayes" and others & set(option_names(get_hpo(GP))) else searcher.full
 
 
 def options_for(searcher: Searcher, cls: type[BaseHPOptimizer], given: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -114,9 +121,6 @@ def options_for(searcher: Searcher, cls: type[BaseHPOptimizer], given: Mapping[s
             )
         else:
             check_names("search_options", [name], names | set(renamed) | searcher.without_effect)
-    if (given or {}).get("acq_function") == "lcb" and "acquisition" in names:
-        found |= {"acquisition": "ucb"}
-        idle.remove("acq_function")
     if set(idle) - _EVERYWHERE:
         warnings.warn(f"search_options: {', '.join(idle)} have no effect here", UserWarning, stacklevel=4)
     return found
@@ -138,9 +142,8 @@ def _adapted(name: str, value: Any) -> Any:
 
 def _acquisition(given: dict[str, Any], names: set[str]) -> dict[str, Any]:
     """The option that the only argument of an acquisition function is: the number of deviations."""
-    ours = "kappa" if "kappa" in names else "lcb_kappa"
     check_names("acq_function_kwargs", given, {"kappa"})
-    return {ours: given["kappa"]} if given else {}
+    return {"lcb_kappa": given["kappa"]} if given and "lcb_kappa" in names else {}
 
 
 def sampler_for(searcher: Searcher, given: Mapping[str, Any] | None) -> str | list[Any]:

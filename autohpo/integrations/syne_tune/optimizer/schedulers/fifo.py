@@ -11,7 +11,7 @@ from autohpo.algorithms.registry import build_hpo_from_name, get_hpo
 from autohpo.integrations.syne_tune.optimizer.scheduler import TrialScheduler
 from autohpo.integrations.syne_tune.optimizer.schedulers.arguments import SearchArguments, full_resource, taken
 from autohpo.integrations.syne_tune.points import first_points, split
-from autohpo.integrations.syne_tune.searchers import options_for, searcher_of
+from autohpo.integrations.syne_tune.searchers import full_algorithm, options_for, searcher_of
 
 __all__ = ["FIFOScheduler", "built"]
 
@@ -38,8 +38,9 @@ class FIFOScheduler(TrialScheduler):
     def __init__(self, config_space: Mapping[str, Any], **kwargs: Any) -> None:
         args = taken(SearchArguments, type(self).__name__, kwargs)
         searcher = searcher_of(args.searcher or "random")
-        options = options_for(searcher, get_hpo(searcher.full), args.search_options)
-        hpo, constants = built(searcher.full, config_space, args, options)
+        name = full_algorithm(searcher, args.search_options)
+        options = options_for(searcher, get_hpo(name), args.search_options)
+        hpo, constants = built(name, config_space, args, options)
         self.max_t = full_resource(config_space, args.max_t, args.max_resource_attr)
         super().__init__(config_space, hpo, metric=args.metric, constants=constants)
 

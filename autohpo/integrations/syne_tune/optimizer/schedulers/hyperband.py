@@ -171,20 +171,42 @@ def _algorithm_of(args: HyperbandArguments, levels: Sequence[float], full: float
     """The registered name of the algorithm that a scheduler is, and its options."""
     given = args.searcher or "random"
     searcher = searcher_of(given)
-    kind = {"rush_stopping": "stopping", "rush_promotion": "promotion"}.get(args.type, args.type)
-    name = "pasha" if kind == "pasha" else "dyhpo" if kind == "dyhpo" else BY_SEARCHER.get(given, "asha")
+    name = args.type if args.type in ("pasha", "dyhpo") else BY_SEARCHER.get(given, "asha")
     cls = get_hpo(name)
-    names = option_names(cls)
-    options: dict[str, Any] = {"max_fidelity": full, "rung_levels": [*levels, full]}
-    extra = dict(args.rung_system_kwargs or {})
-    if kind in ("stopping", "promotion", "cost_promotion"):
-        options |= {"type": kind, "brackets": min(args.brackets, len(levels) + 1)}
-    if args.type.startswith("rush"):
-        options["rush_points"] = extra.pop("num_threshold_candidates", len(args.points_to_evaluate or ()))
-    if name == "dyhpo" and "probability_sh" in extra:
-        options["probability_sh"] = extra.pop("probability_sh")
-    if args.searcher_data is not None and "searcher_data" in names:
+    options = {**_rungs(args, levels, full, option_names(cls)), **_rules(args, len(levels) + 1, name)}
+    if args.searcher_data is not None and "searcher_data" in option_names(cls):
         options["searcher_data"] = args.searcher_data
-    if given in BY_SEARCHER and name == BY_SEARCHER[given]:
+    if BY_SEARCHER.get(given) == name:
         return name, options | options_for(searcher, cls, args.search_options)
     return name, options | {"sampler": sampler_for(searcher, args.search_options)}
+
+
+def _rungs(args: HyperbandArguments, levels: Sequence[float], full: float, names: Sequence[str]) -> dict[str, Any]:
+    """The options that say at which fidelities trials are compared."""
+    if "rung_levels" in names:
+        return {"max_fidelity": full, "rung_levels": [*levels, full]}
+    found = {"max_fidelity": full, "min_fidelity": levels[0]}
+    if args.rung_levels is None and args.reduction_factor is None and args.rung_increment is not None:
+        return {**found, "rung_increment": args.rung_increment}
+    if args.rung_levels is None and "eta" in names:
+        return {**found, "eta": 3.0 if args.reduction_factor is None else float(args.reduction_factor)}
+    raise OptionError(f"rung_increment: must be given for type={args.type!r}, whose rungs are evenly spaced")
+
+
+def _rules(args: HyperbandArguments, n_rungs: int, name: str) -> dict[str, Any]:
+    """The options that say who goes on."""
+    extra = dict(args.rung_system_kwargs or {})
+    if name == "dyhpo":
+        return {key: extra[key] for key in ("probability_sh",) if key in extra}
+    if name == "pasha":
+        return {}
+    found: dict[str, Any] = {
+        "type": "stopping" if args.type.endswith("stopping") else "promotion",
+        "brackets": min(args.brackets, n_rungs),
+    }
+    if args.type == "cost_promotion":
+        found["cost_promotion"] = True
+    if args.type.startswith("rush"):
+        n_points = len(args.points_to_evaluate or ())
+        found["rush"] = min(int(extra.get("num_threshold_candidates", n_points)), n_points)
+    return found

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import option_names, options_of
-from autohpo.algorithms.registry import build_hpo_from_name, get_hpo, name_of
+from autohpo.algorithms.registry import build_hpo_from_name, name_of
 from autohpo.errors import OptionError, shown
 from autohpo.integrations.syne_tune.optimizer.scheduler import TrialScheduler
 from autohpo.integrations.syne_tune.optimizer.schedulers.fifo import FIFOScheduler
 
 __all__ = ["MedianStoppingRule"]
+
+UNLIMITED = 1e9
+"""The full resource where nobody says how far trials go: they end by themselves."""
 
 
 class MedianStoppingRule(TrialScheduler):
@@ -20,11 +21,11 @@ class MedianStoppingRule(TrialScheduler):
     Args:
         scheduler: A scheduler of full trainings; it must not have been asked yet.
         resource_attr: The name of the resource among the reported values, counted from 1.
-        running_average: Whether the mean of all reports so far is compared, and not the report alone.
+        running_average: Must be True: a trial is compared with the means of the others so far.
         metric: The name of the metric, where it differs from the scheduler's.
         grace_time: The least resource at which a trial may be stopped; None is any.
         grace_population: How many reports at a resource there must be; None is any number.
-        rank_cutoff: The share of the reports at a resource that a trial must be among.
+        rank_cutoff: Must be 0.5: the median.
 
     Raises:
         OptionError: The scheduler is none of full trainings, or another argument breaks a rule.
@@ -44,24 +45,21 @@ class MedianStoppingRule(TrialScheduler):
             got = shown(type(scheduler).__name__)
             raise OptionError(f"scheduler: must be one of full trainings that was not asked yet, got {got}")
         self.scheduler, inner = scheduler, scheduler.hpo
+        if not running_average or rank_cutoff != 0.5:
+            got = f"{running_average}, {rank_cutoff}"
+            raise OptionError(f"running_average, rank_cutoff: must be True and 0.5, the median of means, got {got}")
         own = set(option_names(type(inner))) - set(option_names(BaseHPOptimizer))
         kept = {name: value for name, value in options_of(inner).items() if name in own}
-        options: dict[str, Any] = {
-            "sampler": [name_of(type(inner)), kept],
-            "running_average": running_average,
-            "grace_time": grace_time,
-            "grace_population": grace_population,
-            "rank_cutoff": rank_cutoff,
-        }
-        if scheduler.max_t is not None and "max_fidelity" in option_names(get_hpo("median_stopping")):
-            options["max_fidelity"] = scheduler.max_t
         hpo = build_hpo_from_name(
             "median_stopping",
             inner.space,
             mode=scheduler.mode,
             seed=inner.seed,
             points=inner.points,
-            **options,
+            sampler=[name_of(type(inner)), kept],
+            max_fidelity=float(UNLIMITED if scheduler.max_t is None else scheduler.max_t),
+            grace_period=float(grace_time or 0),
+            min_trials=grace_population or 1,
         )
         super().__init__(
             scheduler.config_space,
