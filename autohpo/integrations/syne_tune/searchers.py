@@ -104,7 +104,8 @@ def options_for(searcher: Searcher, cls: type[BaseHPOptimizer], given: Mapping[s
     Raises:
         OptionError: A name is unknown, or its value cannot be expressed.
     """
-    names, found, idle = set(option_names(cls)) - set(option_names(BaseHPOptimizer)), {}, []
+    of_others = {*option_names(BaseHPOptimizer), *option_names(get_hpo("asha"))}  # arguments of the scheduler
+    names, found, idle = set(option_names(cls)) - of_others, {}, []
     renamed = {theirs: ours for theirs, ours in searcher.renamed.items() if ours in names}
     for name, value in (given or {}).items():
         if name in names and name not in renamed:
