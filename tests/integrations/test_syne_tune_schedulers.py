@@ -39,28 +39,104 @@ CASES = [
     (lambda: st.RandomSearch(SPACE, **FULL), "random", {}),
     (lambda: st.GridSearch(SPACE, search_options={"shuffle_config": False}, **FULL), "grid", {"order": "nested"}),
     (lambda: st.BayesianOptimization(SPACE, search_options={"num_init_random": 4}, **FULL), "bayes", {"n_startup": 4}),
-    (lambda: st.BayesianOptimization(SPACE, search_options={"opt_maxiter": 7}, **FULL), "gp_multi_fidelity", {"opt_maxiter": 7}),
-    (lambda: st.KDE(SPACE, search_options={"num_candidates": 9, "top_n_percent": 20}, **FULL), "kde", {"num_samples": 9, "top_n_percent": 20}),
-    (lambda: st.REA(SPACE, population_size=20, sample_size=5, **FULL), "regularized_evolution", {"population_size": 20, "sample_size": 5}),
+    (
+        lambda: st.BayesianOptimization(SPACE, search_options={"opt_maxiter": 7}, **FULL),
+        "gp_multi_fidelity",
+        {"opt_maxiter": 7},
+    ),
+    (
+        lambda: st.KDE(SPACE, search_options={"num_candidates": 9, "top_n_percent": 20}, **FULL),
+        "kde",
+        {"num_samples": 9, "top_n_percent": 20},
+    ),
+    (
+        lambda: st.REA(SPACE, population_size=20, sample_size=5, **FULL),
+        "regularized_evolution",
+        {"population_size": 20, "sample_size": 5},
+    ),
     (lambda: st.ASHA(SPACE, **HYPERBAND), "asha", {**RUNGS, "type": "stopping", "sampler": "random", "brackets": 1}),
-    (lambda: st.ASHA(SPACE, type="promotion", brackets=9, **HYPERBAND), "asha", {**RUNGS, "type": "promotion", "brackets": 4}),
-    (lambda: st.BOHB(SPACE, type="promotion", search_options={"num_min_data_points": 6}, **HYPERBAND), "asha", {"sampler": ["kde", {"min_samples_in_model": 6}]}),
+    (
+        lambda: st.ASHA(SPACE, type="promotion", brackets=9, **HYPERBAND),
+        "asha",
+        {**RUNGS, "type": "promotion", "brackets": 4},
+    ),
+    (
+        lambda: st.BOHB(SPACE, type="promotion", search_options={"num_min_data_points": 6}, **HYPERBAND),
+        "asha",
+        {"sampler": ["kde", {"min_samples_in_model": 6}]},
+    ),
     (lambda: hyperband(searcher="grid"), "asha", {"sampler": "grid"}),
     (lambda: hyperband(type="cost_promotion", cost_attr="cost"), "asha", {"type": "promotion", "cost_promotion": True}),
-    (lambda: hyperband(type="rush_stopping", points_to_evaluate=[{}, {"x": 0.1}], rung_system_kwargs={"num_threshold_candidates": 2}), "asha", {"type": "stopping", "rush": 2}),
+    (
+        lambda: hyperband(
+            type="rush_stopping",
+            points_to_evaluate=[{}, {"x": 0.1}],
+            rung_system_kwargs={"num_threshold_candidates": 2},
+        ),
+        "asha",
+        {"type": "stopping", "rush": 2},
+    ),
     (lambda: hyperband(searcher_data="rungs_and_last"), "asha", {"searcher_data": "rungs_and_last"}),
-    (lambda: st.MOBSTER(SPACE, search_options={"model": "gp_independent", "resource_acq": "first"}, searcher_data="all", **HYPERBAND), "mobster", {**RUNGS, "type": "stopping", "model": "gp_independent", "resource_acq": "first", "searcher_data": "all"}),
-    (lambda: st.MOBSTER(SPACE, type="promotion", search_options={"acq_function": "lcb", "acq_function_kwargs": {"kappa": 2.0}}, **HYPERBAND), "mobster", {"type": "promotion", "acq_function": "lcb", "lcb_kappa": 2.0}),
-    pytest.param(lambda: st.HyperTune(SPACE, brackets=2, **HYPERBAND), "hypertune", {"type": "stopping", "brackets": 2}, marks=needs("hypertune")),
-    pytest.param(lambda: st.DyHPO(SPACE, probability_sh=0.4, **HYPERBAND), "dyhpo", {"max_fidelity": 27, "probability_sh": 0.4}, marks=needs("dyhpo")),
-    pytest.param(lambda: st.PASHA(SPACE, **HYPERBAND), "pasha", {"max_fidelity": 27, "sampler": "random"}, marks=needs("pasha")),
-    (lambda: st.SyncHyperband(SPACE, grace_period=3, **HYPERBAND), "hyperband", {"max_fidelity": 27, "min_fidelity": 3, "eta": 3, "sampler": "random"}),
+    (
+        lambda: st.MOBSTER(
+            SPACE, search_options={"model": "gp_independent", "resource_acq": "first"}, searcher_data="all", **HYPERBAND
+        ),
+        "mobster",
+        {**RUNGS, "type": "stopping", "model": "gp_independent", "resource_acq": "first", "searcher_data": "all"},
+    ),
+    (
+        lambda: st.MOBSTER(
+            SPACE,
+            type="promotion",
+            search_options={"acq_function": "lcb", "acq_function_kwargs": {"kappa": 2.0}},
+            **HYPERBAND,
+        ),
+        "mobster",
+        {"type": "promotion", "acq_function": "lcb", "lcb_kappa": 2.0},
+    ),
+    pytest.param(
+        lambda: st.HyperTune(SPACE, brackets=2, **HYPERBAND),
+        "hypertune",
+        {"type": "stopping", "brackets": 2},
+        marks=needs("hypertune"),
+    ),
+    pytest.param(
+        lambda: st.DyHPO(SPACE, probability_sh=0.4, **HYPERBAND),
+        "dyhpo",
+        {"max_fidelity": 27, "probability_sh": 0.4},
+        marks=needs("dyhpo"),
+    ),
+    pytest.param(
+        lambda: st.PASHA(SPACE, **HYPERBAND), "pasha", {"max_fidelity": 27, "sampler": "random"}, marks=needs("pasha")
+    ),
+    (
+        lambda: st.SyncHyperband(SPACE, grace_period=3, **HYPERBAND),
+        "hyperband",
+        {"max_fidelity": 27, "min_fidelity": 3, "eta": 3, "sampler": "random"},
+    ),
     (lambda: st.SyncBOHB(SPACE, **HYPERBAND), "hyperband", {"sampler": "kde"}),
-    pytest.param(lambda: Synchronous(SPACE, brackets=1, **HYPERBAND), "successive_halving", {"max_fidelity": 27}, marks=needs("successive_halving")),
+    pytest.param(
+        lambda: Synchronous(SPACE, brackets=1, **HYPERBAND),
+        "successive_halving",
+        {"max_fidelity": 27},
+        marks=needs("successive_halving"),
+    ),
     pytest.param(lambda: st.DEHB(SPACE, **HYPERBAND), "dehb", {"max_fidelity": 27}, marks=needs("dehb")),
-    (lambda: st.MedianStoppingRule(st.BayesianOptimization(SPACE, max_t=27, search_options={"num_init_random": 4}, **FULL), "epoch", grace_time=2), "median_stopping", {"max_fidelity": 27, "grace_period": 2, "min_trials": 5}),
-    (lambda: st.PopulationBasedTraining(SPACE, population_size=6, perturbation_interval=3, **HYPERBAND), "pbt", {"population_size": 6, "interval": 3, "quantile": 2 / 6, "max_fidelity": 27}),
-]  # fmt: skip
+    (
+        lambda: st.MedianStoppingRule(
+            st.BayesianOptimization(SPACE, max_t=27, search_options={"num_init_random": 4}, **FULL),
+            "epoch",
+            grace_time=2,
+        ),
+        "median_stopping",
+        {"max_fidelity": 27, "grace_period": 2, "min_trials": 5},
+    ),
+    (
+        lambda: st.PopulationBasedTraining(SPACE, population_size=6, perturbation_interval=3, **HYPERBAND),
+        "pbt",
+        {"population_size": 6, "interval": 3, "quantile": 2 / 6, "max_fidelity": 27},
+    ),
+]
 
 
 @pytest.mark.parametrize(("make", "name", "options"), CASES)
@@ -156,7 +232,7 @@ def play(scheduler, n_steps, metric=loss):
 def test_promotion_pauses_at_rungs_and_goes_on_with_the_best():
     """Every stop is at a rung that the trial was told beforehand; PAUSE below the full resource and STOP there."""
     scheduler = st.ASHA(SPACE, type="promotion", **HYPERBAND)
-    epochs, decisions = play(scheduler, 60)
+    _, decisions = play(scheduler, 60)
     ends = [end for each in decisions.values() for end in each]
     assert {epoch for epoch, _, _ in ends} == {1, 3, 9, 27}
     assert all((decision == "STOP") == (epoch == 27) for epoch, decision, _ in ends)
@@ -312,8 +388,14 @@ def test_asking_and_telling_take_two_calls():
         (lambda: st.ASHA(SPACE, metric="loss", resource_attr="epoch"), "max_t: must be given, or max_resource_attr"),
         (lambda: st.SyncHyperband(SPACE, "loss", "epoch"), "max_resource_level: must be given, or max_resource_attr"),
         (lambda: st.HyperbandScheduler({"x": cs.uniform(0, 1)}, metric="loss"), "max_t: must be given"),
-        (lambda: hyperband(max_resource_attr="steps"), "max_resource_attr: must be a constant of config_space, got 'steps'"),
-        (lambda: hyperband(grace_periods=3), "grace_periods: HyperbandScheduler has no such option; did you mean 'grace_period'?"),
+        (
+            lambda: hyperband(max_resource_attr="steps"),
+            "max_resource_attr: must be a constant of config_space, got 'steps'",
+        ),
+        (
+            lambda: hyperband(grace_periods=3),
+            "grace_periods: HyperbandScheduler has no such option; did you mean 'grace_period'?",
+        ),
         (lambda: st.FIFOScheduler(SPACE), "metric: must be given"),
         (lambda: hyperband(metric=["a", "b"]), "metric: must be the name of one reported value"),
         (lambda: hyperband(mode="up"), "mode: must be 'min' or 'max', got 'up'"),
@@ -322,7 +404,10 @@ def test_asking_and_telling_take_two_calls():
         (lambda: hyperband(searcher="cma"), "searcher: must be one of random, grid, kde, bayesopt"),
         (lambda: hyperband(searcher=object()), "searcher: must be the name of one"),
         (lambda: st.ASHA(SPACE, searcher="kde", **HYPERBAND), "searcher: must be 'random' for this method, got 'kde'"),
-        (lambda: st.PASHA(SPACE, type="stopping", **HYPERBAND), "type: must be 'pasha' for this method, got 'stopping'"),
+        (
+            lambda: st.PASHA(SPACE, type="stopping", **HYPERBAND),
+            "type: must be 'pasha' for this method, got 'stopping'",
+        ),
         (lambda: hyperband(grace_period=27), "grace_period: must be above 0 and below 27"),
         (lambda: hyperband(reduction_factor=1.5), "reduction_factor: must be at least 2, got 1.5"),
         (lambda: hyperband(rung_increment=0), "rung_increment: must be above 0, got 0"),
@@ -330,19 +415,40 @@ def test_asking_and_telling_take_two_calls():
         (lambda: hyperband(rung_system_per_bracket=True, brackets=2), "rung_system_per_bracket: must be False"),
         (lambda: hyperband(searcher_data="last"), "searcher_data: must be 'rungs', 'all' or 'rungs_and_last'"),
         (lambda: hyperband(type="cost_promotion"), "cost_attr: must be given"),
-        (lambda: st.MOBSTER(SPACE, search_options={"opt_skip_perod": 2}, **HYPERBAND), "did you mean 'opt_skip_period'?"),
+        (
+            lambda: st.MOBSTER(SPACE, search_options={"opt_skip_perod": 2}, **HYPERBAND),
+            "did you mean 'opt_skip_period'?",
+        ),
         (lambda: st.MOBSTER(SPACE, search_options={"model": "gp_x"}, **HYPERBAND), "model: must be"),
-        (lambda: st.MOBSTER(SPACE, search_options={"transfer_learning_model": "a"}, **HYPERBAND), "optimize(warm_start=...)"),
+        (
+            lambda: st.MOBSTER(SPACE, search_options={"transfer_learning_model": "a"}, **HYPERBAND),
+            "optimize(warm_start=...)",
+        ),
         (lambda: st.KDE(SPACE, search_options={"num_candidate": 9}, **FULL), "did you mean 'num_candidates'?"),
-        (lambda: st.GridSearch(SPACE, search_options={"num_samples": {"x": 3, "k": 2}}, **FULL), "num_samples must be the same"),
+        (
+            lambda: st.GridSearch(SPACE, search_options={"num_samples": {"x": 3, "k": 2}}, **FULL),
+            "num_samples must be the same",
+        ),
         (lambda: Synchronous(SPACE, brackets=2, **HYPERBAND), "brackets: must be 1 for successive halving, or None"),
         (lambda: st.PopulationBasedTraining({"x": cs.uniform(0, 1)}, metric="loss"), "max_t: must be given"),
-        (lambda: st.PopulationBasedTraining(SPACE, custom_explore_fn=dict, **HYPERBAND), "custom_explore_fn: must be None"),
-        (lambda: st.PopulationBasedTraining(SPACE, searcher="kde", **HYPERBAND), "searcher: must be 'random' for a population"),
-        (lambda: st.MedianStoppingRule(st.ASHA(SPACE, **HYPERBAND), "epoch"), "scheduler: must be one of full trainings"),
-        (lambda: st.MedianStoppingRule(st.RandomSearch(SPACE, **FULL), "epoch", rank_cutoff=0.3), "must be True and 0.5"),
+        (
+            lambda: st.PopulationBasedTraining(SPACE, custom_explore_fn=dict, **HYPERBAND),
+            "custom_explore_fn: must be None",
+        ),
+        (
+            lambda: st.PopulationBasedTraining(SPACE, searcher="kde", **HYPERBAND),
+            "searcher: must be 'random' for a population",
+        ),
+        (
+            lambda: st.MedianStoppingRule(st.ASHA(SPACE, **HYPERBAND), "epoch"),
+            "scheduler: must be one of full trainings",
+        ),
+        (
+            lambda: st.MedianStoppingRule(st.RandomSearch(SPACE, **FULL), "epoch", rank_cutoff=0.3),
+            "must be True and 0.5",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_refused(make, text):
     """When the scheduler is made; the error names the argument, the rule and the value, or the nearest that there is."""
     with pytest.raises(OptionError) as caught:

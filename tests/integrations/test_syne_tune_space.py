@@ -217,7 +217,7 @@ def test_a_parser_gets_an_argument_for_each_name():
     """Of the type of its values, or of the constant."""
     parser = argparse.ArgumentParser()
     cs.add_to_argparse(parser, {"lr": cs.uniform(0, 1), "n": cs.randint(1, 3), "act": cs.choice(["a"]), "epochs": 9})
-    args = parser.parse_args("--lr 0.5 --n 2 --act a --epochs 9".split())
+    args = parser.parse_args(["--lr", "0.5", "--n", "2", "--act", "a", "--epochs", "9"])
     assert vars(args) == {"lr": 0.5, "n": 2, "act": "a", "epochs": 9}
 
 
@@ -225,8 +225,8 @@ def test_draws_are_of_the_domain_and_follow_the_generator():
     """One value, or a list of several; old and new generators of numpy."""
     domain = cs.lograndint(2, 200)
     assert type(domain.sample()) is int
-    draws = domain.sample(size=50, random_state=np.random.RandomState(1))  # noqa: NPY002 - what Syne Tune takes
-    assert draws == domain.sample(size=50, random_state=np.random.RandomState(1))  # noqa: NPY002
+    draws = domain.sample(size=50, random_state=np.random.RandomState(1))
+    assert draws == domain.sample(size=50, random_state=np.random.RandomState(1))
     assert all(domain.is_valid(one) for one in draws)
     assert len(set(draws)) > 10
 

@@ -42,6 +42,7 @@ class Watch(Executor):
 
     def __init__(self, inner: Executor, listener: Listener) -> None:
         self._inner, self._listener = inner, listener
+        self.is_inline = inner.is_inline  # type: ignore[misc] # it is as the one inside is
 
     def open(self, objective: Objective, on_report: OnReport) -> None:
         """Get ready to run tasks of one objective.

@@ -115,6 +115,7 @@ class LocalBackend:
         return self._folder / "trials"
 
     def _printed(self, trial_id: int, ending: str) -> list[str]:
-        """The lines of a trial, which are kept under the number of its first suggestion."""
-        roots = sorted(int(path.stem) for path in self._trials().glob(f"*.{ending}"))
-        return (self._trials() / f"{roots[trial_id]}.{ending}").read_text(errors="replace").splitlines()
+        """The lines of a trial, which are kept under the name of the folder of its chain."""
+        found = self._trials().glob(f"*.{ending}")
+        paths = sorted(found, key=lambda path: int(path.stem.rpartition("-")[2]))
+        return paths[trial_id].read_text(encoding="utf-8", errors="replace").splitlines()
