@@ -241,7 +241,7 @@ def test_promotion_pauses_at_rungs_and_goes_on_with_the_best():
 
 
 def test_who_is_promoted_is_what_the_rule_says():
-    """Brute force: from the top rung down, the best of the best floor(n / 3) that was not promoted; else a new trial."""
+    """Brute force: from the top rung down, the best of the first floor(n / 3) that was not promoted, else a new one."""
     scheduler = st.ASHA(SPACE, type="promotion", **HYPERBAND)
     results, promoted, configs = {1: {}, 3: {}, 9: {}, 27: {}}, set(), {}
     for _ in range(60):
@@ -450,7 +450,7 @@ def test_asking_and_telling_take_two_calls():
     ],
 )
 def test_what_cannot_be_is_refused(make, text):
-    """When the scheduler is made; the error names the argument, the rule and the value, or the nearest that there is."""
+    """The error names the argument, the rule and the value, or the nearest that there is."""
     with pytest.raises(OptionError) as caught:
         make()
     assert text in str(caught.value)

@@ -142,7 +142,7 @@ def test_without_points_the_middle_is_tried_first(domain, middle):
 
 
 def test_points_are_completed_and_none_comes_twice():
-    """A missing value is the middle; values take the domain's type; an empty list is no point; constants are ignored."""
+    """A missing value is the middle; others take the domain's type; an empty list is no point; constants count not."""
     space = {"lr": cs.loguniform(1e-4, 1), "n": cs.randint(0, 8), "w": cs.finrange(0, 1, 5), "epochs": 9}
     given = [{"n": 3.0, "w": 0.3}, {}, {"lr": 1e-2, "n": 4, "w": 0.5, "epochs": 100}]
     points = first_points(space, given)

@@ -198,7 +198,8 @@ def restrict_domain(numerical_domain: Domain, lower: float, upper: float) -> Dom
     low, high = numerical_domain.cast(lower), numerical_domain.cast(upper)
     if low > high:
         raise SpaceError(f"restrict_domain: lower must be at most upper, got {lower}, {upper}")
-    return replace(numerical_domain, lower=low, upper=high)  # type: ignore[type-var]
+    bounds: dict[str, Any] = {"lower": low, "upper": high}
+    return replace(numerical_domain, **bounds)
 
 
 def add_to_argparse(parser: argparse.ArgumentParser, config_space: Mapping[str, Any]) -> None:

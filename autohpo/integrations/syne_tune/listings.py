@@ -83,12 +83,12 @@ class OrdinalNearestNeighbor(Ordinal):
     log_scale: bool = False
 
     @property
-    def lower(self) -> Any:  # type: ignore[override]
+    def lower(self) -> Any:
         """The smallest number."""
         return self.categories[0]
 
     @property
-    def upper(self) -> Any:  # type: ignore[override]
+    def upper(self) -> Any:
         """The largest number."""
         return self.categories[-1]
 

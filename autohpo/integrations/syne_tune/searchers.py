@@ -28,7 +28,7 @@ class Searcher:
         full: The algorithm that stands for it where every trial is trained in full.
         partial: The sampler that stands for it below a scheduler of fidelities.
         renamed: The names of its options here, where they differ.
-        without_effect: Its options that change no suggestion here.
+        without_effect: The options that change no suggestion here.
     """
 
     full: str

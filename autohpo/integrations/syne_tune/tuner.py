@@ -91,16 +91,7 @@ class Tuner:
         start_jobs_without_delay: bool = True,
         trial_backend_path: str | None = None,
     ) -> None:
-        if not isinstance(scheduler, TrialScheduler):
-            hint = "a subclass of autohpo.BaseHPOptimizer is how algorithms of your own are written here"
-            raise OptionError(f"scheduler: must be one of this package, got {shown(type(scheduler).__name__)}; {hint}")
-        if not isinstance(trial_backend, LocalBackend):
-            got = shown(type(trial_backend).__name__)
-            raise OptionError(f"trial_backend: must be a LocalBackend or a PythonBackend, got {got}")
-        if not asynchronous_scheduling:
-            raise OptionError(
-                "asynchronous_scheduling: must be True here; SyncHyperband fills rungs before it promotes"
-            )
+        _check(trial_backend, scheduler, asynchronous_scheduling)
         self.trial_backend, self.scheduler, self.stop_criterion = trial_backend, scheduler, stop_criterion
         self.n_workers, self.max_failures = n_workers, max_failures
         self.wait_trial_completion_when_stopping = wait_trial_completion_when_stopping
@@ -109,15 +100,18 @@ class Tuner:
         self.name = _named(tuner_name, trial_backend.entrypoint_path(), suffix_tuner_name)
         self.tuner_path = experiment_path(self.name)
         trial_backend.set_path(trial_backend_path or str(self.tuner_path), self.name)
-        self.metadata = {
-            **(metadata or {}),
-            ST_TUNER_CREATION_TIMESTAMP: time.time(),
-            "entrypoint": trial_backend.entrypoint_path().stem,
-            "backend": type(trial_backend).__name__,
-            **scheduler.metadata(),
-            "constants": {name: _as_json(value) for name, value in scheduler.constants.items()},
-        }
+        self.metadata = {**(metadata or {}), **self._facts()}
         self.tuning_status: TuningStatus | None = None
+
+    def _facts(self) -> dict[str, Any]:
+        """What is kept beside the results of every tuner."""
+        return {
+            ST_TUNER_CREATION_TIMESTAMP: time.time(),
+            "entrypoint": self.trial_backend.entrypoint_path().stem,
+            "backend": type(self.trial_backend).__name__,
+            **self.scheduler.metadata(),
+            "constants": {name: _as_json(value) for name, value in self.scheduler.constants.items()},
+        }
 
     def run(self) -> None:
         """Run the search to its end.
@@ -187,6 +181,22 @@ class Tuner:
         prefix = "config_"
         hp = {key.removeprefix(prefix): value for key, value in best.items() if key.startswith(prefix)}
         return int(best[ST_TRIAL_ID]), self.scheduler.config_of(hp, None)
+
+
+def _check(trial_backend: object, scheduler: object, is_asynchronous: bool) -> None:
+    """Check what a tuner is made of.
+
+    Raises:
+        OptionError: It is of another package.
+    """
+    if not isinstance(scheduler, TrialScheduler):
+        hint = "a subclass of autohpo.BaseHPOptimizer is how algorithms of your own are written here"
+        raise OptionError(f"scheduler: must be one of this package, got {shown(type(scheduler).__name__)}; {hint}")
+    if not isinstance(trial_backend, LocalBackend):
+        got = shown(type(trial_backend).__name__)
+        raise OptionError(f"trial_backend: must be a LocalBackend or a PythonBackend, got {got}")
+    if not is_asynchronous:
+        raise OptionError("asynchronous_scheduling: must be True here; SyncHyperband fills rungs before it promotes")
 
 
 def _named(given: str | None, entry_point: Path, has_suffix: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,7 @@ def pytorch_load_save_functions(
         mutable_state: Further values to be kept, by name; it is changed by loading.
         fname: The name of the file in the folder.
     """
-    import torch
-
+    torch: Any = import_module("torch")  # only scripts that use it have it
     values = {} if mutable_state is None else mutable_state
 
     def load(folder: str) -> int:

@@ -26,9 +26,9 @@ class Trial:
     """A configuration that is trained, in one piece or in several.
 
     Attributes:
-        trial_id: Its number, from 0.
+        trial_id: The number of the trial, from 0.
         config: The configuration, constants included.
-        creation_time: When it was made.
+        creation_time: The time at which it was made.
     """
 
     trial_id: int

@@ -56,7 +56,7 @@ class TrialSuggestion:
 
         Args:
             trial_id: The trial.
-            config: Its configuration, where something in it changes.
+            config: The configuration, where something in it changes.
         """
         return TrialSuggestion(spawn_new_trial_id=False, checkpoint_trial_id=trial_id, config=config)
 

@@ -24,7 +24,7 @@ class SearchArguments:
         metric: The name of what is optimized, among the reported values.
         mode: Which way it is better: "min" or "max".
         searcher: The name of the searcher.
-        search_options: Its options.
+        search_options: The options of the searcher.
         points_to_evaluate: Configurations to try first; None is the middle of the space.
         random_seed: A number for everything random.
         max_resource_attr: The constant of the space that says how far a trial goes.
@@ -32,7 +32,7 @@ class SearchArguments:
         time_keeper: Not used.
     """
 
-    metric: str
+    metric: Any
     mode: str = "min"
     searcher: Any = None
     search_options: Mapping[str, Any] | None = None

@@ -153,10 +153,10 @@ def rung_levels_of(args: HyperbandArguments, full: float) -> list[float]:
     factor = 3.0 if factor is None else factor
     if not factor >= 2:
         raise OptionError(f"reduction_factor: must be at least 2, got {factor}")
-    levels = []
-    while round(least * factor ** len(levels)) < full:
-        levels.append(round(least * factor ** len(levels)))
-    return levels
+    rungs: list[float] = []
+    while round(least * factor ** len(rungs)) < full:
+        rungs.append(round(least * factor ** len(rungs)))
+    return rungs
 
 
 def _full(config_space: Mapping[str, Any], args: HyperbandArguments) -> float:
