@@ -21,6 +21,7 @@ from autohpo.algorithms.parts.parameter_fits import ParameterFits
 from autohpo.algorithms.parts.resource_models import Belief, ResourceModel, belief_at
 
 _N_CENTRES, _N_NEAR, _N_STARTS = 5, 150, 4  # configurations near which candidates lie, candidates, local searches
+_ASCENT = {"maxiter": 15, "maxfun": 20, "ftol": 1e-5}  # of a local search
 _MOST_RIVALS = 64  # configurations of which the best is looked for, by the joint draws
 _N_LOOKED_AT = 64  # candidates that may be suggested, where the best were suggested before
 _STEP = 1e-5  # of the unit cube, in a gradient by differences
@@ -52,6 +53,7 @@ class GPEngine:
             n_near=_N_NEAR,
             n_starts=0 if options.skip_local_optimization else _N_STARTS,
             seed=seed,
+            ascent=_ASCENT,
         )
         self.n_startup = options.num_init_random or default_startup(encoder.space.n_columns)
 
@@ -125,7 +127,6 @@ class GPEngine:
         self, evidence: Evidence, belief: Belief, fidelity: float, cost: CostModel | None
     ) -> tuple[Improvement, FloatArray]:
         """The acquisition function at a fidelity, and ``(k, d)`` the configurations that are best there."""
-        best, centres = self._rivals(evidence, belief, fidelity)
         from autohpo.surrogates.acquisition import log_mean_ei, mean_ucb
 
         best, centres = self._rivals(evidence, belief, fidelity)

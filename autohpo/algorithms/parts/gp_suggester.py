@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -115,7 +116,7 @@ class GPSuggester:
         for trial in self._cursor.step().told:
             if trial.score is None:
                 self._failed.add(self._space.key(trial.hp))
-        if not self._options.allow_duplicates:
+        with suppress(OptimizationComplete) if self._options.allow_duplicates else nullcontext():
             self._seen.update()
 
     def _is_new(self, hp: Mapping[str, Any], *, may_repeat: bool = True) -> bool:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
-from autohpo.algorithms.parts.bayes_model import fitted_at
 from autohpo.algorithms.parts.evidence import Evidence, Rows
 from autohpo.algorithms.parts.gp_options import GPOptions
 from autohpo.algorithms.parts.subsample import top_rung_first
@@ -23,6 +22,12 @@ MOST_FITTED = 256
 _OPEN_SHARE = 0.25  # of all values; where more come from running trials, the parameters are fitted to them, too
 _LEAST_WARPED = 5  # fewer results do not say how they are distributed
 _JITTER = 1.0  # deviation of the logarithms of further starts
+
+
+def _grain(n: int) -> int:
+    """The number of values whose fit serves n values: all up to 15, then n less 6 to 12 %."""
+    shift = max(n.bit_length() - 4, 0)
+    return n >> shift << shift
 
 
 class ParameterFits:
@@ -72,7 +77,7 @@ class ParameterFits:
             if self._options.opt_skip_num_max_resource:
                 at_full = np.flatnonzero(fidelity[:n] >= full)
                 n = max(min(first, n), int(at_full[-1]) + 1 if len(at_full) else 0)
-        return fitted_at(n)
+        return _grain(n)
 
     def _with_open(self, rows: Rows, m: int) -> FloatArray:
         """The parameters where running trials have a large share of the values: fitted to all of them."""
@@ -92,7 +97,7 @@ class ParameterFits:
             if is_round and not is_first:
                 starts += self._starts(m)  # so that no bad fit is handed down for ever
             n_steps = self._options.opt_maxiter
-            fitted = self._fitted(rows, m, starts, n_steps if is_first or is_round else (n_steps + 1) // 2)
+            fitted = self._fitted(rows, m, starts, n_steps if is_first or is_round else max(n_steps // 4, 1))
             self._fits = {k: fit for k, fit in self._fits.items() if k & (k - 1) == 0} | {m: fitted}
         return self._fits[m]
 
