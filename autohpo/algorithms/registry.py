@@ -36,6 +36,7 @@ AlgorithmName = Literal[
     "bayes",
     "bohb",
     "cmaes",
+    "dehb",
     "differential_evolution",
     "ehvi",
     "grid",
