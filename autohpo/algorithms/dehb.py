@@ -9,7 +9,6 @@ from typing import ClassVar, Literal
 from autohpo.algorithms.hyperband import Hyperband
 from autohpo.algorithms.registry import register_hpo
 from autohpo.schedulers import dehb
-from autohpo.schedulers.schedule import Schedule
 
 
 @register_hpo("dehb")
@@ -71,9 +70,8 @@ class DEHB(Hyperband):
         return is_used_up or self.budget is not None or self.num_iterations is not None
 
     def _make_scheduler(self) -> dehb.DEHB:
-        schedule = Schedule(self.min_fidelity, self.max_fidelity, self.eta, self.bracket_sizes)
         return dehb.DEHB(
-            schedule,
+            self.brackets_of(self.bracket_sizes),
             self.num_iterations,
             mutation_factor=self.mutation_factor,
             crossover_probability=self.crossover_probability,

@@ -13,7 +13,8 @@ from autohpo.schedulers.base import Decision, Limits, Promote, Scheduler, Start,
 from autohpo.schedulers.chains import fidelity_of
 from autohpo.schedulers.fitting import fitting, training_plan
 from autohpo.schedulers.ranking import Scores, ranked, scores_of
-from autohpo.schedulers.schedule import SLACK, Plan, Schedule
+from autohpo.schedulers.rungs import Rungs
+from autohpo.schedulers.schedule import Plan, Schedule
 from autohpo.trial import Running, Trial
 
 _BLIND_SHARE = 1 / 6  # of all new configurations: so many may be drawn before the first result
@@ -57,10 +58,11 @@ class _Bracket:
 
     promotes: bool = True  # whether the best of a rung go on; else the next one is filled by new configurations
 
-    def __init__(self, plan: Plan, eta: float) -> None:
+    def __init__(self, plan: Plan, rungs: Rungs) -> None:
         self.plan = plan
         self.rungs = [_Rung(n, r) for n, r in zip(plan.sizes, plan.fidelities, strict=True)]
-        self.level, self._eta = 0, eta
+        self.level, self._shares = 0, rungs
+        self._first = len(rungs.fidelities) - len(plan.sizes)  # the place of its first rung among all
 
     @property
     def rung(self) -> _Rung:
@@ -97,7 +99,7 @@ class _Bracket:
         """Lets the best of a rung go on in the next one."""
         n, n_ended = above.size, len(done.ended)
         if done.n_free > 0:  # fewer than planned, so fewer go on: the best 1 / eta of them
-            n = min(n, max(1, int(n_ended / self._eta + SLACK)))
+            n = min(n, max(1, self._shares.n_going_on(n_ended, self._first + self.level - 1)))
         for rank, number in enumerate(done.best(n), 1):
             if number not in above.resumed:
                 where = f"in its bracket at fidelity {done.fidelity:g}"
@@ -261,7 +263,7 @@ class Hyperband(Scheduler):
         index, level = place
         while self._n_opened <= index:
             plan = self._plan(item) if self._n_opened == index else None
-            self._open[self._n_opened] = _Bracket(plan or self.schedule.bracket(self._n_opened), self.schedule.eta)
+            self._open[self._n_opened] = _Bracket(plan or self.schedule.bracket(self._n_opened), self.schedule.rungs)
             self._open[self._n_opened].promotes = self._promotes(self._n_opened)
             self._is_fitted |= index == 0 and "sizes" in item.info
             self._n_opened += 1
