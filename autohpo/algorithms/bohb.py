@@ -101,7 +101,7 @@ class BOHB(Hyperband):
         given = self._of_kde()
         if given:
             raise OptionError(f"{given[0]}: is an option of the sampler kde, not of {sampler}")
-        return {}
+        return super()._options_for(sampler)
 
     def _of_kde(self) -> list[str]:
         """The options of ``kde`` that are given."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from autohpo.algorithms.options import option_names
+from autohpo.algorithms.registry import get_hpo
 from autohpo.algorithms.scheduled import Scheduled
 from autohpo.schedulers.rungs import Rungs, checked_levels, is_count
 from autohpo.schedulers.schedule import Schedule
@@ -54,7 +56,12 @@ class OnRungs(Scheduled):
         if kept is not self.whole_fidelity:
             self.whole_fidelity = kept
             self._scheduler = self._make_scheduler()
+            self._take_sampler(self.sampler)
         return [*names, "whole_fidelity"]
+
+    def _options_for(self, sampler: str) -> dict[str, Any]:
+        is_asked = "rung_levels" in option_names(get_hpo(sampler))
+        return {"rung_levels": list(self.rungs.fidelities)} if is_asked else {}
 
     def brackets_of(self, bracket_sizes: Literal["ceil", "floor"] = "ceil") -> Schedule:
         """Return Hyperband's brackets over the rungs.
