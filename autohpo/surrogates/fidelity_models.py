@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from autohpo.surrogates.arrays import BoolArray, FloatArray
-from autohpo.surrogates.gp import Data, PullBack
+from autohpo.surrogates.gp import Data, Posterior, PullBack
 from autohpo.surrogates.priors import Priors
 
 NEW = -1.0
@@ -107,3 +107,39 @@ def draw_jointly(means: FloatArray, covariance: FloatArray, n: int, rng: np.rand
     values, vectors = np.linalg.eigh(covariance)  # not Cholesky: points may be equal
     drawn: FloatArray = means + (rng.standard_normal((n, len(means))) * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     return drawn
+
+
+def joint_moments(
+    posterior: Posterior, points: FloatArray, mask: BoolArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """``(m,)`` means, ``(m, m)`` covariances after the data, and those before them, of a Gaussian process.
+
+    Args:
+        posterior: The process after its data.
+        points: ``(m, d)`` in the unit cube, with what further columns the process has.
+        mask: ``(m, d)`` which columns are active.
+    """
+    rows, _ = posterior._place(points, mask)
+    covariances = posterior._covariance(rows, posterior.known).matrix
+    rooted, prior = covariances @ posterior.root.T, posterior._covariance(rows, rows).matrix
+    return posterior._mean(covariances), prior - rooted @ rooted.T, prior  # Rasmussen & Williams 2006, eq. 2.24
+
+
+def draw_many(
+    prediction: Prediction, points: FloatArray, mask: BoolArray, n: int, rng: np.random.Generator
+) -> FloatArray:
+    """``(n, m)`` values of n functions drawn from a model after its data; all share one factorization where they can.
+
+    Args:
+        prediction: The model after its data.
+        points: ``(m, d + 2)`` points.
+        mask: ``(m, d)`` which columns are active.
+        n: The number of functions.
+        rng: The source of randomness.
+    """
+    if isinstance(prediction, Posterior):
+        return draw_jointly(*joint_moments(prediction, points, mask)[:2], n, rng)
+    joint = getattr(prediction, "joint", None)
+    if joint is not None:
+        return draw_jointly(*joint(points, mask), n, rng)
+    return np.array([prediction.sample(points, mask, rng) for _ in range(n)])

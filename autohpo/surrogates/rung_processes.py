@@ -13,7 +13,7 @@ import numpy as np
 
 from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
 from autohpo.surrogates.embedding import Embedding
-from autohpo.surrogates.fidelity_models import Pending, draw_jointly, minimize_loss
+from autohpo.surrogates.fidelity_models import Pending, draw_jointly, joint_moments, minimize_loss
 from autohpo.surrogates.gp import (
     EFFECTS,
     LENGTH,
@@ -233,7 +233,7 @@ class RungPosteriors:
         d = len(self.model.embedding.optional)
         means, covariance = np.empty(len(points)), np.zeros((len(points), len(points)))
         for own, posterior, has_data in self._parts(points):
-            means[own], after, prior = _joint(posterior, points[own, :d], mask[own])
+            means[own], after, prior = joint_moments(posterior, points[own, :d], mask[own])
             covariance[np.ix_(own, own)] = after if has_data else prior
         return means, covariance
 
@@ -246,11 +246,3 @@ def _prior_variances(posterior: Posterior, points: FloatArray, mask: BoolArray) 
     """``(m,)`` the variances of the function before any data."""
     rows, _ = posterior._place(points, mask)
     return posterior._diagonal(rows)
-
-
-def _joint(posterior: Posterior, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """``(m,)`` means, ``(m, m)`` covariances after the data, and before them."""
-    rows, _ = posterior._place(points, mask)
-    covariances = posterior._covariance(rows, posterior.known).matrix
-    rooted, prior = covariances @ posterior.root.T, posterior._covariance(rows, rows).matrix
-    return posterior._mean(covariances), prior - rooted @ rooted.T, prior
