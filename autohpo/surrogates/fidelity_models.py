@@ -122,7 +122,7 @@ def joint_moments(
     rows, _ = posterior._place(points, mask)
     covariances = posterior._covariance(rows, posterior.known).matrix
     rooted, prior = covariances @ posterior.root.T, posterior._covariance(rows, rows).matrix
-    return posterior._mean(covariances), prior - rooted @ rooted.T, prior  # Rasmussen & Williams 2006, eq. 2.24
+    return posterior._mean(rows, covariances), prior - rooted @ rooted.T, prior  # Rasmussen & Williams 2006, eq. 2.24
 
 
 def draw_many(
