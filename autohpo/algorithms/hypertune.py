@@ -64,6 +64,4 @@ class HyperTune(MOBSTER):
         trust = sampler.inner.rung_trust()
         if not trust:
             return None
-        return [
-            sum(weight for level, weight in trust.items() if np.isclose(level, rung)) for rung in self.rungs.fidelities
-        ]
+        return [trust.get(float(rung), 0.0) for rung in self.rungs.fidelities]

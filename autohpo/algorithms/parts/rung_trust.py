@@ -70,9 +70,8 @@ def mixture_of(posterior: Any, levels: Sequence[float], trust: FloatArray, data:
     """
     from autohpo.surrogates.rung_weights import Mixture, level_shifts
 
-    d = data.mask.shape[1]
-    top = top_rung(data.points[:, d], levels, 1)
-    found = top_rung(data.points[:, d], levels)
-    return Mixture(
-        posterior, levels, trust, level_shifts(posterior, levels, data, (top or 0) if found is None else found)
-    )
+    top = int(np.flatnonzero(trust)[-1])
+    fidelity = data.points[:, data.mask.shape[1]]
+    while top and not (fidelity == levels[top]).any():  # only where what the model is made of has lost a rung
+        top -= 1
+    return Mixture(posterior, levels, trust, level_shifts(posterior, levels, data, top))
