@@ -69,7 +69,7 @@ class BoxCox:
         unit: What sizes are divided by, so that their logarithms are near 0.
         shift: What is added to sizes over the unit; above 0 only where some result is 0.
         mean: The mean of the transformed values.
-        sd: Their standard deviation; 0 where all results are equal.
+        sd: The standard deviation of the transformed values; 0 where all results are equal.
     """
 
     power: float

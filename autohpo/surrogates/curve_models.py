@@ -102,9 +102,10 @@ class CurveProcess:
     def arrange(self, data: Data, pending: Pending | None = None) -> CurveSet:
         """Return the curves of some data, and of pending results, which come last and count as 0."""
         points, mask, targets = data.points, data.mask, data.targets
+        targets = targets.reshape(len(points), -1)
         if pending is not None:
             points, mask = np.concatenate([points, pending[0]]), np.concatenate([mask, pending[1]])
-            targets = np.append(targets, np.zeros(len(pending[0])))
+            targets = np.concatenate([targets, np.zeros((len(pending[0]), targets.shape[1]))])
         d = len(self.process.embedding.optional)
         return arrange(points[:, :d], mask, self.curve.place(points[:, d]), points[:, d + 1], targets)
 
@@ -128,7 +129,7 @@ class CurveProcess:
             return _HOPELESS, np.zeros_like(theta)
         inverse, _ = dpotri(lower, lower=1)
         inverse += np.tril(inverse, -1).T
-        fit, weights = self.process._fit_of(inverse, summary.ends)
+        fit, weights = self.process._fit_of(inverse, summary.ends[:, 0])
         value, gradient = self.priors.loss(theta)
         value += fit + float(np.log(np.diag(lower)).sum()) + summary.loss
         by_matrix = 0.5 * (inverse - np.outer(weights, weights))  # Rasmussen & Williams 2006, eq. 5.9
@@ -159,7 +160,7 @@ class CurveProcess:
 
         Args:
             theta: ``(P,)`` the parameters.
-            data: At least one result.
+            data: At least one result; several columns of targets give as many means.
             pending: ``(q, d + 2)`` points and ``(q, d)`` mask.
         """
         whole, of_curve = self.split(theta)
@@ -168,18 +169,36 @@ class CurveProcess:
         own, rows = self.process.split(whole)[0], self._place(whole, known)
         root = self._root(own, rows, seen.variances)
         ones, ends = root.sum(axis=1), root @ seen.ends
-        mean = float(ones @ ends) / (float(ones @ ones) + self.process.mean_precision)  # eq. 2.41
-        weights = root.T @ (ends - mean * ones)
+        mean = ones @ ends / (float(ones @ ones) + self.process.mean_precision)  # eq. 2.41
+        weights = root.T @ (ends - np.outer(ones, mean))
         later, after = known, seen
         if pending is not None and len(pending[0]):
             later = self.arrange(data, pending)
             after = summarize(self.curve, of_curve, later)
             rows = self._place(whole, later)
             root = self._root(own, rows, after.variances)
-            weights = np.append(weights, np.zeros(len(later.numbers) - len(weights)))
-        ends_after = Posterior(self.process, whole, rows, root, mean, weights)
+            weights = np.pad(weights, ((0, len(later.numbers) - len(weights)), (0, 0)))
+        ends_of = Data(later.points, later.mask, seen.ends)
+        posterior = Posterior(self.process, whole, rows, root, mean, weights, ends_of, self.process.mean_precision)
         offset = float(np.max(self.process.kernel.noise(own, rows)))
-        return CurvePosterior(self.curve, of_curve, ends_after, offset, seen, after)
+        return CurvePosterior(self.curve, of_curve, posterior, offset, seen, after, data.targets.ndim == 2)
+
+    def with_fantasies(
+        self, theta: FloatArray, data: Data, pending: Pending, rng: np.random.Generator, n_draws: int
+    ) -> CurvePosterior:
+        """Return the model after its data and pending results drawn jointly: a column of means for each draw.
+
+        Args:
+            theta: ``(P,)`` the parameters.
+            data: At least one result.
+            pending: ``(q, d + 2)`` points and ``(q, d)`` mask.
+            rng: The source of randomness.
+            n_draws: The number of draws.
+
+        Source: Snoek et al. 2012, NeurIPS 25, section 3.2.
+        """
+        drawn = self.posterior(theta, data).sample(*pending, rng, n_draws, is_noisy=True)
+        return self.posterior(theta, data.joined(*pending, drawn))
 
     def _root(self, own: FloatArray, rows: Any, variances: FloatArray) -> FloatArray:
         """``(m, m)`` the inverse of the lower Cholesky factor of the covariance of the ends that curves show."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class _Continued:
 
     Attributes:
         share: ``(n,)`` how much of the end is in the value; 1 where nothing is known of the curve.
-        shift: ``(n,)`` what the mean curve and the results add.
+        shift: ``(n, c)`` what the mean curve and the results add, for each column of results.
         rooted: ``(n, K)`` L^-1 times the covariances with the results.
         spread: ``(n,)`` variances of the remainder.
     """
@@ -41,6 +42,7 @@ class CurvePosterior:
         theta: ``(P,)`` its parameters.
         ends: The posterior of the ends of curves; its rows are the configurations.
         offset: The variance of what is particular to a configuration.
+        has_columns: Whether the results have several columns, and so the means.
         seen: What the curves say.
         after: What they will say when pending results are known as predicted; the first configurations are the same.
     """
@@ -51,6 +53,7 @@ class CurvePosterior:
     offset: float
     seen: Summary
     after: Summary
+    has_columns: bool = False
 
     @property
     def lengths(self) -> FloatArray:
@@ -62,24 +65,37 @@ class CurvePosterior:
         d = points.shape[1] - 2
         return points[:, :d], self.curve.place(points[:, d]), self.after.curves.find(points[:, d + 1])
 
-    def _continue(self, summary: Summary, owner: IntArray, at: FloatArray) -> _Continued:
-        """How values follow from the ends, and from the results of their curves."""
-        curves = summary.curves
-        share, shift = np.ones(len(at)), self.curve.mean(self.theta, at)[0].copy()
+    def _continue(self, summary: Summary, owner: IntArray, at: FloatArray, is_noisy: bool = False) -> _Continued:
+        """How values, or noisy results, follow from the ends, and from the results of their curves."""
+        curves, covariance = summary.curves, self.curve.noisy if is_noisy else self.curve.cross
+        share = np.ones(len(at))
+        shift = np.repeat(self.curve.mean(self.theta, at)[0][:, None], summary.ends.shape[1], axis=1)
         rooted, spread = np.zeros((len(at), curves.positions.shape[1])), self.curve.values(self.theta, at, at)
         owner = np.where(owner < len(curves.numbers), owner, -1)
         chain = np.where(owner >= 0, curves.chain[owner], -1)
         for g in np.unique(chain[chain >= 0]):
             rows = np.flatnonzero(chain == g)
-            cross = self.curve.cross(self.theta, at[rows, None], curves.positions[g])
+            cross = covariance(self.theta, at[rows, None], curves.positions[g])
             rooted[rows] = (cross * ~curves.is_padding[g]) @ summary.inverse[g].T * curves.has_result[owner[rows]]
             share[rows] -= rooted[rows] @ summary.ones[g]
-            shift[rows] += np.einsum("nk,nk->n", rooted[rows], summary.residuals[owner[rows]])
+            shift[rows] += np.einsum("nk,nkc->nc", rooted[rows], summary.residuals[owner[rows]])
         least = _LEAST_SHARE * spread
         return _Continued(share, shift, rooted, np.maximum(spread - np.einsum("nk,nk->n", rooted, rooted), least))
 
+    def _means(self, rows: Any, matrix: FloatArray, mean: _Continued) -> FloatArray:
+        """``(n, c)`` means, for each column of results."""
+        means: FloatArray = mean.share[:, None] * self.ends._mean(rows, matrix) + mean.shift
+        return means
+
+    def _shaped(self, means: FloatArray) -> FloatArray:
+        """Means without the axis of columns where the results have none."""
+        return means if self.has_columns else means[:, 0]
+
     def predict(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """``(n,)`` means and deviations, without noise, at ``(n, d + 2)`` points with ``(n, d)`` mask."""
+        """``(n,)`` means and deviations, without noise, at ``(n, d + 2)`` points with ``(n, d)`` mask.
+
+        Means are ``(n, c)`` where the data have c columns of targets.
+        """
         means, deviations, _ = self.predict_with_gradient(points, mask)
         return means, deviations
 
@@ -91,7 +107,6 @@ class CurvePosterior:
         matrix = covariance.matrix
         self._add_offsets(matrix, owner)
         mean, after = self._continue(self.seen, owner, at), self._continue(self.after, owner, at)
-        means = mean.share * self.ends._mean(matrix) + mean.shift
         rooted, prior = matrix @ self.ends.root.T, self.ends._diagonal(rows) + self.offset
         left = np.maximum(prior - np.einsum("ij,ij->i", rooted, rooted), _LEAST_SHARE * prior)
         least = _LEAST_SHARE * prior  # of a value that its own results fix: its end has no share in it
@@ -99,36 +114,58 @@ class CurvePosterior:
 
         def pull_back(by_mean: FloatArray, by_deviation: FloatArray) -> FloatArray:
             by_left = by_deviation * after.share**2 / deviations
-            by_matrix = (by_mean * mean.share)[:, None] * self.ends.weights
-            by_matrix -= by_left[:, None] * (rooted @ self.ends.root)
+            by_means = by_mean.reshape(len(points), -1) * mean.share[:, None]
+            by_matrix = by_means @ self.ends.weights.T - by_left[:, None] * (rooted @ self.ends.root)
             gradient = np.zeros(points.shape)
             by_cube = self.ends.process.embedding.by_points(embedded, np.asarray(covariance.by_left(by_matrix)))
             gradient[:, : cube.shape[1]] = by_cube
             return gradient
 
-        return means, deviations, pull_back
+        return self._shaped(self._means(rows, matrix, mean)), deviations, pull_back
 
-    def joint(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """``(n,)`` means and ``(n, n)`` covariances of the values without noise.
+    def joint(self, points: FloatArray, mask: BoolArray, is_noisy: bool = False) -> tuple[FloatArray, FloatArray]:
+        """``(n,)`` means and ``(n, n)`` covariances of values, or of noisy results; ``(n, c)`` means as in predict.
 
         Rows with one number that is not negative belong to one configuration, also where it is not among the data.
+
+        Args:
+            points: ``(n, d + 2)`` points.
+            mask: ``(n, d)`` their mask.
+            is_noisy: Whether the covariances are those of results; of one configuration these are at several positions.
         """
         cube, at, owner = self._split(points)
         rows, _ = self.ends._place(cube, mask)
         matrix = self.ends._covariance(rows, self.ends.known).matrix
         self._add_offsets(matrix, owner)
-        mean, after = self._continue(self.seen, owner, at), self._continue(self.after, owner, at)
+        mean, after = (self._continue(said, owner, at, is_noisy) for said in (self.seen, self.after))
         numbers = points[:, -1]
         is_one = (numbers[:, None] == numbers) & (numbers >= 0) | np.eye(len(at), dtype=bool)
         rooted = matrix @ self.ends.root.T
         ends = self.ends._covariance(rows, rows).matrix + self.offset * is_one - rooted @ rooted.T
-        curves = self.curve.values(self.theta, at[:, None], at[None, :]) - after.rooted @ after.rooted.T
-        means = mean.share * self.ends._mean(matrix) + mean.shift
+        covariance = self.curve.noisy if is_noisy else self.curve.values
+        curves = covariance(self.theta, at[:, None], at[None, :]) - after.rooted @ after.rooted.T
+        means = self._shaped(self._means(rows, matrix, mean))
         return means, np.outer(after.share, after.share) * ends + np.where(is_one, curves, 0.0)
 
-    def sample(self, points: FloatArray, mask: BoolArray, rng: np.random.Generator) -> FloatArray:
-        """``(n,)`` values of one draw of all curves, at ``(n, d + 2)`` points with ``(n, d)`` mask."""
-        return draw_jointly(*self.joint(points, mask), 1, rng)[0]
+    def sample(
+        self,
+        points: FloatArray,
+        mask: BoolArray,
+        rng: np.random.Generator,
+        n_draws: int | None = None,
+        *,
+        is_noisy: bool = False,
+    ) -> FloatArray:
+        """``(n,)`` values of one draw of all curves, or ``(n, n_draws)`` of several.
+
+        Args:
+            points: ``(n, d + 2)`` points.
+            mask: ``(n, d)`` their mask.
+            rng: The source of randomness.
+            n_draws: The number of draws; None for one, without an axis of its own.
+            is_noisy: Whether the values are results, with their noise.
+        """
+        return draw_jointly(*self.joint(points, mask, is_noisy), rng, n_draws)
 
     def _add_offsets(self, matrix: FloatArray, owner: IntArray) -> None:
         """Add the variance of the offset to the covariance of each end with itself."""

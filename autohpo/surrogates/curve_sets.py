@@ -26,7 +26,7 @@ class CurveSet:
         sizes: ``(G,)`` the number of positions of each chain.
         chain: ``(m,)`` the chain of each curve.
         counts: ``(m,)`` how many of its positions have results.
-        results: ``(m, K)`` the results; 0 beyond the end of a curve.
+        results: ``(m, K, c)`` the results, in c columns; 0 beyond the end of a curve.
     """
 
     points: FloatArray
@@ -80,24 +80,22 @@ def arrange(
         mask: ``(n, d)`` which columns are active.
         positions: ``(n,)`` where on the curve each result is.
         numbers: ``(n,)`` the number of the configuration; a negative one is a configuration of its own.
-        targets: ``(n,)`` the results.
+        targets: ``(n, c)`` the results, in c columns.
     """
-    curves: dict[float, dict[float, float]] = {}
+    curves: dict[float, dict[float, int]] = {}
     first: list[int] = []
-    for i, (number, position, target) in enumerate(
-        zip(numbers.tolist(), positions.tolist(), targets.tolist(), strict=True)
-    ):
+    for i, (number, position) in enumerate(zip(numbers.tolist(), positions.tolist(), strict=True)):
         key = number if number >= 0 else -1.0 - i
         if key not in curves:
             curves[key] = {}
             first.append(i)
-        curves[key][position] = target
+        curves[key][position] = i
     paths = [tuple(sorted(curve)) for curve in curves.values()]
     chain, chains = _chains(paths)
     longest = max(len(path) for path in chains)
-    results = np.zeros((len(paths), longest))
+    results = np.zeros((len(paths), longest, targets.shape[1]))
     for i, (path, curve) in enumerate(zip(paths, curves.values(), strict=True)):
-        results[i, : len(path)] = [curve[position] for position in path]
+        results[i, : len(path)] = targets[[curve[position] for position in path]]
     return CurveSet(
         points[first],
         mask[first],

@@ -26,9 +26,9 @@ class Summary:
         lower: ``(G, K, K)`` lower Cholesky factors L of the covariances of the chains' results around their ends.
         inverse: ``(G, K, K)`` inverses of the factors.
         ones: ``(G, K)`` v = L^-1 1.
-        residuals: ``(m, K)`` w = L^-1 (results - mean curve); 0 beyond the end of a curve.
+        residuals: ``(m, K, c)`` w = L^-1 (results - mean curve), for each column of results; 0 beyond the end.
         variances: ``(m,)`` 1 / (v'v), along the curve alone.
-        ends: ``(m,)`` (v'w) / (v'v).
+        ends: ``(m, c)`` (v'w) / (v'v).
         mean_slopes: ``(P, G, K)`` derivatives of the mean curve by the parameters.
         covariance_slopes: ``(P, G, K, K)`` derivatives of the covariances.
     """
@@ -45,8 +45,9 @@ class Summary:
 
     @cached_property
     def loss(self) -> float:
-        """Minus the log of the product of the factors without h, up to a constant."""
-        squares = np.einsum("mk,mk->m", self.residuals, self.residuals) - self.ends**2 / self.variances
+        """Minus the log of the product of the factors without h, for one column of results, up to a constant."""
+        residuals, ends = self.residuals[:, :, 0], self.ends[:, 0]
+        squares = np.einsum("mk,mk->m", residuals, residuals) - ends**2 / self.variances
         diagonal = np.log(np.einsum("gkk->gk", self.lower))
         return 0.5 * float((squares - np.log(self.variances)).sum()) + float((self.curves.uses * diagonal).sum())
 
@@ -59,18 +60,18 @@ class Summary:
 
         Source: Murray 2016, arXiv 1602.07527, section 3.2 (derivatives through a Cholesky factor, in reverse).
         """
-        curves = self.curves
+        curves, residuals, ends = self.curves, self.residuals[:, :, 0], self.ends[:, 0]
         has_result, along = curves.has_result, self.ones[curves.chain] * curves.has_result
-        shift = by_end * self.variances - self.ends  # the derivative by v'w
-        growth = 0.5 * (self.ends**2 + self.variances) - by_end * self.ends * self.variances
+        shift = by_end * self.variances - ends  # the derivative by v'w
+        growth = 0.5 * (ends**2 + self.variances) - by_end * ends * self.variances
         growth -= by_variance * self.variances**2  # the derivative by v'v
-        by_residuals = self.residuals + shift[:, None] * along
-        by_ones = shift[:, None] * self.residuals + 2.0 * growth[:, None] * along
+        by_residuals = residuals + shift[:, None] * along
+        by_ones = shift[:, None] * residuals + 2.0 * growth[:, None] * along
         gradient = np.zeros(len(self.mean_slopes))
         for g, own in enumerate(curves.members):
             inverse, lower = self.inverse[g], self.lower[g]
             by_results = by_residuals[own] @ inverse
-            by_lower = -by_results.T @ self.residuals[own]
+            by_lower = -by_results.T @ residuals[own]
             by_lower -= np.outer((by_ones[own] * has_result[own]).sum(axis=0) @ inverse, self.ones[g])
             by_lower.flat[:: len(lower) + 1] += curves.uses[g] / np.diag(lower)
             inner = np.tril(lower.T @ np.tril(by_lower))
@@ -94,14 +95,15 @@ def summarize(curve: Curve, theta: FloatArray, curves: CurveSet) -> Summary:
     is_real = ~curves.is_padding
     covariance = np.where(is_real[:, :, None] & is_real[:, None, :], covariance, np.eye(covariance.shape[1]))
     lower = _factor(covariance)
-    inverse = np.linalg.inv(lower)
-    ones, residuals = inverse.sum(axis=2), (curves.results - mean[curves.chain]) * curves.has_result
+    inverse: FloatArray = np.linalg.inv(lower).astype(float, copy=False)
+    ones, has_result = inverse.sum(axis=2), curves.has_result[:, :, None]
+    residuals = (curves.results - mean[curves.chain][:, :, None]) * has_result
     for g, own in enumerate(curves.members):
-        residuals[own] = residuals[own] @ inverse[g].T
-    residuals *= curves.has_result
+        residuals[own] = np.tensordot(residuals[own], inverse[g], axes=(1, 1)).transpose(0, 2, 1)
+    residuals *= has_result
     along = ones[curves.chain] * curves.has_result
     variances = 1.0 / np.einsum("mk,mk->m", along, along)
-    ends = variances * np.einsum("mk,mk->m", along, residuals)
+    ends = variances[:, None] * np.einsum("mk,mkc->mc", along, residuals)
     return Summary(curves, lower, inverse, ones, residuals, variances, ends, mean_slopes, covariance_slopes)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
 from autohpo.surrogates.embedding import Embedding
-from autohpo.surrogates.fidelity_models import Pending, draw_jointly, joint_moments, minimize_loss
+from autohpo.surrogates.fidelity_models import Pending, draw_jointly, minimize_loss
 from autohpo.surrogates.gp import (
     EFFECTS,
     LENGTH,
@@ -233,16 +233,43 @@ class RungPosteriors:
         d = len(self.model.embedding.optional)
         means, covariance = np.empty(len(points)), np.zeros((len(points), len(points)))
         for own, posterior, has_data in self._parts(points):
-            means[own], after, prior = joint_moments(posterior, points[own, :d], mask[own])
+            means[own], after, prior = _joint(posterior, points[own, :d], mask[own])
             covariance[np.ix_(own, own)] = after if has_data else prior
         return means, covariance
 
-    def sample(self, points: FloatArray, mask: BoolArray, rng: np.random.Generator) -> FloatArray:
-        """``(m,)`` values of one function drawn from the processes, at ``(m, d + 2)`` points with ``(m, d)`` mask."""
-        return draw_jointly(*self.joint(points, mask), 1, rng)[0]
+    def sample(
+        self,
+        points: FloatArray,
+        mask: BoolArray,
+        rng: np.random.Generator,
+        n_draws: int | None = None,
+        *,
+        is_noisy: bool = False,
+    ) -> FloatArray:
+        """``(m,)`` values of one draw of all functions, or ``(m, n_draws)`` of several.
+
+        Args:
+            points: ``(m, d + 2)`` points.
+            mask: ``(m, d)`` their mask.
+            rng: The source of randomness.
+            n_draws: The number of draws; None for one, without an axis of its own.
+            is_noisy: Whether the noise of results is added.
+        """
+        means, covariance = self.joint(points, mask)
+        if is_noisy:
+            covariance.flat[:: len(covariance) + 1] += np.exp(self.theta[len(self.model.embedding.optional)])
+        return draw_jointly(means, covariance, rng, n_draws)
 
 
 def _prior_variances(posterior: Posterior, points: FloatArray, mask: BoolArray) -> FloatArray:
     """``(m,)`` the variances of the function before any data."""
     rows, _ = posterior._place(points, mask)
     return posterior._diagonal(rows)
+
+
+def _joint(posterior: Posterior, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """``(m,)`` means, ``(m, m)`` covariances after the data, and before them."""
+    rows, _ = posterior._place(points, mask)
+    covariances = posterior._covariance(rows, posterior.known).matrix
+    rooted, prior = covariances @ posterior.root.T, posterior._covariance(rows, rows).matrix
+    return posterior._mean(rows, covariances), prior - rooted @ rooted.T, prior

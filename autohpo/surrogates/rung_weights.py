@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autohpo.surrogates.arrays import BoolArray, FloatArray
-from autohpo.surrogates.fidelity_models import NEW, Model, Prediction, draw_many
+from autohpo.surrogates.fidelity_models import NEW, Model, Prediction
 from autohpo.surrogates.gp import Data, PullBack
 
 
@@ -104,7 +104,7 @@ def rung_precisions(
     is_top = fidelities == levels[top]
     results, mask = data.targets[is_top], data.mask[is_top]
     points = data.points[is_top]
-    points[:, d + 1] = NEW
+    points[:, d + 1] = NEW - np.arange(len(points))
     lower, losses = _part(data, fidelities < levels[top]), []
     below = model.posterior(theta, lower) if len(lower.targets) else None
     for level in levels[:top]:
@@ -112,7 +112,7 @@ def rung_precisions(
             losses.append(np.full(n_samples, np.inf))
             continue
         points[:, d] = level
-        losses.append(ranking_losses(draw_many(below, points, mask, n_samples, rng), results))
+        losses.append(ranking_losses(below.sample(points, mask, rng, n_samples).T, results))
     known = _part(data, fidelities <= levels[top])
     own = cross_validated(model, theta, known, levels[top], rng, n_samples=n_samples, n_folds=n_folds)
     losses.append(ranking_losses(own, results))
@@ -147,10 +147,10 @@ def cross_validated(
         left = np.ones(len(data.targets), dtype=bool)
         left[at[fold]] = False
         points = data.points[at[fold]]
-        points[:, d + 1] = NEW
+        points[:, d + 1] = NEW - np.arange(len(points))
         if left.any():
             after = model.posterior(theta, _part(data, left))
-            drawn[:, fold] = draw_many(after, points, data.mask[at[fold]], n_samples, rng)
+            drawn[:, fold] = after.sample(points, data.mask[at[fold]], rng, n_samples).T
         else:  # the only result, of which nobody tells anything
             drawn[:, fold] = rng.standard_normal((n_samples, len(fold)))
     return drawn
@@ -173,12 +173,13 @@ def level_shifts(prediction: Prediction, levels: Sequence[float], data: Data, to
     d = data.mask.shape[1]
     is_top = data.points[:, d] == levels[top]
     points = data.points[is_top]
-    points[:, d + 1] = NEW
+    points[:, d + 1] = NEW - np.arange(len(points))
     means = np.empty(len(levels))
     for k, level in enumerate(levels):
         points[:, d] = level
         means[k] = prediction.predict(points, data.mask[is_top])[0].mean()
-    return means[top] - means
+    shifts: FloatArray = means[top] - means
+    return shifts
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +211,7 @@ class Mixture:
     def _parts(self, points: FloatArray) -> list[tuple[float, float, FloatArray]]:
         """The weight and the shift of each rung that counts, and the points at it."""
         found = []
-        for k in np.flatnonzero(self.theta):
+        for k in np.flatnonzero(self.theta).tolist():
             at = points.copy()
             at[:, -2] = self.levels[k]
             found.append((float(self.theta[k]), 0.0 if self.shifts is None else float(self.shifts[k]), at))
@@ -241,12 +242,19 @@ class Mixture:
 
         return means, deviations, pull_back
 
-    def sample(self, points: FloatArray, mask: BoolArray, rng: np.random.Generator) -> FloatArray:
-        """``(m,)`` values of one function drawn from a rung that is drawn by weight."""
+    def sample(
+        self, points: FloatArray, mask: BoolArray, rng: np.random.Generator, n_draws: int | None = None
+    ) -> FloatArray:
+        """``(m,)`` values of one function drawn from a rung that is drawn by weight, or ``(m, n_draws)`` of several."""
         parts = self._parts(points)
         weights = np.array([weight for weight, *_ in parts])
-        _, shift, at = parts[int(rng.choice(len(parts), p=weights / weights.sum()))]
-        return shift + self.prediction.sample(at, mask, rng)
+        chosen = rng.choice(len(parts), size=1 if n_draws is None else n_draws, p=weights / weights.sum())
+        drawn = np.empty((len(points), len(chosen)))
+        for k in np.unique(chosen).tolist():
+            _, shift, at = parts[k]
+            own = chosen == k
+            drawn[:, own] = shift + self.prediction.sample(at, mask, rng, int(own.sum()))
+        return drawn[:, 0] if n_draws is None else drawn
 
 
 def _mixed(weights: FloatArray, each: FloatArray, spreads: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -63,6 +63,12 @@ class Curve(ABC):
     def cross(self, theta: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
         """``(...)`` covariances of f - h at positions on the left with y - h at positions on the right."""
 
+    def noisy(self, theta: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+        """``(...)`` covariances of y - h at two arrays of positions that broadcast; one position is one result."""
+        crossed = self.cross(theta, left, right) + self.cross(theta, right, left)
+        found: FloatArray = crossed - self.values(theta, left, right) + np.exp(theta[-1]) * (left == right)
+        return found
+
     def describe(self) -> dict[str, Any]:
         """Return the kind of the curve and its priors, in JSON types."""
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
@@ -104,12 +110,14 @@ class StateSpace(Curve):
     def place(self, fidelities: FloatArray) -> FloatArray:
         """``(n,)`` the numbers of levels up to each fidelity, at least 1."""
         numbers = np.searchsorted(np.asarray(self.levels, dtype=float), fidelities, side="right")
-        return np.maximum(numbers, 1).astype(float)
+        at: FloatArray = np.maximum(numbers, 1).astype(float)
+        return at
 
     @cached_property
     def _logs(self) -> FloatArray:
         """``(R,)`` log r of the levels."""
-        return np.log(np.arange(1.0, len(self.levels) + 1.0))
+        logs: FloatArray = np.log(np.arange(1.0, len(self.levels) + 1.0))
+        return logs
 
     def _steps(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``(R,)`` the steps a_r, and their derivatives by log alpha; by log beta they are their own."""

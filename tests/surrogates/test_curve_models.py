@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import sys
 from pathlib import Path
 
@@ -9,9 +11,10 @@ import numpy as np
 import pytest
 
 from autohpo.surrogates.curve_models import expdecay_process, issm_process
-from autohpo.surrogates.embedding import WARP
+from autohpo.surrogates.embedding import WARP, Embedding
 from autohpo.surrogates.fidelity_models import NEW
-from autohpo.surrogates.gp import NOISE, SCALE
+from autohpo.surrogates.gp import NOISE, SCALE, Data
+from autohpo.surrogates.parzen_columns import Columns
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
 
@@ -252,13 +255,124 @@ def test_states_drawn_from_the_model_have_its_tail():
 
 @MODELS
 def test_samples_have_the_means_and_covariances_of_the_prediction(model):
-    """Over 400 draws of known and new configurations: within 5 standard errors."""
-    posterior, n = model.posterior(some_theta(model), CONTIGUOUS), 400
+    """Over 4,000 draws of known and new configurations: within 5 standard errors."""
+    posterior, n = model.posterior(some_theta(model), CONTIGUOUS), 4000
     where = questions([10, 13, NEW], [6, 4, 6], CONTIGUOUS)
-    rng = np.random.default_rng(6)
-    drawn = np.array([posterior.sample(*where, rng) for _ in range(n)])
+    drawn = posterior.sample(*where, np.random.default_rng(6), n).T
     means, covariance = posterior.joint(*where)
     variances = np.diag(covariance)
     assert (np.abs(drawn.mean(axis=0) - means) < 5 * np.sqrt(variances / n)).all()
     error = np.sqrt((covariance**2 + np.outer(variances, variances)) / n)
     assert (np.abs(np.cov(drawn.T) - covariance) < 5 * error).all()
+    assert posterior.sample(*where, np.random.default_rng(6)).shape == (3,)
+
+
+@MODELS
+@CASES
+def test_noisy_results_are_those_of_dense_conditioning(model, data):
+    """Means and joint covariances of the next results of two trials, one of them new, at several levels."""
+    where = questions([13, 13, 15, NEW, 99, 99], [4, 6, 3, 1, 1, 2], data)
+    where[0][-1, :D], where[1][-1] = where[0][-2, :D], where[1][-2]
+    theta, n = some_theta(model), len(data.targets)
+    points, mask = np.vstack([data.points, where[0]]), np.vstack([data.mask, where[1]])
+    means, covariance = moments(theta, model, points, mask, [True] * len(points))
+    gain = np.linalg.solve(covariance[:n, :n], covariance[:n, n:]).T
+    mean = log_density(data.targets - means[:n], covariance[:n, :n])[1]
+    ours = model.posterior(theta, data).joint(*where, is_noisy=True)
+    np.testing.assert_allclose(ours[0], mean + means[n:] + gain @ (data.targets - means[:n] - mean), atol=1e-8)
+    np.testing.assert_allclose(ours[1], covariance[n:, n:] - gain @ covariance[:n, n:], atol=1e-8)
+
+
+@MODELS
+def test_drawn_pending_results_are_data_with_one_column_each(model):
+    """Each column of means is that after its draw alone, and deviations are those of pending trials; so gradients."""
+    theta = some_theta(model)
+    pending = questions([13, 13, 15, NEW], [4, 5, 3, 1], CONTIGUOUS)
+    where = questions([13, 15, 11, NEW], [6, 6, 6, 6], CONTIGUOUS)
+    after = model.with_fantasies(theta, CONTIGUOUS, pending, np.random.default_rng(8), 3)
+    drawn = model.posterior(theta, CONTIGUOUS).sample(*pending, np.random.default_rng(8), 3, is_noisy=True)
+    means, deviations, pull_back = after.predict_with_gradient(*where)
+    wanted = model.posterior(theta, CONTIGUOUS, pending).predict(*where)[1]
+    np.testing.assert_allclose(deviations, wanted, atol=1e-9)
+    by_mean, by_deviation = np.random.default_rng(9).standard_normal((2, 4, 3))
+    gradient, parts = pull_back(by_mean, by_deviation[:, 0]), 0.0
+    for k in range(3):
+        alone = model.posterior(theta, CONTIGUOUS.joined(*pending, drawn[:, k]))
+        own, _, pull_alone = alone.predict_with_gradient(*where)
+        np.testing.assert_allclose(means[:, k], own, atol=1e-9)
+        parts = parts + pull_alone(by_mean[:, k], by_deviation[:, 0] / 3)
+    np.testing.assert_allclose(gradient, parts, atol=1e-9)
+
+
+@MODELS
+def test_of_several_results_at_one_level_the_last_counts(model):
+    """A level that was reported twice is one result, and a fidelity between levels of a state counts as the lower."""
+    theta, rows = some_theta(model), [0, *range(len(CONTIGUOUS.targets))]
+    first = Data(CONTIGUOUS.points[rows], CONTIGUOUS.mask[rows], np.append(9.0, CONTIGUOUS.targets))
+    assert model.loss(theta, first)[0] == pytest.approx(model.loss(theta, CONTIGUOUS)[0], abs=1e-9)
+    if model in (ISSM, ISSM_ONE):
+        moved = Data(CONTIGUOUS.points + 0.4 * (np.arange(D + 2) == D), CONTIGUOUS.mask, CONTIGUOUS.targets)
+        assert model.loss(theta, moved)[0] == pytest.approx(model.loss(theta, CONTIGUOUS)[0], abs=1e-9)
+
+
+@MODELS
+def test_a_fit_ends_where_the_gradient_vanishes(model):
+    """In the parameters inside their bounds."""
+    theta = model.fit(CONTIGUOUS, [model.start, some_theta(model)], 150)
+    value, gradient = model.loss(theta, CONTIGUOUS)
+    is_inside = (theta > model.priors.low) & (theta < model.priors.high)
+    assert np.abs(gradient[is_inside]).max() < 0.1
+    assert value < model.loss(model.start, CONTIGUOUS)[0]
+
+
+def test_a_fit_finds_how_states_step():
+    """40 curves drawn from the model: the mean rise above each level within 10 % of the whole, and the noise by 20 %.
+
+    The standard errors are those of 240 shocks: 1 / sqrt(480) of the noise's variance, 5 %.
+    """
+    rng, n = np.random.default_rng(10), 40
+    alpha, beta, gamma, variance = 0.5, 2.0, 1.0, 0.01
+    points = rng.random((n, 1))
+    state = np.sin(5 * points[:, 0])
+    rows, results = [], []
+    for level in reversed(LEVELS):
+        shocks = 0.1 * rng.standard_normal(n)
+        rows.append(np.column_stack([points, np.full(n, level), np.arange(n)]))
+        results.append(state + shocks)
+        state = state - alpha * level ** (-alpha - 1) * beta * (1 + gamma * shocks)
+    model = issm_process(Embedding(Columns(np.array([0]), [None]), np.zeros(1, bool)), LEVELS)
+    data = Data(np.vstack(rows), np.ones((6 * n, 1), bool), np.concatenate(results))
+    theta = model.fit(data, [model.start], 200)
+    at = np.arange(1.0, 7.0)
+    rise = model.curve.mean(theta[-4:], at)[0]
+    wanted = [-sum(alpha * s ** (-alpha - 1) * beta for s in LEVELS if s > r) for r in LEVELS]
+    np.testing.assert_allclose(rise, wanted, atol=0.1 * abs(wanted[0]))
+    assert np.exp(theta[-1]) == pytest.approx(variance, rel=0.2)
+
+
+def test_singular_curves_are_no_error():
+    """With hardly any noise, and with shocks that outweigh all: losses, gradients and predictions stay finite."""
+    for model in (ISSM, DECAY):
+        for theta in (model.priors.low, model.priors.high):
+            value, gradient = model.loss(theta, CONTIGUOUS)
+            assert np.isfinite(value)
+            assert np.isfinite(gradient).all()
+            found = model.posterior(theta, CONTIGUOUS).predict(*questions([10, NEW], [6, 6], CONTIGUOUS))
+            assert np.isfinite(found).all()
+
+
+def test_equal_data_give_equal_fits_also_after_pickling():
+    """To the bit; the description is of JSON types."""
+    for model in (ISSM, DECAY):
+        copy = pickle.loads(pickle.dumps(model))
+        theta = model.fit(CONTIGUOUS, [model.start], 5)
+        np.testing.assert_array_equal(copy.fit(CONTIGUOUS, [copy.start], 5), theta)
+        assert json.loads(json.dumps(model.describe(theta)))["values"] == pytest.approx(np.exp(theta).tolist())
+
+
+def test_levels_that_do_not_rise_and_units_of_0_are_refused():
+    """The errors name the argument and the value."""
+    with pytest.raises(ValueError, match=r"levels: must be one fidelity or more, rising, got \[2, 1\]"):
+        issm_process(EMBEDDING, [2, 1])
+    with pytest.raises(ValueError, match=r"unit: must be above 0, got 0.0"):
+        expdecay_process(EMBEDDING, 0, normalize_inputs=True)

@@ -12,8 +12,8 @@ from scipy import stats
 
 from autohpo.surrogates.curve_models import expdecay_process, issm_process
 from autohpo.surrogates.embedding import Embedding
-from autohpo.surrogates.fidelity_models import NEW, draw_many
-from autohpo.surrogates.gp import Data, mixed_process
+from autohpo.surrogates.fidelity_models import NEW
+from autohpo.surrogates.gp import Data
 from autohpo.surrogates.parzen_columns import Columns
 from autohpo.surrogates.rung_processes import RungProcesses
 from autohpo.surrogates.rung_weights import (
@@ -127,6 +127,29 @@ def test_curve_models_can_be_judged_too(model):
     assert rung_precisions(model, model.start, data, LEVELS, np.random.default_rng(5), least=13) is None
 
 
+class Watched:
+    """A model that notes the data of each posterior."""
+
+    def __init__(self, model):
+        self.model, self.seen = model, []
+
+    def posterior(self, theta, data):
+        self.seen.append(data)
+        return self.model.posterior(theta, data)
+
+
+def test_no_model_knows_the_results_that_it_is_judged_by():
+    """Lower rungs see what is below the top; each part of the cross-validation sees all but its own results."""
+    model, data = Watched(issm_process(EMBEDDING, LEVELS)), curves([LEVELS[:3]] * 7 + [LEVELS] * 2)
+    rung_precisions(model, model.model.start, data, LEVELS, np.random.default_rng(5))
+    below, *folds = model.seen
+    assert set(below.points[:, D]) == {1.0, 3.0}
+    top = set(data.targets[data.points[:, D] == 9.0])
+    left_out = [top - set(fold.targets) for fold in folds]
+    assert sorted(np.concatenate([list(left) for left in left_out])) == sorted(top)
+    assert all(fold.points[:, D].max() == 9.0 for fold in folds)
+
+
 def test_a_lower_rung_without_results_has_no_weight():
     """With results at 3 alone, its own model has all of it."""
     data = curves([LEVELS[1:2]] * 8)
@@ -145,21 +168,6 @@ def test_leaving_out_one_by_one_draws_from_what_the_others_say():
         mean, deviation = after.predict(DATA.points[[i]], DATA.mask[[i]])
         assert abs(drawn[:, k].mean() - mean[0]) < 5 * deviation[0] / np.sqrt(n)
         assert abs(drawn[:, k].std() / deviation[0] - 1) < 5 / np.sqrt(2 * n)
-
-
-def test_many_draws_of_a_plain_process_are_its_samples():
-    """Means and covariances over 1,500 draws, against 1,500 of the samples: within 7 standard errors of one."""
-    rng = np.random.default_rng(7)
-    data = Data(rng.random((6, 1)), np.ones((6, 1), bool), rng.standard_normal(6))
-    process = mixed_process(LINE)
-    posterior = process.posterior(process.start, data)
-    where = np.array([[0.1], [0.12], [0.9]]), np.ones((3, 1), bool)
-    ours = draw_many(posterior, *where, 1500, rng)
-    theirs = np.array([posterior.sample(*where, rng) for _ in range(1500)])
-    deviations = posterior.predict(*where)[1]
-    assert (np.abs(ours.mean(axis=0) - theirs.mean(axis=0)) < 7 * deviations / np.sqrt(1500)).all()
-    bound = 7 * np.sqrt(2 / 1500) * np.outer(deviations, deviations)
-    assert (np.abs(np.cov(ours.T) - np.cov(theirs.T)) < bound).all()
 
 
 def mixture(shifts=None):
@@ -209,10 +217,11 @@ def test_samples_of_a_mixture_have_its_moments():
     """Over 1,000 draws: means and deviations within 5 standard errors; the kurtosis of a mixture is below 6."""
     mixed, (points, mask) = mixture(), where(2)
     rng = np.random.default_rng(10)
-    drawn = np.array([mixed.sample(points, mask, rng) for _ in range(1000)])
+    drawn = mixed.sample(points, mask, rng, 1000).T
     means, deviations = mixed.predict(points, mask)
     assert (np.abs(drawn.mean(axis=0) - means) < 5 * deviations / np.sqrt(1000)).all()
     np.testing.assert_allclose(drawn.std(axis=0), deviations, rtol=0.18)
+    assert mixed.sample(points, mask, rng).shape == (2,)
 
 
 def test_shifts_bring_rungs_to_the_height_of_the_top():
