@@ -49,6 +49,8 @@ AlgorithmName = Literal[
     "nsga2",
     "pasha",
     "pbt",
+    "prior",
+    "priorband",
     "quasi_random",
     "random",
     "regularized_evolution",

@@ -22,7 +22,7 @@ SCHEDULERS = [
     ("pbt", {"population_size": 4}),
     ("dehb", {}),
 ]
-SAMPLERS = ["random", "kde", "tpe", "bayes", "quasi_random", ["tpe", {"n_startup": 5}]]
+SAMPLERS = ["random", "kde", "prior", "tpe", "bayes", "quasi_random", ["tpe", {"n_startup": 5}]]
 IDS = [f"{name}{'-'.join(map(str, options.values()))}" for name, options in SCHEDULERS]
 
 
