@@ -67,7 +67,7 @@ class GPMultiFidelity(GPOptions, BaseHPOptimizer):
         return super().is_finite or (ends and not self.allow_duplicates)
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
-        self._suggester = GPSuggester(
+        self.suggester = GPSuggester(
             self.history,
             self,
             seed=self.seed or 0,
@@ -77,8 +77,15 @@ class GPMultiFidelity(GPOptions, BaseHPOptimizer):
         )
 
     def _get_suggestion(self, pid: int) -> Suggestion:
-        return self._suggester.suggest(self.rng)
+        return self.suggester.suggest(self.rng)
 
     def model_parameters(self) -> Mapping[str, Any]:
         """Return the model after the results so far, and the values of its parameters, in JSON types."""
-        return self._suggester.describe()
+        return self.suggester.describe()
+
+    def rung_trust(self) -> dict[float, float] | None:
+        """Return how often each rung orders the results at the highest best, by fidelity; None with too few results."""
+        evidence = self.suggester.evidence()
+        trust = self.suggester.engine.trust(evidence)
+        levels = self.suggester.engine.fits.levels
+        return None if trust is None else dict(zip(levels, trust.tolist(), strict=True))

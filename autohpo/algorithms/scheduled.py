@@ -174,6 +174,7 @@ class Scheduled(BaseHPOptimizer):
             return sample()
         decision = self._decide(can_start=True)
         if isinstance(decision, Start):
+            self.start_fidelity = decision.fidelity
             try:
                 made = sample() if decision.hp is None or is_point else Suggestion(decision.hp)
             except OptimizationComplete as ended:
@@ -231,11 +232,16 @@ class Scheduled(BaseHPOptimizer):
 
     def _sample(self, pid: int) -> Suggestion:
         """A new configuration, drawn from what the scheduler has left of the generator."""
+        view, sampler = self._sampler_now()
+        return sampler.suggest(view, pid, self.rng)
+
+    def _sampler_now(self) -> tuple[HistoryView, Sampler]:
+        """What the sampler sees, and the sampler."""
         level = self._level()
         if level not in self._samplers:
-            self._samplers[level] = self._view_of(level), self._new_sampler()
-        view, sampler = self._samplers[level]
-        return sampler.suggest(view, pid, self.rng)
+            chains = None if level is None else Chains(self.history, level, self.max_fidelity)
+            self._samplers[level] = self.history if chains is None else chains, self._new_sampler()
+        return self._samplers[level]
 
     def _level(self) -> float | None:
         """The fidelity whose results the sampler sees; None where it sees everything."""

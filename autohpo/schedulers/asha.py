@@ -118,11 +118,15 @@ class AsyncPromotion(Asynchronous):
                 above, why = self.schedule[level + 1], f"{self._where(found, level)}: promoted to"
                 return Promote(found, above, {"rung": level + 1, "why": f"{why} {above:g}", **self._notes})
         if can_start:
-            level = max(self._first_rung(rng, seen), lowest_affordable(self.rungs, self.limits))
+            level = max(self._first_rung(rng, seen), self._lowest_start())
             return Start(self.schedule[level], {"rung": level, **self._notes})
         if seen.running:
             raise NotReady("no trial can be promoted before a running one has ended")
         raise OptimizationComplete("no configuration is left, and no trial can be promoted")
+
+    def _lowest_start(self) -> int:
+        """The lowest rung that new configurations start at."""
+        return lowest_affordable(self.rungs, self.limits)
 
     @property
     def _top(self) -> int:

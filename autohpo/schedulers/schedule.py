@@ -178,6 +178,15 @@ class Schedule:
         """Return the bracket that is opened as number `index`, from 0."""
         return self.brackets[index % len(self.brackets)]
 
+    def bracket_within(self, index: int, limits: Limits) -> Plan:
+        """Return the bracket that is wanted as number `index`; here it is the same with all limits.
+
+        Args:
+            index: The number of the bracket, from 0.
+            limits: What the search may spend, and what is left of it.
+        """
+        return self.bracket(index)
+
     def cost(self, n: int) -> float:
         """Return what the first n brackets cost, in full evaluations, each rung from scratch."""
         return sum(times * bracket.cost for times, bracket in self._counted(n))

@@ -12,7 +12,7 @@ from autohpo.surrogates.gp import Data, PullBack
 from autohpo.surrogates.priors import Priors
 
 NEW = -1.0
-"""The number of a configuration that has no results and shares nothing with other rows but what its point says."""
+"""The number of a configuration without results; others that are tried are told apart by lower numbers."""
 
 Pending = tuple[FloatArray, BoolArray]
 """``(q, d + 2)`` points whose results are pending, and their ``(q, d)`` mask."""
@@ -22,8 +22,8 @@ class Prediction(Protocol):
     """A model after its data. Points are ``(m, d + 2)``: the unit cube, the fidelity, the number of the configuration.
 
     A row whose number is that of a configuration in the data is predicted as the continuation of that configuration's
-    results; a row with the number :data:`NEW` is another configuration. Gradients by the fidelity and by the number
-    are 0: a search moves in the unit cube alone, at the fidelity that it was given.
+    results; a row with a negative number, or with one that the data do not have, is another configuration. Gradients
+    by the fidelity and by the number are 0: a search moves in the unit cube alone, at the fidelity that it was given.
     """
 
     @property
@@ -36,8 +36,10 @@ class Prediction(Protocol):
     def predict_with_gradient(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray, PullBack]:
         """Return means and deviations, and a function that turns gradients by them into ``(m, d + 2)`` ones."""
 
-    def sample(self, points: FloatArray, mask: BoolArray, rng: np.random.Generator) -> FloatArray:
-        """``(m,)`` values of one function drawn from the process."""
+    def sample(
+        self, points: FloatArray, mask: BoolArray, rng: np.random.Generator, n_draws: int | None = None
+    ) -> FloatArray:
+        """``(m,)`` values of one function drawn from the process, or ``(m, n_draws)`` of several."""
 
 
 class Model(Protocol):
@@ -95,15 +97,18 @@ def minimize_loss(
     return best
 
 
-def draw_jointly(means: FloatArray, covariance: FloatArray, n: int, rng: np.random.Generator) -> FloatArray:
-    """``(n, m)`` draws from a normal distribution, whose covariance may be singular.
+def draw_jointly(
+    means: FloatArray, covariance: FloatArray, rng: np.random.Generator, n_draws: int | None = None
+) -> FloatArray:
+    """``(m,)`` a draw from a normal distribution, whose covariance may be singular, or ``(m, n_draws)`` several.
 
     Args:
         means: ``(m,)`` the means.
         covariance: ``(m, m)`` the covariance.
-        n: The number of draws.
         rng: The source of randomness.
+        n_draws: The number of draws; None for one, without an axis of its own.
     """
     values, vectors = np.linalg.eigh(covariance)  # not Cholesky: points may be equal
-    drawn: FloatArray = means + (rng.standard_normal((n, len(means))) * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    return drawn
+    standard = rng.standard_normal((len(means), 1 if n_draws is None else n_draws))
+    drawn: FloatArray = means[:, None] + vectors @ (np.sqrt(np.maximum(values, 0.0))[:, None] * standard)
+    return drawn[:, 0] if n_draws is None else drawn

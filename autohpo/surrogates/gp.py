@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,8 +14,10 @@ from autohpo.surrogates.arrays import BoolArray, FloatArray
 from autohpo.surrogates.effects import MainEffects, Noise
 from autohpo.surrogates.embedding import Embedded, Embedding
 from autohpo.surrogates.gp_data import Data
-from autohpo.surrogates.kernels import Covariance, Kernel, Sum
+from autohpo.surrogates.gp_posterior import Posterior, Predict
+from autohpo.surrogates.kernels import Kernel, Sum
 from autohpo.surrogates.matern import Matern52
+from autohpo.surrogates.memory import keep_freed_memory
 from autohpo.surrogates.priors import Prior, Priors
 
 __all__ = ["EFFECTS", "LENGTH", "NOISE", "SCALE", "Data", "GaussianProcess", "Posterior", "Predict", "mixed_process"]
@@ -32,13 +34,7 @@ NOISE = Prior(-7.0, 2.0, 1e-6, 2.0)
 EFFECTS = Prior(math.log(0.1), 1.5, 1e-3, 20.0)
 """The prior of the variance that the main effects of the choices explain."""
 
-Predict = Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArray]]
-"""``(m,)`` means and ``(m,)`` deviations at ``(m, d)`` points with ``(m, d)`` mask."""
-PullBack = Callable[[FloatArray, FloatArray], FloatArray]
-"""Turns ``(m,)`` derivatives by means and by deviations into ``(m, d)`` derivatives by the points."""
-
 _HOPELESS = 1e10  # the loss where a matrix is singular in doubles: the line search turns round
-_LEAST_SHARE = 1e-12  # of the prior variance that is always left: rounding must not make it 0
 _JITTER = 1e-8  # of the prior variance, added to the noise of a covariance that is singular in doubles
 
 
@@ -114,26 +110,24 @@ class GaussianProcess:
         covariance = self.kernel.covariance(own, rows)
         noisy = covariance.matrix
         noisy.flat[:: len(noisy) + 1] += self.kernel.noise(own, rows)
-        lower, info = dpotrf(noisy, lower=1, clean=1)
+        lower, info = dpotrf(noisy.T, lower=1, clean=1, overwrite_a=1)  # symmetric: the transpose needs no copy
         if info:
             return _HOPELESS, np.zeros_like(theta)
         half_log_determinant = float(np.log(np.diag(lower)).sum())
-        inverse, _ = dpotri(lower, lower=1, overwrite_c=1)
-        diagonal = inverse.diagonal().copy()
-        inverse += inverse.T  # the upper triangle was 0
-        np.fill_diagonal(inverse, diagonal)
+        lower, _ = dpotri(lower, lower=1, overwrite_c=1)
+        inverse = lower.T + lower  # the upper triangle of both was 0
+        inverse.flat[:: len(inverse) + 1] *= 0.5
         fit, weights = self._fit_of(inverse, data.targets - self.kernel.mean(own, rows))
         value, gradient = self.priors.loss(theta)
         value += fit + half_log_determinant  # eq. 5.8
-        by_matrix = np.outer(weights, weights)
-        np.subtract(inverse, by_matrix, out=by_matrix)
-        by_matrix *= 0.5  # eq. 5.9
-        gradient[: len(own)] += covariance.by_parameters(by_matrix)
+        by_matrix = inverse
+        by_matrix -= np.multiply.outer(weights, weights)  # eq. 5.9, doubled
+        gradient[: len(own)] += 0.5 * covariance.by_parameters(by_matrix)
         if self.kernel.has_mean:
             gradient[: len(own)] += self.kernel.mean_by_parameters(own, rows, -weights)
         if len(own) < len(theta):
             by_coordinates = np.asarray(covariance.by_left(by_matrix))
-            gradient[len(own) :] += self.embedding.by_parameters(embedded, by_coordinates)
+            gradient[len(own) :] += 0.5 * self.embedding.by_parameters(embedded, by_coordinates)
         return value, gradient
 
     def _fit_of(self, inverse: FloatArray, targets: FloatArray) -> tuple[float, FloatArray]:
@@ -154,6 +148,7 @@ class GaussianProcess:
         """
         from scipy.optimize import minimize
 
+        keep_freed_memory()
         is_fixed = not len(self.embedding.priors)
         fixed = self.embedding.place(data.points, data.mask) if is_fixed else None
 
@@ -237,12 +232,13 @@ class GaussianProcess:
         """
         from scipy.linalg.lapack import dpotrf
 
+        keep_freed_memory()
         covariance, jitter = self.kernel.covariance(theta, known).matrix, self.kernel.noise(theta, known)
         covariance -= explained
         least, info = _JITTER * float(self.kernel.diagonal(theta, known).mean()), 1
         while info:
             covariance.flat[:: len(covariance) + 1] += jitter
-            lower, info = dpotrf(covariance, lower=1, clean=1)
+            lower, info = dpotrf(covariance.T, lower=1, clean=1)
             jitter = np.maximum(10.0 * np.asarray(jitter), least)
         factor: FloatArray = lower
         return factor
@@ -250,151 +246,3 @@ class GaussianProcess:
     def describe(self, theta: FloatArray | None = None) -> dict[str, Any]:
         """Return the kernel, and the values of its parameters where they are given, in JSON types."""
         return self.kernel.describe(theta if theta is None else self.split(theta)[0])
-
-
-@dataclass(frozen=True, eq=False)
-class Posterior:
-    """A Gaussian process after its data: :meth:`GaussianProcess.posterior` makes one.
-
-    Attributes:
-        process: The process.
-        theta: ``(P,)`` its parameters.
-        known: The placed points of the data, then those of pending results.
-        root: ``(n, n)`` the inverse of the lower Cholesky factor of their noisy covariances.
-        mean: The constant mean; ``(k,)`` where the data have k columns of targets.
-        weights: ``(n,)`` or ``(n, k)`` the weights of the data in predicted means; 0 for pending results.
-        data: The data, and after them the pending points.
-        mean_precision: The precision of the prior of the mean.
-    """
-
-    process: GaussianProcess
-    theta: FloatArray
-    known: Any
-    root: FloatArray
-    mean: FloatArray
-    weights: FloatArray
-    data: Data
-    mean_precision: float
-
-    @property
-    def lengths(self) -> FloatArray:
-        """``(d,)`` length-scales of the columns of the unit cube; 1 for categories, and where there are none."""
-        embedding, found = self.process.embedding, self.process.kernel.lengths(self._parameters[0])
-        lengths = np.ones(len(embedding.optional))
-        if found is not None:
-            is_ordered = ~embedding.is_category
-            lengths[embedding.owner[is_ordered]] = found[: len(is_ordered)][is_ordered]
-        return lengths
-
-    def means(self, points: FloatArray, mask: BoolArray) -> FloatArray:
-        """The means that :meth:`predict` returns, in time m n: deviations take m n^2."""
-        rows, _ = self._place(points, mask)
-        return self._mean(rows, self._covariance(rows, self.known).matrix)
-
-    def predict(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """``(m,)`` means and ``(m,)`` deviations, without noise, at ``(m, d)`` points with ``(m, d)`` mask.
-
-        Means are ``(m, k)`` where the data have k columns of targets.
-        """
-        rows, _ = self._place(points, mask)
-        covariances = self._covariance(rows, self.known).matrix
-        return self._mean(rows, covariances), self._deviations(covariances @ self.root.T, self._diagonal(rows))
-
-    def predict_with_gradient(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray, PullBack]:
-        """Return means and deviations as :meth:`predict`, and a function that pulls gradients back to the points."""
-        rows, embedded = self._place(points, mask)
-        covariance = self._covariance(rows, self.known)
-        means, rooted = self._mean(rows, covariance.matrix), covariance.matrix @ self.root.T
-        deviations = self._deviations(rooted, self._diagonal(rows))
-
-        def pull_back(by_mean: FloatArray, by_deviation: FloatArray) -> FloatArray:
-            by_matrix = by_mean[:, None] * self.weights if by_mean.ndim == 1 else by_mean @ self.weights.T
-            by_matrix = by_matrix - (by_deviation / deviations)[:, None] * (rooted @ self.root)
-            return self.process.embedding.by_points(embedded, np.asarray(covariance.by_left(by_matrix)))
-
-        return means, deviations, pull_back
-
-    def gain_over(self, point: FloatArray, mask: BoolArray) -> Predict:
-        """Return the prediction of how much higher the function is than at one point.
-
-        What both have in common, which may be hardly known, does not come into it.
-
-        Args:
-            point: ``(1, d)`` the point.
-            mask: ``(1, d)`` which columns are active.
-        """
-        other, _ = self._place(point, mask)
-        its_covariances, its_spread = self._covariance(other, self.known).matrix, self._diagonal(other)
-        its_offset = self._offset(other)
-
-        def predict(points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
-            rows, _ = self._place(points, mask)
-            covariances = self._covariance(rows, self.known).matrix
-            covariances -= its_covariances
-            spread = self._diagonal(rows) + its_spread - 2.0 * self._covariance(rows, other).matrix[:, 0]
-            gains = covariances @ self.weights + (self._offset(rows) - its_offset)
-            return gains, self._deviations(covariances @ self.root.T, spread, _LEAST_SHARE)
-
-        return predict
-
-    def sample(
-        self,
-        points: FloatArray,
-        mask: BoolArray,
-        rng: np.random.Generator,
-        n_draws: int | None = None,
-        *,
-        is_noisy: bool = False,
-    ) -> FloatArray:
-        """``(m,)`` values of one function drawn from the process, or ``(m, n_draws)`` of several.
-
-        Args:
-            points: ``(m, d)`` points.
-            mask: ``(m, d)`` their mask.
-            rng: The source of randomness.
-            n_draws: The number of functions; None for one, without an axis of its own.
-            is_noisy: Whether the noise of observations is added, so that the values are what will be observed.
-        """
-        rows, _ = self._place(points, mask)
-        covariances = self._covariance(rows, self.known).matrix
-        rooted = covariances @ self.root.T
-        joint = self._covariance(rows, rows).matrix - rooted @ rooted.T  # eq. 2.24
-        if is_noisy:
-            joint.flat[:: len(joint) + 1] += self.process.kernel.noise(self._parameters[0], rows)
-        values, vectors = np.linalg.eigh(joint)  # not Cholesky: points may be equal
-        standard = rng.standard_normal((len(points), 1 if n_draws is None else n_draws))
-        drawn: FloatArray = vectors @ (np.sqrt(np.maximum(values, 0.0))[:, None] * standard)
-        drawn += self._mean(rows, covariances)[:, None]
-        return drawn[:, 0] if n_draws is None else drawn
-
-    def _place(self, points: FloatArray, mask: BoolArray) -> tuple[Any, Embedded]:
-        """The points as the kernel sees them, and as they are embedded."""
-        own, warp = self._parameters
-        embedded = self.process.embedding.place(points, mask, warp)
-        return self.process.kernel.place(own, embedded.coordinates), embedded
-
-    @cached_property
-    def _parameters(self) -> tuple[FloatArray, FloatArray]:
-        return self.process.split(self.theta)
-
-    def _covariance(self, left: Any, right: Any) -> Covariance:
-        return self.process.kernel.covariance(self._parameters[0], left, right)
-
-    def _diagonal(self, rows: Any) -> FloatArray:
-        return self.process.kernel.diagonal(self._parameters[0], rows)
-
-    def _mean(self, rows: Any, covariances: FloatArray) -> FloatArray:
-        means: FloatArray = self.mean + covariances @ self.weights + self._offset(rows)  # eq. 2.25
-        return means
-
-    def _offset(self, rows: Any) -> FloatArray | float:
-        """The prior means of the function at placed rows, as far as they differ."""
-        offset = self.process.kernel.mean(self._parameters[0], rows)
-        return offset if isinstance(offset, float) or self.weights.ndim == 1 else np.asarray(offset)[..., None]
-
-    @staticmethod
-    def _deviations(rooted: FloatArray, spread: FloatArray, least: float = 0.0) -> FloatArray:
-        """``(m,)`` posterior deviations; some share of the prior variances, and at least `least`, is always left."""
-        left = spread - np.einsum("ij,ij->i", rooted, rooted)  # eq. 2.26
-        deviations: FloatArray = np.sqrt(np.maximum(left, np.maximum(_LEAST_SHARE * spread, least)))
-        return deviations

@@ -16,6 +16,7 @@ import numpy as np
 
 from autohpo.surrogates.arrays import FloatArray
 from autohpo.surrogates.priors import Prior
+from autohpo.surrogates.sections import EQUAL, NOTHING, Section
 
 Drawn = Callable[[Any], FloatArray]
 """A function drawn from a process: ``(n,)`` values at n placed rows."""
@@ -148,6 +149,16 @@ class Kernel(ABC):
         """
         return np.zeros(len(theta))
 
+    def section(self, theta: FloatArray, known: Any, row: FloatArray) -> Section | None:
+        """Return the covariances of new configurations at one fidelity with the data; None where there is no such form.
+
+        Args:
+            theta: ``(P,)`` the parameters.
+            known: The placed rows of the data.
+            row: ``(1, F)`` coordinates with the fidelity; those of the configuration do not matter.
+        """
+        return None
+
     def lengths(self, theta: FloatArray) -> FloatArray | None:
         """``(k,)`` the length-scales of the first k coordinates; None where the kernel takes no distances."""
         return None
@@ -223,6 +234,10 @@ class _Composite(Kernel):
         parts = [part.describe(own) for part, own in zip(self.parts, thetas, strict=True)]
         return {"kind": type(self).__name__, "parts": parts}
 
+    def _sections(self, theta: FloatArray, known: Sequence[Any], row: FloatArray) -> list[Section | None]:
+        parts = zip(self.split(theta), known, strict=True)
+        return [part.section(own, rows, row) for (part, own), rows in parts]
+
     def _covariances(self, theta: FloatArray, left: Sequence[Any], right: Sequence[Any] | None) -> list[Covariance]:
         others = [None] * len(left) if right is None else right
         return [part.covariance(own, a, b) for (part, own), a, b in zip(self.split(theta), left, others, strict=True)]
@@ -275,6 +290,13 @@ class Sum(_Composite):
         parts = zip(self.split(theta), placed, strict=True)
         return np.concatenate([part.mean_by_parameters(own, rows, by_mean) for (part, own), rows in parts])
 
+    def section(self, theta: FloatArray, known: Sequence[Any], row: FloatArray) -> Section | None:
+        """Return the covariances of new configurations at one fidelity with the data."""
+        total: Section | None = NOTHING
+        for section in self._sections(theta, known, row):
+            total = total and section and total + section
+        return total
+
     def draw(self, theta: FloatArray, rng: np.random.Generator) -> Drawn:
         """Return the sum of a function of each part."""
         drawn = [part.draw(own, rng) for part, own in self.split(theta)]
@@ -317,6 +339,13 @@ class Product(_Composite):
     def covariance(self, theta: FloatArray, left: Sequence[Any], right: Sequence[Any] | None = None) -> Covariance:
         """Return the covariances between placed rows."""
         return _ProductCovariance(self._covariances(theta, left, right))
+
+    def section(self, theta: FloatArray, known: Sequence[Any], row: FloatArray) -> Section | None:
+        """Return the covariances of new configurations at one fidelity with the data."""
+        product: Section | None = EQUAL
+        for section in self._sections(theta, known, row):
+            product = product and section and product * section
+        return product
 
 
 class _ProductCovariance(Covariance):

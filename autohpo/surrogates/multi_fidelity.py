@@ -17,17 +17,21 @@ from autohpo.surrogates.kernels import Kernel, Product, Sum
 from autohpo.surrogates.matern import Matern52
 from autohpo.surrogates.priors import Prior
 from autohpo.surrogates.resource_decay import DecayCurve, Fading
-from autohpo.surrogates.resource_kernels import Folds, LogCurve, Rescaled, Scale, Similarity
+from autohpo.surrogates.resource_kernels import Folds, LogCurve, Rescaled, Scale
 
 FIDELITY, NUMBER = -2, -1
 """The coordinates of the fidelity and of the number of the configuration."""
 
-OWN_VARIANCE, OWN_LENGTH = Prior(math.log(0.05), 1.0, 1e-5, 20.0), Prior(math.log(2.0), 0.7, 0.02, 100.0)
+OWN_VARIANCE, OWN_LENGTH = Prior(math.log(0.3), 0.4, 1e-6, 50.0), Prior(math.log(2.0), 0.7, 0.01, 200.0)
 """The priors of the curve that each configuration has of its own; lengths are natural logarithms of fidelities."""
-MEAN_VARIANCE, MEAN_LENGTH = Prior(math.log(0.3), 1.0, 1e-4, 50.0), Prior(math.log(4.0), 0.7, 0.05, 200.0)
+COMMON_VARIANCE, COMMON_LENGTH = Prior(math.log(3.0), 1.0, 1e-4, 1000.0), Prior(math.log(6.0), 0.7, 0.02, 500.0)
 """The priors of the curve that all configurations share."""
-ALIKE_LENGTH = Prior(math.log(10.0), 1.0, 0.05, 1000.0)
+ALIKE_LENGTH = Prior(math.log(5.0), 1.0, 0.02, 2000.0)
 """The prior of how far apart fidelities rank configurations alike."""
+GROWTH = Prior(0.0, 0.2, -5.0, 5.0, is_signed=True)
+"""The prior of the power of the fidelity with which differences between configurations grow."""
+CURVE_NOISE = Prior(math.log(0.01), 1.0, 1e-8, 5.0)
+"""The prior of the variance of the noise where each configuration has a curve of its own."""
 
 ALPHA, RATE = Prior(0.0, 1.0, 1e-3, 1e3), Prior(1.0, 1.0, 1e-3, 1e3)
 """The priors of shape and mean of the rates at which curves decay, with the highest fidelity as unit."""
@@ -60,7 +64,7 @@ def multi_fidelity_process(
     max_fidelity: float,
     min_fidelity: float | None = None,
     scale: Literal["linear", "log"] = "linear",
-    noise: Prior = NOISE,
+    noise: Prior | None = None,
 ) -> GaussianProcess:
     """Return a process of results of configurations at fidelities.
 
@@ -73,7 +77,7 @@ def multi_fidelity_process(
         max_fidelity: The highest fidelity.
         min_fidelity: The lowest fidelity, which a log scale needs; None for a hundredth of the highest.
         scale: The scale of fidelities where the kernel is one of exponential decay, or of distances.
-        noise: The prior of the variance of the noise.
+        noise: The prior of the variance of the noise; None for one that suits the kernel.
 
     Raises:
         ValueError: An unknown name, or fidelities that are not above 0 and finite.
@@ -86,6 +90,8 @@ def multi_fidelity_process(
     parts = _Parts(embedding, Scale(max_fidelity, scale, lowest))
     body = _MAKERS[kernel](parts)
     precision = math.inf if isinstance(body, Fading) else 1.0  # the mean is one of its parameters
+    if noise is None:
+        noise = CURVE_NOISE if kernel == "log-resource" else NOISE
     parts_of_sum = body.parts if isinstance(body, Sum) else (body,)
     return GaussianProcess(embedding, Sum((*parts_of_sum, Noise([noise]))), precision)
 
@@ -127,9 +133,11 @@ class _Parts:
 
 def _log_resource(parts: _Parts) -> Kernel:
     """The kernel of configurations, more alike where fidelities are; a curve of each one's own, and one of all."""
-    shared = Product((parts.configurations(), Distinct(Similarity(ALIKE_LENGTH), FIDELITY)))
-    common = Distinct(LogCurve(MEAN_VARIANCE, MEAN_LENGTH), FIDELITY)
-    return Sum((shared, common, Curves(LogCurve(OWN_VARIANCE, OWN_LENGTH))))
+    highest = parts.scale.highest
+    alike = Distinct(LogCurve(highest, 1.0, ALIKE_LENGTH, GROWTH, is_smooth=True), FIDELITY)
+    common = Distinct(LogCurve(highest, COMMON_VARIANCE, COMMON_LENGTH), FIDELITY)
+    own = Curves(LogCurve(highest, OWN_VARIANCE, OWN_LENGTH, GROWTH))
+    return Sum((Product((parts.configurations(), alike)), common, own))
 
 
 def _exp_decay_sum(parts: _Parts) -> Kernel:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from autohpo.surrogates.arrays import FloatArray
-from autohpo.surrogates.distinct import Repeated, repeated
+from autohpo.surrogates.distinct import Grouping, Repeated, collect_both, kept_for, repeat_both
 from autohpo.surrogates.kernels import Covariance, Explicit, Kernel
 from autohpo.surrogates.priors import Prior
 from autohpo.surrogates.resource_kernels import FIDELITY, Scale
+from autohpo.surrogates.sections import Section
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +165,8 @@ class Fading(Kernel):
 
     def place(self, theta: FloatArray, coordinates: FloatArray) -> tuple[Any, Repeated]:
         """Return what the inner kernel needs of the coordinates, and the fidelities that differ, on their scale."""
-        levels = repeated(coordinates[:, FIDELITY], coordinates.shape[1], self.scale.of)
+        groups = kept_for(self, coordinates, lambda: Grouping.of(coordinates, FIDELITY))
+        levels = Repeated(self.scale.of(groups.kinds(coordinates)[:, FIDELITY]), groups)
         return self.inner.place(self._split(theta)[0], coordinates), levels
 
     def covariance(
@@ -179,10 +181,20 @@ class Fading(Kernel):
         """``(n,)`` the prior variances."""
         (own, shape), (rows, levels) = self._split(theta), placed
         once, twice = (kappa(shape.log_alpha, shape.log_rate, x * levels.placed)[0] for x in (1.0, 2.0))
-        share = levels.repeat(1.0 - shape.delta * (2.0 * once - shape.delta * twice), 0)
-        rest = levels.repeat(shape.excess**2 * (twice - once * once), 0)
+        share = levels.groups.repeat(1.0 - shape.delta * (2.0 * once - shape.delta * twice))
+        rest = levels.groups.repeat(shape.excess**2 * (twice - once * once))
         variances: FloatArray = self.inner.diagonal(own, rows) * share + rest
         return variances
+
+    def section(self, theta: FloatArray, known: tuple[Any, Repeated], row: FloatArray) -> Section | None:
+        """Return the covariances of new configurations at one fidelity with the data."""
+        (own, shape), levels = self._split(theta), known[1]
+        here = self.scale.of(row[:, FIDELITY])
+        share, rest = (levels.groups.repeat(x[0]) for x in shape.factors(here, levels.placed))
+        variances = [float(x[0, 0]) for x in shape.factors(here, here)]
+        inner = self.inner.section(own, known[0], row)
+        varied = inner and inner * Section([], share, variances[0])
+        return varied and varied + Section([], rest, variances[1])
 
     @property
     def has_mean(self) -> bool:
@@ -193,11 +205,11 @@ class Fading(Kernel):
         """``(n,)`` the prior means."""
         shape, levels = self._split(theta)[1], placed[1]
         decayed = kappa(shape.log_alpha, shape.log_rate, levels.placed)[0]
-        return levels.repeat(shape.mu + decayed * shape.excess, 0)
+        return levels.groups.repeat(shape.mu + decayed * shape.excess)
 
     def mean_by_parameters(self, theta: FloatArray, placed: tuple[Any, Repeated], by_mean: FloatArray) -> FloatArray:
         """``(P,)`` the gradient of a loss by the parameters, as far as it goes through the means."""
-        (own, shape), by_level = self._split(theta), placed[1].collect(by_mean)
+        (own, shape), by_level = self._split(theta), placed[1].groups.collect(by_mean)
         decayed, by_alpha, by_rate = (by_level @ k for k in kappa(shape.log_alpha, shape.log_rate, placed[1].placed))
         by_mu = by_level.sum() - shape.delta * decayed
         gradient = [shape.excess * by_alpha, shape.excess * by_rate, decayed, by_mu]
@@ -230,6 +242,12 @@ class Shape:
         """How much a mean curve falls from nothing at all to its end, p."""
         return self.gamma - self.delta * self.mu
 
+    def factors(self, left: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """``(m, n)`` the factor of the kernel of configurations at two sets of fidelities, and what is added to it."""
+        decay = Decay(self.log_alpha, self.log_rate, left, right)
+        share = 1.0 - self.delta * (decay.k1[0] + decay.k2[0] - self.delta * decay.k12[0])
+        return share, self.excess**2 * decay.excess
+
 
 class _FadingCovariance(Covariance):
     def __init__(self, inner: Covariance, shape: Shape, left: Repeated, right: Repeated) -> None:
@@ -237,17 +255,18 @@ class _FadingCovariance(Covariance):
         self._decay = Decay(shape.log_alpha, shape.log_rate, left.placed, right.placed)
         self._values = inner.matrix
         k1, k2, k12 = self._decay.k1[0], self._decay.k2[0], self._decay.k12[0]
-        self._share = self._repeat(1.0 - shape.delta * (k1 + k2 - shape.delta * k12))
+        self._share = repeat_both(1.0 - shape.delta * (k1 + k2 - shape.delta * k12), left, right)
 
     @property
     def matrix(self) -> FloatArray:  # type: ignore[override]
         matrix = self._values * self._share
-        matrix += self._repeat(self._shape.excess**2 * self._decay.excess)
+        matrix += repeat_both(self._shape.excess**2 * self._decay.excess, self._left, self._right)
         return matrix
 
     def by_parameters(self, by_matrix: FloatArray) -> FloatArray:
         decay, shape = self._decay, self._shape
-        by_share, by_rest = self._collect(by_matrix * self._values), self._collect(by_matrix)
+        by_share = collect_both(by_matrix * self._values, self._left, self._right)
+        by_rest = collect_both(by_matrix, self._left, self._right)
         by_rates = [
             -shape.delta * np.vdot(by_share, k1 + k2 - shape.delta * k12) + shape.excess**2 * np.vdot(by_rest, slope)
             for k1, k2, k12, slope in zip(decay.k1[1:], decay.k2[1:], decay.k12[1:], decay.excess_slopes, strict=True)
@@ -260,9 +279,3 @@ class _FadingCovariance(Covariance):
 
     def by_left(self, by_matrix: FloatArray) -> FloatArray | float:
         return self._inner.by_left(by_matrix * self._share)
-
-    def _repeat(self, of_levels: FloatArray) -> FloatArray:
-        return self._right.repeat(self._left.repeat(of_levels, 0), 1)
-
-    def _collect(self, by_matrix: FloatArray) -> FloatArray:
-        return self._right.collect(self._left.collect(by_matrix).T).T

@@ -46,61 +46,58 @@ class Scale:
 
 @dataclass(frozen=True, eq=False)
 class LogCurve(Kernel):
-    """Random curves over the log of the fidelity, whose deviations die out with the distance: exp(-|s - s'| / length).
+    """Random curves over the log of the fidelity, whose deviations may grow as a power of the fidelity.
 
-    The unit of fidelity does not matter, nor how many there are. Its parameters are the variance and the length-scale
-    in natural logarithms of the fidelity.
+    With s = log(r / R) the covariance is v exp(c (s + s')) m(|s - s'| / length): neither the unit of fidelity nor how
+    many there are matters. Its parameters are those of v, length and c that are free.
 
     Attributes:
-        variance: The prior of the variance.
-        length: The prior of the length-scale.
+        highest: The highest fidelity R.
+        variance: The prior of the variance v at the highest fidelity, or that variance.
+        length: The prior of the length-scale, in natural logarithms of the fidelity.
+        growth: The prior of the power c of the deviations, of any sign, or that power.
+        is_smooth: Whether curves are differentiable, m(t) = (1 + t) exp(-t); else they are rough, m(t) = exp(-t).
 
-    Source: Rasmussen & Williams 2006, eq. B.27 (the Ornstein-Uhlenbeck process).
+    Source: Rasmussen & Williams 2006, eq. 4.14 with nu of 3/2 and 1/2 (for t in units of the square root of 2 nu).
     """
 
-    variance: Prior
+    highest: float
+    variance: Prior | float
     length: Prior
+    growth: Prior | float = 0.0
+    is_smooth: bool = False
+
+    def _numbers(self, theta: FloatArray) -> tuple[float, float, float]:
+        """Return v, the length-scale and c."""
+        numbers = iter(theta.tolist())
+        variance = math.exp(next(numbers)) if isinstance(self.variance, Prior) else self.variance
+        length = math.exp(next(numbers))
+        return variance, length, next(numbers) if isinstance(self.growth, Prior) else self.growth
 
     def place(self, theta: FloatArray, coordinates: FloatArray) -> FloatArray:
-        """``(n,)`` logarithms of the fidelities."""
-        logs: FloatArray = np.log(coordinates[:, FIDELITY])
+        """``(n,)`` logarithms of the fidelities, in units of the highest."""
+        logs: FloatArray = np.log(coordinates[:, FIDELITY] / self.highest)
         return logs
 
     def covariance(self, theta: FloatArray, left: FloatArray, right: FloatArray | None = None) -> Covariance:
         """Return the covariances between placed rows."""
-        scaled = np.abs(left[:, None] - (left if right is None else right)) / math.exp(theta[1])
-        values = math.exp(theta[0]) * np.exp(-scaled)
-        return Explicit(values, lambda: [values, values * scaled])
+        (variance, length, growth), right = self._numbers(theta), left if right is None else right
+        scaled, total = np.abs(left[:, None] - right) / length, left[:, None] + right
+        falling = variance * np.exp(growth * total - scaled)
+        values = falling * (1.0 + scaled) if self.is_smooth else falling
+
+        def slopes() -> Sequence[FloatArray]:
+            by_length = falling * scaled * (scaled if self.is_smooth else 1.0)
+            by_variance = [values] if isinstance(self.variance, Prior) else []
+            return [*by_variance, by_length, *([values * total] if isinstance(self.growth, Prior) else [])]
+
+        return Explicit(values, slopes)
 
     def diagonal(self, theta: FloatArray, placed: FloatArray) -> FloatArray:
-        """``(n,)`` the variance everywhere."""
-        return np.full(len(placed), math.exp(theta[0]))
-
-
-@dataclass(frozen=True, eq=False)
-class Similarity(Kernel):
-    """How alike two fidelities are: the covariance of a :class:`LogCurve` of variance 1.
-
-    Attributes:
-        length: The prior of the length-scale, in natural logarithms of the fidelity.
-    """
-
-    length: Prior
-
-    def place(self, theta: FloatArray, coordinates: FloatArray) -> FloatArray:
-        """``(n,)`` logarithms of the fidelities."""
-        logs: FloatArray = np.log(coordinates[:, FIDELITY])
-        return logs
-
-    def covariance(self, theta: FloatArray, left: FloatArray, right: FloatArray | None = None) -> Covariance:
-        """Return the similarities between placed rows."""
-        scaled = np.abs(left[:, None] - (left if right is None else right)) / math.exp(theta[0])
-        values = np.exp(-scaled)
-        return Explicit(values, lambda: [values * scaled])
-
-    def diagonal(self, theta: FloatArray, placed: FloatArray) -> FloatArray:
-        """``(n,)`` ones."""
-        return np.ones(len(placed))
+        """``(n,)`` the prior variances."""
+        variance, _, growth = self._numbers(theta)
+        variances: FloatArray = variance * np.exp(2.0 * growth * placed)
+        return variances
 
 
 @dataclass(frozen=True, eq=False)

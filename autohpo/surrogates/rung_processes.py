@@ -237,9 +237,28 @@ class RungPosteriors:
             covariance[np.ix_(own, own)] = after if has_data else prior
         return means, covariance
 
-    def sample(self, points: FloatArray, mask: BoolArray, rng: np.random.Generator) -> FloatArray:
-        """``(m,)`` values of one function drawn from the processes, at ``(m, d + 2)`` points with ``(m, d)`` mask."""
-        return draw_jointly(*self.joint(points, mask), 1, rng)[0]
+    def sample(
+        self,
+        points: FloatArray,
+        mask: BoolArray,
+        rng: np.random.Generator,
+        n_draws: int | None = None,
+        *,
+        is_noisy: bool = False,
+    ) -> FloatArray:
+        """``(m,)`` values of one draw of all functions, or ``(m, n_draws)`` of several.
+
+        Args:
+            points: ``(m, d + 2)`` points.
+            mask: ``(m, d)`` their mask.
+            rng: The source of randomness.
+            n_draws: The number of draws; None for one, without an axis of its own.
+            is_noisy: Whether the noise of results is added.
+        """
+        means, covariance = self.joint(points, mask)
+        if is_noisy:
+            covariance.flat[:: len(covariance) + 1] += np.exp(self.theta[len(self.model.embedding.optional)])
+        return draw_jointly(means, covariance, rng, n_draws)
 
 
 def _prior_variances(posterior: Posterior, points: FloatArray, mask: BoolArray) -> FloatArray:
@@ -253,4 +272,4 @@ def _joint(posterior: Posterior, points: FloatArray, mask: BoolArray) -> tuple[F
     rows, _ = posterior._place(points, mask)
     covariances = posterior._covariance(rows, posterior.known).matrix
     rooted, prior = covariances @ posterior.root.T, posterior._covariance(rows, rows).matrix
-    return posterior._mean(covariances), prior - rooted @ rooted.T, prior
+    return posterior._mean(rows, covariances), prior - rooted @ rooted.T, prior

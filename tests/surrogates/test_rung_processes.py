@@ -171,17 +171,21 @@ def test_gradients_by_points_are_those_of_predictions():
 
 
 def test_samples_have_the_means_and_covariances_of_the_prediction():
-    """Over 4,000 draws at two rungs: within 5 standard errors."""
+    """Over 4,000 draws at two rungs: within 5 standard errors; noise adds its variance."""
     posterior, n = MODEL.posterior(some_theta(MODEL), DATA), 4000
     points, mask = queries(1.0, n=4)
     points[2:, D] = 9.0
     rng = np.random.default_rng(6)
-    drawn = np.array([posterior.sample(points, mask, rng) for _ in range(n)])
+    drawn = posterior.sample(points, mask, rng, n).T
     means, covariance = posterior.joint(points, mask)
     variances = np.diag(covariance)
     assert (np.abs(drawn.mean(axis=0) - means) < 5 * np.sqrt(variances / n)).all()
     error = np.sqrt((covariance**2 + np.outer(variances, variances)) / n)
     assert (np.abs(np.cov(drawn.T) - covariance) < 5 * error).all()
+    noisy = posterior.sample(points, mask, rng, n, is_noisy=True).var(axis=1)
+    wanted = variances + np.exp(posterior.theta[D])
+    assert (np.abs(noisy / wanted - 1) < 5 * np.sqrt(2 / n)).all()
+    assert posterior.sample(points, mask, rng).shape == (4,)
 
 
 def test_a_result_at_no_rung_is_refused():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -50,6 +50,7 @@ class AcquisitionSearch:
         n_near: The number of candidates near good points.
         n_starts: The number of candidates from which local searches start.
         seed: The seed of the allowed draws that all suggestions share.
+        ascent: The limits of a local search along gradients, as L-BFGS-B has them.
     """
 
     encoder: Encoder
@@ -57,6 +58,7 @@ class AcquisitionSearch:
     n_near: int
     n_starts: int
     seed: int | None = None
+    ascent: Mapping[str, float] = field(default_factory=lambda: dict(_ASCENT))
 
     @property
     def space(self) -> SearchSpace:
@@ -260,7 +262,7 @@ class AcquisitionSearch:
 
         begin = (starts[:, columns] / steps).ravel()
         bounds = np.stack([np.zeros(len(begin)), np.tile(1.0 / steps, len(starts))], axis=1)
-        end = place(minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options=_ASCENT).x)
+        end = place(minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options=dict(self.ascent)).x)
         points, values = points.copy(), values.copy()
         rows = np.flatnonzero(allowed)
         for part in _BLENDS if self.space.constraints else _BLENDS[:1]:

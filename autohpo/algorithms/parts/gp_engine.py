@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,18 +17,37 @@ from autohpo.algorithms.parts.cost_model import CostModel
 from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.algorithms.parts.evidence import Evidence, Rows
 from autohpo.algorithms.parts.gp_options import CURVE_MODELS, GPOptions
-from autohpo.algorithms.parts.improvement import Extend, Improvement
+from autohpo.algorithms.parts.improvement import Improvement
 from autohpo.algorithms.parts.parameter_fits import ParameterFits
 from autohpo.algorithms.parts.resource_models import Belief, ResourceModel, belief_at
+from autohpo.algorithms.parts.rung_trust import RungTrust, mixture_of
 
 _N_CENTRES, _N_NEAR, _N_STARTS = 5, 150, 4  # configurations near which candidates lie, candidates, local searches
+_ASCENT = {"maxiter": 15, "maxfun": 20, "ftol": 1e-5}  # of a local search
 _MOST_RIVALS = 64  # configurations of which the best is looked for, by the joint draws
 _N_LOOKED_AT = 64  # candidates that may be suggested, where the best were suggested before
 _STEP = 1e-5  # of the unit cube, in a gradient by differences
 
 _log = logging.getLogger("autohpo")
 
-Penalty = Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArray]]
+
+@dataclass(frozen=True, eq=False)
+class Aim:
+    """What the next configuration is to improve on.
+
+    Attributes:
+        fidelity: The fidelity at which.
+        belief: What the model says.
+        improvement: The acquisition function there.
+        best: ``(s,)`` the best predicted mean there of what was tried, under each draw of what is pending.
+        centres: ``(k, d)`` the configurations that are predicted best there.
+    """
+
+    fidelity: float
+    belief: Belief
+    improvement: Improvement
+    best: FloatArray
+    centres: FloatArray
 
 
 class GPEngine:
@@ -46,12 +66,14 @@ class GPEngine:
         self._encoder, self._options = encoder, options
         self._model = ResourceModel(encoder, options, full)
         self.fits = ParameterFits(options, self._model, seed)
+        self._trust = RungTrust(options, self._model, self.fits, seed)
         self._search = AcquisitionSearch(
             encoder,
             n_draws=options.num_init_candidates,
             n_near=_N_NEAR,
             n_starts=0 if options.skip_local_optimization else _N_STARTS,
             seed=seed,
+            ascent=_ASCENT,
         )
         self.n_startup = options.num_init_random or default_startup(encoder.space.n_columns)
 
@@ -59,20 +81,36 @@ class GPEngine:
         """Whether the evidence is enough for a model."""
         return evidence.n_ended >= self.n_startup and len(evidence.rows) > 0
 
-    def belief(self, evidence: Evidence, fidelity: float, rng: np.random.Generator) -> Belief:
-        """Return what the model says at one fidelity after some evidence.
+    def belief(self, evidence: Evidence, rng: np.random.Generator, fidelity: float | None = None) -> Belief:
+        """Return what the model says after some evidence.
 
         Args:
             evidence: At least one value.
-            fidelity: The fidelity.
             rng: The generator of the draws of what is pending.
+            fidelity: The only fidelity at which it will be asked; None where it is asked at several.
         """
         waited, pending = evidence.pending, None
         if len(waited) and not self._options.no_fantasizing:
             pending = self._model.extended(waited.points, waited.fidelity, waited.number), waited.mask
-        is_curve = self._options.model in CURVE_MODELS
-        posterior, _ = self.fits.posterior(evidence, pending if is_curve else None)
+        trust = self.trust(evidence) if self._options.rung_mixture else None
+        is_at_one = fidelity is not None and self._options.model == "gp_independent"
+        can_draw = trust is None and (self._options.model == "gp_multitask" or is_at_one)
+        posterior, data = self.fits.posterior(evidence, None if can_draw else pending)
+        if trust is not None:
+            return Belief(mixture_of(posterior, self.fits.levels, trust, data))
+        if not can_draw:
+            return Belief(posterior)
         return belief_at(posterior, fidelity, pending, self._options.num_fantasy_samples, rng)
+
+    def trust(self, evidence: Evidence) -> FloatArray | None:
+        """``(K,)`` how often each rung orders the results of the highest best; None where there are too few.
+
+        The rungs are ``fits.levels``.
+
+        Args:
+            evidence: At least one value.
+        """
+        return self._trust.of(evidence)
 
     def acquisition_fidelity(self, evidence: Evidence) -> float:
         """Return the fidelity at which improvement is expected."""
@@ -91,48 +129,52 @@ class GPEngine:
             wanted = below.max() if len(below) else seen.min()
         return float(wanted)
 
-    def candidates(
-        self, evidence: Evidence, rng: np.random.Generator, cost: CostModel | None = None
-    ) -> tuple[FloatArray, dict[str, Any]]:
-        """``(n, d)`` points where configurations lie, the best first, and notes on how they were found.
+    def aim(
+        self,
+        evidence: Evidence,
+        rng: np.random.Generator,
+        *,
+        fidelity: float | None = None,
+        belief: Belief | None = None,
+        cost: CostModel | None = None,
+    ) -> Aim:
+        """Return what the next configuration is to improve on.
 
         Args:
             evidence: At least one value.
-            rng: The generator of all that is random here.
+            rng: The generator of the draws of what is pending.
+            fidelity: The fidelity at which improvement is expected; None chooses it as the options say.
+            belief: What the model says after the evidence, where that is known.
             cost: What trainings cost; None where that does not count.
         """
-        fidelity = self.acquisition_fidelity(evidence)
-        belief = self.belief(evidence, fidelity, rng)
-        function, centres = self._improvement(evidence, belief, fidelity, cost)
-        noise = rng.standard_normal if self._options.initial_scoring == "thompson_indep" else None
-        first = None if noise is None else partial(self._thompson, belief, function.extend, noise)
-        points, scores = self._search.maximize(
-            function.score, function.with_gradient, centres, belief.lengths, rng, first=first
-        )
-        notes = {"model": True, "at": fidelity}
-        self._explain(evidence, belief, fidelity, scores)
-        return points[:_N_LOOKED_AT], notes
-
-    def scores(
-        self, evidence: Evidence, points: FloatArray, mask: BoolArray, rng: np.random.Generator, cost: CostModel | None
-    ) -> FloatArray:
-        """``(n,)`` the acquisition function at ``(n, d)`` points with ``(n, d)`` mask; see :meth:`candidates`."""
-        fidelity = self.acquisition_fidelity(evidence)
-        belief = self.belief(evidence, fidelity, rng)
-        return self._improvement(evidence, belief, fidelity, cost)[0].score(points, mask)
-
-    def _improvement(
-        self, evidence: Evidence, belief: Belief, fidelity: float, cost: CostModel | None
-    ) -> tuple[Improvement, FloatArray]:
-        """The acquisition function at a fidelity, and ``(k, d)`` the configurations that are best there."""
-        best, centres = self._rivals(evidence, belief, fidelity)
         from autohpo.surrogates.acquisition import log_mean_ei, mean_ucb
 
-        best, centres = self._rivals(evidence, belief, fidelity)
+        at = self.acquisition_fidelity(evidence) if fidelity is None else fidelity
+        found = self.belief(evidence, rng, at) if belief is None else belief
+        best, centres = self._rivals(evidence, found, at)
         is_ei, kappa = self._options.acq_function == "ei", self._options.lcb_kappa
         function = partial(log_mean_ei, best=best) if is_ei else partial(mean_ucb, kappa=kappa)
-        penalty = None if cost is None else partial(self._penalty, cost, fidelity)
-        return Improvement(belief, partial(self._model.extended, fidelity=fidelity), function, penalty), centres
+        penalty = None if cost is None else partial(self._penalty, cost, at)
+        improvement = Improvement(found, partial(self._model.extended, fidelity=at), function, penalty)
+        return Aim(at, found, improvement, best, centres)
+
+    def candidates(self, aim: Aim, rng: np.random.Generator) -> FloatArray:
+        """``(n, d)`` points where configurations lie, those with the largest improvement first.
+
+        Args:
+            aim: What is to be improved on.
+            rng: The generator of the candidates.
+        """
+        function = aim.improvement
+        is_drawn = self._options.initial_scoring == "thompson_indep"
+        first = partial(_thompson, function, rng) if is_drawn else None
+        points, scores = self._search.maximize(
+            function.score, function.with_gradient, aim.centres, aim.belief.lengths, rng, first=first
+        )
+        if self._options.debug_log:
+            found = len(scores), float(scores[0]), aim.fidelity
+            _log.info("%s: the best of %d candidates has %.4g at fidelity %g", self._options.model, *found)
+        return points[:_N_LOOKED_AT]
 
     def _penalty(
         self, cost: CostModel, fidelity: float, points: FloatArray, mask: BoolArray
@@ -159,34 +201,29 @@ class GPEngine:
         order = np.argsort(-means.mean(axis=1), kind="stable")[:_N_CENTRES]
         return means.max(axis=0), rows[order, : self._encoder.space.n_columns]
 
-    @staticmethod
-    def _thompson(
-        belief: Belief,
-        extend: Extend,
-        noise: Callable[[int], FloatArray],
-        points: FloatArray,
-        mask: BoolArray,
-    ) -> FloatArray:
-        """``(m,)`` independent draws from the posterior at ``(m, d)`` points."""
-        means, deviations = belief.predict(extend(points), mask)
-        drawn: FloatArray = means.mean(axis=1) + deviations * noise(len(points))
-        return drawn
+    def rows_of(
+        self, hps: Sequence[Mapping[str, Any]], fidelity: FloatArray, numbers: Sequence[int]
+    ) -> tuple[FloatArray, BoolArray]:
+        """``(n, d + 2)`` rows of the model, and ``(n, d)`` their mask, for configurations at fidelities.
 
-    def _explain(self, evidence: Evidence, belief: Belief, fidelity: float, scores: FloatArray) -> None:
-        if self._options.debug_log:
-            _log.info(
-                "%s of %d values, %d pending: best score %.4g at fidelity %g; %s",
-                self._options.model,
-                len(evidence.rows),
-                len(evidence.pending),
-                float(scores[0]),
-                fidelity,
-                self.describe(evidence),
-            )
+        Args:
+            hps: The configurations.
+            fidelity: ``(n,)`` the fidelities.
+            numbers: The numbers of the configurations in the evidence.
+        """
+        points, mask = self._encoder.of_hps(hps)
+        return self._model.extended(points, fidelity, np.array(numbers, dtype=np.int64)), mask
 
     def describe(self, evidence: Evidence) -> dict[str, Any]:
         """Return the model after some evidence, and the values of its parameters, in JSON types."""
         return self.fits.describe(self.fits.parameters(evidence))
+
+
+def _thompson(improvement: Improvement, rng: np.random.Generator, points: FloatArray, mask: BoolArray) -> FloatArray:
+    """``(m,)`` independent draws from the posterior at ``(m, d)`` points."""
+    means, deviations = improvement.predict(points, mask)
+    drawn: FloatArray = means.mean(axis=1) + deviations * rng.standard_normal(len(points))
+    return drawn
 
 
 def tried_rows(evidence: Evidence, *, is_with_pending: bool) -> Rows:

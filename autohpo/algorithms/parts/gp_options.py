@@ -41,12 +41,17 @@ class GPOptions:
             fidelity with shared length-scales; "gp_issm" and "gp_expdecay" are processes with a curve model.
         gp_resource_kernel: The kernel of "gp_multitask". The default is a smooth function of the log of the fidelity,
             with a curve of its own for each configuration; the others are Syne Tune's.
+        rung_mixture: Whether the prediction for a new configuration is a mixture of those at all rungs, each weighed by
+            how often its draws order the results of the highest rung best; for rungs that may mislead.
+        hypertune_distribution_num_samples: The number of draws by which these weights are judged.
         searcher_data: Which values of a curve the model is made of: those at rungs, all, or at rungs and the last.
         resource_acq: The fidelity at which improvement is expected: the largest with enough values, the first that a
             new configuration gets, or the full one.
         resource_acq_bohb_threshold: The number of values that are enough.
         max_size_data_for_model: The number of values that a model is made of at most: all those of the configurations
             that came farthest, and then of the others; None is no limit.
+        one_per_doubling: Whether, where there are too many values, each configuration first keeps the last one of each
+            doubling of the fidelity.
         opt_skip_init_length: Up to so many values, parameters are fitted anew with each of them.
         opt_skip_period: Beyond, they are fitted anew with every so many values.
         opt_skip_num_max_resource: Beyond, they are only fitted anew with a value at the full fidelity.
@@ -83,10 +88,13 @@ class GPOptions:
 
     model: ModelName = "gp_multitask"
     gp_resource_kernel: ResourceKernel = "log-resource"
+    rung_mixture: bool = False
+    hypertune_distribution_num_samples: int = 50
     searcher_data: SearcherData | None = None
     resource_acq: Literal["bohb", "first", "final"] = "bohb"
     resource_acq_bohb_threshold: int = 3
     max_size_data_for_model: int | None = 500
+    one_per_doubling: bool = False
     opt_skip_init_length: int = 150
     opt_skip_period: int = 1
     opt_skip_num_max_resource: bool = False
@@ -138,6 +146,7 @@ def check_gp_options(options: GPOptions) -> None:
     rules = [
         ("resource_acq_bohb_threshold", options.resource_acq_bohb_threshold >= 1, "at least 1"),
         ("max_size_data_for_model", n_most is None or n_most >= 10, "at least 10, or None"),
+        ("hypertune_distribution_num_samples", options.hypertune_distribution_num_samples >= 1, "at least 1"),
         ("opt_skip_init_length", options.opt_skip_init_length >= 0, "at least 0"),
         ("opt_skip_period", options.opt_skip_period >= 1, "at least 1"),
         ("opt_nstarts", options.opt_nstarts >= 1, "at least 1"),

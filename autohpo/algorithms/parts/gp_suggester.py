@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from autohpo.algorithms.parts.cost_model import CostModel
 from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.algorithms.parts.evidence import Evidence, HistoryEvidence
 from autohpo.algorithms.parts.given_points import given_points, restricted
-from autohpo.algorithms.parts.gp_engine import GPEngine
+from autohpo.algorithms.parts.gp_engine import Aim, GPEngine
 from autohpo.algorithms.parts.gp_options import GPOptions, data_of
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.parts.start import SobolStart
@@ -84,7 +85,7 @@ class GPSuggester:
         Raises:
             OptimizationComplete: Every configuration was suggested.
         """
-        self._update()
+        self.update()
         hp = next((hp for hp in self._given if self._is_new(hp, may_repeat=False)), None)
         if hp is not None:
             return Suggestion(hp, info={"model": False})
@@ -98,24 +99,41 @@ class GPSuggester:
             return Suggestion(self._drawn(rng), info={"model": False})
         if self._cost is not None:
             self._cost.update()
+        aim = self.engine.aim(evidence, rng, cost=self._cost)
+        hp = self.best_new(aim, rng)
+        if hp is None:
+            return Suggestion(self._drawn(rng), info={"model": False})
+        return Suggestion(hp, info={"model": True, "at": aim.fidelity})
+
+    def best_new(self, aim: Aim, rng: np.random.Generator) -> dict[str, Any] | None:
+        """Return the configuration with the largest improvement that may be suggested; None where none was found.
+
+        Args:
+            aim: What is to be improved on.
+            rng: The generator of the candidates.
+        """
         if self._pool is not None:
-            return Suggestion(self._best_of_pool(evidence, rng), info={"model": True})
-        points, notes = self.engine.candidates(evidence, rng, self._cost)
-        candidates = self._space.decode(points)
-        hp = next((hp for hp in candidates if self._is_new(hp)), None)
-        return Suggestion(self._drawn(rng), info={"model": False}) if hp is None else Suggestion(hp, info=notes)
+            left = self._left()
+            scores = aim.improvement.score(*self.encoder.of_hps(left))
+            return left[int(np.argmax(scores))]
+        candidates = self._space.decode(self.engine.candidates(aim, rng))
+        return next((hp for hp in candidates if self._is_new(hp)), None)
 
     def describe(self) -> dict[str, Any]:
         """Return the model after the history, and the values of its parameters; empty where there is no value yet."""
         evidence = self.evidence()
         return self.engine.describe(evidence) if len(evidence.rows) else {}
 
-    def _update(self) -> None:
-        """Catch up with what was suggested, and what failed."""
+    def update(self) -> None:
+        """Catch up with what was suggested, and what failed.
+
+        Raises:
+            OptimizationComplete: Every configuration was suggested.
+        """
         for trial in self._cursor.step().told:
             if trial.score is None:
                 self._failed.add(self._space.key(trial.hp))
-        if not self._options.allow_duplicates:
+        with suppress(OptimizationComplete) if self._options.allow_duplicates else nullcontext():
             self._seen.update()
 
     def _is_new(self, hp: Mapping[str, Any], *, may_repeat: bool = True) -> bool:
@@ -160,9 +178,3 @@ class GPSuggester:
         if not left:
             raise OptimizationComplete(f"all {len(self._pool or ())} of restrict_configurations were suggested")
         return left
-
-    def _best_of_pool(self, evidence: Evidence, rng: np.random.Generator) -> dict[str, Any]:
-        """The configuration with the highest score of those that may be suggested."""
-        left = self._left()
-        points, mask = self.encoder.of_hps(left)
-        return left[int(np.argmax(self.engine.scores(evidence, points, mask, rng, self._cost)))]

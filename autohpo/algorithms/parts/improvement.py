@@ -28,9 +28,14 @@ class Improvement:
     function: Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray, FloatArray]]
     penalty: Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArray]] | None = None
 
+    def predict(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """``(m, s)`` means and ``(m,)`` deviations at ``(m, d)`` points with ``(m, d)`` mask."""
+        means, deviations = self.belief.predict(self.extend(points), mask)
+        return means, deviations
+
     def score(self, points: FloatArray, mask: BoolArray) -> FloatArray:
         """``(m,)`` values at ``(m, d)`` points with ``(m, d)`` mask."""
-        means, deviations = self.belief.predict(self.extend(points), mask)
+        means, deviations = self.predict(points, mask)
         value: FloatArray = self.function(means, deviations)[0]
         return value if self.penalty is None else value - self.penalty(points, mask)[0]
 

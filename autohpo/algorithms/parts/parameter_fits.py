@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
-from autohpo.algorithms.parts.bayes_model import fitted_at
 from autohpo.algorithms.parts.evidence import Evidence, Rows
 from autohpo.algorithms.parts.gp_options import GPOptions
-from autohpo.algorithms.parts.subsample import top_rung_first
+from autohpo.algorithms.parts.subsample import last_of_doublings, top_rung_first
 from autohpo.surrogates.warping import Targets, warp_targets
 
 if TYPE_CHECKING:
@@ -25,6 +24,12 @@ _LEAST_WARPED = 5  # fewer results do not say how they are distributed
 _JITTER = 1.0  # deviation of the logarithms of further starts
 
 
+def _grain(n: int) -> int:
+    """The number of values whose fit serves n values: all up to 15, then n less 6 to 12 %."""
+    shift = max(n.bit_length() - 4, 0)
+    return n >> shift << shift
+
+
 class ParameterFits:
     """The parameters of a model after some evidence, and what the model is made of.
 
@@ -36,13 +41,16 @@ class ParameterFits:
         options: The options of the process.
         model: The model.
         seed: The seed of draws: of further starts, and of the values that are kept where there are too many.
+
+    Attributes:
+        levels: The fidelities of the model that was asked for last.
     """
 
     def __init__(self, options: GPOptions, model: ResourceModel, seed: int) -> None:
         self._options, self._model, self._seed = options, model, seed
         self._fits: dict[int, FloatArray] = {}  # by the number of values
         self._last_open: tuple[bytes, FloatArray] | None = None
-        self._levels: tuple[float, ...] = ()
+        self.levels: tuple[float, ...] = ()
 
     def restart(self) -> None:
         """Forget all fits: the evidence has lost a value."""
@@ -51,9 +59,9 @@ class ParameterFits:
     def parameters(self, evidence: Evidence) -> FloatArray:
         """``(P,)`` the parameters after some evidence."""
         levels, rows, n = self._model.levels(evidence), evidence.rows, evidence.n_settled
-        if levels != self._levels:  # a model may have parameters for each of them
+        if levels != self.levels:  # a model may have parameters for each of them
             self.restart()
-            self._levels = levels
+            self.levels = levels
         m = self.fitted_size(rows.fidelity[:n], evidence.full)
         if len(rows) - n > _OPEN_SHARE * len(rows):
             return self._with_open(rows, m)
@@ -72,7 +80,7 @@ class ParameterFits:
             if self._options.opt_skip_num_max_resource:
                 at_full = np.flatnonzero(fidelity[:n] >= full)
                 n = max(min(first, n), int(at_full[-1]) + 1 if len(at_full) else 0)
-        return fitted_at(n)
+        return _grain(n)
 
     def _with_open(self, rows: Rows, m: int) -> FloatArray:
         """The parameters where running trials have a large share of the values: fitted to all of them."""
@@ -92,36 +100,36 @@ class ParameterFits:
             if is_round and not is_first:
                 starts += self._starts(m)  # so that no bad fit is handed down for ever
             n_steps = self._options.opt_maxiter
-            fitted = self._fitted(rows, m, starts, n_steps if is_first or is_round else (n_steps + 1) // 2)
+            fitted = self._fitted(rows, m, starts, n_steps if is_first or is_round else max(n_steps // 4, 1))
             self._fits = {k: fit for k, fit in self._fits.items() if k & (k - 1) == 0} | {m: fitted}
         return self._fits[m]
 
     def _starts(self, m: int) -> list[FloatArray]:
         """Where a fit from scratch begins: at the highest prior density, and at points drawn around it."""
-        rng, start = np.random.default_rng((self._seed, m, 1)), self._model.process(self._levels).start
+        rng, start = np.random.default_rng((self._seed, m, 1)), self._model.process(self.levels).start
         others = [start + _JITTER * rng.standard_normal(len(start)) for _ in range(self._options.opt_nstarts - 1)]
         return [start, *others]
 
     def _fitted(self, rows: Rows, m: int, starts: list[FloatArray], n_steps: int) -> FloatArray:
         first = rows.take(slice(0, m))
-        data, _ = self.data(first, MOST_FITTED)
-        fitted: FloatArray = self._model.process(self._levels, data.points).fit(data, starts, n_steps)
+        data = self.data(first, MOST_FITTED)
+        fitted: FloatArray = self._model.process(self.levels, data.points).fit(data, starts, n_steps)
         return fitted
 
-    def posterior(self, evidence: Evidence, pending: tuple[FloatArray, BoolArray] | None) -> tuple[Any, Targets]:
-        """Return the model after some evidence, and all values as targets.
+    def posterior(self, evidence: Evidence, pending: tuple[FloatArray, BoolArray] | None) -> tuple[Any, Data]:
+        """Return the model after some evidence, and what it is made of.
 
         Args:
             evidence: The evidence.
             pending: ``(q, d + 2)`` points and ``(q, d)`` mask of what is pending, as far as it counts here.
         """
         theta = self.parameters(evidence)
-        data, targets = self.data(evidence.rows)
+        data = self.data(evidence.rows)
         points = [data.points] if pending is None else [data.points, pending[0]]
-        return self._model.process(self._levels, *points).posterior(theta, data, pending), targets
+        return self._model.process(self.levels, *points).posterior(theta, data, pending), data
 
-    def data(self, rows: Rows, n_most: int | None = None) -> tuple[Data, Targets]:
-        """Return what a model of some values is made of, and all of them as targets.
+    def data(self, rows: Rows, n_most: int | None = None) -> Data:
+        """Return what a model of some values is made of.
 
         Args:
             rows: The values.
@@ -129,15 +137,17 @@ class ParameterFits:
         """
         targets = self.targets(rows.score)
         kept = self._kept(rows, n_most)
-        return self._model.data(rows.take(kept), targets.values[kept]), targets
+        return self._model.data(rows.take(kept), targets.values[kept])
 
     def _kept(self, rows: Rows, n_most: int | None) -> IntArray:
         most = self._options.max_size_data_for_model
         sizes = [n for n in (most, n_most) if n is not None]
         if not sizes or not self._model.can_subsample or self._options.searcher_data == "all":
             return np.arange(len(rows))
-        rng = np.random.default_rng((self._seed, len(rows), 2))
-        return top_rung_first(rows.fidelity, rows.number, min(sizes), rng)
+        rng, most, kept = np.random.default_rng((self._seed, len(rows), 2)), min(sizes), np.arange(len(rows))
+        if self._options.one_per_doubling and len(rows) > most:
+            kept = last_of_doublings(rows.fidelity, rows.number)
+        return kept[top_rung_first(rows.fidelity[kept], rows.number[kept], most, rng)]
 
     def targets(self, scores: FloatArray) -> Targets:
         """Return results as the model sees them.
@@ -151,4 +161,4 @@ class ParameterFits:
 
     def describe(self, theta: FloatArray) -> dict[str, Any]:
         """Return the model, and its parameters, in JSON types."""
-        return {"model": self._options.model, **self._model.process(self._levels).describe(theta)}
+        return {"model": self._options.model, **self._model.process(self.levels).describe(theta)}

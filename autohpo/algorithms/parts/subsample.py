@@ -51,3 +51,23 @@ def top_rung_first(fidelity: FloatArray, number: IntArray, n_most: int | None, r
             n_left -= len(rows)
         break
     return np.sort(np.concatenate(kept))
+
+
+def last_of_doublings(fidelity: FloatArray, number: IntArray) -> IntArray:
+    """``(m,)`` the rows, rising, that are the last of their configuration in a doubling of the fidelity.
+
+    Args:
+        fidelity: ``(n,)`` how much training a value stands for.
+        number: ``(n,)`` which configuration it is of.
+
+    Source: Syne Tune's rule for its DyHPO: one value for each trial and geometric bucket.
+
+    Example:
+        >>> last_of_doublings(np.array([1.0, 2.0, 3.0, 4.0, 3.0]), np.array([0, 0, 0, 0, 1])).tolist()
+        [0, 2, 3, 4]
+    """
+    bucket = np.floor(np.log2(fidelity) + 1e-9)
+    order = np.lexsort((fidelity, bucket, number))
+    is_last = np.ones(len(order), dtype=bool)
+    is_last[:-1] = (np.diff(number[order]) != 0) | (np.diff(bucket[order]) != 0)
+    return np.sort(order[is_last])
