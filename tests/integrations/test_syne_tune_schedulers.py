@@ -103,7 +103,7 @@ CASES = [
     pytest.param(
         lambda: st.DyHPO(SPACE, probability_sh=0.4, **HYPERBAND),
         "dyhpo",
-        {"max_fidelity": 27, "probability_sh": 0.4},
+        {"max_fidelity": 27, "probability_sh": 0.4, "rung_increment": 2},
         marks=needs("dyhpo"),
     ),
     pytest.param(

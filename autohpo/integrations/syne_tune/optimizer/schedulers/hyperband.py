@@ -185,12 +185,12 @@ def _rungs(args: HyperbandArguments, levels: Sequence[float], full: float, names
     """The options that say at which fidelities trials are compared."""
     if "rung_levels" in names:
         return {"max_fidelity": full, "rung_levels": [*levels, full]}
-    found = {"max_fidelity": full, "min_fidelity": levels[0]}
-    if args.rung_levels is None and args.reduction_factor is None and args.rung_increment is not None:
-        return {**found, "rung_increment": args.rung_increment}
-    if args.rung_levels is None and "eta" in names:
-        return {**found, "eta": 3.0 if args.reduction_factor is None else float(args.reduction_factor)}
-    raise OptionError(f"rung_increment: must be given for type={args.type!r}, whose rungs are evenly spaced")
+    if args.rung_levels is not None:
+        raise OptionError(f"rung_levels: must be None for type={args.type!r}, which takes rung_increment")
+    found = {"max_fidelity": full, "min_fidelity": float(levels[0])}
+    if args.reduction_factor is not None or args.rung_increment is None:
+        return {**found, "rung_factor": 3.0 if args.reduction_factor is None else float(args.reduction_factor)}
+    return {**found, "rung_increment": float(args.rung_increment)}
 
 
 def _rules(args: HyperbandArguments, n_rungs: int, name: str) -> dict[str, Any]:
