@@ -47,7 +47,7 @@ def run_script(command: Sequence[str], take: Callable[[Mapping[str, Any]], bool]
             stdout=subprocess.PIPE,
             stderr=errors,
             pass_fds=(theirs,),
-            env={**os.environ, ANSWERS: _identity(theirs)},
+            env={**os.environ, **_path(), ANSWERS: _identity(theirs)},
             start_new_session=True,  # so that its own children end with it
         )
         assert process.stdout is not None  # it is a pipe
@@ -80,6 +80,14 @@ def _answers() -> Iterator[tuple[int, int]]:
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+def _path() -> dict[str, str]:
+    """Where the script finds this very package, if it is not installed: the working folder may have changed since."""
+    root = Path(__file__).resolve().parents[3]
+    if root.name in ("site-packages", "dist-packages"):
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))}
 
 
 def _identity(fd: int) -> str:
