@@ -10,7 +10,7 @@ import numpy as np
 from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
 from autohpo.surrogates.curve_summaries import Summary
 from autohpo.surrogates.fidelity_models import draw_jointly
-from autohpo.surrogates.gp import Posterior, PullBack
+from autohpo.surrogates.gp_posterior import Posterior, PullBack
 from autohpo.surrogates.training_curves import Curve
 
 _LEAST_SHARE = 1e-12  # of the prior variance that is always left: rounding must not make it 0

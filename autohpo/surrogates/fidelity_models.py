@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from autohpo.surrogates.arrays import BoolArray, FloatArray
-from autohpo.surrogates.gp import Data, PullBack
+from autohpo.surrogates.gp_data import Data
+from autohpo.surrogates.gp_posterior import PullBack
 from autohpo.surrogates.priors import Priors
 
 NEW = -1.0

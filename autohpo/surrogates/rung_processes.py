@@ -14,17 +14,8 @@ import numpy as np
 from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
 from autohpo.surrogates.embedding import Embedding
 from autohpo.surrogates.fidelity_models import Pending, draw_jointly, minimize_loss
-from autohpo.surrogates.gp import (
-    EFFECTS,
-    LENGTH,
-    NOISE,
-    SCALE,
-    Data,
-    GaussianProcess,
-    Posterior,
-    PullBack,
-    mixed_process,
-)
+from autohpo.surrogates.gp import EFFECTS, LENGTH, NOISE, SCALE, Data, GaussianProcess, mixed_process
+from autohpo.surrogates.gp_posterior import Posterior, PullBack
 from autohpo.surrogates.kernels import Sum
 from autohpo.surrogates.priors import Prior, Priors
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from autohpo.surrogates.arrays import BoolArray, FloatArray
 from autohpo.surrogates.fidelity_models import NEW, Model, Prediction
-from autohpo.surrogates.gp import Data, PullBack
+from autohpo.surrogates.gp_data import Data
+from autohpo.surrogates.gp_posterior import PullBack
 
 
 def top_rung(fidelities: FloatArray, levels: Sequence[float], least: int = 6) -> int | None:

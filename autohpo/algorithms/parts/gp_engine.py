@@ -93,14 +93,15 @@ class GPEngine:
         if len(waited) and not self._options.no_fantasizing:
             pending = self._model.extended(waited.points, waited.fidelity, waited.number), waited.mask
         trust = self.trust(evidence) if self._options.rung_mixture else None
-        is_at_one = fidelity is not None and self._options.model == "gp_independent"
-        can_draw = trust is None and (self._options.model == "gp_multitask" or is_at_one)
-        posterior, data = self.fits.posterior(evidence, None if can_draw else pending)
         if trust is not None:
+            posterior, data = self.fits.posterior(evidence, pending)
             return Belief(mixture_of(posterior, self.fits.levels, trust, data))
-        if not can_draw:
-            return Belief(posterior)
-        return belief_at(posterior, fidelity, pending, self._options.num_fantasy_samples, rng)
+        draws = rng, self._options.num_fantasy_samples
+        if self._options.model in CURVE_MODELS:
+            return Belief(self.fits.posterior(evidence, pending, draws)[0])
+        if self._options.model == "gp_independent" and fidelity is None:
+            return Belief(self.fits.posterior(evidence, pending)[0])
+        return belief_at(self.fits.posterior(evidence, None)[0], fidelity, pending, draws)
 
     def trust(self, evidence: Evidence) -> FloatArray | None:
         """``(K,)`` how often each rung orders the results of the highest best; None where there are too few.

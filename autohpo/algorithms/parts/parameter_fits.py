@@ -10,6 +10,7 @@ from autohpo.algorithms.parts.arrays import BoolArray, FloatArray, IntArray
 from autohpo.algorithms.parts.evidence import Evidence, Rows
 from autohpo.algorithms.parts.gp_options import GPOptions
 from autohpo.algorithms.parts.subsample import last_of_doublings, top_rung_first
+from autohpo.surrogates.boxcox import boxcox_targets
 from autohpo.surrogates.warping import Targets, warp_targets
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ MOST_FITTED = 256
 """Parameters are fitted to no more values: more hardly change them, and a fit takes time in the cube of them."""
 
 _OPEN_SHARE = 0.25  # of all values; where more come from running trials, the parameters are fitted to them, too
-_LEAST_WARPED = 5  # fewer results do not say how they are distributed
 _JITTER = 1.0  # deviation of the logarithms of further starts
 
 
@@ -116,17 +116,27 @@ class ParameterFits:
         fitted: FloatArray = self._model.process(self.levels, data.points).fit(data, starts, n_steps)
         return fitted
 
-    def posterior(self, evidence: Evidence, pending: tuple[FloatArray, BoolArray] | None) -> tuple[Any, Data]:
+    def posterior(
+        self,
+        evidence: Evidence,
+        pending: tuple[FloatArray, BoolArray] | None,
+        draws: tuple[np.random.Generator, int] | None = None,
+    ) -> tuple[Any, Data]:
         """Return the model after some evidence, and what it is made of.
 
         Args:
             evidence: The evidence.
             pending: ``(q, d + 2)`` points and ``(q, d)`` mask of what is pending, as far as it counts here.
+            draws: A generator and the number of joint draws of what is pending, of a model of curves; None leaves it
+                at what is predicted.
         """
         theta = self.parameters(evidence)
         data = self.data(evidence.rows)
         points = [data.points] if pending is None else [data.points, pending[0]]
-        return self._model.process(self.levels, *points).posterior(theta, data, pending), data
+        process = self._model.process(self.levels, *points)
+        if draws is not None and pending is not None:
+            return process.with_fantasies(theta, data, pending, *draws), data
+        return process.posterior(theta, data, pending), data
 
     def data(self, rows: Rows, n_most: int | None = None) -> Data:
         """Return what a model of some values is made of.
@@ -157,7 +167,7 @@ class ParameterFits:
         """
         if not self._options.normalize_targets:
             return Targets(scores, 1.0)
-        return warp_targets(scores, self._options.boxcox_transform and len(scores) >= _LEAST_WARPED)
+        return boxcox_targets(scores) if self._options.boxcox_transform else warp_targets(scores, is_warped=False)
 
     def describe(self, theta: FloatArray) -> dict[str, Any]:
         """Return the model, and its parameters, in JSON types."""

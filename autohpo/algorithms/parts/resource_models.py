@@ -17,7 +17,8 @@ from autohpo.algorithms.parts.gp_options import CURVE_MODELS, GPOptions
 
 if TYPE_CHECKING:
     from autohpo.surrogates.embedding import Embedding
-    from autohpo.surrogates.gp import Data, Posterior, PullBack
+    from autohpo.surrogates.gp import Data
+    from autohpo.surrogates.gp_posterior import Posterior, PullBack
 
 _MOST_STEPS = 1000  # epochs that a curve may have a step at, each
 _FIRST_NEW = 1e9  # the numbers of configurations that were never tried, each with one of its own, begin here
@@ -157,21 +158,17 @@ def _columns(means: FloatArray) -> FloatArray:
 
 def belief_at(
     posterior: Any,
-    fidelity: float,
+    fidelity: float | None,
     pending: tuple[FloatArray, BoolArray] | None,
-    n_draws: int,
-    rng: np.random.Generator,
+    draws: tuple[np.random.Generator, int],
 ) -> Belief:
-    """Return what a model says at one fidelity, with joint draws of what is pending where it can draw.
-
-    Models of curves keep pending values at what is predicted for them, so that deviations shrink and means stay.
+    """Return what a process says, of independent ones that at one fidelity, with joint draws of what is pending.
 
     Args:
-        posterior: The posterior after the data; of a model of curves, after what is pending as well.
-        fidelity: The fidelity at which it will be asked.
+        posterior: The process, or processes, after the data.
+        fidelity: The fidelity at which it will be asked; only one process may be asked at several.
         pending: ``(q, d + 2)`` points and ``(q, d)`` mask of what is pending.
-        n_draws: The number of draws.
-        rng: The generator of the draws.
+        draws: The generator, and the number, of the draws.
     """
     from autohpo.surrogates.gp import Posterior
     from autohpo.surrogates.gp_growth import with_fantasies
@@ -185,8 +182,8 @@ def belief_at(
         here: Posterior = posterior.rungs[rung]
         own = np.zeros(0, dtype=bool) if pending is None else posterior.model.rungs_of(pending[0]) == rung
         if pending is not None and own.any():
-            here = with_fantasies(here, pending[0][own, :d], pending[1][own], rng, n_draws)
+            here = with_fantasies(here, pending[0][own, :d], pending[1][own], *draws)
         return Belief(here, d)
     if pending is not None and isinstance(posterior, Posterior):
-        return Belief(with_fantasies(posterior, *pending, rng, n_draws))
+        return Belief(with_fantasies(posterior, *pending, *draws))
     return Belief(posterior)
