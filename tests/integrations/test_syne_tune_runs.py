@@ -20,6 +20,7 @@ from autohpo.integrations.syne_tune import config_space as cs
 from autohpo.integrations.syne_tune.backend.trial_status import Status
 from autohpo.integrations.syne_tune.experiments import load_experiment
 from autohpo.integrations.syne_tune.report import Reporter, parsed
+from autohpo.integrations.syne_tune.results_callback import StoreResultsCallback
 from autohpo.integrations.syne_tune.tuner_callback import TunerCallback
 from autohpo.integrations.syne_tune.tuning_status import TuningStatus
 from autohpo.integrations.syne_tune.watch import Watch
@@ -336,6 +337,8 @@ def test_callbacks_hear_what_happens(folder):
         def on_tuning_end(self):
             heard.append(("end",))
 
+    kept = StoreResultsCallback(extra_results_composer=lambda tuner: {"tuner": tuner.name})
+
     def curve(x, epochs, st_checkpoint_dir):
         from pathlib import Path
 
@@ -351,7 +354,12 @@ def test_callbacks_hear_what_happens(folder):
         space, "loss", "epoch", max_resource_attr="epochs", type="promotion", reduction_factor=2, random_seed=0
     )
     tuner = function_tuner(
-        curve, space, scheduler, lambda status: status.num_trials_completed >= 1, callbacks=[Ear()], tuner_name="ear"
+        curve,
+        space,
+        scheduler,
+        lambda status: status.num_trials_completed >= 1,
+        callbacks=[Ear(), kept],
+        tuner_name="ear",
     )
     tuner.run()
     assert heard[:3] == [("begin", tuner.name), ("start", 0), ("PAUSE", 0, 1)]
@@ -363,6 +371,9 @@ def test_callbacks_hear_what_happens(folder):
     ]
     assert [event[2] for event in path if len(event) > 2] == [1, 2, 3, 4]
     assert tuner.tuning_status.num_trials_completed == 1
+    told = [(event[0], event[1], event[2]) for event in heard if len(event) > 2]
+    assert [(one["st_decision"], one["trial_id"], one["epoch"]) for one in kept.results] == told
+    assert {(one["tuner"], one["config_epochs"] >= one["epoch"]) for one in kept.results} == {(tuner.name, True)}
 
 
 def test_a_search_may_wait_for_what_runs(folder):

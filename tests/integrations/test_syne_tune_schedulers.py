@@ -221,8 +221,12 @@ def play(scheduler, n_steps, metric=loss):
             trial = trials[suggestion.checkpoint_trial_id]
             trial.config = suggestion.config
         for epoch in itertools.count(len(epochs[trial.trial_id]) + 1):
-            decision = scheduler.on_trial_result(trial, {"loss": metric(trial.config, epoch), "epoch": epoch})
+            result = {"loss": metric(trial.config, epoch), "epoch": epoch, "cost": 1.0}
+            decision = scheduler.on_trial_result(trial, result)
             epochs[trial.trial_id].append(epoch)
+            if decision == SchedulerDecision.CONTINUE and epoch == trial.config["max_epochs"]:
+                scheduler.on_trial_complete(trial, result)
+                break
             if decision != SchedulerDecision.CONTINUE:
                 decisions[trial.trial_id].append((epoch, decision, suggestion.config["max_epochs"]))
                 break
@@ -377,6 +381,19 @@ def test_asking_and_telling_take_two_calls():
     grid.tell(grid.ask(), {"loss": 1})
     with pytest.raises(OptimizationComplete):
         grid.ask()
+
+
+@pytest.mark.parametrize(("make", "name", "options"), CASES)
+def test_every_scheduler_is_played_to_good_results(make, name, options):
+    """Thirty steps of one worker: nothing is trained beyond what it was told, and the best is the least full result."""
+    scheduler = make()
+    epochs, decisions = play(scheduler, 30)
+    assert all(epoch <= told for each in decisions.values() for epoch, _, told in each)
+    assert max(map(len, epochs.values())) <= 27
+    told = [trial for trial in scheduler.hpo.trials if trial.perf is not None]
+    assert len(told) >= 12
+    longest = max(trial.reached for trial in told)
+    assert scheduler.hpo.best()[1] == min(trial.perf for trial in told if trial.reached == longest)
 
 
 # Errors.

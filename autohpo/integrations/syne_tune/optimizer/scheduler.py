@@ -206,9 +206,10 @@ class TrialScheduler:
             self.on_trial_error(trial)
 
     def _end(self, trial_id: int, result: Mapping[str, Any], *, is_stopped: bool) -> None:
-        suggestion = self._running.pop(trial_id)
+        perf = value_of(result, self.metric, "metric")
         cost = None if self.cost_attr is None else value_of(result, self.cost_attr, "cost_attr")
-        self.hpo.tell(suggestion, value_of(result, self.metric, "metric"), cost=cost, is_stopped=is_stopped)
+        self.hpo.tell(self._running[trial_id], perf, cost=cost, is_stopped=is_stopped)
+        del self._running[trial_id]
 
     def _resource(self, trial_id: int, result: Mapping[str, Any]) -> float:
         """How far a trial has come by its own report; where it does not say so, one more than before."""

@@ -10,11 +10,19 @@ from autohpo.integrations.syne_tune.optimizer.schedulers.synchronous import (
     SynchronousGeometricHyperbandScheduler,
 )
 
+# The names that Syne Tune 0.14 has for the schedulers of 0.13.
+LegacyFIFOScheduler = FIFOScheduler
+LegacyHyperbandScheduler = HyperbandScheduler
+LegacyMedianStoppingRule = MedianStoppingRule
+
 __all__ = [
     "AskTellScheduler",
     "FIFOScheduler",
     "GeometricDifferentialEvolutionHyperbandScheduler",
     "HyperbandScheduler",
+    "LegacyFIFOScheduler",
+    "LegacyHyperbandScheduler",
+    "LegacyMedianStoppingRule",
     "MedianStoppingRule",
     "PopulationBasedTraining",
     "SynchronousGeometricHyperbandScheduler",
