@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -100,7 +99,7 @@ LAUNCH = """
             metric="loss",
             mode="min",
             resource_attr="epoch",
-            max_resource_attr="max_epochs",
+            **({"max_t": 9} if method == "ASHA" else {"max_resource_attr": "max_epochs"}),
             grace_period=1,
             reduction_factor=3,
             type=kind,
@@ -169,7 +168,10 @@ def check_promotions(folder):
 
 
 def test_a_script_is_paused_and_goes_on_from_its_checkpoint(folder):
-    """By ASHA in two workers: a new script finds no folder of checkpoints, a resumed one does; its output is kept."""
+    """By ASHA in two workers, without the script being told how far to go: it is ended at its report.
+
+    A new script finds no folder of checkpoints, a resumed one does; what it prints is kept.
+    """
     (folder / "launch.py").write_text(ours(LAUNCH))
     run = [sys.executable, str(folder / "launch.py"), "ASHA", "promotion"]
     subprocess.run(run, check=True, timeout=120, capture_output=True)
@@ -186,7 +188,7 @@ def test_a_script_is_paused_and_goes_on_from_its_checkpoint(folder):
 
 
 def test_a_script_is_tuned_by_a_model_of_all_rungs(folder):
-    """By MOBSTER in two workers, with the same promises."""
+    """By MOBSTER in two workers, with the next rung as an argument of the script."""
     (folder / "launch.py").write_text(ours(LAUNCH))
     run = [sys.executable, str(folder / "launch.py"), "MOBSTER", "promotion"]
     subprocess.run(run, check=True, timeout=120, capture_output=True)
@@ -492,21 +494,37 @@ def test_a_script_gets_its_configuration_in_a_file(folder):
 def test_a_script_ends_with_what_it_has_started(folder):
     """A process that a script leaves behind does not outlive its trial, nor keep the search waiting."""
     script = folder / "parent.py"
-    child = "import time; time.sleep(600)"
     script.write_text(
-        f"import subprocess, sys\nfrom {OURS} import Reporter\n"
-        f"child = subprocess.Popen([sys.executable, '-c', {child!r}])\nReporter()(loss=child.pid)\n"
+        textwrap.dedent(
+            f"""
+            import subprocess
+            import sys
+            from pathlib import Path
+
+            from {OURS} import Reporter
+
+
+            def runs(pid):
+                stat = Path(f"/proc/{{pid}}/stat")
+                return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+            kept = Path(__file__).with_name("children")
+            earlier = kept.read_text().split() if kept.exists() else []
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            kept.write_text(" ".join([*earlier, str(child.pid)]))
+            Reporter()(loss=sum(map(runs, earlier)), earlier=len(earlier))
+            """
+        )
     )
     space = {"x": cs.uniform(0, 1)}
     scheduler = st.RandomSearch(space, metric="loss", random_seed=0)
-    tuner = st.Tuner(st.LocalBackend(script), scheduler, lambda status: status.num_trials_finished > 0, n_workers=1)
+    tuner = st.Tuner(st.LocalBackend(script), scheduler, st.StoppingCriterion(max_num_evaluations=2), n_workers=1)
     tuner.run()
-    pid = int(next(iter(tuner.scheduler.hpo.result)).perf)
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return
-    assert stat.rsplit(")", 1)[1].split()[0] == "Z"  # killed, and nobody asks for its exit code
+    told = [trial for trial in tuner.scheduler.hpo.result if trial.perf is not None]
+    assert [trial.metrics["earlier"] for trial in told] == [*range(len(told))]
+    assert [trial.perf for trial in told] == [0] * len(told)
+    assert len(told) >= 2
 
 
 @pytest.mark.parametrize(

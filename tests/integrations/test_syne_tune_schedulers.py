@@ -284,6 +284,9 @@ def test_stopping_runs_on_and_stops_the_worse():
     best = min(scheduler.hpo.trials, key=lambda trial: trial.hp["x"])
     assert len(epochs[best.number]) == 27
     assert min(len(each) for each in epochs.values()) == 1
+    for trial in scheduler.hpo.trials:
+        reached = len(epochs[trial.number])
+        assert (str(trial.state), trial.reached) == ("COMPLETE" if reached == 27 else "STOPPED", reached)
 
 
 def test_the_mode_says_which_way_is_better():
@@ -309,7 +312,7 @@ def test_a_script_that_starts_from_scratch_goes_over_known_ground():
     assert scheduler.on_trial_result(trial, {"loss": 0.5, "epoch": 2}) == "CONTINUE"
     assert scheduler.on_trial_result(trial, {"loss": 0.4, "epoch": 3}) == "PAUSE"
     assert scheduler.on_trial_result(trial, {"loss": 0.3, "epoch": 4}) == "STOP"  # it does not run any more
-    assert scheduler.hpo.trials[-1].perf == 0.4
+    assert scheduler.hpo.trials[-1].reports == ((2, 0.5), (3, 0.4))
 
 
 def test_trials_end_by_themselves_fail_or_are_removed():
