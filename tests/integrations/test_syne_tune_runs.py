@@ -112,6 +112,7 @@ LAUNCH = """
             n_workers=2,
             sleep_time=0.1,
             tuner_name="height-tuning",
+            wait_trial_completion_when_stopping=True,
         )
         tuner.run()
         experiment = load_experiment(tuner.name)
@@ -560,6 +561,25 @@ def test_what_cannot_run_is_refused(folder, make, error, text):
 
 
 # Parts.
+
+
+@pytest.mark.parametrize(
+    ("shown", "options", "n_workers", "devices"),
+    [
+        ("0,1", {}, 3, ("0", "1", "0")),
+        ("4,7", {}, 2, ("4", "7")),
+        ("4,5,6,7", {"num_gpus_per_trial": 2}, 2, ("4,5", "6,7")),
+        ("4,5,6,7", {"gpus_to_use": [1, 3]}, 2, ("5", "7")),
+        ("4,5", {"rotate_gpus": False}, 2, ()),
+        ("4", {}, 2, ()),
+    ],
+)
+def test_each_worker_has_gpus_of_its_own(folder, monkeypatch, shown, options, n_workers, devices):
+    """In turn, of those that this process may use; a single one is left to all."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    assert st.LocalBackend(folder / "train.py", **options).devices(n_workers) == devices
+    with pytest.raises(OptionError, match="num_gpus_per_trial: must be from 1 to 2, got 3"):
+        st.LocalBackend(folder / "train.py", num_gpus_per_trial=3, gpus_to_use=[0, 0]).devices(1)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autohpo.errors import OptionError, PathError, shown
+from autohpo.execution.devices import VISIBLE, gpus_of_slots
 from autohpo.integrations.syne_tune.evaluation import Reading, ScriptObjective
 
 if TYPE_CHECKING:
@@ -84,13 +85,16 @@ class LocalBackend:
             n_workers: How many workers there are.
         """
         rotate, n_each, given = self._gpus
-        found = list(range(len(list(NVIDIA.iterdir())))) if given is None and NVIDIA.is_dir() else list(given or ())
+        shown = os.environ.get(VISIBLE)
+        here = shown.split(",") if shown else [path.name for path in NVIDIA.iterdir()] if NVIDIA.is_dir() else []
+        found = list(range(len(here))) if given is None else list(given)
         if not rotate or len(found) < 2:
             return ()
         if not 1 <= n_each <= len(found):
             raise OptionError(f"num_gpus_per_trial: must be from 1 to {len(found)}, got {n_each}")
+        names = gpus_of_slots(found, len(found))  # numbers count what this process may use
         n_sets = len(found) // n_each
-        sets = [",".join(str(gpu) for gpu in found[k * n_each : (k + 1) * n_each]) for k in range(n_sets)]
+        sets = [",".join(names[k * n_each : (k + 1) * n_each]) for k in range(n_sets)]
         return tuple(sets[worker % n_sets] for worker in range(n_workers))
 
     def stdout(self, trial_id: int) -> list[str]:
