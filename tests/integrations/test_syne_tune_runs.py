@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import time
 from collections import Counter
 
 import pytest
@@ -194,6 +195,34 @@ def test_a_script_is_tuned_by_a_model_of_all_rungs(folder):
     run = [sys.executable, str(folder / "launch.py"), "MOBSTER", "promotion"]
     subprocess.run(run, check=True, timeout=120, capture_output=True)
     check_promotions(folder)
+
+
+def test_a_program_that_is_killed_goes_on_without_training_an_epoch_again(folder):
+    """By kill -9, in the middle of a trial; its script ends with it."""
+    (folder / "slow.py").write_text(
+        (folder / "train.py")
+        .read_text()
+        .replace("    save(folder, state)", "    time.sleep(0.1); save(folder, state)")
+    )
+    program = folder / "launch.py"
+    launched = (
+        ours(LAUNCH).replace("train.py", "slow.py").replace("max_num_trials_started=11", "max_num_trials_started=5")
+    )
+    program.write_text(launched.replace('tuner_name="height-tuning"', 'tuner_name="killed", suffix_tuner_name=False'))
+    run = [sys.executable, str(program), "ASHA", "promotion"]
+    journal = folder / "journal"
+    with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+        until = time.monotonic() + 20
+        while time.monotonic() < until and (not journal.exists() or len(journal.read_text().splitlines()) < 3):
+            time.sleep(0.01)
+        first.kill()
+    n_before = len(load_experiment("killed").records)
+    subprocess.run(run, check=True, timeout=120, capture_output=True)
+    epochs = trained(folder)
+    assert all(each == list(range(1, len(each) + 1)) for each in epochs.values())
+    records = load_experiment("killed").records
+    assert n_before < len(records) <= sum(map(len, epochs.values()))
+    assert len(epochs) > 5
 
 
 # A function, in the processes of the workers.
