@@ -199,11 +199,12 @@ def test_a_script_is_tuned_by_a_model_of_all_rungs(folder):
 
 def test_a_program_that_is_killed_goes_on_without_training_an_epoch_again(folder):
     """By kill -9, in the middle of a trial; its script ends with it."""
-    (folder / "slow.py").write_text(
+    slow = (
         (folder / "train.py")
         .read_text()
-        .replace("    save(folder, state)", "    time.sleep(0.1); save(folder, state)")
+        .replace("        with open(args.journal", "        time.sleep(0.1)\n        with open(args.journal")
     )
+    (folder / "slow.py").write_text(slow)
     program = folder / "launch.py"
     launched = (
         ours(LAUNCH).replace("train.py", "slow.py").replace("max_num_trials_started=11", "max_num_trials_started=5")
