@@ -59,7 +59,7 @@ def test_d1_a_cleaned_up_trial_is_the_only_one_that_is_no_longer_pending(dropped
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(("scale", "shift"), [(2.0**-10, 0.0), (2.0**10, 0.0), (1.0, 64.0)])
 def test_d2_a_suggestion_does_not_depend_on_the_unit_of_the_metric(model, scale, shift):
-    """Upstream's EI wants a gain of .01 raw units. The units here are powers of two, so that rounding changes little."""
+    """Upstream's EI wants a gain of .01 raw units. The units here are powers of two: rounding changes little."""
     plain, other = searcher_of(model=model), searcher_of(model=model, scale=scale, shift=shift)
     expected, found = plain.get_config("new"), other.get_config("new")
     assert [found[name] for name in "xy"] == pytest.approx([expected[name] for name in "xy"], abs=1e-3)
@@ -92,7 +92,7 @@ def test_d4_improvement_is_expected_at_one_fidelity_the_full_one(model):
 
 
 def test_d5_box_and_cox_transform_results_before_they_are_centred():
-    """No two different results become one, and the power is that of the likelihood with a sum of Jacobians, as SciPy's."""
+    """No two different results become one, and the power is that of the likelihood with a sum of Jacobians (SciPy)."""
     results = np.exp(np.random.default_rng(0).normal(size=200))
     targets = boxcox_targets(results).values
     assert np.array_equal(np.argsort(targets), np.argsort(results))
@@ -212,7 +212,7 @@ def test_d11_three_values_at_a_rung_are_enough_in_six_dimensions_and_logs_are_ke
 
 def test_d13_no_global_random_number_is_drawn_and_levels_are_ordered():
     """The rung that improvement is expected at is the highest that has enough, in whatever order values came."""
-    state = np.random.get_state()[1].copy()
+    state = np.random.get_state()[1].copy()  # noqa: NPY002 - the global one must not change
     searcher = GPMultiFidelitySearcher(SPACE, "loss", **QUICK)
     searcher.configure_scheduler([1, 3], 9)
     for i in range(5):
@@ -223,7 +223,7 @@ def test_d13_no_global_random_number_is_drawn_and_levels_are_ordered():
     engine, evidence = engine_of(searcher)
     assert evidence.rows.fidelity[-1] == 1.0
     assert engine.acquisition_fidelity(evidence) == 9.0
-    assert np.array_equal(np.random.get_state()[1], state)
+    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
 
 def test_d14_parameters_are_fitted_for_few_of_the_values():
