@@ -57,6 +57,9 @@ class GPMultiFidelity(GPOptions, BaseHPOptimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_gp_options(self)
+        if self.cost_attr not in (None, "cost", "elapsed_time"):
+            rule = 'must be "cost" or "elapsed_time" (return it as cost), or None'
+            raise OptionError(f"cost_attr: {rule}, got {self.cost_attr}")
         if self.max_fidelity is not None and not self.max_fidelity > 0:
             raise OptionError(f"max_fidelity: must be positive, or None, got {self.max_fidelity}")
 

@@ -11,13 +11,16 @@ import numpy as np
 
 from autohpo.surrogates.arrays import FloatArray
 from autohpo.surrogates.curve_posterior import CurvePosterior
-from autohpo.surrogates.curve_sets import CurveSet, arrange
+from autohpo.surrogates.curve_sets import CurveSet, arrange, thin
 from autohpo.surrogates.curve_summaries import summarize
 from autohpo.surrogates.embedding import Embedding
 from autohpo.surrogates.fidelity_models import Pending, minimize_loss
 from autohpo.surrogates.gp import NOISE, Data, GaussianProcess, Posterior, mixed_process
 from autohpo.surrogates.priors import Prior, Priors
 from autohpo.surrogates.training_curves import SHOCK, Curve, ExponentialDecay, StateSpace
+
+MOST_LEVELS = 100
+"""The most positions of results on curves; of more some are left out, because time grows with the cube of them."""
 
 _HOPELESS = 1e10  # the loss where a matrix is singular in doubles: the line search turns round
 _JITTER = 1e-8  # of the prior variance, added to the noise of a covariance that is singular in doubles
@@ -59,6 +62,7 @@ class CurveProcess:
     The ends h + o of all curves, given the results, are a regression with one row for each configuration: its curve
     says where it ends, the surer the more it has. That takes time in the cube of the number of configurations and of
     the longest curve, and is linear in the number of results. Missing results in curves are integrated out.
+    Of results at very many fidelities some are left out.
 
     Parameters are logarithms: those of the process, then those of the curve.
 
@@ -100,13 +104,17 @@ class CurveProcess:
         return theta[:n], theta[n:]
 
     def arrange(self, data: Data, pending: Pending | None = None) -> CurveSet:
-        """Return the curves of some data, and of pending results, which come last and count as 0."""
-        points, mask, targets = data.points, data.mask, data.targets
+        """Return the curves of some data, and of pending results, which come last and count as 0.
+
+        Where results are at more than :data:`MOST_LEVELS` positions, some are left out: see :func:`thin`.
+        """
+        d = len(self.process.embedding.optional)
+        keep = thin(self.curve.place(data.points[:, d]), data.points[:, d + 1], MOST_LEVELS)
+        points, mask, targets = data.points[keep], data.mask[keep], data.targets[keep]
         targets = targets.reshape(len(points), -1)
         if pending is not None:
             points, mask = np.concatenate([points, pending[0]]), np.concatenate([mask, pending[1]])
             targets = np.concatenate([targets, np.zeros((len(pending[0]), targets.shape[1]))])
-        d = len(self.process.embedding.optional)
         return arrange(points[:, :d], mask, self.curve.place(points[:, d]), points[:, d + 1], targets)
 
     def loss(self, theta: FloatArray, data: Data) -> tuple[float, FloatArray]:
@@ -127,12 +135,17 @@ class CurveProcess:
         lower, info = dpotrf(noisy, lower=1, clean=1)
         if info:
             return _HOPELESS, np.zeros_like(theta)
-        inverse, _ = dpotri(lower, lower=1)
-        inverse += np.tril(inverse, -1).T
+        half_log_determinant = float(np.log(np.diag(lower)).sum())
+        inverse, _ = dpotri(lower, lower=1, overwrite_c=1)
+        diagonal = inverse.diagonal().copy()
+        inverse += inverse.T  # the upper triangle was 0
+        np.fill_diagonal(inverse, diagonal)
         fit, weights = self.process._fit_of(inverse, summary.ends[:, 0])
         value, gradient = self.priors.loss(theta)
-        value += fit + float(np.log(np.diag(lower)).sum()) + summary.loss
-        by_matrix = 0.5 * (inverse - np.outer(weights, weights))  # Rasmussen & Williams 2006, eq. 5.9
+        value += fit + half_log_determinant + summary.loss
+        by_matrix = np.outer(weights, weights)
+        np.subtract(inverse, by_matrix, out=by_matrix)
+        by_matrix *= 0.5  # Rasmussen & Williams 2006, eq. 5.9
         gradient[: len(own)] += covariance.by_parameters(by_matrix)
         if len(own) < len(whole):
             by_coordinates = np.asarray(covariance.by_left(by_matrix))

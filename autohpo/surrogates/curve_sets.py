@@ -108,6 +108,33 @@ def arrange(
     )
 
 
+def thin(positions: FloatArray, numbers: FloatArray, most: int) -> BoolArray:
+    """``(n,)`` which results to keep, so that they are at no more than a number of different positions.
+
+    Positions are common to all curves, so that curves still begin alike. Kept are those where most curves end, up to
+    half of the number, and of the others those that are evenly spaced in their logarithm. A curve with a result at
+    none of them keeps its last one.
+
+    Args:
+        positions: ``(n,)`` where on the curve each result is, above 0.
+        numbers: ``(n,)`` the number of the configuration.
+        most: The number of positions, at least 2.
+    """
+    found = np.unique(positions)
+    if len(found) <= most:
+        return np.ones(len(positions), dtype=bool)
+    order = np.lexsort((positions, numbers))
+    is_last = np.append(numbers[order][1:] != numbers[order][:-1], True)
+    last = order[is_last]
+    ends, counts = np.unique(positions[last], return_counts=True)
+    chosen = ends[np.lexsort((-ends, -counts))[: most // 2]]
+    wanted = np.geomspace(max(found[0], 1e-9 * found[-1]), found[-1], most - len(chosen))
+    kept = np.concatenate([chosen, found[np.searchsorted(found, wanted).clip(max=len(found) - 1)]])
+    keep: BoolArray = np.isin(positions, kept)
+    keep[last[~np.isin(numbers[last], numbers[keep])]] = True
+    return keep
+
+
 def _chains(paths: Sequence[tuple[float, ...]]) -> tuple[IntArray, list[tuple[float, ...]]]:
     """``(m,)`` the chain of each path, and the chains: the paths that begin no other path.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from autohpo.surrogates.arrays import BoolArray, FloatArray
@@ -38,6 +40,17 @@ def append(posterior: Posterior, points: FloatArray, mask: BoolArray, targets: F
     root[n:, n:] = corner
     known = process.kernel.place(own, process.embedding.place(data.points, data.mask, warp).coordinates)
     return process.settled(posterior.theta, data, known, root, posterior.mean_precision)
+
+
+def with_targets(posterior: Posterior, targets: FloatArray) -> Posterior:
+    """Return the posterior with other results of the same points, such as those that were standardised anew.
+
+    Args:
+        posterior: The process after its data.
+        targets: ``(n,)`` or ``(n, k)`` the results.
+    """
+    data = replace(posterior.data, targets=targets)
+    return posterior.process.settled(posterior.theta, data, posterior.known, posterior.root, posterior.mean_precision)
 
 
 def with_fantasies(

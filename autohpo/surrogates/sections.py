@@ -19,7 +19,7 @@ class Term:
 
     Attributes:
         kernel: The kernel of configurations.
-        theta: Its parameters.
+        theta: The parameters of the kernel.
         known: The configurations of the data, placed once for all rows of each.
         shares: ``(n,)`` the factor of each row of the data.
         share: The factor of a new configuration's own variance.

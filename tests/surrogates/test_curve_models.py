@@ -376,3 +376,23 @@ def test_levels_that_do_not_rise_and_units_of_0_are_refused():
         issm_process(EMBEDDING, [2, 1])
     with pytest.raises(ValueError, match=r"unit: must be above 0, got 0.0"):
         expdecay_process(EMBEDDING, 0, normalize_inputs=True)
+
+
+def test_very_long_curves_take_little_time():
+    """2,000 reports of a curve and 300 of another are thinned: both are predicted, also with pending ones.
+
+    Neither model has the shape of these curves, which rise by 3: half of one is their noise.
+    """
+    at = np.concatenate([np.arange(1.0, 2001.0), np.arange(1.0, 301.0)])
+    numbers = np.repeat([0.0, 1.0], [2000, 300])
+    points = np.column_stack([0.2 + 0.6 * numbers, at, numbers])
+    data = Data(points, np.ones((2300, 1), bool), numbers - 3 * np.exp(-at / 300))
+    line = Embedding(Columns(np.array([0]), [None]), np.zeros(1, bool))
+    for model in (issm_process(line, np.arange(1.0, 2001.0)), expdecay_process(line, 2000)):
+        assert model.arrange(data).positions.shape[1] <= 100
+        theta = model.fit(data, [model.start], 30)
+        where = np.array([[0.2, 2000.0, 0.0], [0.8, 2000.0, 1.0]]), np.ones((2, 1), bool)
+        pending = np.array([[0.8, 301.0, 1.0]]), np.ones((1, 1), bool)
+        means, _ = model.posterior(theta, data, pending).predict(*where)
+        assert means[0] == pytest.approx(data.targets[1999], abs=0.5)
+        assert means[1] > data.targets[-1]

@@ -67,9 +67,9 @@ def completed(given: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
     point = middle_point(space)
     ends = np.cumsum([0, *(hp.width for hp in space)]).tolist()
     for hp, (start, end) in zip(space, pairwise(ends), strict=True):
-        if hp.name in given and hp.width:
-            hp.check(given[hp.name])
-            point[start:end] = hp.encode([given[hp.name]])[0]
+        value = hp.canonical(given[hp.name]) if hp.name in given else None
+        if hp.name in given and hp.width and hp.contains(value):  # what is illegal, the space says
+            point[start:end] = hp.encode([value])[0]
     return {**space.decode(point[None])[0], **given}
 
 

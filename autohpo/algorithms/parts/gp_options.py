@@ -163,3 +163,5 @@ def check_gp_options(options: GPOptions) -> None:
             raise OptionError(f"{name}: must be {rule}, got {getattr(options, name)}")
     if options.model in CURVE_MODELS and options.searcher_data not in (None, "all"):
         raise OptionError(f'searcher_data: must be "all" for the model {options.model}, got {options.searcher_data}')
+    if options.model in CURVE_MODELS and options.separate_noise_variances:
+        raise OptionError(f"separate_noise_variances: must be False with the model {options.model}, got True")

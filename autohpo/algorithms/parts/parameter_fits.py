@@ -99,8 +99,8 @@ class ParameterFits:
             starts = self._starts(m) if is_first else [self._fit(rows, before)]
             if is_round and not is_first:
                 starts += self._starts(m)  # so that no bad fit is handed down for ever
-            n_steps = self._options.opt_maxiter
-            fitted = self._fitted(rows, m, starts, n_steps if is_first or is_round else max(n_steps // 4, 1))
+            share = 1 if is_first else 2 if is_round else 4  # a fit that goes on has less to go
+            fitted = self._fitted(rows, m, starts, max(self._options.opt_maxiter // share, 1))
             self._fits = {k: fit for k, fit in self._fits.items() if k & (k - 1) == 0} | {m: fitted}
         return self._fits[m]
 

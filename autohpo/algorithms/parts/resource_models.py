@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from autohpo.algorithms.parts.gp_options import CURVE_MODELS, GPOptions
 
 if TYPE_CHECKING:
     from autohpo.surrogates.embedding import Embedding
-    from autohpo.surrogates.gp import Data
+    from autohpo.surrogates.gp import Data, GaussianProcess
     from autohpo.surrogates.gp_posterior import Posterior, PullBack
 
 _MOST_STEPS = 1000  # epochs that a curve may have a step at, each
@@ -72,7 +72,7 @@ class ResourceModel:
         if options.model == "gp_independent":
             from autohpo.surrogates.rung_processes import RungProcesses
 
-            return RungProcesses(embedding, levels)
+            return RungProcesses(embedding, levels, is_noise_shared=not options.separate_noise_variances)
         if options.model in CURVE_MODELS:
             from autohpo.surrogates.curve_models import expdecay_process, issm_process
 
@@ -82,9 +82,10 @@ class ResourceModel:
         from autohpo.surrogates.multi_fidelity import multi_fidelity_process
 
         lowest = min(levels[0], self._full / 2)
-        return multi_fidelity_process(
+        made = multi_fidelity_process(
             embedding, options.gp_resource_kernel, max_fidelity=self._full, min_fidelity=lowest
         )
+        return _with_noises(made, levels) if options.separate_noise_variances else made
 
     def data(self, rows: Rows, targets: FloatArray) -> Data:
         """Return values as the processes take them, with ``(n,)`` targets."""
@@ -113,6 +114,21 @@ class ResourceModel:
         if self._options.model == "gp_issm" and is_count:
             found |= set(map(float, range(1, int(self._full) + 1)))  # a curve steps with each epoch
         return tuple(sorted(found))
+
+
+def _with_noises(process: GaussianProcess, levels: Sequence[float]) -> GaussianProcess:
+    """The same process with noise of a variance of its own at each level; levels below 1 share one."""
+    from autohpo.surrogates.effects import Noise
+    from autohpo.surrogates.gp import NOISE
+    from autohpo.surrogates.kernels import Sum
+
+    whole = np.floor(levels)
+    starts = np.unique(whole)
+    groups = np.maximum(np.searchsorted(starts, np.arange(int(whole[-1]) + 1), side="right") - 1, 0)
+    kernel = process.kernel
+    parts = [part for part in kernel.parts if not part.has_noise] if isinstance(kernel, Sum) else [kernel]
+    noise = Noise([NOISE] * len(starts), -2, groups.tolist())
+    return replace(process, kernel=Sum((*parts, noise)))
 
 
 @dataclass(frozen=True, eq=False)
