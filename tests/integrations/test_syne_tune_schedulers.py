@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 
@@ -14,6 +15,7 @@ from autohpo.integrations.syne_tune.backend.trial_status import Trial
 from autohpo.integrations.syne_tune.optimizer import baselines
 from autohpo.integrations.syne_tune.optimizer.scheduler import SchedulerDecision
 from autohpo.integrations.syne_tune.optimizer.schedulers.hyperband import HyperbandArguments, rung_levels_of
+from autohpo.integrations.syne_tune.optimizer.schedulers.searchers import GPMultiFidelitySearcher
 from autohpo.integrations.syne_tune.optimizer.schedulers.synchronous import (
     SynchronousGeometricHyperbandScheduler as Synchronous,
 )
@@ -523,3 +525,28 @@ def test_options_without_effect_are_named_in_a_warning():
     """They are known, and change nothing here."""
     with pytest.warns(UserWarning, match="search_options: opt_verbose have no effect here"):
         st.MOBSTER(SPACE, search_options={"opt_verbose": True, "debug_log": False}, **HYPERBAND)
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_the_searcher_of_all_rungs_stands_alone(mode):
+    """Over a space of Syne Tune, for a scheduler of one's own; the second half of its suggestions is near the best."""
+    searcher = GPMultiFidelitySearcher(SPACE, "loss", [{"x": 0.9}], mode=mode, num_init_random=4, opt_maxiter=20)
+    searcher.configure_scheduler(hyperband(mode=mode))
+    sign = 1 if mode == "min" else -1
+    found = []
+    for n in range(16):
+        config = searcher.get_config(trial_id=str(n))
+        found.append(config["x"])
+        result = {"loss": sign * (1 + (config["x"] - 0.2) ** 2), "epoch": 1}
+        searcher.register_pending(str(n), config, milestone=1)
+        searcher.on_trial_result(str(n), config, result)
+    assert found[0] == 0.9
+    assert set(config) == {"x", "k"}
+    again = searcher.clone_from_state(json.loads(json.dumps(searcher.get_state())))
+    assert again.get_config(trial_id="16") == searcher.get_config(trial_id="16")
+    near = [abs(x - 0.2) for x in found]
+    assert sorted(near[8:])[4] < 0.1
+    with pytest.raises(OptionError, match="R: must be given with rungs"):
+        GPMultiFidelitySearcher(SPACE, "loss").configure_scheduler([1, 3])
+    with pytest.raises(OptionError, match="did you mean 'num_init_random'"):
+        GPMultiFidelitySearcher(SPACE, "loss", num_init_rand=3)
