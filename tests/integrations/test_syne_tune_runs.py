@@ -91,7 +91,7 @@ LAUNCH = """
         here = Path(__file__).parent
         config_space = {
             "learning_rate": uniform(0.0, 0.45),
-            "activation": choice(["relu", "leaky relu"]),
+            "activation": choice(["relu", "leaky_relu"]),
             "max_epochs": 9,
             "journal": str(here / "journal"),
         }
@@ -119,7 +119,7 @@ LAUNCH = """
         experiment = load_experiment(tuner.name)
         trial_id, config = tuner.best_config()
         found = {"name": tuner.name, "best": experiment.best_config(), "trial_id": trial_id, "config": config}
-        (here / "found.json").write_text(json.dumps(found))
+        (here / "found.json").write_text(json.dumps(found, default=float))
 """
 
 
