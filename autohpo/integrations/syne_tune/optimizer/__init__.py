@@ -1,0 +1,1 @@
+"""Schedulers under Syne Tune's names."""
