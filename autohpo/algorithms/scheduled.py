@@ -20,7 +20,7 @@ from autohpo.schedulers.chains import Chains, ResultCounts, informative_fidelity
 from autohpo.schedulers.limits import Limits, TrainingPlan
 from autohpo.schedulers.observed import Reports
 from autohpo.schedulers.schedule import SLACK, with_training_plan
-from autohpo.trial import Suggestion
+from autohpo.trial import Running, Suggestion, Trial
 
 _OF_THE_START = {"point", "point_in_full", "replaces"}  # notes that a promoted trial does not take over
 
@@ -123,7 +123,8 @@ class Scheduled(BaseHPOptimizer):
         """
         history = self.history
         if history.leaf(number) != number:
-            later = next(one for one in (*history.trials, *history.running) if one.resume == number)
+            known: list[Trial | Running] = [*history.trials, *history.running]
+            later = next(one for one in known if one.resume == number)
             return f"{later.info.get('why', 'the scheduler chose it')}; went on as trial {later.number}"
         return self._scheduler.why(history, number)
 

@@ -158,7 +158,7 @@ def flipped_back(curve: Mapping[float, float], other: Mapping[float, float]) -> 
 
     Args:
         curve: The scores of one by fidelity.
-        other: Those of the other one.
+        other: The scores of the other one.
 
     Source: Bohdal et al. 2023, ICLR, section 4.2.
     """
