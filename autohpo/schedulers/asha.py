@@ -116,10 +116,10 @@ class AsyncPromotion(Asynchronous):
             found = self._promotable(seen, level)
             if found is not None:
                 above, why = self.schedule[level + 1], f"{self._where(found, level)}: promoted to"
-                return Promote(found, above, {"rung": level + 1, "why": f"{why} {above:g}", **self._notes})
+                return Promote(found, above, {"rung": level + 1, "why": f"{why} {above:g}", **self._notes(level + 1)})
         if can_start:
             level = max(self._first_rung(rng, seen), self._lowest_start())
-            return Start(self.schedule[level], {"rung": level, **self._notes})
+            return Start(self.schedule[level], {"rung": level, **self._notes(level)})
         if seen.running:
             raise NotReady("no trial can be promoted before a running one has ended")
         raise OptimizationComplete("no configuration is left, and no trial can be promoted")
@@ -133,12 +133,12 @@ class AsyncPromotion(Asynchronous):
         """The highest rung that trials are promoted to."""
         return len(self.schedule) - 1
 
-    @property
-    def _notes(self) -> dict[str, str]:
-        """What stands in the notes of all trials: the rule, where it is not the usual one."""
-        rules = ["those go on who have had their share of the cost"] if self._by_cost else []
+    def _notes(self, level: int) -> dict[str, str]:
+        """What the notes of a trial that goes to a rung say of the rule there, where it is not the usual one."""
+        rules = ["the best go on while they have had their share of the cost"] if self._by_cost else []
         rules += [self._points.rule] if self._points.n else []
-        return {"rule": " and ".join(rules)} if rules else {}
+        is_last = level == len(self.schedule) - 1
+        return {"rule": "" if is_last else ", and ".join(rules)} if rules else {}
 
     def _promotable(self, seen: History, level: int) -> int | None:
         """The best trial that was not promoted, if it is among those of its rung that go on."""

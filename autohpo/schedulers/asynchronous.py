@@ -142,4 +142,4 @@ class GivenPoints:
     def rule(self) -> str:
         """What it asks for, as a line for people; empty where it asks for nothing."""
         who = "the point" if self.n == 1 else f"the best of the {self.n} points"
-        return f"whoever goes on must be as good as {who} given" if self.n else ""
+        return f"of the best those go on that are as good as {who} given" if self.n else ""

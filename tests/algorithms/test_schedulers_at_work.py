@@ -119,11 +119,17 @@ def test_every_shape_of_an_objective_is_scheduled(case, shape):
 
 TEXTS = {
     "asha": (r"rank \d+ of \d+ at fidelity \d: promoted to \d; went on as trial \d+", "it was not promoted$"),
-    "by_cost": (r"promoted to \d; went on", "it was not promoted, as those go on who have had their share of the cost"),
-    "rush": (r"promoted to \d; went on", "it was not promoted, as whoever goes on must be as good as the point given"),
+    "by_cost": (
+        r"promoted to \d; went on",
+        "it was not promoted; the best go on while they have had their share of the cost",
+    ),
+    "rush": (
+        r"promoted to \d; went on",
+        "it was not promoted; of the best those go on that are as good as the point given",
+    ),
     "pasha": (
         r"promoted to \d; went on",
-        "as nobody gets more than 3 while the order there is that at 1|not promoted$",
+        "nobody goes beyond 3 while the order there is that at 1|not promoted$",
     ),
     "successive_halving": (r"rank \d of \d+ in its bracket at fidelity \d: promoted to \d", "it was not promoted$"),
     "stopping": (r"stopped at \d: rank \d+ of \d+, the best \d+ go on", "it had everything"),
