@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 
@@ -23,6 +24,7 @@ PAUSING = {
 }
 STOPPING = {"stopping": {"type": "stopping"}, "median_stopping": {"min_trials": 3}}
 ALL = {**PAUSING, **STOPPING}
+SAMPLERS = ["random", "kde", "bayes"]
 NAMES = {"by_cost": "asha", "rush": "asha", "listed": "asha", "stopping": "asha"}
 
 
@@ -58,6 +60,17 @@ def test_a_promotion_continues_the_paused_training(case, num_workers, tmp_path):
         reached[trial.hp["x"]] = trial.fidelity
     assert len(lines) == sum(reached.values())
     assert sum(trial.resume is not None for trial in hpo.result) >= 3
+
+
+@pytest.mark.parametrize(
+    ("case", "sampler"), [*zip(ALL, itertools.cycle(SAMPLERS), strict=False), *((case, "tpe") for case in ALL)]
+)
+def test_any_sampler_fills_any_scheduler_with_four_workers(case, sampler):
+    """Each with `tpe` and another one: the results are those of the curves, and nobody waits for ever."""
+    hpo = build(case, generates, max_evals=24, **{**ALL[case], "sampler": sampler})
+    hpo.optimize(num_workers=4, progress=False)
+    assert len(hpo.result) >= 17
+    assert all(t.perf == pytest.approx(value(t.hp["x"], t.reached)) for t in hpo.result)
 
 
 def returns(hps, fidelity):

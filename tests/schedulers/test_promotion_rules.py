@@ -299,6 +299,7 @@ def test_pasha_says_what_its_top_is(search_of):
         ({1: 2, 2: 0, 3: 5}, {1: 1, 2: 1, 3: 3}, 2.0),
         ({1: 2, 2: 2, 3: 5}, {1: 1, 2: 1, 3: 3}, None),  # never behind
         ({1: 0, 2: 0, 3: 5}, {1: 1, 2: 1, 3: 3}, None),  # flipped once
+        ({1: 2, 2: 1, 3: 5}, {1: 1, 2: 1, 3: 3}, None),  # caught up with, and not behind
         ({1: 2, 3: 5}, {1: 1, 2: 1, 3: 3}, None),  # two in common
         ({1: 2, 2: 0, 4: 5}, {1: 1, 2: 1, 3: 0, 4: 3}, 2.0),  # not every one need be
         ({1: 2, 2: 1, 3: 0, 4: 5}, {1: 1, 2: 1, 3: 1, 4: 5}, None),  # equal in the end
