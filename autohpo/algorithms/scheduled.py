@@ -18,7 +18,7 @@ from autohpo.history import HistoryView
 from autohpo.schedulers.base import Decision, Fork, Promote, Scheduler, Start
 from autohpo.schedulers.chains import Chains, ResultCounts, informative_fidelity
 from autohpo.schedulers.limits import Limits, TrainingPlan
-from autohpo.schedulers.observed import Reports
+from autohpo.schedulers.observed import Observer
 from autohpo.schedulers.schedule import SLACK, with_training_plan
 from autohpo.trial import Running, Suggestion, Trial
 
@@ -84,7 +84,7 @@ class Scheduled(BaseHPOptimizer):
         """Return the scheduler; called once, when all options are known."""
         raise NotImplementedError(f"{type(self).__name__} must define _make_scheduler(self)")
 
-    def _observed(self) -> Callable[[Reports], Reports] | None:
+    def _observed(self) -> Observer | None:
         """Return what picks the reports that a sampler sees which tells fidelities apart; None shows it all of them."""
         return None
 

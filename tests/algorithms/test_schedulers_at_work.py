@@ -197,3 +197,19 @@ def test_what_a_sampler_sees_of_curves_is_what_searcher_data_says():
         history = next(sampler for _, sampler in hpo._samplers.values()).inner.history
         seen[which] = ([at for at, _ in history.find(0).reports], [at for at, _ in history[1].reports])
     assert seen == {"rungs": ([1, 3], [2]), "all": ([1, 2, 3, 4, 5], [2]), "rungs_and_last": ([1, 3, 5], [2])}
+
+
+def test_a_promoted_trial_shows_only_the_rungs_that_it_came_to():
+    """From 1 to 3 it reports 2 and 3, and of these 3 is at a rung; the 2 is no second result of the rung at 1."""
+    hpo = build_hpo_from_name("asha", SPACE, sampler="kde", searcher_data="rungs", max_fidelity=9, seed=0)
+    for _ in range(3):
+        suggestion = hpo.ask()
+        hpo.tell(suggestion, suggestion["x"])
+    promoted = hpo.ask()
+    for epoch in (2, 3):
+        hpo.report(promoted, epoch, 0.5)
+    hpo.tell(promoted, 0.5)
+    while hpo.ask().resume is not None:
+        pass
+    history = next(sampler for _, sampler in hpo._samplers.values()).inner.history
+    assert [at for at, _ in history[promoted.number].reports] == [3]
