@@ -21,7 +21,7 @@ from autohpo.schedulers.limits import Limits, TrainingPlan
 from autohpo.schedulers.schedule import SLACK, with_training_plan
 from autohpo.trial import Suggestion
 
-_OF_THE_START = {"point", "point_in_full", "replaces"}  # notes that a promoted trial does not take over
+_OF_THE_START = {"point", "point_in_full", "replaces", "given_up"}  # notes that a promoted trial does not take over
 
 
 @dataclass(eq=False, kw_only=True)
@@ -116,7 +116,7 @@ class Scheduled(BaseHPOptimizer):
         Args:
             number: The number of a trial.
         """
-        return self._scheduler.why(self.history, number)
+        return super().why(number) or self._scheduler.why(self.history, number)
 
     def fidelity_schedule(self) -> Any:
         """Return the levels of fidelity, with Hyperband as a table of its brackets; print it to read it.
@@ -172,7 +172,12 @@ class Scheduled(BaseHPOptimizer):
 
     def _decide(self, *, can_start: bool) -> Decision:
         limits = self._scheduler.limits = session_of(self).allowance.limits
-        return self._scheduler.next(self.history, self.rng, can_start=can_start, n_left=limits.n_left)
+
+        def ask() -> Decision:
+            return self._scheduler.next(self.history, self.rng, can_start=can_start, n_left=limits.n_left)
+
+        rule = session_of(self).hopeless
+        return ask() if rule is None else rule.decide(self._scheduler, ask)
 
     def _decide_without(self, ended: OptimizationComplete) -> Decision:
         """What the scheduler decides where the sampler has nothing left.

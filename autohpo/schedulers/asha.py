@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from autohpo.errors import NotReady, OptimizationComplete
 from autohpo.history import History
-from autohpo.schedulers.base import Decision, Limits, Promote, Scheduler, Start, TrainingPlan
+from autohpo.schedulers.base import Decision, Limits, Promote, Scheduler, Start, TrainingPlan, given_up_by
 from autohpo.schedulers.ranking import Ranking, Scores, scores_of
 from autohpo.schedulers.schedule import SLACK, Plan
 from autohpo.trial import Running, Trial
@@ -91,15 +91,16 @@ class _Rung:
         if is_waiting:
             self.waiting.add(number, scores)
 
-    def best_waiting(self) -> tuple[int, int] | None:
-        """Number and rank, from 1, of the best trial that was not promoted."""
-        if not len(self.waiting):
+    def best_waiting(self, given_up: frozenset[int] = frozenset()) -> tuple[int, int] | None:
+        """Number and rank, from 1, of the best trial that was not promoted; those given up never are."""
+        n_given_up = sum(number in self.waiting for number in given_up)
+        if len(self.waiting) == n_given_up:
             return None
         if not self.waiting.has_fronts:
-            best = self.waiting.best(1)[0]
+            best = next(number for number in self.waiting.best(1 + n_given_up) if number not in given_up)
             return best, self.results.rank(best)
         ranked = enumerate(self.results.best(len(self.results)), 1)  # the order of a part would be another one
-        return next((number, rank) for rank, number in ranked if number in self.waiting)
+        return next((n, rank) for rank, n in ranked if n in self.waiting and n not in given_up)
 
 
 class AsyncPromotion(_Asynchronous):
@@ -131,7 +132,7 @@ class AsyncPromotion(_Asynchronous):
     def _restart(self) -> None:
         self._rungs = [_Rung() for _ in self.schedule]
         self._places: dict[int, int] = {}  # the rung of each result
-        self._promoted: set[int] = set()
+        self._promoted: set[int] = set()  # and given up
 
     def next(
         self, seen: History, rng: np.random.Generator, *, can_start: bool = True, n_left: float = math.inf
@@ -151,7 +152,7 @@ class AsyncPromotion(_Asynchronous):
         self._follow(seen)
         for level in reversed(range(len(self.schedule) - 1)):  # Algorithm 2, get_job
             rung = self._rungs[level]
-            best, n = rung.best_waiting(), len(rung.results)
+            best, n = rung.best_waiting(self.given_up), len(rung.results)
             if best is not None and best[1] <= self._n_going_on(n):
                 here, above = self.schedule[level], self.schedule[level + 1]
                 why = f"rank {best[1]} of {n} at fidelity {here:g}: promoted to {above:g}"
@@ -204,10 +205,10 @@ class AsyncPromotion(_Asynchronous):
         if step.is_reset:
             self._restart()
         for item in step.asked:
-            if item.resume is not None:
-                self._promoted.add(item.resume)
-                if item.resume in self._places:
-                    self._rungs[self._places[item.resume]].waiting.discard(item.resume)
+            for number in (*([] if item.resume is None else [item.resume]), *given_up_by(item)):
+                self._promoted.add(number)
+                if number in self._places:
+                    self._rungs[self._places[number]].waiting.discard(number)
         for trial in step.told:
             level, scores = trial.info.get("rung"), scores_of(trial)
             if not scores or type(level) is not int or not 0 <= level < len(self.schedule):

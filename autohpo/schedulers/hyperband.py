@@ -9,7 +9,7 @@ import numpy as np
 
 from autohpo.errors import NotReady, OptimizationComplete, OptionError
 from autohpo.history import History, Step
-from autohpo.schedulers.base import Decision, Limits, Promote, Scheduler, Start, TrainingPlan
+from autohpo.schedulers.base import Decision, Limits, Promote, Scheduler, Start, TrainingPlan, given_up_by
 from autohpo.schedulers.chains import fidelity_of
 from autohpo.schedulers.fitting import fitting, training_plan
 from autohpo.schedulers.ranking import Scores, ranked, scores_of
@@ -29,11 +29,12 @@ class _Rung:
     ended: dict[int, Scores] = field(default_factory=dict)  # empty for those that failed
     resumed: set[int] = field(default_factory=set)  # trials of the rung below that go on here, or did
     waiting: dict[int, str] = field(default_factory=dict)  # those chosen that nobody has asked for, best first, and why
+    n_closed: int = 0  # slots of trials that were given up
 
     @property
     def n_free(self) -> int:
         """Slots left for new configurations."""
-        return self.size - len(self.running) - len(self.ended) - len(self.waiting)
+        return self.size - len(self.running) - len(self.ended) - len(self.waiting) - self.n_closed
 
     def best(self, n: int) -> list[int]:
         """The n best trials that ended, failed ones never; of equals the one asked first."""
@@ -55,8 +56,8 @@ class _Rung:
 class _Bracket:
     """One opened bracket. All rungs below `level` are decided, those above are empty."""
 
-    def __init__(self, plan: Plan, eta: float) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, eta: float, given_up: set[int]) -> None:
+        self.plan, self._given_up = plan, given_up
         self.rungs = [_Rung(n, r) for n, r in zip(plan.sizes, plan.fidelities, strict=True)]
         self.level, self._eta = 0, eta
 
@@ -96,15 +97,25 @@ class _Bracket:
         n, n_ended = above.size, len(done.ended)
         if done.n_free > 0:  # fewer than planned, so fewer go on: the best 1 / eta of them
             n = min(n, max(1, int(n_ended / self._eta + SLACK)))
-        for rank, number in enumerate(done.best(n), 1):
-            if number not in above.resumed:
+        chosen = done.best(n)
+        above.n_closed = min(done.n_closed, above.size - len(chosen))  # nobody is trained in place of those given up
+        for rank, number in enumerate(chosen, 1):
+            if number in self._given_up:
+                above.n_closed += 1
+            elif number not in above.resumed:
                 where = f"in its bracket at fidelity {done.fidelity:g}"
                 above.waiting[number] = f"rank {rank} of {n_ended} {where}: promoted to {above.fidelity:g}"
+
+    def give_up(self, number: int) -> None:
+        """Closes the slot of a trial that will not go on."""
+        if self.rung.waiting.pop(number, None) is not None:
+            self.rung.n_closed += 1
 
     def resumable(self) -> list[int]:
         """Finished trials that were chosen to go on, or may still be."""
         above = self.rungs[self.level + 1 : self.level + 2]
-        return [*self.rung.waiting, *(number for rung in above for number in self.rung.best(rung.size))]
+        may = (number for rung in above for number in self.rung.best(rung.size) if number not in self._given_up)
+        return [*self.rung.waiting, *may]
 
 
 class Hyperband(Scheduler):
@@ -161,6 +172,8 @@ class Hyperband(Scheduler):
         self._open: dict[int, _Bracket] = {}
         self._entered: dict[int, _Rung] = {}  # where trials run
         self._n_opened = 0
+        self._given_up: set[int] = set()
+        self._tentative = frozenset[int]()  # those of them that no suggestion names yet
         self._is_fitted = False  # whether the first bracket was not that of the schedule
 
     def next(
@@ -222,8 +235,15 @@ class Hyperband(Scheduler):
     def _follow(self, seen: History) -> None:
         """Catches up with the history."""
         step = self.news(seen)
+        named = {number for item in step.asked for number in given_up_by(item)}
+        if self._tentative - named - self.given_up:  # what was tried is not what was decided
+            self._cursor = None
+            step = self.news(seen)
         if step.is_reset:
             self._restart()
+            named = {number for item in step.asked for number in given_up_by(item)}
+        self._tentative = self.given_up
+        self._give_up(named | self.given_up)
         for item in step.asked:
             rung = self._rung(item)
             if rung is not None:
@@ -236,6 +256,13 @@ class Hyperband(Scheduler):
         if self._first_results is not None:
             self._first_results.follow(step)
         self._decide()
+
+    def _give_up(self, numbers: set[int]) -> None:
+        """Closes the slots of trials that will not go on, now or when their rungs are decided."""
+        for number in numbers - self._given_up:
+            self._given_up.add(number)
+            for bracket in self._open.values():
+                bracket.give_up(number)
 
     def _place(self, item: Trial | Running) -> tuple[int, int] | None:
         """Bracket and rung of a trial, by its notes; None for a trial of another schedule."""
@@ -259,7 +286,8 @@ class Hyperband(Scheduler):
         index, level = place
         while self._n_opened <= index:
             plan = self._plan(item) if self._n_opened == index else None
-            self._open[self._n_opened] = _Bracket(plan or self.schedule.bracket(self._n_opened), self.schedule.eta)
+            plan = plan or self.schedule.bracket(self._n_opened)
+            self._open[self._n_opened] = _Bracket(plan, self.schedule.eta, self._given_up)
             self._is_fitted |= index == 0 and "sizes" in item.info
             self._n_opened += 1
         bracket = self._open.get(index)
