@@ -52,7 +52,7 @@ class BaseHPOptimizer(OptimizerInterface):
         noise: Whether results are noisy: then the best trial is the one that a model of all results expects most of,
             and not the luckiest.
         stop_hopeless: Ends trials that report, and gives up paused ones, once their chance to beat the best full
-            result is below .05, or below the chance that is given here. It is predicted from the curves of the full
+            result is below .02, or below the chance that is given here. It is predicted from the curves of the full
             trainings, and from five of them on.
         points: Configurations to try first, and pairs ``(configuration, result)`` whose result is known already; the
             latter are not run, and do not count in `max_evals`. A result is one of a full evaluation unless a

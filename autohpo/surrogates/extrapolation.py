@@ -128,7 +128,7 @@ class Extrapolator:
         predicted = self._predict(found, fidelities, values)
         surprise = -predicted.mean / predicted.sd
         tail = 1.0 - float(stdtr(predicted.degrees, surprise))
-        n_surprised = int((found.errors * 1.0 >= surprise * found.inflation).sum())
+        n_surprised = int((found.errors >= surprise * found.inflation).sum())
         return max(tail, n_surprised / (len(found.errors) + 1))
 
     def predict(self, fidelities: FloatArray, values: FloatArray) -> Prediction | None:
@@ -160,12 +160,12 @@ class Extrapolator:
         rows = np.flatnonzero((first <= log + 1e-9) & (last > log + 1e-9))
         if len(rows) < N_CURVES:
             return None
-        back = np.stack([
-            np.interp(_looks(log), logs[begins[i] : begins[i + 1]], values[begins[i] : begins[i + 1]]) for i in rows
-        ])
+        back = np.stack(
+            [np.interp(_looks(log), logs[begins[i] : begins[i + 1]], values[begins[i] : begins[i + 1]]) for i in rows]
+        )
         features, now = self._features(back, log), back[:, 0]
         gains = self._transformed(self._finals[rows]) - now
-        mean, sd, _ = _local_fit(features, now, gains, features, now, np.eye(len(rows), dtype=bool))
+        mean, sd, _ = _local_fit(features, now, gains, features, now, left_out=np.eye(len(rows), dtype=bool))
         return _Table(features, now, gains, (gains - mean) / sd)
 
     def _features(self, back: FloatArray, log: float) -> FloatArray:
@@ -208,6 +208,7 @@ def _local_fit(
     gains: FloatArray,
     rows: FloatArray,
     at: FloatArray,
+    *,
     left_out: BoolArray | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """``(q,)`` each: predicted gains, their deviations, and degrees of freedom, by regressions around each of q curves.

@@ -19,7 +19,7 @@ from autohpo.trial import Running, Trial
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
 
-CHANCE = 0.05
+CHANCE = 0.02
 """The chance of beating the best below which a trial is hopeless, where the user gives none."""
 MOST_CURVES = 100
 """The number of the latest full trainings that predictions are made of."""
@@ -74,10 +74,12 @@ class HopelessRule:
         running = self._history.find(number)
         if not self._is_due(running):
             return False
-        why = self._why(running, running.reports[-1][0])
-        if why:
-            self._reasons[number] = f"stopped at {why}"
-        return bool(why)
+        chance = self._small_chance(running)
+        if chance is None:
+            return False
+        best = self._best.perf if self._best is not None else None
+        self._reasons[number] = f"stopped at {running.reports[-1][0]:g}: chance {chance} to beat {best:.4g}"
+        return True
 
     def gives_up(self, trial: Trial) -> str:
         """Return why a paused trial is not worth going on with; the empty string where it is.
@@ -85,8 +87,9 @@ class HopelessRule:
         Args:
             trial: A finished trial, the last of its chain.
         """
-        why = self._why(trial, trial.reached)
-        return f"given up at {why}" if why else ""
+        chance = self._small_chance(trial)
+        best = self._best.number if self._best is not None else None  # no value: notes are alike in both modes
+        return "" if chance is None else f"given up at {trial.reached:g}: chance {chance} to beat trial {best}"
 
     def reason(self, number: int) -> str:
         """Return why a trial was stopped; the empty string where it was not, for all that is known here."""
@@ -132,22 +135,21 @@ class HopelessRule:
             before = 0.0 if resumed is None else resumed.reached
         return before <= 0 or math.floor(_range(now)) > math.floor(_range(before))
 
-    def _why(self, item: Trial | Running, at: float) -> str:
-        """Where a trial stands, and how small its chance is; the empty string where it is worth going on with."""
+    def _small_chance(self, item: Trial | Running) -> str | None:
+        """How small the chance of a trial is, to be read; None where it is worth going on with."""
         self._follow()
         best = self._best
         if best is None or best.score is None or len(self._curves) < N_CURVES:
-            return ""
+            return None
         fidelities, values = _arrays(self._points(item))
         if not len(values) or values[-1] >= best.score:
-            return ""
+            return None
         if self._model is None:
             self._model = Extrapolator(self._curves, np.array(self._finals), best.score)
         chance = self._model.chance(fidelities, values)
         if chance >= self._chance:
-            return ""
-        said = f"{chance:.2g}" if chance >= _LEAST_SHOWN else f"below {_LEAST_SHOWN:g}"
-        return f"{at:g}: chance {said} to beat {best.perf:.4g}"
+            return None
+        return f"{chance:.2g}" if chance >= _LEAST_SHOWN else f"below {_LEAST_SHOWN:g}"
 
     def _follow(self) -> None:
         """Catches up with the full trainings that have ended."""
