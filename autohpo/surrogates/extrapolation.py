@@ -182,7 +182,8 @@ class Extrapolator:
 
 def _looks(log: float) -> FloatArray:
     """``(5,)`` where a curve is read, in logarithms of the fidelity."""
-    return log - math.log(2.0) * np.arange(_N_BACK + 1)
+    looks: FloatArray = log - math.log(2.0) * np.arange(_N_BACK + 1)
+    return looks
 
 
 def _power_law(rises: FloatArray, left: float) -> FloatArray:
@@ -234,4 +235,5 @@ def _local_fit(
     spread = (weights * (gains - ((weights @ gains) / n)[:, None]) ** 2).sum(axis=1) / n + 1e-12  # one more error
     variance = ((weights * residuals**2).sum(axis=1) + spread) / degrees
     leverage = 1.0 + np.einsum("qp,qpr,qr->q", rows, inverse, rows, optimize=True)
-    return (rows * beta).sum(axis=1), np.sqrt(variance * leverage), np.minimum(degrees, _MOST_DEGREES)
+    sd: FloatArray = np.sqrt(variance * leverage)
+    return (rows * beta).sum(axis=1), sd, np.minimum(degrees, _MOST_DEGREES)

@@ -188,6 +188,7 @@ def test_paused_trials_without_a_chance_are_given_up(name):
     for _ in range(400):
         suggestion = hpo.ask()
         for number, why in suggestion.info.get("given_up", []):
+            assert number not in given_up  # each is named once
             given_up[number] = best.score
             at = hpo.history[number].fidelity
             assert re.fullmatch(rf"given up at {at}: chance .* to beat trial {best.number}", why)
