@@ -123,7 +123,10 @@ _NO_SUCH = {  # things that exist elsewhere and are something else here
         "there are no callbacks: target= and patience= end a search, Result.load(store) reads it while it runs"
     ),
     "sampler": "the name given to build_hpo_from_name says how to search; bohb, hyperband and asha take sampler= there",
-    "pruner": "build 'asha', 'hyperband' or 'median_stopping', which end poor trials early: build_hpo_from_name('asha', space, f)",
+    "pruner": (
+        "build 'asha', 'hyperband' or 'median_stopping', which end poor trials early: "
+        "build_hpo_from_name('asha', space, f)"
+    ),
     "algorithm": "it is the name given to build_hpo_from_name",
     "metric": "the value that f returns is the objective; several have names: mode={'acc': 'max', 'latency': 'min'}",
     "gc_after_trial": ("each trial runs in a process of its own workers, and memory_limit= holds it"),

@@ -22,7 +22,7 @@ from autohpo.schedulers.observed import Observer
 from autohpo.schedulers.schedule import SLACK, with_training_plan
 from autohpo.trial import Running, Suggestion, Trial
 
-_OF_THE_START = {"point", "point_in_full", "replaces"}  # notes that a promoted trial does not take over
+_OF_THE_START = {"point", "point_in_full", "replaces", "given_up"}  # notes that a promoted trial does not take over
 
 
 @dataclass(eq=False, kw_only=True)
@@ -121,7 +121,9 @@ class Scheduled(BaseHPOptimizer):
         Args:
             number: The number of a trial.
         """
-        history = self.history
+        given_up, history = super().why(number), self.history
+        if given_up:
+            return given_up
         if history.leaf(number) != number:
             known: list[Trial | Running] = [*history.trials, *history.running]
             later = next(one for one in known if one.resume == number)
@@ -185,7 +187,12 @@ class Scheduled(BaseHPOptimizer):
 
     def _decide(self, *, can_start: bool) -> Decision:
         limits = self._scheduler.limits = session_of(self).allowance.limits
-        return self._scheduler.next(self.history, self.rng, can_start=can_start, n_left=limits.n_left)
+
+        def ask() -> Decision:
+            return self._scheduler.next(self.history, self.rng, can_start=can_start, n_left=limits.n_left)
+
+        rule = session_of(self).hopeless
+        return ask() if rule is None else rule.decide(self._scheduler, ask)
 
     def _decide_without(self, ended: OptimizationComplete) -> Decision:
         """What the scheduler decides where the sampler has nothing left.

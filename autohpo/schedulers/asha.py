@@ -11,7 +11,7 @@ from autohpo.errors import NotReady, OptimizationComplete
 from autohpo.history import History
 from autohpo.schedulers.async_stopping import AsyncStopping
 from autohpo.schedulers.asynchronous import Asynchronous, GivenPoints, bracket_weights, lowest_affordable
-from autohpo.schedulers.base import Decision, Limits, Promote, Start, TrainingPlan
+from autohpo.schedulers.base import Decision, Limits, Promote, Start, TrainingPlan, given_up_by
 from autohpo.schedulers.costs import RungCosts
 from autohpo.schedulers.ranking import Ranking, Scores, scores_of
 from autohpo.schedulers.rungs import SLACK
@@ -40,15 +40,20 @@ class Rung:
         if is_waiting:
             self.waiting.add(number, scores)
 
-    def best_waiting(self) -> tuple[int, int] | None:
-        """Return number and rank, from 1, of the best trial that was not promoted; None where all were."""
-        if not len(self.waiting):
+    def best_waiting(self, given_up: frozenset[int] = frozenset()) -> tuple[int, int] | None:
+        """Return number and rank, from 1, of the best trial that was not promoted; None where all were.
+
+        Args:
+            given_up: Those that never are.
+        """
+        n_given_up = sum(number in self.waiting for number in given_up)
+        if len(self.waiting) == n_given_up:
             return None
         if not self.waiting.has_fronts:
-            best = self.waiting.best(1)[0]
+            best = next(number for number in self.waiting.best(1 + n_given_up) if number not in given_up)
             return best, self.results.rank(best)
         ranked = enumerate(self.results.best(len(self.results)), 1)  # the order of a part would be another one
-        return next((number, rank) for rank, number in ranked if number in self.waiting)
+        return next((n, rank) for rank, n in ranked if n in self.waiting and n not in given_up)
 
 
 class AsyncPromotion(Asynchronous):
@@ -92,7 +97,7 @@ class AsyncPromotion(Asynchronous):
     def _restart(self) -> None:
         self._rungs = [Rung() for _ in self.schedule]
         self._places: dict[int, int] = {}  # the rung of each result
-        self._promoted: set[int] = set()
+        self._promoted: set[int] = set()  # and given up
         self._points.restart()
         self._costs = RungCosts()
 
@@ -143,13 +148,14 @@ class AsyncPromotion(Asynchronous):
     def _promotable(self, seen: History, level: int) -> int | None:
         """The best trial that was not promoted, if it is among those of its rung that go on."""
         rung = self._rungs[level]
-        best = rung.best_waiting()
+        best = rung.best_waiting(self.given_up)
         n = self._n_best(seen, level) if best is not None else 0
         if best is None or best[1] > n:
             return None
         if self._points.better(rung.results, best[0]) is None:
             return best[0]
-        given = [point for point in self._points.those_in(rung.waiting) if rung.results.rank(point) <= n]
+        waiting = [point for point in self._points.those_in(rung.waiting) if point not in self.given_up]
+        given = [point for point in waiting if rung.results.rank(point) <= n]
         return min(given, key=rung.results.rank, default=None)
 
     def _n_best(self, seen: History, level: int) -> int:
@@ -209,10 +215,10 @@ class AsyncPromotion(Asynchronous):
             self._restart()
         self._points.follow(step.asked)
         for item in step.asked:
-            if item.resume is not None:
-                self._promoted.add(item.resume)
-                if item.resume in self._places:
-                    self._rungs[self._places[item.resume]].waiting.discard(item.resume)
+            for number in (*([] if item.resume is None else [item.resume]), *given_up_by(item)):
+                self._promoted.add(number)
+                if number in self._places:
+                    self._rungs[self._places[number]].waiting.discard(number)
         for trial in step.told:
             level, scores = trial.info.get("rung"), scores_of(trial)
             if not scores or type(level) is not int or not 0 <= level < len(self.schedule):

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+from autohpo.algorithms.asha import ASHA
+from autohpo.algorithms.hyperband import Hyperband
 from autohpo.algorithms.registry import available_hpos, canonical_name, get_hpo
 from autohpo.testing import optimizer_checks
+
+
+class HopelessASHA(ASHA):
+    """Of one objective, so that hopeless trials can be ended."""
+
+    supports = frozenset({"constraints", "outcome_constraints"})
+
+
+class HopelessHyperband(Hyperband):
+    """Of one objective, so that hopeless trials can be ended."""
+
+    supports = frozenset({"constraints", "outcome_constraints"})
+
 
 BRACKETS = {"max_fidelity": 9.0}  # three rungs: enough to promote twice, and quick
 CASES = [
@@ -27,8 +42,9 @@ CASES += [
     ("quasi_random", {"sequence": "halton"}),
     ("random", {"mode": "min"}),
 ]
+CASES += [(cls, {"max_fidelity": 3.0, "stop_hopeless": 0.5}) for cls in (HopelessASHA, HopelessHyperband)]
 CHECKS = [
-    pytest.param(check, id="-".join([name, *map(str, options.values()), str(check)]))
+    pytest.param(check, id="-".join([getattr(name, "__name__", name), *map(str, options.values()), str(check)]))
     for name, options in CASES
     for check in optimizer_checks(name, **options)
 ]

@@ -29,6 +29,7 @@ from autohpo import BaseHPOptimizer, ChoiceHP, LogRangeHP, RangeHP, Suggestion
 from autohpo.algorithms.asha import ASHA
 from autohpo.algorithms.median_stopping import MedianStoppingSearch
 from autohpo.algorithms.pasha import PASHA
+from autohpo.algorithms.random import RandomSearch
 from autohpo.algorithms.registry import get_hpo
 from autohpo.algorithms.session import Session
 from autohpo.algorithms.successive_halving import SuccessiveHalving
@@ -91,12 +92,28 @@ class HalvingKDE(SuccessiveHalving):
     sampler: str = "kde"
 
 
+@dataclass(eq=False, kw_only=True)
+class HopelessRandom(RandomSearch):
+    """Random search that ends trials with hardly a chance."""
+
+    stop_hopeless: bool | float = 0.2
+
+
+@dataclass(eq=False, kw_only=True)
+class HopelessASHA(ASHA):
+    """Asynchronous halving that ends trials with hardly a chance, and gives up paused ones."""
+
+    stop_hopeless: bool | float = 0.4
+
+
 OWN: dict[str, type[BaseHPOptimizer]] = {
     "median_rule": MedianRule,
     "asha_stopping": StoppingASHA,
     "median_bayes": MedianBayes,
     "pasha_tpe": ProgressiveTPE,
     "halving_kde": HalvingKDE,
+    "hopeless_random": HopelessRandom,
+    "hopeless_asha": HopelessASHA,
 }
 """Algorithms of this program, which are not registered, so that no other test finds them."""
 
