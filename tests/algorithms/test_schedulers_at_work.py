@@ -73,6 +73,24 @@ def test_any_sampler_fills_any_scheduler_with_four_workers(case, sampler):
     assert all(t.perf == pytest.approx(value(t.hp["x"], t.reached)) for t in hpo.result)
 
 
+@pytest.mark.parametrize(("name", "options"), [("hyperband", {}), ("bohb", {}), ("successive_halving", {"n": 81})])
+def test_the_bracket_of_81_trains_297_epochs(name, options, tmp_path):
+    """81 * 1 + 27 * 2 + 9 * 6 + 3 * 18 + 1 * 54, with two workers and room for all; from scratch it would be 405."""
+    log = tmp_path / "epochs"
+
+    def train(hps):
+        for epoch in range(1, 82):
+            with log.open("a") as file:
+                file.write(".")
+            yield value(hps["x"], epoch)
+
+    options = {"min_fidelity": 1, "max_fidelity": 81, "num_iterations": 1, "seed": 0, **options}
+    hpo = build_hpo_from_name(name, SPACE, train, **options)
+    hpo.optimize(num_workers=2, max_suspended=81, progress=False)
+    assert len(log.read_text()) == 297
+    assert len(hpo.result) == 81 + 27 + 9 + 3 + 1
+
+
 def returns(hps, fidelity):
     """Shape 1: evaluated anew at each rung."""
     assert type(fidelity) is int
