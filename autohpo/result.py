@@ -260,8 +260,10 @@ class Result:
             return ""
         rivals = self._scores[trial.info.get("bracket"), trial.reached]  # of its bracket alone, where there are any
         rank = 1 + len(rivals) - bisect_right(rivals, trial.score or 0.0)
-        is_full = trial.reached == max(reached for _, reached in self._scores)
-        end = given_up.get(number, "it had everything" if is_full else "it was not promoted")
+        rule = trial.info.get("rule")  # of those that may go on
+        is_full = not rule and trial.reached == max(reached for _, reached in self._scores)
+        end = "it had everything" if is_full else f"it was not promoted; {rule}" if rule else "it was not promoted"
+        end = given_up.get(number, end)
         return f"rank {rank} of {len(rivals)} at fidelity {trial.reached:g}: {end}"
 
     @cached_property

@@ -87,6 +87,7 @@ class BaseHPOptimizer(OptimizerInterface):
 
     is_multi_fidelity: ClassVar[bool] = False
     reads_fidelity: ClassVar[bool] = False  # whether it learns from trials of several fidelities, told apart
+    reaches_full: ClassVar[bool] = True  # whether it gives some trials the full fidelity, if it may suggest for long
     needs_checkpoints: ClassVar[bool] = False  # whether it forks trials: the objective must save its state
     ends_with_space: ClassVar[bool] = False  # whether it ends once all configurations of a finite space were tried
     is_deterministic: ClassVar[bool] = False  # whether the seed changes no suggestion

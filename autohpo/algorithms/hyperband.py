@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from autohpo.algorithms.parts.on_rungs import OnRungs
 from autohpo.algorithms.registry import register_hpo
-from autohpo.algorithms.scheduled import Scheduled
-from autohpo.schedulers import hyperband
-from autohpo.schedulers.schedule import Schedule
+from autohpo.errors import OptionError
+from autohpo.schedulers import Scheduler, hyperband
+from autohpo.schedulers.asha import AsyncPromotion
 
 
 @register_hpo("hyperband")
 @dataclass(eq=False, kw_only=True)
-class Hyperband(Scheduled):
+class Hyperband(OnRungs):
     """Starts many configurations, stops most early, and trains the best of them on.
 
     A promoted trial continues its own training (``Suggestion.resume``). Where results at little fidelity mislead, the
@@ -28,10 +29,15 @@ class Hyperband(Scheduled):
         min_fidelity: Least that a trial gets; the lowest rung is the least ``max_fidelity / eta^k`` above it.
         max_fidelity: What a full evaluation gets.
         eta: Factor between the fidelities of two rungs; 1 / `eta` of the trials go on. At least 2.
+        type: "synchronous" decides a rung when all its trials have ended; "asynchronous" waits for none: it is ``asha``
+            with as many brackets as there are rungs.
         num_iterations: Brackets to open at most; None goes on as long as it is asked.
         bracket_sizes: "ceil" sizes brackets like the paper's Algorithm 1, "floor" like HpBandSter.
         sampler: Where new configurations come from: the paper draws them from the prior, "random". See
             :class:`autohpo.algorithms.scheduled.Scheduled`.
+
+    Raises:
+        OptionError: The rungs break a rule, or `num_iterations` is given to what opens no brackets in turn.
 
     Example:
         >>> from autohpo import RangeHP
@@ -48,11 +54,20 @@ class Hyperband(Scheduled):
     }
     budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals", "budget", "num_iterations"})
 
-    min_fidelity: float = 1.0
-    eta: float = 3.0
+    type: Literal["synchronous", "asynchronous"] = "synchronous"
     num_iterations: int | None = None
     bracket_sizes: Literal["ceil", "floor"] = "ceil"
 
-    def _make_scheduler(self) -> hyperband.Hyperband:
-        schedule = Schedule(self.min_fidelity, self.max_fidelity, self.eta, self.bracket_sizes)
-        return hyperband.Hyperband(schedule, self.num_iterations)
+    def _make_scheduler(self) -> Scheduler:
+        if self.type == "asynchronous":
+            return self._asynchronous()
+        return hyperband.Hyperband(self.brackets_of(self.bracket_sizes), self.num_iterations)
+
+    def _asynchronous(self) -> AsyncPromotion:
+        """The scheduler that waits for no rung; its brackets are drawn as often as the others are opened."""
+        if self.num_iterations is not None:
+            raise OptionError("num_iterations: must be None with type='asynchronous', which opens no brackets in turn")
+        rungs = self.rungs
+        made = AsyncPromotion(rungs.fidelities, rungs.eta, len(rungs.fidelities))
+        made.n_round = rungs.n_trials
+        return made

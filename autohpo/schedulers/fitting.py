@@ -20,7 +20,7 @@ def fitting(schedule: Schedule, index: int, limits: Limits, *, is_fitted: bool) 
         limits: What the search may spend, and what is left for this bracket and those after it.
         is_fitted: Whether the first bracket was not that of the schedule.
     """
-    usual = schedule.bracket(index)
+    usual = schedule.bracket_within(index, limits)
     if not (is_fitted or index == 0 or limits.cost < math.inf) or usual.fits(limits):
         return usual
     first = index % len(schedule.brackets)

@@ -13,7 +13,8 @@ from autohpo.schedulers.base import Decision, Limits, Promote, Scheduler, Start,
 from autohpo.schedulers.chains import fidelity_of
 from autohpo.schedulers.fitting import fitting, training_plan
 from autohpo.schedulers.ranking import Scores, ranked, scores_of
-from autohpo.schedulers.schedule import SLACK, Plan, Schedule
+from autohpo.schedulers.rungs import Rungs
+from autohpo.schedulers.schedule import Plan, Schedule
 from autohpo.trial import Running, Trial
 
 _BLIND_SHARE = 1 / 6  # of all new configurations: so many may be drawn before the first result
@@ -56,10 +57,11 @@ class _Rung:
 class _Bracket:
     """One opened bracket. All rungs below `level` are decided, those above are empty."""
 
-    def __init__(self, plan: Plan, eta: float, given_up: set[int]) -> None:
+    def __init__(self, plan: Plan, rungs: Rungs, given_up: set[int]) -> None:
         self.plan, self._given_up = plan, given_up
         self.rungs = [_Rung(n, r) for n, r in zip(plan.sizes, plan.fidelities, strict=True)]
-        self.level, self._eta = 0, eta
+        self.level, self._shares = 0, rungs
+        self._first = len(rungs.fidelities) - len(plan.sizes)  # the place of its first rung among all
 
     @property
     def rung(self) -> _Rung:
@@ -96,7 +98,7 @@ class _Bracket:
         """Lets the best of a rung go on in the next one."""
         n, n_ended = above.size, len(done.ended)
         if done.n_free > 0:  # fewer than planned, so fewer go on: the best 1 / eta of them
-            n = min(n, max(1, int(n_ended / self._eta + SLACK)))
+            n = min(n, max(1, self._shares.n_going_on(n_ended, self._first + self.level - 1)))
         chosen = done.best(n)
         above.n_closed = min(done.n_closed, above.size - len(chosen))  # nobody is trained in place of those given up
         for rank, number in enumerate(chosen, 1):
@@ -287,7 +289,7 @@ class Hyperband(Scheduler):
         while self._n_opened <= index:
             plan = self._plan(item) if self._n_opened == index else None
             plan = plan or self.schedule.bracket(self._n_opened)
-            self._open[self._n_opened] = _Bracket(plan, self.schedule.eta, self._given_up)
+            self._open[self._n_opened] = _Bracket(plan, self.schedule.rungs, self._given_up)
             self._is_fitted |= index == 0 and "sizes" in item.info
             self._n_opened += 1
         bracket = self._open.get(index)
