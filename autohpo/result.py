@@ -262,8 +262,8 @@ class Result:
         rank = 1 + len(rivals) - bisect_right(rivals, trial.score or 0.0)
         rule = trial.info.get("rule")  # of those that may go on
         is_full = not rule and trial.reached == max(reached for _, reached in self._scores)
-        usual = "it had everything" if is_full else f"it was not promoted; {rule}" if rule else "it was not promoted"
-        end = given_up.get(number, usual)
+        end = "it had everything" if is_full else f"it was not promoted; {rule}" if rule else "it was not promoted"
+        end = given_up.get(number, end)
         return f"rank {rank} of {len(rivals)} at fidelity {trial.reached:g}: {end}"
 
     @cached_property

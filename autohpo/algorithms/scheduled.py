@@ -121,14 +121,12 @@ class Scheduled(BaseHPOptimizer):
         Args:
             number: The number of a trial.
         """
-        given_up, history = super().why(number), self.history
-        if given_up:
-            return given_up
+        history = self.history
         if history.leaf(number) != number:
             known: list[Trial | Running] = [*history.trials, *history.running]
             later = next(one for one in known if one.resume == number)
             return f"{later.info.get('why', 'the scheduler chose it')}; went on as trial {later.number}"
-        return self._scheduler.why(history, number)
+        return super().why(number) or self._scheduler.why(history, number)
 
     def fidelity_schedule(self) -> Any:
         """Return the levels of fidelity, with Hyperband as a table of its brackets; print it to read it.

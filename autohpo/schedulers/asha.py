@@ -44,7 +44,7 @@ class Rung:
         """Return number and rank, from 1, of the best trial that was not promoted; None where all were.
 
         Args:
-            given_up: Those that never are.
+            given_up: Those that will not be.
         """
         n_given_up = sum(number in self.waiting for number in given_up)
         if len(self.waiting) == n_given_up:
@@ -154,8 +154,8 @@ class AsyncPromotion(Asynchronous):
             return None
         if self._points.better(rung.results, best[0]) is None:
             return best[0]
-        waiting = [point for point in self._points.those_in(rung.waiting) if point not in self.given_up]
-        given = [point for point in waiting if rung.results.rank(point) <= n]
+        given = [point for point in self._points.those_in(rung.waiting) if rung.results.rank(point) <= n]
+        given = [point for point in given if point not in self.given_up]
         return min(given, key=rung.results.rank, default=None)
 
     def _n_best(self, seen: History, level: int) -> int:

@@ -72,6 +72,20 @@ class StoppingASHA(ASHA):
 
 
 @dataclass(eq=False, kw_only=True)
+class HopelessRandom(RandomSearch):
+    """Random search that ends trials with hardly a chance."""
+
+    stop_hopeless: bool | float = 0.2
+
+
+@dataclass(eq=False, kw_only=True)
+class HopelessASHA(ASHA):
+    """Asynchronous halving that ends trials with hardly a chance, and gives up paused ones."""
+
+    stop_hopeless: bool | float = 0.4
+
+
+@dataclass(eq=False, kw_only=True)
 class MedianBayes(MedianStoppingSearch):
     """A Gaussian process whose hopeless trials are stopped."""
 
@@ -92,28 +106,14 @@ class HalvingKDE(SuccessiveHalving):
     sampler: str = "kde"
 
 
-@dataclass(eq=False, kw_only=True)
-class HopelessRandom(RandomSearch):
-    """Random search that ends trials with hardly a chance."""
-
-    stop_hopeless: bool | float = 0.2
-
-
-@dataclass(eq=False, kw_only=True)
-class HopelessASHA(ASHA):
-    """Asynchronous halving that ends trials with hardly a chance, and gives up paused ones."""
-
-    stop_hopeless: bool | float = 0.4
-
-
 OWN: dict[str, type[BaseHPOptimizer]] = {
     "median_rule": MedianRule,
     "asha_stopping": StoppingASHA,
+    "hopeless_random": HopelessRandom,
+    "hopeless_asha": HopelessASHA,
     "median_bayes": MedianBayes,
     "pasha_tpe": ProgressiveTPE,
     "halving_kde": HalvingKDE,
-    "hopeless_random": HopelessRandom,
-    "hopeless_asha": HopelessASHA,
 }
 """Algorithms of this program, which are not registered, so that no other test finds them."""
 
