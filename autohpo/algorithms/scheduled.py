@@ -175,6 +175,7 @@ class Scheduled(BaseHPOptimizer):
             return sample()
         decision = self._decide(can_start=True)
         if isinstance(decision, Start):
+            self.start_fidelity = decision.fidelity
             try:
                 made = sample() if decision.hp is None or is_point else Suggestion(decision.hp)
             except OptimizationComplete as ended:

@@ -55,6 +55,8 @@ class _Rung:
 class _Bracket:
     """One opened bracket. All rungs below `level` are decided, those above are empty."""
 
+    promotes: bool = True  # whether the best of a rung go on; else the next one is filled by new configurations
+
     def __init__(self, plan: Plan, rungs: Rungs, given_up: set[int]) -> None:
         self.plan, self._given_up = plan, given_up
         self.rungs = [_Rung(n, r) for n, r in zip(plan.sizes, plan.fidelities, strict=True)]
@@ -78,7 +80,7 @@ class _Bracket:
 
     def promotion_cost(self, is_continued: bool) -> float:
         """What these will cost, in full evaluations."""
-        costs = self.plan.costs(is_continued)
+        costs = self.plan.costs(is_continued and self.promotes)
         return sum(
             rung.size * cost for rung, cost in zip(self.rungs[self.level + 1 :], costs[self.level + 1 :], strict=True)
         )
@@ -89,7 +91,7 @@ class _Bracket:
             if self.rung.n_free > 0 and not is_exhausted:
                 return
             done, self.level = self.rung, self.level + 1
-            if not self.is_over:
+            if self.promotes and not self.is_over:
                 self._choose(done, self.rung)
 
     def _choose(self, done: _Rung, above: _Rung) -> None:
@@ -113,7 +115,7 @@ class _Bracket:
 
     def resumable(self) -> list[int]:
         """Finished trials that were chosen to go on, or may still be."""
-        above = self.rungs[self.level + 1 : self.level + 2]
+        above = self.rungs[self.level + 1 : self.level + 2] if self.promotes else []
         may = (number for rung in above for number in self.rung.best(rung.size) if number not in self._given_up)
         return [*self.rung.waiting, *may]
 
@@ -288,6 +290,7 @@ class Hyperband(Scheduler):
             plan = self._plan(item) if self._n_opened == index else None
             plan = plan or self.schedule.bracket(self._n_opened)
             self._open[self._n_opened] = _Bracket(plan, self.schedule.rungs, self._given_up)
+            self._open[self._n_opened].promotes = self._promotes(self._n_opened)
             self._is_fitted |= index == 0 and "sizes" in item.info
             self._n_opened += 1
         bracket = self._open.get(index)
@@ -327,8 +330,13 @@ class Hyperband(Scheduler):
         cost_left = limits.cost_left
         if cost_left < math.inf:
             cost_left -= sum(bracket.promotion_cost(limits.is_continued) for bracket in self._open.values())
-        left = limits._replace(n_left=n_left, cost_left=cost_left)
+        is_continued = limits.is_continued and self._promotes(index)
+        left = limits._replace(n_left=n_left, cost_left=cost_left, is_continued=is_continued)
         return fitting(self.schedule, index, left, is_fitted=self._is_fitted)
+
+    def _promotes(self, index: int) -> bool:
+        """Whether the best of a rung go on in a bracket."""
+        return True
 
     def training_plan(self, limits: Limits) -> TrainingPlan | None:
         """Return what a search with these limits trains where no trial fails."""

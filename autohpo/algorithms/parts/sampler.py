@@ -120,6 +120,7 @@ class Sampler:
             SuggestionError: The algorithm returned no configuration.
         """
         self.follow(view)
+        self.inner.start_fidelity = self._owner.start_fidelity
         made = self._session.draw(pid, rng, point)
         if not isinstance(made, Mapping):
             who = f"{type(self.inner).__name__}._get_suggestion"
