@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from autohpo import Point, RangeHP, TrialState, build_hpo_from_name
+from autohpo import OptionError, Point, RangeHP, TrialState, build_hpo_from_name
 from autohpo.report.html import render_html
 
 SPACE = [RangeHP("x", 0.0, 1.0)]
@@ -231,3 +231,27 @@ def test_a_promoted_trial_shows_only_the_rungs_that_it_came_to():
         pass
     history = next(sampler for _, sampler in hpo._samplers.values()).inner.history
     assert [at for at, _ in history[promoted.number].reports] == [3]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("dehb", {}, "type: must be 'synchronous', as a generation needs its whole rung, got 'asynchronous'"),
+        (
+            "hyperband",
+            {"num_iterations": 3},
+            "num_iterations: must be None with type='asynchronous', which opens no brackets in turn",
+        ),
+    ],
+)
+def test_what_cannot_be_asynchronous_says_so(name, options, message):
+    """The text names the option."""
+    with pytest.raises(OptionError) as caught:
+        build_hpo_from_name(name, SPACE, type="asynchronous", **options)
+    assert str(caught.value) == message
+
+
+def test_costs_are_not_shared_among_trials_that_nobody_promotes():
+    """Stopping has no use for them."""
+    with pytest.raises(OptionError, match="cost_promotion: must be False with type='stopping'"):
+        build_hpo_from_name("asha", SPACE, type="stopping", cost_promotion=True)
