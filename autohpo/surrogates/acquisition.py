@@ -69,3 +69,33 @@ def log_pi(mean: FloatArray, sd: FloatArray, best: float) -> tuple[FloatArray, F
 def ucb(mean: FloatArray, sd: FloatArray, kappa: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the upper confidence bound, the mean and `kappa` deviations, and its derivatives by `mean` and by `sd`."""
     return mean + kappa * sd, np.ones_like(mean), np.full_like(sd, kappa)
+
+
+def log_mean_ei(means: FloatArray, sd: FloatArray, best: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the log of the mean over fantasies of expected improvement, and its derivatives by `means` and by `sd`.
+
+    Args:
+        means: ``(m, k)`` predicted means, one column for each fantasy of what pending trials will give.
+        sd: ``(m,)`` predicted deviations, above 0.
+        best: ``(k,)`` what is to be beaten in each fantasy.
+
+    Source: Snoek et al. 2012, NeurIPS 25, section 3.2.
+    """
+    values, by_means, by_sds = log_ei(means, sd[:, None], best)
+    top = values.max(axis=1, keepdims=True)
+    shares = np.exp(values - top)
+    sums = shares.sum(axis=1, keepdims=True)
+    shares /= sums
+    value = top[:, 0] + np.log(sums[:, 0] / values.shape[1])
+    return value, shares * by_means, (shares * by_sds).sum(axis=1)
+
+
+def mean_ucb(means: FloatArray, sd: FloatArray, kappa: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the mean over fantasies of the upper confidence bound, and its derivatives by `means` and by `sd`.
+
+    Args:
+        means: ``(m, k)`` predicted means, one column for each fantasy of what pending trials will give.
+        sd: ``(m,)`` predicted deviations.
+        kappa: The number of deviations that are added.
+    """
+    return means.mean(axis=1) + kappa * sd, np.full_like(means, 1.0 / means.shape[1]), np.full_like(sd, kappa)

@@ -10,6 +10,7 @@ import numpy as np
 from autohpo.surrogates.arrays import FloatArray, IntArray
 from autohpo.surrogates.kernels import Covariance, Drawn, Explicit, Kernel
 from autohpo.surrogates.priors import Prior
+from autohpo.surrogates.sections import NOTHING, Section
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +102,10 @@ class Noise(Kernel):
         """``(n,)`` the noise of each row."""
         noise: FloatArray = np.exp(theta)[placed]
         return noise
+
+    def section(self, theta: FloatArray, known: IntArray, row: FloatArray) -> Section:
+        """Return nothing: noise is no part of the function."""
+        return NOTHING
 
     def draw(self, theta: FloatArray, rng: np.random.Generator) -> Drawn:
         """Return a function that is 0 everywhere: noise is drawn with the observations."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,9 +13,14 @@ import numpy as np
 from autohpo.surrogates.arrays import BoolArray, FloatArray
 from autohpo.surrogates.effects import MainEffects, Noise
 from autohpo.surrogates.embedding import Embedded, Embedding
-from autohpo.surrogates.kernels import Covariance, Kernel, Sum
+from autohpo.surrogates.gp_data import Data
+from autohpo.surrogates.gp_posterior import Posterior, Predict
+from autohpo.surrogates.kernels import Kernel, Sum
 from autohpo.surrogates.matern import Matern52
+from autohpo.surrogates.memory import keep_freed_memory
 from autohpo.surrogates.priors import Prior, Priors
+
+__all__ = ["EFFECTS", "LENGTH", "NOISE", "SCALE", "Data", "GaussianProcess", "Posterior", "Predict", "mixed_process"]
 
 LENGTH = Prior(math.sqrt(2.0), math.sqrt(3.0), 0.02, 200.0, is_of_value=True)
 """The prior of a length-scale in one dimension.
@@ -29,29 +34,8 @@ NOISE = Prior(-7.0, 2.0, 1e-6, 2.0)
 EFFECTS = Prior(math.log(0.1), 1.5, 1e-3, 20.0)
 """The prior of the variance that the main effects of the choices explain."""
 
-Predict = Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArray]]
-"""``(m,)`` means and ``(m,)`` deviations at ``(m, d)`` points with ``(m, d)`` mask."""
-PullBack = Callable[[FloatArray, FloatArray], FloatArray]
-"""Turns ``(m,)`` derivatives by means and by deviations into ``(m, d)`` derivatives by the points."""
-
 _HOPELESS = 1e10  # the loss where a matrix is singular in doubles: the line search turns round
-_LEAST_SHARE = 1e-12  # of the prior variance that is always left: rounding must not make it 0
 _JITTER = 1e-8  # of the prior variance, added to the noise of a covariance that is singular in doubles
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """Results to fit.
-
-    Attributes:
-        points: ``(n, d)`` in the unit cube; further columns (a task, a fidelity) are coordinates as they are.
-        mask: ``(n, d)`` which columns of the unit cube are active.
-        targets: ``(n,)`` results of mean 0 and variance 1.
-    """
-
-    points: FloatArray
-    mask: BoolArray
-    targets: FloatArray
 
 
 def mixed_process(embedding: Embedding, noise: Prior = NOISE) -> GaussianProcess:
@@ -126,24 +110,24 @@ class GaussianProcess:
         covariance = self.kernel.covariance(own, rows)
         noisy = covariance.matrix
         noisy.flat[:: len(noisy) + 1] += self.kernel.noise(own, rows)
-        lower, info = dpotrf(noisy, lower=1, clean=1)
+        lower, info = dpotrf(noisy.T, lower=1, clean=1, overwrite_a=1)  # symmetric: the transpose needs no copy
         if info:
             return _HOPELESS, np.zeros_like(theta)
         half_log_determinant = float(np.log(np.diag(lower)).sum())
-        inverse, _ = dpotri(lower, lower=1, overwrite_c=1)
-        diagonal = inverse.diagonal().copy()
-        inverse += inverse.T  # the upper triangle was 0
-        np.fill_diagonal(inverse, diagonal)
-        fit, weights = self._fit_of(inverse, data.targets)
+        lower, _ = dpotri(lower, lower=1, overwrite_c=1)
+        inverse = lower.T + lower  # the upper triangle of both was 0
+        inverse.flat[:: len(inverse) + 1] *= 0.5
+        fit, weights = self._fit_of(inverse, data.targets - self.kernel.mean(own, rows))
         value, gradient = self.priors.loss(theta)
         value += fit + half_log_determinant  # eq. 5.8
-        by_matrix = np.outer(weights, weights)
-        np.subtract(inverse, by_matrix, out=by_matrix)
-        by_matrix *= 0.5  # eq. 5.9
-        gradient[: len(own)] += covariance.by_parameters(by_matrix)
+        by_matrix = inverse
+        by_matrix -= np.multiply.outer(weights, weights)  # eq. 5.9, doubled
+        gradient[: len(own)] += 0.5 * covariance.by_parameters(by_matrix)
+        if self.kernel.has_mean:
+            gradient[: len(own)] += self.kernel.mean_by_parameters(own, rows, -weights)
         if len(own) < len(theta):
             by_coordinates = np.asarray(covariance.by_left(by_matrix))
-            gradient[len(own) :] += self.embedding.by_parameters(embedded, by_coordinates)
+            gradient[len(own) :] += 0.5 * self.embedding.by_parameters(embedded, by_coordinates)
         return value, gradient
 
     def _fit_of(self, inverse: FloatArray, targets: FloatArray) -> tuple[float, FloatArray]:
@@ -164,6 +148,7 @@ class GaussianProcess:
         """
         from scipy.optimize import minimize
 
+        keep_freed_memory()
         is_fixed = not len(self.embedding.priors)
         fixed = self.embedding.place(data.points, data.mask) if is_fixed else None
 
@@ -191,45 +176,69 @@ class GaussianProcess:
         data: Data,
         pending: tuple[FloatArray, BoolArray] | None = None,
         mean_precision: float | None = None,
+        pending_targets: FloatArray | None = None,
     ) -> Posterior:
         """Return the process after its data, and after points whose results are pending.
 
         Pending results leave less to be learnt near them: deviations shrink as if they were known, and equal to what is
-        predicted, so that the means stay.
+        predicted, so that the means stay. Or they are drawn from what is predicted, once for each of k columns: then
+        there are k means with one deviation.
 
         Args:
             theta: ``(P,)`` the parameters.
             data: At least one result.
             pending: ``(q, d)`` points and mask.
             mean_precision: The precision of the prior of the mean, where it differs from that of the process.
+            pending_targets: ``(q,)`` or ``(q, k)`` results of the pending points, in one column or several.
 
-        Source: Desautels et al. 2014, JMLR 15, section 4 (pending results).
+        Source: Desautels et al. 2014, JMLR 15, section 4 (pending results); Snoek et al. 2012, NeurIPS 25, section 3.2
+            (drawn ones).
         """
         from scipy.linalg.lapack import dtrtri
 
-        points, mask = data.points, data.mask
         if pending is not None:
-            points, mask = np.concatenate([points, pending[0]]), np.concatenate([mask, pending[1]])
+            data = data.joined(*pending, pending_targets)
         own, warp = self.split(theta)
-        known = self.kernel.place(own, self.embedding.place(points, mask, warp).coordinates)
-        root, _ = dtrtri(self._factor(own, known), lower=1)
-        n = len(data.targets)
-        ones, seen = root[:n, :n].sum(axis=1), root[:n, :n] @ data.targets
+        known = self.kernel.place(own, self.embedding.place(data.points, data.mask, warp).coordinates)
+        root, _ = dtrtri(self.factor(own, known), lower=1)
         precision = self.mean_precision if mean_precision is None else mean_precision
-        mean = float(ones @ seen) / (float(ones @ ones) + precision)  # eq. 2.41
-        weights = np.zeros(len(points))
-        weights[:n] = root[:n, :n].T @ (seen - mean * ones)
-        return Posterior(self, theta, known, root, mean, weights)
+        return self.settled(theta, data, known, root, precision)
 
-    def _factor(self, theta: FloatArray, known: Any) -> FloatArray:
-        """``(n, n)`` the lower Cholesky factor of noisy covariances; noise grows until they are regular in doubles."""
+    def settled(self, theta: FloatArray, data: Data, known: Any, root: FloatArray, mean_precision: float) -> Posterior:
+        """Return the posterior of some data, of which the factor is known.
+
+        Args:
+            theta: ``(P,)`` the parameters.
+            data: The results; pending points follow those with targets.
+            known: The placed points.
+            root: ``(n, n)`` the inverse of the lower Cholesky factor of their noisy covariances.
+            mean_precision: The precision of the prior of the mean.
+        """
+        n, offset = len(data.targets), np.asarray(self.kernel.mean(self.split(theta)[0], known))
+        centred = data.targets.T - (offset[:n] if offset.ndim else offset)  # one row for each column of targets
+        ones, seen = root[:n, :n].sum(axis=1), root[:n, :n] @ centred.T
+        mean = ones @ seen / (float(ones @ ones) + mean_precision)  # eq. 2.41
+        weights = np.zeros((len(data.points), *seen.shape[1:]))
+        weights[:n] = root[:n, :n].T @ (seen - np.multiply.outer(ones, mean))
+        return Posterior(self, theta, known, root, mean, weights, data, mean_precision)
+
+    def factor(self, theta: FloatArray, known: Any, explained: FloatArray | float = 0.0) -> FloatArray:
+        """``(n, n)`` the lower Cholesky factor of noisy covariances; noise grows until they are regular in doubles.
+
+        Args:
+            theta: The parameters of the kernel.
+            known: The n placed points.
+            explained: ``(n, n)`` what is taken off the covariances first.
+        """
         from scipy.linalg.lapack import dpotrf
 
+        keep_freed_memory()
         covariance, jitter = self.kernel.covariance(theta, known).matrix, self.kernel.noise(theta, known)
+        covariance -= explained
         least, info = _JITTER * float(self.kernel.diagonal(theta, known).mean()), 1
         while info:
             covariance.flat[:: len(covariance) + 1] += jitter
-            lower, info = dpotrf(covariance, lower=1, clean=1)
+            lower, info = dpotrf(covariance.T, lower=1, clean=1)
             jitter = np.maximum(10.0 * np.asarray(jitter), least)
         factor: FloatArray = lower
         return factor
@@ -237,112 +246,3 @@ class GaussianProcess:
     def describe(self, theta: FloatArray | None = None) -> dict[str, Any]:
         """Return the kernel, and the values of its parameters where they are given, in JSON types."""
         return self.kernel.describe(theta if theta is None else self.split(theta)[0])
-
-
-@dataclass(frozen=True, eq=False)
-class Posterior:
-    """A Gaussian process after its data: :meth:`GaussianProcess.posterior` makes one.
-
-    Attributes:
-        process: The process.
-        theta: ``(P,)`` its parameters.
-        known: The placed points of the data, then those of pending results.
-        root: ``(n, n)`` the inverse of the lower Cholesky factor of their noisy covariances.
-        mean: The constant mean.
-        weights: ``(n,)`` the weights of the data in predicted means; 0 for pending results.
-    """
-
-    process: GaussianProcess
-    theta: FloatArray
-    known: Any
-    root: FloatArray
-    mean: float
-    weights: FloatArray
-
-    @property
-    def lengths(self) -> FloatArray:
-        """``(d,)`` length-scales of the columns of the unit cube; 1 for categories, and where there are none."""
-        embedding, found = self.process.embedding, self.process.kernel.lengths(self._parameters[0])
-        lengths = np.ones(len(embedding.optional))
-        if found is not None:
-            is_ordered = ~embedding.is_category
-            lengths[embedding.owner[is_ordered]] = found[: len(is_ordered)][is_ordered]
-        return lengths
-
-    def predict(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
-        """``(m,)`` means and ``(m,)`` deviations, without noise, at ``(m, d)`` points with ``(m, d)`` mask."""
-        rows, _ = self._place(points, mask)
-        covariances = self._covariance(rows, self.known).matrix
-        return self._mean(covariances), self._deviations(covariances @ self.root.T, self._diagonal(rows))
-
-    def predict_with_gradient(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray, PullBack]:
-        """Return means and deviations as :meth:`predict`, and a function that pulls gradients back to the points."""
-        rows, embedded = self._place(points, mask)
-        covariance = self._covariance(rows, self.known)
-        means, rooted = self._mean(covariance.matrix), covariance.matrix @ self.root.T
-        deviations = self._deviations(rooted, self._diagonal(rows))
-
-        def pull_back(by_mean: FloatArray, by_deviation: FloatArray) -> FloatArray:
-            by_matrix = by_mean[:, None] * self.weights - (by_deviation / deviations)[:, None] * (rooted @ self.root)
-            return self.process.embedding.by_points(embedded, np.asarray(covariance.by_left(by_matrix)))
-
-        return means, deviations, pull_back
-
-    def gain_over(self, point: FloatArray, mask: BoolArray) -> Predict:
-        """Return the prediction of how much higher the function is than at one point.
-
-        What both have in common, which may be hardly known, does not come into it.
-
-        Args:
-            point: ``(1, d)`` the point.
-            mask: ``(1, d)`` which columns are active.
-        """
-        other, _ = self._place(point, mask)
-        its_covariances, its_spread = self._covariance(other, self.known).matrix, self._diagonal(other)
-
-        def predict(points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray]:
-            rows, _ = self._place(points, mask)
-            covariances = self._covariance(rows, self.known).matrix
-            covariances -= its_covariances
-            spread = self._diagonal(rows) + its_spread - 2.0 * self._covariance(rows, other).matrix[:, 0]
-            return covariances @ self.weights, self._deviations(covariances @ self.root.T, spread, _LEAST_SHARE)
-
-        return predict
-
-    def sample(self, points: FloatArray, mask: BoolArray, rng: np.random.Generator) -> FloatArray:
-        """``(m,)`` values of one function drawn from the process, at ``(m, d)`` points with ``(m, d)`` mask."""
-        rows, _ = self._place(points, mask)
-        covariances = self._covariance(rows, self.known).matrix
-        rooted = covariances @ self.root.T
-        joint = self._covariance(rows, rows).matrix - rooted @ rooted.T  # eq. 2.24
-        values, vectors = np.linalg.eigh(joint)  # not Cholesky: points may be equal
-        drawn = self._mean(covariances)
-        drawn += vectors @ (np.sqrt(np.maximum(values, 0.0)) * rng.standard_normal(len(points)))
-        return drawn
-
-    def _place(self, points: FloatArray, mask: BoolArray) -> tuple[Any, Embedded]:
-        """The points as the kernel sees them, and as they are embedded."""
-        own, warp = self._parameters
-        embedded = self.process.embedding.place(points, mask, warp)
-        return self.process.kernel.place(own, embedded.coordinates), embedded
-
-    @cached_property
-    def _parameters(self) -> tuple[FloatArray, FloatArray]:
-        return self.process.split(self.theta)
-
-    def _covariance(self, left: Any, right: Any) -> Covariance:
-        return self.process.kernel.covariance(self._parameters[0], left, right)
-
-    def _diagonal(self, rows: Any) -> FloatArray:
-        return self.process.kernel.diagonal(self._parameters[0], rows)
-
-    def _mean(self, covariances: FloatArray) -> FloatArray:
-        means: FloatArray = self.mean + covariances @ self.weights  # eq. 2.25
-        return means
-
-    @staticmethod
-    def _deviations(rooted: FloatArray, spread: FloatArray, least: float = 0.0) -> FloatArray:
-        """``(m,)`` posterior deviations; some share of the prior variances, and at least `least`, is always left."""
-        left = spread - np.einsum("ij,ij->i", rooted, rooted)  # eq. 2.26
-        deviations: FloatArray = np.sqrt(np.maximum(left, np.maximum(_LEAST_SHARE * spread, least)))
-        return deviations

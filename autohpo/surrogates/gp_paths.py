@@ -30,7 +30,7 @@ def draw_path(posterior: Posterior, rng: np.random.Generator) -> Path:
 
     def path(points: FloatArray, mask: BoolArray) -> FloatArray:
         rows = process.kernel.place(own, process.embedding.place(points, mask, warp).coordinates)
-        drawn: FloatArray = posterior.mean + prior(rows) + process.kernel.covariance(own, rows, known).matrix @ weights
-        return drawn  # eq. 13
+        drawn: FloatArray = prior(rows) + process.kernel.covariance(own, rows, known).matrix @ weights  # eq. 13
+        return drawn + (posterior.mean + process.kernel.mean(own, rows))
 
     return path

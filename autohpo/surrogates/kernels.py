@@ -16,6 +16,7 @@ import numpy as np
 
 from autohpo.surrogates.arrays import FloatArray
 from autohpo.surrogates.priors import Prior
+from autohpo.surrogates.sections import EQUAL, NOTHING, Section
 
 Drawn = Callable[[Any], FloatArray]
 """A function drawn from a process: ``(n,)`` values at n placed rows."""
@@ -129,6 +130,35 @@ class Kernel(ABC):
         """``(n,)`` the variances of the noise of observations at placed rows, or one for all of them."""
         return 0.0
 
+    @property
+    def has_mean(self) -> bool:
+        """Whether the function's prior mean differs between rows; its parameters are those of the kernel."""
+        return False
+
+    def mean(self, theta: FloatArray, placed: Any) -> FloatArray | float:
+        """``(n,)`` the prior means of the function at placed rows, or one for all of them."""
+        return 0.0
+
+    def mean_by_parameters(self, theta: FloatArray, placed: Any, by_mean: FloatArray) -> FloatArray:
+        """``(P,)`` the gradient of a loss by the parameters, as far as it goes through the means.
+
+        Args:
+            theta: ``(P,)`` the parameters.
+            placed: The n placed rows.
+            by_mean: ``(n,)`` the gradient of the loss by the means.
+        """
+        return np.zeros(len(theta))
+
+    def section(self, theta: FloatArray, known: Any, row: FloatArray) -> Section | None:
+        """Return the covariances of new configurations at one fidelity with the data; None where there is no such form.
+
+        Args:
+            theta: ``(P,)`` the parameters.
+            known: The placed rows of the data.
+            row: ``(1, F)`` coordinates with the fidelity; those of the configuration do not matter.
+        """
+        return None
+
     def lengths(self, theta: FloatArray) -> FloatArray | None:
         """``(k,)`` the length-scales of the first k coordinates; None where the kernel takes no distances."""
         return None
@@ -144,7 +174,8 @@ class Kernel(ABC):
     def describe(self, theta: FloatArray | None = None) -> dict[str, Any]:
         """Return the kernel, and the values of its parameters where they are given, in JSON types."""
         fields = {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
-        values = {} if theta is None else {"values": np.exp(theta).tolist()}
+        numbers = () if theta is None else zip(self.priors, theta.tolist(), strict=True)
+        values = {} if theta is None else {"values": [prior.value(number) for prior, number in numbers]}
         return {"kind": type(self).__name__, **fields, **values}
 
 
@@ -203,6 +234,10 @@ class _Composite(Kernel):
         parts = [part.describe(own) for part, own in zip(self.parts, thetas, strict=True)]
         return {"kind": type(self).__name__, "parts": parts}
 
+    def _sections(self, theta: FloatArray, known: Sequence[Any], row: FloatArray) -> list[Section | None]:
+        parts = zip(self.split(theta), known, strict=True)
+        return [part.section(own, rows, row) for (part, own), rows in parts]
+
     def _covariances(self, theta: FloatArray, left: Sequence[Any], right: Sequence[Any] | None) -> list[Covariance]:
         others = [None] * len(left) if right is None else right
         return [part.covariance(own, a, b) for (part, own), a, b in zip(self.split(theta), left, others, strict=True)]
@@ -241,6 +276,27 @@ class Sum(_Composite):
         """``(n,)`` the variances of the noise."""
         return sum(part.noise(own, rows) for (part, own), rows in zip(self.split(theta), placed, strict=True))
 
+    @property
+    def has_mean(self) -> bool:
+        """Whether the mean of one of the functions differs between rows."""
+        return any(part.has_mean for part in self.parts)
+
+    def mean(self, theta: FloatArray, placed: Sequence[Any]) -> FloatArray | float:
+        """``(n,)`` the sums of the prior means."""
+        return sum(part.mean(own, rows) for (part, own), rows in zip(self.split(theta), placed, strict=True))
+
+    def mean_by_parameters(self, theta: FloatArray, placed: Sequence[Any], by_mean: FloatArray) -> FloatArray:
+        """``(P,)`` the gradient of a loss by the parameters, as far as it goes through the means."""
+        parts = zip(self.split(theta), placed, strict=True)
+        return np.concatenate([part.mean_by_parameters(own, rows, by_mean) for (part, own), rows in parts])
+
+    def section(self, theta: FloatArray, known: Sequence[Any], row: FloatArray) -> Section | None:
+        """Return the covariances of new configurations at one fidelity with the data."""
+        total: Section | None = NOTHING
+        for section in self._sections(theta, known, row):
+            total = total and section and total + section
+        return total
+
     def draw(self, theta: FloatArray, rng: np.random.Generator) -> Drawn:
         """Return the sum of a function of each part."""
         drawn = [part.draw(own, rng) for part, own in self.split(theta)]
@@ -269,19 +325,27 @@ class Product(_Composite):
         parts: The factors.
 
     Raises:
-        ValueError: A factor has noise, which is no function to be multiplied.
+        ValueError: A factor has noise, which is no function to be multiplied, or a mean.
     """
 
     _combine = np.multiply
 
     def __post_init__(self) -> None:
         for part in self.parts:
-            if part.has_noise:
-                raise ValueError(f"parts: must have no noise in a product, got {type(part).__name__}")
+            if part.has_noise or part.has_mean:
+                what = "noise" if part.has_noise else "mean"
+                raise ValueError(f"parts: must have no {what} in a product, got {type(part).__name__}")
 
     def covariance(self, theta: FloatArray, left: Sequence[Any], right: Sequence[Any] | None = None) -> Covariance:
         """Return the covariances between placed rows."""
         return _ProductCovariance(self._covariances(theta, left, right))
+
+    def section(self, theta: FloatArray, known: Sequence[Any], row: FloatArray) -> Section | None:
+        """Return the covariances of new configurations at one fidelity with the data."""
+        product: Section | None = EQUAL
+        for section in self._sections(theta, known, row):
+            product = product and section and product * section
+        return product
 
 
 class _ProductCovariance(Covariance):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,8 @@ from autohpo.surrogates.arrays import BoolArray, FloatArray
 class Prior:
     """A normal prior of the logarithm of a positive parameter, and the bounds of the parameter itself.
 
+    A parameter of any sign has a normal prior itself, and stands in vectors as it is.
+
     Attributes:
         mean: The mean of the logarithm.
         sd: The standard deviation of the logarithm; infinite for a flat prior.
@@ -21,6 +24,7 @@ class Prior:
         high: The highest value.
         is_of_value: Whether the density is that of the parameter itself, which is lognormal: its mode is at
             exp(mean - sd^2), that of the logarithm's density at exp(mean).
+        is_signed: Whether mean, deviation and vectors are of the parameter itself, not of its logarithm.
     """
 
     mean: float
@@ -28,6 +32,16 @@ class Prior:
     low: float
     high: float
     is_of_value: bool = False
+    is_signed: bool = False
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest number that stands for the parameter in a vector."""
+        return (self.low, self.high) if self.is_signed else (math.log(self.low), math.log(self.high))
+
+    def value(self, number: float) -> float:
+        """Return the parameter that a number in a vector stands for."""
+        return number if self.is_signed else math.exp(number)
 
     def shifted(self, by: float) -> Prior:
         """The prior with another mean."""
@@ -50,8 +64,9 @@ class Priors:
         self._means = np.array([prior.mean for prior in priors])
         self._sds = np.array([prior.sd for prior in priors])
         self._is_of_value: BoolArray = np.array([prior.is_of_value for prior in priors], dtype=bool)
-        self.low: FloatArray = np.log([prior.low for prior in priors])
-        self.high: FloatArray = np.log([prior.high for prior in priors])
+        bounds = np.array([prior.bounds for prior in priors]).reshape(-1, 2)
+        self.low: FloatArray = bounds[:, 0].copy()
+        self.high: FloatArray = bounds[:, 1].copy()
         modes = np.where(self._is_of_value, self._means - self._sds**2, self._means)
         self.mode: FloatArray = np.clip(modes, self.low, self.high)
 

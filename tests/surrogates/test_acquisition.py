@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from autohpo.surrogates.acquisition import log_ei, log_h, log_pi, ucb
+from autohpo.surrogates.acquisition import log_ei, log_h, log_mean_ei, log_pi, mean_ucb, ucb
 
 FUNCTIONS = {"ei": partial(log_ei, best=0.4), "pi": partial(log_pi, best=0.4), "ucb": partial(ucb, kappa=1.7)}
 
@@ -67,3 +67,37 @@ def test_gradients_are_those_of_the_values(name):
     np.testing.assert_allclose(by_mean, (f(mean + h, sd)[0] - f(mean - h, sd)[0]) / (2 * h), rtol=1e-6)
     wanted = (f(mean, sd + h * sd)[0] - f(mean, sd - h * sd)[0]) / (2 * h * sd)
     np.testing.assert_allclose(by_sd, wanted, rtol=1e-6, atol=1e-8)
+
+
+def test_the_mean_of_expected_improvement_over_fantasies_is_that_of_its_columns():
+    """The log of the mean of EI in closed form; also where EI is 0 in doubles."""
+    rng = np.random.default_rng(0)
+    means, sd, best = rng.standard_normal((5, 3)), rng.uniform(0.2, 1.0, 5), np.array([0.5, 1.0, -0.2])
+    z = (means - best) / sd[:, None]
+    wanted = (sd[:, None] * (stats.norm.pdf(z) + z * stats.norm.cdf(z))).mean(axis=1)
+    np.testing.assert_allclose(np.exp(log_mean_ei(means, sd, best)[0]), wanted, rtol=1e-10)
+    far = log_mean_ei(means - 1e3, sd, best)[0]
+    np.testing.assert_allclose(far, log_ei(means - 1e3, sd[:, None], best)[0].max(axis=1), atol=np.log(3) + 1e-9)
+    one = log_mean_ei(means[:, :1], sd, best[:1])[0]
+    np.testing.assert_allclose(one, log_ei(means[:, 0], sd, best[0])[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "function", [partial(log_mean_ei, best=np.array([0.5, 1.0, -0.2])), partial(mean_ucb, kappa=1.7)]
+)
+def test_derivatives_over_fantasies_are_those_of_the_values(function):
+    """By each mean and by the deviations; central differences of step 1e-6."""
+    rng = np.random.default_rng(1)
+    means, sd = 2.0 * rng.standard_normal((5, 3)), rng.uniform(0.2, 1.0, 5)
+    _, by_means, by_sd = function(means, sd)
+    for k, step in enumerate(1e-6 * np.eye(3)):
+        change = function(means + step, sd)[0] - function(means - step, sd)[0]
+        np.testing.assert_allclose(by_means[:, k], change / 2e-6, atol=1e-7)
+    change = function(means, sd + 1e-6)[0] - function(means, sd - 1e-6)[0]
+    np.testing.assert_allclose(by_sd, change / 2e-6, atol=1e-6)
+
+
+def test_the_mean_bound_over_fantasies_is_that_of_the_mean():
+    """The mean of the columns, with deviations added."""
+    means, sd = np.array([[1.0, 3.0], [0.0, -2.0]]), np.array([0.5, 1.0])
+    np.testing.assert_allclose(mean_ucb(means, sd, 2.0)[0], [3.0, 1.0])

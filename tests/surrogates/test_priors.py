@@ -47,3 +47,12 @@ def test_a_mode_outside_the_bounds_is_cut_and_a_flat_prior_says_nothing():
 def test_a_shifted_prior_has_another_mean_alone():
     """Bounds and deviation stay."""
     assert LOG.shifted(0.9) == Prior(0.5, 0.7, 0.01, 9.0)
+
+
+def test_a_signed_parameter_stands_in_vectors_as_it_is():
+    """Its density is normal, its bounds and its mode are those of the parameter itself."""
+    height = Prior(-1.0, 2.0, -5.0, 3.0, is_signed=True)
+    priors = Priors([height, LOG])
+    np.testing.assert_array_equal([priors.low[0], priors.high[0], priors.mode[0]], [-5.0, 3.0, -1.0])
+    assert priors.loss(np.array([1.0, LOG.mean]))[0] - priors.loss(np.array([-1.0, LOG.mean]))[0] == pytest.approx(0.5)
+    assert (height.value(-2.0), LOG.value(0.0)) == (-2.0, 1.0)

@@ -1,0 +1,141 @@
+"""Growth of a posterior: equal to the posterior of all data at once; drawn results of pending points."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from curve_sets import KERNELS, curves, new_points, process_of, some_theta
+
+from autohpo.surrogates.gp import Data
+from autohpo.surrogates.gp_growth import append, with_fantasies, with_targets
+
+
+def halves(data, n=18):
+    """The first n rows, and the others."""
+    return (Data(data.points[s], data.mask[s], data.targets[s]) for s in (slice(n), slice(n, None)))
+
+
+def assert_equal(found, wanted, atol=1e-8):
+    """Both posteriors predict the same for new configurations and for those of the data."""
+    points, mask = new_points()
+    known = wanted.data.points[:9].copy()
+    known[:, 4] = 27.0
+    points, mask = np.concatenate([points, known]), np.concatenate([mask, wanted.data.mask[:9]])
+    for ours, theirs in zip(found.predict(points, mask), wanted.predict(points, mask), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=atol)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_appended_data_give_the_posterior_of_all_data(name):
+    """Rows one by one and several at once, some of known configurations."""
+    process, data = process_of(name), curves()
+    theta = some_theta(process)
+    first, rest = halves(data)
+    grown = append(process.posterior(theta, first), rest.points[:1], rest.mask[:1], rest.targets[:1])
+    grown = append(grown, rest.points[1:], rest.mask[1:], rest.targets[1:])
+    wanted = process.posterior(theta, data)
+    assert_equal(grown, wanted)
+    np.testing.assert_allclose(grown.root, wanted.root, atol=1e-8)
+
+
+def test_appended_pending_points_are_those_of_a_posterior():
+    """Means stay and deviations shrink as they do where the points are given at once."""
+    process, data = process_of("log-resource"), curves()
+    theta, pending = some_theta(process), new_points(3, seed=5, fidelity=9.0)
+    assert_equal(append(process.posterior(theta, data), *pending), process.posterior(theta, data, pending))
+
+
+def test_nothing_appended_leaves_a_posterior_as_it_is():
+    """The same object."""
+    process = process_of("log-resource")
+    posterior = process.posterior(process.start, curves())
+    points, mask = new_points()
+    assert append(posterior, points[:0], mask[:0]) is posterior
+
+
+def test_results_cannot_follow_pending_points():
+    """Whose results would have to be known first."""
+    process = process_of("log-resource")
+    points, mask = new_points()
+    posterior = append(process.posterior(process.start, curves()), points, mask)
+    with pytest.raises(ValueError, match="targets: must be None after 6 pending points"):
+        append(posterior, points, mask, np.zeros(6))
+
+
+def test_targets_can_be_replaced():
+    """As where all results are standardised anew after one more."""
+    process, data = process_of("log-resource"), curves()
+    theta, targets = some_theta(process), data.targets * 1.3 - 0.2
+    found = with_targets(process.posterior(theta, data), targets)
+    assert_equal(found, process.posterior(theta, Data(data.points, data.mask, targets)), 1e-12)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_fantasies_are_posteriors_of_drawn_results(name):
+    """Each column of means is that of data with the drawn results added; there is one deviation for all."""
+    process, data = process_of(name), curves()
+    theta, (points, mask) = some_theta(process), new_points(3, seed=5, fidelity=9.0)
+    posterior = process.posterior(theta, data)
+    fantasies = with_fantasies(posterior, points, mask, np.random.default_rng(3), 4)
+    drawn = posterior.sample(points, mask, np.random.default_rng(3), 4, is_noisy=True)
+    at, active = new_points()
+    means, deviations = fantasies.predict(at, active)
+    assert means.shape == (6, 4)
+    for column in range(4):
+        told = process.posterior(theta, data.joined(points, mask, drawn[:, column]))
+        wanted = told.predict(at, active)
+        np.testing.assert_allclose(means[:, column], wanted[0], atol=1e-8)
+        np.testing.assert_allclose(deviations, wanted[1], atol=1e-8)
+    at_once = process.posterior(theta, data, (points, mask), pending_targets=drawn)
+    assert_equal(at_once, fantasies)
+
+
+def test_gradients_of_fantasies_are_those_of_their_values():
+    """Of a random linear function of all means and of the deviations."""
+    process = process_of("log-resource")
+    pending = new_points(3, seed=5, fidelity=9.0)
+    posterior = process.posterior(some_theta(process), curves())
+    fantasies = with_fantasies(posterior, *pending, np.random.default_rng(3), 4)
+    (points, mask), rng = new_points(), np.random.default_rng(8)
+    by_means, by_deviation = rng.standard_normal((6, 4)), rng.standard_normal(6)
+    gradient = fantasies.predict_with_gradient(points, mask)[2](by_means, by_deviation)
+    for j in range(3):
+        step = 1e-5 * np.eye(6)[j]
+        ends = [fantasies.predict(points + sign * step, mask) for sign in (1, -1)]
+        change = (by_means * (ends[0][0] - ends[1][0])).sum(axis=1) + by_deviation * (ends[0][1] - ends[1][1])
+        np.testing.assert_allclose(gradient[:, j], change / 2e-5, atol=1e-6)
+
+
+def test_joint_draws_have_the_predicted_moments():
+    """Means, and the covariance of a configuration's results at two fidelities, of 4,000; within 5 standard errors."""
+    process, data = process_of("log-resource"), curves()
+    theta = some_theta(process)
+    theta[-1] = np.log(0.5)
+    posterior = process.posterior(theta, data)
+    points, mask = new_points(3)
+    points[1, :4], points[1, 4:], mask[1] = points[0, :4], [9.0, points[0, 5]], mask[0]
+    noise = float(np.exp(theta[-1]))
+    means, deviations = posterior.predict(points, mask)
+    told = append(posterior, points[:1], mask[:1])  # what the first result explains of the second one
+    covariance = np.sqrt((deviations[1] ** 2 - told.predict(points, mask)[1][1] ** 2) * (deviations[0] ** 2 + noise))
+    for is_noisy in (False, True):
+        draws = posterior.sample(points, mask, np.random.default_rng(0), 4000, is_noisy=is_noisy)
+        assert draws.shape == (3, 4000)
+        spread = np.sqrt(deviations**2 + is_noisy * noise)
+        np.testing.assert_array_less(abs(draws.mean(axis=1) - means), 5 * spread / np.sqrt(4000))
+        np.testing.assert_allclose(draws.std(axis=1), spread, rtol=5 / np.sqrt(8000))
+        assert np.cov(draws)[0, 1] == pytest.approx(covariance, abs=5 * spread[0] * spread[1] * np.sqrt(2 / 4000))
+
+
+def test_fantasies_are_sampled_one_draw_for_each():
+    """Each column around its own mean: 400 draws of 5 columns, within 5 standard errors."""
+    process = process_of("log-resource")
+    posterior = process.posterior(process.start, curves())
+    fantasies = with_fantasies(posterior, *new_points(3, seed=5, fidelity=9.0), np.random.default_rng(3), 5)
+    points, mask = new_points(2)
+    means, deviations = fantasies.predict(points, mask)
+    rng = np.random.default_rng(0)
+    draws = np.array([fantasies.sample(points, mask, rng) for _ in range(400)])
+    assert draws.shape == (400, 2, 5)
+    limits = np.broadcast_to(5 * deviations[:, None] / 20, (2, 5))
+    np.testing.assert_array_less(abs(draws.mean(axis=0) - means), limits)
