@@ -143,6 +143,7 @@ ALGORITHMS = [
     ("asha", {"max_fidelity": EPOCHS}),
     ("asha", {"max_fidelity": EPOCHS, "type": "stopping"}),
     ("hyperband", {"max_fidelity": EPOCHS}),
+    ("auto", {"max_fidelity": EPOCHS}),
     ("pbt", {"max_fidelity": EPOCHS, "population_size": 6}),
 ]
 
@@ -152,7 +153,7 @@ def test_what_ends_follows_from_the_history_alone(name, options):
     """A fresh optimizer that is told the same, from the middle on asked itself, suggests and stops the same."""
     hpo = build_hpo_from_name(name, SPACE, seed=3, stop_hopeless=0.2, **options)
     twin = build_hpo_from_name(name, SPACE, seed=3, stop_hopeless=0.2, **options)
-    n = {"pbt": 24, "random": 60, "tpe": 40}.get(name, 300)
+    n = {"pbt": 24, "random": 60, "tpe": 40, "auto": 110}.get(name, 300)
     for i in range(n):
         suggestion = hpo.ask()
         if i >= n // 2:
