@@ -118,7 +118,7 @@ class AutoSearch(BaseHPOptimizer):
         return "bohb" if self.objectives.n == 1 else "hyperband"
 
     def _scheduled_options(self) -> dict[str, Any]:
-        names = ("min_fidelity", "max_fidelity", "eta", "whole_fidelity", "max_evals", "budget")
+        names = ("min_fidelity", "max_fidelity", "eta", "whole_fidelity", "max_evals", "budget", "stop_hopeless")
         options = {name: getattr(self, name) for name in names}
         return options if self.objectives.n == 1 else {**options, "sampler": "motpe"}
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from autohpo.algorithms.interface import OptimizerInterface
-from autohpo.algorithms.options import check_support, check_types
+from autohpo.algorithms.options import chance_of, check_support, check_types
 from autohpo.algorithms.parts.autogl_codec import AutoGLCodec
 from autohpo.algorithms.parts.construction import explain_names
-from autohpo.algorithms.parts.hopeless import checked_chance
 from autohpo.algorithms.parts.missing_space import MissingSpace, as_space
 from autohpo.algorithms.parts.points import checked_points, plain_points
 from autohpo.algorithms.parts.shadowable import Shadowable
@@ -118,7 +117,7 @@ class BaseHPOptimizer(OptimizerInterface):
             raise OptionError(f"seed: must be at least 0, got {self.seed}")
         self.objectives = Objectives.of(self.mode)
         check_support(self)
-        checked_chance(self)
+        chance_of(self)
         self.points = plain_points(self.points)
         is_missing = isinstance(self.space, MissingSpace)  # then they are checked with the trainer's space
         points = [] if is_missing else checked_points(self.points, self.space, self.objectives)

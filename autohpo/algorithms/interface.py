@@ -201,15 +201,13 @@ class OptimizerInterface:
 
     def best_trial(self) -> Trial | None:
         """Return the best trial by what is known of the noise; None where none has a result."""
-        told = session_of(self).history.trials
-        best = incumbent(told)
+        history = session_of(self).history
+        best = incumbent(history.trials)
         if best is None or not self.noise or self.objectives.n > 1:
             return best
-        from autohpo.algorithms.parts.noise import LEAST, best_by_posterior_mean  # here, because it needs scipy
+        from autohpo.algorithms.parts.noise import best_under_noise  # here, because it needs scipy
 
-        rivals = [t for t in told if t.perf is not None and t.reached == best.reached]
-        rivals = [trial for trial in rivals if not trial.violation] or rivals
-        return best_by_posterior_mean(self.space, rivals) if len(rivals) >= LEAST else best
+        return best_under_noise(history, self.space, best)
 
     @overload
     def optimize(

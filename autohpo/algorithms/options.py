@@ -47,6 +47,9 @@ class RunArguments(TypedDict, total=False):
 LARGEST = int(sys.float_info.max)
 """The largest integer that is near a float: algorithms compute with their options."""
 
+CHANCE = 0.02
+"""The chance of beating the best below which a trial is hopeless, where the user gives none."""
+
 FEATURES = {"constraints": "constraints on the space", "objectives": "several objectives"}
 """Problems that an algorithm takes only if it says so in ``supports``, and what they are in words."""
 
@@ -86,6 +89,22 @@ def check_support(optimizer: Any) -> None:
         if has[feature] and feature not in optimizer.supports:
             who = type(optimizer).__name__
             raise UnsupportedError(who, feature, f"{feature!r} is not in {who}.supports")
+
+
+def chance_of(optimizer: Any) -> float | None:
+    """Return the chance below which trials of an optimizer are hopeless; None where none is ended for that.
+
+    Raises:
+        OptionError: ``stop_hopeless`` is no chance, or there are several objectives.
+    """
+    given = optimizer.stop_hopeless
+    if given is False:
+        return None
+    if given is not True and not 0.0 < given < 1.0:
+        raise OptionError(f"stop_hopeless: must be True, False, or a chance between 0 and 1, got {shown(given)}")
+    if optimizer.objectives.n > 1:
+        raise OptionError("stop_hopeless: must not be given with several objectives, as they have no single best")
+    return CHANCE if given is True else float(given)
 
 
 def check_types(optimizer: Any) -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autohpo.algorithms.options import chance_of
 from autohpo.algorithms.parts.allowance import Allowance
 from autohpo.algorithms.parts.fallback import Fallback
-from autohpo.algorithms.parts.hopeless import HopelessRule, checked_chance
 from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.points import CheckedPoint
 from autohpo.algorithms.parts.values import amount, checked_suggestion, pair, plain
@@ -32,6 +32,7 @@ from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState,
 
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
+    from autohpo.algorithms.parts.hopeless import HopelessRule
 
 _OF_THIS_PROCESS = ("lock", "asking", "telling", "on_stop", "_usual")
 _BASE = "autohpo.algorithms.base"  # where the hook stands that does nothing
@@ -109,8 +110,10 @@ class Session:
     def hopeless(self) -> HopelessRule | None:
         """The rule that ends hopeless trials, if there is one."""
         if self._hopeless is None:
-            chance = checked_chance(self._hpo)
+            chance = chance_of(self._hpo)
             if chance is not None:
+                from autohpo.algorithms.parts.hopeless import HopelessRule  # here, because few searches want its model
+
                 self._hopeless = HopelessRule(self.history, chance, self._hpo.full_fidelity)
         return self._hopeless
 

@@ -44,7 +44,7 @@ class Rung:
         """Return number and rank, from 1, of the best trial that was not promoted; None where all were.
 
         Args:
-            given_up: Those that will not be.
+            given_up: The trials that will not be.
         """
         n_given_up = sum(number in self.waiting for number in given_up)
         if len(self.waiting) == n_given_up:
@@ -80,6 +80,8 @@ class AsyncPromotion(Asynchronous):
         >>> AsyncPromotion([1.0, 3.0, 9.0], eta=3).schedule
         (1.0, 3.0, 9.0)
     """
+
+    can_give_up = True
 
     def __init__(
         self,

@@ -99,8 +99,8 @@ class Scheduler(ABC):
         cost: What all its trials cost at most, in full evaluations; infinite where it does not end by itself.
         schedule: The levels of fidelity that it gives, or a table of them; for users to read.
         n_round: How many suggestions make a whole round, for a search without a limit; None where there are no rounds.
-        given_up: Finished trials that must not be promoted by the next decision, nor by any after it; see
-            :func:`given_up_by` for those of earlier decisions.
+        can_give_up: Whether it heeds `given_up`, and what :func:`given_up_by` says of earlier decisions.
+        given_up: Finished trials that must not be promoted by the next decision, nor by any after it.
         limits: What the search may spend; :class:`autohpo.algorithms.scheduled.Scheduled` sets it before each decision.
 
     Example:
@@ -121,6 +121,7 @@ class Scheduler(ABC):
     cost: float = math.inf
     schedule: object = ()
     limits: Limits = Limits()
+    can_give_up: bool = False
     given_up: frozenset[int] = frozenset()
     n_round: int | None = None
     _cursor: Cursor | None = None

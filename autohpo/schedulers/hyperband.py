@@ -150,6 +150,8 @@ class Hyperband(Scheduler):
         Plan(sizes=(9, 3, 1), fidelities=(1, 3, 9))
     """
 
+    can_give_up = True
+
     def __init__(
         self,
         schedule: Schedule,

@@ -138,8 +138,8 @@ class Extrapolator:
 
     def _predict(self, table: _Table, fidelities: FloatArray, values: FloatArray) -> Prediction:
         logs = np.log(fidelities)
-        back = np.interp(_looks(logs[-1]), logs, self._transformed(values))[None]
-        row = self._features(back, logs[-1])
+        back = np.interp(_looks(float(logs[-1])), logs, self._transformed(values))[None]
+        row = self._features(back, float(logs[-1]))
         mean, sd, degrees = _local_fit(table.features, table.now, table.gains, row, back[:, 0])
         return Prediction(float(back[0, 0] + mean[0]), float(sd[0]) * table.inflation, float(degrees[0]))
 
@@ -182,8 +182,7 @@ class Extrapolator:
 
 def _looks(log: float) -> FloatArray:
     """``(5,)`` where a curve is read, in logarithms of the fidelity."""
-    looks: FloatArray = log - math.log(2.0) * np.arange(_N_BACK + 1)
-    return looks
+    return log - math.log(2.0) * np.arange(_N_BACK + 1, dtype=np.float64)
 
 
 def _power_law(rises: FloatArray, left: float) -> FloatArray:

@@ -72,6 +72,7 @@ def multi_fidelity_process(
     min_fidelity: float | None = None,
     scale: Literal["linear", "log"] = "linear",
     noise: Prior | None = None,
+    own: tuple[Prior, Prior] = (OWN_VARIANCE, OWN_LENGTH),
 ) -> GaussianProcess:
     """Return a process of results of configurations at fidelities.
 
@@ -85,6 +86,7 @@ def multi_fidelity_process(
         min_fidelity: The lowest fidelity, which a log scale needs; None for a hundredth of the highest.
         scale: The scale of fidelities where the kernel is one of exponential decay, or of distances.
         noise: The prior of the variance of the noise; None for one that suits the kernel.
+        own: The priors of the variance and the length of each configuration's own curve, for "log-resource".
 
     Raises:
         ValueError: An unknown name, or fidelities that are not above 0 and finite.
@@ -94,7 +96,7 @@ def multi_fidelity_process(
         raise ValueError(f"max_fidelity: must be finite and above 0 and min_fidelity, got {max_fidelity}, {lowest}")
     if kernel not in _MAKERS:
         raise ValueError(f"kernel: must be one of {', '.join(_MAKERS)}, got {kernel!r}")
-    parts = _Parts(embedding, Scale(max_fidelity, scale, lowest))
+    parts = _Parts(embedding, Scale(max_fidelity, scale, lowest), own)
     body = _MAKERS[kernel](parts)
     precision = math.inf if isinstance(body, Fading) else 1.0  # the mean is one of its parameters
     if noise is None:
@@ -109,6 +111,7 @@ class _Parts:
 
     embedding: Embedding
     scale: Scale
+    own: tuple[Prior, Prior]
 
     @property
     def n_coordinates(self) -> int:
@@ -142,7 +145,7 @@ def _log_resource(parts: _Parts) -> Kernel:
     highest = parts.scale.highest
     alike = Distinct(LogCurve(highest, 1.0, ALIKE_LENGTH, GROWTH, is_smooth=True), FIDELITY)
     common = Distinct(LogCurve(highest, COMMON_VARIANCE, COMMON_LENGTH), FIDELITY)
-    own = Curves(LogCurve(highest, OWN_VARIANCE, OWN_LENGTH, GROWTH))
+    own = Curves(LogCurve(highest, *parts.own, GROWTH))
     return Sum((Product((parts.configurations(CURVE_LENGTH, CURVE_SCALE), alike)), common, own))
 
 

@@ -268,7 +268,7 @@ def test_unknown_option_lists_the_known_ones():
         build_hpo_from_name("grid", SPACE, step=3)
     assert str(caught.value) == (
         "step: grid has no such option; did you mean 'steps'? "
-        "Options: max_evals, mode, noise, order, points, seed, steps"
+        "Options: max_evals, mode, noise, order, points, seed, steps, stop_hopeless"
     )
     for reserved in ("space", "f"):
         with pytest.raises((OptionError, TypeError)):

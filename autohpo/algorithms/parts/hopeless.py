@@ -5,43 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autohpo.algorithms.parts.arrays import FloatArray
-from autohpo.errors import OptionError, shown
+from autohpo.errors import SuggestionError
 from autohpo.history import Cursor, History
 from autohpo.schedulers.base import Decision, Promote, Scheduler
 from autohpo.surrogates.extrapolation import N_CURVES, Extrapolator
 from autohpo.trial import Running, Trial
 
-if TYPE_CHECKING:
-    from autohpo.algorithms.base import BaseHPOptimizer
-
-CHANCE = 0.02
-"""The chance of beating the best below which a trial is hopeless, where the user gives none."""
 MOST_CURVES = 100
 """The number of the latest full trainings that predictions are made of."""
 
 _GROWTH = 1.1  # a trial is judged once in each range from a fidelity to this times as much
 _LEAST_SHOWN = 0.001
-
-
-def checked_chance(hpo: BaseHPOptimizer) -> float | None:
-    """Return the chance below which trials are hopeless; None where none is ended for that.
-
-    Raises:
-        OptionError: ``stop_hopeless`` is no chance, or there are several objectives.
-    """
-    given = hpo.stop_hopeless
-    if given is False:
-        return None
-    if given is not True and not 0.0 < given < 1.0:
-        raise OptionError(f"stop_hopeless: must be True, False, or a chance between 0 and 1, got {shown(given)}")
-    if hpo.objectives.n > 1:
-        raise OptionError("stop_hopeless: must not be given with several objectives, as they have no single best")
-    return CHANCE if given is True else float(given)
 
 
 class HopelessRule:
@@ -53,7 +31,7 @@ class HopelessRule:
 
     Args:
         history: The history of the search.
-        chance: Who has less is hopeless.
+        chance: The chance below which a trial is hopeless.
         full: The fidelity of a full evaluation; None where every trial is simply run in full.
     """
 
@@ -101,16 +79,24 @@ class HopelessRule:
         Those that were given up stand in the notes of the decision, so that they count once it is in the history.
 
         Args:
-            scheduler: The scheduler.
+            scheduler: The scheduler; one that gives nobody up decides as ever.
             ask: Returns its decision.
+
+        Raises:
+            SuggestionError: It promotes a trial that is given up, and says that it does not.
         """
+        if not scheduler.can_give_up:
+            return ask()
         fresh: dict[int, str] = {}
         try:
             while True:
                 scheduler.given_up = frozenset(fresh)
                 decision = ask()
-                if not isinstance(decision, Promote) or decision.trial in fresh:  # one that gives nobody up
+                if not isinstance(decision, Promote):
                     break
+                if decision.trial in fresh:
+                    who = f"{type(scheduler).__name__}.next"
+                    raise SuggestionError(f"{who}: must not promote trial {decision.trial}, which is given up")
                 trial = self._history.get(decision.trial)
                 why = "" if trial is None else self.gives_up(trial)
                 if not why:
@@ -118,8 +104,6 @@ class HopelessRule:
                 fresh[decision.trial] = why
         finally:
             scheduler.given_up = frozenset()
-        if isinstance(decision, Promote):
-            fresh.pop(decision.trial, None)
         notes = [[number, why] for number, why in fresh.items()]
         return replace(decision, info={**decision.info, "given_up": notes}) if notes else decision
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from autohpo import ChoiceHP, RangeHP, build_hpo_from_name
-from autohpo.algorithms.parts.hopeless import CHANCE
+from autohpo.algorithms.options import CHANCE
 from autohpo.algorithms.scheduled import Scheduled
-from autohpo.errors import NotReady, OptimizationComplete, OptionError
+from autohpo.errors import NotReady, OptimizationComplete, OptionError, SuggestionError
 from autohpo.schedulers import Promote, Scheduler, Start
 from autohpo.surrogates.extrapolation import N_CURVES, Extrapolator
 
@@ -143,6 +143,7 @@ ALGORITHMS = [
     ("asha", {"max_fidelity": EPOCHS}),
     ("asha", {"max_fidelity": EPOCHS, "type": "stopping"}),
     ("hyperband", {"max_fidelity": EPOCHS}),
+    ("auto", {"max_fidelity": EPOCHS}),
     ("pbt", {"max_fidelity": EPOCHS, "population_size": 6}),
 ]
 
@@ -152,7 +153,7 @@ def test_what_ends_follows_from_the_history_alone(name, options):
     """A fresh optimizer that is told the same, from the middle on asked itself, suggests and stops the same."""
     hpo = build_hpo_from_name(name, SPACE, seed=3, stop_hopeless=0.2, **options)
     twin = build_hpo_from_name(name, SPACE, seed=3, stop_hopeless=0.2, **options)
-    n = {"pbt": 24, "random": 60, "tpe": 40}.get(name, 300)
+    n = {"pbt": 24, "random": 60, "tpe": 40, "auto": 110}.get(name, 300)
     for i in range(n):
         suggestion = hpo.ask()
         if i >= n // 2:
@@ -268,13 +269,23 @@ class StubbornSearch(Scheduled):
 
 
 def test_a_scheduler_that_knows_nothing_of_giving_up_goes_on_as_ever():
-    """It is asked once more, and its promotion stands."""
+    """Its promotions stand, and no note says otherwise."""
     hpo = StubbornSearch(SPACE, max_fidelity=9, seed=0, stop_hopeless=0.9)
     for _ in range(40):
         suggestion = hpo.ask()
         assert "given_up" not in suggestion.info
         hpo.tell(suggestion, value(suggestion, suggestion.fidelity))
     assert sum(trial.fidelity == 9 for trial in hpo.trials) == 20
+
+
+def test_a_scheduler_that_says_it_gives_up_must(monkeypatch):
+    """Else its algorithm would ask for ever: the error names it."""
+    monkeypatch.setattr(Stubborn, "can_give_up", True)
+    hpo = StubbornSearch(SPACE, max_fidelity=9, seed=0, stop_hopeless=0.9)
+    with pytest.raises(SuggestionError, match="Stubborn.next: must not promote trial .*, which is given up"):
+        for _ in range(40):
+            suggestion = hpo.ask()
+            hpo.tell(suggestion, value(suggestion, suggestion.fidelity))
 
 
 def test_the_result_says_who_was_given_up(tmp_path):
