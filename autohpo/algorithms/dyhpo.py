@@ -34,13 +34,13 @@ class DyHPO(GPOptions, Scheduled):
     Args:
         min_fidelity: What a new configuration gets.
         max_fidelity: What a full evaluation gets.
-        rung_increment: The distance between two rungs.
-        rung_factor: The factor between two rungs, in place of a distance.
+        rung_increment: The distance between two rungs; None goes by the factor. Syne Tune's is 2.
+        rung_factor: The factor between two rungs: steps grow with the training, and all of them say as much.
         probability_sh: How often the rule of asynchronous halving comes first.
         sampler: Where the new configurations come from that the model does not choose.
 
-    Source: Wistuba et al. 2022, NeurIPS 35, arXiv 2202.09774, Algorithm 1; the share of asynchronous halving and the
-        steps are Syne Tune's. The model is the process of ``gp_multi_fidelity`` in place of a deep kernel.
+    Source: Wistuba et al. 2022, NeurIPS 35, arXiv 2202.09774, Algorithm 1; the share of asynchronous halving is
+        Syne Tune's. The model is the process of ``gp_multi_fidelity`` in place of a deep kernel.
 
     Raises:
         OptionError: An option breaks a rule.
@@ -64,8 +64,8 @@ class DyHPO(GPOptions, Scheduled):
     linear_algebra: ClassVar[LinearAlgebra] = "scipy"
 
     min_fidelity: float = 1.0
-    rung_increment: float = 2.0
-    rung_factor: float | None = None
+    rung_increment: float | None = None
+    rung_factor: float = 1.5
     probability_sh: float = 0.25
     sampler: SamplerSpec | BaseHPOptimizer | None = "random"
     one_per_doubling: bool = True
@@ -79,7 +79,9 @@ class DyHPO(GPOptions, Scheduled):
 
     @property
     def _rungs(self) -> Sequence[float]:
-        return dyhpo.small_steps(self.min_fidelity, self.max_fidelity, self.rung_increment, self.rung_factor)
+        if self.rung_increment is not None:
+            return dyhpo.small_steps(self.min_fidelity, self.max_fidelity, self.rung_increment)
+        return dyhpo.small_steps(self.min_fidelity, self.max_fidelity, factor=self.rung_factor)
 
     def _make_scheduler(self) -> dyhpo.DyHPO:
         return dyhpo.DyHPO(self._rungs, judge=self._judge, probability_sh=self.probability_sh)

@@ -170,7 +170,8 @@ def test_the_judge_of_dyhpo_says_what_the_model_predicts():
     """Means and deviations of paused trials at their next rungs, and the best value there, in units of the targets."""
     hpo = run("dyhpo", 25, points_to_evaluate=[])
     paused = sorted(hpo.resumable)
-    above = [float(hpo.history[number].fidelity) + 2.0 for number in paused]
+    steps = list(hpo._rungs)
+    above = [float(steps[steps.index(hpo.history[number].fidelity) + 1]) for number in paused]
     judged = hpo._judge(hpo.history, np.random.default_rng(0), paused, above, 1.0)
     scores = np.array([trial.score for trial in hpo.trials])
     mean, sd = scores.mean(), scores.std()

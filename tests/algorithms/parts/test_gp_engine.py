@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from autohpo import GPMultiFidelitySearcher, RangeHP
-from autohpo.algorithms.parts.cost_model import CostModel
 
 SPACE = [RangeHP("x", 0.0, 1.0), RangeHP("y", 0.0, 1.0)]
 QUICK = {"num_init_random": 4, "random_fraction": 0.0, "opt_maxiter": 10}
@@ -47,14 +46,15 @@ def parts_of(searcher):
 @pytest.mark.parametrize("has_cost", [False, True])
 def test_the_gradient_is_that_of_the_values(options, acq_function, has_cost):
     """By central differences, with draws of what is pending, and with costs."""
-    searcher = told(acq_function=acq_function, **options)
+    searcher = told(acq_function=acq_function, cost_attr="elapsed_time" if has_cost else None, **options)
     engine, evidence = parts_of(searcher)
-    cost = CostModel(searcher._opened().history, searcher._suggester.encoder, 9.0) if has_cost else None
+    cost = searcher._suggester._cost
     if cost is not None:
-        cost.update()
+        assert cost.update() == 28
     aim = engine.aim(evidence, np.random.default_rng(1), cost=cost)
     points, mask, step = np.array([[0.31, 0.42], [0.77, 0.13]]), np.ones((2, 2), dtype=bool), 1e-5
     value, gradient = aim.improvement.with_gradient(points, mask)
+    assert (cost is not None) == has_cost
     assert value == pytest.approx(aim.improvement.score(points, mask))
     for j in range(2):
         move = step * np.eye(2)[j]
