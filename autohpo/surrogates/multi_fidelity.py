@@ -33,9 +33,11 @@ OWN_VARIANCE, OWN_LENGTH = Prior(math.log(0.2), 0.4, 1e-6, 50.0), Prior(math.log
 """The priors of the curve that each configuration has of its own; lengths are natural logarithms of fidelities."""
 COMMON_VARIANCE, COMMON_LENGTH = Prior(math.log(3.0), 1.0, 1e-4, 1000.0), Prior(math.log(6.0), 0.7, 0.02, 500.0)
 """The priors of the curve that all configurations share."""
-ALIKE_LENGTH = Prior(math.log(5.0), 1.0, 0.02, 2000.0)
+ALIKE_LENGTH = Prior(math.log(5.0), 0.5, 0.05, 500.0)
 """The prior of how far apart fidelities rank configurations alike."""
-GROWTH = Prior(0.0, 0.2, -5.0, 5.0, is_signed=True)
+PASSING_VARIANCE, PASSING_LENGTH = Prior(math.log(0.4), 1.0, 1e-5, 50.0), Prior(math.log(2.0), 0.7, 0.01, 200.0)
+"""The priors of what is good at some fidelities alone, in units of the variance at the highest fidelity."""
+GROWTH = Prior(0.0, 0.4, -5.0, 5.0, is_signed=True)
 """The prior of the power of the fidelity with which differences between configurations grow."""
 CURVE_NOISE = Prior(math.log(0.01), 1.0, 1e-8, 5.0)
 """The prior of the variance of the noise where each configuration has a curve of its own."""
@@ -126,11 +128,14 @@ class _Parts:
         shares = np.where(e.is_category, 2.0 / max(len(e.categories), 1), 0.0)
         return MainEffects(np.concatenate([shares, np.zeros(2)]), EFFECTS)
 
+    def once(self, kernel: Kernel) -> Distinct:
+        """A kernel of configurations that is computed once for each of them."""
+        return Distinct(kernel, NUMBER, self.n_coordinates)
+
     def configurations(self, length: Prior = LENGTH, variance: Prior = SCALE) -> Distinct:
-        """The kernel of configurations."""
+        """The kernel of configurations: distances, and main effects where there are choices."""
         matern = Matern52(self.embedding.owner, [self.shifted(length)] * len(self.embedding.optional), variance)
-        inner = Sum((matern, self.effects)) if len(self.embedding.categories) else matern
-        return Distinct(inner, NUMBER, self.n_coordinates)
+        return self.once(Sum((matern, self.effects)) if len(self.embedding.categories) else matern)
 
     def decay(self) -> DecayCurve:
         """The kernel of decaying curves."""
@@ -138,9 +143,14 @@ class _Parts:
 
 
 def _log_resource(parts: _Parts) -> Kernel:
-    """The kernel of configurations, more alike where fidelities are; a curve of each one's own, and one of all."""
+    """A function of configurations and fidelities, a curve of each configuration's own, and one that all share.
+
+    The function has a part that ranks configurations alike at most fidelities, and one that passes.
+    """
     highest = parts.scale.highest
-    alike = Distinct(LogCurve(highest, 1.0, ALIKE_LENGTH, GROWTH, is_smooth=True), FIDELITY)
+    lasting = LogCurve(highest, 1.0, ALIKE_LENGTH, GROWTH, is_smooth=True)
+    passing = LogCurve(highest, PASSING_VARIANCE, PASSING_LENGTH)
+    alike = Distinct(Sum((lasting, passing)), FIDELITY)
     common = Distinct(LogCurve(highest, COMMON_VARIANCE, COMMON_LENGTH), FIDELITY)
     own = Curves(LogCurve(highest, OWN_VARIANCE, OWN_LENGTH, GROWTH))
     return Sum((Product((parts.configurations(CURVE_LENGTH, CURVE_SCALE), alike)), common, own))
@@ -166,13 +176,13 @@ def _matern(parts: _Parts, warp: Prior | None) -> Kernel:
     e = parts.embedding
     owner, lengths = np.append(e.owner, len(e.optional)), [parts.shifted(LENGTH)] * len(e.optional)
     joint = Rescaled(Matern52(owner, [*lengths, LENGTH], SCALE), parts.scale, warp)
-    return Sum((joint, Distinct(parts.effects, NUMBER, parts.n_coordinates))) if len(e.categories) else joint
+    return Sum((joint, parts.once(parts.effects))) if len(e.categories) else joint
 
 
 def _cross_validation(parts: _Parts) -> Kernel:
     """A kernel of configurations, and one of independent folds with a single length-scale."""
     residual = Matern52(np.zeros(parts.n_coordinates, dtype=np.int64), [parts.shifted(LENGTH)], RESIDUAL)
-    folds = Product((Distinct(residual, NUMBER, parts.n_coordinates), Distinct(Folds(), FIDELITY)))
+    folds = Product((parts.once(residual), Distinct(Folds(), FIDELITY)))
     return Sum((parts.configurations(), folds))
 
 

@@ -32,13 +32,13 @@ def k_x(v, a, b):
 
 
 def log_resource(v, a, b):
-    """A product with a Matern-3/2 kernel over logarithms, rough curves that all share, and such of each one's own."""
+    """A kernel of configurations times two of logarithms, Matern-3/2 and rough; a rough curve of all, and one of each."""
     s, t = math.log(a[-2] / TOP), math.log(b[-2] / TOP)
     d = abs(s - t)
-    shared = k_x(v, a, b) * (1 + d / v[6]) * math.exp(-d / v[6]) * math.exp(v[7] * (s + t))
-    common = v[8] * math.exp(-d / v[9])
-    own = v[10] * math.exp(-d / v[11] + v[12] * (s + t)) if a[-1] == b[-1] else 0.0
-    return shared + common + own
+    alike = (1 + d / v[6]) * math.exp(-d / v[6]) * math.exp(v[7] * (s + t)) + v[8] * math.exp(-d / v[9])
+    common = v[10] * math.exp(-d / v[11])
+    own = v[12] * math.exp(-d / v[13] + v[14] * (s + t)) if a[-1] == b[-1] else 0.0
+    return k_x(v, a, b) * alike + common + own
 
 
 def decays(v, a, b, scale):
