@@ -32,7 +32,7 @@ def k_x(v, a, b):
 
 
 def log_resource(v, a, b):
-    """A kernel of configurations times two of logarithms, Matern-3/2 and rough; a rough curve of all, and one of each."""
+    """A kernel of configurations times two of logarithms, Matern-3/2 and rough; rough curves of all, and of each."""
     s, t = math.log(a[-2] / TOP), math.log(b[-2] / TOP)
     d = abs(s - t)
     alike = (1 + d / v[6]) * math.exp(-d / v[6]) * math.exp(v[7] * (s + t)) + v[8] * math.exp(-d / v[9])
