@@ -292,3 +292,18 @@ def test_a_process_is_described_with_signed_parameters_as_they_are():
     described = process.describe(process.start)["parts"][1]
     assert described["values"][2] == -1.0
     assert described["values"][0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_one_result_and_equal_rows_are_data_too(name):
+    """A first result, and one that was measured thrice: finite, and less is known of others than of it."""
+    process, data = process_of(name), curves(1, 1)
+    for n in (1, 3):
+        same = Data(np.repeat(data.points, n, axis=0), np.repeat(data.mask, n, axis=0), np.full(n, 0.7))
+        theta = process.fit(same, [process.start], 5)
+        points, mask = new_points()
+        at = np.concatenate([data.points, points])
+        at[:, 4] = data.points[0, 4]
+        means, deviations = process.posterior(theta, same).predict(at, np.concatenate([data.mask, mask]))
+        assert np.isfinite(means).all()
+        assert (deviations[1:] > deviations[0]).all()
