@@ -73,6 +73,16 @@ class Posterior:
         covariances = self._covariance(rows, self.known).matrix
         return self._mean(rows, covariances), self.deviations(self._rooted(covariances), self._diagonal(rows))
 
+    def means(self, points: FloatArray, mask: BoolArray) -> FloatArray:
+        """``(m,)`` means alone, or ``(m, k)``, which take a fraction of the time of deviations.
+
+        Args:
+            points: ``(m, d)`` points.
+            mask: ``(m, d)`` their mask.
+        """
+        rows, _ = self._place(points, mask)
+        return self._mean(rows, self._covariance(rows, self.known).matrix)
+
     def predict_with_gradient(self, points: FloatArray, mask: BoolArray) -> tuple[FloatArray, FloatArray, PullBack]:
         """Return means and deviations as :meth:`predict`, and a function that pulls gradients back to the points."""
         rows, embedded = self._place(points, mask)
@@ -187,3 +197,23 @@ class Posterior:
         left = spread - np.einsum("ij,ij->i", rooted, rooted)  # eq. 2.26
         deviations: FloatArray = np.sqrt(np.maximum(left, np.maximum(_LEAST_SHARE * spread, least)))
         return deviations
+
+
+def independent_draws(
+    means: FloatArray, deviations: FloatArray, rng: np.random.Generator, n_draws: int | None = None
+) -> FloatArray:
+    """Return a normal draw at each point on its own, which is cheap where there are many points.
+
+    Args:
+        means: ``(m,)`` predicted means, or ``(m, k)`` of k fantasies.
+        deviations: ``(m,)`` predicted deviations.
+        rng: The source of randomness.
+        n_draws: The number of draws at each point; None for one, in the shape of the means.
+
+    Returns:
+        ``(m,)`` or ``(m, k)`` draws, or ``(m, n_draws)`` of ``(m,)`` means.
+    """
+    if n_draws is not None:
+        means = np.broadcast_to(means[:, None], (len(means), n_draws))
+    drawn: FloatArray = means + deviations.reshape(-1, *[1] * (means.ndim - 1)) * rng.standard_normal(means.shape)
+    return drawn

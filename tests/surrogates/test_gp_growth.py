@@ -8,6 +8,7 @@ from curve_sets import KERNELS, curves, new_points, process_of, some_theta
 
 from autohpo.surrogates.gp import Data
 from autohpo.surrogates.gp_growth import append, with_fantasies, with_targets
+from autohpo.surrogates.gp_posterior import independent_draws
 
 
 def halves(data, n=18):
@@ -139,3 +140,28 @@ def test_fantasies_are_sampled_one_draw_for_each():
     assert draws.shape == (400, 2, 5)
     limits = np.broadcast_to(5 * deviations[:, None] / 20, (2, 5))
     np.testing.assert_array_less(abs(draws.mean(axis=0) - means), limits)
+
+
+@pytest.mark.parametrize("name", ["log-resource", "exp-decay-sum"])
+def test_means_alone_are_those_of_a_prediction(name):
+    """With one column of targets and with several."""
+    process = process_of(name)
+    posterior, (points, mask) = process.posterior(process.start, curves()), new_points()
+    fantasies = with_fantasies(posterior, *new_points(3, seed=5, fidelity=9.0), np.random.default_rng(3), 5)
+    for one in (posterior, fantasies):
+        np.testing.assert_array_equal(one.means(points, mask), one.predict(points, mask)[0])
+
+
+def test_independent_draws_have_the_means_and_deviations_and_nothing_in_common():
+    """4,000 draws, within 5 standard errors; of two columns of means there is one draw each."""
+    means, deviations, rng = np.array([1.0, -2.0, 0.5]), np.array([0.5, 2.0, 1.0]), np.random.default_rng(0)
+    draws = independent_draws(means, deviations, rng, 4000)
+    assert draws.shape == (3, 4000)
+    np.testing.assert_array_less(abs(draws.mean(axis=1) - means), 5 * deviations / np.sqrt(4000))
+    np.testing.assert_allclose(draws.std(axis=1), deviations, rtol=5 / np.sqrt(8000))
+    assert abs(np.corrcoef(draws) - np.eye(3)).max() < 5 / np.sqrt(4000)
+    columns = np.column_stack([means, means + 100.0])
+    many = np.array([independent_draws(columns, deviations, rng) for _ in range(400)])
+    np.testing.assert_allclose(many.mean(axis=0), columns, atol=5 * 2.0 / 20)
+    np.testing.assert_allclose(many.std(axis=0), np.column_stack([deviations] * 2), rtol=5 / np.sqrt(800))
+    assert independent_draws(means, deviations, rng).shape == (3,)
