@@ -123,7 +123,10 @@ _NO_SUCH = {  # things that exist elsewhere and are something else here
         "there are no callbacks: target= and patience= end a search, Result.load(store) reads it while it runs"
     ),
     "sampler": "the name given to build_hpo_from_name says how to search; bohb, hyperband and asha take sampler= there",
-    "pruner": "build 'asha' or 'hyperband', which end poor trials early: build_hpo_from_name('asha', space, f)",
+    "pruner": (
+        "build 'asha', 'hyperband' or 'median_stopping', which end poor trials early: "
+        "build_hpo_from_name('asha', space, f)"
+    ),
     "algorithm": "it is the name given to build_hpo_from_name",
     "metric": "the value that f returns is the objective; several have names: mode={'acc': 'max', 'latency': 'min'}",
     "gc_after_trial": ("each trial runs in a process of its own workers, and memory_limit= holds it"),
@@ -171,10 +174,12 @@ _ALGORITHMS = {
         "bayesianoptimization dragonfly"
     ),
     "bohb": "optimizerbohb hpbandster tunebohb bohb_search bohbsearch",
-    "hyperband": "hyperbandscheduler hyperbandpruner hb successive_halving sha hyperband_pruner",
+    "hyperband": "hyperbandscheduler hyperbandpruner hb hyperband_pruner",
+    "successive_halving": "sha successivehalving synchronous_halving syncsh",
+    "median_stopping": "median medianstoppingrule medianpruner median_stopping_rule percentilepruner",
     "asha": (
-        "ashascheduler asynchyperband async_hyperband asynchronous_halving successivehalvingpruner mobster pasha "
-        "median median_stopping medianstoppingrule medianpruner asynchyperbandscheduler"
+        "ashascheduler asynchyperband async_hyperband asynchronous_halving successivehalvingpruner mobster "
+        "asynchyperbandscheduler rush"
     ),
     "pbt": "population_based_training populationbasedtraining population pb2 pbt_scheduler",
     "cmaes": "cma cma_es cmaessampler cma-es es evolution_strategy",

@@ -27,6 +27,17 @@ def rank(trial: Trial, sign: int) -> tuple[float, ...]:
     return (not trial.violation, trial.reached, -trial.violation, value, -trial.number)
 
 
+def followers(trials: Sequence[Trial]) -> dict[int, Trial]:
+    """Return the trial that continued or replaced each one that was continued or replaced, by the latter's number."""
+    found = {trial.resume: trial for trial in trials if trial.resume is not None}
+    return found | {trial.info["replaces"]: trial for trial in trials if "replaces" in trial.info}
+
+
+def given_up_in(trials: Sequence[Trial]) -> dict[int, str]:
+    """Return why each paused trial was given up that was, by its number."""
+    return {number: why for trial in trials for number, why in trial.info.get("given_up", ())}
+
+
 def along(trial: Trial, place: int) -> Trial:
     """Return a trial with one objective alone, in its result and its reports.
 

@@ -19,7 +19,7 @@ from autohpo.hypervolume import hypervolume
 from autohpo.objectives import Objectives, incumbent, pareto
 from autohpo.other_names import explains_names, missing_attribute
 from autohpo.outcome import perfs_of
-from autohpo.ranking import along, last_of_each, rank
+from autohpo.ranking import along, followers, given_up_in, last_of_each, rank
 from autohpo.result_text import line, table
 from autohpo.spaces import SearchSpace
 from autohpo.store import RunState, Store, open_store
@@ -249,7 +249,8 @@ class Result:
         trial = self._trial(number)
         if trial.outcome.why:
             return trial.outcome.why
-        later = self._followers.get(number)
+        followers, given_up = self._later
+        later = followers.get(number)
         if later is not None:
             why = later.info.get("why", "the algorithm chose it")
             if later.resume == number:
@@ -259,9 +260,10 @@ class Result:
             return ""
         rivals = self._scores[trial.info.get("bracket"), trial.reached]  # of its bracket alone, where there are any
         rank = 1 + len(rivals) - bisect_right(rivals, trial.score or 0.0)
-        is_full = trial.reached == max(reached for _, reached in self._scores)
-        rule = f", as {trial.info['rule']}" if isinstance(trial.info.get("rule"), str) else ""
-        end = "it had everything" if is_full else f"it was not promoted{rule}"
+        rule = trial.info.get("rule")  # of those that may go on
+        is_full = not rule and trial.reached == max(reached for _, reached in self._scores)
+        end = "it had everything" if is_full else f"it was not promoted; {rule}" if rule else "it was not promoted"
+        end = given_up.get(number, end)
         return f"rank {rank} of {len(rivals)} at fidelity {trial.reached:g}: {end}"
 
     @cached_property
@@ -287,10 +289,9 @@ class Result:
         return {key: sorted(scores) for key, scores in found.items()}
 
     @cached_property
-    def _followers(self) -> dict[int, Trial]:
-        """The trial that continued or replaced each one that was continued or replaced."""
-        found = {trial.resume: trial for trial in self.trials if trial.resume is not None}
-        return found | {trial.info["replaces"]: trial for trial in self.trials if "replaces" in trial.info}
+    def _later(self) -> tuple[dict[int, Trial], dict[int, str]]:
+        """What became of trials later: who continued or replaced them, and why they were given up."""
+        return followers(self.trials), given_up_in(self.trials)
 
     def checkpoint_dir(self, number: int) -> Path | None:
         """Return the checkpoint folder of a trial's training; None where there is none, or none any more.

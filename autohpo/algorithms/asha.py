@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -10,7 +10,7 @@ from autohpo.algorithms.parts.on_rungs import OnRungs
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.schedulers.asha import AsyncPromotion, AsyncStopping
-from autohpo.schedulers.observed import Reports, SearcherData, observer
+from autohpo.schedulers.observed import Observer, SearcherData, observer
 
 
 @register_hpo("asha")
@@ -88,5 +88,5 @@ class ASHA(OnRungs):
         made.n_round = rungs.n_trials
         return made
 
-    def _observed(self) -> Callable[[Reports], Reports] | None:
+    def _observed(self) -> Observer | None:
         return observer(self.rungs.fidelities, self.searcher_data)

@@ -13,6 +13,7 @@ from autohpo.algorithms.interface import OptimizerInterface
 from autohpo.algorithms.options import check_support, check_types
 from autohpo.algorithms.parts.autogl_codec import AutoGLCodec
 from autohpo.algorithms.parts.construction import explain_names
+from autohpo.algorithms.parts.hopeless import checked_chance
 from autohpo.algorithms.parts.missing_space import MissingSpace, as_space
 from autohpo.algorithms.parts.points import checked_points, plain_points
 from autohpo.algorithms.parts.shadowable import Shadowable
@@ -50,6 +51,9 @@ class BaseHPOptimizer(OptimizerInterface):
             ``{"acc": "max", "latency": "min"}``, where `f` returns a dict, or a list where it returns a tuple.
         noise: Whether results are noisy: then the best trial is the one that a model of all results expects most of,
             and not the luckiest.
+        stop_hopeless: Ends trials that report, and gives up paused ones, once their chance to beat the best full
+            result is below .02, or below the chance that is given here. It is predicted from the curves of the full
+            trainings, and from five of them on.
         points: Configurations to try first, and pairs ``(configuration, result)`` whose result is known already; the
             latter are not run, and do not count in `max_evals`. A result is one of a full evaluation unless a
             :class:`autohpo.Point` says otherwise.
@@ -85,6 +89,7 @@ class BaseHPOptimizer(OptimizerInterface):
 
     is_multi_fidelity: ClassVar[bool] = False
     reads_fidelity: ClassVar[bool] = False  # whether it learns from trials of several fidelities, told apart
+    reaches_full: ClassVar[bool] = True  # whether it gives some trials the full fidelity, if it may suggest for long
     needs_checkpoints: ClassVar[bool] = False  # whether it forks trials: the objective must save its state
     ends_with_space: ClassVar[bool] = False  # whether it ends once all configurations of a finite space were tried
     is_deterministic: ClassVar[bool] = False  # whether the seed changes no suggestion
@@ -102,6 +107,7 @@ class BaseHPOptimizer(OptimizerInterface):
     mode: Mode = field(default="max", kw_only=True)
     points: Sequence[Any] = field(default=(), kw_only=True)
     noise: bool = field(default=False, kw_only=True)
+    stop_hopeless: bool | float = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         self.space = as_space(self.space)
@@ -112,6 +118,7 @@ class BaseHPOptimizer(OptimizerInterface):
             raise OptionError(f"seed: must be at least 0, got {self.seed}")
         self.objectives = Objectives.of(self.mode)
         check_support(self)
+        checked_chance(self)
         self.points = plain_points(self.points)
         is_missing = isinstance(self.space, MissingSpace)  # then they are checked with the trainer's space
         points = [] if is_missing else checked_points(self.points, self.space, self.objectives)
@@ -288,7 +295,8 @@ class BaseHPOptimizer(OptimizerInterface):
         Args:
             number: The number of a finished trial.
         """
-        return ""
+        rule = self.__session.hopeless
+        return "" if rule is None else rule.reason(number)
 
 
 explain_names(BaseHPOptimizer)

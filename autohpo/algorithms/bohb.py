@@ -13,7 +13,7 @@ from autohpo.algorithms.options import option_defaults
 from autohpo.algorithms.parts.sampler import SamplerSpec
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
-from autohpo.schedulers import hyperband
+from autohpo.schedulers import Scheduler, hyperband
 from autohpo.spaces.tagged import from_json, is_same
 
 _OF_KDE = (
@@ -90,7 +90,9 @@ class BOHB(Hyperband):
         self._take_sampler(from_json(options.get("sampler", "kde")))  # the only one of older releases
         return (*names, "sampler")
 
-    def _make_scheduler(self) -> hyperband.Hyperband:
+    def _make_scheduler(self) -> Scheduler:
+        if self.type == "asynchronous":
+            return self._asynchronous()
         schedule = self.brackets_of(self.bracket_sizes)
         n_first = n_least(self.space.n_columns, self.min_samples_in_model) + 2
         return hyperband.Hyperband(schedule, self.num_iterations, n_first=n_first, max_evals=self.max_evals)

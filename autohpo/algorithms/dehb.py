@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from autohpo.algorithms.hyperband import Hyperband
 from autohpo.algorithms.registry import register_hpo
+from autohpo.errors import OptionError
 from autohpo.schedulers import dehb
 
 
@@ -70,6 +71,8 @@ class DEHB(Hyperband):
         return is_used_up or self.budget is not None or self.num_iterations is not None
 
     def _make_scheduler(self) -> dehb.DEHB:
+        if self.type != "synchronous":
+            raise OptionError(f"type: must be 'synchronous', as a generation needs its whole rung, got '{self.type}'")
         return dehb.DEHB(
             self.brackets_of(self.bracket_sizes),
             self.num_iterations,

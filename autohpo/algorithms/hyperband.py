@@ -8,7 +8,9 @@ from typing import ClassVar, Literal
 
 from autohpo.algorithms.parts.on_rungs import OnRungs
 from autohpo.algorithms.registry import register_hpo
-from autohpo.schedulers import hyperband
+from autohpo.errors import OptionError
+from autohpo.schedulers import Scheduler, hyperband
+from autohpo.schedulers.asha import AsyncPromotion
 
 
 @register_hpo("hyperband")
@@ -27,10 +29,15 @@ class Hyperband(OnRungs):
         min_fidelity: Least that a trial gets; the lowest rung is the least ``max_fidelity / eta^k`` above it.
         max_fidelity: What a full evaluation gets.
         eta: Factor between the fidelities of two rungs; 1 / `eta` of the trials go on. At least 2.
+        type: "synchronous" decides a rung when all its trials have ended; "asynchronous" waits for none: it is ``asha``
+            with as many brackets as there are rungs.
         num_iterations: Brackets to open at most; None goes on as long as it is asked.
         bracket_sizes: "ceil" sizes brackets like the paper's Algorithm 1, "floor" like HpBandSter.
         sampler: Where new configurations come from: the paper draws them from the prior, "random". See
             :class:`autohpo.algorithms.scheduled.Scheduled`.
+
+    Raises:
+        OptionError: The rungs break a rule, or `num_iterations` is given to what opens no brackets in turn.
 
     Example:
         >>> from autohpo import RangeHP
@@ -47,8 +54,20 @@ class Hyperband(OnRungs):
     }
     budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals", "budget", "num_iterations"})
 
+    type: Literal["synchronous", "asynchronous"] = "synchronous"
     num_iterations: int | None = None
     bracket_sizes: Literal["ceil", "floor"] = "ceil"
 
-    def _make_scheduler(self) -> hyperband.Hyperband:
+    def _make_scheduler(self) -> Scheduler:
+        if self.type == "asynchronous":
+            return self._asynchronous()
         return hyperband.Hyperband(self.brackets_of(self.bracket_sizes), self.num_iterations)
+
+    def _asynchronous(self) -> AsyncPromotion:
+        """The scheduler that waits for no rung; its brackets are drawn as often as the others are opened."""
+        if self.num_iterations is not None:
+            raise OptionError("num_iterations: must be None with type='asynchronous', which opens no brackets in turn")
+        rungs = self.rungs
+        made = AsyncPromotion(rungs.fidelities, rungs.eta, len(rungs.fidelities))
+        made.n_round = rungs.n_trials
+        return made

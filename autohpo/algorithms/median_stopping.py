@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from autohpo.algorithms.registry import register_hpo
+from autohpo.algorithms.options import option_names
+from autohpo.algorithms.registry import get_hpo, register_hpo
 from autohpo.algorithms.scheduled import Scheduled
 from autohpo.history import HistoryView
 from autohpo.schedulers.median import MedianStopping
@@ -18,8 +19,8 @@ from autohpo.schedulers.stopped import StoppedTrials
 class MedianStoppingSearch(Scheduled):
     """Runs every trial in full, and stops it at a report where its best value is below the median of the others.
 
-    The objective must report. A sampler without fidelities of its own, such as ``tpe`` or ``bayes``, sees a trial that
-    was stopped as one with a bad result: its last value, no better than the median of the full results.
+    The objective must report. A sampler sees a trial that was stopped as one with a bad result: its last value, no
+    better than the median of the full results; see :class:`autohpo.schedulers.stopped.StoppedTrials`.
 
     Source: Golovin et al. 2017, KDD, Google Vizier, section 3.2.1. The means of all others that came as far are
     compared with, and not those of completed trials alone.
@@ -56,8 +57,9 @@ class MedianStoppingSearch(Scheduled):
         return MedianStopping(self.max_fidelity, self.grace_period, self.min_trials)
 
     def _level(self) -> float | None:
-        """Every result is one in full here: see :class:`autohpo.schedulers.stopped.StoppedTrials`."""
-        return None if self._reads_fidelity or not self.has_fidelity else self.max_fidelity
+        """Every result is one in full here, but for a sampler that learns from curves: it sees everything."""
+        reads_curves = "searcher_data" in option_names(get_hpo(self._sampler_name))
+        return None if reads_curves or not self.has_fidelity else self.max_fidelity
 
     def _view_of(self, level: float | None) -> HistoryView:
         return self.history if level is None else StoppedTrials(self.history, level)

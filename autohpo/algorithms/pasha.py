@@ -44,6 +44,7 @@ class PASHA(OnRungs):
         3
     """
 
+    reaches_full: ClassVar[bool] = False
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "outcome_constraints"})
     option_aliases: ClassVar[Mapping[str, str]] = {
         "min_budget": "min_fidelity",

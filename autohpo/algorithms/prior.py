@@ -12,6 +12,7 @@ import numpy as np
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.arrays import BoolArray, FloatArray
 from autohpo.algorithms.parts.centred import Centred, guess_of, without_priors
+from autohpo.algorithms.parts.missing_space import MissingSpace
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
@@ -76,7 +77,8 @@ class PriorSampler(BaseHPOptimizer):
         super().__post_init__()
         if not 2 <= self.eta < math.inf:
             raise OptionError(f"eta: must be at least 2 and finite, got {self.eta}")
-        self._guess = guess_of(self.space, self.prior or {}, self.prior_confidence)
+        is_missing = isinstance(self.space, MissingSpace)  # then it is checked with the trainer's space
+        self._guess = guess_of(self.space, {} if is_missing else self.prior or {}, self.prior_confidence)
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         self._seen, self._cursor = SeenSet(self.history), Cursor(self.history)

@@ -18,11 +18,11 @@ from autohpo.history import HistoryView
 from autohpo.schedulers.base import Decision, Fork, Promote, Scheduler, Start
 from autohpo.schedulers.chains import Chains, ResultCounts, informative_fidelity
 from autohpo.schedulers.limits import Limits, TrainingPlan
-from autohpo.schedulers.observed import Reports
+from autohpo.schedulers.observed import Observer
 from autohpo.schedulers.schedule import SLACK, with_training_plan
-from autohpo.trial import Suggestion
+from autohpo.trial import Running, Suggestion, Trial
 
-_OF_THE_START = {"point", "point_in_full", "replaces"}  # notes that a promoted trial does not take over
+_OF_THE_START = {"point", "point_in_full", "replaces", "given_up"}  # notes that a promoted trial does not take over
 
 
 @dataclass(eq=False, kw_only=True)
@@ -84,7 +84,7 @@ class Scheduled(BaseHPOptimizer):
         """Return the scheduler; called once, when all options are known."""
         raise NotImplementedError(f"{type(self).__name__} must define _make_scheduler(self)")
 
-    def _observed(self) -> Callable[[Reports], Reports] | None:
+    def _observed(self) -> Observer | None:
         """Return what picks the reports that a sampler sees which tells fidelities apart; None shows it all of them."""
         return None
 
@@ -123,9 +123,10 @@ class Scheduled(BaseHPOptimizer):
         """
         history = self.history
         if history.leaf(number) != number:
-            later = next(one for one in (*history.trials, *history.running) if one.resume == number)
+            known: list[Trial | Running] = [*history.trials, *history.running]
+            later = next(one for one in known if one.resume == number)
             return f"{later.info.get('why', 'the scheduler chose it')}; went on as trial {later.number}"
-        return self._scheduler.why(history, number)
+        return super().why(number) or self._scheduler.why(history, number)
 
     def fidelity_schedule(self) -> Any:
         """Return the levels of fidelity, with Hyperband as a table of its brackets; print it to read it.
@@ -185,7 +186,12 @@ class Scheduled(BaseHPOptimizer):
 
     def _decide(self, *, can_start: bool) -> Decision:
         limits = self._scheduler.limits = session_of(self).allowance.limits
-        return self._scheduler.next(self.history, self.rng, can_start=can_start, n_left=limits.n_left)
+
+        def ask() -> Decision:
+            return self._scheduler.next(self.history, self.rng, can_start=can_start, n_left=limits.n_left)
+
+        rule = session_of(self).hopeless
+        return ask() if rule is None else rule.decide(self._scheduler, ask)
 
     def _decide_without(self, ended: OptimizationComplete) -> Decision:
         """What the scheduler decides where the sampler has nothing left.

@@ -12,6 +12,7 @@ import numpy as np
 
 from autohpo.algorithms.parts.allowance import Allowance
 from autohpo.algorithms.parts.fallback import Fallback
+from autohpo.algorithms.parts.hopeless import HopelessRule, checked_chance
 from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.points import CheckedPoint
 from autohpo.algorithms.parts.values import amount, checked_suggestion, pair, plain
@@ -67,6 +68,7 @@ class Session:
         self.last_call: Any = None  # what optimize() was called with last; no part of a copy
         self._rng: np.random.Generator | None = None
         self._usual: Usual | None = None
+        self._hopeless: HopelessRule | None = None
         self.leave_driver()
         self.know(points)
 
@@ -102,6 +104,15 @@ class Session:
     @property
     def _seed(self) -> int:
         return 0 if self._hpo.seed is None else self._hpo.seed
+
+    @property
+    def hopeless(self) -> HopelessRule | None:
+        """The rule that ends hopeless trials, if there is one."""
+        if self._hopeless is None:
+            chance = checked_chance(self._hpo)
+            if chance is not None:
+                self._hopeless = HopelessRule(self.history, chance, self._hpo.full_fidelity)
+        return self._hopeless
 
     def set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         """Call the hook that gets the algorithm ready, once."""
@@ -249,7 +260,9 @@ class Session:
             with self.telling:
                 go_on = plain(self._hpo._on_report(running.suggestion.copy(), fidelity, score))
             given = running.fidelity
-            return go_on is not False and (given is None or fidelity < given)
+            if go_on is False or (given is not None and fidelity >= given):
+                return False
+            return self.hopeless is None or not self.hopeless.stops(number)
 
     def restart(self, number: int) -> None:
         """Forget what a running trial has reported, as it is started anew.

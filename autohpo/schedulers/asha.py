@@ -11,7 +11,7 @@ from autohpo.errors import NotReady, OptimizationComplete
 from autohpo.history import History
 from autohpo.schedulers.async_stopping import AsyncStopping
 from autohpo.schedulers.asynchronous import Asynchronous, GivenPoints, bracket_weights, lowest_affordable
-from autohpo.schedulers.base import Decision, Limits, Promote, Start, TrainingPlan
+from autohpo.schedulers.base import Decision, Limits, Promote, Start, TrainingPlan, given_up_by
 from autohpo.schedulers.costs import RungCosts
 from autohpo.schedulers.ranking import Ranking, Scores, scores_of
 from autohpo.schedulers.rungs import SLACK
@@ -40,15 +40,20 @@ class Rung:
         if is_waiting:
             self.waiting.add(number, scores)
 
-    def best_waiting(self) -> tuple[int, int] | None:
-        """Return number and rank, from 1, of the best trial that was not promoted; None where all were."""
-        if not len(self.waiting):
+    def best_waiting(self, given_up: frozenset[int] = frozenset()) -> tuple[int, int] | None:
+        """Return number and rank, from 1, of the best trial that was not promoted; None where all were.
+
+        Args:
+            given_up: Those that will not be.
+        """
+        n_given_up = sum(number in self.waiting for number in given_up)
+        if len(self.waiting) == n_given_up:
             return None
         if not self.waiting.has_fronts:
-            best = self.waiting.best(1)[0]
+            best = next(number for number in self.waiting.best(1 + n_given_up) if number not in given_up)
             return best, self.results.rank(best)
         ranked = enumerate(self.results.best(len(self.results)), 1)  # the order of a part would be another one
-        return next((number, rank) for rank, number in ranked if number in self.waiting)
+        return next((n, rank) for rank, n in ranked if n in self.waiting and n not in given_up)
 
 
 class AsyncPromotion(Asynchronous):
@@ -92,7 +97,7 @@ class AsyncPromotion(Asynchronous):
     def _restart(self) -> None:
         self._rungs = [Rung() for _ in self.schedule]
         self._places: dict[int, int] = {}  # the rung of each result
-        self._promoted: set[int] = set()
+        self._promoted: set[int] = set()  # and given up
         self._points.restart()
         self._costs = RungCosts()
 
@@ -116,10 +121,10 @@ class AsyncPromotion(Asynchronous):
             found = self._promotable(seen, level)
             if found is not None:
                 above, why = self.schedule[level + 1], f"{self._where(found, level)}: promoted to"
-                return Promote(found, above, {"rung": level + 1, "why": f"{why} {above:g}", **self._notes})
+                return Promote(found, above, {"rung": level + 1, "why": f"{why} {above:g}", **self._notes(level + 1)})
         if can_start:
             level = max(self._first_rung(rng, seen), self._lowest_start())
-            return Start(self.schedule[level], {"rung": level, **self._notes})
+            return Start(self.schedule[level], {"rung": level, **self._notes(level)})
         if seen.running:
             raise NotReady("no trial can be promoted before a running one has ended")
         raise OptimizationComplete("no configuration is left, and no trial can be promoted")
@@ -133,23 +138,24 @@ class AsyncPromotion(Asynchronous):
         """The highest rung that trials are promoted to."""
         return len(self.schedule) - 1
 
-    @property
-    def _notes(self) -> dict[str, str]:
-        """What stands in the notes of all trials: the rule, where it is not the usual one."""
-        rules = ["those go on who have had their share of the cost"] if self._by_cost else []
+    def _notes(self, level: int) -> dict[str, str]:
+        """What the notes of a trial that goes to a rung say of the rule there, where it is not the usual one."""
+        rules = ["the best go on while they have had their share of the cost"] if self._by_cost else []
         rules += [self._points.rule] if self._points.n else []
-        return {"rule": " and ".join(rules)} if rules else {}
+        is_last = level == len(self.schedule) - 1
+        return {"rule": "" if is_last else ", and ".join(rules)} if rules else {}
 
     def _promotable(self, seen: History, level: int) -> int | None:
         """The best trial that was not promoted, if it is among those of its rung that go on."""
         rung = self._rungs[level]
-        best = rung.best_waiting()
+        best = rung.best_waiting(self.given_up)
         n = self._n_best(seen, level) if best is not None else 0
         if best is None or best[1] > n:
             return None
         if self._points.better(rung.results, best[0]) is None:
             return best[0]
         given = [point for point in self._points.those_in(rung.waiting) if rung.results.rank(point) <= n]
+        given = [point for point in given if point not in self.given_up]
         return min(given, key=rung.results.rank, default=None)
 
     def _n_best(self, seen: History, level: int) -> int:
@@ -209,10 +215,10 @@ class AsyncPromotion(Asynchronous):
             self._restart()
         self._points.follow(step.asked)
         for item in step.asked:
-            if item.resume is not None:
-                self._promoted.add(item.resume)
-                if item.resume in self._places:
-                    self._rungs[self._places[item.resume]].waiting.discard(item.resume)
+            for number in (*([] if item.resume is None else [item.resume]), *given_up_by(item)):
+                self._promoted.add(number)
+                if number in self._places:
+                    self._rungs[self._places[number]].waiting.discard(number)
         for trial in step.told:
             level, scores = trial.info.get("rung"), scores_of(trial)
             if not scores or type(level) is not int or not 0 <= level < len(self.schedule):

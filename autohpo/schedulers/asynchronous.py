@@ -127,10 +127,12 @@ class GivenPoints:
         """
         if not self.n or number in self._numbers:
             return None
-        there = [point for point in self._numbers if point in results]
-        best = min(there, key=results.rank, default=None)
-        is_worse = best is not None and results.rank(best) < results.rank(number)
-        return best if is_worse and results.scores(best) != results.scores(number) else None
+        there = self.those_in(results)
+        if not there:
+            return None
+        best = min(there, key=results.rank)
+        is_worse = results.rank(best) < results.rank(number) and results.scores(best) != results.scores(number)
+        return best if is_worse else None
 
     def those_in(self, rivals: Ranking) -> list[int]:
         """Return the points among some results."""
@@ -140,4 +142,4 @@ class GivenPoints:
     def rule(self) -> str:
         """What it asks for, as a line for people; empty where it asks for nothing."""
         who = "the point" if self.n == 1 else f"the best of the {self.n} points"
-        return f"whoever goes on must be as good as {who} given" if self.n else ""
+        return f"of the best those go on that are as good as {who} given" if self.n else ""

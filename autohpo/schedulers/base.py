@@ -12,9 +12,9 @@ import numpy as np
 
 from autohpo.history import Cursor, History, Step
 from autohpo.schedulers.limits import Limits, TrainingPlan
-from autohpo.trial import Trial
+from autohpo.trial import Running, Trial
 
-__all__ = ["Decision", "Fork", "Limits", "Promote", "Scheduler", "Start", "TrainingPlan", "score_of"]
+__all__ = ["Decision", "Fork", "Limits", "Promote", "Scheduler", "Start", "TrainingPlan", "given_up_by", "score_of"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,16 @@ def score_of(trial: Trial) -> float | None:
     return None if trial.fidelity is not None and trial.reached < trial.fidelity else trial.score
 
 
+def given_up_by(item: Trial | Running) -> list[int]:
+    """Return the trials that were given up when a suggestion was made: they will not be promoted any more.
+
+    Args:
+        item: The trial that the suggestion became, or the running suggestion.
+    """
+    notes = item.info.get("given_up")
+    return [number for number, _ in notes] if isinstance(notes, list) else []
+
+
 class Scheduler(ABC):
     """The base of every scheduler: it decides who starts, who goes on, who is copied, and who is stopped.
 
@@ -89,6 +99,8 @@ class Scheduler(ABC):
         cost: What all its trials cost at most, in full evaluations; infinite where it does not end by itself.
         schedule: The levels of fidelity that it gives, or a table of them; for users to read.
         n_round: How many suggestions make a whole round, for a search without a limit; None where there are no rounds.
+        given_up: Finished trials that must not be promoted by the next decision, nor by any after it; see
+            :func:`given_up_by` for those of earlier decisions.
         limits: What the search may spend; :class:`autohpo.algorithms.scheduled.Scheduled` sets it before each decision.
 
     Example:
@@ -109,6 +121,7 @@ class Scheduler(ABC):
     cost: float = math.inf
     schedule: object = ()
     limits: Limits = Limits()
+    given_up: frozenset[int] = frozenset()
     n_round: int | None = None
     _cursor: Cursor | None = None
 

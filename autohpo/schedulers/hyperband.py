@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from autohpo.errors import NotReady, OptimizationComplete, OptionError
-from autohpo.history import History, Step
-from autohpo.schedulers.base import Decision, Limits, Promote, Scheduler, Start, TrainingPlan
-from autohpo.schedulers.chains import fidelity_of
+from autohpo.history import History
+from autohpo.schedulers.base import Decision, Limits, Promote, Scheduler, Start, TrainingPlan, given_up_by
+from autohpo.schedulers.first_results import FirstResults, most_new
 from autohpo.schedulers.fitting import fitting, training_plan
 from autohpo.schedulers.ranking import Scores, ranked, scores_of
 from autohpo.schedulers.rungs import Rungs
 from autohpo.schedulers.schedule import Plan, Schedule
 from autohpo.trial import Running, Trial
-
-_BLIND_SHARE = 1 / 6  # of all new configurations: so many may be drawn before the first result
 
 
 @dataclass
@@ -30,11 +28,12 @@ class _Rung:
     ended: dict[int, Scores] = field(default_factory=dict)  # empty for those that failed
     resumed: set[int] = field(default_factory=set)  # trials of the rung below that go on here, or did
     waiting: dict[int, str] = field(default_factory=dict)  # those chosen that nobody has asked for, best first, and why
+    n_closed: int = 0  # slots of trials that were given up
 
     @property
     def n_free(self) -> int:
         """Slots left for new configurations."""
-        return self.size - len(self.running) - len(self.ended) - len(self.waiting)
+        return self.size - len(self.running) - len(self.ended) - len(self.waiting) - self.n_closed
 
     def best(self, n: int) -> list[int]:
         """The n best trials that ended, failed ones never; of equals the one asked first."""
@@ -58,8 +57,8 @@ class _Bracket:
 
     promotes: bool = True  # whether the best of a rung go on; else the next one is filled by new configurations
 
-    def __init__(self, plan: Plan, rungs: Rungs) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, rungs: Rungs, given_up: set[int]) -> None:
+        self.plan, self._given_up = plan, given_up
         self.rungs = [_Rung(n, r) for n, r in zip(plan.sizes, plan.fidelities, strict=True)]
         self.level, self._shares = 0, rungs
         self._first = len(rungs.fidelities) - len(plan.sizes)  # the place of its first rung among all
@@ -100,15 +99,25 @@ class _Bracket:
         n, n_ended = above.size, len(done.ended)
         if done.n_free > 0:  # fewer than planned, so fewer go on: the best 1 / eta of them
             n = min(n, max(1, self._shares.n_going_on(n_ended, self._first + self.level - 1)))
-        for rank, number in enumerate(done.best(n), 1):
-            if number not in above.resumed:
+        chosen = done.best(n)
+        above.n_closed = min(done.n_closed, above.size - len(chosen))  # nobody is trained in place of those given up
+        for rank, number in enumerate(chosen, 1):
+            if number in self._given_up:
+                above.n_closed += 1
+            elif number not in above.resumed:
                 where = f"in its bracket at fidelity {done.fidelity:g}"
                 above.waiting[number] = f"rank {rank} of {n_ended} {where}: promoted to {above.fidelity:g}"
+
+    def give_up(self, number: int) -> None:
+        """Closes the slot of a trial that will not go on."""
+        if self.rung.waiting.pop(number, None) is not None:
+            self.rung.n_closed += 1
 
     def resumable(self) -> list[int]:
         """Finished trials that were chosen to go on, or may still be."""
         above = self.rungs[self.level + 1 : self.level + 2] if self.promotes else []
-        return [*self.rung.waiting, *(number for rung in above for number in self.rung.best(rung.size))]
+        may = (number for rung in above for number in self.rung.best(rung.size) if number not in self._given_up)
+        return [*self.rung.waiting, *may]
 
 
 class Hyperband(Scheduler):
@@ -155,16 +164,18 @@ class Hyperband(Scheduler):
         self.num_iterations = num_iterations
         self.n_round = schedule.n_trials
         self.cost = math.inf if num_iterations is None else schedule.cost(num_iterations)
-        self._first_results: _FirstResults | None = None
-        n_new = _most_new(schedule, num_iterations, max_evals)
+        self._first_results: FirstResults | None = None
+        n_new = most_new(schedule, num_iterations, max_evals)
         if n_first is not None and len(schedule.fidelities) >= 3 and n_new < math.inf:
-            self._first_results = _FirstResults(schedule, n_first, n_new)
+            self._first_results = FirstResults(schedule, n_first, n_new)
         self._restart()
 
     def _restart(self) -> None:
         self._open: dict[int, _Bracket] = {}
         self._entered: dict[int, _Rung] = {}  # where trials run
         self._n_opened = 0
+        self._given_up: set[int] = set()
+        self._tentative = frozenset[int]()  # those of them that no suggestion names yet
         self._is_fitted = False  # whether the first bracket was not that of the schedule
 
     def next(
@@ -226,8 +237,15 @@ class Hyperband(Scheduler):
     def _follow(self, seen: History) -> None:
         """Catches up with the history."""
         step = self.news(seen)
+        named = {number for item in step.asked for number in given_up_by(item)}
+        if self._tentative - named - self.given_up:  # what was tried is not what was decided
+            self._cursor = None
+            step = self.news(seen)
         if step.is_reset:
             self._restart()
+            named = {number for item in step.asked for number in given_up_by(item)}
+        self._tentative = self.given_up
+        self._give_up(named | self.given_up)
         for item in step.asked:
             rung = self._rung(item)
             if rung is not None:
@@ -240,6 +258,13 @@ class Hyperband(Scheduler):
         if self._first_results is not None:
             self._first_results.follow(step)
         self._decide()
+
+    def _give_up(self, numbers: set[int]) -> None:
+        """Closes the slots of trials that will not go on, now or when their rungs are decided."""
+        for number in numbers - self._given_up:
+            self._given_up.add(number)
+            for bracket in self._open.values():
+                bracket.give_up(number)
 
     def _place(self, item: Trial | Running) -> tuple[int, int] | None:
         """Bracket and rung of a trial, by its notes; None for a trial of another schedule."""
@@ -263,7 +288,8 @@ class Hyperband(Scheduler):
         index, level = place
         while self._n_opened <= index:
             plan = self._plan(item) if self._n_opened == index else None
-            self._open[self._n_opened] = _Bracket(plan or self.schedule.bracket(self._n_opened), self.schedule.rungs)
+            plan = plan or self.schedule.bracket(self._n_opened)
+            self._open[self._n_opened] = _Bracket(plan, self.schedule.rungs, self._given_up)
             self._open[self._n_opened].promotes = self._promotes(self._n_opened)
             self._is_fitted |= index == 0 and "sizes" in item.info
             self._n_opened += 1
@@ -322,55 +348,3 @@ class Hyperband(Scheduler):
             bracket.decide(is_exhausted)
             if bracket.is_over:
                 del self._open[index]
-
-
-class _FirstResults:
-    """Keeps many workers from drawing most of a limited number of configurations blindly.
-
-    It costs them one evaluation at the lowest fidelity, so it needs a schedule in which that is short: of three rungs
-    and eta 3, it is a thirteenth of the first bracket's time.
-    """
-
-    def __init__(self, schedule: Schedule, n_first: int, n_new: float) -> None:
-        self._lowest, self._full = schedule.fidelities[0], schedule.max_fidelity
-        self._n_first, self._limit = n_first, _BLIND_SHARE * n_new
-        self._n_drawn = 0
-        self._n_results: dict[float, int] = {}
-
-    def follow(self, step: Step) -> None:
-        """Counts what is new in the history."""
-        if step.is_reset:
-            self._n_drawn, self._n_results = 0, {}
-        self._n_drawn += sum(_is_drawn(item) for item in step.asked)
-        for trial in step.told:
-            if trial.score is not None:
-                fidelity = fidelity_of(trial, self._full)
-                self._n_results[fidelity] = self._n_results.get(fidelity, 0) + 1
-
-    def wait(self, seen: History) -> None:
-        """Does nothing unless enough was drawn, and what runs at the lowest fidelity will do for a first model.
-
-        Raises:
-            NotReady: It will.
-        """
-        if self._n_drawn < self._limit or max(self._n_results.values(), default=0) >= self._n_first:
-            return
-        n_coming = sum(running.fidelity == self._lowest for running in seen.running)
-        if self._n_results.get(self._lowest, 0) + n_coming >= self._n_first:
-            raise NotReady(f"the first model waits for {n_coming} trials at fidelity {self._lowest:g}")
-
-
-def _is_drawn(item: Trial | Running) -> bool:
-    """Whether a trial is a new configuration of the sampler's, and not a point of the user's."""
-    return item.resume is None and not item.info.keys() & {"point", "point_in_full", "known"}
-
-
-def _most_new(schedule: Schedule, num_iterations: int | None, max_evals: int | None) -> float:
-    """How many new configurations there will be at most; infinite where neither limit is given."""
-    limits = [math.inf]
-    if num_iterations is not None:
-        limits.append(schedule.n_new(num_iterations))
-    if max_evals is not None:
-        share = schedule.n_new(len(schedule.brackets)) / sum(sum(bracket.sizes) for bracket in schedule.brackets)
-        limits.append(max_evals * share)  # a promotion is a suggestion too
-    return min(limits)

@@ -15,7 +15,11 @@ SearcherData = Literal["rungs", "all", "rungs_and_last"]
 """Which reports a sampler sees: those at rungs, all of them, or those at rungs and the last."""
 
 
-def observer(levels: Sequence[float], which: SearcherData | None) -> Callable[[Reports], Reports] | None:
+Observer = Callable[[Reports, float], Reports]
+"""Picks what a sampler sees of the reports of a trial, which began at a fidelity."""
+
+
+def observer(levels: Sequence[float], which: SearcherData | None) -> Observer | None:
     """Return the function that picks what a sampler sees of the reports of a trial; None where it sees all of them.
 
     Args:
@@ -27,12 +31,17 @@ def observer(levels: Sequence[float], which: SearcherData | None) -> Callable[[R
     return partial(_at_rungs, tuple(levels), which == "rungs_and_last")
 
 
-def _at_rungs(levels: tuple[float, ...], with_last: bool, reports: Reports) -> Reports:
+def _at_rungs(levels: tuple[float, ...], with_last: bool, reports: Reports, begun: float) -> Reports:
     """The reports that were the first to reach a rung, in their order; and the last, if that is wanted."""
-    seen, top = [], -1
+    seen, top = [], _level(levels, begun)
     for place, report in enumerate(reports):
-        level = bisect_right(levels, report[0] * (1 + SLACK)) - 1
+        level = _level(levels, report[0])
         if level > top or (with_last and place == len(reports) - 1):
             seen.append(report)
         top = max(top, level)
     return seen
+
+
+def _level(levels: tuple[float, ...], fidelity: float) -> int:
+    """The highest rung at or below a fidelity; -1 below all of them."""
+    return bisect_right(levels, fidelity * (1 + SLACK)) - 1

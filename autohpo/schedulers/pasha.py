@@ -69,12 +69,15 @@ class ProgressivePromotion(AsyncPromotion):
     def _top(self) -> int:
         return self._level
 
-    @property
-    def _notes(self) -> dict[str, str]:
-        if self._level == len(self.schedule) - 1:
-            return {}
+    def _notes(self, level: int) -> dict[str, str]:
+        """What the notes of a trial say: how far the best get as yet."""
+        if level == len(self.schedule) - 1 or self._level == 0:
+            return {"rule": ""}
         below = self.schedule[self._level - 1]
-        return {"rule": f"nobody gets more than {self.top:g} while the order there is that at {below:g}"}
+        is_raised = self._level == len(self.schedule) - 1
+        return {
+            "rule": "" if is_raised else f"nobody goes beyond {self.top:g} while the order there is that at {below:g}"
+        }
 
     def _lowest_start(self) -> int:
         """The lowest rung: nobody need come to the full fidelity."""
@@ -158,7 +161,7 @@ def flipped_back(curve: Mapping[float, float], other: Mapping[float, float]) -> 
 
     Args:
         curve: The scores of one by fidelity.
-        other: Those of the other one.
+        other: The scores of the other one.
 
     Source: Bohdal et al. 2023, ICLR, section 4.2.
     """

@@ -23,6 +23,10 @@ def _has_no_fidelities(case: Case) -> bool:
     return not case.cls.is_multi_fidelity
 
 
+def _reaches_full(case: Case) -> bool:
+    return case.cls.reaches_full
+
+
 def _takes_constraints(case: Case) -> bool:
     return "constraints" in case.cls.supports
 
@@ -69,7 +73,7 @@ OPTIMIZER_CHECKS: tuple[Check, ...] = (
     Check(robust.takes_reports),
     Check(views.suggests_behind_a_view_what_it_does_alone),
     Check(fidelity.stays_within_its_fidelities, _has_fidelities),
-    Check(fidelity.compares_known_results_with_full_ones),
+    Check(fidelity.compares_known_results_with_full_ones, _reaches_full),
     Check(fidelity.resumes_rightly, _has_fidelities),
     Check(fidelity.forks_as_declared),
     Check(fidelity.works_without_fidelity, _has_fidelities),

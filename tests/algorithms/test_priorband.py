@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from autohpo import ChoiceHP, OptionError, RangeHP, build_hpo_from_name
+from autohpo import ChoiceHP, LogRangeHP, OptionError, RangeHP, build_hpo_from_name
 from autohpo.errors import OptimizationComplete
 
 SPACE = [RangeHP("x", 0.0, 1.0), RangeHP("y", 0.0, 1.0)]
@@ -166,3 +166,34 @@ def test_another_sampler_takes_no_guess():
         build_hpo_from_name("priorband", SPACE, sampler="tpe", prior={"x": 0.5})
     with pytest.raises(OptionError, match="eta: must be at least 2"):
         build_hpo_from_name("prior", SPACE, eta=1.5)
+
+
+class Trainer:
+    """A trainer of AutoGL's kind, with a space of its own, whose score says how near its rate is to 0.01."""
+
+    hyper_parameter_space = (LogRangeHP("rate", 1e-6, 1.0),)
+
+    def __init__(self, rate=1.0):
+        self.rate = rate
+
+    def duplicate_from_hyper_parameter(self, hp):
+        """Another one with this rate."""
+        return Trainer(hp["rate"])
+
+    def train(self, dataset, keep_valid_result=True):
+        """Needs none."""
+
+    def get_valid_score(self, return_major=True):
+        """How near it is, and that higher is better."""
+        return -abs(math.log10(self.rate) + 2), True
+
+
+def test_a_guess_may_be_about_the_space_of_a_trainer():
+    """It is checked once the trainer has come, and is followed then."""
+    sampler = build_hpo_from_name("prior", prior={"rate": 0.01}, prior_confidence="high", max_evals=8, seed=0)
+    sampler.optimize(Trainer(), None, progress=False)
+    near = [trial.hp["rate"] for trial in sampler.result.trials if trial.info["drawn"] == "prior"]
+    assert len(near) >= 4
+    assert all(1e-4 < rate < 1.0 for rate in near)
+    with pytest.raises(OptionError, match="prior: 'rat' is no parameter of the space; did you mean 'rate'"):
+        build_hpo_from_name("priorband", prior={"rat": 0.01}).optimize(Trainer(), None, progress=False)

@@ -27,8 +27,12 @@ import numpy as np
 
 from autohpo import BaseHPOptimizer, ChoiceHP, LogRangeHP, RangeHP, Suggestion
 from autohpo.algorithms.asha import ASHA
+from autohpo.algorithms.median_stopping import MedianStoppingSearch
+from autohpo.algorithms.pasha import PASHA
+from autohpo.algorithms.random import RandomSearch
 from autohpo.algorithms.registry import get_hpo
 from autohpo.algorithms.session import Session
+from autohpo.algorithms.successive_halving import SuccessiveHalving
 from autohpo.ending import Ending
 from autohpo.execution.local import LocalExecutor
 from autohpo.execution.serial import SerialExecutor
@@ -67,7 +71,50 @@ class StoppingASHA(ASHA):
     type: str = "stopping"
 
 
-OWN: dict[str, type[BaseHPOptimizer]] = {"median_rule": MedianRule, "asha_stopping": StoppingASHA}
+@dataclass(eq=False, kw_only=True)
+class HopelessRandom(RandomSearch):
+    """Random search that ends trials with hardly a chance."""
+
+    stop_hopeless: bool | float = 0.2
+
+
+@dataclass(eq=False, kw_only=True)
+class HopelessASHA(ASHA):
+    """Asynchronous halving that ends trials with hardly a chance, and gives up paused ones."""
+
+    stop_hopeless: bool | float = 0.4
+
+
+@dataclass(eq=False, kw_only=True)
+class MedianBayes(MedianStoppingSearch):
+    """A Gaussian process whose hopeless trials are stopped."""
+
+    sampler: str = "bayes"
+
+
+@dataclass(eq=False, kw_only=True)
+class ProgressiveTPE(PASHA):
+    """A top rung that rises, filled by a model."""
+
+    sampler: str = "tpe"
+
+
+@dataclass(eq=False, kw_only=True)
+class HalvingKDE(SuccessiveHalving):
+    """One bracket, filled by a model that tells fidelities apart."""
+
+    sampler: str = "kde"
+
+
+OWN: dict[str, type[BaseHPOptimizer]] = {
+    "median_rule": MedianRule,
+    "asha_stopping": StoppingASHA,
+    "hopeless_random": HopelessRandom,
+    "hopeless_asha": HopelessASHA,
+    "median_bayes": MedianBayes,
+    "pasha_tpe": ProgressiveTPE,
+    "halving_kde": HalvingKDE,
+}
 """Algorithms of this program, which are not registered, so that no other test finds them."""
 
 

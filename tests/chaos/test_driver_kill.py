@@ -12,7 +12,7 @@ from scenarios import HANG_SECONDS, Search, fail_at, faults, kill_driver
 
 from autohpo import TrialState, available_hpos
 
-OTHERS = [*sorted({*available_hpos()} - {"random"}), "asha_stopping"]
+OTHERS = [*sorted({*available_hpos()} - {"random"}), "asha_stopping", "median_bayes", "pasha_tpe", "halving_kde"]
 
 
 def test_a_search_that_was_killed_again_and_again_equals_one_that_was_not(tmp_path: Path) -> None:
@@ -39,6 +39,13 @@ def test_with_four_workers_nothing_is_lost_and_nothing_stays_behind(tmp_path: Pa
     """No result counts twice, no trial runs for ever, and no process outlives its driver, nor does its child."""
     counts = kill_driver(Search(tmp_path, "random", "stubborn", max_evals=60, workers=4, pause=0.04), 3, 1.0)
     assert (counts["kills"], faults(counts)) == (3, {}), counts
+
+
+@pytest.mark.parametrize("algorithm", ["asha", "median_bayes", "pasha_tpe", "halving_kde"])
+def test_a_scheduler_with_four_workers_loses_nothing(tmp_path: Path, algorithm: str) -> None:
+    """Paused trainings end with their workers, and are trained again to where they were."""
+    counts = kill_driver(Search(tmp_path, algorithm, "epochs", max_evals=30, workers=4, pause=0.01), 1)
+    assert (counts["kills"], faults(counts)) == (1, {}), counts
 
 
 def test_a_trial_that_ended_its_driver_twice_is_tried_a_last_time_in_a_worker(tmp_path: Path) -> None:

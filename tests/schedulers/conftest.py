@@ -56,7 +56,7 @@ class Search:
 
     def next_start(self, x):
         """A new configuration at the lowest rung, whatever the scheduler would decide."""
-        info = {"rung": 0, **({"point": x} if x < self.n_points else {}), **self.scheduler._notes}
+        info = {"rung": 0, **({"point": x} if x < self.n_points else {}), **self.scheduler._notes(0)}
         return Suggestion({"x": x}, fidelity=self.scheduler.schedule[0], info=info)
 
     def adopt(self, suggestion):

@@ -172,7 +172,7 @@ def test_a_trial_that_a_point_holds_back_says_so(search_of):
     assert [search.ask().resume for _ in range(2)] == [0, None]
     why = search.scheduler.why(search.history, 1)
     assert why == "rank 2 of 6 at fidelity 1: the best 2 go on, and it is worse than trial 0, a point given"
-    assert search.asked[0].info["rule"] == "whoever goes on must be as good as the point given"
+    assert search.asked[0].info["rule"] == "of the best those go on that are as good as the point given"
     stopping = search_of(AsyncStopping(RUNGS, 3.0, rush=1), n_points=1)
     stopping.ask(), stopping.ask()
     assert stopping.report(0, 1, 0.5)
@@ -284,7 +284,7 @@ def test_pasha_says_what_its_top_is(search_of):
     full = next(s.number for s in search.asked if s.fidelity == 3)
     why = search.scheduler.why(search.history, full)
     assert why.endswith("at fidelity 3: nobody goes on, the order is that at 1 up to 0")
-    assert search.asked[0].info["rule"] == "nobody gets more than 3 while the order there is that at 1"
+    assert search.asked[0].info["rule"] == "nobody goes beyond 3 while the order there is that at 1"
     while search.scheduler.top == 3:
         s = search.ask()
         search.tell(s.number, float(s["x"]) if s.fidelity == 3 else -float(s["x"]))
@@ -299,6 +299,7 @@ def test_pasha_says_what_its_top_is(search_of):
         ({1: 2, 2: 0, 3: 5}, {1: 1, 2: 1, 3: 3}, 2.0),
         ({1: 2, 2: 2, 3: 5}, {1: 1, 2: 1, 3: 3}, None),  # never behind
         ({1: 0, 2: 0, 3: 5}, {1: 1, 2: 1, 3: 3}, None),  # flipped once
+        ({1: 2, 2: 1, 3: 5}, {1: 1, 2: 1, 3: 3}, None),  # caught up with, and not behind
         ({1: 2, 3: 5}, {1: 1, 2: 1, 3: 3}, None),  # two in common
         ({1: 2, 2: 0, 4: 5}, {1: 1, 2: 1, 3: 0, 4: 3}, 2.0),  # not every one need be
         ({1: 2, 2: 1, 3: 0, 4: 5}, {1: 1, 2: 1, 3: 1, 4: 5}, None),  # equal in the end

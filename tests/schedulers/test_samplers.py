@@ -20,6 +20,9 @@ SCHEDULERS = [
     ("asha", {"type": "stopping"}),
     ("asha", {"brackets": 2}),
     ("pbt", {"population_size": 4}),
+    ("pasha", {}),
+    ("successive_halving", {"n": 8}),
+    ("median_stopping", {"min_trials": 2}),
     ("dehb", {}),
 ]
 SAMPLERS = ["random", "kde", "prior", "tpe", "bayes", "quasi_random", ["tpe", {"n_startup": 5}]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from autohpo.algorithms.registry import get_hpo, name_of
 from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError, SuggestionError, short
 from autohpo.history import Cursor, History, HistoryView
-from autohpo.schedulers.observed import Reports
+from autohpo.schedulers.observed import Observer
 from autohpo.trial import Running, Suggestion, Trial, TrialState
 
 SamplerSpec = str | Sequence[Any]
@@ -76,7 +76,7 @@ class Sampler:
         algorithm: str | type[BaseHPOptimizer],
         owner: BaseHPOptimizer,
         options: Mapping[str, Any] | None = None,
-        observed: Callable[[Reports], Reports] | None = None,
+        observed: Observer | None = None,
     ) -> None:
         self._observed = observed
         self._cls = get_hpo(algorithm) if isinstance(algorithm, str) else algorithm
@@ -172,16 +172,23 @@ class Sampler:
             number = self._local.pop(trial.number)
             trial = replace(trial, number=number, outcome=outcome, fidelity=None, resume=None, fork=None, reports=())
         elif self._observed is not None:
-            trial = replace(trial, reports=tuple(self._observed(trial.reports)))
+            trial = replace(trial, reports=tuple(self._observed(trial.reports, self._begun(trial.resume))))
         if self._has_hook:
             self._session.close(trial)
         else:
             self._session.history.finish(trial)
 
+    def _begun(self, resume: int | None) -> float:
+        """The fidelity at which a trial began."""
+        before = None if resume is None else self._session.history.get(resume)
+        return 0.0 if before is None else before.reached
+
     def _report(self, running: Running) -> None:
         """Hand over the reports that are new, all of them again after a restart."""
         known = self._session.history.find(running.number).reports
-        reports = running.reports if self._observed is None else list(self._observed(running.reports))
+        reports = running.reports
+        if self._observed is not None:
+            reports = list(self._observed(reports, self._begun(running.resume)))
         if known != reports[: len(known)]:
             self._session.restart(running.number)
             known = []
