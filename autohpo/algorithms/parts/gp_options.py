@@ -99,7 +99,7 @@ class GPOptions:
     opt_skip_period: int = 1
     opt_skip_num_max_resource: bool = False
     opt_nstarts: int = 1
-    opt_maxiter: int = 50
+    opt_maxiter: int = 32
     opt_warmstart: bool = True
     issm_gamma_one: bool = False
     expdecay_normalize_inputs: bool = False
