@@ -216,3 +216,14 @@ def test_the_defaults_stand_in_one_place():
         changed[name] = {option for option in GP_OPTIONS if getattr(hpo, option) != getattr(plain, option)}
     expected = {"hypertune": {"model", "rung_mixture"}, "dyhpo": {"one_per_doubling"}}
     assert changed == {"mobster": set(), "gp_multi_fidelity": set(), **expected}
+
+
+def test_dyhpo_starts_with_the_given_points_and_stays_within_the_restricted_ones():
+    """Through the judge and through its sampler alike."""
+    pool = [{"x": i / 8, "lr": 0.01} for i in range(9)]
+    given = [pool[5], pool[2], pool[7], pool[0], pool[3], pool[8]]
+    hpo = run("dyhpo", 40, restrict_configurations=pool, points_to_evaluate=given)
+    started = [trial.hp["x"] for trial in hpo.trials if trial.resume is None]
+    assert started[:6] == [hp["x"] for hp in given]
+    assert set(started) <= {hp["x"] for hp in pool}
+    assert len(started) == len(set(started)) >= 7
