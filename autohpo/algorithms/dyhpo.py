@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,13 +34,14 @@ class DyHPO(GPOptions, Scheduled):
     Args:
         min_fidelity: What a new configuration gets.
         max_fidelity: What a full evaluation gets.
-        rung_increment: The distance between two rungs.
-        rung_factor: The factor between two rungs, in place of a distance.
+        rung_increment: The distance between two rungs; None goes by the factor. Syne Tune's is 2.
+        rung_factor: The factor between two rungs: steps grow with the training, and all of them say as much.
         probability_sh: How often the rule of asynchronous halving comes first.
-        sampler: Where the new configurations come from that the model does not choose.
+        sampler: Where the new configurations come from that the model does not choose. The default takes those that
+            the user wants first, evenly spread ones, and then draws from the prior.
 
-    Source: Wistuba et al. 2022, NeurIPS 35, arXiv 2202.09774, Algorithm 1; the share of asynchronous halving and the
-        steps are Syne Tune's. The model is the process of ``gp_multi_fidelity`` in place of a deep kernel.
+    Source: Wistuba et al. 2022, NeurIPS 35, arXiv 2202.09774, Algorithm 1; the share of asynchronous halving is
+        Syne Tune's. The model is the process of ``gp_multi_fidelity`` in place of a deep kernel.
 
     Raises:
         OptionError: An option breaks a rule.
@@ -64,22 +65,29 @@ class DyHPO(GPOptions, Scheduled):
     linear_algebra: ClassVar[LinearAlgebra] = "scipy"
 
     min_fidelity: float = 1.0
-    rung_increment: float = 2.0
-    rung_factor: float | None = None
+    rung_increment: float | None = None
+    rung_factor: float = 1.5
     probability_sh: float = 0.25
-    sampler: SamplerSpec | BaseHPOptimizer | None = "random"
+    sampler: SamplerSpec | BaseHPOptimizer | None = "gp_multi_fidelity"
     one_per_doubling: bool = True
 
     def __post_init__(self) -> None:
         check_gp_options(self)
         super().__post_init__()
+        options = {**self._options_for("gp_multi_fidelity"), "random_fraction": self.random_fraction}
+        self._model = Sampler(GPMultiFidelity, self, {**options, "max_fidelity": self.max_fidelity})
+
+    def _options_for(self, sampler: str) -> dict[str, Any]:
+        if sampler != "gp_multi_fidelity":
+            return super()._options_for(sampler)
         levels = [float(level) for level in self._rungs]
-        options = {**gp_options_of(self), "max_fidelity": self.max_fidelity, "rung_levels": levels}
-        self._model = Sampler(GPMultiFidelity, self, options)
+        return {**gp_options_of(self), "rung_levels": levels, "random_fraction": 1.0}  # the judge chooses the others
 
     @property
     def _rungs(self) -> Sequence[float]:
-        return dyhpo.small_steps(self.min_fidelity, self.max_fidelity, self.rung_increment, self.rung_factor)
+        if self.rung_increment is not None:
+            return dyhpo.small_steps(self.min_fidelity, self.max_fidelity, self.rung_increment)
+        return dyhpo.small_steps(self.min_fidelity, self.max_fidelity, factor=self.rung_factor)
 
     def _make_scheduler(self) -> dyhpo.DyHPO:
         return dyhpo.DyHPO(self._rungs, judge=self._judge, probability_sh=self.probability_sh)

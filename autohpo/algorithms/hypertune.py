@@ -26,7 +26,7 @@ class HyperTune(MOBSTER):
 
     Args:
         brackets: How many of the lowest rungs new configurations may start at; 0 is 4, or as many as there are.
-        model: As in ``gp_multi_fidelity``; the paper has one process for each rung.
+        model: The model of ``gp_multi_fidelity``; the paper has one process for each rung.
         rung_mixture: Whether predictions are mixed.
 
     Source: Li, Y. et al. 2022, PVLDB 15(6), arXiv 2201.06834, sections 4.1 and 4.2.

@@ -24,22 +24,43 @@ def append(posterior: Posterior, points: FloatArray, mask: BoolArray, targets: F
 
     Source: Rasmussen & Williams 2006, eq. A.12, for the factor in place of the inverse.
     """
-    from scipy.linalg.lapack import dtrtri
+    return _Growth(posterior, points, mask).posterior(targets) if len(points) else posterior
 
-    if not len(points):
-        return posterior
-    process, n = posterior.process, len(posterior.data.points)
-    own, warp = process.split(posterior.theta)
-    data = posterior.data.joined(points, mask, targets)
-    added = process.kernel.place(own, process.embedding.place(points, mask, warp).coordinates)
-    across = posterior.root @ process.kernel.covariance(own, posterior.known, added).matrix
-    corner, _ = dtrtri(process.factor(own, added, across.T @ across), lower=1)
-    root = np.zeros((len(data.points), len(data.points)), order="F")
-    root[:n, :n] = posterior.root
-    root[n:, :n] = -corner @ (across.T @ posterior.root)
-    root[n:, n:] = corner
-    known = process.kernel.place(own, process.embedding.place(data.points, data.mask, warp).coordinates)
-    return process.settled(posterior.theta, data, known, root, posterior.mean_precision)
+
+class _Growth:
+    """What is needed of some more points, whatever their results are."""
+
+    def __init__(self, posterior: Posterior, points: FloatArray, mask: BoolArray) -> None:
+        from scipy.linalg.lapack import dtrtri
+
+        self._old, self._points, self._mask = posterior, points, mask
+        process = posterior.process
+        own, warp = process.split(posterior.theta)
+        self._rows = process.kernel.place(own, process.embedding.place(points, mask, warp).coordinates)
+        self._covariances = process.kernel.covariance(own, posterior.known, self._rows).matrix
+        self._across = posterior.root @ self._covariances
+        self._lower = process.factor(own, self._rows, self._across.T @ self._across)
+        self._corner, _ = dtrtri(self._lower, lower=1)
+
+    def draws(self, rng: np.random.Generator, n_draws: int) -> FloatArray:
+        """``(q, n_draws)`` results of the points, drawn jointly, with noise."""
+        means = self._old.mean + self._covariances.T @ self._old.weights
+        process = self._old.process
+        means = means + process.kernel.mean(process.split(self._old.theta)[0], self._rows)
+        drawn: FloatArray = means[:, None] + self._lower @ rng.standard_normal((len(means), n_draws))
+        return drawn
+
+    def posterior(self, targets: FloatArray | None) -> Posterior:
+        """Return the posterior after these points."""
+        old, process = self._old, self._old.process
+        n, data = len(old.data.points), old.data.joined(self._points, self._mask, targets)
+        root = np.zeros((len(data.points), len(data.points)), order="F")
+        root[:n, :n] = old.root
+        root[n:, :n] = -self._corner @ (self._across.T @ old.root)
+        root[n:, n:] = self._corner
+        own, warp = process.split(old.theta)
+        known = process.kernel.place(own, process.embedding.place(data.points, data.mask, warp).coordinates)
+        return process.settled(old.theta, data, known, root, old.mean_precision)
 
 
 def with_targets(posterior: Posterior, targets: FloatArray) -> Posterior:
@@ -65,7 +86,15 @@ def with_fantasies(
         rng: The source of randomness.
         n_draws: The number of draws.
 
+    Raises:
+        ValueError: The posterior has columns of drawn results already.
+
     Source: Snoek et al. 2012, NeurIPS 25, section 3.2.
     """
-    drawn = posterior.sample(points, mask, rng, n_draws, is_noisy=True)
-    return append(posterior, points, mask, drawn)
+    if posterior.weights.ndim == 2:
+        raise ValueError(f"posterior: must have one column of targets, got {posterior.weights.shape[1]}")
+    if not len(points):
+        targets = posterior.data.targets
+        return with_targets(posterior, np.broadcast_to(targets[:, None], (len(targets), n_draws)))
+    growth = _Growth(posterior, points, mask)
+    return growth.posterior(growth.draws(rng, n_draws))

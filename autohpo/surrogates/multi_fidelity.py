@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from autohpo.surrogates import gp
 from autohpo.surrogates.distinct import Curves, Distinct
 from autohpo.surrogates.effects import MainEffects, Noise
 from autohpo.surrogates.embedding import Embedding
-from autohpo.surrogates.gp import EFFECTS, LENGTH, NOISE, SCALE, GaussianProcess
+from autohpo.surrogates.gp import EFFECTS, GaussianProcess
 from autohpo.surrogates.kernels import Kernel, Product, Sum
 from autohpo.surrogates.matern import Matern52
 from autohpo.surrogates.priors import Prior
@@ -22,24 +23,27 @@ from autohpo.surrogates.resource_kernels import Folds, LogCurve, Rescaled, Scale
 FIDELITY, NUMBER = -2, -1
 """The coordinates of the fidelity and of the number of the configuration."""
 
-CURVE_LENGTH = Prior(0.6, 1.0, 0.02, 200.0, is_of_value=True)
+NOISE = Prior(math.log(0.01), 1.0, 1e-7, 10.0)
+"""The prior of the variance of the noise."""
+LENGTH, SCALE = replace(gp.LENGTH, low=1e-3, high=1e4), replace(gp.SCALE, low=1e-4, high=1e3)
+"""The priors of single results, with bounds that no curve reaches."""
+CURVE_LENGTH = Prior(0.6, 1.0, 1e-3, 1e4, is_of_value=True)
 """The prior of a length-scale in one dimension where each configuration has a curve of its own.
 
 It is narrower than that of single results: curves repeat a configuration, and tell less about length-scales.
 """
-CURVE_SCALE = Prior(0.0, 0.5, 0.02, 50.0)
+CURVE_SCALE = Prior(0.0, 0.5, 1e-3, 1e3)
 """The prior of the variance that the Matern kernel explains at the highest fidelity, beside such curves."""
 OWN_VARIANCE, OWN_LENGTH = Prior(math.log(0.2), 0.4, 1e-6, 50.0), Prior(math.log(2.5), 0.7, 0.01, 200.0)
 """The priors of the curve that each configuration has of its own; lengths are natural logarithms of fidelities."""
 COMMON_VARIANCE, COMMON_LENGTH = Prior(math.log(3.0), 1.0, 1e-4, 1000.0), Prior(math.log(6.0), 0.7, 0.02, 500.0)
 """The priors of the curve that all configurations share."""
-ALIKE_LENGTH = Prior(math.log(5.0), 1.0, 0.02, 2000.0)
+ALIKE_LENGTH = Prior(math.log(5.0), 0.5, 0.05, 500.0)
 """The prior of how far apart fidelities rank configurations alike."""
-GROWTH = Prior(0.0, 0.2, -5.0, 5.0, is_signed=True)
+PASSING_VARIANCE, PASSING_LENGTH = Prior(math.log(0.4), 1.0, 1e-5, 50.0), Prior(math.log(2.0), 0.7, 0.01, 200.0)
+"""The priors of what is good at some fidelities alone, in units of the variance at the highest fidelity."""
+GROWTH = Prior(0.0, 0.4, -5.0, 5.0, is_signed=True)
 """The prior of the power of the fidelity with which differences between configurations grow."""
-CURVE_NOISE = Prior(math.log(0.01), 1.0, 1e-8, 5.0)
-"""The prior of the variance of the noise where each configuration has a curve of its own."""
-
 ALPHA, RATE = Prior(0.0, 1.0, 1e-3, 1e3), Prior(1.0, 1.0, 1e-3, 1e3)
 """The priors of shape and mean of the rates at which curves decay, with the highest fidelity as unit."""
 GAMMA, MU = Prior(-1.0, 2.0, -1e3, 1e3, is_signed=True), Prior(0.0, 1.0, -1e2, 1e2, is_signed=True)
@@ -71,7 +75,7 @@ def multi_fidelity_process(
     max_fidelity: float,
     min_fidelity: float | None = None,
     scale: Literal["linear", "log"] = "linear",
-    noise: Prior | None = None,
+    noise: Prior = NOISE,
     own: tuple[Prior, Prior] = (OWN_VARIANCE, OWN_LENGTH),
 ) -> GaussianProcess:
     """Return a process of results of configurations at fidelities.
@@ -85,7 +89,7 @@ def multi_fidelity_process(
         max_fidelity: The highest fidelity.
         min_fidelity: The lowest fidelity, which a log scale needs; None for a hundredth of the highest.
         scale: The scale of fidelities where the kernel is one of exponential decay, or of distances.
-        noise: The prior of the variance of the noise; None for one that suits the kernel.
+        noise: The prior of the variance of the noise.
         own: The priors of the variance and the length of each configuration's own curve, for "log-resource".
 
     Raises:
@@ -99,8 +103,6 @@ def multi_fidelity_process(
     parts = _Parts(embedding, Scale(max_fidelity, scale, lowest), own)
     body = _MAKERS[kernel](parts)
     precision = math.inf if isinstance(body, Fading) else 1.0  # the mean is one of its parameters
-    if noise is None:
-        noise = CURVE_NOISE if kernel == "log-resource" else NOISE
     parts_of_sum = body.parts if isinstance(body, Sum) else (body,)
     return GaussianProcess(embedding, Sum((*parts_of_sum, Noise([noise]))), precision)
 
@@ -129,11 +131,14 @@ class _Parts:
         shares = np.where(e.is_category, 2.0 / max(len(e.categories), 1), 0.0)
         return MainEffects(np.concatenate([shares, np.zeros(2)]), EFFECTS)
 
+    def once(self, kernel: Kernel) -> Distinct:
+        """A kernel of configurations that is computed once for each of them."""
+        return Distinct(kernel, NUMBER, self.n_coordinates)
+
     def configurations(self, length: Prior = LENGTH, variance: Prior = SCALE) -> Distinct:
-        """The kernel of configurations."""
+        """The kernel of configurations: distances, and main effects where there are choices."""
         matern = Matern52(self.embedding.owner, [self.shifted(length)] * len(self.embedding.optional), variance)
-        inner = Sum((matern, self.effects)) if len(self.embedding.categories) else matern
-        return Distinct(inner, NUMBER, self.n_coordinates)
+        return self.once(Sum((matern, self.effects)) if len(self.embedding.categories) else matern)
 
     def decay(self) -> DecayCurve:
         """The kernel of decaying curves."""
@@ -141,9 +146,14 @@ class _Parts:
 
 
 def _log_resource(parts: _Parts) -> Kernel:
-    """The kernel of configurations, more alike where fidelities are; a curve of each one's own, and one of all."""
+    """A function of configurations and fidelities, a curve of each configuration's own, and one that all share.
+
+    The function has a part that ranks configurations alike at most fidelities, and one that passes.
+    """
     highest = parts.scale.highest
-    alike = Distinct(LogCurve(highest, 1.0, ALIKE_LENGTH, GROWTH, is_smooth=True), FIDELITY)
+    lasting = LogCurve(highest, 1.0, ALIKE_LENGTH, GROWTH, is_smooth=True)
+    passing = LogCurve(highest, PASSING_VARIANCE, PASSING_LENGTH)
+    alike = Distinct(Sum((lasting, passing)), FIDELITY)
     common = Distinct(LogCurve(highest, COMMON_VARIANCE, COMMON_LENGTH), FIDELITY)
     own = Curves(LogCurve(highest, *parts.own, GROWTH))
     return Sum((Product((parts.configurations(CURVE_LENGTH, CURVE_SCALE), alike)), common, own))
@@ -169,13 +179,13 @@ def _matern(parts: _Parts, warp: Prior | None) -> Kernel:
     e = parts.embedding
     owner, lengths = np.append(e.owner, len(e.optional)), [parts.shifted(LENGTH)] * len(e.optional)
     joint = Rescaled(Matern52(owner, [*lengths, LENGTH], SCALE), parts.scale, warp)
-    return Sum((joint, Distinct(parts.effects, NUMBER, parts.n_coordinates))) if len(e.categories) else joint
+    return Sum((joint, parts.once(parts.effects))) if len(e.categories) else joint
 
 
 def _cross_validation(parts: _Parts) -> Kernel:
     """A kernel of configurations, and one of independent folds with a single length-scale."""
     residual = Matern52(np.zeros(parts.n_coordinates, dtype=np.int64), [parts.shifted(LENGTH)], RESIDUAL)
-    folds = Product((Distinct(residual, NUMBER, parts.n_coordinates), Distinct(Folds(), FIDELITY)))
+    folds = Product((parts.once(residual), Distinct(Folds(), FIDELITY)))
     return Sum((parts.configurations(), folds))
 
 

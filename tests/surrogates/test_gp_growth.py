@@ -78,7 +78,9 @@ def test_fantasies_are_posteriors_of_drawn_results(name):
     theta, (points, mask) = some_theta(process), new_points(3, seed=5, fidelity=9.0)
     posterior = process.posterior(theta, data)
     fantasies = with_fantasies(posterior, points, mask, np.random.default_rng(3), 4)
-    drawn = posterior.sample(points, mask, np.random.default_rng(3), 4, is_noisy=True)
+    drawn = fantasies.data.targets[25:]
+    assert drawn.shape == (3, 4)
+    np.testing.assert_array_equal(fantasies.data.targets[:25], np.column_stack([data.targets] * 4))
     at, active = new_points()
     means, deviations = fantasies.predict(at, active)
     assert means.shape == (6, 4)
@@ -89,6 +91,36 @@ def test_fantasies_are_posteriors_of_drawn_results(name):
         np.testing.assert_allclose(deviations, wanted[1], atol=1e-8)
     at_once = process.posterior(theta, data, (points, mask), pending_targets=drawn)
     assert_equal(at_once, fantasies)
+
+
+@pytest.mark.parametrize("name", ["log-resource", "exp-decay-sum"])
+def test_fantasies_are_drawn_as_joint_samples_are(name):
+    """Means and covariances of 4,000 draws with noise, within 5 standard errors; two points are alike."""
+    process, data = process_of(name), curves()
+    theta = some_theta(process)
+    theta[-1] = np.log(0.5)
+    posterior, (points, mask) = process.posterior(theta, data), new_points(3, seed=5, fidelity=9.0)
+    points[2, :4], mask[2] = points[1, :4] + 0.01, mask[1]
+    drawn = with_fantasies(posterior, points, mask, np.random.default_rng(0), 4000).data.targets[25:]
+    sampled = posterior.sample(points, mask, np.random.default_rng(1), 4000, is_noisy=True)
+    means, deviations = posterior.predict(points, mask)
+    spread = np.sqrt(deviations**2 + 0.5)
+    np.testing.assert_array_less(abs(drawn.mean(axis=1) - means), 5 * spread / np.sqrt(4000))
+    limits = 5 * np.outer(spread, spread) * np.sqrt(2 * 2 / 4000)
+    np.testing.assert_array_less(abs(np.cov(drawn) - np.cov(sampled)), limits)
+    assert np.corrcoef(drawn)[1, 2] > 0.2
+
+
+def test_without_pending_points_all_fantasies_are_equal():
+    """Each column is the posterior itself; and what was drawn once is not drawn anew."""
+    process = process_of("log-resource")
+    posterior, (points, mask), rng = process.posterior(process.start, curves()), new_points(), np.random.default_rng(0)
+    fantasies = with_fantasies(posterior, points[:0], mask[:0], rng, 3)
+    means, deviations = posterior.predict(points, mask)
+    np.testing.assert_allclose(fantasies.predict(points, mask)[0], np.column_stack([means] * 3), atol=1e-12)
+    np.testing.assert_array_equal(fantasies.predict(points, mask)[1], deviations)
+    with pytest.raises(ValueError, match="posterior: must have one column of targets, got 3"):
+        with_fantasies(fantasies, points, mask, rng, 3)
 
 
 def test_gradients_of_fantasies_are_those_of_their_values():

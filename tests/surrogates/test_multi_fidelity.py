@@ -32,13 +32,13 @@ def k_x(v, a, b):
 
 
 def log_resource(v, a, b):
-    """A product with a Matern-3/2 kernel over logarithms, rough curves that all share, and such of each one's own."""
+    """A kernel of configurations times two of logarithms, Matern-3/2 and rough; rough curves of all, and of each."""
     s, t = math.log(a[-2] / TOP), math.log(b[-2] / TOP)
     d = abs(s - t)
-    shared = k_x(v, a, b) * (1 + d / v[6]) * math.exp(-d / v[6]) * math.exp(v[7] * (s + t))
-    common = v[8] * math.exp(-d / v[9])
-    own = v[10] * math.exp(-d / v[11] + v[12] * (s + t)) if a[-1] == b[-1] else 0.0
-    return shared + common + own
+    alike = (1 + d / v[6]) * math.exp(-d / v[6]) * math.exp(v[7] * (s + t)) + v[8] * math.exp(-d / v[9])
+    common = v[10] * math.exp(-d / v[11])
+    own = v[12] * math.exp(-d / v[13] + v[14] * (s + t)) if a[-1] == b[-1] else 0.0
+    return k_x(v, a, b) * alike + common + own
 
 
 def decays(v, a, b, scale):
@@ -292,3 +292,18 @@ def test_a_process_is_described_with_signed_parameters_as_they_are():
     described = process.describe(process.start)["parts"][1]
     assert described["values"][2] == -1.0
     assert described["values"][0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_one_result_and_equal_rows_are_data_too(name):
+    """A first result, and one that was measured thrice: finite, and less is known of others than of it."""
+    process, data = process_of(name), curves(1, 1)
+    for n in (1, 3):
+        same = Data(np.repeat(data.points, n, axis=0), np.repeat(data.mask, n, axis=0), np.full(n, 0.7))
+        theta = process.fit(same, [process.start], 5)
+        points, mask = new_points()
+        at = np.concatenate([data.points, points])
+        at[:, 4] = data.points[0, 4]
+        means, deviations = process.posterior(theta, same).predict(at, np.concatenate([data.mask, mask]))
+        assert np.isfinite(means).all()
+        assert (deviations[1:] > deviations[0]).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import sys
 from pathlib import Path
@@ -220,3 +221,16 @@ def test_a_space_of_ranges_alone_and_one_result_are_enough():
     assert means == pytest.approx([0, 0, 0])
     assert deviations[1] < deviations[2]
     assert posterior.lengths.shape == (1,)
+
+
+def test_rungs_may_have_noise_of_their_own():
+    """The gradient by central differences; and with equal noise all is as if they shared it."""
+    separate = dataclasses.replace(MODEL, is_noise_shared=False)
+    theta = some_theta(MODEL)
+    split = np.concatenate([theta[:D], np.full(len(LEVELS), theta[D]), theta[D + 1 :]])
+    shared_loss, _ = MODEL.loss(theta, DATA)
+    extra = separate.priors.loss(split)[0] - MODEL.priors.loss(theta)[0]
+    assert separate.loss(split, DATA)[0] - extra == pytest.approx(shared_loss)
+    split[D + 1] += 0.7
+    wanted = differences(lambda vector: separate.loss(vector, DATA)[0], split)
+    np.testing.assert_allclose(separate.loss(split, DATA)[1], wanted, rtol=1e-6, atol=1e-5)

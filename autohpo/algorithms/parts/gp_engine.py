@@ -17,7 +17,7 @@ from autohpo.algorithms.parts.cost_model import CostModel
 from autohpo.algorithms.parts.encoding import Encoder
 from autohpo.algorithms.parts.evidence import Evidence, Rows
 from autohpo.algorithms.parts.gp_options import CURVE_MODELS, GPOptions
-from autohpo.algorithms.parts.improvement import Improvement
+from autohpo.algorithms.parts.improvement import Extend, Improvement
 from autohpo.algorithms.parts.parameter_fits import ParameterFits
 from autohpo.algorithms.parts.resource_models import Belief, ResourceModel, belief_at
 from autohpo.algorithms.parts.rung_trust import RungTrust, mixture_of
@@ -156,8 +156,17 @@ class GPEngine:
         is_ei, kappa = self._options.acq_function == "ei", self._options.lcb_kappa
         function = partial(log_mean_ei, best=best) if is_ei else partial(mean_ucb, kappa=kappa)
         penalty = None if cost is None else partial(self._penalty, cost, at)
-        improvement = Improvement(found, partial(self._model.extended, fidelity=at), function, penalty)
+        improvement = Improvement(*self._section(found, at), function, penalty)
         return Aim(at, found, improvement, best, centres)
+
+    def _section(self, belief: Belief, fidelity: float) -> tuple[Belief, Extend]:
+        """What predicts new configurations at one fidelity, and what makes its rows of points."""
+        from autohpo.surrogates.gp_posterior import Posterior
+        from autohpo.surrogates.gp_sections import AtFidelity
+
+        if belief.width is None and isinstance(belief.posterior, Posterior):
+            return Belief(AtFidelity(belief.posterior, fidelity)), np.asarray  # the same predictions in less time
+        return belief, partial(self._model.extended, fidelity=fidelity)
 
     def candidates(self, aim: Aim, rng: np.random.Generator) -> FloatArray:
         """``(n, d)`` points where configurations lie, those with the largest improvement first.

@@ -41,7 +41,7 @@ def judge(
         start: The fidelity where a new configuration would start; None where none is asked for.
     """
     evidence, engine = suggester.evidence(), suggester.engine
-    if not engine.is_ready(evidence):
+    if not engine.is_ready(evidence) or (start is not None and _waits_for_given(suggester)):
         return None
     belief = engine.belief(evidence, rng)
     wanted = np.array(fidelities, dtype=float)
@@ -54,6 +54,15 @@ def judge(
         aim = engine.aim(evidence, rng, fidelity=start, belief=belief)
         new = _best_new(suggester, aim, rng, options.random_fraction, best_at(evidence, values, start))
     return Judgement(means.mean(axis=1), deviations, best, new)
+
+
+def _waits_for_given(suggester: GPSuggester) -> bool:
+    """Whether a configuration that the user wants first was not started yet."""
+    try:
+        suggester.update()
+    except OptimizationComplete:
+        return False
+    return suggester.next_given() is not None
 
 
 def _best_new(

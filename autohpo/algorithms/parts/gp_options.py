@@ -53,8 +53,8 @@ class GPOptions:
         one_per_doubling: Whether, where there are too many values, each configuration first keeps the last one of each
             doubling of the fidelity.
         opt_skip_init_length: Up to so many values, parameters are fitted anew with each of them.
-        opt_skip_period: Beyond, they are fitted anew with every so many values.
-        opt_skip_num_max_resource: Beyond, they are only fitted anew with a value at the full fidelity.
+        opt_skip_period: Later parameters are fitted anew with every so many values.
+        opt_skip_num_max_resource: Whether later parameters are only fitted anew with a value at the full fidelity.
         opt_nstarts: The number of points from which a fit from scratch starts.
         opt_maxiter: The number of steps of a fit from scratch, at most.
         opt_warmstart: Whether a fit goes on from one to fewer values; else it always starts from scratch.
@@ -99,7 +99,7 @@ class GPOptions:
     opt_skip_period: int = 1
     opt_skip_num_max_resource: bool = False
     opt_nstarts: int = 1
-    opt_maxiter: int = 50
+    opt_maxiter: int = 32
     opt_warmstart: bool = True
     issm_gamma_one: bool = False
     expdecay_normalize_inputs: bool = False

@@ -104,7 +104,7 @@ class GPMultiFidelitySearcher:
 
         Args:
             trial_id: The trial.
-            config: Its configuration; None where it was suggested or told before.
+            config: The configuration; None where the trial was suggested or told before.
             milestone: The rung.
 
         Raises:
@@ -122,7 +122,7 @@ class GPMultiFidelitySearcher:
 
         Args:
             trial_id: The trial.
-            config: Its configuration; None where it was suggested or told before.
+            config: The configuration; None where the trial was suggested or told before.
             result: The metric, and how much training it stands for, by their names.
             update: Whether the model takes it; else it is left out.
 
@@ -201,7 +201,7 @@ class GPMultiFidelitySearcher:
 
         Args:
             batch_size: How many.
-            trial_ids: Their trials, where these are known.
+            trial_ids: The ids of their trials, where these are known.
 
         Raises:
             OptionError: The size is below 1, or there is another number of trials.

@@ -86,7 +86,7 @@ class GPSuggester:
             OptimizationComplete: Every configuration was suggested.
         """
         self.update()
-        hp = next((hp for hp in self._given if self._is_new(hp, may_repeat=False)), None)
+        hp = self.next_given()
         if hp is not None:
             return Suggestion(hp, info={"model": False})
         if not self._space.n_columns:
@@ -104,6 +104,10 @@ class GPSuggester:
         if hp is None:
             return Suggestion(self._drawn(rng), info={"model": False})
         return Suggestion(hp, info={"model": True, "at": aim.fidelity})
+
+    def next_given(self) -> dict[str, Any] | None:
+        """Return the next of the configurations that the user wants first; None where all were suggested."""
+        return next((hp for hp in self._given if self._is_new(hp, may_repeat=False)), None)
 
     def best_new(self, aim: Aim, rng: np.random.Generator) -> dict[str, Any] | None:
         """Return the configuration with the largest improvement that may be suggested; None where none was found.

@@ -27,7 +27,7 @@ class RungTrust:
     Args:
         options: The options of the process.
         model: The model.
-        fits: Its parameters.
+        fits: The parameters of the model.
         seed: The seed of the draws.
 
     Source: Li, Y. et al. 2022, arXiv 2201.06834, section 4.2.

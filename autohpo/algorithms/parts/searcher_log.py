@@ -77,8 +77,8 @@ class SearcherLog:
 
     def _claim(self, trial: str, name: str) -> None:
         """Gives a trial of a batch its own id."""
-        for kept in (self.trials, self._waits, self.results):
-            kept[trial] = kept.pop(name)  # type: ignore[attr-defined]
+        self.trials[trial] = self.trials.pop(name)
+        self._waits[trial], self.results[trial] = self._waits.pop(name), self.results.pop(name)
         self._unsaid.discard(name)
         self._unsaid.add(trial)
 

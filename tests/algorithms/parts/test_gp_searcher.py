@@ -125,7 +125,7 @@ def test_configurations_of_a_batch_differ_and_belong_to_trials_that_are_named_la
     """Each is pending for the next; a trial that is told with one of them is that one."""
     searcher = made()
     batch = searcher.get_batch_configs(4)
-    assert len({config["x"] for config in batch}) == 4
+    assert len({searcher.space.key(config) for config in batch}) == 4
     n = searcher.get_state()["random_state"]["n_suggested"]
     searcher.register_pending("late", batch[2], milestone=1)
     searcher.update("late", batch[2], {"acc": -1.0, "epoch": 1})
