@@ -9,6 +9,7 @@ from autohpo.version import __version__
 
 if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
+    from autohpo.algorithms.parts.gp_searcher import GPMultiFidelitySearcher
     from autohpo.algorithms.parts.points import Point
     from autohpo.algorithms.registry import available_hpos, build_hpo_from_name, register_hpo
     from autohpo.confirm import Confirm, Confirmed
@@ -62,6 +63,7 @@ __all__ = [
     "FailuresError",
     "FirstTrialError",
     "FixedHP",
+    "GPMultiFidelitySearcher",
     "HPSpace",
     "InvalidPerfError",
     "LinearConstraint",
@@ -97,6 +99,7 @@ __all__ = [
 
 _HOMES = {
     "algorithms.base": ("BaseHPOptimizer",),
+    "algorithms.parts.gp_searcher": ("GPMultiFidelitySearcher",),
     "algorithms.parts.points": ("Point",),
     "algorithms.registry": ("available_hpos", "build_hpo_from_name", "register_hpo"),
     "confirm": ("Confirm", "Confirmed"),

@@ -183,7 +183,7 @@ _ALGORITHMS = {
     "motpe": "motpesampler mo_tpe",
     "smac": "smac3 smac4hpo random_forest rf forest_minimize",
     "turbo": "turbo1 turbo_1 trust_region",
-    "differential_evolution": "de dehb scipy_de",
+    "differential_evolution": "de scipy_de",
     "regularized_evolution": "rea re reg_evo evolution genetic ga aging_evolution",
     "ehvi": "qehvi moo mobo expected_hypervolume",
     "auto": (

@@ -260,7 +260,8 @@ class Result:
         rivals = self._scores[trial.info.get("bracket"), trial.reached]  # of its bracket alone, where there are any
         rank = 1 + len(rivals) - bisect_right(rivals, trial.score or 0.0)
         is_full = trial.reached == max(reached for _, reached in self._scores)
-        end = "it had everything" if is_full else "it was not promoted"
+        rule = f", as {trial.info['rule']}" if isinstance(trial.info.get("rule"), str) else ""
+        end = "it had everything" if is_full else f"it was not promoted{rule}"
         return f"rank {rank} of {len(rivals)} at fidelity {trial.reached:g}: {end}"
 
     @cached_property

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from autohpo.algorithms.parts.on_rungs import OnRungs
 from autohpo.algorithms.registry import register_hpo
-from autohpo.algorithms.scheduled import Scheduled
 from autohpo.errors import OptionError
 from autohpo.schedulers.asha import AsyncPromotion, AsyncStopping
-from autohpo.schedulers.schedule import Schedule
+from autohpo.schedulers.observed import Reports, SearcherData, observer
 
 
 @register_hpo("asha")
 @dataclass(eq=False, kw_only=True)
-class ASHA(Scheduled):
+class ASHA(OnRungs):
     """Trains many configurations a little, and the best third so far of each rung three times as long.
 
     It is successive halving that waits for nobody: a worker that is free promotes the best trial that is among the best
     1 / eta of its rung, or starts a new configuration. So one bracket serves any number of workers.
 
     Source: Li et al. 2020, MLSys 2, A System for Massively Parallel Hyperparameter Tuning, Algorithm 2; the stopping
-    variant is Syne Tune's and Ray's. From `eta` results at a rung on, the best ``floor(n / eta)`` go on.
+    variant is Syne Tune's and Ray's; `rush`: Zappella et al. 2021, arXiv 2103.16111. From `eta` results at a rung on,
+    the best ``floor(n / eta)`` go on.
 
     Args:
         type: "promotion" pauses every trial at each rung, and continues it when it is promoted; "stopping" lets a trial
@@ -32,11 +33,17 @@ class ASHA(Scheduled):
         eta: Factor between the fidelities of two rungs, at least 2; 1 / `eta` of the trials go on.
         brackets: How many of the lowest rungs new configurations may start at, or with "stopping" be judged at first.
             More than 1 is a hedge against short trainings that mislead; they are drawn as often as Hyperband has them.
+        cost_promotion: Whether the best results at a rung go on that had 1 / `eta` of the cost of all results there, in
+            place of 1 / `eta` of their number; only with "promotion". The cost is what a trial says, else its seconds.
+        rush: How many of the first `points` set a threshold: a trial goes on from a rung only if it is at least as good
+            as the best of these points there, too. For configurations that were good on earlier data.
+        searcher_data: Which reports a sampler sees that tells fidelities apart, such as ``kde``: those at "rungs",
+            "all" or "rungs_and_last". None leaves it to the sampler.
         sampler: Where new configurations come from: the paper draws them from the prior, "random". See
             :class:`autohpo.algorithms.scheduled.Scheduled`.
 
     Raises:
-        OptionError: There are fewer rungs than `brackets`.
+        OptionError: There are fewer rungs than `brackets`, or `cost_promotion` is wanted of trials that are stopped.
 
     Example:
         >>> from autohpo import RangeHP
@@ -59,16 +66,27 @@ class ASHA(Scheduled):
     }
 
     type: Literal["promotion", "stopping"] = "promotion"
-    min_fidelity: float = 1.0
-    eta: float = 3.0
     brackets: int = 1
+    cost_promotion: bool = False
+    rush: int = 0
+    searcher_data: SearcherData | None = None
 
     def _make_scheduler(self) -> AsyncPromotion | AsyncStopping:
-        schedule = Schedule(self.min_fidelity, self.max_fidelity, self.eta)
-        rungs = schedule.fidelities
-        if not 1 <= self.brackets <= len(rungs):
-            raise OptionError(f"brackets: must be from 1 to {len(rungs)}, the number of rungs, got {self.brackets}")
-        kind = AsyncPromotion if self.type == "promotion" else AsyncStopping
-        made = kind(rungs, self.eta, self.brackets)
-        made.n_round = schedule.n_trials
+        rungs = self.rungs
+        n = len(rungs.fidelities)
+        if not 1 <= self.brackets <= n:
+            raise OptionError(f"brackets: must be from 1 to {n}, the number of rungs, got {self.brackets}")
+        if self.cost_promotion and self.type != "promotion":
+            raise OptionError(f"cost_promotion: must be False with type='{self.type}', which promotes no trial")
+        made: AsyncPromotion | AsyncStopping
+        if self.type == "promotion":
+            made = AsyncPromotion(
+                rungs.fidelities, rungs.eta, self.brackets, by_cost=self.cost_promotion, rush=self.rush
+            )
+        else:
+            made = AsyncStopping(rungs.fidelities, rungs.eta, self.brackets, rush=self.rush)
+        made.n_round = rungs.n_trials
         return made
+
+    def _observed(self) -> Callable[[Reports], Reports] | None:
+        return observer(self.rungs.fidelities, self.searcher_data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from autohpo.algorithms.registry import register_hpo
 from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError
 from autohpo.schedulers.limits import TrainingPlan
+from autohpo.schedulers.rungs import is_count
 from autohpo.schedulers.schedule import SLACK
 from autohpo.trial import Suggestion, whole
 
@@ -42,6 +43,8 @@ class AutoSearch(BaseHPOptimizer):
         min_fidelity: Least that a trial gets; only with `max_fidelity`.
         max_fidelity: Most that a trial gets; None where every trial is run in full.
         eta: Factor between rungs, at least 2.
+        whole_fidelity: Whether rungs are rounded to integers; None is where both ends are integers, and a stored run
+            goes on with its own.
         budget: What the search may train in all, in full evaluations; see
             :class:`autohpo.algorithms.scheduled.Scheduled`.
     """
@@ -53,6 +56,7 @@ class AutoSearch(BaseHPOptimizer):
     min_fidelity: float = 1.0
     max_fidelity: float | None = None
     eta: float = 3.0
+    whole_fidelity: bool | None = None
     budget: float | None = None
 
     def __post_init__(self) -> None:
@@ -61,6 +65,16 @@ class AutoSearch(BaseHPOptimizer):
             raise OptionError(
                 f"max_fidelity: must be at least min_fidelity, {self.min_fidelity}, got {self.max_fidelity}"
             )
+        self._is_whole_given = self.whole_fidelity is not None
+        if self.whole_fidelity is None and self.max_fidelity is not None:
+            self.whole_fidelity = is_count(self.min_fidelity, self.max_fidelity)
+
+    def _resume_with(self, options: Mapping[str, Any]) -> Sequence[str]:
+        kept = options.get("whole_fidelity", None if self.max_fidelity is None else False)  # older ones never rounded
+        if self._is_whole_given and kept is not self.whole_fidelity:
+            return ()
+        self.whole_fidelity = kept
+        return ("whole_fidelity",)
 
     @property
     def full_fidelity(self) -> float | None:
@@ -104,7 +118,7 @@ class AutoSearch(BaseHPOptimizer):
         return "bohb" if self.objectives.n == 1 else "hyperband"
 
     def _scheduled_options(self) -> dict[str, Any]:
-        names = ("min_fidelity", "max_fidelity", "eta", "max_evals", "budget")
+        names = ("min_fidelity", "max_fidelity", "eta", "whole_fidelity", "max_evals", "budget")
         options = {name: getattr(self, name) for name in names}
         return options if self.objectives.n == 1 else {**options, "sampler": "motpe"}
 

@@ -21,7 +21,7 @@ from autohpo.algorithms.registry import register_hpo
 from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError, shown
 from autohpo.schedulers.limits import TrainingPlan
-from autohpo.schedulers.schedule import SLACK, Rungs, with_training_plan
+from autohpo.schedulers.schedule import SLACK, PlannedRungs, with_training_plan
 from autohpo.surrogates.acquisition import log_ei
 from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.surrogates.effects import Level, Noise, TaskSimilarity
@@ -183,7 +183,7 @@ class AutoNE(BaseHPOptimizer):
 
     def fidelity_schedule(self) -> Any:
         """Return the fidelities of the sub-graphs and of the whole graph; printed, with what will be trained."""
-        return with_training_plan(Rungs(sorted(self._fidelities)), self.training_plan())
+        return with_training_plan(PlannedRungs(sorted(self._fidelities)), self.training_plan())
 
     def training_plan(self) -> TrainingPlan | None:
         """Return what the search will train with its limits; None where it has none."""

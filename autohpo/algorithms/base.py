@@ -62,6 +62,8 @@ class BaseHPOptimizer(OptimizerInterface):
         has_fidelity: False where the objective can only be run in full; set before the first suggestion.
         is_continued: Whether the objective continues a promoted trial where it paused, so that a budget pays only for
             what is added; set before the first suggestion.
+        start_fidelity: What the configuration that is being suggested gets, where a scheduler asks a sampler for it;
+            None where nothing is said.
         time_limit: Seconds for the whole search, as given to ``optimize``; None without a limit.
         memory_limit: Bytes for each worker, as given to ``optimize``; None without a limit.
 
@@ -120,6 +122,7 @@ class BaseHPOptimizer(OptimizerInterface):
         self.__codec: AutoGLCodec | None = None
         self.number = 0
         self.has_fidelity = self.is_continued = True
+        self.start_fidelity: float | None = None
         self.time_limit: float | None = None
         self.memory_limit: int | None = None
         self.run_store: Any = None  # what optimize() used, if it was called

@@ -14,7 +14,6 @@ from autohpo.algorithms.parts.sampler import SamplerSpec
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.schedulers import hyperband
-from autohpo.schedulers.schedule import Schedule
 from autohpo.spaces.tagged import from_json, is_same
 
 _OF_KDE = (
@@ -85,13 +84,14 @@ class BOHB(Hyperband):
         super().__post_init__()
 
     def _resume_with(self, options: Mapping[str, Any]) -> Sequence[str]:
+        names = super()._resume_with(options)
         if self._is_sampler_given:
-            return ()
+            return names
         self._take_sampler(from_json(options.get("sampler", "kde")))  # the only one of older releases
-        return ("sampler",)
+        return (*names, "sampler")
 
     def _make_scheduler(self) -> hyperband.Hyperband:
-        schedule = Schedule(self.min_fidelity, self.max_fidelity, self.eta, self.bracket_sizes)
+        schedule = self.brackets_of(self.bracket_sizes)
         n_first = n_least(self.space.n_columns, self.min_samples_in_model) + 2
         return hyperband.Hyperband(schedule, self.num_iterations, n_first=n_first, max_evals=self.max_evals)
 
@@ -101,7 +101,7 @@ class BOHB(Hyperband):
         given = self._of_kde()
         if given:
             raise OptionError(f"{given[0]}: is an option of the sampler kde, not of {sampler}")
-        return {}
+        return super()._options_for(sampler)
 
     def _of_kde(self) -> list[str]:
         """The options of ``kde`` that are given."""

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from autohpo.algorithms.parts.on_rungs import OnRungs
 from autohpo.algorithms.registry import register_hpo
-from autohpo.algorithms.scheduled import Scheduled
 from autohpo.schedulers import hyperband
-from autohpo.schedulers.schedule import Schedule
 
 
 @register_hpo("hyperband")
 @dataclass(eq=False, kw_only=True)
-class Hyperband(Scheduled):
+class Hyperband(OnRungs):
     """Starts many configurations, stops most early, and trains the best of them on.
 
     A promoted trial continues its own training (``Suggestion.resume``). Where results at little fidelity mislead, the
@@ -48,11 +47,8 @@ class Hyperband(Scheduled):
     }
     budget_options: ClassVar[frozenset[str]] = frozenset({"max_evals", "budget", "num_iterations"})
 
-    min_fidelity: float = 1.0
-    eta: float = 3.0
     num_iterations: int | None = None
     bracket_sizes: Literal["ceil", "floor"] = "ceil"
 
     def _make_scheduler(self) -> hyperband.Hyperband:
-        schedule = Schedule(self.min_fidelity, self.max_fidelity, self.eta, self.bracket_sizes)
-        return hyperband.Hyperband(schedule, self.num_iterations)
+        return hyperband.Hyperband(self.brackets_of(self.bracket_sizes), self.num_iterations)

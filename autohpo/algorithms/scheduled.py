@@ -18,6 +18,7 @@ from autohpo.history import HistoryView
 from autohpo.schedulers.base import Decision, Fork, Promote, Scheduler, Start
 from autohpo.schedulers.chains import Chains, ResultCounts, informative_fidelity
 from autohpo.schedulers.limits import Limits, TrainingPlan
+from autohpo.schedulers.observed import Reports
 from autohpo.schedulers.schedule import SLACK, with_training_plan
 from autohpo.trial import Suggestion
 
@@ -83,6 +84,10 @@ class Scheduled(BaseHPOptimizer):
         """Return the scheduler; called once, when all options are known."""
         raise NotImplementedError(f"{type(self).__name__} must define _make_scheduler(self)")
 
+    def _observed(self) -> Callable[[Reports], Reports] | None:
+        """Return what picks the reports that a sampler sees which tells fidelities apart; None shows it all of them."""
+        return None
+
     def _options_for(self, sampler: str) -> dict[str, Any]:
         """The options of a sampler that are options of this algorithm, too."""
         return {}
@@ -111,12 +116,16 @@ class Scheduled(BaseHPOptimizer):
         return self._scheduler.resumable(self.history)
 
     def why(self, number: int) -> str:
-        """Return why a trial was stopped, or waits; the empty string where the scheduler has no reason.
+        """Return why a trial went on, was stopped, or waits; the empty string where the scheduler has no reason.
 
         Args:
             number: The number of a trial.
         """
-        return self._scheduler.why(self.history, number)
+        history = self.history
+        if history.leaf(number) != number:
+            later = next(one for one in (*history.trials, *history.running) if one.resume == number)
+            return f"{later.info.get('why', 'the scheduler chose it')}; went on as trial {later.number}"
+        return self._scheduler.why(history, number)
 
     def fidelity_schedule(self) -> Any:
         """Return the levels of fidelity, with Hyperband as a table of its brackets; print it to read it.
@@ -148,22 +157,26 @@ class Scheduled(BaseHPOptimizer):
 
     def _suggest_point(self, pid: int, hp: dict[str, Any]) -> Suggestion:
         """A user's point starts where any other new configuration would."""
-        return self._suggest(lambda: Suggestion(hp))
+        return self._suggest(lambda: Suggestion(hp), is_point=True)
 
     def _on_report(self, hp: Suggestion, fidelity: float, perf: Any) -> bool:
         return self._scheduler.on_report(self.history, hp.number, fidelity, perf)
 
     # The scheduler's decisions, as suggestions.
 
-    def _suggest(self, sample: Callable[[], Suggestion]) -> Suggestion:
-        """The suggestion that carries out what the scheduler decides; `sample` returns a new configuration."""
+    def _suggest(self, sample: Callable[[], Suggestion], *, is_point: bool = False) -> Suggestion:
+        """The suggestion that carries out what the scheduler decides; `sample` returns a new configuration.
+
+        Where that is a point of the user's, it takes the place of one that the scheduler names.
+        """
         if not self.has_fidelity:
             self._check_full_budget()
             return sample()
         decision = self._decide(can_start=True)
         if isinstance(decision, Start):
+            self.start_fidelity = decision.fidelity
             try:
-                made = sample()
+                made = sample() if decision.hp is None or is_point else Suggestion(decision.hp)
             except OptimizationComplete as ended:
                 decision = self._decide_without(ended)
             else:
@@ -219,12 +232,16 @@ class Scheduled(BaseHPOptimizer):
 
     def _sample(self, pid: int) -> Suggestion:
         """A new configuration, drawn from what the scheduler has left of the generator."""
+        view, sampler = self._sampler_now()
+        return sampler.suggest(view, pid, self.rng)
+
+    def _sampler_now(self) -> tuple[HistoryView, Sampler]:
+        """What the sampler sees, and the sampler."""
         level = self._level()
         if level not in self._samplers:
             chains = None if level is None else Chains(self.history, level, self.max_fidelity)
             self._samplers[level] = self.history if chains is None else chains, self._new_sampler()
-        view, sampler = self._samplers[level]
-        return sampler.suggest(view, pid, self.rng)
+        return self._samplers[level]
 
     def _level(self) -> float | None:
         """The fidelity whose results the sampler sees; None where it sees everything."""
@@ -234,5 +251,9 @@ class Scheduled(BaseHPOptimizer):
         informative = informative_fidelity(counts, self.space.n_columns + 3)  # what kde wants for its densities
         return min(counts, default=self.max_fidelity) if informative is None else informative
 
+    def _view_of(self, level: float | None) -> HistoryView:
+        """What the sampler sees, with the results at a fidelity; everything where that is None."""
+        return self.history if level is None else Chains(self.history, level, self.max_fidelity)
+
     def _new_sampler(self) -> Sampler:
-        return Sampler(self._sampler_name, self, self._sampler_options)
+        return Sampler(self._sampler_name, self, self._sampler_options, self._observed())

@@ -19,15 +19,17 @@ __all__ = ["Decision", "Fork", "Limits", "Promote", "Scheduler", "Start", "Train
 
 @dataclass(frozen=True)
 class Start:
-    """A new configuration starts; the sampler chooses it.
+    """A new configuration starts; the sampler chooses it, unless the scheduler names one.
 
     Attributes:
         fidelity: What it gets, counted from nothing; None means full.
         info: Notes of the scheduler, in JSON types: they stand in ``trial.info``, for its own later use.
+        hp: The configuration; None lets the sampler choose. A point of the user's takes its place.
     """
 
     fidelity: float | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+    hp: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Scheduler(ABC):
         ...         return Start(1)
         >>> hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], seed=0)
         >>> Records().next(hpo.history, hpo.rng)
-        Start(fidelity=1, info={})
+        Start(fidelity=1, info={}, hp=None)
     """
 
     cost: float = math.inf

@@ -13,7 +13,8 @@ from autohpo.schedulers.base import Decision, Limits, Promote, Scheduler, Start,
 from autohpo.schedulers.chains import fidelity_of
 from autohpo.schedulers.fitting import fitting, training_plan
 from autohpo.schedulers.ranking import Scores, ranked, scores_of
-from autohpo.schedulers.schedule import SLACK, Plan, Schedule
+from autohpo.schedulers.rungs import Rungs
+from autohpo.schedulers.schedule import Plan, Schedule
 from autohpo.trial import Running, Trial
 
 _BLIND_SHARE = 1 / 6  # of all new configurations: so many may be drawn before the first result
@@ -55,10 +56,13 @@ class _Rung:
 class _Bracket:
     """One opened bracket. All rungs below `level` are decided, those above are empty."""
 
-    def __init__(self, plan: Plan, eta: float) -> None:
+    promotes: bool = True  # whether the best of a rung go on; else the next one is filled by new configurations
+
+    def __init__(self, plan: Plan, rungs: Rungs) -> None:
         self.plan = plan
         self.rungs = [_Rung(n, r) for n, r in zip(plan.sizes, plan.fidelities, strict=True)]
-        self.level, self._eta = 0, eta
+        self.level, self._shares = 0, rungs
+        self._first = len(rungs.fidelities) - len(plan.sizes)  # the place of its first rung among all
 
     @property
     def rung(self) -> _Rung:
@@ -77,7 +81,7 @@ class _Bracket:
 
     def promotion_cost(self, is_continued: bool) -> float:
         """What these will cost, in full evaluations."""
-        costs = self.plan.costs(is_continued)
+        costs = self.plan.costs(is_continued and self.promotes)
         return sum(
             rung.size * cost for rung, cost in zip(self.rungs[self.level + 1 :], costs[self.level + 1 :], strict=True)
         )
@@ -88,14 +92,14 @@ class _Bracket:
             if self.rung.n_free > 0 and not is_exhausted:
                 return
             done, self.level = self.rung, self.level + 1
-            if not self.is_over:
+            if self.promotes and not self.is_over:
                 self._choose(done, self.rung)
 
     def _choose(self, done: _Rung, above: _Rung) -> None:
         """Lets the best of a rung go on in the next one."""
         n, n_ended = above.size, len(done.ended)
         if done.n_free > 0:  # fewer than planned, so fewer go on: the best 1 / eta of them
-            n = min(n, max(1, int(n_ended / self._eta + SLACK)))
+            n = min(n, max(1, self._shares.n_going_on(n_ended, self._first + self.level - 1)))
         for rank, number in enumerate(done.best(n), 1):
             if number not in above.resumed:
                 where = f"in its bracket at fidelity {done.fidelity:g}"
@@ -103,7 +107,7 @@ class _Bracket:
 
     def resumable(self) -> list[int]:
         """Finished trials that were chosen to go on, or may still be."""
-        above = self.rungs[self.level + 1 : self.level + 2]
+        above = self.rungs[self.level + 1 : self.level + 2] if self.promotes else []
         return [*self.rung.waiting, *(number for rung in above for number in self.rung.best(rung.size))]
 
 
@@ -259,7 +263,8 @@ class Hyperband(Scheduler):
         index, level = place
         while self._n_opened <= index:
             plan = self._plan(item) if self._n_opened == index else None
-            self._open[self._n_opened] = _Bracket(plan or self.schedule.bracket(self._n_opened), self.schedule.eta)
+            self._open[self._n_opened] = _Bracket(plan or self.schedule.bracket(self._n_opened), self.schedule.rungs)
+            self._open[self._n_opened].promotes = self._promotes(self._n_opened)
             self._is_fitted |= index == 0 and "sizes" in item.info
             self._n_opened += 1
         bracket = self._open.get(index)
@@ -299,8 +304,13 @@ class Hyperband(Scheduler):
         cost_left = limits.cost_left
         if cost_left < math.inf:
             cost_left -= sum(bracket.promotion_cost(limits.is_continued) for bracket in self._open.values())
-        left = limits._replace(n_left=n_left, cost_left=cost_left)
+        is_continued = limits.is_continued and self._promotes(index)
+        left = limits._replace(n_left=n_left, cost_left=cost_left, is_continued=is_continued)
         return fitting(self.schedule, index, left, is_fitted=self._is_fitted)
+
+    def _promotes(self, index: int) -> bool:
+        """Whether the best of a rung go on in a bracket."""
+        return True
 
     def training_plan(self, limits: Limits) -> TrainingPlan | None:
         """Return what a search with these limits trains where no trial fails."""

@@ -127,6 +127,14 @@ class Ranking:
             return 1 + bisect_left(self._sorted, (-scores[0], -scores[1], number))
         return 1 + self._order()[number]
 
+    def scores(self, number: int) -> Scores:
+        """Return what a result is ranked by.
+
+        Raises:
+            KeyError: It is not there.
+        """
+        return self._scores[number]
+
     def best(self, n: int) -> Sequence[int]:
         """Return the numbers of the best n results, the best first."""
         if self._sorted:

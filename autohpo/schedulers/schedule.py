@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from autohpo.errors import OptionError
 from autohpo.schedulers.limits import Limits, TrainingPlan
-from autohpo.trial import whole
+from autohpo.schedulers.rungs import SLACK, Rungs, rungs_of
 
-SLACK = 1e-9  # powers and quotients of floats miss an integer by far less, other fractions by far more
+__all__ = ["SLACK", "Plan", "PlannedRungs", "Schedule", "with_training_plan"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,8 @@ class Plan:
 class Schedule:
     """The brackets that Hyperband opens in turn; printed, it is a table of them.
 
-    Every rung has `eta` times the fidelity of the one below and about 1 / `eta` of its configurations.
+    Every rung has `eta` times the fidelity of the one below and about 1 / `eta` of its configurations; where rungs are
+    a list, or have an increment, there are as many fewer as the fidelity is higher.
 
     Args:
         min_fidelity: Lower bound of the lowest rung, which is the lowest ``max_fidelity / eta^k`` above it.
@@ -72,6 +72,9 @@ class Schedule:
             "ceil" is ``ceil(S / (s+1) * eta^s)``, as in Algorithm 1 of the paper; "floor" is
             ``floor(S / (s+1)) * eta^s``, as in its Table 1 and in HpBandSter.
         training_plan: What a search with these brackets will train, where it has a limit; printed with them.
+        levels: The rungs as a list; see :func:`autohpo.schedulers.rungs.rungs_of`, as for the two below.
+        increment: The distance between two rungs.
+        is_whole: Whether rungs are rounded to integers; None is where both ends are integers.
 
     Raises:
         OptionError: A bound or the factor breaks a rule.
@@ -93,24 +96,29 @@ class Schedule:
     eta: float = 3.0
     bracket_sizes: Literal["ceil", "floor"] = "ceil"
     training_plan: TrainingPlan | None = None
+    levels: tuple[float, ...] | None = None
+    increment: float | None = None
+    is_whole: bool | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.min_fidelity < math.inf:
-            raise OptionError(f"min_fidelity: must be positive and finite, got {self.min_fidelity}")
-        if not self.min_fidelity <= self.max_fidelity < math.inf:
-            rule = f"finite and at least min_fidelity, {self.min_fidelity}"
-            raise OptionError(f"max_fidelity: must be {rule}, got {self.max_fidelity}")
-        if not self.eta >= 2:
-            raise OptionError(f"eta: must be at least 2, got {self.eta}")
+        self.rungs  # noqa: B018 - made at once, so that what breaks a rule is refused here
 
     @cached_property
+    def rungs(self) -> Rungs:
+        """The rungs of the bracket that has all of them."""
+        return rungs_of(
+            self.min_fidelity,
+            self.max_fidelity,
+            self.eta,
+            levels=self.levels,
+            increment=self.increment,
+            is_whole=self.is_whole,
+        )
+
+    @property
     def fidelities(self) -> tuple[float, ...]:
         """Every rung's fidelity, rising; an int where it is whole."""
-        n_rungs, lowest = 1, self.min_fidelity * (1 - SLACK)
-        while self.max_fidelity / self.eta**n_rungs >= lowest:  # int(log(243) / log(3)) would lose a rung
-            n_rungs += 1
-        rungs = [self.max_fidelity / self.eta**k for k in reversed(range(n_rungs))]
-        return tuple(whole(rung) for rung in (max(rungs[0], self.min_fidelity), *rungs[1:]))
+        return self.rungs.fidelities
 
     @cached_property
     def brackets(self) -> tuple[Plan, ...]:
@@ -120,12 +128,17 @@ class Schedule:
 
     def _sizes(self, n_brackets: int, n_rungs: int) -> tuple[int, ...]:
         """Configurations in each rung of the bracket with `n_rungs` rungs."""
-        width = self.eta ** (n_rungs - 1)
+        width = self.rungs.widths[-n_rungs]  # eta^(n_rungs - 1)
         if self.bracket_sizes == "ceil":
             start = math.ceil(n_brackets * width / n_rungs - SLACK)  # Algorithm 1, line 2: n, with B / R = s_max + 1
         else:
             start = int(n_brackets // n_rungs * width + SLACK)
-        return tuple(max(1, int(start / self.eta**k + SLACK)) for k in range(n_rungs))  # line 5: n_i
+        return self._shrunk(start, n_rungs)
+
+    def _shrunk(self, start: int, n_rungs: int) -> tuple[int, ...]:
+        """How many of a number of configurations come to each of the last `n_rungs` rungs."""
+        widths = self.rungs.widths[-n_rungs:]
+        return tuple(max(1, int(start / (widths[0] / width) + SLACK)) for width in widths)  # line 5: n_i
 
     @cached_property
     def smaller(self) -> tuple[tuple[Plan, ...], ...]:
@@ -138,9 +151,9 @@ class Schedule:
 
     def _smaller(self, bracket: Plan) -> tuple[Plan, ...]:
         n_rungs = len(bracket.sizes)
-        starts = [math.ceil(self.eta ** (n_rungs - 1 - less) - SLACK) for less in range(2 if n_rungs > 2 else 1)]
-        sizes = [tuple(max(1, int(start / self.eta**k + SLACK)) for k in range(n_rungs)) for start in starts]
-        return tuple(Plan(each, bracket.fidelities) for each in sizes)
+        widths = self.rungs.widths[-n_rungs:]
+        starts = [math.ceil(width - SLACK) for width in widths[: 2 if n_rungs > 2 else 1]]
+        return tuple(Plan(self._shrunk(start, n_rungs), bracket.fidelities) for start in starts)
 
     def plan_of(self, index: int, sizes: object = None) -> Plan | None:
         """Return the bracket that was opened as number `index`; None where its notes are of another schedule.
@@ -164,6 +177,15 @@ class Schedule:
     def bracket(self, index: int) -> Plan:
         """Return the bracket that is opened as number `index`, from 0."""
         return self.brackets[index % len(self.brackets)]
+
+    def bracket_within(self, index: int, limits: Limits) -> Plan:
+        """Return the bracket that is wanted as number `index`; here it is the same with all limits.
+
+        Args:
+            index: The number of the bracket, from 0.
+            limits: What the search may spend, and what is left of it.
+        """
+        return self.bracket(index)
 
     def cost(self, n: int) -> float:
         """Return what the first n brackets cost, in full evaluations, each rung from scratch."""
@@ -202,7 +224,7 @@ class Schedule:
         return "\n".join(lines)
 
 
-class Rungs(tuple[float, ...]):  # noqa: SLOT001 - it has a plan beside
+class PlannedRungs(tuple[float, ...]):  # noqa: SLOT001 - it has a plan beside
     """The fidelities of a search, rising; printed, with what it will train.
 
     Attributes:
@@ -222,7 +244,7 @@ def with_training_plan(schedule: object, training_plan: TrainingPlan | None) -> 
     if isinstance(schedule, Schedule):
         return replace(schedule, training_plan=training_plan)
     if isinstance(schedule, tuple):
-        rungs = Rungs(schedule)
+        rungs = PlannedRungs(schedule)
         rungs.training_plan = training_plan
         return rungs
     return schedule

@@ -35,6 +35,7 @@ class RungProcesses:
         levels: The fidelities of the rungs, rising.
         noise: The prior of the variance of the noise.
         mean_precision: The precision of the prior of the means around 0.
+        is_noise_shared: Whether the noise belongs to all rungs; else each has one of its own, in turn.
 
     Raises:
         ValueError: The levels are none, or do not rise.
@@ -47,6 +48,7 @@ class RungProcesses:
     levels: Sequence[float]
     noise: Prior = NOISE
     mean_precision: float = 1.0
+    is_noise_shared: bool = True
 
     def __post_init__(self) -> None:
         if not len(self.levels) or not (np.diff(self.levels) > 0).all():
@@ -58,7 +60,13 @@ class RungProcesses:
         d = len(self.embedding.optional)
         length = LENGTH.shifted(0.5 * math.log(max(d, 1)))
         scales = [SCALE] * len(self.levels)
-        return Priors([*[length] * d, self.noise, EFFECTS, *scales, *self.embedding.priors])
+        noises = [self.noise] * self._n_noises
+        return Priors([*[length] * d, *noises, EFFECTS, *scales, *self.embedding.priors])
+
+    @property
+    def _n_noises(self) -> int:
+        """How many parameters the noise has."""
+        return 1 if self.is_noise_shared else len(self.levels)
 
     @property
     def start(self) -> FloatArray:
@@ -79,16 +87,16 @@ class RungProcesses:
 
     def rung_theta(self, theta: FloatArray, rung: int) -> FloatArray:
         """Return the parameters of the process of a rung: length-scales, scale, noise, effects, and the embedding's."""
-        d, n_levels = len(self.embedding.optional), len(self.levels)
-        scale = theta[d + 2 + rung]
-        return np.concatenate([theta[:d], [scale, theta[d], theta[d + 1] + scale], theta[d + 2 + n_levels :]])
+        d, n_levels, n = len(self.embedding.optional), len(self.levels), self._n_noises
+        noise, scale = theta[d + rung % n], theta[d + n + 1 + rung]
+        return np.concatenate([theta[:d], [scale, noise, theta[d + n] + scale], theta[d + n + 1 + n_levels :]])
 
     def _spread_gradient(self, by_rung: FloatArray, rung: int) -> FloatArray:
         """``(P,)`` the gradient by all parameters, from that by those of a rung."""
-        d, n_levels = len(self.embedding.optional), len(self.levels)
-        scales = np.zeros(n_levels)
-        scales[rung] = by_rung[d] + by_rung[d + 2]
-        return np.concatenate([by_rung[:d], by_rung[d + 1 : d + 3], scales, by_rung[d + 3 :]])
+        d, n_levels, n = len(self.embedding.optional), len(self.levels), self._n_noises
+        noises, scales = np.zeros(n), np.zeros(n_levels)
+        noises[rung % n], scales[rung] = by_rung[d + 1], by_rung[d] + by_rung[d + 2]
+        return np.concatenate([by_rung[:d], noises, [by_rung[d + 2]], scales, by_rung[d + 3 :]])
 
     def rungs_of(self, points: FloatArray) -> IntArray:
         """``(m,)`` the last rung at or below the fidelity of each ``(m, d + 2)`` point; else the first."""

@@ -85,6 +85,14 @@ def test_decisions_become_suggestions():
     assert (full.fidelity, full.info) == (None, {"index": 1})
 
 
+def test_a_start_may_name_its_configuration():
+    """It is suggested in place of the sampler's; a point of the user's comes first, at the same fidelity."""
+    hpo = hpo_of(*[Start(3.0, {"rung": 1}, {"x": 0.25})] * 2, points=[{"x": 0.75}])
+    point, named = hpo.ask(), hpo.ask()
+    assert (dict(point), point.fidelity, point.info) == ({"x": 0.75}, 3.0, {"rung": 1, "point": 0})
+    assert (dict(named), named.fidelity, named.info) == ({"x": 0.25}, 3.0, {"rung": 1})
+
+
 def test_the_scheduler_hears_of_the_budget():
     """The suggestions left, this one included."""
     hpo = hpo_of(*[Start(1.0)] * 3, max_evals=3)

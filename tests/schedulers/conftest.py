@@ -16,10 +16,10 @@ SPACE = SearchSpace([RangeHP("x", 0, 10**6)])
 
 
 class Search:
-    """Asks a scheduler and keeps its history; configurations are numbered as they are drawn."""
+    """Asks a scheduler and keeps its history; configurations are numbered as they are drawn, the first are points."""
 
-    def __init__(self, scheduler, n_configurations=None):
-        self.scheduler, self.n_configurations = scheduler, n_configurations
+    def __init__(self, scheduler, n_configurations=None, n_points=0):
+        self.scheduler, self.n_configurations, self.n_points = scheduler, n_configurations, n_points
         self.history, self.asked, self.n_drawn = History(SPACE, Objectives.of("max")), [], 0
 
     @property
@@ -40,17 +40,24 @@ class Search:
             except OptimizationComplete:
                 raise OptimizationComplete("all drawn") from None
         match decision:
-            case Start(fidelity, info):
-                suggestion = Suggestion({"x": self.n_drawn}, fidelity=fidelity, info=info)
+            case Start(fidelity, info, hp):
+                info = {**info, "point": self.n_drawn} if self.n_drawn < self.n_points else info
+                suggestion = Suggestion({"x": self.n_drawn} if hp is None else hp, fidelity=fidelity, info=info)
                 self.n_drawn += 1
             case Promote(trial, fidelity, info):
                 kept = self.history[trial]
-                suggestion = Suggestion(kept.hp, fidelity=fidelity, resume=trial, info={**kept.info, **info})
+                info = {**{key: note for key, note in kept.info.items() if key != "point"}, **info}
+                suggestion = Suggestion(kept.hp, fidelity=fidelity, resume=trial, info=info)
             case Fork(trial, hp, fidelity, info):
                 suggestion = Suggestion(hp, fidelity=fidelity, fork=trial, info=info)
         self.history.check(suggestion)
         self.adopt(suggestion)
         return suggestion
+
+    def next_start(self, x):
+        """A new configuration at the lowest rung, whatever the scheduler would decide."""
+        info = {"rung": 0, **({"point": x} if x < self.n_points else {}), **self.scheduler._notes}
+        return Suggestion({"x": x}, fidelity=self.scheduler.schedule[0], info=info)
 
     def adopt(self, suggestion):
         """Takes a suggestion as the next one."""
@@ -63,9 +70,9 @@ class Search:
         self.history.find(number).reports.append((fidelity, score))
         return self.scheduler.on_report(self.history, number, fidelity, score)
 
-    def tell(self, number, perf, state=TrialState.COMPLETE, reached=None):
+    def tell(self, number, perf, state=TrialState.COMPLETE, reached=None, cost=None):
         """Ends a trial; with a perf of None it fails."""
-        outcome = Outcome(TrialState.FAILED) if perf is None else Outcome(state, (perf,), reached=reached)
+        outcome = Outcome(TrialState.FAILED) if perf is None else Outcome(state, (perf,), reached=reached, cost=cost)
         self.history.finish(self.history.find(number).ended(outcome))
 
     def run(self, n, perf=lambda s: float(s["x"])):
@@ -76,7 +83,7 @@ class Search:
 
     def replayed(self, scheduler, trials):
         """Another search that was handed the same history at once, ended in the order of `trials`."""
-        other = Search(scheduler, self.n_configurations)
+        other = Search(scheduler, self.n_configurations, self.n_points)
         for suggestion in self.asked:
             other.adopt(suggestion.copy())
         for running in self.history.running:

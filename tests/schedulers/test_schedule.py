@@ -93,7 +93,9 @@ def test_an_eta_that_is_no_whole_number_leaves_no_rung_empty(rule, sizes):
 
 def test_the_lowest_fidelity_is_used_only_where_it_lies_on_the_grid():
     """Rungs come down from the largest fidelity: 100, 33.3, 11.1, 3.7, 1.23."""
-    assert Schedule(1, 100, 3).fidelities == pytest.approx([100 / 81, 100 / 27, 100 / 9, 100 / 3, 100])
+    fractions = pytest.approx([100 / 81, 100 / 27, 100 / 9, 100 / 3, 100])
+    assert Schedule(1, 100, 3, is_whole=False).fidelities == fractions
+    assert Schedule(1.5, 100, 3).fidelities == pytest.approx([100 / 27, 100 / 9, 100 / 3, 100])
 
 
 def test_resumed_trials_cost_only_what_they_are_trained_further():

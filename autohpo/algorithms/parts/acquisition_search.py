@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -50,6 +50,7 @@ class AcquisitionSearch:
         n_near: The number of candidates near good points.
         n_starts: The number of candidates from which local searches start.
         seed: The seed of the allowed draws that all suggestions share.
+        ascent: The limits of a local search along gradients, as L-BFGS-B has them.
     """
 
     encoder: Encoder
@@ -57,6 +58,7 @@ class AcquisitionSearch:
     n_near: int
     n_starts: int
     seed: int | None = None
+    ascent: Mapping[str, float] = field(default_factory=lambda: dict(_ASCENT))
 
     @property
     def space(self) -> SearchSpace:
@@ -75,6 +77,8 @@ class AcquisitionSearch:
         centres: FloatArray,
         lengths: FloatArray,
         rng: np.random.Generator,
+        *,
+        first: Score | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         """``(n, d)`` points where configurations lie, those with the highest score first, and their ``(n,)`` scores.
 
@@ -84,6 +88,7 @@ class AcquisitionSearch:
             centres: ``(k, d)`` points near which good ones are expected, the best first.
             lengths: ``(d,)`` length-scales: steps of as many change the score alike in all columns.
             rng: The generator of the candidates.
+            first: What says from which candidates local searches start, if that is not the score.
         """
 
         def judge(points: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -98,7 +103,8 @@ class AcquisitionSearch:
             near = np.concatenate([near, self._between(centres, drawn, rng)])
         candidates, scores = judge(np.concatenate([drawn, near]))
         places = np.split(np.arange(len(scores)), [len(drawn)])
-        best = [part[np.argsort(-scores[part], kind="stable")] for part in places]
+        ranks = scores if first is None else first(*self.encoder.of_points(candidates))
+        best = [part[np.argsort(-ranks[part], kind="stable")] for part in places]
         half = (self.n_starts + 1) // 2
         starts = np.concatenate([best[0][:half], best[1][: self.n_starts - half]])
         points, values = candidates[starts], scores[starts]
@@ -256,7 +262,7 @@ class AcquisitionSearch:
 
         begin = (starts[:, columns] / steps).ravel()
         bounds = np.stack([np.zeros(len(begin)), np.tile(1.0 / steps, len(starts))], axis=1)
-        end = place(minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options=_ASCENT).x)
+        end = place(minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options=dict(self.ascent)).x)
         points, values = points.copy(), values.copy()
         rows = np.flatnonzero(allowed)
         for part in _BLENDS if self.space.constraints else _BLENDS[:1]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autohpo.algorithms.parts.arrays import FloatArray, IntArray
-from autohpo.algorithms.parts.encoding import EncodedTrials
+from autohpo.algorithms.parts.encoding import EncodedTrials, Encoder
 from autohpo.errors import OptionError
 from autohpo.trial import Trial
 
@@ -50,6 +50,21 @@ def fitted_at(n: int) -> int:
     """
     shift = max(n.bit_length() - 5, 0)
     return n >> shift << shift
+
+
+def embedding_of(encoder: Encoder, *, is_input_warped: bool) -> Embedding:
+    """Return the coordinates of a space.
+
+    Args:
+        encoder: The encoder of the space.
+        is_input_warped: Whether columns with more than `MOST_WARPED` values, and an order, are warped.
+    """
+    embedding = encoder.embedding
+    if not is_input_warped:
+        return embedding
+    edges, levels = embedding.columns.edges, embedding.columns.levels
+    is_long = [not n and (e is None or len(e) > MOST_WARPED + 1) for n, e in zip(levels, edges, strict=True)]
+    return dataclasses.replace(embedding, warped=np.flatnonzero(is_long))
 
 
 class SearchModel:
@@ -117,12 +132,7 @@ class SearchModel:
     @cached_property
     def _embedding(self) -> Embedding:
         """The coordinates of this space."""
-        embedding = self._encoded.encoder.embedding
-        if self._is_input_warped:
-            edges, levels = embedding.columns.edges, embedding.columns.levels
-            is_long = [not n and (e is None or len(e) > MOST_WARPED + 1) for n, e in zip(levels, edges, strict=True)]
-            embedding = dataclasses.replace(embedding, warped=np.flatnonzero(is_long))
-        return embedding
+        return embedding_of(self._encoded.encoder, is_input_warped=self._is_input_warped)
 
     def _data(self, values: FloatArray) -> tuple[Data, Targets]:
         """What a model of the first trials is made of, by their ``(n,)`` values."""

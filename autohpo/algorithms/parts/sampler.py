@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from autohpo.algorithms.registry import get_hpo, name_of
 from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError, SuggestionError, short
 from autohpo.history import Cursor, History, HistoryView
+from autohpo.schedulers.observed import Reports
 from autohpo.trial import Running, Suggestion, Trial, TrialState
 
 SamplerSpec = str | Sequence[Any]
@@ -60,6 +61,7 @@ class Sampler:
         algorithm: A registered name, or a class.
         owner: The optimizer that it works for; space, seed and directions are the same.
         options: Options of the algorithm.
+        observed: Picks what the algorithm sees of the reports of a trial; None shows all of them.
 
     Attributes:
         inner: The algorithm, with a history of its own.
@@ -74,7 +76,9 @@ class Sampler:
         algorithm: str | type[BaseHPOptimizer],
         owner: BaseHPOptimizer,
         options: Mapping[str, Any] | None = None,
+        observed: Callable[[Reports], Reports] | None = None,
     ) -> None:
+        self._observed = observed
         self._cls = get_hpo(algorithm) if isinstance(algorithm, str) else algorithm
         self._owner = owner
         self._options = {**(options or {}), "seed": owner.seed, "mode": owner.mode, "points": ()}
@@ -116,6 +120,7 @@ class Sampler:
             SuggestionError: The algorithm returned no configuration.
         """
         self.follow(view)
+        self.inner.start_fidelity = self._owner.start_fidelity
         made = self._session.draw(pid, rng, point)
         if not isinstance(made, Mapping):
             who = f"{type(self.inner).__name__}._get_suggestion"
@@ -166,6 +171,8 @@ class Sampler:
                 outcome = replace(outcome, state=TrialState.COMPLETE)
             number = self._local.pop(trial.number)
             trial = replace(trial, number=number, outcome=outcome, fidelity=None, resume=None, fork=None, reports=())
+        elif self._observed is not None:
+            trial = replace(trial, reports=tuple(self._observed(trial.reports)))
         if self._has_hook:
             self._session.close(trial)
         else:
@@ -174,7 +181,9 @@ class Sampler:
     def _report(self, running: Running) -> None:
         """Hand over the reports that are new, all of them again after a restart."""
         known = self._session.history.find(running.number).reports
-        if known != running.reports[: len(known)]:
+        reports = running.reports if self._observed is None else list(self._observed(running.reports))
+        if known != reports[: len(known)]:
             self._session.restart(running.number)
-        for fidelity, perf in running.reports[len(known) :]:
+            known = []
+        for fidelity, perf in reports[len(known) :]:
             self._session.reported(running.number, fidelity, perf)

@@ -1,0 +1,100 @@
+"""DyHPO: paused trials and new configurations compete for each small step of training, by expected improvement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.gp_multi_fidelity import GPMultiFidelity
+from autohpo.algorithms.parts.gp_judge import judge
+from autohpo.algorithms.parts.gp_options import GPOptions, check_gp_options, gp_options_of
+from autohpo.algorithms.parts.sampler import Sampler, SamplerSpec
+from autohpo.algorithms.registry import register_hpo
+from autohpo.algorithms.scheduled import Scheduled
+from autohpo.errors import OptionError
+from autohpo.history import History
+from autohpo.schedulers import dyhpo
+from autohpo.schedulers.judge import Judgement
+from autohpo.surrogates.blas import LinearAlgebra
+
+
+@register_hpo("dyhpo")
+@dataclass(eq=False, kw_only=True)
+class DyHPO(GPOptions, Scheduled):
+    """Trains whatever the model expects most of, one small step further: a paused trial, or a new configuration.
+
+    All paused trials, each at its next rung, are compared with the best new configuration at the lowest one. A share
+    of the decisions is asynchronous halving's, as a hedge against a model that errs, and a share of the new
+    configurations is drawn from the prior.
+
+    Args:
+        min_fidelity: What a new configuration gets.
+        max_fidelity: What a full evaluation gets.
+        rung_increment: The distance between two rungs.
+        rung_factor: The factor between two rungs, in place of a distance.
+        probability_sh: How often the rule of asynchronous halving comes first.
+        sampler: Where the new configurations come from that the model does not choose.
+
+    Source: Wistuba et al. 2022, NeurIPS 35, arXiv 2202.09774, Algorithm 1; the share of asynchronous halving and the
+        steps are Syne Tune's. The model is the process of ``gp_multi_fidelity`` in place of a deep kernel.
+
+    Raises:
+        OptionError: An option breaks a rule.
+
+    Example:
+        >>> from autohpo import RangeHP
+        >>> hpo = DyHPO([RangeHP("x", 0.0, 1.0)], max_fidelity=9, seed=0)
+        >>> for _ in range(40):
+        ...     suggestion = hpo.ask()
+        ...     hpo.tell(suggestion, -abs(suggestion["x"] - 0.3) - 1 / suggestion.fidelity)
+        >>> abs(hpo.best()[0]["x"] - 0.3) < 0.1
+        True
+    """
+
+    option_aliases: ClassVar[Mapping[str, str]] = {
+        "min_budget": "min_fidelity",
+        "max_budget": "max_fidelity",
+        "grace_period": "min_fidelity",
+        "max_t": "max_fidelity",
+    }
+    linear_algebra: ClassVar[LinearAlgebra] = "scipy"
+
+    min_fidelity: float = 1.0
+    rung_increment: float = 2.0
+    rung_factor: float | None = None
+    probability_sh: float = 0.25
+    sampler: SamplerSpec | BaseHPOptimizer | None = "random"
+    one_per_doubling: bool = True
+
+    def __post_init__(self) -> None:
+        check_gp_options(self)
+        super().__post_init__()
+        levels = [float(level) for level in self._rungs]
+        options = {**gp_options_of(self), "max_fidelity": self.max_fidelity, "rung_levels": levels}
+        self._model = Sampler(GPMultiFidelity, self, options)
+
+    @property
+    def _rungs(self) -> Sequence[float]:
+        return dyhpo.small_steps(self.min_fidelity, self.max_fidelity, self.rung_increment, self.rung_factor)
+
+    def _make_scheduler(self) -> dyhpo.DyHPO:
+        return dyhpo.DyHPO(self._rungs, judge=self._judge, probability_sh=self.probability_sh)
+
+    def _judge(
+        self,
+        seen: History,
+        rng: np.random.Generator,
+        trials: Sequence[int],
+        fidelities: Sequence[float],
+        start: float | None = None,
+    ) -> Judgement | None:
+        """What the model expects; see :class:`autohpo.schedulers.judge.Judge`."""
+        self._model.follow(seen)
+        inner = self._model.inner
+        if not isinstance(inner, GPMultiFidelity):
+            raise OptionError(f"model: must be gp_multi_fidelity, got {type(inner).__name__}")
+        return judge(inner.suggester, self, seen, rng, trials=trials, fidelities=fidelities, start=start)

@@ -1,0 +1,143 @@
+"""What asynchronous schedulers share: rungs, brackets that start at one of them, and points that set a threshold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autohpo.errors import OptionError
+from autohpo.history import History
+from autohpo.schedulers.base import Limits, Scheduler
+from autohpo.schedulers.bracket_weights import BracketWeights, learned_weights
+from autohpo.schedulers.ranking import Ranking
+from autohpo.schedulers.rungs import SLACK, Rungs
+from autohpo.schedulers.schedule import Plan
+from autohpo.trial import Running, Trial
+
+
+def bracket_weights(rungs: Sequence[float], n_brackets: int) -> NDArray[np.float64]:
+    """Return ``(n,)`` chances of the brackets, bracket s starting at rung s: as Hyperband's first rungs are sized.
+
+    Args:
+        rungs: The fidelities, rising.
+        n_brackets: How many brackets there are, at most one for each rung.
+
+    Source: Li et al. 2018, JMLR 18(185), Algorithm 1; drawn at random as in Syne Tune.
+    """
+    S = len(rungs)
+    n_s = np.array([S / ((S - s) * rungs[s]) for s in range(n_brackets)])
+    weights: NDArray[np.float64] = n_s / n_s.sum()
+    return weights
+
+
+def lowest_affordable(rungs: Rungs, limits: Limits) -> int:
+    """Return the lowest rung from which one configuration comes to the full fidelity within limits; 0 if none does.
+
+    Args:
+        rungs: The fidelities, and how many go on from each.
+        limits: What the search may spend in all.
+    """
+    return _lowest(rungs, limits._replace(n_left=limits.n, cost_left=limits.cost)) if limits.is_any else 0
+
+
+@lru_cache
+def _lowest(rungs: Rungs, limits: Limits) -> int:
+    for first in range(len(rungs.fidelities)):
+        sizes = tuple(math.ceil(width - SLACK) for width in rungs.widths[first:])
+        if Plan(sizes, rungs.fidelities[first:]).fits(limits):
+            return first
+    return 0
+
+
+class Asynchronous(Scheduler):
+    """What both kinds share: rungs, brackets that start at one of them, and the rule of the best 1 / eta.
+
+    Args:
+        rungs: The fidelities, rising; the last is the full one.
+        eta: The best 1 / eta of the results at a rung go on; None is the share of :class:`Rungs`.
+        n_brackets: How many of the lowest rungs new configurations may start at.
+
+    Attributes:
+        weights: The trust in each rung, by which brackets are drawn; None draws them as often as Hyperband has them.
+    """
+
+    weights: BracketWeights | None = None
+
+    def __init__(self, rungs: Sequence[float], eta: float | None = None, n_brackets: int = 1) -> None:
+        self.schedule: Sequence[float] = tuple(rungs)
+        self.rungs = Rungs(tuple(rungs), eta)
+        self._weights = bracket_weights(rungs, n_brackets)
+
+    def _n_going_on(self, n: int, level: int) -> int:
+        """How many of n results at a rung go on: none before there are eta of them."""
+        return self.rungs.n_going_on(n, level)
+
+    def _first_rung(self, rng: np.random.Generator, seen: History | None = None) -> int:
+        """The rung that a new configuration starts at."""
+        weights = self._weights
+        if len(weights) == 1:
+            return 0
+        if self.weights is not None and seen is not None:
+            weights = learned_weights(self.schedule, weights, self.weights(seen))
+        return int(rng.choice(len(weights), p=weights))
+
+
+class GivenPoints:
+    """The first points that the user gave: what others must be as good as, to go on.
+
+    Args:
+        n: How many of the points count; 0 sets no threshold.
+
+    Raises:
+        OptionError: `n` is negative.
+
+    Source: Zappella et al. 2021, arXiv 2103.16111, RUSH.
+    """
+
+    def __init__(self, n: int) -> None:
+        if n < 0:
+            raise OptionError(f"rush: must be at least 0, got {n}")
+        self.n = n
+        self._numbers: list[int] = []  # of their trials, also of those that continue them
+
+    def restart(self) -> None:
+        """Forget the trials."""
+        self._numbers = []
+
+    def follow(self, asked: Iterable[Trial | Running]) -> None:
+        """Take trials that were asked for, in the order of their numbers."""
+        for item in asked if self.n else ():
+            place = item.info.get("point")
+            is_given = item.resume is None and type(place) is int and place < self.n
+            if is_given or item.resume in self._numbers:
+                self._numbers.append(item.number)
+
+    def better(self, results: Ranking, number: int) -> int | None:
+        """Return the best of the points at a rung where it is better than a result there; else None.
+
+        A point itself always competes, so that there is none for it.
+
+        Args:
+            results: The results at the rung.
+            number: The result that is judged.
+        """
+        if not self.n or number in self._numbers:
+            return None
+        there = [point for point in self._numbers if point in results]
+        best = min(there, key=results.rank, default=None)
+        is_worse = best is not None and results.rank(best) < results.rank(number)
+        return best if is_worse and results.scores(best) != results.scores(number) else None
+
+    def those_in(self, rivals: Ranking) -> list[int]:
+        """Return the points among some results."""
+        return [point for point in self._numbers if point in rivals]
+
+    @property
+    def rule(self) -> str:
+        """What it asks for, as a line for people; empty where it asks for nothing."""
+        who = "the point" if self.n == 1 else f"the best of the {self.n} points"
+        return f"whoever goes on must be as good as {who} given" if self.n else ""
