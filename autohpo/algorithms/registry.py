@@ -53,6 +53,7 @@ AlgorithmName = Literal[
     "nsga2",
     "pasha",
     "pbt",
+    "portfolio",
     "prior",
     "priorband",
     "quasi_random",

@@ -38,12 +38,13 @@ _HOPELESS = 1e10  # the loss where a matrix is singular in doubles: the line sea
 _JITTER = 1e-8  # of the prior variance, added to the noise of a covariance that is singular in doubles
 
 
-def mixed_process(embedding: Embedding, noise: Prior = NOISE) -> GaussianProcess:
+def mixed_process(embedding: Embedding, noise: Prior | Sequence[Prior] = NOISE) -> GaussianProcess:
     """Return the process for ranges, choices and optional parameters: a Matern kernel, main effects, and noise.
 
     Args:
         embedding: The embedding of the points.
-        noise: The prior of the variance of the noise.
+        noise: The prior of the variance of the noise. Several are those of groups of rows: points then have a further
+            column, which says the number of the group, from 0.
 
     Source: Hvarfner et al. 2024, arXiv 2402.02229: length-scales grow as distances do, with the root of d (eq. 4).
     """
@@ -51,8 +52,14 @@ def mixed_process(embedding: Embedding, noise: Prior = NOISE) -> GaussianProcess
     length = LENGTH.shifted(0.5 * math.log(max(d, 1)))
     # The squared norm of a choice's coordinates is 1/2: a variance of 1 is shared by the choices alike.
     shares = np.where(embedding.is_category, 2.0 / max(len(embedding.categories), 1), 0.0)
-    parts = Matern52(embedding.owner, [length] * d, SCALE), Noise([noise]), MainEffects(shares, EFFECTS)
-    return GaussianProcess(embedding, Sum(parts))
+    if isinstance(noise, Prior):
+        noises = Noise([noise])
+    else:
+        noises = Noise(noise, len(embedding.owner), range(len(noise)))
+        shares = np.append(shares, 0.0)
+    return GaussianProcess(
+        embedding, Sum((Matern52(embedding.owner, [length] * d, SCALE), noises, MainEffects(shares, EFFECTS)))
+    )
 
 
 @dataclass(frozen=True, eq=False)
