@@ -67,7 +67,9 @@ def _race(job: tuple[str, str, int, Setting, dict[str, Any]]) -> Run:
 def _keep(path: Path, found: Run) -> None:
     append(path, found)
     regrets = " ".join(f"{regret:.3f}" for regret in found.regrets)
-    rest = f"trials {found.n_trials}  full {found.n_full}  CPU {found.cpu_seconds:.2f} s, {found.cpu_ms:.2f} ms a decision"
+    rest = (
+        f"trials {found.n_trials}  full {found.n_full}  CPU {found.cpu_seconds:.2f} s, {found.cpu_ms:.2f} ms a decision"
+    )
     print(f"{found.task:22s} seed {found.seed:<3d} regret {regrets}  {rest}", flush=True)
 
 
@@ -100,7 +102,7 @@ def report(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def reference(arguments: argparse.Namespace) -> int:
+def reference(_: argparse.Namespace) -> int:
     """Measures the mean cost of full trainings anew."""
     from suite.fidelity.refer import write_reference
 

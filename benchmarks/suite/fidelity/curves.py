@@ -105,7 +105,7 @@ def hartmann(name: str, n: int, bias: float = 2.5, spread: float = 2.0) -> Fidel
         key = zlib.crc32(x.tobytes())
         return _HARTMANN_ALPHA @ humps - u * (bias * humps.sum() + spread * _noise(key, fidelities))
 
-    def seconds(hp: Mapping[str, Any], fidelities: Sequence[float]) -> FloatArray:
+    def seconds(_: Mapping[str, Any], fidelities: Sequence[float]) -> FloatArray:
         return 0.05 + 0.95 * (np.asarray(fidelities, dtype=float) / _HIGH_Z) ** 2
 
     space = Space(tuple(real(f"x{k}", 0, 1) for k in range(n)))
@@ -133,7 +133,7 @@ def hartmann_amplitude(name: str = "mf_hartmann6_toy") -> FidelityTask:
         return exact.true(hp) - amplitude * (np.asarray(fidelities, dtype=float) ** -0.5 - 81**-0.5)
 
     return FidelityTask(
-        name, exact.space, 1, 81, values, lambda hp, r: np.asarray(r, dtype=float), exact.best, exact.median, 81.0
+        name, exact.space, 1, 81, values, lambda _, r: np.asarray(r, dtype=float), exact.best, exact.median, 81.0
     )
 
 

@@ -17,9 +17,7 @@ PLAYERS = {  # name: module, class, and the installed package that is named as t
 }
 
 
-def make_player(
-    name: str, task: FidelityTask, seed: int, setting: Setting, options: Mapping[str, Any]
-) -> Player:
+def make_player(name: str, task: FidelityTask, seed: int, setting: Setting, options: Mapping[str, Any]) -> Player:
     """A player; any name that is not in `PLAYERS` is that of an algorithm of autohpo.
 
     Raises:

@@ -25,9 +25,7 @@ class Ours:
         options: Handed to the algorithm.
     """
 
-    def __init__(
-        self, name: str, task: FidelityTask, seed: int, setting: Setting, options: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, name: str, task: FidelityTask, seed: int, setting: Setting, options: Mapping[str, Any]) -> None:
         known = {one.name for one in fields(get_hpo(name))}
         bounds = {"min_fidelity": task.low, "max_fidelity": task.high}
         given = {**{key: value for key, value in bounds.items() if key in known}, **options}
