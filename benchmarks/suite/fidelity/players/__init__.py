@@ -14,6 +14,10 @@ PLAYERS = {  # name: module, class, and the installed package that is named as t
     "plain-asha": ("plain", "ASHA", ""),
     "plain-random": ("plain", "Random", ""),
     "oracle-asha": ("plain", "OracleASHA", ""),
+    "optuna": ("optuna", "TPE", "optuna"),
+    "synetune": ("synetune", "SyneTune", "syne-tune"),
+    "dehb": ("dehb", "DEHB", "dehb"),
+    "smac": ("smac", "MultiFidelity", "smac"),
 }
 
 
