@@ -11,7 +11,7 @@ from suite.space import Configuration, Parameter, Space
 
 
 def config_space(space: Space, seed: int) -> Any:
-    """The space of ConfigSpace; choices and ordinals by place: it takes no values that are lists, and True is 1 to it."""
+    """The space; choices and ordinals by place: ConfigSpace takes no values that are lists, and compares True to 1."""
     made = ConfigSpace.ConfigurationSpace(seed=seed)
     by_name = {p.name: _translated(p) for p in space.parameters}
     made.add(*by_name.values())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
+from datetime import datetime
 from typing import Any
 
 from syne_tune import config_space
@@ -16,7 +16,7 @@ from suite.fidelity.simulator import Exhausted, Job, Setting
 from suite.fidelity.task import FidelityTask
 from suite.space import Parameter
 
-_WHEN = datetime.datetime(2024, 1, 1)  # noqa: DTZ001 - nobody looks at it
+_WHEN = datetime(2024, 1, 1)  # noqa: DTZ001 - nobody looks at it
 
 
 class SyneTune:
