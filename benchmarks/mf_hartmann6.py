@@ -3,8 +3,8 @@
     python benchmarks/mf_hartmann6.py                              # asha, bohb, hyperband: 20 seeds
     python benchmarks/mf_hartmann6.py mobster asha:sampler=tpe     # others, with options parted by commas
 
-A curve falls to the true value as f(x, r) = H6(x) + A(x) (r^-1/2 - 81^-1/2), with A = 1 + cos 2 pi (x0 + x1 + x2)
-+ (x3 + x4 + x5) / 2, so that short trainings mislead. Told are medians of the true value H6 of the trial with the lowest
+A curve falls to the true value as f(x, r) = H6(x) + A(x) (r^-1/2 - 81^-1/2), A = 1 + cos 2 pi (x0 + x1 + x2) +
+(x3 + x4 + x5) / 2, so that short trainings mislead. Told are medians of the true value H6 of the trial with the lowest
 value seen, at any fidelity and at full fidelity; the optimum is -3.322.
 """
 

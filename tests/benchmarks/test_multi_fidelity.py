@@ -50,6 +50,7 @@ class Script:
 
     def __init__(self, jobs, stops=()):
         self.jobs, self.stops, self.told, self.reported = list(jobs), set(stops), [], []
+        self.takes_reports = True
 
     def ask(self):
         if not self.jobs:
@@ -375,10 +376,18 @@ def test_a_race_is_the_same_twice(name, options):
     assert runs[0].n_asks >= runs[0].n_trials >= runs[0].n_full
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("random", False), ("tpe", False), ("asha", True), ("plain-random", False)]
+)
+def test_who_is_told_on_the_way(name, wanted):
+    """Algorithms that know no fidelity are not: nothing is known of their trials before the end."""
+    assert make_player(name, make_task("mfh3_good"), 0, Setting(), {}).takes_reports is wanted
+
+
 def test_before_anything_is_known_regret_is_that_of_a_random_configuration():
     """One worker and full trainings alone: a tenth of five is none."""
     task = make_task("mf_hartmann6_toy")
-    run = race("random", task, 0, Setting(workers=1, trainings=5, reports="none"), {})
+    run = race("random", task, 0, Setting(workers=1, trainings=5), {})
     assert run.regrets[0] == 1.0
     assert run.path[0][0] == pytest.approx(0.2)
 

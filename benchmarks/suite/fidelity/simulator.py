@@ -6,7 +6,7 @@ import heapq
 import time
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
@@ -65,7 +65,13 @@ class Job:
 
 
 class Player(Protocol):
-    """What asks for trainings; values are better where they are higher."""
+    """What asks for trainings; values are better where they are higher.
+
+    Attributes:
+        takes_reports: Whether trials report to it; otherwise nothing is known of one before its end.
+    """
+
+    takes_reports: bool
 
     def ask(self) -> Job | None:
         """The next job; None where some running one must end first.
@@ -119,6 +125,8 @@ def simulate(player: Player, task: FidelityTask, setting: Setting, incumbents: S
         incumbents: Each is shown every value when it is known.
     """
     record, clock = Record(), _CPU()
+    if not player.takes_reports:
+        setting = replace(setting, reports="none")
     running: list[tuple[float, int, int, _Segment]] = []  # when, job and place of what is shown next; a heap
     now, n_free, is_open = 0.0, setting.workers, True
     while True:

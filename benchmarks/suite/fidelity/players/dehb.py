@@ -25,6 +25,8 @@ class DEHB:
         options: Handed to it.
     """
 
+    takes_reports = False
+
     def __init__(self, task: FidelityTask, seed: int, setting: Setting, **options: Any) -> None:
         logger.remove()
         logging.disable(logging.WARNING)

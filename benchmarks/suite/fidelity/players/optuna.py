@@ -23,6 +23,8 @@ class TPE:
         options: Handed to the sampler.
     """
 
+    takes_reports = True
+
     def __init__(
         self, task: FidelityTask, seed: int, setting: Setting, pruner: str = "hyperband", **options: Any
     ) -> None:

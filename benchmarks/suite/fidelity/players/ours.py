@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from autohpo import build_hpo_from_name
+from autohpo import BaseHPOptimizer, build_hpo_from_name
 from autohpo.algorithms.registry import get_hpo
 from autohpo.errors import NotReady, OptimizationComplete
 from suite.fidelity.simulator import Exhausted, Job, Setting
@@ -26,7 +26,9 @@ class Ours:
     """
 
     def __init__(self, name: str, task: FidelityTask, seed: int, setting: Setting, options: Mapping[str, Any]) -> None:
-        known = {one.name for one in fields(get_hpo(name))}
+        kind = get_hpo(name)
+        self.takes_reports = kind.is_multi_fidelity or kind._on_report is not BaseHPOptimizer._on_report
+        known = {one.name for one in fields(kind)}
         bounds = {"min_fidelity": task.low, "max_fidelity": task.high}
         given = {**{key: value for key, value in bounds.items() if key in known}, **options}
         self._hpo = build_hpo_from_name(name, our_parameters(task.space), seed=seed, mode="max", **given)

@@ -13,6 +13,8 @@ from suite.fidelity.task import FidelityTask
 class Random:
     """Random configurations, trained in full."""
 
+    takes_reports = False
+
     def __init__(self, task: FidelityTask, seed: int, setting: Setting) -> None:
         self._task, self._rng, self._n = task, np.random.default_rng(seed), 0
 
@@ -41,6 +43,8 @@ class ASHA:
         eta: The factor.
         rungs: The fidelities; those of the task if None.
     """
+
+    takes_reports = False
 
     def __init__(
         self, task: FidelityTask, seed: int, setting: Setting, eta: int = 3, rungs: list[float] | None = None

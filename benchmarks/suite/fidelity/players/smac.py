@@ -27,6 +27,8 @@ class MultiFidelity:
         options: Handed to it.
     """
 
+    takes_reports = False
+
     def __init__(self, task: FidelityTask, seed: int, setting: Setting, **options: Any) -> None:
         logging.getLogger("smac").setLevel(logging.ERROR)
         self._space, self._continued = task.space, Continued()

@@ -30,6 +30,8 @@ class SyneTune:
         options: Handed to it.
     """
 
+    takes_reports = True
+
     def __init__(self, task: FidelityTask, seed: int, setting: Setting, kind: str = "MOBSTER", **options: Any) -> None:
         logging.disable(logging.WARNING)
         self._task, self._steps = task, Steps(task)
