@@ -180,7 +180,7 @@ def test_the_incumbent_is_the_best_at_the_highest_rung_anybody_has_reached():
     incumbent.see(0.3, "a", {"x": 0.3}, 3, -0.3)
     incumbent.see(0.4, "b", {"x": 0.1}, 2, 0.9)  # between rungs: no value at one
     incumbent.see(0.5, "c", {"x": 0.2}, 4, -0.2)  # its first at or above 3
-    incumbent.see(0.6, "c", {"x": 0.2}, 5, 0.5)  # not its first there
+    incumbent.see(0.6, "a", {"x": 0.3}, 5, 0.5)  # not its first there
     assert incumbent.path == [(0.1, 0.3), (0.2, 0.1), (0.3, 0.3), (0.5, 0.2)]
     assert [incumbent.at(share) for share in (0.05, 0.1, 0.29, 1.0)] == [None, 0.3, 0.1, 0.2]
 
@@ -338,6 +338,25 @@ def test_asha_is_the_plain_rule_decision_for_decision(workers):
     renamed = {trial: k for k, trial in enumerate(sorted({trial for _, trial, _ in plain}), 1)}
     assert len(decided) > 100
     assert [(when, numbers[t], r) for when, t, r in decided] == [(when, renamed[t], r) for when, t, r in plain]
+
+
+def test_the_plain_rule_promotes_from_the_highest_rung_first():
+    """Twelve values at the lowest rung, and three of the best at the next one: that one's best goes on before a fourth."""
+    player = ASHA(linear(), 0, RUNGS)
+    started = [player.ask() for _ in range(12)]
+    for value, one in enumerate(started[:9]):
+        player.tell(one, 1, value, is_stopped=False)
+    promoted = [player.ask() for _ in range(3)]
+    assert [one.trial for one in promoted] == [started[k].trial for k in (8, 7, 6)]
+    assert {(one.had, one.fidelity) for one in promoted} == {(1, 3)}
+    for value, one in enumerate(promoted):
+        player.tell(one, 3, value, is_stopped=False)
+    for value, one in enumerate(started[9:], 20):
+        player.tell(one, 1, value, is_stopped=False)
+    first, second, third = player.ask(), player.ask(), player.ask()
+    assert (first.trial, first.had, first.fidelity) == (promoted[-1].trial, 3, 9)
+    assert (second.trial, second.fidelity) == (started[11].trial, 3)
+    assert (third.trial, third.fidelity) == (started[10].trial, 3)
 
 
 def test_the_oracle_promotes_by_true_values():
