@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from suite.fidelity import curves
+from suite.fidelity import curves, graph_networks
 from suite.fidelity.task import FidelityTask
 
 _HONEST: dict[str, Callable[[str], FidelityTask]] = {
@@ -16,6 +16,7 @@ _HONEST: dict[str, Callable[[str], FidelityTask]] = {
     "mfh6_good": lambda name: curves.hartmann(name, 6),
     "xgb_1501": lambda name: curves.surrogate(name, "rbv2_xgboost", "1501"),
     "xgb_16": lambda name: curves.surrogate(name, "rbv2_xgboost", "16"),
+    "gnn_cora": graph_networks.gnn_cora,
 }
 _LYING = ("lcbench_167168", "lcbench_189906", "mfh6_good", "xgb_1501")
 _OTHERS: dict[str, Callable[[str], FidelityTask]] = {"mf_hartmann6_toy": curves.hartmann_amplitude}
