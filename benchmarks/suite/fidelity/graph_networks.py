@@ -1,6 +1,6 @@
 """Graph networks on Cora: what 600 real trainings say of any other one, by a Gaussian process for each epoch.
 
-    PYTHONPATH=benchmarks python -m suite.fidelity.graph_networks FOLDER     # 10 minutes; FOLDER has the shared tasks.py
+    PYTHONPATH=benchmarks python -m suite.fidelity.graph_networks FOLDER     # 10 minutes; FOLDER: of the tasks.py
 
 A training takes half a second, too long for hundreds of searches. So 400 random configurations and 200 near the best of
 them were trained once, 200 epochs each, and the task's values are the posterior means of processes with one kernel,
