@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,15 +44,17 @@ def row_of(runs: Sequence[Run], shown: Shown) -> Row:
 
 
 def interval(groups: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Mean over tasks of means over seeds, and the ends of its 95 % interval.
+    """Mean over tasks of means over seeds, and the ends of its 95 % interval; nan where some task has one seed alone.
 
     Args:
         groups: For each task ``(seeds, n)`` numbers; seeds are drawn anew within each task.
     """
-    rng = np.random.default_rng(0)
+    rng, mean = np.random.default_rng(0), np.mean([g.mean(axis=0) for g in groups], axis=0)
+    if min(map(len, groups)) < 2:
+        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     draws = [g[rng.integers(len(g), size=(N_BOOTSTRAPS, len(g)))].mean(axis=1) for g in groups]
     low, high = np.quantile(np.mean(draws, axis=0), [0.025, 0.975], axis=0)
-    return np.mean([g.mean(axis=0) for g in groups], axis=0), low, high
+    return mean, low, high
 
 
 def grouped(numbers: Mapping[tuple[str, int], Sequence[float]]) -> list[FloatArray]:
@@ -115,12 +117,17 @@ def print_report(runs: Mapping[str, Sequence[Run]], shown: Shown) -> None:
 
 def _line(name: str, row: Row, random: Mapping[str, float], asha: Mapping[str, float]) -> str:
     groups = grouped({key: run.regrets for key, run in row.items()})
-    cells = [f"{_short(m)} [{_short(a)}, {_short(b)}]" for m, a, b in zip(*interval(groups), strict=True)]
+    cells = [_cell(_short, *numbers) for numbers in zip(*interval(groups), strict=True)]
     spread = float(np.mean([group[:, -1].std(ddof=1) if len(group) > 1 else np.nan for group in groups]))
     met = [f"{_short(share)} ({n:.0%})" for share, n in (reached(row, random), reached(row, asha))]
     of = lambda what: float(np.mean([getattr(run, what) for run in row.values()]))  # noqa: E731
     counts = [f"{of('n_trials'):.0f}", f"{of('n_full'):.1f}", f"{of('busy'):.0%}", f"{of('cpu_ms'):.2g}"]
     return f"| {name} ({len(row)}) | " + " | ".join([*cells, _short(spread), *met, *counts]) + " |"
+
+
+def _cell(text: Callable[[float], str], mean: float, low: float, high: float) -> str:
+    """A mean with its interval, if it has one."""
+    return text(mean) if np.isnan(low) else f"{text(mean)} [{text(low)}, {text(high)}]"
 
 
 def _short(number: float) -> str:
@@ -146,6 +153,6 @@ def _print_paired(rows: Mapping[str, Row], against: str) -> None:
         if name == against or not pairs:
             continue
         gaps = {key: np.subtract(row[key].regrets, base[key].regrets) for key in pairs}
-        cells = [f"{m:+.3f} [{a:+.3f}, {b:+.3f}]" for m, a, b in zip(*interval(grouped(gaps)), strict=True)]
+        cells = [_cell("{:+.3f}".format, *numbers) for numbers in zip(*interval(grouped(gaps)), strict=True)]
         wins = np.mean([gap[-1] < 0 for gap in gaps.values()])
         print(f"| {name} ({len(pairs)}) | " + " | ".join(cells) + f" | {wins:.0%} |")
