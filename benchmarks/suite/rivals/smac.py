@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import ConfigSpace
 import smac
 from smac.runhistory import TrialInfo, TrialValue
 
 from suite.rivals import Setting
-from suite.space import Configuration, Parameter, Space
+from suite.rivals.config_space import config_space, configuration
+from suite.space import Configuration
 
 
 class HyperparameterFacade:
@@ -26,7 +26,7 @@ class HyperparameterFacade:
         self._space = setting.space
         self._folder = tempfile.TemporaryDirectory()
         scenario = smac.Scenario(
-            _config_space(setting.space, setting.seed),
+            config_space(setting.space, setting.seed),
             output_directory=Path(self._folder.name),
             deterministic=True,
             n_trials=setting.budget,
@@ -37,12 +37,7 @@ class HyperparameterFacade:
     def ask(self) -> tuple[TrialInfo, Configuration]:
         """A trial, with a value for each active parameter."""
         trial = self._smac.ask()
-        places = dict(trial.config)
-        hp: Configuration = {}
-        for p in self._space.parameters:
-            if p.name in places:
-                hp[p.name] = p.values[int(places[p.name])] if p.is_list else _plain(places[p.name])
-        return trial, hp
+        return trial, configuration(self._space, trial.config)
 
     def tell(self, token: TrialInfo, value: float) -> None:
         """The value of a trial."""
@@ -62,30 +57,3 @@ class BlackBoxFacade(HyperparameterFacade):
 def _never_called(config: Any, seed: int = 0) -> float:  # noqa: ARG001 - SMAC looks at the names
     """SMAC wants an objective to look at, even where it is only asked and told."""
     raise RuntimeError("SMAC called the objective by itself")
-
-
-def _config_space(space: Space, seed: int) -> Any:
-    """Choices and ordinals by place: ConfigSpace takes no values that are lists, and compares True to 1."""
-    made = ConfigSpace.ConfigurationSpace(seed=seed)
-    by_name = {p.name: _translated(p) for p in space.parameters}
-    made.add(*by_name.values())
-    for p in space.parameters:
-        if p.parent is not None:
-            parent = next(other for other in space.parameters if other.name == p.parent)
-            places = [parent.values.index(value) for value in p.when]
-            made.add(ConfigSpace.InCondition(by_name[p.name], by_name[p.parent], places))
-    return made
-
-
-def _translated(p: Parameter) -> Any:
-    if p.kind == "choice":
-        return ConfigSpace.CategoricalHyperparameter(p.name, list(range(len(p.values))))
-    if p.kind == "ordinal":
-        return ConfigSpace.OrdinalHyperparameter(p.name, list(range(len(p.values))))
-    if p.kind == "whole":
-        return ConfigSpace.UniformIntegerHyperparameter(p.name, int(p.low), int(p.high), log=p.is_log)
-    return ConfigSpace.UniformFloatHyperparameter(p.name, p.low, p.high, log=p.is_log)
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,1 @@
+"""Searches that may train a little first: tasks with learning curves, a simulated clock, and who plays on them."""
