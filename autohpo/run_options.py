@@ -27,7 +27,7 @@ MAX_LOST = 2
 MOST_WORKERS = 2**16
 """How many workers there may be at most: more than any machine has processes for."""
 
-MAX_SUSPENDED = 16
+MAX_SUSPENDED = 32
 """How many paused trainings are held at most: each has its model, and often its data, in memory."""
 
 KEPT = ("live", "best", "all")

@@ -37,13 +37,17 @@ class ASHA(OnRungs):
             place of 1 / `eta` of their number; only with "promotion". The cost is what a trial says, else its seconds.
         rush: How many of the first `points` set a threshold: a trial goes on from a rung only if it is at least as good
             as the best of these points there, too. For configurations that were good on earlier data.
+        first_promotions: How many trials must be among the best 1 / `eta` of a rung before the first of them goes on;
+            only with "promotion". The paper has 1. With 2 a rung waits for 2 `eta` results, as those that come first
+            are seldom the best; a search whose limits are too small for that does not wait.
         searcher_data: Which reports a sampler sees that tells fidelities apart, such as ``kde``: those at "rungs",
             "all" or "rungs_and_last". None leaves it to the sampler.
         sampler: Where new configurations come from: the paper draws them from the prior, "random". See
             :class:`autohpo.algorithms.scheduled.Scheduled`.
 
     Raises:
-        OptionError: There are fewer rungs than `brackets`, or `cost_promotion` is wanted of trials that are stopped.
+        OptionError: There are fewer rungs than `brackets`, or `cost_promotion` or `first_promotions` is wanted of
+            trials that are stopped.
 
     Example:
         >>> from autohpo import RangeHP
@@ -69,6 +73,7 @@ class ASHA(OnRungs):
     brackets: int = 1
     cost_promotion: bool = False
     rush: int = 0
+    first_promotions: int = 1
     searcher_data: SearcherData | None = None
 
     def _make_scheduler(self) -> AsyncPromotion | AsyncStopping:
@@ -78,10 +83,17 @@ class ASHA(OnRungs):
             raise OptionError(f"brackets: must be from 1 to {n}, the number of rungs, got {self.brackets}")
         if self.cost_promotion and self.type != "promotion":
             raise OptionError(f"cost_promotion: must be False with type='{self.type}', which promotes no trial")
+        if self.first_promotions != 1 and self.type != "promotion":
+            raise OptionError(f"first_promotions: must be 1 with type='{self.type}', which promotes no trial")
         made: AsyncPromotion | AsyncStopping
         if self.type == "promotion":
             made = AsyncPromotion(
-                rungs.fidelities, rungs.eta, self.brackets, by_cost=self.cost_promotion, rush=self.rush
+                rungs.fidelities,
+                rungs.eta,
+                self.brackets,
+                by_cost=self.cost_promotion,
+                rush=self.rush,
+                n_first=self.first_promotions,
             )
         else:
             made = AsyncStopping(rungs.fidelities, rungs.eta, self.brackets, rush=self.rush)

@@ -34,7 +34,7 @@ N_TELLING = 8
 class AutoSearch(BaseHPOptimizer):
     """Chooses an algorithm for each suggestion, and says in ``Suggestion.info["member"]`` which.
 
-    With fidelities, that is where `max_fidelity` is given and the objective takes one, it is ``bohb``, and
+    With fidelities, that is where `max_fidelity` is given and the objective takes one, it is ``mobster``, and
     ``hyperband`` with the sampler ``motpe`` for several objectives. In full, it is ``ehvi`` for several objectives, and
     ``motpe`` when there are more than three, or very many trials. Otherwise it is ``bayes`` while trials are few, and
     ``tpe`` when they are many, when very many run at once, or when results come with constraints.
@@ -66,10 +66,12 @@ class AutoSearch(BaseHPOptimizer):
                 f"max_fidelity: must be at least min_fidelity, {self.min_fidelity}, got {self.max_fidelity}"
             )
         self._is_whole_given = self.whole_fidelity is not None
+        self._is_of_older_release = False  # whose runs go on with ``bohb``
         if self.whole_fidelity is None and self.max_fidelity is not None:
             self.whole_fidelity = is_count(self.min_fidelity, self.max_fidelity)
 
     def _resume_with(self, options: Mapping[str, Any]) -> Sequence[str]:
+        self._is_of_older_release = "whole_fidelity" not in options
         kept = options.get("whole_fidelity", None if self.max_fidelity is None else False)  # older ones never rounded
         if self._is_whole_given and kept is not self.whole_fidelity:
             return ()
@@ -115,12 +117,16 @@ class AutoSearch(BaseHPOptimizer):
 
     @property
     def _scheduled_name(self) -> str:
-        return "bohb" if self.objectives.n == 1 else "hyperband"
+        if self.objectives.n > 1:
+            return "hyperband"
+        return "bohb" if self._is_of_older_release else "mobster"
 
     def _scheduled_options(self) -> dict[str, Any]:
         names = ("min_fidelity", "max_fidelity", "eta", "whole_fidelity", "max_evals", "budget", "stop_hopeless")
         options = {name: getattr(self, name) for name in names}
-        return options if self.objectives.n == 1 else {**options, "sampler": "motpe"}
+        if self.objectives.n > 1:
+            return {**options, "sampler": "motpe"}
+        return {**options, "sampler": self._of_brackets()} if self._is_of_older_release else options
 
     @property
     def resumable(self) -> frozenset[int]:

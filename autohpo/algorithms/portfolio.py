@@ -73,7 +73,7 @@ class Portfolio(BaseHPOptimizer):
 
     ends_with_space: ClassVar[bool] = True
     reads_fidelity: ClassVar[bool] = True
-    supports: ClassVar[frozenset[str]] = frozenset({"constraints"})
+    supports: ClassVar[frozenset[str]] = frozenset({"constraints", "outcome_constraints"})
     linear_algebra: ClassVar[LinearAlgebra] = "scipy"
 
     n_startup: int = 10

@@ -72,6 +72,8 @@ class AsyncPromotion(Asynchronous):
         n_brackets: How many of the lowest rungs new configurations may start at.
         by_cost: Whether that share is one of the cost of the results there, in place of their number.
         rush: How many of the user's first points set a threshold: only what is as good as the best of them goes on.
+        n_first: How many results at a rung must be among those that go on before the first of them does; 1 is the
+            paper's. A search that its limits make short does not wait.
 
     Source: Li et al. 2020, MLSys 2, Algorithm 2; `by_cost` as in Syne Tune's ``cost_promotion``; `rush`: Zappella et
     al. 2021, arXiv 2103.16111.
@@ -91,8 +93,9 @@ class AsyncPromotion(Asynchronous):
         *,
         by_cost: bool = False,
         rush: int = 0,
+        n_first: int = 1,
     ) -> None:
-        super().__init__(rungs, eta, n_brackets)
+        super().__init__(rungs, eta, n_brackets, n_first)
         self._points, self._by_cost = GivenPoints(rush), by_cost
         self._restart()
 

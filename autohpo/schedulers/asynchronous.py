@@ -44,6 +44,24 @@ def lowest_affordable(rungs: Rungs, limits: Limits) -> int:
     return _lowest(rungs, limits._replace(n_left=limits.n, cost_left=limits.cost)) if limits.is_any else 0
 
 
+_PATIENT_SHARE = 1 / 3
+"""The largest share of what a search may spend that the trials up to the first ones in full may take, to be patient."""
+
+
+@lru_cache
+def can_wait(rungs: Rungs, n_first: int, limits: Limits) -> bool:
+    """Return whether a search can afford to wait, at each rung, until `n_first` results may go on from it.
+
+    Args:
+        rungs: The fidelities, and how many go on from each.
+        n_first: How many results go on together at first.
+        limits: What the search may spend in all.
+    """
+    sizes = tuple(math.ceil(n_first * width - SLACK) for width in rungs.widths)
+    n, cost = limits.n * _PATIENT_SHARE, limits.cost * _PATIENT_SHARE
+    return Plan(sizes, rungs.fidelities).fits(limits._replace(n_left=n, cost_left=cost))
+
+
 @lru_cache
 def _lowest(rungs: Rungs, limits: Limits) -> int:
     for first in range(len(rungs.fidelities)):
@@ -60,6 +78,10 @@ class Asynchronous(Scheduler):
         rungs: The fidelities, rising; the last is the full one.
         eta: The best 1 / eta of the results at a rung go on; None is the share of :class:`Rungs`.
         n_brackets: How many of the lowest rungs new configurations may start at.
+        n_first: How many results at a rung must be among those that go on before the first of them does.
+
+    Raises:
+        OptionError: `n_first` is below 1.
 
     Attributes:
         weights: The trust in each rung, by which brackets are drawn; None draws them as often as Hyperband has them.
@@ -67,14 +89,19 @@ class Asynchronous(Scheduler):
 
     weights: BracketWeights | None = None
 
-    def __init__(self, rungs: Sequence[float], eta: float | None = None, n_brackets: int = 1) -> None:
+    def __init__(self, rungs: Sequence[float], eta: float | None = None, n_brackets: int = 1, n_first: int = 1) -> None:
+        if n_first < 1:
+            raise OptionError(f"first_promotions: must be at least 1, got {n_first}")
         self.schedule: Sequence[float] = tuple(rungs)
-        self.rungs = Rungs(tuple(rungs), eta)
+        self.rungs, self._n_first = Rungs(tuple(rungs), eta), n_first
         self._weights = bracket_weights(rungs, n_brackets)
 
     def _n_going_on(self, n: int, level: int) -> int:
-        """How many of n results at a rung go on: none before there are eta of them."""
-        return self.rungs.n_going_on(n, level)
+        """How many of n results at a rung go on: none before there are eta of them, or more where it can wait."""
+        n_best = self.rungs.n_going_on(n, level)
+        if 0 < n_best < self._n_first and (not self.limits.is_any or can_wait(self.rungs, self._n_first, self.limits)):
+            return 0
+        return n_best
 
     def _first_rung(self, rng: np.random.Generator, seen: History | None = None) -> int:
         """The rung that a new configuration starts at."""

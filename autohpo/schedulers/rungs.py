@@ -12,6 +12,8 @@ from autohpo.trial import whole
 
 SLACK = 1e-9  # powers and quotients of floats miss an integer by far less, other fractions by far more
 
+_NEAR = 0.9  # of the least fidelity: a count that comes so near to it counts as equal
+
 
 @dataclass(frozen=True)
 class Rungs:
@@ -82,7 +84,8 @@ def rungs_of(
     `min_fidelity` and every increment above it; or those of a list. The last is always `max_fidelity`.
 
     Where both ends are integers and the full fidelity is above 1 the fidelity counts something, such as epochs: then
-    the rungs of a factor are rounded to integers, and still rise.
+    the rungs of a factor are rounded to integers, and still rise; one that is at most 10 % below `min_fidelity` is the lowest, and
+    equal to it.
 
     Args:
         min_fidelity: The least fidelity; not used with a list.
@@ -99,6 +102,8 @@ def rungs_of(
     Example:
         >>> rungs_of(1, 100).fidelities
         (1, 4, 11, 33, 100)
+        >>> rungs_of(2, 52).fidelities
+        (2, 6, 17, 52)
         >>> rungs_of(0.05, 1, 2).fidelities
         (0.0625, 0.125, 0.25, 0.5, 1)
         >>> rungs_of(1, 10, levels=[2, 5]).fidelities
@@ -117,8 +122,8 @@ def rungs_of(
         raise OptionError(f"whole_fidelity: {rule}, got True for {min_fidelity:g} to {max_fidelity:g}")
     if increment is not None:
         return Rungs(_linear(min_fidelity, max_fidelity, increment))
-    found = _geometric(min_fidelity, max_fidelity, eta)
     is_rounded = can_be_whole if is_whole is None else is_whole
+    found = _geometric(min_fidelity, max_fidelity, eta, _NEAR if is_rounded else 1.0 - SLACK)
     return Rungs(tuple(math.floor(rung + 0.5) for rung in found) if is_rounded else found, eta)
 
 
@@ -141,8 +146,8 @@ def _check_ends(min_fidelity: float, max_fidelity: float, eta: float) -> None:
         raise OptionError(f"eta: must be at least 2, got {eta}")
 
 
-def _geometric(min_fidelity: float, max_fidelity: float, eta: float) -> tuple[float, ...]:
-    n_rungs, lowest = 1, min_fidelity * (1 - SLACK)
+def _geometric(min_fidelity: float, max_fidelity: float, eta: float, near: float) -> tuple[float, ...]:
+    n_rungs, lowest = 1, min_fidelity * near
     while max_fidelity / eta**n_rungs >= lowest:  # int(log(243) / log(3)) would lose a rung
         n_rungs += 1
     found = [max_fidelity / eta**k for k in reversed(range(n_rungs))]

@@ -23,11 +23,12 @@ ON_RUNGS = ["asha", "hyperband", "bohb"]
 @pytest.mark.parametrize("eta", [2, 2.5, 3, 4, 7])
 @pytest.mark.parametrize("least", [1, 2, 5])
 def test_rungs_of_a_count_are_the_nearest_integers_and_rise(eta, least):
-    """For every full fidelity from 2 to 400: as many rungs as without rounding, by exact fractions."""
+    """For every full fidelity from 2 to 400, by exact fractions; one a little below the least is the least."""
     for full in range(max(2, least), 401):
         exact = [Fraction(full)]
-        while exact[0] / Fraction(eta) >= least:
+        while exact[0] / Fraction(eta) >= Fraction(9, 10) * least:
             exact.insert(0, exact[0] / Fraction(eta))
+        exact[0] = max(exact[0], Fraction(least))
         found = rungs_of(least, full, eta).fidelities
         assert found == tuple(math.floor(rung + Fraction(1, 2)) for rung in exact)
         assert all(type(rung) is int for rung in found)
@@ -110,18 +111,20 @@ def test_a_run_of_an_older_release_goes_on_with_its_own_fractions(
             raise KeyboardInterrupt
         return hps["x"] - 1 / fidelity
 
-    def trials_of(n, store, **options):
+    def trials_of(n, store, is_older=False, **options):
         until.write_text(str(n))
         hpo = build_hpo_from_name(name, SPACE, train, max_fidelity=20, max_evals=30, seed=0, **options)
+        if name == "auto" and is_older:
+            hpo._is_of_older_release = True  # it was ``bohb`` then
         with contextlib.suppress(KeyboardInterrupt):
             hpo.optimize(progress=False, store=store)
         return [(dict(trial.hp), trial.fidelity, trial.resume) for trial in hpo.result]
 
     n = 0 if is_killed_before_the_first_trial else 12
-    whole = trials_of(30, None, whole_fidelity=False)
+    whole = trials_of(30, None, is_older=True, whole_fidelity=False)
     with monkeypatch.context() as older:
         older.setattr(run_header, "options_of", lambda hpo: without(options_of(hpo), "whole_fidelity"))
-        begun = trials_of(n, path, whole_fidelity=False)
+        begun = trials_of(n, path, is_older=True, whole_fidelity=False)
     assert begun[:n] == whole[:n]
     assert trials_of(30, path) == whole
     assert {fidelity for _, fidelity, _ in whole} == {20 / 9, 20 / 3, 20}

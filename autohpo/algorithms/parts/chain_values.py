@@ -56,6 +56,7 @@ class ChainValues:
         self.makers: list[str | None] = []
         self.points, self.mask = np.empty((0, d)), np.empty((0, d), dtype=bool)
         self._place_of: dict[int, int] = {}
+        self._violations: dict[tuple[int, int], float] = {}  # by row and level, of results that break constraints
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -73,6 +74,24 @@ class ChainValues:
             self.makers += [item.info.get("arm") for item in fresh]
             self.points, self.mask = np.concatenate([self.points, points]), np.concatenate([self.mask, mask])
         self._fill()
+        for trial in step.told:
+            if trial.score is not None and trial.violation:
+                reached = self._full if trial.reached == math.inf else float(trial.reached)
+                row = self._place_of[self._history.root(trial.number)]
+                self._violations[row, self._level(reached)] = trial.violation
+        self.scores = self._lowered(self.places, self.reached, self.scores)
+        self.values[self.places, self.reached] = self.scores
+
+    def _lowered(self, places: IntArray, reached: IntArray, scores: FloatArray) -> FloatArray:
+        """Scores in which those that break constraints on the outcome lie below all others, by how far they do."""
+        if not self._violations:
+            return scores
+        pairs = zip(places.tolist(), reached.tolist(), strict=True)
+        broken = np.array([self._violations.get(pair, 0.0) for pair in pairs])
+        kept = scores[broken == 0.0]
+        low = float(kept.min()) if len(kept) else 0.0
+        unit = (float(np.ptp(kept)) if len(kept) else 0.0) or 1.0
+        return np.where(broken > 0.0, low - unit * (0.1 + broken / (1.0 + broken)), scores)
 
     def _fill(self) -> None:
         found = self._evidence.evidence()

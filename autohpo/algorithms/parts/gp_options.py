@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from autohpo.errors import OptionError
+from autohpo.spaces.tagged import is_same
 
 ModelName = Literal["gp_multitask", "gp_independent", "gp_issm", "gp_expdecay"]
 """How the values at several fidelities hang together."""
@@ -124,6 +125,8 @@ class GPOptions:
     debug_log: bool = False
 
 
+_OF_OTHERS = {"searcher_data", "debug_log"}  # options that say nothing of the model
+
 GP_OPTIONS = tuple(field.name for field in dataclasses.fields(GPOptions))
 """The names of the options."""
 
@@ -131,6 +134,13 @@ GP_OPTIONS = tuple(field.name for field in dataclasses.fields(GPOptions))
 def gp_options_of(options: GPOptions) -> dict[str, Any]:
     """Return the options of an algorithm that are those of the process, by name."""
     return {name: getattr(options, name) for name in GP_OPTIONS}
+
+
+def given_gp_options(options: GPOptions) -> list[str]:
+    """Return the names of the options of the process that are given, but for those that say nothing of the model."""
+    defaults = {field.name: field.default for field in dataclasses.fields(GPOptions)}
+    values = gp_options_of(options)
+    return [name for name, value in values.items() if name not in _OF_OTHERS and not is_same(value, defaults[name])]
 
 
 def data_of(options: GPOptions) -> SearcherData:
