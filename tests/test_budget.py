@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import pytest
 
@@ -194,7 +195,7 @@ def test_a_search_says_its_plan_in_one_line(caplog):
 
 
 @pytest.mark.parametrize("limits", [{"max_evals": 37}, {"budget": 6.5}], ids=str)
-@pytest.mark.parametrize("name", ["hyperband", "auto", "autone"])
+@pytest.mark.parametrize("name", ["hyperband", "autone"])
 def test_the_schedule_shows_before_the_search_what_it_will_train(name, limits):
     """The plan is what happens where no trial fails, and stands below the printed schedule."""
     hpo = built(name, **limits)
@@ -210,6 +211,21 @@ def test_the_schedule_shows_before_the_search_what_it_will_train(name, limits):
     assert len(trials) == plan.n_trials
     assert sum(trial.fidelity == hpo.full_fidelity for trial in trials) == plan.n_full
     assert cost(trials, 1, is_continued=False) == pytest.approx(plan.trained)
+
+
+@pytest.mark.parametrize("limits", [{"max_evals": 37}, {"budget": 6.5}], ids=str)
+@pytest.mark.parametrize("name", ["asha", "auto"])
+def test_a_plan_that_depends_on_results_says_so_and_the_limit_holds(name, limits):
+    """Who is promoted when cannot be known; the plan is shown as a rough one, and some trial is trained in full."""
+    hpo = built(name, **limits)
+    hpo.is_continued = False
+    plan = hpo.training_plan()
+    assert not plan.is_exact
+    assert str(plan) in str(hpo.fidelity_schedule())
+    trials = run(hpo)
+    assert len(trials) <= limits.get("max_evals", math.inf)
+    assert cost(trials, 81, is_continued=False) <= limits.get("budget", math.inf) + 1e-9
+    assert any(trial.fidelity == 81 for trial in trials)
 
 
 def test_the_plan_of_a_search_without_fidelities_speaks_of_trainings_alone():

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.gp_multi_fidelity import GPMultiFidelity
 from autohpo.algorithms.mobster import MOBSTER
 from autohpo.algorithms.parts.gp_options import ModelName
+from autohpo.algorithms.parts.sampler import SamplerSpec
 from autohpo.algorithms.registry import register_hpo
 from autohpo.history import History
 from autohpo.schedulers.asha import AsyncPromotion, AsyncStopping
@@ -25,6 +27,7 @@ class HyperTune(MOBSTER):
     these weights over the fidelities says, and are those of which the mixture of all predictions expects most.
 
     Args:
+        sampler: Where new configurations come from; brackets and mixture need the process.
         brackets: How many of the lowest rungs new configurations may start at; 0 is 4, or as many as there are.
         model: The model of ``gp_multi_fidelity``; the paper has one process for each rung.
         rung_mixture: Whether predictions are mixed.
@@ -44,6 +47,7 @@ class HyperTune(MOBSTER):
         True
     """
 
+    sampler: SamplerSpec | BaseHPOptimizer | None = "gp_multi_fidelity"
     brackets: int = 0
     model: ModelName = "gp_independent"
     rung_mixture: bool = True

@@ -184,7 +184,7 @@ class AsyncPromotion(Asynchronous):
         results, promoted = [0] * len(self.schedule), [0] * len(self.schedule)
         while n_trials < limits.n and n_trials < _MOST_PLANNED:
             levels = range(len(self.schedule) - 2, first - 1, -1)
-            level = next((k for k in levels if self._n_going_on(results[k], k) > promoted[k]), None)
+            level = next((k for k in levels if self._n_going_on(results[k], k, limits) > promoted[k]), None)
             at = first if level is None else level + 1
             had = self.schedule[level] if level is not None and limits.is_continued else 0.0
             if cost + (self.schedule[at] - had) / full > limits.cost + SLACK:

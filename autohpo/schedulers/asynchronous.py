@@ -48,7 +48,6 @@ _PATIENT_SHARE = 1 / 3
 """The largest share of what a search may spend that the trials up to the first ones in full may take, to be patient."""
 
 
-@lru_cache
 def can_wait(rungs: Rungs, n_first: int, limits: Limits) -> bool:
     """Return whether a search can afford to wait, at each rung, until `n_first` results may go on from it.
 
@@ -57,9 +56,14 @@ def can_wait(rungs: Rungs, n_first: int, limits: Limits) -> bool:
         n_first: How many results go on together at first.
         limits: What the search may spend in all.
     """
-    sizes = tuple(math.ceil(n_first * width - SLACK) for width in rungs.widths)
     n, cost = limits.n * _PATIENT_SHARE, limits.cost * _PATIENT_SHARE
-    return Plan(sizes, rungs.fidelities).fits(limits._replace(n_left=n, cost_left=cost))
+    return _fits(rungs, n_first, limits._replace(n_left=n, cost_left=cost))
+
+
+@lru_cache
+def _fits(rungs: Rungs, n_first: int, limits: Limits) -> bool:
+    sizes = tuple(math.ceil(n_first * width - SLACK) for width in rungs.widths)
+    return Plan(sizes, rungs.fidelities).fits(limits)
 
 
 @lru_cache
@@ -96,12 +100,13 @@ class Asynchronous(Scheduler):
         self.rungs, self._n_first = Rungs(tuple(rungs), eta), n_first
         self._weights = bracket_weights(rungs, n_brackets)
 
-    def _n_going_on(self, n: int, level: int) -> int:
+    def _n_going_on(self, n: int, level: int, limits: Limits | None = None) -> int:
         """How many of n results at a rung go on: none before there are eta of them, or more where it can wait."""
         n_best = self.rungs.n_going_on(n, level)
-        if 0 < n_best < self._n_first and (not self.limits.is_any or can_wait(self.rungs, self._n_first, self.limits)):
-            return 0
-        return n_best
+        if not 0 < n_best < self._n_first:
+            return n_best
+        limits = self.limits if limits is None else limits
+        return 0 if not limits.is_any or can_wait(self.rungs, self._n_first, limits) else n_best
 
     def _first_rung(self, rng: np.random.Generator, seen: History | None = None) -> int:
         """The rung that a new configuration starts at."""

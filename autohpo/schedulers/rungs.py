@@ -84,8 +84,8 @@ def rungs_of(
     `min_fidelity` and every increment above it; or those of a list. The last is always `max_fidelity`.
 
     Where both ends are integers and the full fidelity is above 1 the fidelity counts something, such as epochs: then
-    the rungs of a factor are rounded to integers, and still rise; one that is at most 10 % below `min_fidelity` is the lowest, and
-    equal to it.
+    the rungs of a factor are rounded to integers, and still rise; one that is at most 10 % below `min_fidelity` is the
+    lowest, and equal to it.
 
     Args:
         min_fidelity: The least fidelity; not used with a list.

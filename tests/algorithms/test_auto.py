@@ -34,7 +34,7 @@ def test_without_a_name_it_is_auto():
         ({"mode": ["max", "min"]}, 1, "ehvi"),
         ({"mode": ["max", "min"]}, MANY_WORKERS, "motpe"),
         ({"mode": ["max", "min", "max", "min"]}, 1, "motpe"),
-        ({"max_fidelity": 27.0}, 1, "bohb"),
+        ({"max_fidelity": 27.0}, 1, "mobster"),
     ],
 )
 def test_it_picks_by_the_problem(options, n_workers, member):

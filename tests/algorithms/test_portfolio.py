@@ -64,6 +64,7 @@ def test_an_arm_that_earns_is_asked_more_often() -> None:
 
 
 def rank_of(inner):
+    """The scores by which a portfolio ranks."""
     from autohpo.surrogates.promoted import rank_scores
 
     return rank_scores(inner._chains.values)

@@ -137,8 +137,11 @@ def gp_options_of(options: GPOptions) -> dict[str, Any]:
 
 
 def given_gp_options(options: GPOptions) -> list[str]:
-    """Return the names of the options of the process that are given, but for those that say nothing of the model."""
-    defaults = {field.name: field.default for field in dataclasses.fields(GPOptions)}
+    """Return the names of the options of the process that are not the algorithm's own defaults.
+
+    Options that say nothing of the model are left out.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(options)}
     values = gp_options_of(options)
     return [name for name, value in values.items() if name not in _OF_OTHERS and not is_same(value, defaults[name])]
 
