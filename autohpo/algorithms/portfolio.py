@@ -20,6 +20,7 @@ from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
 from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.surrogates.promoted import rank_scores
+from autohpo.surrogates.rung_order import honest_from, lie_chances
 from autohpo.trial import Suggestion
 
 ARMS = ("random", "parzen", "process")
@@ -54,6 +55,8 @@ class Portfolio(BaseHPOptimizer):
         max_fidelity: The fidelity of a full evaluation; a scheduler says it.
         rung_levels: The fidelities at which trials are compared; a scheduler says them. None takes those at which
             trials ended.
+        weighs_rungs: Whether the lowest rungs are left out of the score, as often as it is likely that one of them says
+            nothing of the next.
 
     Raises:
         OptionError: An option breaks a rule.
@@ -82,6 +85,7 @@ class Portfolio(BaseHPOptimizer):
     n_full: int = 10
     max_fidelity: float | None = None
     rung_levels: Sequence[float] | None = None
+    weighs_rungs: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,7 +114,7 @@ class Portfolio(BaseHPOptimizer):
         self._seen.update()
         self._chains.update()
         chains, rng = self._chains, self.rng
-        scores = rank_scores(chains.values)
+        scores = rank_scores(chains.values[:, self._lowest_rung() :])
         n_known = int(np.isfinite(scores).sum())
         if len(chains) < self.n_startup or 2 * n_known < self.n_startup or not self.space.n_columns:
             return Suggestion(self._seen.draw(rng), info={"arm": "random"})
@@ -127,6 +131,15 @@ class Portfolio(BaseHPOptimizer):
             if place is not None:
                 return Suggestion(hps[place], info={"arm": arm})
         return Suggestion(self._seen.draw(rng), info={"arm": "random"})
+
+    def _lowest_rung(self) -> int:
+        """The lowest rung whose values count: a draw by how likely each is the lowest that is to be believed."""
+        values = self._chains.values
+        if not self.weighs_rungs or values.shape[1] < 2:
+            return 0
+        enough = np.flatnonzero(np.isfinite(values).sum(axis=0) >= self.n_startup)
+        drawn = int(self.rng.choice(values.shape[1], p=honest_from(lie_chances(values))))
+        return min(drawn, int(enough.max(initial=0)))
 
     def _chances(self, scores: FloatArray) -> FloatArray:
         """``(3,)`` how likely each of `ARMS` makes the next suggestion.

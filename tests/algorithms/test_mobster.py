@@ -166,6 +166,38 @@ def test_hypertune_learns_that_the_lowest_rung_lies():
     assert starts[True] > starts[False]
 
 
+def test_hypertune_by_default_learns_without_a_process_that_the_lowest_rung_lies():
+    """Its chance is small where that rung lies, and large where it is honest; most configurations start accordingly."""
+    starts, trust = {}, {}
+    for is_lying in (False, True):
+        hpo = build_hpo_from_name("hypertune", SPACE, max_fidelity=9, seed=0)
+        assert hpo._sampler_name == "portfolio"
+        assert hpo._sampler_options["weighs_rungs"]
+        for _ in range(90):
+            suggestion = hpo.ask()
+            hpo.tell(suggestion, value(suggestion, suggestion.fidelity, is_lying=is_lying))
+        trust[is_lying] = hpo._trust(hpo.history)
+        starts[is_lying] = [trial.fidelity for trial in list(hpo.trials)[45:] if trial.resume is None]
+        assert sum(trust[is_lying]) == pytest.approx(1.0)
+    assert trust[True][0] < 0.1 < 0.9 < trust[False][0]
+    assert np.mean(np.array(starts[True]) == 3) > 0.5
+    assert np.mean(np.array(starts[False]) == 1) > 0.8
+
+
+def test_the_portfolio_leaves_out_rungs_that_lie_where_it_is_to_weigh_them():
+    """After results whose lowest rung has the opposite order, the score follows the others; else it follows all."""
+    for weighs in (True, False):
+        hpo = build_hpo_from_name("hypertune", SPACE, sampler=("portfolio", {"weighs_rungs": weighs}), max_fidelity=9)
+        for _ in range(60):
+            suggestion = hpo.ask()
+            hpo.tell(suggestion, value(suggestion, suggestion.fidelity, is_lying=True))
+        view, sampler = hpo._sampler_now()
+        sampler.follow(view)
+        sampler.inner._chains.update()
+        sampler.inner.rng = np.random.default_rng(0)
+        assert sampler.inner._lowest_rung() == (1 if weighs else 0)
+
+
 def test_the_judge_of_dyhpo_says_what_the_model_predicts():
     """Means and deviations of paused trials at their next rungs, and the best value there, in units of the targets."""
     hpo = run("dyhpo", 25, points_to_evaluate=[])
