@@ -1,4 +1,4 @@
-"""DyHPO: in each step the trial, paused or new, goes on whose next rung has the largest expected improvement."""
+"""DyHPO: in each step the trial, paused or new, goes on whose next rung has the largest improvement for its price."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def small_steps(
 class DyHPO(Scheduler):
     """Compares all paused trials, each at its next rung, with new configurations at the lowest one.
 
-    The one with the largest expected improvement goes on by one rung. So a training is never far from a decision, and
-    nobody has to be among the best third of a rung to go on. With probability `probability_sh` the best result of a
-    rung goes on instead, if asynchronous halving would promote it: that is a hedge against a model that errs. The rule
-    is also followed as long as there are too few results for a model.
+    The one with the largest expected improvement for what the step trains goes on by one rung. So nobody has to be
+    among the best third of a rung to go on. With probability `probability_sh` the rule of asynchronous halving decides
+    instead: the best result of a rung goes on, if it is among those that do, or else a new configuration starts. That
+    is a hedge against a model that errs. The rule is also followed as long as there are too few results for a model.
 
     Where the limits of the search are about to end it before any trial was trained in full, the one of which the model
     expects most there goes on, right to the full fidelity.
@@ -74,13 +74,14 @@ class DyHPO(Scheduler):
     Args:
         rungs: The fidelities, rising; the last is the full one.
         judge: The model that is asked; see :class:`autohpo.schedulers.judge.Judge`.
-        probability_sh: How often the rule of asynchronous halving comes first.
+        probability_sh: How often the rule of asynchronous halving decides.
 
     Raises:
         OptionError: `probability_sh` is no probability.
 
     Source: Wistuba et al. 2022, NeurIPS 35, arXiv 2202.09774, Algorithm 1; the share of asynchronous halving,
-        Li et al. 2020, MLSys 2, Algorithm 2, is Syne Tune's, as are steps of two epochs.
+        Li et al. 2020, MLSys 2, Algorithm 2, is Syne Tune's, where the model decides on new configurations in any case.
+        Steps are equal there, so that no price counts.
 
     Example:
         >>> DyHPO(small_steps(1, 9), judge=lambda *args: None).schedule
@@ -104,7 +105,7 @@ class DyHPO(Scheduler):
     def next(
         self, seen: History, rng: np.random.Generator, *, can_start: bool = True, n_left: float = math.inf
     ) -> Decision:
-        """Return the promotion, or the new configuration, with the largest expected improvement.
+        """Return the promotion, or the new configuration, with the largest expected improvement for its price.
 
         Args:
             seen: The history of the search.
@@ -121,8 +122,8 @@ class DyHPO(Scheduler):
         if self._is_last_chance(paused, n_left):
             return self._to_the_end(seen, rng, paused)
         halved = self._halved()
-        if rng.random() < self._probability_sh and halved is not None:
-            return halved
+        if rng.random() < self._probability_sh and (halved is not None or can_start):
+            return halved or Start(self.schedule[0], {"rung": 0})
         judged = None
         if paused or can_start:
             above = [self.schedule[self._levels[number] + 1] for number in paused]
@@ -183,20 +184,27 @@ class DyHPO(Scheduler):
         return sorted(number for waiting in self._waiting[:-1] for number in waiting)
 
     def _best_of(self, judged: Judgement, paused: list[int], *, can_start: bool) -> Decision | None:
-        """What has the largest expected improvement, of equals what is paused; None where nothing was judged."""
-        values: FloatArray = log_ei(judged.means, judged.deviations, judged.best)[0]
+        """What has the largest expected improvement for its price, of equals the paused; None if none was judged."""
+        prices = np.log([self._price(number) for number in paused])
+        values: FloatArray = log_ei(judged.means, judged.deviations, judged.best)[0] - prices
         first = int(np.argmax(values)) if paused else None
         value, new = -math.inf if first is None else float(values[first]), judged.new
         if new is not None and can_start:
             mean, deviation, best = (np.array([x]) for x in (new.mean, new.deviation, new.best))
-            of_new = float(log_ei(mean, deviation, best)[0][0])
+            of_new = float(log_ei(mean, deviation, best)[0][0]) - math.log(self.schedule[0])
             if first is None or of_new > value:
-                why = f"a new configuration, expected improvement {math.exp(of_new):.3g}: before {len(paused)} paused"
+                worth = f"expected improvement {math.exp(of_new):.3g} a unit"
+                why = f"a new configuration, {worth}: before {len(paused)} paused"
                 return Start(self.schedule[0], {"rung": 0, "why": why}, new.hp)
         if first is None:
             return None
         rivals = f"first of {len(paused)} paused"
-        return self._promote(paused[first], f"expected improvement {math.exp(value):.3g}, {rivals}")
+        return self._promote(paused[first], f"expected improvement {math.exp(value):.3g} a unit, {rivals}")
+
+    def _price(self, number: int) -> float:
+        """What the next step of a paused trial trains."""
+        level = self._levels[number]
+        return self.schedule[level + 1] - (self.schedule[level] if self.limits.is_continued else 0.0)
 
     def _halved(self) -> Promote | None:
         """The promotion of asynchronous halving: the best that waits at the highest rung that has one good enough."""

@@ -219,6 +219,30 @@ def test_the_judge_of_dyhpo_says_what_the_model_predicts():
     assert judged.new is None or judged.new.hp is None or suggester._seen.is_new(judged.new.hp)
 
 
+@pytest.mark.parametrize("sampler", ["random", None])
+def test_the_judge_of_dyhpo_decides_wherever_new_configurations_come_from(sampler):
+    """It waits for no configuration that only its own sampler would start, such as the middle of the space."""
+    hpo = build_hpo_from_name("dyhpo", SPACE, max_fidelity=9, probability_sh=0.5, sampler=sampler, seed=0)
+    assert hpo._sampler_name == (sampler or "portfolio")
+    for _ in range(60):
+        suggestion = hpo.ask()
+        hpo.tell(suggestion, value(suggestion, suggestion.fidelity))
+    reasons = [trial.info.get("why", "") for trial in hpo.trials]
+    assert sum("expected improvement" in why and "new" not in why for why in reasons) > 2
+    assert sum("expected improvement" in why and "new" in why for why in reasons) > 2
+    assert not any(dict(trial.hp) == {"x": 0.5, "lr": 0.01} for trial in hpo.trials)
+
+
+def test_dyhpo_takes_the_sampler_of_the_process_where_an_option_of_its_new_configurations_is_given():
+    """Options that say how trials are judged leave the portfolio; with another sampler the former are refused."""
+    names = {}
+    for options in ({}, {"gp_resource_kernel": "matern52"}, {"random_fraction": 0.1}, {"points_to_evaluate": []}):
+        names[str(options)] = build_hpo_from_name("dyhpo", SPACE, seed=0, **options)._sampler_name
+    assert list(names.values()) == ["portfolio", "portfolio", "gp_multi_fidelity", "gp_multi_fidelity"]
+    with pytest.raises(OptionError, match="points_to_evaluate: is an option of the sampler gp_multi_fidelity, not of"):
+        build_hpo_from_name("dyhpo", SPACE, sampler="random", points_to_evaluate=[])
+
+
 def test_dyhpo_has_no_opinion_before_there_are_results():
     """Then the scheduler goes by its own rule."""
     hpo = build_hpo_from_name("dyhpo", SPACE, **QUICK)
@@ -254,7 +278,7 @@ def test_dyhpo_starts_with_the_given_points_and_stays_within_the_restricted_ones
     """Through the judge and through its sampler alike."""
     pool = [{"x": i / 8, "lr": 0.01} for i in range(9)]
     given = [pool[5], pool[2], pool[7], pool[0], pool[3], pool[8]]
-    hpo = run("dyhpo", 40, restrict_configurations=pool, points_to_evaluate=given)
+    hpo = run("dyhpo", 25, restrict_configurations=pool, points_to_evaluate=given)
     started = [trial.hp["x"] for trial in hpo.trials if trial.resume is None]
     assert started[:6] == [hp["x"] for hp in given]
     assert set(started) <= {hp["x"] for hp in pool}

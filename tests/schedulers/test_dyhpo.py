@@ -76,7 +76,7 @@ def test_decisions_follow_the_rule_whatever_fails_and_in_whatever_order_it_ends(
     search = search_of(DyHPO(RUNGS, Exact(), probability_sh=0.0))
     n_workers, n_promoted = rng.choice([1, 4, 8]), 0
     for _ in range(200):
-        values = {t.number: improvement(*predicted(t.number, t.fidelity + 2)) for t in paused_of(search)}
+        values = {t.number: improvement(*predicted(t.number, t.fidelity + 2)) / 2 for t in paused_of(search)}
         best = max(values, key=values.get, default=None)
         of_new = improvement(*predicted(len(search.asked), 1))
         if search.history.n_told < 3:
@@ -128,13 +128,53 @@ def test_the_judge_is_asked_for_all_that_is_paused_at_its_next_rung(search_of):
     assert {start for *_, start in judge.calls} == {1, None}
 
 
+@pytest.mark.parametrize("is_continued", [True, False])
+def test_an_improvement_is_worth_what_it_has_for_its_price(search_of, is_continued):
+    """Steps of 1, 2 and 6: a trial pays for what is added, or for all of it where it begins anew."""
+    rungs = (1, 3, 9)
+    search = search_of(DyHPO(rungs, Exact(), probability_sh=0.0))
+    search.scheduler.limits = Limits(is_continued=is_continued)
+    n_dearer = 0
+    for _ in range(150):
+        above = {t.number: rungs[rungs.index(t.fidelity) + 1] for t in paused_of(search)}
+        worth = {number: improvement(*predicted(number, level)) for number, level in above.items()}
+        had = {number: search.history[number].fidelity if is_continued else 0 for number in above}
+        values = {number: worth[number] / (above[number] - had[number]) for number in above}
+        of_new = improvement(*predicted(len(search.asked), 1))
+        best = max(values, key=values.get, default=None)
+        if search.history.n_told >= 3:
+            asked = search.ask()
+            assert asked.resume == (best if best is not None and values[best] >= of_new else None)
+            n_dearer += best is not None and max(worth, key=worth.get) != best
+        else:
+            asked = search.ask()
+        search.tell(asked.number, math.sin(asked.number))
+    assert n_dearer > 5  # the price has made a difference
+
+
+def test_where_the_rule_decides_and_promotes_nobody_a_new_configuration_starts(search_of):
+    """And the judge is not asked, unless nothing can start."""
+    judge = Exact(n_first=0)
+    search = search_of(DyHPO(RUNGS, judge, probability_sh=1.0))
+    for _ in range(40):
+        wanted = halved(search)
+        asked = search.ask()
+        assert asked.resume == wanted
+        search.tell(asked.number, math.sin(7.0 * asked.number))
+    assert judge.calls == []
+    while halved(search) is not None:
+        search.tell(search.ask().number, -1.0)
+    assert isinstance(search.next(can_start=False), Promote)
+    assert len(judge.calls) == 1
+
+
 def test_a_new_configuration_may_be_the_judges_own(search_of):
     """Where it names one that is what starts, with its reason; else the sampler draws."""
     search = search_of(DyHPO(RUNGS, Exact(0, hp={"x": 123}), probability_sh=0.0))
     started = search.next()
     assert started == Start(1, started.info, {"x": 123})
     value = improvement(*predicted(0, 1))
-    assert started.info["why"] == f"a new configuration, expected improvement {value:.3g}: before 0 paused"
+    assert started.info["why"] == f"a new configuration, expected improvement {value:.3g} a unit: before 0 paused"
     assert search_of(DyHPO(RUNGS, Exact(0), probability_sh=0.0)).next().hp is None
 
 
@@ -180,7 +220,7 @@ def test_a_search_that_ends_trains_at_least_one_in_full(search_of):
     assert isinstance(promoted, Promote)
     assert promoted.fidelity == 9
     search.scheduler.limits = Limits(n=6, n_left=6)
-    search.run(60)
+    search.run(200)
     assert sum(s.fidelity == 9 for s in search.asked) > 1
     search.scheduler.limits = Limits(n=6, n_left=1)
     assert "budget ends" not in search.next(n_left=1).info.get("why", "")  # there is one

@@ -25,6 +25,7 @@ def judge(
     trials: Sequence[int],
     fidelities: Sequence[float],
     start: float | None,
+    chooses: bool = True,
 ) -> Judgement | None:
     """Return what each paused trial would reach, and the best new configuration; see :class:`Judge`.
 
@@ -39,9 +40,11 @@ def judge(
         trials: The numbers of paused trials.
         fidelities: The fidelity that each of them would be trained to.
         start: The fidelity where a new configuration would start; None where none is asked for.
+        chooses: Whether the new configuration is the one that the model expects most of. Otherwise a sampler chooses
+            it, and what the best would reach stands for all.
     """
     evidence, engine = suggester.evidence(), suggester.engine
-    if not engine.is_ready(evidence) or (start is not None and _waits_for_given(suggester)):
+    if not engine.is_ready(evidence) or (chooses and start is not None and _waits_for_given(suggester)):
         return None
     belief = engine.belief(evidence, rng)
     wanted = np.array(fidelities, dtype=float)
@@ -52,7 +55,8 @@ def judge(
     new = None
     if start is not None:
         aim = engine.aim(evidence, rng, fidelity=start, belief=belief)
-        new = _best_new(suggester, aim, rng, options.random_fraction, best_at(evidence, values, start))
+        fraction = options.random_fraction if chooses else 1.0
+        new = _best_new(suggester, aim, rng, fraction, best_at(evidence, values, start))
     return Judgement(means.mean(axis=1), deviations, best, new)
 
 
