@@ -19,6 +19,8 @@ __all__ = ["HyperbandScheduler", "rung_levels_of"]
 TYPES = ("stopping", "promotion", "cost_promotion", "pasha", "rush_stopping", "rush_promotion", "dyhpo")
 """How trials go on or end; see the table of docs/coming-from-syne-tune.md."""
 
+_PROBABILITY_SH = 0.25  # Syne Tune's default
+
 BY_SEARCHER = {"bayesopt": "mobster", "hypertune": "hypertune", "dyhpo": "dyhpo"}
 """The algorithm that a searcher has of its own."""
 
@@ -197,7 +199,7 @@ def _rules(args: HyperbandArguments, n_rungs: int, name: str) -> dict[str, Any]:
     """The options that say who goes on."""
     extra = dict(args.rung_system_kwargs or {})
     if name == "dyhpo":
-        return {key: extra[key] for key in ("probability_sh",) if key in extra}
+        return {"probability_sh": extra.get("probability_sh", _PROBABILITY_SH)}
     if name == "pasha":
         return {}
     found: dict[str, Any] = {
