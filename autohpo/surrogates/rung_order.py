@@ -25,14 +25,17 @@ def lie_chances(values: FloatArray, prior: float = LIE) -> FloatArray:
 
     Args:
         values: ``(n, L)`` values at L levels of fidelity, rising; NaN where there is none.
-        prior: The chance before anything was seen, which stays where fewer than five have both values.
+        prior: The chance before anything was seen.
+
+    Returns:
+        0 where fewer than five have both values: levels are believed until there is something to judge them by.
 
     Source: Fisher 1921, Metron 1, the distribution of correlations; Pearson 1903, Phil. Trans. A 200, selection by one
         of two variables.
     """
     from scipy.special import expit, logit
 
-    found = np.full(max(values.shape[1] - 1, 0), prior)
+    found = np.zeros(max(values.shape[1] - 1, 0))
     for level in range(len(found)):
         low, high = values[:, level], values[:, level + 1]
         is_low = np.isfinite(low)
