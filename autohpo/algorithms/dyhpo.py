@@ -74,7 +74,7 @@ class DyHPO(GPOptions, Scheduled):
     min_fidelity: float = 1.0
     rung_increment: float | None = None
     rung_factor: float = 3.0
-    probability_sh: float = 0.9
+    probability_sh: float = 0.75
     sampler: SamplerSpec | BaseHPOptimizer | None = None
     one_per_doubling: bool = True
 
