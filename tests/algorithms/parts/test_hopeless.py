@@ -143,7 +143,7 @@ ALGORITHMS = [
     ("asha", {"max_fidelity": EPOCHS}),
     ("asha", {"max_fidelity": EPOCHS, "type": "stopping"}),
     ("hyperband", {"max_fidelity": EPOCHS}),
-    ("auto", {"max_fidelity": EPOCHS}),
+    ("auto", {"max_fidelity": EPOCHS, "min_fidelity": EPOCHS // 3}),
     ("pbt", {"max_fidelity": EPOCHS, "population_size": 6}),
 ]
 
