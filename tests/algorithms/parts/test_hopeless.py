@@ -193,6 +193,7 @@ def test_paused_trials_without_a_chance_are_given_up(name):
             given_up[number] = best.score
             at = hpo.history[number].fidelity
             assert re.fullmatch(rf"given up at {at}: chance .* to beat trial {best.number}", why)
+            assert re.fullmatch(rf"rank \d+ of \d+ .*at fidelity {at}.*; {why}", hpo.why(number))
             assert hpo.history[number].score < best.score
         assert suggestion.resume not in given_up
         assert not given_up.keys() & hpo.resumable
