@@ -267,6 +267,14 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
             f"f: {name_of(type(hpo))} starts trainings from copies of others, so f must ask for `trial`, and save its "
             "state in trial.checkpoint_dir before each yield"
         )
+    can_report = objective.is_generator or "trial" in objective.wants
+    if hpo.needs_reports and objective.takes_fidelity and not can_report:
+        warnings.warn(
+            f"f: {name_of(type(hpo))} stops trials at their reports, and f has none, so every trial is a full "
+            "evaluation; yield results, or call trial.report",
+            UserWarning,
+            stacklevel=4,
+        )
     if options.keep == "best" and (hpo.objectives.n > 1 or isinstance(objective.f, TrainerObjective)):
         why = "a search for several objectives has no single best" if hpo.objectives.n > 1 else "a trainer reports none"
         raise OptionError(f"keep: 'best' is the best of the reports of a training, and {why}")

@@ -76,6 +76,11 @@ class ASHA(OnRungs):
     first_promotions: int = 1
     searcher_data: SearcherData | None = None
 
+    @property
+    def needs_reports(self) -> bool:
+        """Whether all that it saves is saved at reports: where it stops trials, and promotes none."""
+        return self.type == "stopping"
+
     def _make_scheduler(self) -> AsyncPromotion | AsyncStopping:
         rungs = self.rungs
         n = len(rungs.fidelities)

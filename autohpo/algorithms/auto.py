@@ -13,7 +13,7 @@ from autohpo.algorithms.registry import register_hpo
 from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError
 from autohpo.schedulers.limits import TrainingPlan
-from autohpo.schedulers.rungs import is_count
+from autohpo.schedulers.rungs import is_count, rungs_of
 from autohpo.schedulers.schedule import SLACK
 from autohpo.trial import Suggestion, whole
 
@@ -61,10 +61,11 @@ class AutoSearch(BaseHPOptimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.max_fidelity is not None and not 0 < self.min_fidelity <= self.max_fidelity:
-            raise OptionError(
-                f"max_fidelity: must be at least min_fidelity, {self.min_fidelity}, got {self.max_fidelity}"
-            )
+        if self.max_fidelity is not None:
+            if not self.min_fidelity <= self.max_fidelity:
+                rule = f"must be at least min_fidelity, {self.min_fidelity}"
+                raise OptionError(f"max_fidelity: {rule}, got {self.max_fidelity}")
+            rungs_of(self.min_fidelity, self.max_fidelity, self.eta, is_whole=self.whole_fidelity)  # raises, too
         self._is_whole_given = self.whole_fidelity is not None
         self._is_of_older_release = False  # whose runs go on with ``bohb``
         if self.whole_fidelity is None and self.max_fidelity is not None:
@@ -133,6 +134,17 @@ class AutoSearch(BaseHPOptimizer):
         """The finished trials that may still be continued."""
         name = self._choice()
         return self._sampler(name).resumable(self.history) if name == self._scheduled_name else frozenset()
+
+    def why(self, number: int) -> str:
+        """Return why a trial went on, paused or stopped; the empty string where the algorithm has no reason.
+
+        Args:
+            number: The number of a finished trial.
+        """
+        own = super().why(number)
+        if own or self.full_fidelity is None or not self.n_asked:
+            return own
+        return self._sampler(self._scheduled_name).why(self.history, number)
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         self._n_workers = num_workers

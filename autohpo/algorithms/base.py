@@ -288,6 +288,11 @@ class BaseHPOptimizer(OptimizerInterface):
         """The finished trials that may still be continued or forked; the state of all others may be let go."""
         return frozenset()
 
+    @property
+    def needs_reports(self) -> bool:
+        """Whether all that it saves is saved at reports: without any, every trial is a full evaluation."""
+        return False
+
     def why(self, number: int) -> str:
         """Return why a trial went on, paused or stopped; the empty string where the algorithm has no reason.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.parts.given_points import given_points, restricted
 from autohpo.algorithms.parts.gp_options import GPOptions, check_gp_options
 from autohpo.algorithms.parts.gp_suggester import GPSuggester
 from autohpo.algorithms.registry import register_hpo
@@ -36,6 +37,7 @@ class GPMultiFidelity(GPOptions, BaseHPOptimizer):
 
     Raises:
         OptionError: An option breaks a rule.
+        SpaceError: A configuration of `points_to_evaluate` or `restrict_configurations` is illegal.
 
     Example:
         >>> from autohpo import RangeHP
@@ -62,6 +64,8 @@ class GPMultiFidelity(GPOptions, BaseHPOptimizer):
             raise OptionError(f"cost_attr: {rule}, got {self.cost_attr}")
         if self.max_fidelity is not None and not self.max_fidelity > 0:
             raise OptionError(f"max_fidelity: must be positive, or None, got {self.max_fidelity}")
+        given_points(self.points_to_evaluate, self.space)  # both raise for what is no configuration of the space
+        restricted(self.restrict_configurations, self.space)
 
     @property
     def is_finite(self) -> bool:

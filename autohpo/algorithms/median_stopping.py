@@ -53,6 +53,11 @@ class MedianStoppingSearch(Scheduled):
         """The least that a trial is given: everything."""
         return self.max_fidelity
 
+    @property
+    def needs_reports(self) -> bool:
+        """Whether all that it saves is saved at reports: it is."""
+        return True
+
     def _make_scheduler(self) -> MedianStopping:
         return MedianStopping(self.max_fidelity, self.grace_period, self.min_trials)
 

@@ -116,17 +116,20 @@ class Scheduled(BaseHPOptimizer):
         return self._scheduler.resumable(self.history)
 
     def why(self, number: int) -> str:
-        """Return why a trial went on, was stopped, or waits; the empty string where the scheduler has no reason.
+        """Return why a trial went on, was stopped or given up, or waits; the empty string where there is no reason.
 
         Args:
             number: The number of a trial.
         """
         history = self.history
+        known: list[Trial | Running] = [*history.trials, *history.running]
         if history.leaf(number) != number:
-            known: list[Trial | Running] = [*history.trials, *history.running]
             later = next(one for one in known if one.resume == number)
             return f"{later.info.get('why', 'the scheduler chose it')}; went on as trial {later.number}"
-        return super().why(number) or self._scheduler.why(history, number)
+        found = super().why(number) or self._scheduler.why(history, number)
+        notes = (note for item in known for note in item.info.get("given_up", ()))
+        end = next((why for given_up, why in notes if given_up == number), None)
+        return found if end is None else f"{found}; {end}" if found else end
 
     def fidelity_schedule(self) -> Any:
         """Return the levels of fidelity, with Hyperband as a table of its brackets; print it to read it.

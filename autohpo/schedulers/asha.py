@@ -208,10 +208,13 @@ class AsyncPromotion(Asynchronous):
         where = self._where(trial, level)
         if level == len(self._rungs) - 1:
             return where
+        n_best = self._n_best(seen, level)
+        if not n_best and not self._by_cost:
+            return f"{where}: none goes on before there are more results there"
         share = f", with up to {self.rungs.share(level):.0%} of the cost there," if self._by_cost else ""
         better = self._points.better(self._rungs[level].results, trial)
         threshold = "" if better is None else f", and it is worse than trial {better}, a point given"
-        return f"{where}: the best {self._n_best(seen, level)}{share} go on{threshold}"
+        return f"{where}: the best {n_best}{share} go on{threshold}"
 
     def _follow(self, seen: History) -> None:
         """Catches up with the history."""

@@ -70,3 +70,35 @@ def test_fidelities_must_make_a_range():
     """The error says which rule was broken."""
     with pytest.raises(OptionError, match="max_fidelity: must be at least min_fidelity, 3.0, got 1.0"):
         build_hpo_from_name(SPACE, min_fidelity=3.0, max_fidelity=1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"eta": 1}, "eta: must be at least 2, got 1"),
+        ({"min_fidelity": -1.0}, "min_fidelity: must be positive and finite, got -1.0"),
+        ({"max_fidelity": float("inf")}, "max_fidelity: must be finite"),
+    ],
+)
+def test_wrong_fidelities_are_refused_when_it_is_built(options, text):
+    """The rules are those of every algorithm with rungs, and no search has begun by then."""
+    with pytest.raises(OptionError, match=text):
+        build_hpo_from_name(SPACE, **{"max_fidelity": 9.0, **options})
+
+
+def test_it_says_why_a_training_went_on_or_waits():
+    """The reasons are those of the algorithm that schedules its trials, asked by itself about the same trials."""
+    hpo = build_hpo_from_name(SPACE, max_fidelity=9, seed=0)
+    assert hpo.why(0) == ""  # nothing was suggested yet
+    alone = build_hpo_from_name("mobster", SPACE, max_fidelity=9, seed=0)
+    for _ in range(20):
+        suggestion = hpo.ask()
+        twin = alone.ask()
+        assert dict(twin) == dict(suggestion)
+        for searcher, asked in ((hpo, suggestion), (alone, twin)):
+            searcher.tell(asked, -abs(asked["x"] - 0.3) - 1 / asked.fidelity)
+    reasons = [hpo.why(number) for number in range(20)]
+    assert all(reasons)
+    assert reasons == [alone.why(number) for number in range(20)]
+    promoted = next(trial for trial in hpo.trials if trial.resume is not None)
+    assert reasons[promoted.resume].endswith(f"promoted to 3; went on as trial {promoted.number}")

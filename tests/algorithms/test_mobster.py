@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autohpo import ChoiceHP, LogRangeHP, OptionError, RangeHP, build_hpo_from_name
+from autohpo import ChoiceHP, LogRangeHP, OptionError, RangeHP, SpaceError, build_hpo_from_name
 from autohpo.algorithms.gp_multi_fidelity import GPMultiFidelity
 from autohpo.algorithms.parts.gp_options import GP_OPTIONS, GPOptions
 
@@ -261,6 +261,19 @@ def test_wrong_options_are_refused_when_it_is_built(name):
     ]:
         with pytest.raises(OptionError, match=text):
             build_hpo_from_name(name, SPACE, **options)
+
+
+@pytest.mark.parametrize("name", ["mobster", "hypertune", "dyhpo", "gp_multi_fidelity"])
+def test_options_of_another_type_and_illegal_configurations_are_refused_when_it_is_built(name):
+    """The error is one of ours and begins with the option, not with an operator that cannot compare."""
+    for option in ("opt_maxiter", "lcb_kappa", "max_size_data_for_model", "num_init_random", "random_fraction"):
+        with pytest.raises(OptionError, match=f"^{option}: must be .*, got 'x'"):
+            build_hpo_from_name(name, SPACE, max_fidelity=9, **{option: "x"})
+    for option in ("points_to_evaluate", "restrict_configurations"):
+        with pytest.raises(OptionError, match=f"^{option}: must be a list of configurations"):
+            build_hpo_from_name(name, SPACE, max_fidelity=9, **{option: 3})
+        with pytest.raises(SpaceError, match=rf"^{option}\[0\]: "):
+            build_hpo_from_name(name, SPACE, max_fidelity=9, **{option: [{"nobody": 1}]})
 
 
 def test_the_defaults_stand_in_one_place():

@@ -144,6 +144,16 @@ def test_texts_say_rank_and_rule(search_of):
     assert search.scheduler.why(search.history, 4) == ""
 
 
+def test_a_rung_with_too_few_results_says_that_it_waits(search_of):
+    """Of two results floor(2 / 3) = 0 go on, and with n_first = 2 of five floor(5 / 3) = 1, which is too few."""
+    for n, options in ((2, {}), (5, {"n_first": 2})):
+        search = search_of(AsyncPromotion([1.0, 3.0], 3, **options))
+        for _ in range(n):
+            search.tell(search.ask().number, 0.5)
+        text = f"rank 1 of {n} at fidelity 1: none goes on before there are more results there"
+        assert search.scheduler.why(search.history, 0) == text
+
+
 @pytest.mark.parametrize("kind", [AsyncPromotion, AsyncStopping])
 def test_it_ends_where_no_configuration_is_left(search_of, kind):
     """Four configurations: then promotions, then it waits for what runs, then it is over."""

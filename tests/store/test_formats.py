@@ -206,6 +206,8 @@ def test_a_format_that_never_was_is_damage(tmp_path: Path) -> None:
 
 # Headers of releases with other options and names.
 
+OF_ALL = ("seed", "mode", "max_evals", "points", "noise", "stop_hopeless")  # options of every algorithm
+
 
 def change_header(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Makes the header say something else, as another release might have written it."""
@@ -227,7 +229,7 @@ def tpe(tmp_path: Path) -> Path:
 def test_an_option_that_the_release_of_a_store_did_not_know_is_no_mismatch_at_its_default(tpe: Path) -> None:
     """The run went without it; where it has another value than its default, it would go another way."""
     hpo = build_hpo_from_name("tpe", SPACE, plain, seed=3)
-    option = next(name for name in options_of(hpo) if name not in ("seed", "mode", "max_evals", "points", "noise"))
+    option = next(name for name in options_of(hpo) if name not in OF_ALL)
     change_header(tpe, lambda header: header["options"].pop(option))
     resume("tpe", tpe, 32)
     assert len(Result.load(tpe)) == 32

@@ -56,7 +56,6 @@ class ChainValues:
         self.makers: list[str | None] = []
         self.points, self.mask = np.empty((0, d)), np.empty((0, d), dtype=bool)
         self.scores: FloatArray = np.empty(0)
-        self.heading: FloatArray = np.empty(0)
         self._place_of: dict[int, int] = {}
         self._violations: dict[tuple[int, int], float] = {}  # by row and level, of results that break constraints
 
@@ -141,8 +140,8 @@ class ChainValues:
     @property
     def is_running(self) -> BoolArray:
         """``(n,)`` whether a training runs."""
-        is_running: BoolArray = np.isfinite(self.heading)
-        return is_running
+        found: BoolArray = np.isfinite(self.heading)
+        return found
 
     def distances(self, fidelities: FloatArray) -> IntArray:
         """``(k,)`` how many levels k fidelities lie below the full one, in threes: 0 for the full one.

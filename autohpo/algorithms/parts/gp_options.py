@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from autohpo.algorithms.options import check_types
 from autohpo.errors import OptionError
 from autohpo.spaces.tagged import is_same
 
@@ -154,7 +155,8 @@ def data_of(options: GPOptions) -> SearcherData:
 
 
 def check_gp_options(options: GPOptions) -> None:
-    """Raise OptionError unless all options are in their ranges, and go together."""
+    """Raise OptionError unless all options have their types, are in their ranges, and go together."""
+    check_types(options)
     n_most, n_random = options.max_size_data_for_model, options.num_init_random
     rules = [
         ("resource_acq_bohb_threshold", options.resource_acq_bohb_threshold >= 1, "at least 1"),

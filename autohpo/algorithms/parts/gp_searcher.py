@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from autohpo.algorithms.options import check_names, check_types
+from autohpo.algorithms.options import check_names
+from autohpo.algorithms.parts.given_points import given_points, restricted
 from autohpo.algorithms.parts.gp_options import GP_OPTIONS, GPOptions, check_gp_options
 from autohpo.algorithms.parts.gp_suggester import GPSuggester
 from autohpo.algorithms.parts.searcher_log import BATCH, Event, SearcherLog, space_of, without_removed
@@ -62,8 +63,11 @@ class GPMultiFidelitySearcher:
         self.space = space_of(config_space)
         check_names(type(self).__name__, search_options, GP_OPTIONS)
         self.options = GPOptions(points_to_evaluate=points_to_evaluate, **search_options)
-        check_types(self.options)
         check_gp_options(self.options)
+        if not isinstance(metric, str):
+            raise OptionError(f"metric: must be the name of a metric, got {shown(metric)}")
+        given_points(points_to_evaluate, self.space)  # raises for what is no configuration
+        restricted(self.options.restrict_configurations, self.space)
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise OptionError(f"seed: must be an integer of at least 0, got {shown(seed)}")
         self.metric, self.seed = metric, seed
@@ -127,20 +131,21 @@ class GPMultiFidelitySearcher:
             update: Whether the model takes it; else it is left out.
 
         Raises:
-            OptionError: The metric or the fidelity is missing, or the trial is unknown.
+            OptionError: The metric or the fidelity is missing or no number, or the trial is unknown.
         """
         resource_attr = self._of_setting("resource_attr")
         for name in (self.metric, resource_attr):
             if name not in result:
                 raise OptionError(f"result: must have {name!r}, got {shown(sorted(result))}")
         self._know(trial_id, config)
-        value, fidelity = float(result[self.metric]), float(result[resource_attr])
+        value, fidelity = _number(self.metric, result), _number(resource_attr, result)
         if not update or not math.isfinite(value):
             return
         if not 0 < fidelity < math.inf:
             raise OptionError(f"{resource_attr}: must be positive and finite, got {shown(result[resource_attr])}")
-        cost = result.get(self.options.cost_attr) if self.options.cost_attr is not None else None
-        self._apply(["result", trial_id, fidelity, value, None if cost is None else float(cost)])
+        name = self.options.cost_attr
+        cost = None if name is None or result.get(name) is None else _number(name, result)
+        self._apply(["result", trial_id, fidelity, value, cost])
 
     def update(self, trial_id: str, config: Mapping[str, Any] | None, result: Mapping[str, Any]) -> None:
         """Take a result of a trial, as :meth:`on_trial_result`."""
@@ -235,7 +240,13 @@ class GPMultiFidelitySearcher:
 
         Args:
             state: What :meth:`get_state` returned, also after a round trip through JSON.
+
+        Raises:
+            OptionError: It is no such state.
         """
+        missing = {"points_to_evaluate", "random_state", "state"} - set(state)
+        if missing:
+            raise OptionError(f"state: must be what get_state returned, got one without {', '.join(sorted(missing))}")
         options = {name: getattr(self.options, name) for name in GP_OPTIONS if name != "points_to_evaluate"}
         given = state["points_to_evaluate"]
         made = type(self)(self.space, self.metric, given, seed=state["random_state"]["seed"], **options)
@@ -288,3 +299,15 @@ class GPMultiFidelitySearcher:
     def _apply(self, event: Event) -> None:
         self._opened().apply(event)
         self._events.append(event)
+
+
+def _number(name: str, result: Mapping[str, Any]) -> float:
+    """The number that a result has under a name.
+
+    Raises:
+        OptionError: It is none.
+    """
+    try:
+        return float(result[name])
+    except (TypeError, ValueError):
+        raise OptionError(f"result: must have a number for {name!r}, got {shown(result[name])}") from None

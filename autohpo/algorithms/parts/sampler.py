@@ -132,6 +132,16 @@ class Sampler:
         self.follow(view)
         return self.inner.resumable if self._is_whole else frozenset()
 
+    def why(self, view: HistoryView, number: int) -> str:
+        """Return why a trial went on, paused or stopped, after what a view shows; else the empty string.
+
+        Args:
+            view: The history of the search, or a view of it.
+            number: The number of a trial there.
+        """
+        self.follow(view)
+        return self.inner.why(number) if self._is_whole else ""
+
     def follow(self, view: HistoryView) -> None:
         """Adopt and tell what is new in a view.
 

@@ -212,8 +212,25 @@ def test_wrong_spaces_and_points_are_refused():
     """A parameter under another name, a configuration outside of the space, and calls before the set-up."""
     with pytest.raises(OptionError, match="config_space: must have parameters under their names, got 'y' for 'x'"):
         GPMultiFidelitySearcher({"y": RangeHP("x", 0.0, 1.0)}, "acc")
-    searcher = GPMultiFidelitySearcher(SPACE, "acc", [{"x": 7.0}])
     with pytest.raises(SpaceError, match=r"points_to_evaluate\[0\]"):
-        searcher.configure_scheduler([1], 3)
+        GPMultiFidelitySearcher(SPACE, "acc", [{"x": 7.0}])
+    with pytest.raises(OptionError, match="restrict_configurations: must be a list of configurations"):
+        GPMultiFidelitySearcher(SPACE, "acc", restrict_configurations=[])
     with pytest.raises(OptionError, match="configure_scheduler: must be called first"):
         GPMultiFidelitySearcher(SPACE, "acc").get_config("0")
+
+
+def test_wrong_names_results_and_states_are_refused():
+    """The error names the argument; nothing of such a result is kept."""
+    with pytest.raises(OptionError, match="metric: must be the name of a metric, got 3"):
+        GPMultiFidelitySearcher(SPACE, 3)
+    searcher = GPMultiFidelitySearcher(SPACE, "acc")
+    searcher.configure_scheduler([1], 3)
+    config = searcher.get_config("0")
+    with pytest.raises(OptionError, match="result: must have a number for 'acc', got 'good'"):
+        searcher.on_trial_result("0", config, {"acc": "good", "epoch": 1})
+    with pytest.raises(OptionError, match="result: must have a number for 'epoch', got None"):
+        searcher.on_trial_result("0", config, {"acc": 0.5, "epoch": None})
+    assert not any(event[0] == "result" for event in searcher.get_state()["state"]["events"])
+    with pytest.raises(OptionError, match="state: must be what get_state returned, got one without points_to_evaluate"):
+        searcher.clone_from_state({"random_state": {}, "state": {}})

@@ -143,7 +143,7 @@ ALGORITHMS = [
     ("asha", {"max_fidelity": EPOCHS}),
     ("asha", {"max_fidelity": EPOCHS, "type": "stopping"}),
     ("hyperband", {"max_fidelity": EPOCHS}),
-    ("auto", {"max_fidelity": EPOCHS}),
+    ("auto", {"max_fidelity": EPOCHS, "min_fidelity": EPOCHS // 3}),
     ("pbt", {"max_fidelity": EPOCHS, "population_size": 6}),
 ]
 
@@ -193,6 +193,7 @@ def test_paused_trials_without_a_chance_are_given_up(name):
             given_up[number] = best.score
             at = hpo.history[number].fidelity
             assert re.fullmatch(rf"given up at {at}: chance .* to beat trial {best.number}", why)
+            assert re.fullmatch(rf"rank \d+ of \d+ .*at fidelity {at}.*; {why}", hpo.why(number))
             assert hpo.history[number].score < best.score
         assert suggestion.resume not in given_up
         assert not given_up.keys() & hpo.resumable
