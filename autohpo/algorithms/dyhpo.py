@@ -10,6 +10,7 @@ import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.gp_multi_fidelity import GPMultiFidelity
+from autohpo.algorithms.options import check_types
 from autohpo.algorithms.parts.gp_judge import judge
 from autohpo.algorithms.parts.gp_options import GPOptions, check_gp_options, gp_options_of
 from autohpo.algorithms.parts.sampler import Sampler, SamplerSpec
@@ -72,6 +73,7 @@ class DyHPO(GPOptions, Scheduled):
     one_per_doubling: bool = True
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_gp_options(self)
         super().__post_init__()
         options = {**self._options_for("gp_multi_fidelity"), "random_fraction": self.random_fraction}

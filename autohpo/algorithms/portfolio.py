@@ -142,9 +142,9 @@ class Portfolio(BaseHPOptimizer):
         planned = np.array([self.random_fraction, rest * (1.0 - process), rest * process])
         known = np.flatnonzero(np.isfinite(scores))
         is_top = scores > np.quantile(scores[known], 1.0 - _TOP_SHARE)
-        earned = np.empty(len(ARMS))
+        makers, earned = np.array(chains.makers, dtype=object)[known], np.empty(len(ARMS))
         for place, arm in enumerate(ARMS):
-            own = [row for row in known.tolist() if chains.makers[row] == arm][-_N_JUDGED:]
+            own = known[makers == arm][-_N_JUDGED:]
             earned[place] = (float(is_top[own].sum()) + _HITS) / (len(own) + _TRIES)
         chances = planned * earned
         chances /= chances.sum()
