@@ -11,6 +11,7 @@ from autohpo.algorithms.parts.gp_options import GPOptions, check_gp_options
 from autohpo.algorithms.parts.gp_suggester import GPSuggester
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
+from autohpo.schedulers.rungs import checked_levels
 from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.trial import Suggestion
 
@@ -62,6 +63,8 @@ class GPMultiFidelity(GPOptions, BaseHPOptimizer):
             raise OptionError(f"cost_attr: {rule}, got {self.cost_attr}")
         if self.max_fidelity is not None and not self.max_fidelity > 0:
             raise OptionError(f"max_fidelity: must be positive, or None, got {self.max_fidelity}")
+        if self.rung_levels is not None:
+            self.rung_levels = list(checked_levels(self.rung_levels))
 
     @property
     def is_finite(self) -> bool:

@@ -18,6 +18,7 @@ from autohpo.algorithms.parts.ranked_parzen import RankedParzen
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
+from autohpo.schedulers.rungs import checked_levels
 from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.surrogates.promoted import rank_scores
 from autohpo.trial import Suggestion
@@ -96,6 +97,8 @@ class Portfolio(BaseHPOptimizer):
         for name, is_kept, rule in rules:
             if not is_kept:
                 raise OptionError(f"{name}: must be {rule}, got {getattr(self, name)}")
+        if self.rung_levels is not None:
+            self.rung_levels = list(checked_levels(self.rung_levels))
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         encoder = Encoder(self.space)
