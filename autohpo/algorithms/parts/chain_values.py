@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +18,7 @@ MOST_LEVELS = 12
 
 _SLACK = 1e-9  # fidelities nearer than this share are one
 _FACTOR = 3.0
-_LARGEST = 1e308
+_LARGEST = sys.float_info.max
 
 
 class ChainValues:
@@ -111,7 +112,8 @@ class ChainValues:
         kept = scores[broken == 0.0]
         low, high = (float(kept.min()), float(kept.max())) if len(kept) else (0.0, 0.0)
         unit = min(high - low, _LARGEST) or 1.0  # Python's floats overflow in silence
-        below = low - unit * (0.1 + broken / (1.0 + broken))
+        with np.errstate(over="ignore"):
+            below = low - unit * (0.1 + broken / (1.0 + broken))
         return np.where(broken > 0.0, np.maximum(below, -_LARGEST), scores)
 
     def _levels(self, fidelities: FloatArray) -> tuple[float, ...]:
