@@ -75,6 +75,11 @@ def epochs(hps: dict[str, Any], seed: int) -> Iterator[float]:
         yield value - 0.5 / epoch + noise.gauss(0, 0.02)
 
 
+def costly(hps: dict[str, Any], fidelity: float) -> dict[str, float]:
+    """A training that says its cost: where that is its seconds, promotions by cost depend on the machine."""
+    return {"perf": -abs(hps["drop"] - 0.3) - hps["lr"] - 0.5 / fidelity, "cost": fidelity * (1.0 + hps["hops"] / 8)}
+
+
 def saved(hps: dict[str, Any], trial: Any) -> Iterator[float]:
     """A training that saves its epochs, for populations."""
     path = trial.checkpoint_dir / "n"
@@ -102,7 +107,7 @@ def search(name: str, options: dict[str, Any], store: Path, workers: int, kill_a
     if cls.needs_checkpoints:
         extra["population_size"] = MAX_EVALS // 3
     points = [{"lr": 0.01, "hops": 3, "drop": 0.3, "act": "relu"}] * bool(options.get("rush"))
-    f = saved if cls.needs_checkpoints else epochs
+    f = saved if cls.needs_checkpoints else costly if "cost_promotion" in options else epochs
     hpo = build_hpo_from_name(name, SPACE, f, max_evals=MAX_EVALS, seed=0, points=points, **extra, **options)
     hpo.optimize(store=store, num_workers=workers, progress=False)
 
