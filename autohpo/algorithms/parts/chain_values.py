@@ -145,7 +145,8 @@ class ChainValues:
     @property
     def is_running(self) -> BoolArray:
         """``(n,)`` whether a training runs."""
-        return np.isfinite(self.heading)
+        is_running: BoolArray = np.isfinite(self.heading)
+        return is_running
 
     def distances(self, fidelities: FloatArray) -> IntArray:
         """``(k,)`` how many levels k fidelities lie below the full one, in threes: 0 for the full one.
