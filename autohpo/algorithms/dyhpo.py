@@ -10,7 +10,7 @@ import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.gp_multi_fidelity import GPMultiFidelity
-from autohpo.algorithms.options import option_names
+from autohpo.algorithms.options import check_types, option_names
 from autohpo.algorithms.parts.gp_judge import judge
 from autohpo.algorithms.parts.gp_options import GPOptions, check_gp_options, given_gp_options, gp_options_of
 from autohpo.algorithms.parts.sampler import Sampler, SamplerSpec
@@ -79,6 +79,7 @@ class DyHPO(GPOptions, Scheduled):
     one_per_doubling: bool = True
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_gp_options(self)
         chosen = [name for name in given_gp_options(self) if name in _OF_NEW_ONES]
         if self.sampler is None:

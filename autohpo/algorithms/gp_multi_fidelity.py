@@ -12,6 +12,7 @@ from autohpo.algorithms.parts.gp_options import GPOptions, check_gp_options
 from autohpo.algorithms.parts.gp_suggester import GPSuggester
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
+from autohpo.schedulers.rungs import checked_levels
 from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.trial import Suggestion
 
@@ -66,6 +67,8 @@ class GPMultiFidelity(GPOptions, BaseHPOptimizer):
             raise OptionError(f"max_fidelity: must be positive, or None, got {self.max_fidelity}")
         given_points(self.points_to_evaluate, self.space)  # both raise for what is no configuration of the space
         restricted(self.restrict_configurations, self.space)
+        if self.rung_levels is not None:
+            self.rung_levels = list(checked_levels(self.rung_levels))
 
     @property
     def is_finite(self) -> bool:

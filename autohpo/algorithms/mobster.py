@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from autohpo.algorithms.asha import ASHA
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.options import check_types
 from autohpo.algorithms.parts.gp_options import GPOptions, check_gp_options, given_gp_options, gp_options_of
 from autohpo.algorithms.parts.sampler import SamplerSpec
 from autohpo.algorithms.registry import register_hpo
@@ -53,6 +54,7 @@ class MOBSTER(GPOptions, ASHA):
     first_promotions: int | None = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_gp_options(self)
         if self.sampler is None:
             self.sampler = "gp_multi_fidelity" if given_gp_options(self) else "portfolio"

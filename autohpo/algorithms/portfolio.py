@@ -18,6 +18,7 @@ from autohpo.algorithms.parts.ranked_parzen import RankedParzen
 from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptionError
+from autohpo.schedulers.rungs import checked_levels
 from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.surrogates.promoted import rank_scores
 from autohpo.surrogates.rung_order import honest_from, lie_chances
@@ -100,6 +101,8 @@ class Portfolio(BaseHPOptimizer):
         for name, is_kept, rule in rules:
             if not is_kept:
                 raise OptionError(f"{name}: must be {rule}, got {getattr(self, name)}")
+        if self.rung_levels is not None:
+            self.rung_levels = list(checked_levels(self.rung_levels))
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         encoder = Encoder(self.space)
@@ -155,9 +158,9 @@ class Portfolio(BaseHPOptimizer):
         planned = np.array([self.random_fraction, rest * (1.0 - process), rest * process])
         known = np.flatnonzero(np.isfinite(scores))
         is_top = scores > np.quantile(scores[known], 1.0 - _TOP_SHARE)
-        earned = np.empty(len(ARMS))
+        makers, earned = np.array(chains.makers, dtype=object)[known], np.empty(len(ARMS))
         for place, arm in enumerate(ARMS):
-            own = [row for row in known.tolist() if chains.makers[row] == arm][-_N_JUDGED:]
+            own = known[makers == arm][-_N_JUDGED:]
             earned[place] = (float(is_top[own].sum()) + _HITS) / (len(own) + _TRIES)
         chances = planned * earned
         chances /= chances.sum()

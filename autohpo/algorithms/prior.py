@@ -19,6 +19,7 @@ from autohpo.errors import OptionError
 from autohpo.history import Cursor
 from autohpo.schedulers.chains import fidelity_of
 from autohpo.schedulers.limits import Spending
+from autohpo.schedulers.rungs import checked_levels
 from autohpo.trial import Suggestion
 
 MUTATED = 0.5
@@ -78,7 +79,10 @@ class PriorSampler(BaseHPOptimizer):
         if not 2 <= self.eta < math.inf:
             raise OptionError(f"eta: must be at least 2 and finite, got {self.eta}")
         is_missing = isinstance(self.space, MissingSpace)  # then it is checked with the trainer's space
-        self._guess = guess_of(self.space, {} if is_missing else self.prior or {}, self.prior_confidence)
+        given = {} if is_missing or self.prior is None else self.prior
+        self._guess = guess_of(self.space, given, self.prior_confidence)
+        if self.rung_levels is not None:
+            self.rung_levels = list(checked_levels(self.rung_levels))
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         self._seen, self._cursor = SeenSet(self.history), Cursor(self.history)

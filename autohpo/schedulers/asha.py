@@ -73,7 +73,7 @@ class AsyncPromotion(Asynchronous):
         by_cost: Whether that share is one of the cost of the results there, in place of their number.
         rush: How many of the user's first points set a threshold: only what is as good as the best of them goes on.
         n_first: How many results at a rung must be among those that go on before the first of them does; 1 is the
-            paper's. A search that its limits make short does not wait.
+            paper's. A search that its limits make short does not wait, nor does one that has no configuration left.
 
     Source: Li et al. 2020, MLSys 2, Algorithm 2; `by_cost` as in Syne Tune's ``cost_promotion``; `rush`: Zappella et
     al. 2021, arXiv 2103.16111.
@@ -123,7 +123,7 @@ class AsyncPromotion(Asynchronous):
         """
         self._follow(seen)
         for level in reversed(range(self._top)):  # Algorithm 2, get_job
-            found = self._promotable(seen, level)
+            found = self._promotable(seen, level, can_start=can_start)
             if found is not None:
                 above, why = self.schedule[level + 1], f"{self._where(found, level)}: promoted to"
                 return Promote(found, above, {"rung": level + 1, "why": f"{why} {above:g}", **self._notes(level + 1)})
@@ -150,11 +150,11 @@ class AsyncPromotion(Asynchronous):
         is_last = level == len(self.schedule) - 1
         return {"rule": "" if is_last else ", and ".join(rules)} if rules else {}
 
-    def _promotable(self, seen: History, level: int) -> int | None:
+    def _promotable(self, seen: History, level: int, *, can_start: bool) -> int | None:
         """The best trial that was not promoted, if it is among those of its rung that go on."""
         rung = self._rungs[level]
         best = rung.best_waiting(self.given_up)
-        n = self._n_best(seen, level) if best is not None else 0
+        n = self._n_best(seen, level, can_start=can_start) if best is not None else 0
         if best is None or best[1] > n:
             return None
         if self._points.better(rung.results, best[0]) is None:
@@ -163,12 +163,12 @@ class AsyncPromotion(Asynchronous):
         given = [point for point in given if point not in self.given_up]
         return min(given, key=rung.results.rank, default=None)
 
-    def _n_best(self, seen: History, level: int) -> int:
+    def _n_best(self, seen: History, level: int, *, can_start: bool = True) -> int:
         """How many of the results at a rung, the best first, go on."""
         results = self._rungs[level].results
         if self._by_cost:
             return self._costs.n_going_on(seen, level, results, self.rungs.share(level), self.limits.is_continued)
-        return self._n_going_on(len(results), level)
+        return self._n_going_on(len(results), level, can_start=can_start)
 
     def _where(self, number: int, level: int) -> str:
         """The rank of a trial at its rung."""

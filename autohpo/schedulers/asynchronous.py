@@ -100,10 +100,13 @@ class Asynchronous(Scheduler):
         self.rungs, self._n_first = Rungs(tuple(rungs), eta), n_first
         self._weights = bracket_weights(rungs, n_brackets)
 
-    def _n_going_on(self, n: int, level: int, limits: Limits | None = None) -> int:
-        """How many of n results at a rung go on: none before there are eta of them, or more where it can wait."""
+    def _n_going_on(self, n: int, level: int, limits: Limits | None = None, *, can_start: bool = True) -> int:
+        """How many of n results at a rung go on: none before there are eta of them, or more where it can wait.
+
+        Where nothing new can start it does not: more results may never come.
+        """
         n_best = self.rungs.n_going_on(n, level)
-        if not 0 < n_best < self._n_first:
+        if not can_start or not 0 < n_best < self._n_first:
             return n_best
         limits = self.limits if limits is None else limits
         return 0 if not limits.is_any or can_wait(self.rungs, self._n_first, limits) else n_best

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from autohpo.errors import NotReady, OptimizationComplete
+from autohpo.errors import NotReady, OptimizationComplete, OptionError
 from autohpo.history import History
 from autohpo.schedulers.base import Decision, Fork, Limits, Promote, Scheduler, Start, TrainingPlan, score_of
 from autohpo.schedulers.schedule import SLACK, Plan
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Running, Trial, whole
+
+_MOST_STEPS = 10_000
 
 ExploreRule = Callable[[SearchSpace, Mapping[str, Any], np.random.Generator], dict[str, Any]]
 """Returns a configuration near another one."""
@@ -26,7 +28,12 @@ def steps_of(interval: float, max_fidelity: float) -> tuple[float, ...]:
     Args:
         interval: The fidelity between two comparisons.
         max_fidelity: The full one.
+
+    Raises:
+        OptionError: There would be too many.
     """
+    if max_fidelity / interval > _MOST_STEPS:
+        raise OptionError(f"interval: must make at most {_MOST_STEPS} steps up to {max_fidelity:g}, got {interval:g}")
     n = math.ceil(max_fidelity / interval - SLACK)
     return (*(whole(interval * k) for k in range(1, n)), whole(max_fidelity))
 

@@ -12,6 +12,10 @@ from autohpo.trial import whole
 
 SLACK = 1e-9  # powers and quotients of floats miss an integer by far less, other fractions by far more
 
+MOST_RUNGS = 1000
+"""The largest number of rungs: a scheduler looks at each of them at each decision."""
+_LARGEST_RATIO = 1e15  # of the full fidelity to the least: nobody has so many configurations to begin with
+
 _NEAR = 0.9  # of the least fidelity: a count that comes so near to it counts as equal
 
 
@@ -142,6 +146,9 @@ def _check_ends(min_fidelity: float, max_fidelity: float, eta: float) -> None:
         raise OptionError(f"min_fidelity: must be positive and finite, got {min_fidelity}")
     if not min_fidelity <= max_fidelity < math.inf:
         raise OptionError(f"max_fidelity: must be finite and at least min_fidelity, {min_fidelity}, got {max_fidelity}")
+    if max_fidelity / min_fidelity > _LARGEST_RATIO:  # Python's floats overflow to infinity here
+        rule = f"must be at most {_LARGEST_RATIO:g} times min_fidelity, {min_fidelity}"
+        raise OptionError(f"max_fidelity: {rule}, got {max_fidelity}")
     if not eta >= 2:
         raise OptionError(f"eta: must be at least 2, got {eta}")
 
@@ -157,7 +164,10 @@ def _geometric(min_fidelity: float, max_fidelity: float, eta: float, near: float
 def _linear(min_fidelity: float, max_fidelity: float, increment: float) -> tuple[float, ...]:
     if not 0 < increment < math.inf:
         raise OptionError(f"rung_increment: must be positive and finite, got {increment}")
-    n = math.ceil((max_fidelity - min_fidelity) / increment - SLACK)
+    steps = (max_fidelity - min_fidelity) / increment
+    if steps > MOST_RUNGS:
+        raise OptionError(f"rung_increment: must leave at most {MOST_RUNGS} rungs, got {increment}")
+    n = math.ceil(steps - SLACK)
     return (*(whole(float(min_fidelity + k * increment)) for k in range(n)), whole(float(max_fidelity)))
 
 
@@ -178,9 +188,8 @@ def checked_levels(levels: object) -> tuple[float, ...]:
         OptionError: It is no list of positive numbers that rise.
     """
     is_list = isinstance(levels, Iterable) and not isinstance(levels, (str, bytes))
-    given = list(levels) if isinstance(levels, Iterable) and is_list else []
-    try:
-        found = tuple(whole(float(level)) for level in given)
+    try:  # an array without an axis is iterable by its type alone
+        found = tuple(whole(float(level)) for level in levels) if isinstance(levels, Iterable) and is_list else ()
     except (TypeError, ValueError, OverflowError):
         found = ()
     is_rising = all(low < high for low, high in zip((0.0, *found), found, strict=False))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from autohpo.surrogates.arrays import FloatArray, IntArray
@@ -12,6 +10,8 @@ _SLOPE_WEIGHT = 4.0
 """The number of configurations that the prior of a slope, 1, counts for."""
 _GAIN_WEIGHT = 1.0
 """The number of configurations that the prior of a gain, 0, counts for."""
+_LEAST_UNIT = 1e-290
+"""Of the largest value: where the best is nearer to the median, what is far below is still a number of such units."""
 
 
 def last_levels(values: FloatArray) -> IntArray:
@@ -44,7 +44,7 @@ def rank_scores(values: FloatArray) -> FloatArray:
         >>> rank_scores(np.array([[1.0, nan], [3.0, 5.0], [2.0, 9.0]])).round(2).tolist()
         [-0.97, 0.0, 0.97]
     """
-    scores = np.full(len(values), np.nan)
+    scores, values = np.full(len(values), np.nan), in_range(values)
     for level in range(values.shape[1]):
         here = np.flatnonzero(np.isfinite(values[:, level]))
         at = values[here, level]
@@ -76,13 +76,24 @@ def one_sided(values: FloatArray) -> FloatArray:
     Args:
         values: Finite numbers, or NaN, in any shape; higher is better.
     """
+    values = in_range(values)
     known = values[np.isfinite(values)]
-    middle = float(np.median(known)) if len(known) else 0.0
-    unit = float(known.max()) - middle if len(known) else 0.0
-    if not 0.0 < unit < math.inf:
-        unit = float(np.std(known)) if len(known) else 0.0
-    scaled = (values - middle) / (unit if 0.0 < unit < math.inf else 1.0)
+    if not len(known):
+        return values
+    middle = float(np.median(known))
+    unit = float(known.max()) - middle or float(np.std(known)) or 1.0
+    scaled = (values - middle) / max(unit, _LEAST_UNIT)
     return np.where(scaled < 0.0, -np.log1p(np.maximum(-scaled, 0.0)), scaled)
+
+
+def in_range(values: FloatArray) -> FloatArray:
+    """Return values times a power of two, so that the largest is about 1: their sums, squares and spans are numbers.
+
+    Args:
+        values: Finite numbers, or NaN, in any shape.
+    """
+    sizes = np.abs(values[np.isfinite(values)])
+    return np.ldexp(values, -int(np.frexp(sizes.max())[1])) if len(sizes) else values
 
 
 def steps_up(values: FloatArray) -> FloatArray:

@@ -7,7 +7,9 @@ import pytest
 
 from autohpo import ChoiceHP, LogRangeHP, OptionError, RangeHP, SpaceError, build_hpo_from_name
 from autohpo.algorithms.gp_multi_fidelity import GPMultiFidelity
+from autohpo.algorithms.options import option_names
 from autohpo.algorithms.parts.gp_options import GP_OPTIONS, GPOptions
+from autohpo.algorithms.registry import get_hpo
 
 SPACE = [RangeHP("x", 0.0, 1.0), LogRangeHP("lr", 1e-4, 1.0)]
 QUICK = {"num_init_random": 4, "opt_maxiter": 10, "max_fidelity": 9, "seed": 0}
@@ -296,3 +298,13 @@ def test_dyhpo_starts_with_the_given_points_and_stays_within_the_restricted_ones
     assert started[:6] == [hp["x"] for hp in given]
     assert set(started) <= {hp["x"] for hp in pool}
     assert len(started) == len(set(started)) >= 7
+
+
+@pytest.mark.parametrize("name", ["mobster", "hypertune", "dyhpo", "gp_multi_fidelity"])
+@pytest.mark.parametrize("option", ["num_init_candidates", "random_fraction", "model", "rung_increment", "rung_levels"])
+@pytest.mark.parametrize("odd", [{"x": 1}, range(3, 0, -1), np.array([2.0, 1.0]), object()])
+def test_odd_options_are_named(name, option, odd):
+    """Their types are looked at before their values."""
+    if option in option_names(get_hpo(name)):
+        with pytest.raises(OptionError, match=f"^{option}: "):
+            build_hpo_from_name(name, SPACE, **{option: odd})

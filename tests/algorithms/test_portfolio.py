@@ -104,6 +104,52 @@ def test_all_values_equal() -> None:
     assert hpo.best()[1] == 1.0
 
 
+@pytest.mark.parametrize("name", ["asha", "portfolio"])
+def test_under_constraints_a_search_goes_on_as_if_it_had_not_been_interrupted(name: str) -> None:
+    """What keeps them gets worse with time, so that those that break them are told apart by when they are looked at."""
+    known = {"seed": 3, **({"sampler": "portfolio", "max_fidelity": 9} if name == "asha" else {})}
+
+    def finish(hpo, n: int, done: int = 0) -> list:
+        log = []
+        for k in range(done, n):
+            suggestion = hpo.ask()
+            outcome = value(suggestion, suggestion.fidelity or 9) - k / 20, {"size": abs(suggestion["x"] - 0.3) - 0.25}
+            hpo.tell(suggestion, outcome[0], constraints=outcome[1])
+            log.append((suggestion, outcome))
+        return log
+
+    whole = finish(build_hpo_from_name(name, SPACE, **known), 75)
+    for cut in (30, 50):
+        resumed = build_hpo_from_name(name, SPACE, **known)
+        for suggestion, (perf, constraints) in whole[:cut]:
+            resumed.adopt(suggestion.copy())
+            resumed.tell(suggestion, perf, constraints=constraints)
+        assert finish(resumed, 75, cut) == whole[cut:]
+
+
+HUGE = {
+    "equal and huge": lambda _, k: -1e300,
+    "the ends of the floats": lambda _, k: (-1) ** k * 1.7976931348623157e308,
+    "one far below": lambda perf, k: -1e308 if k % 7 == 0 else perf,
+    "one far above": lambda perf, k: 1e308 if k % 11 == 0 else perf,
+    "denormal": lambda perf, k: perf * 1e-320,
+}
+
+
+@pytest.mark.parametrize("kind", HUGE)
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_values_of_any_size_are_taken_without_a_warning(kind: str, mode: str) -> None:
+    """Warnings are errors here; and the best is the best of what was told."""
+    hpo = build_hpo_from_name("asha", SPACE, seed=0, sampler="portfolio", max_fidelity=3, mode=mode)
+    full = []
+    for k in range(45):
+        suggestion = hpo.ask()
+        perf = HUGE[kind](value(suggestion, suggestion.fidelity), k)
+        hpo.tell(suggestion, perf)
+        full += [perf] if suggestion.fidelity == 3 else []
+    assert hpo.best()[1] == (max(full) if mode == "max" else min(full))
+
+
 @pytest.mark.parametrize(
     ("name", "bad"),
     [
@@ -112,9 +158,11 @@ def test_all_values_equal() -> None:
         ("most_process", -0.1),
         ("n_full", 0),
         ("max_fidelity", 0.0),
+        ("rung_levels", [3, 1]),
+        ("rung_levels", 0.5),
     ],
 )
-def test_bad_options_are_named(name: str, bad: float) -> None:
+def test_bad_options_are_named(name: str, bad: object) -> None:
     """The error begins with the option."""
     with pytest.raises(OptionError, match=f"^{name}: must be"):
         build_hpo_from_name("portfolio", SPACE, **{name: bad})

@@ -188,3 +188,22 @@ def test_trials_of_others_enter_no_rung(search_of):
         search.tell(search.running[-1], 99.0)
     assert search.resumable() == frozenset()
     assert search.ask().resume is None
+
+
+@pytest.mark.parametrize("n", [3, 9, 12, 26, 27, 80])
+@pytest.mark.parametrize("n_workers", [1, 5])
+def test_nobody_waits_for_results_that_cannot_come(search_of, n, n_workers):
+    """Where all configurations were tried, a rung of n has promoted n // 3 or more in the end: the paper's rule."""
+    search = search_of(AsyncPromotion(RUNGS[:3], 3.0, n_first=2), n_configurations=n)
+    while True:
+        try:
+            search.ask()
+        except (OptimizationComplete, NotReady):
+            if not search.running:
+                break
+        if len(search.running) >= n_workers or (search.n_drawn == n and search.running):
+            search.tell(search.running[0], -float(search.running[0]))
+    at = [sum(s.fidelity == rung for s in search.asked) for rung in RUNGS[:3]]
+    assert at[0] == n
+    assert at[1] >= n // 3
+    assert at[2] >= at[1] // 3

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from autohpo.errors import NotReady, OptimizationComplete
+from autohpo.errors import NotReady, OptimizationComplete, OptionError
 from autohpo.schedulers.base import Fork, Promote, Start
 from autohpo.schedulers.pbt import PopulationBased, steps_of
 
@@ -247,3 +247,9 @@ def test_a_history_replayed_in_any_order_gives_the_same_decisions(search_of):
             search.ask()
         else:
             search.tell(rng.choice(search.running), None if rng.random() < 0.1 else rng.random())
+
+
+def test_too_many_steps_are_refused():
+    """They would not fit into memory; the option is named."""
+    with pytest.raises(OptionError, match=r"^interval: must make at most 10000 steps up to 1e\+09, got 1$"):
+        steps_of(1, 1e9)

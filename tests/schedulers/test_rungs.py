@@ -164,6 +164,15 @@ def test_a_run_of_this_release_goes_on_with_integers(tmp_path, name):
         ({"rung_levels": [1, math.nan]}, "rung_levels: must be a list of positive numbers that rise, got [1, nan]"),
         ({"rung_levels": [1, 99]}, "rung_levels: must be at most max_fidelity, 81, got (1, 99)"),
         ({"rung_increment": 0}, "rung_increment: must be positive and finite, got 0"),
+        ({"rung_increment": 1e-9}, "rung_increment: must leave at most 1000 rungs, got 1e-09"),
+        ({"rung_increment": 1e-320}, "rung_increment: must leave at most 1000 rungs, got 1e-320"),
+        ({"max_fidelity": 1e308}, "max_fidelity: must be at most 1e+15 times min_fidelity, 1.0, got 1e+308"),
+        ({"min_fidelity": 1e-320}, "max_fidelity: must be at most 1e+15 times min_fidelity, 1e-320, got 81.0"),
+        (
+            {"rung_levels": np.array(1.0)},
+            "rung_levels: must be a list of positive numbers that rise, got 1.0",
+        ),
+        ({"rung_levels": [1], "max_fidelity": "9"}, "max_fidelity: must be float, got '9'"),
         (
             {"rung_increment": 2, "rung_levels": [1]},
             "rung_increment: cannot be given together with rung_levels, which say every rung",

@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from autohpo.surrogates.promoted import (
+    in_range,
     last_levels,
     normal_scores,
     one_sided,
@@ -135,3 +136,22 @@ def test_a_level_that_says_nothing_says_nothing_in_the_end() -> None:
     found = projected(values)
     assert found[:2_000].std() > 0.9
     assert found[2_000:].std() < 0.1
+
+
+@pytest.mark.parametrize("exponent", [-1060, -3, 0, 1020])
+def test_a_power_of_two_changes_no_bit(exponent):
+    """So nothing overflows, and no unit matters; NaN stays."""
+    values = np.array([[-1.75, 3.0], [NAN, 2.5]])
+    np.testing.assert_array_equal(in_range(np.ldexp(values, exponent)), values / 4)
+    np.testing.assert_array_equal(one_sided(np.ldexp(values, exponent)), one_sided(values))
+
+
+@pytest.mark.parametrize(
+    "values", [[-1e300] * 7, [1.7e308, -1.7e308] * 3, [0.0, 0.0, 5e-324, -1.0], [NAN, NAN], [0.0], []]
+)
+def test_units_at_the_ends_of_the_floats(values):
+    """Numbers, in the order of the values, without a warning."""
+    scaled = one_sided(np.array(values, dtype=float))
+    known = np.isfinite(values)
+    assert np.isfinite(scaled[known]).all()
+    assert (np.diff(scaled[known][np.argsort(np.array(values, dtype=float)[known])]) >= 0).all()

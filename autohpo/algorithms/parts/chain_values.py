@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +18,7 @@ MOST_LEVELS = 12
 
 _SLACK = 1e-9  # fidelities nearer than this share are one
 _FACTOR = 3.0
+_LARGEST = sys.float_info.max
 
 
 class ChainValues:
@@ -36,7 +37,6 @@ class ChainValues:
         makers: What the notes of each say of who suggested it; None where they say nothing.
         levels: The L levels, rising; the last is that of a full evaluation, once there is one.
         values: ``(n, L)`` higher is better; NaN where there is none.
-        is_failed: ``(n,)`` whether a training has failed.
         heading: ``(n,)`` the fidelity that a training heads for; NaN where none runs.
         places: ``(e,)`` the row of each value of trials that have ended, in the order told.
         reached: ``(e,)`` the level of each.
@@ -55,9 +55,7 @@ class ChainValues:
         self.numbers: list[int] = []
         self.makers: list[str | None] = []
         self.points, self.mask = np.empty((0, d)), np.empty((0, d), dtype=bool)
-        self.scores: FloatArray = np.empty(0)
-        self._place_of: dict[int, int] = {}
-        self._violations: dict[tuple[int, int], float] = {}  # by row and level, of results that break constraints
+        self._violations: dict[tuple[int, float], float] = {}  # by chain and fidelity, of what breaks constraints
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -70,47 +68,53 @@ class ChainValues:
         fresh = [item for item in step.asked if item.resume is None]
         if fresh:
             points, mask = self._encoder.of_hps([item.hp for item in fresh])
-            self._place_of.update({item.number: len(self) + i for i, item in enumerate(fresh)})
             self.numbers += [item.number for item in fresh]
             self.makers += [item.info.get("arm") for item in fresh]
             self.points, self.mask = np.concatenate([self.points, points]), np.concatenate([self.mask, mask])
-        self._fill()
         for trial in step.told:
             if trial.score is not None and trial.violation:
                 reached = self._full if trial.reached == math.inf else float(trial.reached)
-                row = self._place_of[self._history.root(trial.number)]
-                self._violations[row, self._level(reached)] = trial.violation
-        self.scores = self._lowered(self.places, self.reached, self.scores)
-        self.values[self.places, self.reached] = self.scores
-
-    def _lowered(self, places: IntArray, reached: IntArray, scores: FloatArray) -> FloatArray:
-        """Scores in which those that break constraints on the outcome lie below all others, by how far they do."""
-        if not self._violations:
-            return scores
-        pairs = zip(places.tolist(), reached.tolist(), strict=True)
-        broken = np.array([self._violations.get(pair, 0.0) for pair in pairs])
-        kept = scores[broken == 0.0]
-        low = float(kept.min()) if len(kept) else 0.0
-        unit = (float(np.ptp(kept)) if len(kept) else 0.0) or 1.0
-        return np.where(broken > 0.0, low - unit * (0.1 + broken / (1.0 + broken)), scores)
+                self._violations[self._history.root(trial.number), reached] = trial.violation
+        self._fill()
 
     def _fill(self) -> None:
         found = self._evidence.evidence()
         rows, n = found.rows, found.n_settled
         self.levels = self._levels(rows.fidelity)
-        places = np.array([self._place_of[number] for number in rows.number.tolist()], dtype=np.int64)
-        reached = np.array([self._level(fidelity) for fidelity in rows.fidelity.tolist()], dtype=np.int64)
+        places, reached = self._rows_of(rows.number), self._reached(rows.fidelity)
+        self.places, self.reached = places[:n], reached[:n]
+        self._told, self._broken = rows.score[:n], np.zeros(n)
+        if self._violations:
+            keys = zip(rows.number[:n].tolist(), rows.fidelity[:n].tolist(), strict=True)
+            self._broken = np.array([self._violations.get(key, 0.0) for key in keys])
+        self.scores = self._lowered(n)
         self.values = np.full((len(self), len(self.levels)), np.nan)
-        self.values[places, reached] = rows.score
-        self.places, self.reached, self.scores = places[:n], reached[:n], rows.score[:n]
-        self.is_failed = np.zeros(len(self), dtype=bool)
+        self.values[places[n:], reached[n:]] = rows.score[n:]
+        self.values[self.places, self.reached] = self.scores
         self.heading = np.full(len(self), np.nan)
-        for trial in self._history.trials:
-            if trial.score is None:
-                self.is_failed[self._place_of[self._history.root(trial.number)]] = True
-        for running in self._history.running:
-            given = self._full if running.fidelity is None else float(running.fidelity)
-            self.heading[self._place_of[self._history.root(running.number)]] = given
+        running = self._history.running
+        roots = np.array([self._history.root(item.number) for item in running], dtype=np.int64)
+        given = [self._full if item.fidelity is None else float(item.fidelity) for item in running]
+        self.heading[self._rows_of(roots)] = given
+
+    def _rows_of(self, numbers: IntArray) -> IntArray:
+        """The row of each of some configurations, which are named by their first trials."""
+        return np.searchsorted(self.numbers, numbers)  # numbers rise
+
+    def _lowered(self, n: int) -> FloatArray:
+        """``(n,)`` the first n values; those that break constraints on the outcome below all others, by how far.
+
+        It depends on these n alone, so that a model that was fitted to them once is the one that is fitted later.
+        """
+        scores, broken = self._told[:n], self._broken[:n]
+        if not broken.any():
+            return scores
+        kept = scores[broken == 0.0]
+        low, high = (float(kept.min()), float(kept.max())) if len(kept) else (0.0, 0.0)
+        unit = min(high - low, _LARGEST) or 1.0  # Python's floats overflow in silence
+        with np.errstate(over="ignore"):
+            below = low - unit * (0.1 + broken / (1.0 + broken))
+        return np.where(broken > 0.0, np.maximum(below, -_LARGEST), scores)
 
     def _levels(self, fidelities: FloatArray) -> tuple[float, ...]:
         if self._given is not None:
@@ -123,9 +127,10 @@ class ChainValues:
             levels.insert(0, levels[0] / _FACTOR)
         return tuple(levels)
 
-    def _level(self, fidelity: float) -> int:
-        """The highest level at or below a fidelity; the lowest for one below all of them."""
-        return max(bisect_right(self.levels, fidelity * (1.0 + _SLACK)) - 1, 0)
+    def _reached(self, fidelities: FloatArray) -> IntArray:
+        """The highest level at or below each fidelity; the lowest for one below all of them."""
+        places = np.searchsorted(self.levels, fidelities * (1.0 + _SLACK), side="right") - 1
+        return np.maximum(places, 0)
 
     def first_values(self, n: int) -> FloatArray:
         """``(c, L)`` values after the first n that were told, for the configurations that have some, in their order.
@@ -134,14 +139,14 @@ class ChainValues:
             n: How many values count.
         """
         values = np.full((len(self), len(self.levels)), np.nan)
-        values[self.places[:n], self.reached[:n]] = self.scores[:n]
+        values[self.places[:n], self.reached[:n]] = self._lowered(n)
         return values
 
     @property
     def is_running(self) -> BoolArray:
         """``(n,)`` whether a training runs."""
-        found: BoolArray = np.isfinite(self.heading)
-        return found
+        is_running: BoolArray = np.isfinite(self.heading)
+        return is_running
 
     def distances(self, fidelities: FloatArray) -> IntArray:
         """``(k,)`` how many levels k fidelities lie below the full one, in threes: 0 for the full one.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from autohpo.algorithms.options import option_names
+from autohpo.algorithms.options import check_types, option_names
 from autohpo.algorithms.registry import get_hpo
 from autohpo.algorithms.scheduled import Scheduled
 from autohpo.schedulers.rungs import Rungs, checked_levels, is_count
@@ -41,6 +41,7 @@ class OnRungs(Scheduled):
 
     def __post_init__(self) -> None:
         if self.rung_levels is not None:
+            check_types(self)
             self.rung_levels = list(checked_levels(self.rung_levels))
             self.min_fidelity = min(self.rung_levels[0], self.max_fidelity)
         self._is_whole_given = self.whole_fidelity is not None
