@@ -28,8 +28,6 @@ class MOBSTER(GPOptions, ASHA):
     Args:
         sampler: Where new configurations come from. None is "gp_multi_fidelity" where an option of it is given, else
             "portfolio".
-        first_promotions: How many trials must be among the best 1 / `eta` of a rung before the first of them goes on;
-            None is 2, and 1 with ``type="stopping"``.
 
     Source: Tiao, Klein, Lienart, Archambeau and Seeger 2020, arXiv 2003.10865; Li et al. 2020, MLSys 2, Algorithm 2,
         the promotions. The default kernel of the process, the log of the fidelity with a curve for each configuration,
@@ -51,15 +49,12 @@ class MOBSTER(GPOptions, ASHA):
     supports: ClassVar[frozenset[str]] = frozenset({"constraints", "outcome_constraints"})
 
     sampler: SamplerSpec | BaseHPOptimizer | None = None
-    first_promotions: int | None = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         check_types(self)
         check_gp_options(self)
         if self.sampler is None:
             self.sampler = "gp_multi_fidelity" if given_gp_options(self) else "portfolio"
-        if self.first_promotions is None:
-            self.first_promotions = 2 if self.type == "promotion" else 1
         super().__post_init__()
 
     def _options_for(self, sampler: str) -> dict[str, Any]:

@@ -205,7 +205,6 @@ def _rules(args: HyperbandArguments, n_rungs: int, name: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "type": "stopping" if args.type.endswith("stopping") else "promotion",
         "brackets": min(args.brackets, n_rungs),
-        "first_promotions": 1,  # its rule, and the criteria of a tuner are no limits that waiting could respect
     }
     if args.type == "cost_promotion":
         found["cost_promotion"] = True
