@@ -226,8 +226,8 @@ def test_a_first_trial_that_returns_no_number_ends_the_search_with_advice(value)
 
 
 def test_an_objective_that_counts_on_integer_fidelities_is_told_how_to_get_them():
-    """Powers of eta do not lead from 1 to 10; another error of the same objective gets no such advice."""
-    rungs = {"min_fidelity": 1, "max_fidelity": 10}
+    """Without rounding, powers of eta do not lead from 1 to 10; another error of the objective gets no such advice."""
+    rungs = {"min_fidelity": 1, "max_fidelity": 10, "whole_fidelity": False}
     with pytest.raises(FirstTrialError, match=r"fidelity was 1.11111, no integer: use int\(fidelity\)(?s:.*)TypeError"):
         run("bohb", lambda hps, fidelity: len(range(fidelity)), options=rungs)
     with pytest.raises(FirstTrialError, match=r"continue_on_error=True\nTraceback"):
