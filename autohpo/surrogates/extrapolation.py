@@ -86,7 +86,7 @@ class Extrapolator:
         >>> epochs = np.arange(1.0, 28.0)
         >>> ends = np.linspace(0.5, 0.9, 9)
         >>> curves = [(epochs, end - 0.4 * epochs**-0.7) for end in ends]
-        >>> model = Extrapolator(curves, np.array([values[-1] for _, values in curves]), target=0.85)
+        >>> model = Extrapolator(curves, np.array([values[-1] for _, values in curves]), target=0.8)
         >>> low, high = (model.chance(epochs[:9], end - 0.4 * epochs[:9] ** -0.7) for end in (0.6, 0.89))
         >>> low < 0.01, high > 0.5
         (True, True)
