@@ -152,8 +152,8 @@ class Cursor:
         return Step(told, asked, is_reset)
 
 
-class _Part(HistoryView):
-    """A view that is made of a part of a history."""
+class PartView(HistoryView):
+    """The base of views that are made of a part of a history."""
 
     def __init__(self, history: History) -> None:
         self._history = history
@@ -172,7 +172,7 @@ class _Part(HistoryView):
         return self._history.last_values()
 
 
-class LevelView(_Part):
+class LevelView(PartView):
     """The view of one fidelity; built when it is looked at, and append-only. See :meth:`History.at`."""
 
     def __init__(self, history: History, fidelity: float) -> None:
@@ -230,7 +230,7 @@ class LevelView(_Part):
         return found
 
 
-class LastValues(_Part):
+class LastValues(PartView):
     """The view in which every chain is its last trial with a result. See :meth:`History.last_values`."""
 
     def __init__(self, history: History) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
-from autohpo.history import Cursor, History, HistoryView, ReadOnly
-from autohpo.spaces import SearchSpace
+from autohpo.history import Cursor, History
+from autohpo.schedulers.retold import Retold
 from autohpo.trial import Running, Trial
 
 _RICH = 4  # times the least a model needs: so many results do, however many more a lower fidelity has
@@ -67,7 +67,7 @@ class ResultCounts:
         return self._counts
 
 
-class Chains(HistoryView):
+class Chains(Retold):
     """The history as a sampler without fidelities may see it: one trial for each configuration that was started.
 
     It is finished once its chain has a result at one fidelity, which is then its result, or has failed. All others run:
@@ -81,24 +81,13 @@ class Chains(HistoryView):
     """
 
     def __init__(self, history: History, fidelity: float, full: float = math.inf) -> None:
-        self._history = history
+        super().__init__(history)
         self._levels = [history.at(fidelity), *([history.at(None)] if fidelity == full else [])]
-        self._cursor = Cursor(history)
-        self._revision = -1
         self._restart()
 
     def _restart(self) -> None:
-        """Forget what was read."""
-        self._revision += 1
+        super()._restart()  # what is open is kept by root
         self._cursors = [Cursor(level) for level in self._levels]
-        self._open: dict[int, Running] = {}  # by root
-        self._closed: list[Trial] = []
-
-    @property
-    def revision(self) -> int:  # type: ignore[override]
-        """How often the history has lost a trial, so that everything was read anew."""
-        self._read()
-        return self._revision
 
     def _read(self) -> None:
         """Take what is new in the history."""
@@ -115,28 +104,3 @@ class Chains(HistoryView):
             found = there.get(trial.number, trial if trial.perf is None else None)
             if found is not None and self._open.pop(root, None) is not None:
                 self._closed.append(replace(found, number=root, resume=None, fork=None))
-
-    @property
-    def space(self) -> SearchSpace:
-        """The parameters that are searched."""
-        return self._history.space
-
-    @property
-    def trials(self) -> Sequence[Trial]:
-        """The chains that have a result at the fidelity, or failed, in the order of that."""
-        self._read()
-        return ReadOnly(self._closed)
-
-    @property
-    def running(self) -> Sequence[Running]:
-        """The chains without a result at the fidelity."""
-        self._read()
-        return list(self._open.values())
-
-    def at(self, fidelity: float | None) -> HistoryView:
-        """Return the view of one fidelity of the whole history."""
-        return self._history.at(fidelity)
-
-    def last_values(self) -> HistoryView:
-        """Return the view of the whole history in which every chain is its last finished trial."""
-        return self._history.last_values()
