@@ -14,9 +14,9 @@ from autohpo.surrogates.curve_posterior import CurvePosterior
 from autohpo.surrogates.curve_sets import CurveSet, arrange, thin
 from autohpo.surrogates.curve_summaries import summarize
 from autohpo.surrogates.embedding import Embedding
-from autohpo.surrogates.fidelity_models import Pending, minimize_loss
+from autohpo.surrogates.fidelity_models import Pending
 from autohpo.surrogates.gp import NOISE, Data, GaussianProcess, Posterior, mixed_process
-from autohpo.surrogates.priors import Prior, Priors
+from autohpo.surrogates.priors import Prior, Priors, minimize_loss
 from autohpo.surrogates.training_curves import SHOCK, Curve, ExponentialDecay, StateSpace
 
 MOST_LEVELS = 100

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from autohpo.surrogates.arrays import BoolArray, FloatArray
 from autohpo.surrogates.gp_data import Data
 from autohpo.surrogates.gp_posterior import PullBack
-from autohpo.surrogates.priors import Priors
 
 NEW = -1.0
 """The number of a configuration without results; others that are tried are told apart by lower numbers."""
@@ -65,37 +64,6 @@ class Model(Protocol):
 
     def describe(self, theta: FloatArray | None = None) -> dict[str, Any]:
         """Return the model, and the values of its parameters where they are given, in JSON types."""
-
-
-def minimize_loss(
-    loss: Callable[[FloatArray], tuple[float, FloatArray]],
-    starts: Sequence[FloatArray],
-    priors: Priors,
-    max_steps: int,
-) -> FloatArray:
-    """Return the ``(P,)`` vector of the lowest loss that a quasi-Newton method finds from some starts.
-
-    Args:
-        loss: The loss of a vector, and its gradient.
-        starts: Vectors to begin from, at least one.
-        priors: The priors of the parameters, whose bounds are kept.
-        max_steps: The number of steps from each start.
-    """
-    from scipy.optimize import minimize
-
-    found = [
-        minimize(
-            loss,
-            np.clip(start, priors.low, priors.high),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=np.stack([priors.low, priors.high], axis=1),
-            options={"maxiter": max_steps, "maxfun": 2 * max_steps, "ftol": 1e-7, "gtol": 1e-3},
-        )
-        for start in starts
-    ]
-    best: FloatArray = min(found, key=lambda result: float(result.fun)).x
-    return best
 
 
 def draw_jointly(

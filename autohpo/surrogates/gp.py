@@ -18,7 +18,7 @@ from autohpo.surrogates.gp_posterior import Posterior, Predict
 from autohpo.surrogates.kernels import Kernel, Sum
 from autohpo.surrogates.matern import Matern52
 from autohpo.surrogates.memory import keep_freed_memory
-from autohpo.surrogates.priors import Prior, Priors
+from autohpo.surrogates.priors import Prior, Priors, minimize_loss
 
 __all__ = ["EFFECTS", "LENGTH", "NOISE", "SCALE", "Data", "GaussianProcess", "Posterior", "Predict", "mixed_process"]
 
@@ -153,8 +153,6 @@ class GaussianProcess:
             starts: Vectors to begin from.
             max_steps: The number of steps from each start.
         """
-        from scipy.optimize import minimize
-
         keep_freed_memory()
         is_fixed = not len(self.embedding.priors)
         fixed = self.embedding.place(data.points, data.mask) if is_fixed else None
@@ -162,20 +160,7 @@ class GaussianProcess:
         def loss(theta: FloatArray) -> tuple[float, FloatArray]:
             return self.loss(theta, data) if fixed is None else self._loss(theta, data, fixed)
 
-        low, high = self.priors.low, self.priors.high
-        found = [
-            minimize(
-                loss,
-                np.clip(start, low, high),
-                jac=True,
-                method="L-BFGS-B",
-                bounds=np.stack([low, high], axis=1),
-                options={"maxiter": max_steps, "maxfun": 2 * max_steps, "ftol": 1e-7, "gtol": 1e-3},
-            )
-            for start in starts
-        ]
-        best: FloatArray = min(found, key=lambda result: float(result.fun)).x
-        return best
+        return minimize_loss(loss, starts, self.priors, max_steps)
 
     def posterior(
         self,

@@ -1,9 +1,9 @@
-"""Priors of the parameters of a model, and their densities together."""
+"""Priors of the parameters of a model, their densities together, and the fit that keeps their bounds."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,3 +76,34 @@ class Priors:
         gradient = steps / self._sds
         gradient[self._is_of_value] += 1.0
         return 0.5 * float(steps @ steps) + float(vector[self._is_of_value].sum()), gradient
+
+
+def minimize_loss(
+    loss: Callable[[FloatArray], tuple[float, FloatArray]],
+    starts: Sequence[FloatArray],
+    priors: Priors,
+    max_steps: int,
+) -> FloatArray:
+    """Return the ``(P,)`` vector of the lowest loss that a quasi-Newton method finds from some starts.
+
+    Args:
+        loss: The loss of a vector, and its gradient.
+        starts: Vectors to begin from, at least one.
+        priors: The priors of the parameters, whose bounds are kept.
+        max_steps: The number of steps from each start.
+    """
+    from scipy.optimize import minimize
+
+    found = [
+        minimize(
+            loss,
+            np.clip(start, priors.low, priors.high),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=np.stack([priors.low, priors.high], axis=1),
+            options={"maxiter": max_steps, "maxfun": 2 * max_steps, "ftol": 1e-7, "gtol": 1e-3},
+        )
+        for start in starts
+    ]
+    best: FloatArray = min(found, key=lambda result: float(result.fun)).x
+    return best

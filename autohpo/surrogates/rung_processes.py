@@ -13,11 +13,11 @@ import numpy as np
 
 from autohpo.surrogates.arrays import BoolArray, FloatArray, IntArray
 from autohpo.surrogates.embedding import Embedding
-from autohpo.surrogates.fidelity_models import Pending, draw_jointly, minimize_loss
+from autohpo.surrogates.fidelity_models import Pending, draw_jointly
 from autohpo.surrogates.gp import EFFECTS, LENGTH, NOISE, SCALE, Data, GaussianProcess, mixed_process
 from autohpo.surrogates.gp_posterior import Posterior, PullBack
 from autohpo.surrogates.kernels import Sum
-from autohpo.surrogates.priors import Prior, Priors
+from autohpo.surrogates.priors import Prior, Priors, minimize_loss
 
 _FLAT = Prior(0.0, math.inf, 1e-12, 1e12)  # of the parameters of one rung: the priors of the shared ones count once
 
