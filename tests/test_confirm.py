@@ -13,24 +13,20 @@ from scipy import stats
 from autohpo import (
     ChoiceHP,
     Confirm,
-    LogRangeHP,
     NoResultError,
     OptionError,
     RangeHP,
     Result,
     Search,
     SearchSpace,
-    TrialState,
     build_hpo_from_name,
 )
 from autohpo.confirming import Confirming
 from autohpo.errors import StoreCorruptError
 from autohpo.objectives import Objectives
 from autohpo.progress import Standing
-from autohpo.report import render_html
 from autohpo.report.confirmed import gain_of
 from autohpo.store import LogEvent, RunState, repair
-from autohpo.trainer import default_configuration
 
 SPACE = [RangeHP("x", 0.0, 1.0)]
 
@@ -393,131 +389,6 @@ def test_a_result_at_a_prompt_is_one_line_and_a_short_table_in_a_notebook():
     assert hpo.result._repr_html_().count("<tr>") == 3
     assert repr(Result([])) == "<Result: 0 trials, no result yet>"
     assert "<table>" not in Result([])._repr_html_()
-
-
-class Ridge:
-    """A trainer with AutoGL's contract, whose score has noise."""
-
-    hyper_parameters = {"penalty": 1.0, "max_epoch": 3}  # noqa: RUF012 - as AutoGL's trainers have it
-
-    def __init__(self, penalty=1.0):
-        self.penalty, self.score = penalty, None
-
-    def duplicate_from_hyper_parameter(self, hp):
-        """A new one."""
-        return Ridge(hp["trainer"]["penalty"])
-
-    def train(self, dataset):
-        """Trains, with other noise each time."""
-        dataset.append(self.penalty)
-        self.score = -(math.log10(self.penalty) ** 2) + 0.01 * math.sin(len(dataset))
-
-    def get_valid_score(self):
-        """The score; higher is better."""
-        return self.score, True
-
-
-RIDGE_SPACE = [LogRangeHP("trainer:penalty", 1e-4, 1e4)]
-
-
-def test_a_trainers_own_configuration_is_the_default():
-    """It needs no trial in the search; the trainer that comes back has the configuration that was chosen."""
-    data = []
-    hpo = searched(None, space=RIDGE_SPACE, n=6)
-    best, best_hp = hpo.optimize(Ridge(), data, confirm=np.int64(2), progress=False)
-    assert len(data) in (6 + 15, 6 + 15 + 1)  # trained again at the end, where the best of the repeats was another's
-    assert best_hp == {"trainer:penalty": 1.0}
-    assert best.penalty == 1.0
-    assert best.score is not None
-    default = hpo.result.confirmed[0]
-    assert default.is_default
-    assert default.trial.number < 0
-    assert default.optimism is None
-    assert hpo.result.best.hp == best_hp
-    assert "mean of the default over 5 new seeds" in render_html(hpo.result)
-
-
-def test_a_trainers_own_configuration_is_tried_first_on_request(tmp_path):
-    """A run that goes on keeps it, whatever is said then."""
-    how = {"store": tmp_path / "run.db", "progress": False}
-    searched(None, space=RIDGE_SPACE, n=4).optimize(Ridge(), [], default_first=True, **how)
-    hpo = searched(None, space=RIDGE_SPACE, n=6)
-    hpo.optimize(Ridge(), [], **how)
-    assert [t.hp["trainer:penalty"] for t in hpo.result].count(1.0) == 1
-    assert hpo.result.trials[0].hp == {"trainer:penalty": 1.0}
-    assert {t.state for t in hpo.result} == {TrialState.COMPLETE}
-    best, best_hp = hpo.confirm(2, seeds=3)
-    assert best.penalty == best_hp["trainer:penalty"]
-    assert {one.trial.number for one in hpo.result.confirmed if one.is_default} == {0}
-
-
-def test_a_trainers_own_configuration_is_trained_in_full_too_where_there_are_fidelities():
-    """At the lowest rung, where new ones start, it might be lost."""
-    options = {"min_fidelity": 1, "max_fidelity": 9, "n": 20}
-    hpo = searched(None, "bohb", space=RIDGE_SPACE, **options)
-    hpo.optimize(Ridge(), [], fidelity="trainer:max_epoch", default_first=True, progress=False)
-    fidelities = {t.fidelity for t in hpo.result if t.hp == {"trainer:penalty": 1.0}}
-    assert fidelities >= {1, 9}
-
-
-def test_a_trainer_without_a_configuration_of_its_own_cannot_have_it_tried_first():
-    """The error says what it lacks, or what does not fit."""
-
-    class Bare(Ridge):
-        hyper_parameters = None
-
-    class Odd(Ridge):
-        hyper_parameters = {"penalty": 1e9}  # noqa: RUF012
-
-    hpo = searched(None, space=RIDGE_SPACE)
-    with pytest.raises(OptionError, match="default_first: Bare has no default_hyper_parameters"):
-        hpo.optimize(Bare(), [], default_first=True, progress=False)
-    with pytest.raises(OptionError, match="default_first: the trainer's own configuration does not fit the space"):
-        hpo.optimize(Odd(), [], default_first=True, progress=False)
-
-
-def test_the_configuration_of_a_trainers_parts_is_read_in_autogls_form():
-    """Parts, lists that another parameter cuts, fixed values, and names that are not searched."""
-
-    class Part:
-        hyper_parameters = {"num_layers": 2, "hidden": [16], "dropout": 0.2, "act": "leaky_relu"}  # noqa: RUF012
-
-    class Graph(Ridge):
-        hyper_parameters = {"max_epoch": 100, "lr": 0.01, "early_stopping_round": 30}  # noqa: RUF012
-        encoder = Part()
-
-    double = {"type": "DOUBLE", "scalingType": "LOG"}
-    space = {
-        "trainer": [
-            {"parameterName": "lr", **double, "minValue": 1e-4, "maxValue": 1e-1},
-            {"parameterName": "bs", "type": "FIXED", "value": 512},
-        ],
-        "encoder": [
-            {"parameterName": "num_layers", "type": "DISCRETE", "feasiblePoints": "2,3,4"},
-            {
-                "parameterName": "hidden",
-                "type": "NUMERICAL_LIST",
-                "numericalType": "INTEGER",
-                "length": 3,
-                "minValue": [8] * 3,
-                "maxValue": [128] * 3,
-                "scalingType": "LOG",
-                "cutPara": ("num_layers",),
-                "cutFunc": lambda x: x[0] - 1,
-            },
-            {"parameterName": "dropout", "type": "DOUBLE", "minValue": 0.1, "maxValue": 0.8, "scalingType": "LINEAR"},
-            {"parameterName": "act", "type": "CATEGORICAL", "feasiblePoints": ["leaky_relu", "relu"]},
-        ],
-        "decoder": [],
-    }
-    assert default_configuration(Graph(), SearchSpace(space)) == {
-        "trainer:lr": 0.01,
-        "trainer:bs": 512,
-        "encoder:num_layers": 2,
-        "encoder:hidden": [16],
-        "encoder:dropout": 0.2,
-        "encoder:act": "leaky_relu",
-    }
 
 
 def test_a_repaired_store_says_the_same_of_what_was_confirmed(tmp_path):
