@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
-import pickle
 import random
 import signal
 import sys
@@ -128,13 +128,13 @@ def forked(call: Callable[[], None]) -> str:
             where = traceback.extract_tb(error.__traceback__)[-1]
             kind = "typed" if isinstance(error, AutoHPOError) else "FAULT"
             text = f"{kind} {type(error).__name__}: {str(error)[:90]} ({Path(where.filename).name}:{where.lineno})"
-        os.write(writer, pickle.dumps(text))
+        os.write(writer, json.dumps(text).encode())
         os._exit(0)
     os.close(writer)
     status = os.waitpid(pid, 0)[1]
     with open(reader, "rb") as pipe:
         said = pipe.read()
-    return pickle.loads(said) if said else f"signal {os.WTERMSIG(status)}"
+    return json.loads(said) if said else f"signal {os.WTERMSIG(status)}"
 
 
 def log_of(store: Path) -> list[tuple[Any, ...]]:

@@ -5,7 +5,7 @@
 A training takes half a second, too long for hundreds of searches. So 400 random configurations and 200 near the best of
 them were trained once, 200 epochs each, and the task's values are the posterior means of processes with one kernel,
 fitted to the final accuracies. They model how far an accuracy is below a ceiling, on a logarithmic scale: without it
-they promise accuracies that nobody reaches. Left out of the fit in turn, the final accuracies of the 600 rank like
+they predict accuracies that nobody reaches. Left out of the fit in turn, the final accuracies of the 600 rank like
 their predictions (Spearman .95, .73 among the best 200).
 """
 
