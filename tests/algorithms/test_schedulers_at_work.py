@@ -75,7 +75,7 @@ def test_any_sampler_fills_any_scheduler_with_four_workers(case, sampler):
 
 @pytest.mark.parametrize(("name", "options"), [("hyperband", {}), ("bohb", {}), ("successive_halving", {"n": 81})])
 def test_the_bracket_of_81_trains_297_epochs(name, options, tmp_path):
-    """81 * 1 + 27 * 2 + 9 * 6 + 3 * 18 + 1 * 54, with two workers and room for all; from scratch it would be 405."""
+    """81 * 1 + 27 * 2 + 9 * 6 + 3 * 18 + 1 * 54, with two workers and the default room; from scratch it would be 405."""
     log = tmp_path / "epochs"
 
     def train(hps):
@@ -86,7 +86,7 @@ def test_the_bracket_of_81_trains_297_epochs(name, options, tmp_path):
 
     options = {"min_fidelity": 1, "max_fidelity": 81, "num_iterations": 1, "seed": 0, **options}
     hpo = build_hpo_from_name(name, SPACE, train, **options)
-    hpo.optimize(num_workers=2, max_suspended=81, progress=False)
+    hpo.optimize(num_workers=2, progress=False)
     assert len(log.read_text()) == 297
     assert len(hpo.result) == 81 + 27 + 9 + 3 + 1
 

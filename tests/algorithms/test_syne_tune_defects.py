@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -208,6 +210,20 @@ def test_d11_three_values_at_a_rung_are_enough_in_six_dimensions_and_logs_are_ke
     column = evidence.rows.points[:, 5]
     rates = [searcher._opened()._hp(int(number))["lr"] for number in evidence.rows.number]
     assert column == pytest.approx((np.log10(rates) + 4.0) / 4.0)
+
+
+def test_d12_every_baseline_comes_with_a_plain_install():
+    """In a fresh process all of them import, and bring in none of the packages that upstream's wanted."""
+    code = (
+        "import sys\n"
+        "from autohpo.integrations.syne_tune.optimizer import baselines\n"
+        "for name in baselines.__all__: print(getattr(baselines, name).__name__)\n"
+        "print([m for m in ('torch', 'pandas', 'huggingface_hub', 'botorch', 'autograd') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *names, heavy = done.stdout.splitlines()
+    assert {"ASHA", "MOBSTER", "HyperTune", "DyHPO", "PASHA", "BOHB", "DEHB"} <= set(names)
+    assert heavy == "[]"
 
 
 def test_d13_no_global_random_number_is_drawn_and_levels_are_ordered():
