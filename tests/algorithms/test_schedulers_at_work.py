@@ -75,7 +75,7 @@ def test_any_sampler_fills_any_scheduler_with_four_workers(case, sampler):
 
 @pytest.mark.parametrize(("name", "options"), [("hyperband", {}), ("bohb", {}), ("successive_halving", {"n": 81})])
 def test_the_bracket_of_81_trains_297_epochs(name, options, tmp_path):
-    """81 * 1 + 27 * 2 + 9 * 6 + 3 * 18 + 1 * 54, with two workers and the default room; from scratch it would be 405."""
+    """81 * 1 + 27 * 2 + 9 * 6 + 3 * 18 + 1 * 54, with two workers and the default room; from scratch it is 405."""
     log = tmp_path / "epochs"
 
     def train(hps):
