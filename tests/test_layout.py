@@ -23,6 +23,9 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
     {"store"},
     {
         "search",
+        "search_log",
+        "clients",
+        "stored_run",
         "clock",
         "listener",
         "replay",
