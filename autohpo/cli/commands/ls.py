@@ -1,0 +1,64 @@
+"""``autohpo ls``: the stores of a folder, and how each run stands."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from autohpo.cli.arguments import VARIABLE, NoStoreError
+
+if TYPE_CHECKING:
+    from autohpo.cli.output import Output
+
+EPILOG = """\
+examples:
+  autohpo ls
+  autohpo ls runs --recursive
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument(
+        "folder", nargs="?", metavar="FOLDER", help=f"the folder; by default that of ${VARIABLE}, else the current one"
+    )
+    parser.add_argument("-r", "--recursive", action="store_true", help="also the folders in it")
+    parser.add_argument(
+        "--best", action="store_true", help="tell the best of every run, also of very long ones, which takes longer"
+    )
+
+
+def run(args: argparse.Namespace, output: Output) -> None:
+    """Print the stores.
+
+    Raises:
+        NoStoreError: There is no such folder.
+    """
+    import time
+    from pathlib import Path
+
+    from autohpo.cli.look.listing import listed, stores_in
+    from autohpo.cli.look.words import ago
+
+    folder = Path(args.folder or os.path.dirname(os.environ.get(VARIABLE, "")) or ".")
+    if not folder.is_dir():
+        raise NoStoreError(f"folder: there is no folder {folder}")
+    rows = listed(stores_in(folder, is_deep=args.recursive), folder, is_all=args.best)
+    if output.is_json:
+        output.value(rows)
+        return
+    if not rows:
+        output.note(f"there is no store in {folder}")
+        return
+    now = time.time()
+    shown = [row | {"changed": None if row["changed"] is None else ago(now - row["changed"])} for row in rows]
+    names = ["store", "name", "algorithm", "trials", "best", "state", "changed"]
+    names = [name for name in names if name != "name" or any(row["name"] for row in rows)]
+    output.table(shown, names)
+    for row in rows:
+        if "error" in row:
+            output.note(row["error"])
+    n_left = sum(row["best"] is None and (row["trials"] or 0) > 0 and row["state"] in ("idle", "running") for row in rows)
+    if n_left and not args.best:
+        output.note("where the best is missing there is no result yet, or the run is long: --best tells of all")
