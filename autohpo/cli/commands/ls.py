@@ -40,8 +40,10 @@ def run(args: argparse.Namespace, output: Output) -> None:
 
     from autohpo.cli.look.listing import listed, stores_in
     from autohpo.cli.look.words import ago
+    from autohpo.control import store_path
 
-    folder = Path(args.folder or os.path.dirname(os.environ.get(VARIABLE, "")) or ".")
+    named = os.environ.get(VARIABLE, "")
+    folder = Path(args.folder) if args.folder else store_path(named).parent if named else Path()
     if not folder.is_dir():
         raise NoStoreError(f"folder: there is no folder {folder}")
     rows = listed(stores_in(folder, is_deep=args.recursive), folder, is_all=args.best)
