@@ -53,18 +53,18 @@ def _print_table(output: Output, found: list[dict[str, Any]]) -> None:
     table = []
     for one in found:
         if "error" in one:
-            table.append({"name": one["name"], "space": "broken"})
+            table.append({"name": one["name"], "fidelity": "broken"})
             continue
         alias = one["alias_of"]
         table.append(
             {
                 "name": one["name"],
-                "space": one["space"].replace("any, with constraints", "any + constraints"),
                 "fidelity": one["fidelity"],
                 "objectives": one["objectives"],
-                "parallel": one["parallel"].replace("; a rung waits for its trials", ", rungs wait"),
-                "limits on results": "yes" if one["outcome_constraints"] else "no",
+                "parallel": "rungs wait" if "waits" in one["parallel"] else one["parallel"],
                 "paper": f"another name of {alias}" if alias else short_paper(one["paper"]),
+                "limits on results": "yes" if one["outcome_constraints"] else "no",
+                "space": one["space"].replace("any, with constraints", "any + constraints"),
             }
         )
     columns = list(dict.fromkeys(name for row in table for name in row))

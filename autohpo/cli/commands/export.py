@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import TYPE_CHECKING, Any
 
 from autohpo.cli.arguments import UsageError, add_store, store_of
@@ -110,24 +111,28 @@ def _print_json(records: list[dict[str, Any]], file: TextIO) -> None:
     file.write("[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n")
 
 
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
 def _write_parquet(run: Opened, place: Path) -> int:
+    import importlib.util
+
     from autohpo.arguments import checked_file, path_errors
     from autohpo.cli.output import as_json
     from autohpo.errors import MissingExtraError
     from autohpo.tables import to_frame
 
     records = run.result().to_records()
-    try:
-        import pyarrow  # noqa: F401 - pandas writes with it
-    except ImportError as error:
-        raise MissingExtraError("pyarrow is not installed: pip install 'autohpo[pandas]' pyarrow") from error
+    if importlib.util.find_spec("pyarrow") is None:  # pandas writes with it
+        raise MissingExtraError("pyarrow is not installed: pip install 'autohpo[pandas]' pyarrow")
     frame = to_frame(records)
     for name in frame.columns:
         values = frame[name]
         if values.dtype == object:  # a column of parquet has one type
-            types = {type(value) for value in values if value is not None and value == value}
+            types = {type(value) for value in values if value is not None and not _is_nan(value)}
             if not types <= {bool} and not types <= {int, float} and not types <= {str}:
-                frame[name] = [value if value != value else str(as_json(value)) for value in values]
+                frame[name] = [value if _is_nan(value) else str(as_json(value)) for value in values]
     made = checked_file(place)
     with path_errors(place):
         frame.to_parquet(made, index=False)

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from autohpo.cli.output import Output
 
 KNOWN = (
-    "the event log that `autohpo export --format jsonl` writes, a folder of HpBandSter (configs.json and results.json), "
-    "or a table of results (.csv or .json) with --space"
+    "the event log that `autohpo export --format jsonl` writes, a folder of HpBandSter with configs.json and "
+    "results.json, or a table of results (.csv or .json) with --space"
 )
 
-EPILOG = f"""\
+EPILOG = """\
 formats:
-  {KNOWN.replace(", a folder", ",{n}  a folder").replace(", {n}", ",{n}").replace(", or", ",{n}  or").format(n=chr(10))}
+  the event log that `autohpo export` writes as .jsonl, back without loss
+  a folder of HpBandSter, with configs.json and results.json
+  a table of known results, .csv or .json, with --space; they become known results of a new run
 
 examples:
   autohpo import run.jsonl --to run.db

@@ -39,6 +39,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
     from pathlib import Path
 
     from autohpo.cli.look.listing import listed, stores_in
+    from autohpo.cli.look.tables import print_fitting
     from autohpo.cli.look.words import ago
     from autohpo.control import store_path
 
@@ -54,13 +55,14 @@ def run(args: argparse.Namespace, output: Output) -> None:
         output.note(f"there is no store in {folder}")
         return
     now = time.time()
-    shown = [row | {"changed": None if row["changed"] is None else ago(now - row["changed"])} for row in rows]
+    ages = [None if row["changed"] is None else ago(now - row["changed"]).removesuffix(" ago") for row in rows]
+    shown = [row | {"changed": age} for row, age in zip(rows, ages, strict=True)]
     names = ["store", "name", "algorithm", "trials", "best", "state", "changed"]
     names = [name for name in names if name != "name" or any(row["name"] for row in rows)]
-    output.table(shown, names)
+    print_fitting(output, shown, names, "--json has all", spared=("name", "algorithm"))
     for row in rows:
         if "error" in row:
             output.note(row["error"])
-    n_left = sum(row["best"] is None and (row["trials"] or 0) > 0 and row["state"] in ("idle", "running") for row in rows)
-    if n_left and not args.best:
-        output.note("where the best is missing there is no result yet, or the run is long: --best tells of all")
+    readable = [row for row in rows if row["state"] in ("idle", "running") and row["trials"]]
+    if any(row["best"] is None for row in readable) and not args.best:
+        output.note("no best: there is no result yet, or the run is long; --best tells of all")

@@ -29,6 +29,8 @@ def run(args: argparse.Namespace, output: Output) -> None:
     Raises:
         UsageError: There is no such trial.
     """
+    import shutil
+
     from autohpo.cli.look.facts import run_facts, run_lines
     from autohpo.cli.look.reading import opened
     from autohpo.cli.look.trial import trial_facts, trial_lines
@@ -47,5 +49,6 @@ def run(args: argparse.Namespace, output: Output) -> None:
     if output.is_json:
         output.value({name: value for name, value in facts.items() if not name.startswith("_")})
         return
-    for line in lines(facts):
+    width = shutil.get_terminal_size().columns if output.is_terminal else 120
+    for line in lines(facts, width):
         output.line(line)

@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_store(parser)
     parser.add_argument("--once", action="store_true", help="print once, and end")
-    parser.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds between two looks (default 1)")
+    parser.add_argument(
+        "--interval", type=float, default=1.0, metavar="S", help="seconds between two looks (default 1)"
+    )
 
 
 def run(args: argparse.Namespace, output: Output) -> None:
@@ -74,6 +76,7 @@ def _once(watch: Watch, output: Output) -> None:
 
 def _live(watch: Watch, interval: float) -> None:
     """Show the run, and again at each interval, until q or Ctrl-C."""
+    import gc
     import time
 
     from rich.console import Console
@@ -84,6 +87,7 @@ def _live(watch: Watch, interval: float) -> None:
 
     console = Console(highlight=False)
     began = time.monotonic()
+    is_frozen = False
     with Keys() as keys, Live(console=console, screen=True, auto_refresh=False, transient=True) as live:
         while True:
             watch.update()
@@ -91,6 +95,9 @@ def _live(watch: Watch, interval: float) -> None:
                 raise NoStoreError(f"store: {watch.note}, after {WAIT_SECONDS:g} seconds")
             hint = "q quits; the search goes on" if watch.holder is not None else "q quits"
             live.update(screen(watch, console.width, console.height, hint=hint), refresh=True)
+            if watch.state is not None and not watch.is_behind and not is_frozen:
+                gc.freeze()  # the trials of a long log stay: the collector need not look at them again and again
+                is_frozen = True
             pause = 0.0 if watch.is_behind else min(interval, 0.2) if watch.state is None else interval
             if keys.pressed(pause) in ("q", "Q", "\x03", "\x04", "\x1b"):
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from autohpo.cli.arguments import UsageError, add_store, store_of
 if TYPE_CHECKING:
     from autohpo.cli.output import Output
 
-STATES = "RUNNING COMPLETE STOPPED FAILED INVALID CRASHED TIMEOUT MEMORY CANCELLED LOST".split()
+STATES = ["RUNNING", "COMPLETE", "STOPPED", "FAILED", "INVALID", "CRASHED", "TIMEOUT", "MEMORY", "CANCELLED", "LOST"]
 FORMATS = ("table", "csv", "json", "jsonl")
 LESS = ("fidelity", "seconds", "resume", "fork", "cost", "attempt", "pid", "started", "error")
 """Columns that follow the configuration in a table; the first two come before it."""
@@ -28,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_store(parser)
     parser.add_argument(
-        "--state", action="append", metavar="S", help=f"only trials in this state, of {', '.join(STATES)}; may be given twice"
+        "--state",
+        action="append",
+        metavar="S",
+        help=f"only trials in this state, of {', '.join(STATES)}; may be given twice",
     )
     parser.add_argument(
         "--sort", metavar="COLUMN", help="sort by a column: perf from the best on, others from the lowest on"
@@ -122,7 +126,7 @@ def in_order(
 
 
 def _key(value: Any) -> tuple[bool, float, str]:
-    is_number = isinstance(value, (int, float)) and value == value
+    is_number = isinstance(value, (int, float)) and not math.isnan(value)
     return (False, float(value), "") if is_number else (True, 0.0, str(value))
 
 
@@ -139,7 +143,9 @@ def _print_lines(output: Output, records: Sequence[Mapping[str, Any]], columns: 
         output.line(json.dumps(as_json(_of(record, columns)), ensure_ascii=False))
 
 
-def print_trials(output: Output, records: Sequence[Mapping[str, Any]], columns: Sequence[str], *, is_chosen: bool) -> None:
+def print_trials(
+    output: Output, records: Sequence[Mapping[str, Any]], columns: Sequence[str], *, is_chosen: bool
+) -> None:
     """Print records as a table, for people: what is the same everywhere, or empty, is left out unless it was chosen.
 
     Args:

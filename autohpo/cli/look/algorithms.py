@@ -54,10 +54,10 @@ def facts(name: str, cls: type[BaseHPOptimizer]) -> dict[str, Any]:
 def _fidelity(cls: type[BaseHPOptimizer]) -> str:
     """Return what an algorithm does with trials that get different fidelities."""
     if cls.is_multi_fidelity:
-        return "schedules it"
+        return "schedules"
     if cls.reads_fidelity:
-        return "reads it"
-    return "where it is given" if "max_fidelity" in option_names(cls) else "no"
+        return "reads"
+    return "if given" if "max_fidelity" in option_names(cls) else "no"
 
 
 def summary_of(cls: type) -> str:

@@ -20,9 +20,7 @@ def columns_chart(values: Sequence[float | None], height: int) -> list[str]:
     low, high = min(known), max(known)
     steps = 8 * height
     levels = [0 if value is None else _level(value, low, high, steps) for value in values]
-    return [
-        "".join(BLOCKS[min(max(level - 8 * row, 0), 8)] for level in levels) for row in reversed(range(height))
-    ]
+    return ["".join(BLOCKS[min(max(level - 8 * row, 0), 8)] for level in levels) for row in reversed(range(height))]
 
 
 def _level(value: float, low: float, high: float, steps: int) -> int:

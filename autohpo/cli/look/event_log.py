@@ -134,7 +134,7 @@ def _check_sense(header: dict[str, Any], events: list[LogEvent], where: str) -> 
     for place, event in enumerate(state.checked(_each(events)), start=2):
         try:
             state.apply(event)
-        except StoreError as error:
+        except StoreError as error:  # noqa: PERF203 - the error names the line
             raise BadFileError(f"{where}: line {place} contradicts the lines before it: {error}") from None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from autohpo.cli.look.reading import Opened
 from autohpo.cli.look.telling import describe, lines_of
-from autohpo.cli.look.words import duration, moment, parameter_text
+from autohpo.cli.look.words import duration, moment, paired, parameter_text
 from autohpo.control import driver_of
 from autohpo.errors import AutoHPOError, SpaceError
 from autohpo.service import LOG, Launch
@@ -56,8 +56,13 @@ def run_facts(run: Opened, state: RunState) -> Facts:
     return facts
 
 
-def run_lines(facts: Facts) -> list[str]:
-    """Return the facts of a run for people, a line each."""
+def run_lines(facts: Facts, width: int) -> list[str]:
+    """Return the facts of a run for people.
+
+    Args:
+        facts: The facts.
+        width: How many letters a line has; a longer one goes on below.
+    """
     first, last, driver = facts["begun"], facts["last_event"], facts["driver"]
     trials = ", ".join(f"{n:,} {state}" for state, n in facts["states"].items())
     options = [f"{name}={value}" for name, value in facts["options"].items() if _is_said(value)]
@@ -76,14 +81,16 @@ def run_lines(facts: Facts) -> list[str]:
         ("trials", f"{facts['n_trials']:,}" + f" ({trials})" * bool(trials)),
         ("budget", facts["budget"].get("text", "")),
         ("front", "" if facts["n_on_front"] is None else f"{facts['n_on_front']} trials"),
-        *((("best" if k == 0 else ""), line) for k, line in enumerate(facts["_best_lines"] or ["no trial has a result"])),
+        *(
+            (("best" if k == 0 else ""), line)
+            for k, line in enumerate(facts["_best_lines"] or ["no trial has a result"])
+        ),
         ("why", facts["why"]),
         *((("confirmed" if k == 0 else ""), line.strip("<>")) for k, line in enumerate(facts["confirmed"])),
         ("files", facts["files"] or ""),
         ("log", facts["log"] or ""),
     ]
-    width = max(len(name) for name, _ in pairs) + 2
-    return [f"{name:{width}}{text}".rstrip() for name, text in pairs if text]
+    return paired(pairs, width)
 
 
 def _is_said(value: Any) -> bool:

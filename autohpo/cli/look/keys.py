@@ -64,5 +64,5 @@ class Keys:
         return read.decode(errors="replace")[:1] if read else "q"  # the terminal is gone
 
 
-def _end(number: int, frame: FrameType | None) -> NoReturn:
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)

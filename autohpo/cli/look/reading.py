@@ -1,4 +1,4 @@
-"""A store that is looked at: its header, its space, also where that has values only a program knows, and its objectives."""
+"""A store that is looked at: its header, its objectives, its space, also where only a program knows the values."""
 
 from __future__ import annotations
 

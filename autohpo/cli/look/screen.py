@@ -48,7 +48,7 @@ def screen(watch: Watch, width: int, height: int, *, now: float | None = None, h
         lines.append(_line(watch.note, "yellow"))
     state = watch.state
     if state is not None:
-        lines += [_progress_line(watch, state, width), *_best_lines(watch, state, width)]
+        lines += [_progress_line(watch, state, width), *_best_lines(state, width)]
         room = max(height - len(lines) - bool(hint), 0)
         lines += _fitted(_sections(watch, state, width, now), room)
     lines = lines[: max(height - bool(hint), 1)]
@@ -69,7 +69,10 @@ def _fitted(sections: dict[str, Section], room: int) -> list[RenderableType]:
             shares[name] = share
             room -= share
     order = ("chart", "rungs", "running", "ended", "failures")
-    return [line for name in order if name in shares for line in sections[name][1][: shares[name]]]
+    found = {name: list(sections[name][1][: shares[name]]) for name in order if name in shares}
+    if "failures" in found and room:
+        found["failures"].insert(0, _line(""))
+    return [line for lines in found.values() for line in lines]
 
 
 def _status_line(watch: Watch, now: float) -> Text:
@@ -124,7 +127,7 @@ def _progress_line(watch: Watch, state: RunState, width: int) -> Text:
     return text
 
 
-def _best_lines(watch: Watch, state: RunState, width: int) -> list[Text]:
+def _best_lines(state: RunState, width: int) -> list[Text]:
     best = state.best
     if best is None:
         return [_line("no result yet", "dim")]
@@ -132,7 +135,9 @@ def _best_lines(watch: Watch, state: RunState, width: int) -> list[Text]:
     names = state.objectives.names
     if len(names) > 1:
         text.append(f"{len(state.front.trials)} on the front", style="bold")
-        values = ", ".join(f"{name or k} {number_text(v)}" for k, (name, v) in enumerate(zip(names, best.perfs, strict=True)))
+        values = ", ".join(
+            f"{name or k} {number_text(v)}" for k, (name, v) in enumerate(zip(names, best.perfs, strict=True))
+        )
         text.append(f"; the compromise, trial {best.number}: {values}", style="not dim")
     else:
         text.append(number_text(best.perf or 0.0), style="bold not dim")
@@ -152,7 +157,7 @@ def _sections(watch: Watch, state: RunState, width: int, now: float) -> dict[str
         "chart": (4, _chart(watch, state, width)),
         "rungs": (3, _rungs(watch, state)),
         "running": (3, _running(watch, state, width, now)),
-        "ended": (3, _ended(watch, state, width)),
+        "ended": (3, _ended(watch, width)),
         "failures": (1, _failures(watch)),
     }
 
@@ -171,7 +176,10 @@ def _chart(watch: Watch, state: RunState, width: int) -> list[RenderableType]:
     lines = columns_chart([seen.best_at(n) for n in at], CHART_LINES)
     what = "best" if state.objectives.n == 1 else "the compromise"
     name = state.objectives.names[0] or "perf"
-    shown: list[RenderableType] = [_line(""), _line(f"{what} {name} over {seen.n_ended:,} trials{' (log scale)' * is_log}", "dim")]
+    shown: list[RenderableType] = [
+        _line(""),
+        _line(f"{what} {name} over {seen.n_ended:,} trials{' (log scale)' * is_log}", "dim"),
+    ]
     for place, line in enumerate(lines):
         label = labels[0] if place == 0 else labels[1] if place == len(lines) - 1 else ""
         text = _line(f"{label:>{room}} ", "dim")
@@ -242,7 +250,7 @@ def _running(watch: Watch, state: RunState, width: int, now: float) -> list[Rend
     return _table_lines(rows, "running", width, "configuration")
 
 
-def _ended(watch: Watch, state: RunState, width: int) -> list[RenderableType]:
+def _ended(watch: Watch, width: int) -> list[RenderableType]:
     rows = []
     has_fidelity = bool(watch.seen.rungs)
     for trial in list(watch.seen.last)[:10]:
@@ -294,6 +302,7 @@ def as_facts(watch: Watch) -> dict[str, Any]:
             | {"reports": state.running[number].reports[-1:], "hp": dict(state.running[number].hp)}
             for number, started in watch.running()
         ],
-        "rungs": [{"fidelity": f, "n": rung.n, "best": rung.best and rung.best.perf} for f, rung in sorted(seen.rungs.items())],
+        "rungs": [
+            {"fidelity": f, "n": rung.n, "best": rung.best and rung.best.perf} for f, rung in sorted(seen.rungs.items())
+        ],
     }
-

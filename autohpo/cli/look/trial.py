@@ -7,7 +7,7 @@ from typing import Any
 
 from autohpo.cli.look.reading import Opened
 from autohpo.cli.look.telling import perf_text
-from autohpo.cli.look.words import duration, fidelity_text, moment, number_text, value_text
+from autohpo.cli.look.words import duration, fidelity_text, moment, number_text, paired, value_text
 from autohpo.outcome import perfs_of
 from autohpo.store import RunState
 from autohpo.store.leading import events_of
@@ -49,7 +49,9 @@ def trial_facts(run: Opened, state: RunState, number: int) -> dict[str, Any]:
         "pid": trial.pid,
         "info": dict(trial.info),
         "attempts": attempts,
-        "reports": [{"fidelity": f, "perf": list(perf) if isinstance(perf, tuple) else perf} for f, perf in trial.reports],
+        "reports": [
+            {"fidelity": f, "perf": list(perf) if isinstance(perf, tuple) else perf} for f, perf in trial.reports
+        ],
         "why": result.why(number),
         "error": trial.error,
         "checkpoint_dir": None if folder is None else str(folder),
@@ -81,14 +83,22 @@ def _log(files: Path, attempts: list[dict[str, Any]]) -> str | None:
     return str(path) if path is not None and path.is_file() else None
 
 
-def trial_lines(facts: dict[str, Any]) -> list[str]:
-    """Return the facts of a trial for people, a line each."""
-    width = max((len(name) for name in facts["hp"]), default=0) + 2
-    hp = [f"{name:{width}}{value_text(value)}" for name, value in facts["hp"].items()]
+def trial_lines(facts: dict[str, Any], width: int) -> list[str]:
+    """Return the facts of a trial for people.
+
+    Args:
+        facts: The facts.
+        width: How many letters a line has; a longer one goes on below, but for the error.
+    """
+    longest = max((len(name) for name in facts["hp"]), default=0) + 2
+    hp = [f"{name:{longest}}{value_text(value)}" for name, value in facts["hp"].items()]
     relation = [
         text
-        for name, text in (("resume", "continues trial {}"), ("fork", "began with the checkpoint of trial {}"),
-                           ("confirms", "confirms trial {}"))
+        for name, text in (
+            ("resume", "continues trial {}"),
+            ("fork", "began with the checkpoint of trial {}"),
+            ("confirms", "confirms trial {}"),
+        )
         if facts[name] is not None
         for text in [text.format(facts[name])]
     ]
@@ -108,9 +118,9 @@ def trial_lines(facts: dict[str, Any]) -> list[str]:
         ("why", facts["why"]),
         ("checkpoint", facts["checkpoint_dir"] or ""),
         ("output", facts["log"] or ""),
-        *_listed("error", facts["error"].rstrip().splitlines()),
     ]
-    return [f"{name:13}{text}".rstrip() for name, text in pairs if text]
+    error = facts["error"].rstrip()
+    return paired(pairs, width) + (["error", *(f"  {line}" for line in error.splitlines())] if error else [])
 
 
 def _listed(name: str, lines: list[str]) -> list[tuple[str, str]]:
@@ -131,7 +141,8 @@ def _attempt_text(one: dict[str, Any]) -> str:
 
 def _reports(reports: list[dict[str, Any]]) -> list[str]:
     lines = [
-        f"{one['fidelity']:g}  " + ", ".join(map(number_text, perfs_of(tuple(p) if isinstance(p := one["perf"], list) else p)))
+        f"{one['fidelity']:g}  "
+        + ", ".join(map(number_text, perfs_of(tuple(p) if isinstance(p := one["perf"], list) else p)))
         for one in reports
     ]
     if len(lines) <= MOST_REPORTS:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -103,3 +104,23 @@ def parameter_text(parameter: Any) -> str:
     else:
         return str(parameter)
     return text + (f", prior {prior}" if (prior := getattr(parameter, "prior", None)) is not None else "")
+
+
+def paired(pairs: Sequence[tuple[str, str]], width: int) -> list[str]:
+    """Return names and texts in two columns; a long text goes on below, an empty one is left out.
+
+    Args:
+        pairs: The names and the texts; one with an empty name belongs to the one before.
+        width: How many letters a line has.
+    """
+    indent = max(len(name) for name, _ in pairs) + 2
+    lines = []
+    for name, text in pairs:
+        if not text:
+            continue
+        parts = [text]
+        if len(text) > width - indent and not text.startswith(" "):
+            room = max(width - indent, 20)
+            parts = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [text]
+        lines += [f"{name if k == 0 else '':{indent}}{part}".rstrip() for k, part in enumerate(parts)]
+    return lines
