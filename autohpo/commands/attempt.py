@@ -44,13 +44,14 @@ class Attempt:
         self, f: CommandObjective, given: Given, command: list[str] | str, env: Mapping[str, str], cwd: str | None
     ) -> None:
         self._f, self._given, self._trial = f, given, given.trial
-        self._start = Start(command, env, cwd, self._trial.number, f.grace_seconds)
+        self._start = Start(command, env, cwd, f.grace_seconds)
         self._readings = Readings(f.reading, f.fidelity_offset)
         self._file = None if given.result_file is None else ResultFile(Path(given.result_file))
         self._read = () if self._file is not None else _STREAMS[f.stream]
         self._lines = {stream: Lines() for stream in (0, 1, 2)}  # 0 is the file
         self._tails = {stream: Tail() for stream in (1, 2)}
         self._n_reports = 0
+        self._reported: Mapping[str, float] = {}
         self._is_told = f.is_told_fidelity or _has_value(given)
 
     def run(self) -> Any:
@@ -119,7 +120,7 @@ class Attempt:
         trial = self._trial
         if trial.is_enough and trial.reports:
             return self._is_told and trial.fidelity is not None and report.fidelity <= trial.fidelity
-        self._n_reports += 1
+        self._n_reports, self._reported = self._n_reports + 1, report.values
         is_wanted = trial.report(self._shape(report.values), report.fidelity, metrics=report.metrics or None)
         return is_wanted or (not trial.is_stopped and self._is_told)
 
@@ -135,6 +136,7 @@ class Attempt:
         return by_objective if names[0] else tuple(by_objective.values())
 
     def _result(self, is_over: bool) -> Any:
+        """Return what the command came to: its last report where that was the end, else its last line."""
         readings = self._readings
         if is_over and self._file is not None:
             self._read_file(self._file)
@@ -144,11 +146,13 @@ class Attempt:
                 f"{self._shown()} ended without a value of the metric {missing[0]!r}; "
                 f"{self._sought(missing[0])}{self._last_lines()}"
             )
-        for name, value in readings.last.items():
+        is_at_report = self._n_reports and (self._trial.is_stopped or self._trial.is_enough)
+        values = self._reported if is_at_report else readings.last
+        for name, value in values.items():
             if not math.isfinite(value):
                 raise InvalidPerfError(f"the metric {name!r} of {self._shown()} must be finite, got {value}")
         self._check_fidelity()
-        shape = self._shape(readings.last)
+        shape = self._shape(values)
         if isinstance(shape, tuple):
             return shape
         result = shape if isinstance(shape, dict) else {"perf": shape}
@@ -175,9 +179,9 @@ class Attempt:
         if self._trial.fidelity is not None and not self._is_told and not self._n_reports:
             example = json.dumps({"epoch": 1, self._readings.reading.metrics[0]: 0.5})
             raise CommandError(
-                f"{self._shown()} was to train up to fidelity {self._trial.fidelity:g}, but was not told so, and no line "
-                "with the metric says how far it came; write {fidelity} into the command, give uses_env=True where it "
-                f"reads AUTOHPO_FIDELITY, or print lines such as {example}"
+                f"{self._shown()} was to train up to fidelity {self._trial.fidelity:g}, but was not told so, and no "
+                "line with the metric says how far it came; write {fidelity} into the command, give uses_env=True if "
+                f"it reads AUTOHPO_FIDELITY, or print lines such as {example}"
             )
 
     # What errors say.

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from autohpo.commands.attempt import Attempt
 from autohpo.commands.checking import check_command
 from autohpo.commands.given import Given
 from autohpo.commands.options import as_metrics, as_pattern, as_variables, check_options
@@ -238,6 +237,8 @@ class CommandObjective:
             InvalidPerfError: The metric is not finite.
             OptionError: A placeholder has no value.
         """
+        from autohpo.commands.attempt import Attempt  # of no use where nothing runs
+
         with _some(trial, hps) as handle:
             given = self._given(hps, handle)
             try:
