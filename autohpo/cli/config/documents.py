@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from autohpo.cli.arguments import UsageError
 from autohpo.errors import AutoHPOError, shown
@@ -32,7 +32,7 @@ class Table(dict[Any, Any]):
     Args:
         items: The keys and values.
         where: The name of the file.
-        lines: The lines of the keys, from 1, as far as they are known.
+        lines: The lines of the keys, from 1, as far as they are known; 0 for a key that the command line gave.
     """
 
     def __init__(
@@ -43,9 +43,9 @@ class Table(dict[Any, Any]):
 
     def at(self, key: Any) -> str:
         """Return where a key stands, as the beginning of an error; empty where there is no file."""
-        if not self.where:
-            return ""
         line = self.lines.get(key)
+        if not self.where or line == 0:
+            return ""
         return f"{self.where}: " if line is None else f"{self.where}, line {line}: "
 
 
@@ -158,8 +158,9 @@ def parse_yaml(text: str, where: str = "") -> Any:
     """
     import yaml
 
-    class Loader(yaml.SafeLoader):
-        yaml_implicit_resolvers = {}  # noqa: RUF012 - scalars are read here: PyYAML takes 1e-4 for a string, no for False
+    class Loader(yaml.SafeLoader):  # type: ignore[misc] # it has no annotations
+        # No word means anything here: PyYAML would take 1e-4 for a string, and no for False.
+        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
     try:
         node = yaml.compose(text, Loader=Loader)
@@ -183,7 +184,9 @@ class _Reader:
 
     def __init__(self, where: str) -> None:
         self._where = where
-        self._made: dict[int, tuple[Any, int]] = {}  # the value of a node and how many values it holds: anchors share it
+        self._made: dict[
+            int, tuple[Any, int]
+        ] = {}  # the value of a node and how many values it holds: anchors share it
         self._open: set[int] = set()
 
     def value(self, node: Any) -> Any:
@@ -217,7 +220,7 @@ class _Reader:
 
     def _scalar(self, node: Any) -> Any:
         is_plain = node.style is None
-        kinds = {"str": str, "int": int, "float": (int, float), "bool": bool, "null": type(None)}
+        kinds: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool": bool, "null": type(None)}
         name = node.tag.removeprefix(_TAG)
         if name not in kinds:
             raise self._error(node, f"the tag {node.tag.replace(_TAG, '!!')} is none that is understood here")

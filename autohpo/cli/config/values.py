@@ -118,4 +118,6 @@ def flow_value(flag: str, text: str) -> Any:
     try:
         return parse_yaml(text)
     except UsageError as error:
-        raise UsageError(f"{flag}: must be a value such as 0.1, adam, [a, b] or {{low: 0, high: 1}}, got {shown(text)}: {error}") from None
+        raise UsageError(
+            f"{flag}: must be a value such as 0.1, adam, [a, b] or {{low: 0, high: 1}}, got {shown(text)}: {error}"
+        ) from None
