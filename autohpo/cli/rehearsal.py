@@ -43,7 +43,7 @@ def rehearse(plan: Plan, output: Output) -> None:
     first = hpo.ask()
     command = _command_of(plan, first)
     if output.is_json:
-        said = {
+        said: dict[str, Any] = {
             "what": plan.what,
             "algorithm": plan.algorithm,
             "options": _told(hpo),

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-NUMBERS: dict[str, tuple[type, str, str]] = {
+Option = tuple[Callable[[str], Any], str, str]
+"""The type of an option, the name of its value, and its help."""
+
+
+def number(text: str) -> int | float:
+    """Return the number that a text stands for: an integer where it is written as one.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return int(text) if text.strip().lstrip("+-").isdecimal() else float(text)
+
+
+CHANGING: dict[str, Option] = {
     "max_evals": (int, "N", "trials to make at most"),
-    "budget": (float, "B", "full evaluations to spend at most, where an algorithm trains some trials less"),
+    "budget": (number, "B", "full evaluations to spend at most, where an algorithm trains some trials less"),
     "num_workers": (int, "N", "trials that run at once, each in a process of its own"),
     "time_limit": (str, "TIME", "time for the whole search: 90, 30m, 2h, 1d"),
     "trial_time_limit": (str, "TIME", "time for each trial"),
     "memory_limit": (str, "SIZE", "memory of each worker, such as 4GB"),
-    "target": (float, "X", "end at a result as good as this"),
+    "target": (number, "X", "end at a result as good as this"),
     "patience": (int, "N", "end after so many results in a row without a better one"),
     "confirm": (int, "K", "train the K best anew in the end, with fresh seeds"),
     "executor": (str, "NAME", "where trials run: serial or local"),
@@ -21,12 +34,12 @@ NUMBERS: dict[str, tuple[type, str, str]] = {
 }
 """The options that a resume may change: type, name of the value, help."""
 
-ONCE: dict[str, tuple[type, str, str]] = {
+ONCE: dict[str, Option] = {
     "algorithm": (str, "NAME", "the algorithm; see `autohpo algorithms`"),
     "seed": (int, "N", "a number for everything random"),
     "mode": (str, "WAY", "max or min; of several objectives acc=max,latency=min"),
-    "min_fidelity": (float, "F", "the least that a trial is trained, such as epochs"),
-    "max_fidelity": (float, "F", "the most that a trial is trained"),
+    "min_fidelity": (number, "F", "the least that a trial is trained, such as epochs"),
+    "max_fidelity": (number, "F", "the most that a trial is trained"),
     "store": (str, "STORE", "path of the store; by default WHAT's name with .db, here; none keeps nothing"),
     "name": (str, "NAME", "a name of the run, kept in the store"),
     "space": (str, "WHERE", "the search space: a YAML or TOML file, or module:name"),
@@ -42,7 +55,7 @@ def flag_of(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def add_options(parser: argparse.ArgumentParser, names: dict[str, tuple[type, str, str]]) -> None:
+def add_options(parser: argparse.ArgumentParser, names: dict[str, Option]) -> None:
     """Add options to a parser."""
     for name, (kind, value, text) in names.items():
         parser.add_argument(flag_of(name), type=kind, metavar=value, help=text)
@@ -55,7 +68,7 @@ def words_of(args: argparse.Namespace) -> list[str]:
         args: What was parsed.
     """
     words = ["run", args.what]
-    for name in (*NUMBERS, *ONCE):
+    for name in (*CHANGING, *ONCE):
         value = getattr(args, name)
         if value is not None:
             words.append(f"{flag_of(name)}={value}")

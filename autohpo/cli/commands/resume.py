@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autohpo.cli.output import Output
-from autohpo.cli.running import NUMBERS, add_options, flag_of, quoted, words_of
+from autohpo.cli.running import CHANGING, add_options, flag_of, quoted, words_of
 
 if TYPE_CHECKING:
     from autohpo.service import Launch
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from autohpo.cli.arguments import add_store
 
     add_store(parser)
-    add_options(parser, NUMBERS)
+    add_options(parser, CHANGING)
     text = "any other argument of the run, such as grace_seconds=60"
     parser.add_argument("-s", "--set", action="append", metavar="KEY=VALUE", help=text)
     parser.add_argument("--detach", action="store_true", help="start it on its own, and return; it outlives the shell")
@@ -74,7 +74,7 @@ def _command(launch: Launch, args: argparse.Namespace, path: Path, output: Outpu
     if not os.access(python, os.X_OK):
         output.note(f"autohpo: {python} is gone, so this Python runs the search: {sys.executable}")
         python = sys.executable
-    changed = [name for name in (*NUMBERS, "set") if getattr(args, name) is not None] + ["detach"] * args.detach
+    changed = [name for name in (*CHANGING, "set") if getattr(args, name) is not None] + ["detach"] * args.detach
     if launch.argv[1:4] != ("-m", "autohpo", "run"):
         if changed:
             what = ", ".join(map(flag_of, changed))
@@ -83,7 +83,7 @@ def _command(launch: Launch, args: argparse.Namespace, path: Path, output: Outpu
     kept = _parsed(launch.argv[4:], path)
     if ":" not in kept.what and not (Path(launch.cwd) / kept.what).exists():
         raise _gone(path, f"{kept.what}, which it was started from in {launch.cwd},")
-    for name in NUMBERS:
+    for name in CHANGING:
         if getattr(args, name) is not None:
             setattr(kept, name, getattr(args, name))
     for text in args.set or ():

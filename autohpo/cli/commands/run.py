@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from autohpo.cli.output import Output
 from autohpo.cli.running import (
+    CHANGING,
     LISTS,
-    NUMBERS,
     ONCE,
     add_options,
     flag_of,
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("what", metavar="WHAT", help="a Python file, module:function, or a configuration file")
     add_options(parser, ONCE)
-    add_options(parser, NUMBERS)
+    add_options(parser, CHANGING)
     for name, short in LISTS.items():
         value, text = HELP[name]
         parser.add_argument(short, flag_of(name), action="append", metavar=value, help=text)
@@ -87,7 +87,8 @@ def _detach(args: argparse.Namespace, plan: Plan, output: Output) -> int:
         raise UsageError("--detach: needs a store, as nobody could see the search or stop it otherwise")
     log = beside(store_path(plan.store), ".files") / LOG
     try:
-        process = start_detached(command_of(args), store=plan.store)
+        own = argparse.Namespace(**{**vars(args), "json": False})  # its log is for people
+        process = start_detached(command_of(own), store=plan.store)
     except DetachedError as error:
         output.error(error)
         return error.code if error.code > 0 else 128 - error.code
@@ -185,7 +186,7 @@ def _warnings_as_notes(output: Output) -> Iterator[None]:
         def show(message: Warning | str, *_: object, **__: object) -> None:
             output.note(f"autohpo: warning: {message}")
 
-        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.showwarning = show
         if not sys.warnoptions and "PYTEST_VERSION" not in os.environ:
             warnings.simplefilter("always", UserWarning)
         yield

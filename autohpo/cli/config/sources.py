@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from operator import attrgetter
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from autohpo.cli.arguments import UsageError
@@ -22,6 +22,9 @@ from autohpo.other_names import did_you_mean
 SCRIPT = "__mp_main__"
 """The name that a user's file has as a module: with it, workers get what it defines by value, and
 ``if __name__ == "__main__"`` is not true in it."""
+
+MOST_NAMED = 12
+"""The most functions of a module that an error lists."""
 
 _REFERENCE = re.compile(r"(?P<module>.+?\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_][\w.]*)")
 
@@ -86,12 +89,10 @@ def find(argument: str, text: str, usual: str = "") -> Found:
 
 def _others(where: str, module: ModuleType, name: str) -> str:
     """Return what may have been meant, as the end of a sentence."""
-    functions = [n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__]
-    own = [n for n in functions if not n.startswith("_")]
     hint = did_you_mean(name, [n for n in vars(module) if not n.startswith("_")]).removesuffix(".")
-    if not own:
-        return hint
-    return f"{hint}; it has {', '.join(own)}: name the objective, as in {where}:{own[0]}"
+    own = [n for n, v in vars(module).items() if isinstance(v, FunctionType) and v.__module__ == module.__name__]
+    public = [n for n in own if not n.startswith("_")][:MOST_NAMED]
+    return f"{hint}; name the objective, as in {where}:{public[0]} (functions: {', '.join(public)})" if public else hint
 
 
 def _load_file(argument: str, path: Path) -> ModuleType:
