@@ -1,4 +1,4 @@
-"""What the tests of `run`, `resume` and `stop` share: a shell in a folder of its own, and a search that is slow enough."""
+"""What the tests of `run`, `resume` and `stop` share: a shell in a folder of its own, and searches for it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,13 @@ class Shell:
         command = [sys.executable, "-m", "autohpo", *words]
         pipe = subprocess.PIPE
         process = subprocess.Popen(
-            command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
         )
         self._running.append(process)
         return process

@@ -161,7 +161,7 @@ def test_the_record_is_written_before_the_first_trial(shell):
     assert launch.environment["CUDA_VISIBLE_DEVICES"] == ""
     text = (shell.folder / "train.db.files" / "launch.json").read_text()
     assert "hush" not in text
-    assert os.stat(shell.folder / "train.db.files" / "launch.json").st_mode & 0o077 == 0
+    assert (shell.folder / "train.db.files" / "launch.json").stat().st_mode & 0o077 == 0
 
 
 def test_a_run_that_is_refused_leaves_the_record_alone(here, capsys):
@@ -273,7 +273,10 @@ def test_a_search_without_any_result_ends_with_its_own_code(here, capsys):
         (["nosuch.yaml"], "run: there is no file nosuch.yaml"),
         (["nosuch"], "and there is no such file"),
         (["nosuch:f"], "run: nosuch cannot be loaded: ModuleNotFoundError"),
-        (["train.py:scores"], "run: train.py has no scores; did you mean 'score'?; name the objective, as in train.py:"),
+        (
+            ["train.py:scores"],
+            "run: train.py has no scores; did you mean 'score'?; name the objective, as in train.py:",
+        ),
         (["broken.py"], "run: broken.py cannot be loaded: ZeroDivisionError: division by zero (line 2 of "),
         (["syntax.py"], "run: syntax.py cannot be loaded: SyntaxError: "),
         (["exits.py"], "run: exits.py cannot be loaded: SystemExit: 3"),

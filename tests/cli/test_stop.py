@@ -48,7 +48,7 @@ def test_a_search_with_workers_is_stopped_while_they_run(shell):
     """They are asked to end, and have the grace that the search gives them."""
     shell.write("train.py", slow(60))
     shell.run("run", "train.py", "--detach", "--num-workers", "2", "--set", "grace_seconds=0.2")
-    shell.wait_for(lambda: (shell.folder / "train.db").exists())
+    shell.wait_for((shell.folder / "train.db").exists)
     said = shell.json("stop", "train.db")
     assert said["way"] == "stopped"
     assert said["best"] is None
