@@ -19,6 +19,7 @@ from autohpo.algorithms.options import RunArguments, check_names, options_of
 from autohpo.algorithms.parts.missing_space import MissingSpace, trainer_space
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
+from autohpo.commands import CommandObjective
 from autohpo.confirming import confirming_of, default_of, say_confirmed
 from autohpo.dispatch import on_last_attempt
 from autohpo.driver import Driver
@@ -112,7 +113,7 @@ def _run_trainer(hpo: BaseHPOptimizer, call: Call, *, is_over: bool) -> tuple[An
     folder = temporary_folder()
     try:
         objective = TrainerObjective(trainer, dataset, str(folder), space.modules or ())
-        session_of(hpo).on_stop = session_of(fresh).stop
+        session_of(hpo).on_stop, session_of(fresh).on_begin = session_of(fresh).stop, session_of(hpo).on_begin
         try:
             result = _search(fresh, objective.objective(options.fidelity), call, is_over)
         finally:
@@ -154,6 +155,9 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
         described = _described(objective, "" if trainer is None else type(trainer).__qualname__)
         begun_with = made_with(hpo.f if trainer is None else trainer, objective.dataset)
         search.begin({"objective": described, "made_with": begun_with, **earlier.header})
+        on_begin = session_of(hpo).on_begin
+        if on_begin is not None:
+            on_begin(search.store)
         _say_resumed(search, progress)
         executor = _protected(executor, objective, search, options)
         max_trials = None
@@ -267,7 +271,9 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
             f"f: {name_of(type(hpo))} starts trainings from copies of others, so f must ask for `trial`, and save its "
             "state in trial.checkpoint_dir before each yield"
         )
-    can_report = objective.is_generator or "trial" in objective.wants
+    if isinstance(objective.f, CommandObjective):
+        objective.f.check(hpo.space, options.fidelity)
+    can_report = getattr(objective.f, "can_report", objective.is_generator or "trial" in objective.wants)
     if hpo.needs_reports and objective.takes_fidelity and not can_report:
         warnings.warn(
             f"f: {name_of(type(hpo))} stops trials at their reports, and f has none, so every trial is a full "
