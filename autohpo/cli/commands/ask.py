@@ -93,10 +93,12 @@ def _search_of(args: argparse.Namespace) -> Search:
         StoreMismatchError: The store holds a run of another algorithm.
     """
     from autohpo.algorithms.registry import build_hpo_from_name, canonical_name, name_of
+    from autohpo.clients import checked_client
     from autohpo.errors import StoreError, StoreMismatchError
     from autohpo.search import Search
 
     url = store_of(args, must_exist=False)
+    checked_client(args.client_id)  # before a store is made
     if url == "memory:":
         raise UsageError("store: must be a file, got 'memory:', which ends with this command")
     space, options = _space_of(args), _options_of(args)

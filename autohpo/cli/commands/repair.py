@@ -54,7 +54,7 @@ def _sentences(made: Repaired) -> Iterator[str]:
     if made.n_lost:
         places = [f"{a}" if a == b else f"{a} to {b}" for a, b in made.lost[:10]]
         more = " and more" if len(made.lost) > 10 else ""
-        yield f"Lost are {made.n_lost}, which were at {', '.join(places)}{more} in the log."
+        yield f"Lost: {made.n_lost}, in the log at {', '.join(places)}{more}."
     else:
         yield "No other event is missing, as far as is known."
     for why, n in made.dropped.items():
