@@ -47,6 +47,10 @@ class InvalidPerfError(AutoHPOError, ValueError):
     """A performance is not one finite number."""
 
 
+class CommandError(AutoHPOError):
+    """A command failed, or printed no result; the text has the command, how it ended, and what it printed last."""
+
+
 class EvaluationsError(AutoHPOError, ValueError):
     """Some of the results told were refused; every other one of the batch was taken.
 

@@ -19,6 +19,7 @@ from autohpo.algorithms.options import RunArguments, check_names, options_of
 from autohpo.algorithms.parts.missing_space import MissingSpace, trainer_space
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
+from autohpo.commands import CommandObjective
 from autohpo.confirming import confirming_of, default_of, say_confirmed
 from autohpo.dispatch import on_last_attempt
 from autohpo.driver import Driver
@@ -192,7 +193,7 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     finally:
         _close(search)
     if search.state.best is None:
-        raise NoResultError(_why_nothing(result, options, is_over=is_over))
+        raise NoResultError(_why_nothing(result, options, driver.ending.reason, is_over=is_over))
     if options.plan is not None:
         say_confirmed(result, progress)
     return result
@@ -270,7 +271,9 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
             f"f: {name_of(type(hpo))} starts trainings from copies of others, so f must ask for `trial`, and save its "
             "state in trial.checkpoint_dir before each yield"
         )
-    can_report = objective.is_generator or "trial" in objective.wants
+    if isinstance(objective.f, CommandObjective):
+        objective.f.check(hpo.space, options.fidelity)
+    can_report = getattr(objective.f, "can_report", objective.is_generator or "trial" in objective.wants)
     if hpo.needs_reports and objective.takes_fidelity and not can_report:
         warnings.warn(
             f"f: {name_of(type(hpo))} stops trials at their reports, and f has none, so every trial is a full "
@@ -300,12 +303,12 @@ def _described(objective: Objective, tuned: str) -> dict[str, Any]:
     return described | ({"fidelity": objective.fidelity_name} if objective.fidelity_name else {})
 
 
-def _why_nothing(result: Result, options: RunOptions, *, is_over: bool) -> str:
+def _why_nothing(result: Result, options: RunOptions, reason: str, *, is_over: bool) -> str:
     """What became of the trials of a search in which none has a result."""
     if not len(result) and is_over:
         return "confirm: there is no search to confirm; call optimize() first, or give the store of one with results"
     if not len(result):
-        return "the algorithm suggested nothing"
+        return f"the search ended before its first trial: {reason}" if reason else "the algorithm suggested nothing"
     text = f"no trial of {len(result)} has a result; states: {result.counts()}"
     if options.time_limit is not None:
         text += f"; the time limit was {options.time_limit:g} s"

@@ -117,9 +117,9 @@ class Launch:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError(f"store: {path} is no record of how a search was started: {shown(error)}") from error
-        environment = found.environment
-        words = [*found.argv, found.cwd, *(environment if isinstance(environment, dict) else [0])]
-        if not found.argv or not all(isinstance(word, str) for word in [*words, *environment.values()]):
+        variables = found.environment
+        words = [*found.argv, found.cwd, *(variables.values() if isinstance(variables, dict) else [None])]
+        if not found.argv or not all(isinstance(word, str) for word in words):
             raise StoreError(f"store: {path} is no record of how a search was started: it has other types")
         return found
 

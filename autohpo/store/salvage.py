@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autohpo.errors import AutoHPOError, SpaceError, StoreError
+from autohpo.errors import AutoHPOError, SpaceError, StoreCorruptError, StoreError
 from autohpo.objectives import Objectives
 from autohpo.store.base import LogEvent
 from autohpo.store.checked import BadValueError, check_data, check_kept_header, check_row, parse_json
@@ -104,7 +104,8 @@ def repair(path: str | os.PathLike[str], to: str | os.PathLike[str] | None = Non
         to: The path of the new store; None puts it beside, with ``.repaired`` in its name.
 
     Raises:
-        StoreError: There is no such store, nothing in it can be read, or the new one exists already.
+        StoreError: There is no such store, or the new one exists already.
+        StoreCorruptError: Nothing in it can be read.
         RunBusyError: A driver has it.
 
     Example:
@@ -123,7 +124,9 @@ def repair(path: str | os.PathLike[str], to: str | os.PathLike[str] | None = Non
         raise StoreError(f"to: {target} exists already; name a new file")
     found, count = search(source), lock.count()
     if not found.rows and not found.headers:
-        raise StoreError(f"store: no event of a run can be read in {source} or {source.name}-wal; nothing was written")
+        raise StoreCorruptError(
+            f"store: no event of a run can be read in {source} or {source.name}-wal; nothing was written"
+        )
     log = _Log()
     for row in found.rows.values():
         log.take(row)

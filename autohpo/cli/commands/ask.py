@@ -93,10 +93,12 @@ def _search_of(args: argparse.Namespace) -> Search:
         StoreMismatchError: The store holds a run of another algorithm.
     """
     from autohpo.algorithms.registry import build_hpo_from_name, canonical_name, name_of
+    from autohpo.clients import checked_client
     from autohpo.errors import StoreError, StoreMismatchError
     from autohpo.search import Search
 
     url = store_of(args, must_exist=False)
+    checked_client(args.client_id)  # before a store is made
     if url == "memory:":
         raise UsageError("store: must be a file, got 'memory:', which ends with this command")
     space, options = _space_of(args), _options_of(args)
@@ -121,17 +123,24 @@ def _space_of(args: argparse.Namespace) -> Any:
     """Return the space of the file that is named; None where none is."""
     if args.space is None:
         return None
-    import json
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from autohpo.spaces import SearchSpace
+    from autohpo.cli.config.documents import read_document
+    from autohpo.cli.config.spaces import read_space
 
-    return SearchSpace.from_dict(json.loads(Path(args.space).read_text(encoding="utf-8")))
+    given, constraints = read_document(Path(args.space)), ()
+    if isinstance(given, Mapping) and isinstance(given.get("space"), (Mapping, list)):  # what `autohpo run` takes
+        given, constraints = given["space"], given.get("constraints") or ()
+    return read_space(given, constraints)
 
 
 def _options_of(args: argparse.Namespace) -> dict[str, Any]:
     """Return the options of the optimizer that the command line gives."""
-    options: dict[str, Any] = {name: _value(text) for name, text in pairs_of(args.option, "option").items()}
+    from autohpo.cli.config.values import flow_value
+
+    pairs = pairs_of(args.option, "option")
+    options: dict[str, Any] = {name: flow_value(f"option {name}", text) for name, text in pairs.items()}
     given = {"max_evals": args.max_evals, "seed": args.seed, "mode": _mode_of(args.mode)}
     for name, value in given.items():
         if value is not None:
@@ -150,16 +159,6 @@ def _mode_of(words: list[str] | None) -> Any:
     return words[0] if len(words) == 1 else list(words)
 
 
-def _value(text: str) -> Any:
-    """Return the value of an option: what JSON says, else the words themselves."""
-    import json
-
-    try:
-        return json.loads(text)
-    except ValueError:
-        return {"True": True, "False": False, "None": None}.get(text, text)
-
-
 def words_of(hp: Mapping[str, Any], fidelity: float | None, fidelity_name: str) -> str:
     """Return a configuration as the options of a command line, quoted for a shell.
 
@@ -170,12 +169,14 @@ def words_of(hp: Mapping[str, Any], fidelity: float | None, fidelity_name: str) 
     """
     import shlex
 
+    from autohpo.commands.words import word_of
+
     values = dict(hp) if fidelity is None else {**hp, fidelity_name: fidelity}
-    return " ".join(f"{shlex.quote(f'--{name}')} {shlex.quote(text_of(value))}" for name, value in values.items())
+    return " ".join(f"{shlex.quote(f'--{name}')} {shlex.quote(word_of(name, value))}" for name, value in values.items())
 
 
 def lines_of(said: Mapping[str, Any]) -> list[str]:
-    """Return lines that a shell evaluates: the configuration as variables ``HP_name``, the rest as ``AUTOHPO_NAME``.
+    """Return lines that a shell evaluates: parameters as ``HP_name``, the rest as the variables that commands get.
 
     Raises:
         UsageError: Two parameters would have one variable.
@@ -183,23 +184,15 @@ def lines_of(said: Mapping[str, Any]) -> list[str]:
     import re
     import shlex
 
-    found = {f"AUTOHPO_{name.upper()}": text_of(value) for name, value in said.items() if name != "hp"}
-    found["AUTOHPO_ARGS"] = words_of(said["hp"], None, "")
+    from autohpo.commands.words import json_of, word_of
+
+    more = {name: said[name] for name in ("fidelity", "seed", "resume", "fork", "client_id", "checkpoint_dir")}
+    found = {"AUTOHPO_TRIAL": str(said["number"])}
+    found |= {f"AUTOHPO_{n.upper()}": "" if value is None else word_of(n, value) for n, value in more.items()}
+    found |= {"AUTOHPO_CONFIG": json_of(said["hp"]), "AUTOHPO_ARGS": words_of(said["hp"], None, "")}
     for name, value in said["hp"].items():
         variable = "HP_" + re.sub(r"[^A-Za-z0-9_]", "_", name)
         if variable in found:
             raise UsageError(f"format: must be json or args, as two parameters would be ${variable}, got env")
-        found[variable] = text_of(value)
+        found[variable] = word_of(name, value)
     return [f"export {name}={shlex.quote(text)}" for name, text in found.items()]
-
-
-def text_of(value: Any) -> str:
-    """Return a value as a command line holds it: numbers and strings as they are, all else as JSON; None as nothing."""
-    import json
-
-    from autohpo.cli.output import as_json
-
-    plain = as_json(value)
-    if plain is None:
-        return ""
-    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
