@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autohpo.cli.arguments import UsageError
 
@@ -37,8 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite a store that is there")
     parser.add_argument("--name", default="", help="a name of the run, where the file has none")
     parser.add_argument("--space", metavar="FILE", help="of a table: a YAML or TOML file with the space")
-    parser.add_argument("--mode", choices=("max", "min"), help="of a table: which way is better (default max)")
-    parser.add_argument("--perf", metavar="COLUMN", help="of a table: the column with the results (default perf)")
+    parser.add_argument("--mode", metavar="WAY", help="of a table: max or min, which way is better (default max)")
+    parser.add_argument(
+        "--perf",
+        metavar="COLUMN",
+        help="of a table: the column with the results (default perf); a,b for two objectives",
+    )
     parser.add_argument("--algorithm", metavar="NAME", help="of a table: who goes on with the run (default auto)")
 
 
@@ -106,8 +110,16 @@ def _written(kind: str, source: Path, made: Path, args: argparse.Namespace) -> t
 
     if args.space is None:
         raise UsageError(f"space: must be given for a table of results, as a YAML or TOML file; {source} is one")
-    more: dict[str, Any] = {"mode": args.mode or "max", "perf": args.perf or "perf"}
-    return import_table(source, made, args.space, algorithm=args.algorithm or "auto", name=args.name, **more), "trials"
+    n, n_without = import_table(
+        source,
+        made,
+        args.space,
+        perf=args.perf or "perf",
+        mode=args.mode or "max",
+        algorithm=args.algorithm or "auto",
+        name=args.name,
+    )
+    return n, "known results" + f"; {n_without:,} rows have none and are left out" * (n_without > 0)
 
 
 def _import_log(source: Path, made: Path, name: str) -> int:

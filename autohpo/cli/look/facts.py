@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from autohpo.cli.look.reading import Opened
@@ -33,7 +34,7 @@ def run_facts(run: Opened, state: RunState) -> Facts:
         "store": str(run.path),
         "name": header.get("name", ""),
         "algorithm": header.get("algorithm", ""),
-        "options": {name: option_value(value) for name, value in header.get("options", {}).items() if name != "mode"},
+        "options": _options(header.get("options", {})),
         "objectives": objectives_of(run),
         "space": space_facts(run.space),
         "version": header.get("version", ""),
@@ -126,7 +127,14 @@ def _space_lines(space: dict[str, Any]) -> list[str]:
     return lines + [f"constraint: {text}" for text in space["constraints"]]
 
 
-def option_value(value: Any) -> Any:
+def _options(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a run but its mode; of points only how many there are."""
+    options = {name: _option_value(value) for name, value in kept.items() if name != "mode"}
+    points = options.pop("points", None)
+    return options | ({"n_points": len(points)} if points else {})
+
+
+def _option_value(value: Any) -> Any:
     """Return an option as it was given, or its name where only the program that made the run knows it."""
     try:
         return from_json(value)
