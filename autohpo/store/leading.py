@@ -30,6 +30,8 @@ MOST = 1_000  # trials that are worth being picked out; beyond, all are read
 _BEHIND_HP = '}, "fidelity": '
 """Where a suggestion goes on behind its configuration; no string in it has a bare quote."""
 
+_NO_HP: dict[str, Any] = {}
+
 Key = tuple[bool, float, float, float, int]
 """What trials are ranked by: constraints met, training, constraints missed, result, and the one asked first."""
 
@@ -163,7 +165,9 @@ def _asks(db: sqlite3.Connection) -> Iterator[list[LogEvent]]:
             data = parse_json(f"[{','.join(tails)}]")
             if len(data) != len(batch) or "hp" in set(chain.from_iterable(data)):
                 raise _UnusualError
-            events = [LogEvent("ask", row[3], 0, {"hp": {}, **one}) for row, one in zip(batch, data, strict=True)]
+            for one in data:
+                one["hp"] = _NO_HP
+            events = [_event_of(("ask", row[3], 0, one, row[1], row[0])) for row, one in zip(batch, data, strict=True)]
         except (BadValueError, TypeError, ValueError, AttributeError):
             raise _UnusualError from None
         if not are_usual(events) and any(check_data("ask", event.data) for event in events):
@@ -199,10 +203,10 @@ class _Scan:
         for batch in _asks(db):
             if not self._are_next(batch):
                 for event in batch:
-                    self._ask(event.trial, event.data)
+                    self._ask(event[1], event[3])
         for batch in _rows(db, "kind = 'end'"):
             for event in batch:
-                self._end(event.trial, event.data)
+                self._end(event[1], event[3])
 
     def _are_next(self, batch: Sequence[LogEvent]) -> bool:
         """Take the next suggestions, where all are new ones in full; else say that each must be looked at."""
@@ -227,6 +231,8 @@ class _Scan:
         if data["fidelity"] is not None:
             self._fidelities[number] = data["fidelity"]
         if data["resume"] is not None:
+            if data["resume"] >= number:
+                raise _UnusualError
             self._resumed[number] = data["resume"]
 
     def _end(self, number: int, data: Mapping[str, Any]) -> None:
@@ -235,14 +241,13 @@ class _Scan:
         perf = data["perf"]
         if perf is None or number < 0:
             return
-        if type(perf) is list:
-            if len(perf) != self._n_objectives:
+        if type(perf) is list or self._n_objectives > 1:
+            if type(perf) is not list or len(perf) != self._n_objectives:
                 raise _UnusualError
             self._perfs[number], perf = perf, perf[0]
-        elif self._n_objectives != 1:
-            raise _UnusualError
-        constraints = data.get("constraints")
-        violation = sum(value for value in constraints.values() if value > 0) if constraints else 0.0
+        violation = 0.0
+        if "constraints" in data:
+            violation = sum((value for value in data["constraints"].values() if value > 0), 0.0)
         reached = self._fidelities.get(number, math.inf)
         if data["state"] == "STOPPED":
             if data.get("fidelity") is None:  # its last report says how far it came
@@ -265,12 +270,20 @@ class _Scan:
         found = {-best[4], *self._confirmed}
         if self._n_objectives > 1:
             found |= set(self._front([-key[4] for key in self._keys if key[:3] == best[:3]]))
-        resumed = {self._resumed.get(-key[4]) for key in self._keys}
-        last = [key for key in self._keys if -key[4] not in resumed] if len(resumed) > 1 else self._keys
+        followers = self._followers()
+        last = [key for key in self._keys if -key[4] not in followers] if followers else self._keys
         found |= {-key[4] for key in heapq.nlargest(k, last)}
+        found |= {number for one in list(found) for number in _chain(one, followers)}  # they stand for those
         if len(found) > MOST:
             raise _UnusualError
         return sorted(found)
+
+    def _followers(self) -> dict[int, int]:
+        """Return a trial with a result that continued each one that was continued to a result."""
+        if not self._resumed:
+            return {}
+        pairs = ((self._resumed.get(-key[4]), -key[4]) for key in self._keys)
+        return {source: number for source, number in pairs if source is not None}
 
     def _front(self, numbers: Sequence[int]) -> Collection[int]:
         """Return those of trials that no other one beats; of equals the one asked first."""
@@ -282,7 +295,16 @@ class _Scan:
             if not (front >= scores[place]).all(axis=1).any():
                 front = np.vstack([front, scores[place]])
                 kept.append(numbers[place])
+                if len(kept) > MOST:
+                    raise _UnusualError
         return kept
+
+
+def _chain(number: int, followers: Mapping[int, int]) -> Iterator[int]:
+    """Yield the trials that continued a trial, one after the other."""
+    while (later := followers.get(number)) is not None:
+        yield later
+        number = later
 
 
 def _folded(events: Sequence[LogEvent], space: SearchSpace, objectives: Objectives, where: str) -> Trial:
