@@ -15,7 +15,7 @@ from autohpo.algorithms.registry import build_hpo_from_name, get_hpo
 from autohpo.cli.arguments import VARIABLE, UsageError
 from autohpo.cli.config import sources
 from autohpo.cli.config.commands import command_of, ways_of
-from autohpo.cli.config.documents import SUFFIXES, ConfigError, Table, located, read_document
+from autohpo.cli.config.documents import SUFFIXES, ConfigError, Table, first_word, located, read_document
 from autohpo.cli.config.keys import RUN_FLAGS, SCRIPT_NAMES, check_top, place_of
 from autohpo.cli.config.spaces import read_space, with_changes
 from autohpo.cli.config.values import DURATIONS, as_wanted, flow_value, hints_of, pair, seconds
@@ -76,8 +76,7 @@ def _with_line(table: Table, make: Callable[[], T]) -> T:
     try:
         return make()
     except AutoHPOError as error:
-        name = str(error).partition(":")[0]
-        with located(table, name):
+        with located(table, first_word(str(error))):
             raise
 
 
@@ -192,8 +191,10 @@ def _of_document(path: Path, given: Any) -> _Parts:
         parts.space = given.get("space")
         if isinstance(parts.space, str):
             parts.space = _space_at("space", parts.space)
-        parts.space = None if parts.space is None else read_space(parts.space, parts.constraints)
-        parts.constraints = ()
+        parts.space = None if parts.space is None else read_space(parts.space)
+    with located(given, "constraints"):
+        if parts.space is not None:
+            parts.space, parts.constraints = read_space(parts.space, parts.constraints), ()
     with located(given, "algorithm"):
         if parts.algorithm is not None:
             get_hpo(parts.algorithm)
