@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -27,7 +29,9 @@ from autohpo import (
     SearchSpace,
 )
 from autohpo.cli.config.documents import ConfigError, Table, parse_toml, parse_yaml, read_document
+from autohpo.cli.config.keys import TOP
 from autohpo.cli.config.plan import plan_of
+from autohpo.cli.config.spaces import KEYS as KEYS_OF_PARAMETERS
 from autohpo.cli.config.spaces import read_space, shell_spec, with_changes
 from autohpo.cli.config.values import as_number, as_wanted, pair, seconds
 from autohpo.cli.main import parser_of
@@ -591,6 +595,44 @@ def test_a_python_file_may_say_the_rest(here):
     found = plan("train.py")
     assert found.options == {"max_evals": 12, "seed": 0, "mode": "min", "points": [{"x": 0.5}]}
     assert (found.arguments, found.dataset, found.space.names) == ({"num_workers": 2}, [1], ("x",))
+
+
+# The page.
+
+PAGE = Path(__file__).parents[2] / "docs" / "config-files.md"
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(("kind", "text"), [block for block in BLOCKS if block[0] in ("yaml", "toml")])
+def test_every_file_on_the_page_is_right(here, kind, text):
+    """Whole files as files, the others as spaces."""
+    (here / "train.py").write_text(SCRIPT)
+    (here / f"run.{kind}").write_text(text)
+    found = read_document(here / f"run.{kind}")
+    if isinstance(found, dict) and ("command" in found or "objective" in found):
+        assert plan(f"run.{kind}").build().space is not None
+    else:
+        assert len(read_space(found, ())) > 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines() if line.startswith("autohpo")],
+)
+def test_every_command_on_the_page_is_right(here, line):
+    """With the first file of the page."""
+    words = shlex.split(line)
+    text = next(text for kind, text in BLOCKS if kind == "yaml").replace("--epochs", "{args} --epochs")
+    (here / "run.yaml").write_text(text)
+    plan(*words[2:])
+
+
+def test_every_key_is_on_the_page():
+    """A row each; of a parameter, in the blocks."""
+    rows = re.findall(r"^\| (`.*?) \|", PAGE.read_text(), flags=re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(TOP)
+    spaces = " ".join(text for kind, text in BLOCKS if kind == "yaml")
+    assert all(f"{key}:" in spaces for keys in KEYS_OF_PARAMETERS.values() for key in keys)
 
 
 # Anything else.
