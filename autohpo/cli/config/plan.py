@@ -116,7 +116,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
         raise UsageError(f"run: {rule}, got {shown(what)}{missing}")
     _take_flags(parts, args)
     if args.space is not None:
-        parts.space, parts.constraints = _space_at("--space", args.space), ()
+        parts.space, parts.constraints = space_at("--space", args.space), ()
     if parts.space is None:
         raise SpaceError("space: is missing; give it in the file, or as --space FILE.yaml or --space module:name")
     space = read_space(parts.space, parts.constraints)
@@ -190,7 +190,7 @@ def _of_document(path: Path, given: Any) -> _Parts:
     with located(given, "space"):
         parts.space = given.get("space")
         if isinstance(parts.space, str):
-            parts.space = _space_at("space", parts.space)
+            parts.space = space_at("space", parts.space)
         parts.space = None if parts.space is None else read_space(parts.space)
     with located(given, "constraints"):
         if parts.space is not None:
@@ -262,8 +262,17 @@ def _take(name: str, value: Any, parts: _Parts, given: Table) -> None:
         parts.arguments[name] = str(value)
 
 
-def _space_at(argument: str, text: str) -> SearchSpace:
-    """Return the space of a file, or of a module that has it under a name."""
+def space_at(argument: str, text: str) -> SearchSpace:
+    """Return the space of a file, or of a module that has it under a name.
+
+    Args:
+        argument: What `text` was given as, for errors.
+        text: The path of a configuration file, whole or with the space alone; ``module:name``, or a Python file.
+
+    Raises:
+        UsageError: There is no such file or name, or it cannot be read.
+        SpaceError: The space breaks a rule.
+    """
     if sources.is_document(text):
         if not Path(text).is_file():
             raise UsageError(f"{argument}: there is no file {text}")
