@@ -39,6 +39,7 @@ class Plan:
         arguments: The arguments of ``optimize``, without the store.
         store: The path or URL of the store; None keeps everything in memory.
         dataset: What `f` gets as ``dataset``.
+        source: The configuration file; empty where it is none.
     """
 
     what: str
@@ -49,6 +50,7 @@ class Plan:
     arguments: Table
     store: str | None
     dataset: Any = None
+    source: Table = field(default_factory=Table)
 
     def build(self) -> BaseHPOptimizer:
         """Return a new optimizer.
@@ -93,6 +95,7 @@ class _Parts:
     store: Any = None
     dataset: Any = None
     constraints: Any = ()
+    source: Table = field(default_factory=Table)
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
@@ -122,7 +125,8 @@ def plan_of(args: argparse.Namespace) -> Plan:
     space = read_space(parts.space, parts.constraints)
     space = with_changes(space, [pair("--param", text) for text in args.param or ()])
     algorithm = "auto" if parts.algorithm is None else parts.algorithm
-    plan = Plan(what, parts.f, space, algorithm, parts.options, parts.arguments, _store(parts, args), parts.dataset)
+    plan = Plan(what, parts.f, space, algorithm, parts.options, parts.arguments, _store(parts, args))
+    plan.dataset, plan.source = parts.dataset, parts.source
     _check(plan)
     return plan
 
@@ -185,6 +189,7 @@ def _of_document(path: Path, given: Any) -> _Parts:
         raise ConfigError(f"{path}: must be a mapping with command or objective, and space, got {shown(given)}")
     check_top(given)
     parts = _Parts(stem=path.stem, algorithm=given.get("algorithm"), constraints=given.get("constraints") or ())
+    parts.source = given
     for name, into in (("options", parts.options), ("run", parts.arguments)):
         _take_table(given, name, into)
     with located(given, "space"):
