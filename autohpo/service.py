@@ -51,7 +51,7 @@ _EXECUTE = (  # a closed terminal, and the end of a login, must not end it; `exe
 class _Detached(subprocess.Popen[bytes]):
     """A process that is meant to outlive the one that started it: none that was forgotten, which Python warns of."""
 
-    def __del__(self) -> None:  # type: ignore[override]
+    def __del__(self) -> None:
         """Say nothing."""
 
 
