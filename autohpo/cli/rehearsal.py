@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import option_defaults, options_of
+from autohpo.cli.config.documents import located
 from autohpo.cli.config.plan import Plan
 from autohpo.cli.output import Output
 from autohpo.cli.running import quoted, shown_hp
 from autohpo.control import driver_of
-from autohpo.errors import RunBusyError
+from autohpo.errors import OptionError, RunBusyError
 from autohpo.folders import remove_folder, temporary_folder
 from autohpo.objective import Objective, TrialHandle
 from autohpo.run_header import run_header
@@ -33,15 +35,10 @@ def rehearse(plan: Plan, output: Output) -> None:
         StoreError: The store holds another run, or cannot be used.
         AutoHPOError: The algorithm cannot suggest anything.
     """
-    hpo = plan.build()
-    options = plan.run_options()
-    objective = Objective.of(plan.f, plan.dataset, hpo.mode, fidelity_name=options.fidelity, keep=options.keep)
-    hpo.has_fidelity, hpo.is_continued = objective.takes_fidelity, objective.is_continued
-    options.stop_rules.check(hpo)
+    hpo = _prepared(plan)
     store, n_there = _look_at(plan, hpo)
     training = type(hpo).training_plan(hpo)
-    first = hpo.ask()
-    command = _command_of(plan, first)
+    first, command = _first_of(plan, hpo)
     if output.is_json:
         said: dict[str, Any] = {
             "what": plan.what,
@@ -66,6 +63,43 @@ def rehearse(plan: Plan, output: Output) -> None:
     output.line(f"first trial of a new search{fidelity}:")
     for line in [f"  {command if isinstance(command, str) else quoted(command)}"] if command else shown_hp(first):
         output.line(line)
+
+
+def check_first(plan: Plan) -> None:
+    """Check that the first command of a search can be written and found, before there is a store; functions are taken.
+
+    Raises:
+        OptionError: A placeholder has no value, or there is no such program.
+        AutoHPOError: The algorithm cannot suggest anything.
+    """
+    if _is_command(plan.f):
+        _first_of(plan, _prepared(plan))
+
+
+def _prepared(plan: Plan) -> BaseHPOptimizer:
+    """Return an optimizer that knows what the objective can do."""
+    hpo, options = plan.build(), plan.run_options()
+    objective = Objective.of(plan.f, plan.dataset, hpo.mode, fidelity_name=options.fidelity, keep=options.keep)
+    hpo.has_fidelity, hpo.is_continued = objective.takes_fidelity, objective.is_continued
+    options.stop_rules.check(hpo)
+    return hpo
+
+
+def _first_of(plan: Plan, hpo: BaseHPOptimizer) -> tuple[Suggestion, Any]:
+    """Return the first suggestion, and its command; None where the objective is a function."""
+    first = hpo.ask()
+    if not _is_command(plan.f):
+        return first, None
+    with located(plan.source, "command"):
+        command = _command_of(plan, first)
+        is_searched = isinstance(command, list) and plan.f.cwd is None and "PATH" not in plan.f.env
+        if is_searched and shutil.which(command[0]) is None:
+            raise OptionError(f"command: must begin with a program, got {command[0]}, which is not found")
+    return first, command
+
+
+def _is_command(f: Any) -> bool:
+    return type(f).__name__ == "CommandObjective"
 
 
 def _told(hpo: BaseHPOptimizer) -> dict[str, Any]:
@@ -126,9 +160,7 @@ def _look_at(plan: Plan, hpo: BaseHPOptimizer) -> tuple[str, int]:
 
 
 def _command_of(plan: Plan, first: Suggestion) -> Any:
-    """Return the command of the first trial; None where the objective is a function."""
-    if type(plan.f).__name__ != "CommandObjective":
-        return None
+    """Return the command of the first trial."""
     hp = dict(first)
     name = plan.arguments.get("fidelity")
     if name is not None and first.fidelity is not None:

@@ -53,6 +53,19 @@ def test_a_python_file_is_run_in_processes_of_its_own(shell):
     assert (said["store"], said["algorithm"], said["is_finished"]) == ("train.db", "tpe", True)
 
 
+def test_an_objective_may_start_processes_that_import_its_file(shell):
+    """With *spawn*, as data loaders do; the file is their main module, as with `python train.py`."""
+    more = SCRIPT.replace("import time\n", "import multiprocessing\nimport time\n").replace(
+        'return score(Model(hps["x"]))',
+        """with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.map(score, [Model(hps["x"])])[0]""",
+    )
+    shell.write("train.py", more)
+    for workers in ("1", "2"):
+        said = shell.json("run", "train.py", "--max-evals", "2", "--num-workers", workers, "--store", f"{workers}.db")
+        assert said["states"] == {"COMPLETE": 2}
+
+
 def test_people_are_told_the_best_the_store_and_what_to_raise(shell):
     """The result on standard output, all else on standard error."""
     shell.write("train.py", SCRIPT)
@@ -260,6 +273,14 @@ def test_a_rehearsal_as_json_is_one_object(here, capsys):
 
 def test_a_search_without_any_result_ends_with_its_own_code(here, capsys):
     """It is said what the first trial did; where that is allowed, that none has a result."""
+    (here / "run.yaml").write_text(CONFIG.replace("echo", "no-such-program"))
+    assert main(["run", "run.yaml"]) == exits.USAGE
+    said = "run.yaml, line 1: command: must begin with a program, got no-such-program, which is not found"
+    assert said in capsys.readouterr().err
+    (here / "run.yaml").write_text(CONFIG.replace("{x}", "{x} {fidelity}", 1))
+    assert main(["run", "run.yaml"]) == exits.USAGE
+    assert "run.yaml, line 1: command: {fidelity} has no value" in capsys.readouterr().err
+    assert not list(here.glob("*.db*"))
     (here / "run.yaml").write_text(CONFIG.replace("echo", "false"))
     assert main(["run", "run.yaml"]) == exits.FAILED
     assert "ended with exit code 1" in capsys.readouterr().err

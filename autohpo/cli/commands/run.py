@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -78,6 +77,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
 def _detach(args: argparse.Namespace, plan: Plan, output: Output) -> int:
     """Start the search in a process of its own."""
     from autohpo.cli.arguments import UsageError
+    from autohpo.cli.rehearsal import check_first
     from autohpo.control import store_path
     from autohpo.errors import DetachedError
     from autohpo.service import LOG, start_detached
@@ -85,6 +85,7 @@ def _detach(args: argparse.Namespace, plan: Plan, output: Output) -> int:
 
     if plan.store is None:
         raise UsageError("--detach: needs a store, as nobody could see the search or stop it otherwise")
+    check_first(plan)
     log = beside(store_path(plan.store), ".files") / LOG
     try:
         own = argparse.Namespace(**{**vars(args), "json": False})  # its log is for people
@@ -109,9 +110,11 @@ def command_of(args: argparse.Namespace) -> list[str]:
 def _search(args: argparse.Namespace, plan: Plan, output: Output) -> int:
     """Run the search in this process, and print what it found."""
     from autohpo.algorithms.session import session_of
+    from autohpo.cli.rehearsal import check_first
     from autohpo.errors import NoResultError
     from autohpo.service import Launch
 
+    check_first(plan)
     hpo = plan.build()
     launch = Launch.of_this_process(command_of(args))
     if plan.store is not None:
@@ -187,6 +190,4 @@ def _warnings_as_notes(output: Output) -> Iterator[None]:
             output.note(f"autohpo: warning: {message}")
 
         warnings.showwarning = show
-        if not sys.warnoptions and "PYTEST_VERSION" not in os.environ:
-            warnings.simplefilter("always", UserWarning)
         yield

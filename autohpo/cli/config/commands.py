@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from autohpo.cli.config.documents import ConfigError, Table, located
+from autohpo.cli.config.documents import ConfigError, Table, first_word, located
 from autohpo.cli.config.keys import COMMAND
 from autohpo.cli.config.values import as_flag, as_number, seconds
 from autohpo.errors import AutoHPOError, OptionError, shown
@@ -61,7 +61,7 @@ def command_of(given: Table) -> Any:
     try:
         return CommandObjective(command, metric=_plain(names), **options)
     except AutoHPOError as error:
-        key = str(error).partition(":")[0]
+        key = first_word(str(error))
         with located(given, key if key in given else "command"):
             raise
     except TypeError as error:  # a value of a type that nobody thought of

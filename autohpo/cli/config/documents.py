@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from autohpo.cli.arguments import UsageError
 from autohpo.errors import AutoHPOError, shown
@@ -49,6 +49,12 @@ class Table(dict[Any, Any]):
         return f"{self.where}: " if line is None else f"{self.where}, line {line}: "
 
 
+def first_word(text: str) -> str:
+    """Return the name at the beginning of an error; empty where there is none."""
+    found = re.match(r"[A-Za-z_]\w*", text)
+    return found[0] if found else ""
+
+
 @contextmanager
 def located(table: Mapping[Any, Any], key: Any) -> Iterator[None]:
     """Say file and line in errors of ours about the value of a key; an error that says them already is left alone.
@@ -61,7 +67,10 @@ def located(table: Mapping[Any, Any], key: Any) -> Iterator[None]:
     except ConfigError:
         raise
     except AutoHPOError as error:
-        raise ConfigError(f"{table.at(key) if isinstance(table, Table) else ''}{error}") from error
+        where = table.at(key) if isinstance(table, Table) else ""
+        if not where:
+            raise
+        raise ConfigError(f"{where}{error}") from error
 
 
 def read_document(path: Path) -> Any:
@@ -159,8 +168,9 @@ def parse_yaml(text: str, where: str = "") -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc] # it has no annotations
-        # No word means anything here: PyYAML would take 1e-4 for a string, and no for False.
-        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+        def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+            """Leave plain words to us: PyYAML takes 1e-4 for a string, and no for False."""
+            return _PLAIN if kind is yaml.ScalarNode and implicit[0] else super().resolve(kind, value, implicit)
 
     try:
         node = yaml.compose(text, Loader=Loader)
@@ -177,6 +187,7 @@ def parse_yaml(text: str, where: str = "") -> Any:
 
 
 _TAG = "tag:yaml.org,2002:"
+_PLAIN = "plain"  # the tag of a word without quotes and without a tag
 
 
 class _Reader:
@@ -219,17 +230,18 @@ class _Reader:
         return self._mapping(node)
 
     def _scalar(self, node: Any) -> Any:
-        is_plain = node.style is None
-        kinds: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool": bool, "null": type(None)}
+        kinds: dict[str, Any] = {"int": int, "float": (int, float), "bool": bool, "null": type(None)}
         name = node.tag.removeprefix(_TAG)
-        if name not in kinds:
+        if name == "str":
+            return str(node.value)
+        if name not in kinds and name != _PLAIN:
             raise self._error(node, f"the tag {node.tag.replace(_TAG, '!!')} is none that is understood here")
         try:
-            if name == "str":  # also what has no tag, as nothing is resolved before
-                return plain_scalar(node.value) if is_plain else str(node.value)
             found = plain_scalar(node.value)
         except ValueError as error:
             raise self._error(node, str(error)) from error
+        if name == _PLAIN:
+            return found
         if not isinstance(found, kinds[name]):
             raise self._error(node, f"{shown(node.value)} is no {name}")
         return float(found) if name == "float" else found

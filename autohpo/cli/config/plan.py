@@ -15,7 +15,7 @@ from autohpo.algorithms.registry import build_hpo_from_name, get_hpo
 from autohpo.cli.arguments import VARIABLE, UsageError
 from autohpo.cli.config import sources
 from autohpo.cli.config.commands import command_of, ways_of
-from autohpo.cli.config.documents import SUFFIXES, ConfigError, Table, located, read_document
+from autohpo.cli.config.documents import SUFFIXES, ConfigError, Table, first_word, located, read_document
 from autohpo.cli.config.keys import RUN_FLAGS, SCRIPT_NAMES, check_top, place_of
 from autohpo.cli.config.spaces import read_space, with_changes
 from autohpo.cli.config.values import DURATIONS, as_wanted, flow_value, hints_of, pair, seconds
@@ -39,6 +39,7 @@ class Plan:
         arguments: The arguments of ``optimize``, without the store.
         store: The path or URL of the store; None keeps everything in memory.
         dataset: What `f` gets as ``dataset``.
+        source: The configuration file; empty where it is none.
     """
 
     what: str
@@ -49,6 +50,7 @@ class Plan:
     arguments: Table
     store: str | None
     dataset: Any = None
+    source: Table = field(default_factory=Table)
 
     def build(self) -> BaseHPOptimizer:
         """Return a new optimizer.
@@ -76,8 +78,7 @@ def _with_line(table: Table, make: Callable[[], T]) -> T:
     try:
         return make()
     except AutoHPOError as error:
-        name = str(error).partition(":")[0]
-        with located(table, name):
+        with located(table, first_word(str(error))):
             raise
 
 
@@ -94,6 +95,7 @@ class _Parts:
     store: Any = None
     dataset: Any = None
     constraints: Any = ()
+    source: Table = field(default_factory=Table)
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
@@ -117,13 +119,14 @@ def plan_of(args: argparse.Namespace) -> Plan:
         raise UsageError(f"run: {rule}, got {shown(what)}{missing}")
     _take_flags(parts, args)
     if args.space is not None:
-        parts.space, parts.constraints = _space_at("--space", args.space), ()
+        parts.space, parts.constraints = space_at("--space", args.space), ()
     if parts.space is None:
         raise SpaceError("space: is missing; give it in the file, or as --space FILE.yaml or --space module:name")
     space = read_space(parts.space, parts.constraints)
     space = with_changes(space, [pair("--param", text) for text in args.param or ()])
     algorithm = "auto" if parts.algorithm is None else parts.algorithm
-    plan = Plan(what, parts.f, space, algorithm, parts.options, parts.arguments, _store(parts, args), parts.dataset)
+    plan = Plan(what, parts.f, space, algorithm, parts.options, parts.arguments, _store(parts, args))
+    plan.dataset, plan.source = parts.dataset, parts.source
     _check(plan)
     return plan
 
@@ -186,14 +189,17 @@ def _of_document(path: Path, given: Any) -> _Parts:
         raise ConfigError(f"{path}: must be a mapping with command or objective, and space, got {shown(given)}")
     check_top(given)
     parts = _Parts(stem=path.stem, algorithm=given.get("algorithm"), constraints=given.get("constraints") or ())
+    parts.source = given
     for name, into in (("options", parts.options), ("run", parts.arguments)):
         _take_table(given, name, into)
     with located(given, "space"):
         parts.space = given.get("space")
         if isinstance(parts.space, str):
-            parts.space = _space_at("space", parts.space)
-        parts.space = None if parts.space is None else read_space(parts.space, parts.constraints)
-        parts.constraints = ()
+            parts.space = space_at("space", parts.space)
+        parts.space = None if parts.space is None else read_space(parts.space)
+    with located(given, "constraints"):
+        if parts.space is not None:
+            parts.space, parts.constraints = read_space(parts.space, parts.constraints), ()
     with located(given, "algorithm"):
         if parts.algorithm is not None:
             get_hpo(parts.algorithm)
@@ -261,8 +267,17 @@ def _take(name: str, value: Any, parts: _Parts, given: Table) -> None:
         parts.arguments[name] = str(value)
 
 
-def _space_at(argument: str, text: str) -> SearchSpace:
-    """Return the space of a file, or of a module that has it under a name."""
+def space_at(argument: str, text: str) -> SearchSpace:
+    """Return the space of a file, or of a module that has it under a name.
+
+    Args:
+        argument: What `text` was given as, for errors.
+        text: The path of a configuration file, whole or with the space alone; ``module:name``, or a Python file.
+
+    Raises:
+        UsageError: There is no such file or name, or it cannot be read.
+        SpaceError: The space breaks a rule.
+    """
     if sources.is_document(text):
         if not Path(text).is_file():
             raise UsageError(f"{argument}: there is no file {text}")

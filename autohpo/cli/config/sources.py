@@ -104,6 +104,8 @@ def _load_file(argument: str, path: Path) -> ModuleType:
     module.__file__ = str(path.resolve())
     module.__loader__ = SourceFileLoader(SCRIPT, module.__file__)
     sys.modules[SCRIPT] = module
+    if _is_own(sys.modules.get("__main__")):  # processes that the objective starts run this file as their main one
+        sys.modules["__main__"] = module
 
     def run() -> None:
         code = compile(path.read_bytes(), module.__file__ or "", "exec", dont_inherit=True)
@@ -111,6 +113,12 @@ def _load_file(argument: str, path: Path) -> ModuleType:
 
     _guarded(argument, str(path), run)
     return module
+
+
+def _is_own(main: ModuleType | None) -> bool:
+    """Whether the program that runs is the command line itself, and no other one that calls it."""
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None) or ""
+    return getattr(spec, "name", "") == "autohpo.__main__" or Path(file).stem == "autohpo"
 
 
 def _import(argument: str, name: str) -> ModuleType:
