@@ -18,6 +18,7 @@ from autohpo.store.rows import APPLICATION_ID
 TRIALS_READ = 50_000
 """How many trials are read to tell what is best, all stores together; those that changed last come first."""
 
+_EMPTY: dict[str, Any] = {"state": "empty", "trials": 0}
 _MAGIC = b"SQLite format 3\0"
 
 
@@ -92,7 +93,9 @@ def _row(path: Path, folder: Path) -> dict[str, Any]:
     except (AutoHPOError, OSError) as error:
         return row | _fault(error)
     try:
-        header = store.header or {}
+        header = store.header
+        if header is None:
+            return row | _EMPTY
         row |= {"name": header.get("name", ""), "algorithm": header.get("algorithm", "")}
         with store._faults():
             found = store._db.execute("SELECT count(*) FROM events WHERE kind = 'ask' AND trial >= 0").fetchone()
@@ -110,7 +113,7 @@ def _fault(error: Exception) -> dict[str, Any]:
     if isinstance(error, StoreCorruptError):
         return {"state": "damaged", "error": str(error)}
     if type(error) is StoreError and "holds no run yet" in str(error):
-        return {"state": "empty", "trials": 0}
+        return _EMPTY
     return {"state": "unreadable", "error": str(error)}
 
 

@@ -25,6 +25,9 @@ STYLES = {
     "reading": "bold yellow",
 }
 CHART_LINES = 5
+LEAST_LINES = 6
+"""The least height of a terminal whose last line says what keys do."""
+
 LINEAR_TRIALS = 300
 """Trials up to which a chart has as much room for the last as for the first."""
 
@@ -43,6 +46,7 @@ def screen(watch: Watch, width: int, height: int, *, now: float | None = None, h
         hint: A last line.
     """
     now = time.time() if now is None else now
+    hint = hint if height >= LEAST_LINES else ""
     lines: list[RenderableType] = [_status_line(watch, now)]
     if watch.note:
         lines.append(_line(watch.note, "yellow"))

@@ -11,7 +11,7 @@ from autohpo.algorithms.registry import build_hpo_from_name
 from autohpo.algorithms.session import session_of
 from autohpo.arguments import path_errors
 from autohpo.cli.arguments import UsageError
-from autohpo.cli.config.plan import _space_at
+from autohpo.cli.config.plan import space_at
 from autohpo.errors import AutoHPOError, SpaceError, shown
 from autohpo.search import Search
 from autohpo.spaces import SearchSpace
@@ -37,7 +37,7 @@ def import_table(
     Raises:
         UsageError: A row is no result of this space, or a column is missing; the text names it.
     """
-    space = _space_at("space", space_file)
+    space = space_at("space", space_file)
     columns, ways = _columns(perf, mode)
     rows = _rows(source)
     points, n_without = [], 0
