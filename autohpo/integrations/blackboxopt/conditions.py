@@ -22,8 +22,8 @@ __all__ = ["read_conditions"]
 MOST_LISTED = 4096
 """The most combinations of values that are tried one by one."""
 
-N_TRIED = 65
-"""The values of a range that a formula is compared at with the function that it was read from."""
+N_TRIED = 1000
+"""The draws at which a formula is compared with the function that it was read from, where there are more values."""
 
 Children = Mapping[str, list[list[str]]]
 
@@ -103,7 +103,8 @@ class _Clause:
         tries = list(self._tries())
         is_finite = self._n_values is not None and self._n_values <= MOST_LISTED
         wanted = [self.holds(hp) for hp in tries]
-        texts = [self._guarded(_plain_text(self.text))] if is_finite or self._is_own_text else []
+        text = self._body
+        texts = [self._guarded(_plain_text(text))] if text and (is_finite or self._is_code_of(text)) else []
         if is_finite:
             texts.append(self._listed([hp for hp, is_active in zip(tries, wanted, strict=True) if is_active]))
         for text in texts:
@@ -119,23 +120,32 @@ class _Clause:
         return None if None in counts else math.prod(count for count in counts if count is not None)
 
     def _tries(self) -> Iterator[dict[str, Any]]:
-        """Combinations of values: all of them where they are few."""
-        is_finite = self._n_values is not None and self._n_values <= MOST_LISTED
-        axes = [one.grid(MOST_LISTED if is_finite else N_TRIED) for one in self.plain]
-        if math.prod(map(len, axes)) <= MOST_LISTED:
+        """Combinations of values: all of them where they are few, else draws, which lie on no threshold."""
+        rng = np.random.default_rng(0)
+        if self._n_values is not None and self._n_values <= MOST_LISTED:
+            axes = [one.grid(MOST_LISTED) for one in self.plain]
             rows: Iterator[Sequence[Any]] = itertools.product(*axes)
         else:
-            rng = np.random.default_rng(0)
-            rows = ([axis[rng.integers(len(axis))] for axis in axes] for _ in range(MOST_LISTED))
+            rows = zip(*(one.decode(rng.random((N_TRIED, one.width))) for one in self.plain), strict=True)
         return (dict(zip(self.names, row, strict=True)) for row in rows)
 
     @property
-    def _is_own_text(self) -> bool:
-        """Whether the text compiles to the very code of the function."""
+    def _body(self) -> str:
+        """The expression that the text begins with: further arguments of a call may stand behind it."""
         try:
-            made = compile(f"lambda {', '.join(self.names)}: {self.text}", "<condition>", "eval")
+            tree = ast.parse(self._lambda(self.text), mode="eval").body
         except (SyntaxError, ValueError):
-            return False
+            return ""
+        if isinstance(tree, ast.Tuple) and isinstance(tree.elts[0], ast.Lambda):
+            return ast.unparse(tree.elts[0].body)
+        return self.text if isinstance(tree, ast.Lambda) else ""
+
+    def _lambda(self, body: str) -> str:
+        return f"lambda {', '.join(self.names)}: {body}"
+
+    def _is_code_of(self, body: str) -> bool:
+        """Whether an expression compiles to the very code of the function."""
+        made = compile(self._lambda(body), "<condition>", "eval")
         code = next((one for one in made.co_consts if isinstance(one, types.CodeType)), None)
         own = getattr(self.function, "__code__", None)
         parts = ("co_code", "co_consts", "co_names", "co_varnames", "co_freevars")
@@ -153,8 +163,8 @@ class _Clause:
         if not all(type(value) in (bool, int, float, str) for row in rows for value in row):
             return ""
         if len(self.names) == 1:
-            return f"{self.names[0]} in {[row[0] for row in rows]!r}"
-        return f"[{', '.join(self.names)}] in {rows!r}"
+            return f"{self.names[0]} in {_written([row[0] for row in rows])}"
+        return f"[{', '.join(self.names)}] in {_written(rows)}"
 
     def _says(self, text: str, tries: Sequence[Mapping[str, Any]], wanted: Sequence[bool]) -> bool:
         """Whether a string is a formula over the same names that says what the function says."""
@@ -209,10 +219,10 @@ class _WithoutMath(ast.NodeTransformer):
 
 
 def _plain_text(text: str) -> str:
-    """The source of a function as a formula may have it."""
-    if "math." not in text:
-        return text
-    try:
-        return ast.unparse(_WithoutMath().visit(ast.parse(text, mode="eval")))
-    except SyntaxError:
-        return ""
+    """Return an expression of Python's as a formula may have it."""
+    return ast.unparse(_WithoutMath().visit(ast.parse(text, mode="eval"))) if "math." in text else text
+
+
+def _written(values: Sequence[Any]) -> str:
+    """Return values as a formula has them, in which backticks stand for names."""
+    return repr(values).replace("`", r"\x60")

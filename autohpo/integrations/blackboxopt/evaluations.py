@@ -54,6 +54,9 @@ def check_asked(evaluation: Evaluation, asked: Suggestion, space: SearchSpace) -
     Raises:
         OptionError: The fidelity or a value is another one.
     """
+    for part in ("settings", "configuration"):
+        if not isinstance(getattr(evaluation, part), Mapping):
+            raise OptionError(f"evaluation: {part} must be a dict, got {shown(getattr(evaluation, part))}")
     fidelity = evaluation.settings.get("fidelity")
     if asked.fidelity is not None and fidelity != asked.fidelity:
         rule = f"settings['fidelity'] must be {asked.fidelity}, as was asked for"

@@ -112,9 +112,10 @@ class Optimizer(base.Optimizer):
         self._again: list[str] = []
         self.pending_configurations: dict[str, EvaluationSpecification] = {}
         for trial in self._search.state.trials():
-            specification = self._take(trial.suggestion)
+            known = self._take(trial.suggestion)
             if trial.number in self._search.state.running:
-                self._again.append(self._wait_for(specification))
+                self.pending_configurations[known] = self._specifier.specify(trial.suggestion)
+                self._again.append(known)
 
     def close(self) -> None:
         """Save what is not saved yet, and give the store free. May be called twice."""
@@ -139,10 +140,9 @@ class Optimizer(base.Optimizer):
         apart = ("_lock", "_search", "_specifier", "_numbers")
         state = {name: value for name, value in vars(self).items() if name not in apart}
         kind = type(self)
-        made_by = (
-            (optimizer_class, (kind.algorithm, isinstance(self, MultiObjectiveSearch))) if kind.algorithm else None
-        )
-        return _blank, (kind, None) if made_by is None else (None, made_by), state
+        made_by = (kind.algorithm, isinstance(self, MultiObjectiveSearch))
+        is_made = bool(kind.algorithm) and optimizer_class(*made_by) is kind
+        return _blank, (None, made_by) if is_made else (kind, None), state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -171,8 +171,9 @@ class Optimizer(base.Optimizer):
                 raise OptimizerNotReady(str(error)) from error
             for number in range(len(self._numbers), suggestion.number):  # points whose results are known
                 self._take(self._search.state[number].suggestion)
-            self._wait_for(self._take(suggestion))
-            return self._specifier.specify(suggestion)
+            known = self._take(suggestion)
+            self.pending_configurations[known] = self._specifier.specify(suggestion)
+            return self._specifier.specify(suggestion)  # another one: the loop may write into it
 
     def report(self, evaluations: Evaluation | Iterable[Evaluation]) -> None:
         """Take one evaluation, or several, whose order does not matter.
@@ -195,7 +196,7 @@ class Optimizer(base.Optimizer):
                     if number in taken:
                         raise OptionError(f"evaluation: {not_running(number, self.hpo.n_asked)}")
                     taken[number] = outcome
-                except ValueError as error:  # noqa: PERF203 - each is refused on its own
+                except Exception as error:  # noqa: PERF203 - one that was made by hand may hold anything
                     refused[place] = error
             self._end(taken)
         if refused:
@@ -230,16 +231,11 @@ class Optimizer(base.Optimizer):
     def _asked(self, number: int) -> Suggestion:
         return self._search.state.running[number].suggestion
 
-    def _take(self, suggestion: Suggestion) -> EvaluationSpecification:
-        """Take in a suggestion, and return its specification."""
+    def _take(self, suggestion: Suggestion) -> str:
+        """Take in a suggestion, and return its id."""
         self._specifier.follow(suggestion)
-        specification = self._specifier.specify(suggestion)
-        self._numbers[specification.optimizer_info["id"]] = suggestion.number
-        return specification
-
-    def _wait_for(self, specification: EvaluationSpecification) -> str:
-        known: str = specification.optimizer_info["id"]
-        self.pending_configurations[known] = specification
+        known = self._specifier.id_of(suggestion)
+        self._numbers[known] = suggestion.number
         return known
 
 
@@ -298,9 +294,9 @@ def optimizer_class(name: str, is_multi_objective: bool = False) -> type[Optimiz
     return type(title, (kind,), {"algorithm": name, "__init__": init, "__doc__": kind.__doc__, "__module__": __name__})
 
 
-def _blank(kind: type[Optimizer] | None, made_by: tuple[Any, tuple[str, bool]] | None) -> Optimizer:
-    """An optimizer without a state, to be unpickled."""
-    cls: Any = kind if made_by is None else made_by[0](*made_by[1])
+def _blank(kind: type[Optimizer] | None, made_by: tuple[str, bool] | None) -> Optimizer:
+    """An optimizer without a state, to be unpickled: of a class of this package, or of one that is made by name."""
+    cls: Any = kind if made_by is None else optimizer_class(*made_by)
     made: Optimizer = object.__new__(cls)
     return made
 
