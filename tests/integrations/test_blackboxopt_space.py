@@ -109,16 +109,16 @@ def test_a_prior_gives_every_value_the_share_that_it_has_there(make, prior):
     else:
         values = ours.grid(100)
         (edges,) = ours.column_edges
-        starts = [0.5 * (theirs.val2num(a) + theirs.val2num(b)) for a, b in zip(values, values[1:], strict=False)]
-        if isinstance(theirs, I) and theirs._transformation.input_bounds is not None:
-            starts = [_start(theirs, value) for value in values[1:]]
+        starts = [_start(theirs, value) for value in values[1:]]
         units, wanted = edges[1:-1], [below(prior, start) for start in starts]
     assert np.allclose(units, wanted, atol=2.5e-3)
 
 
 def _start(theirs, value):
-    """The place where the numbers begin that are rounded to an integer."""
+    """The place where the cell of a value begins."""
     transformation = theirs._transformation
+    if isinstance(theirs, O):
+        return theirs.val2num(value) - 0.5 / theirs.num_values
     if isinstance(transformation, ZeroOneInteger):
         return (value - transformation.input_bounds[0]) / transformation.interval_size
     return (math.log(value - 0.5) - transformation.log_bounds[0]) / transformation.log_interval_size
@@ -161,7 +161,7 @@ is_either = lambda lr, n: lr * n < 0.5 or n in (1, 7)
 is_small = lambda lr: math.log(lr) < -3
 is_m_or_l = lambda size: size in ("m", "l")
 is_beyond = lambda n: n > limit
-is_power = lambda n: bin(n).count("1") == 1
+is_power = lambda n: n & (n - 1) == 0
 is_listed = lambda n, size: (n, size) in powers
 is_not_a = lambda maybe: maybe != "a"
 

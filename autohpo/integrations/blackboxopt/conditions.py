@@ -144,11 +144,11 @@ class _Clause:
         return f"lambda {', '.join(self.names)}: {body}"
 
     def _is_code_of(self, body: str) -> bool:
-        """Whether an expression compiles to the very code of the function."""
+        """Whether an expression has the constants and the names of the function; that it says the same is tried."""
         made = compile(self._lambda(body), "<condition>", "eval")
         code = next((one for one in made.co_consts if isinstance(one, types.CodeType)), None)
         own = getattr(self.function, "__code__", None)
-        parts = ("co_code", "co_consts", "co_names", "co_varnames", "co_freevars")
+        parts = ("co_consts", "co_names", "co_varnames", "co_freevars")  # co_code is another one below `import math`
         return code is not None and own is not None and all(getattr(code, p) == getattr(own, p) for p in parts)
 
     def _guarded(self, text: str) -> str:
