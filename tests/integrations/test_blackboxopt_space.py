@@ -45,27 +45,28 @@ def agree(there, n=60):
     return here
 
 
-C, I, K, O = ps.ContinuousParameter, ps.IntegerParameter, ps.CategoricalParameter, ps.OrdinalParameter
+Float, Int = ps.ContinuousParameter, ps.IntegerParameter
+Category, Order = ps.CategoricalParameter, ps.OrdinalParameter
 
 
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [
-        (C("x", (-2, 2)), RangeHP("x", -2.0, 2.0)),
-        (C("x", (1e-4, 0.1), transformation="log"), LogRangeHP("x", 1e-4, 0.1)),
-        (C("x", (0.0, 1.0), transformation=LogZeroOneFloat((0.5, 1.0))), None),
-        (I("x", (1, 32)), RangeHP("x", 1, 32)),
-        (I("x", (1, 32), transformation="log"), LogRangeHP("x", 1, 32)),
-        (I("x", (3, 3)), FixedHP("x", 3)),
-        (C("x", (0.5, 0.5)), FixedHP("x", 0.5)),
-        (K("x", [True, False]), ChoiceHP("x", [True, False])),
-        (K("x", ("a", None, (1, 2))), ChoiceHP("x", ["a", None, (1, 2)])),
-        (K("x", ("a", "b"), prior=[1, 3]), ChoiceHP("x", ["a", "b"], prior=[0.25, 0.75])),
-        (K("x", ("a", "b"), prior=[2, 2]), ChoiceHP("x", ["a", "b"])),
-        (O("x", ("s", "m", "l")), OrdinalHP("x", ["s", "m", "l"])),
-        (O("x", [1, 10, 100], prior=Beta(2, 3)), OrdinalHP("x", [1, 10, 100], BetaPrior(2.0, 3.0))),
-        (C("x", (0.0, 4.0), prior=TruncatedNormal(0.25, 0.5)), RangeHP("x", 0.0, 4.0, prior=NormalPrior(1.0, 2.0))),
-        (I("x", (1, 3), prior=Categorical([1, 2, 1])), RangeHP("x", 1, 3, prior=WeightedPrior([0.25, 0.5, 0.25]))),
+        (Float("x", (-2, 2)), RangeHP("x", -2.0, 2.0)),
+        (Float("x", (1e-4, 0.1), transformation="log"), LogRangeHP("x", 1e-4, 0.1)),
+        (Float("x", (0.0, 1.0), transformation=LogZeroOneFloat((0.5, 1.0))), None),
+        (Int("x", (1, 32)), RangeHP("x", 1, 32)),
+        (Int("x", (1, 32), transformation="log"), LogRangeHP("x", 1, 32)),
+        (Int("x", (3, 3)), FixedHP("x", 3)),
+        (Float("x", (0.5, 0.5)), FixedHP("x", 0.5)),
+        (Category("x", [True, False]), ChoiceHP("x", [True, False])),
+        (Category("x", ("a", None, (1, 2))), ChoiceHP("x", ["a", None, (1, 2)])),
+        (Category("x", ("a", "b"), prior=[1, 3]), ChoiceHP("x", ["a", "b"], prior=[0.25, 0.75])),
+        (Category("x", ("a", "b"), prior=[2, 2]), ChoiceHP("x", ["a", "b"])),
+        (Order("x", ("s", "m", "l")), OrdinalHP("x", ["s", "m", "l"])),
+        (Order("x", [1, 10, 100], prior=Beta(2, 3)), OrdinalHP("x", [1, 10, 100], BetaPrior(2.0, 3.0))),
+        (Float("x", (0.0, 4.0), prior=TruncatedNormal(0.25, 0.5)), RangeHP("x", 0.0, 4.0, prior=NormalPrior(1.0, 2.0))),
+        (Int("x", (1, 3), prior=Categorical([1, 2, 1])), RangeHP("x", 1, 3, prior=WeightedPrior([0.25, 0.5, 0.25]))),
     ],
     ids=str,
 )
@@ -90,11 +91,11 @@ def below(prior, place):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda prior: C("x", (-3.0, 5.0), prior=prior),
-        lambda prior: C("x", (1e-5, 10.0), transformation="log", prior=prior),
-        lambda prior: I("x", (-4, 9), prior=prior),
-        lambda prior: I("x", (1, 40), transformation="log", prior=prior),
-        lambda prior: O("x", ["a", "b", "c", "d", "e"], prior=prior),
+        lambda prior: Float("x", (-3.0, 5.0), prior=prior),
+        lambda prior: Float("x", (1e-5, 10.0), transformation="log", prior=prior),
+        lambda prior: Int("x", (-4, 9), prior=prior),
+        lambda prior: Int("x", (1, 40), transformation="log", prior=prior),
+        lambda prior: Order("x", ["a", "b", "c", "d", "e"], prior=prior),
     ],
     ids=["float", "log float", "int", "log int", "ordinal"],
 )
@@ -117,7 +118,7 @@ def test_a_prior_gives_every_value_the_share_that_it_has_there(make, prior):
 def _start(theirs, value):
     """The place where the cell of a value begins."""
     transformation = theirs._transformation
-    if isinstance(theirs, O):
+    if isinstance(theirs, Order):
         return theirs.val2num(value) - 0.5 / theirs.num_values
     if isinstance(transformation, ZeroOneInteger):
         return (value - transformation.input_bounds[0]) / transformation.interval_size
@@ -127,11 +128,11 @@ def _start(theirs, value):
 def test_a_fixed_parameter_is_a_value_that_nobody_searches():
     """Also where a condition depends on it, and where what it decides is decided with it."""
     there = of(
-        K("opti", ("adam", "sgd")),
-        (C("momentum", (0, 1)), lambda opti: opti == "sgd"),
-        (C("beta", (0, 1)), lambda opti: opti == "adam"),
-        I("n", (1, 4)),
-        (C("z", (0, 1)), lambda opti, n: opti == "sgd" and n > 2),
+        Category("opti", ("adam", "sgd")),
+        (Float("momentum", (0, 1)), lambda opti: opti == "sgd"),
+        (Float("beta", (0, 1)), lambda opti: opti == "adam"),
+        Int("n", (1, 4)),
+        (Float("z", (0, 1)), lambda opti, n: opti == "sgd" and n > 2),
     )
     there.fix(opti="sgd")
     here = agree(there)
@@ -146,8 +147,8 @@ def test_a_condition_on_one_category_makes_a_child():
     is_pair = lambda arch: arch == (1, 2)
     is_len = lambda arch: arch is len
     is_none = lambda arch: arch is None
-    there = of(K("arch", ((1, 2), None, len)), (C("a", (0, 1)), is_pair), (C("b", (0, 1)), is_len))
-    there.add(C("c", (0, 1)), is_none)  # never: a value None switches off what depends on it
+    there = of(Category("arch", ((1, 2), None, len)), (Float("a", (0, 1)), is_pair), (Float("b", (0, 1)), is_len))
+    there.add(Float("c", (0, 1)), is_none)  # never: a value None switches off what depends on it
     here = agree(there)
     assert [[child.name for child in under] for under in here["arch"].children] == [["a"], [], ["b"]]
     assert not here.is_active("c", {"arch": None})
@@ -184,12 +185,12 @@ is_not_a = lambda maybe: maybe != "a"
 def test_other_conditions_become_formulas_that_say_the_same(condition, formula):
     """Those that are read as they stand, and those that are listed because they know more than their arguments."""
     plain = [
-        I("n", (1, 8)),
-        C("lr", (1e-4, 1.0), transformation="log"),
-        O("size", ("s", "m", "l")),
-        O("maybe", ("a", None, "b")),
+        Int("n", (1, 8)),
+        Float("lr", (1e-4, 1.0), transformation="log"),
+        Order("size", ("s", "m", "l")),
+        Order("maybe", ("a", None, "b")),
     ]
-    here = agree(of(*plain, (C("x", (0, 1)), condition)))
+    here = agree(of(*plain, (Float("x", (0, 1)), condition)))
     assert here.formulas["x"].replace('"', "'") == formula
 
 
@@ -197,8 +198,8 @@ def test_a_condition_is_its_function_and_not_the_text_that_was_found_for_it():
     """Of two functions on a line the library finds the text of the first, and takes in what stands behind it."""
     # fmt: off
     one, two = (lambda n: n > 2), (lambda n: n > 6)
-    there = of(I("n", (1, 8)), C("lr", (0, 1)), (C("x", (0, 1)), one), (C("y", (0, 1)), two))
-    there.add(condition=lambda lr: lr > 0.5, parameter=C("z", (0, 1)))
+    there = of(Int("n", (1, 8)), Float("lr", (0, 1)), (Float("x", (0, 1)), one), (Float("y", (0, 1)), two))
+    there.add(condition=lambda lr: lr > 0.5, parameter=Float("z", (0, 1)))
     # fmt: on
     assert there["y"]["condition"].function_texts == there["x"]["condition"].function_texts
     here = agree(there)
@@ -208,9 +209,9 @@ def test_a_condition_is_its_function_and_not_the_text_that_was_found_for_it():
 
 def test_conditions_on_conditional_parameters_and_of_subspaces_hold_together():
     """A parameter is only active where those that decide about it are."""
-    inner = of(K("kind", ("a", "b")), (I("k", (1, 4)), lambda kind: kind == "a"))
-    there = of(K("opti", ("adam", "sgd")), (I("n", (1, 8)), lambda opti: opti == "sgd"))
-    there.add(C("x", (0, 1)), lambda n: n > 4)
+    inner = of(Category("kind", ("a", "b")), (Int("k", (1, 4)), lambda kind: kind == "a"))
+    there = of(Category("opti", ("adam", "sgd")), (Int("n", (1, 8)), lambda opti: opti == "sgd"))
+    there.add(Float("x", (0, 1)), lambda n: n > 4)
     there.add(inner, lambda opti: opti == "adam")
     for space in (there, there.copy()):
         here = agree(space, 200)
@@ -236,7 +237,7 @@ class Odd(BasePrior):
         return 0.5
 
 
-class OddParameter(C):
+class OddParameter(Float):
     """A parameter of a user's own."""
 
 
@@ -248,15 +249,18 @@ divides = lambda lr: 1 / (lr - lr) > 0
     ("parameters", "message"),
     [
         ([OddParameter("x", (0, 1))], r"x: must be a continuous, integer, .* got OddParameter"),
-        ([C("x", (0, 1), prior=Odd())], r"x: prior must be uniform, normal, beta or weights .* got Odd"),
-        ([C("x", (0, 1), prior=Categorical([1, 2]))], r"x: prior of a continuous parameter must be smooth"),
-        ([I("x", (1, 3), prior=Categorical([1, 2]))], r"x: prior must have a weight for each of 3 values, got 2"),
-        ([I("x", (1, 3), transformation=ZeroOneFloat((1, 3)))], r"x: transformation must be .* got ZeroOneFloat"),
-        ([C("x", (1, 0))], r"x: low must be below high"),
-        ([K("x", ("a", "a"))], r"x: choices must differ"),
-        ([C("lr", (0, 1)), (C("x", (0, 1)), exceeds)], r"x: condition must be a formula .* of lr$"),
-        ([C("lr", (0, 1)), (C("x", (0, 1)), divides)], r"x: condition .* raised ZeroDivision"),
-        ([C("x", (1e-300, 1e300), transformation="log", prior=TruncatedNormal(9, 1))], r"x: prior must have a mean"),
+        ([Float("x", (0, 1), prior=Odd())], r"x: prior must be uniform, normal, beta or weights .* got Odd"),
+        ([Float("x", (0, 1), prior=Categorical([1, 2]))], r"x: prior of a continuous parameter must be smooth"),
+        ([Int("x", (1, 3), prior=Categorical([1, 2]))], r"x: prior must have a weight for each of 3 values, got 2"),
+        ([Int("x", (1, 3), transformation=ZeroOneFloat((1, 3)))], r"x: transformation must be .* got ZeroOneFloat"),
+        ([Float("x", (1, 0))], r"x: low must be below high"),
+        ([Category("x", ("a", "a"))], r"x: choices must differ"),
+        ([Float("lr", (0, 1)), (Float("x", (0, 1)), exceeds)], r"x: condition must be a formula .* of lr$"),
+        ([Float("lr", (0, 1)), (Float("x", (0, 1)), divides)], r"x: condition .* raised ZeroDivision"),
+        (
+            [Float("x", (1e-300, 1e300), transformation="log", prior=TruncatedNormal(9, 1))],
+            r"x: prior must have a mean",
+        ),
         ([], r"space: must hold at least one parameter|parameter"),
     ],
 )
@@ -281,12 +285,12 @@ def spaces(draw):
     values = draw(st.lists(st.integers() | st.text(), min_size=1, max_size=5, unique_by=repr))
     chosen = draw(st.sampled_from(values))
     return of(
-        I("i", (low, low + n), transformation=log, prior=prior),
-        C("c", (low / 7, low / 7 + n), transformation=log, prior=prior),
-        K("k", values, prior=draw(st.sampled_from([None, [1.0 + i for i in range(len(values))]]))),
-        O("o", values, prior=prior),
-        (C("under", (0, 1)), lambda k: k == chosen),
-        (C("beyond", (0, 1)), lambda i, k: i > 7 and k == chosen),
+        Int("i", (low, low + n), transformation=log, prior=prior),
+        Float("c", (low / 7, low / 7 + n), transformation=log, prior=prior),
+        Category("k", values, prior=draw(st.sampled_from([None, [1.0 + i for i in range(len(values))]]))),
+        Order("o", values, prior=prior),
+        (Float("under", (0, 1)), lambda k: k == chosen),
+        (Float("beyond", (0, 1)), lambda i, k: i > 7 and k == chosen),
     )
 
 

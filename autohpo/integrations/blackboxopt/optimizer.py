@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -128,7 +128,7 @@ class Optimizer(base.Optimizer):
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle all that the search knows.
+        """Pickle all that the search knows; a search space with conditions that are lambdas can only be copied.
 
         Raises:
             StoreError: It has a store, which only one process may have open.
@@ -192,9 +192,7 @@ class Optimizer(base.Optimizer):
         with self._lock:
             for place, evaluation in enumerate(batch):
                 try:
-                    number, outcome = self._read(evaluation)
-                    if number in taken:
-                        raise OptionError(f"evaluation: {not_running(number, self.hpo.n_asked)}")
+                    number, outcome = self._read(evaluation, taken)
                     taken[number] = outcome
                 except Exception as error:  # noqa: PERF203 - one that was made by hand may hold anything
                     refused[place] = error
@@ -202,8 +200,8 @@ class Optimizer(base.Optimizer):
         if refused:
             raise EvaluationsError([(batch[place], error) for place, error in refused.items()])
 
-    def _read(self, evaluation: object) -> tuple[int, Outcome]:
-        """The number of the trial that an evaluation is of, and its outcome."""
+    def _read(self, evaluation: object, taken: Container[int]) -> tuple[int, Outcome]:
+        """The number of the trial that an evaluation is of, and its outcome; others of the batch may be taken."""
         if not isinstance(evaluation, Evaluation):
             raise OptionError(f"evaluation: must be an Evaluation of blackboxopt, got {shown(evaluation)}")
         base.validate_objectives(evaluation, self._theirs)
@@ -213,7 +211,7 @@ class Optimizer(base.Optimizer):
         number = self._numbers.get(str(known))
         if number is None:
             raise OptionError(f"evaluation: must be of a specification of this optimizer, got the id {shown(known)}")
-        if number not in self._search.state.running:
+        if number in taken or number not in self._search.state.running:
             raise OptionError(f"evaluation: {not_running(number, self.hpo.n_asked)}")
         check_asked(evaluation, self._asked(number), self.hpo.space)
         return number, outcome_of(evaluation, self._theirs, self.hpo.objectives)
@@ -255,7 +253,6 @@ class MultiObjectiveSearch(Optimizer, base.MultiObjectiveOptimizer):
     """
 
 
-@cache
 def optimizer_class(name: str, is_multi_objective: bool = False) -> type[Optimizer]:
     """Return the class of a registered algorithm, for whatever wants a class of blackboxopt and its arguments.
 
@@ -273,6 +270,11 @@ def optimizer_class(name: str, is_multi_objective: bool = False) -> type[Optimiz
         >>> from blackboxopt.optimizers.testing import handles_conditional_space
         >>> handles_conditional_space(optimizer_class("tpe"), {"max_evals": 20}, seed=1)
     """
+    return _class_of(name, bool(is_multi_objective))
+
+
+@cache
+def _class_of(name: str, is_multi_objective: bool) -> type[Optimizer]:
     get_hpo(name)
 
     def single(
