@@ -318,6 +318,16 @@ def test_known_results_come_first_and_are_no_evaluations():
     run(optimizer, 30)
 
 
+def test_a_promoted_configuration_costs_its_whole_fidelity():
+    """The evaluation function is only told the fidelity, so it begins from nothing, and a budget counts that."""
+    optimizer = made("asha", min_fidelity=1, max_fidelity=9, budget=5)
+    found = []
+    with pytest.raises(bbo.OptimizationComplete):
+        while True:
+            found += run(optimizer, 1)
+    assert 4 < sum(settings["fidelity"] for _, settings in found) / 9 <= 5
+
+
 # Loops.
 
 

@@ -200,7 +200,10 @@ def test_a_condition_is_its_function_and_not_the_text_that_was_found_for_it():
     one, two = (lambda n: n > 2), (lambda n: n > 6)
     there = of(Int("n", (1, 8)), Float("lr", (0, 1)), (Float("x", (0, 1)), one), (Float("y", (0, 1)), two))
     there.add(condition=lambda lr: lr > 0.5, parameter=Float("z", (0, 1)))
+    near, nearer = (lambda lr: lr > 0.5), (lambda lr: lr > 0.500001)
     # fmt: on
+    with pytest.raises(SpaceError, match=r"^b: condition must be a formula"):  # its text is that of a
+        from_parameterspace(of(Float("lr", (0, 1)), (Float("a", (0, 1)), near), (Float("b", (0, 1)), nearer)))
     assert there["y"]["condition"].function_texts == there["x"]["condition"].function_texts
     here = agree(there)
     assert [here.is_active("y", {"n": n}) for n in range(1, 9)] == [n > 6 for n in range(1, 9)]
@@ -213,6 +216,7 @@ def test_conditions_on_conditional_parameters_and_of_subspaces_hold_together():
     there = of(Category("opti", ("adam", "sgd")), (Int("n", (1, 8)), lambda opti: opti == "sgd"))
     there.add(Float("x", (0, 1)), lambda n: n > 4)
     there.add(inner, lambda opti: opti == "adam")
+    assert from_parameterspace(there).formulas == {"x": "n > 4"}  # what decides about n is told there
     for space in (there, there.copy()):
         here = agree(space, 200)
         active = {frozenset(hp) for hp in here.sample(np.random.default_rng(1), 400)}
