@@ -1,20 +1,15 @@
-"""The contract of blackboxopt: specifications, reports, errors, objectives, constraints, loops, stores."""
+"""The contract of blackboxopt: specifications, reports, errors, objectives, constraints."""
 
 from __future__ import annotations
 
 import copy
 import json
-import logging
-import pickle
 import subprocess
 import sys
-import threading
-import time
-from types import SimpleNamespace
 
 import pytest
 
-from autohpo import OptionError, RegistryError, StoreError, available_hpos, build_hpo_from_name
+from autohpo import OptionError, RegistryError, available_hpos, build_hpo_from_name
 from autohpo.trial import TrialState
 
 pytest.importorskip("blackboxopt", reason="the extra autohpo[blackboxopt] is not installed")
@@ -22,10 +17,8 @@ pytest.importorskip("blackboxopt", reason="the extra autohpo[blackboxopt] is not
 import blackboxopt as bbo
 import parameterspace as ps
 from blackboxopt.base import MultiObjectiveOptimizer, SingleObjectiveOptimizer
-from blackboxopt.optimization_loops import file_based_distributed, sequential
-from blackboxopt.optimization_loops import testing as loop_testing
 
-from autohpo.integrations.blackboxopt import BOHB, Optimizer, from_parameterspace, optimizer_class
+from autohpo.integrations.blackboxopt import Optimizer, from_parameterspace, optimizer_class
 
 LOSS, SCORE = bbo.Objective("loss", greater_is_better=False), bbo.Objective("score", greater_is_better=True)
 
@@ -152,7 +145,7 @@ def test_the_good_ones_of_a_batch_are_taken_and_each_of_the_others_is_named():
     """Also where one stands there twice, or is no evaluation at all."""
     optimizer = made()
     first, second, third = (optimizer.generate_evaluation_specification() for _ in range(3))
-    stranger = made(max_evals=9).generate_evaluation_specification()
+    twin = made(max_evals=9).generate_evaluation_specification()
     other = Optimizer("tpe", a_space(), LOSS, seed=1).generate_evaluation_specification()
     wrong = second.create_evaluation(objectives={"speed": 1.0})
     batch = [evaluate(third), wrong, evaluate(first), evaluate(first), evaluate(other), 3]
@@ -161,11 +154,30 @@ def test_the_good_ones_of_a_batch_are_taken_and_each_of_the_others_is_named():
     assert [item for item, _ in caught.value.evaluations_with_errors] == [wrong, batch[3], batch[4], 3]
     assert optimizer.hpo.n_told == 2
     assert list(optimizer.pending_configurations) == [second.optimizer_info["id"]]
-    assert stranger.optimizer_info["id"] == first.optimizer_info["id"]  # the same search in another process
+    assert twin.optimizer_info["id"] == first.optimizer_info["id"]  # the same search in another process
     for nothing in (7, "abc", first, None):
         with pytest.raises(OptionError, match="evaluations: must be an Evaluation or a list"):
             optimizer.report(nothing)
     optimizer.report([])
+
+
+class Plain:
+    """An object that is equal to nothing but itself."""
+
+
+def test_values_may_be_objects_of_any_kind_though_evaluations_copy_them():
+    """What comes back is never the object that was suggested."""
+    space = ps.ParameterSpace()
+    space.add(ps.ContinuousParameter("x", (0.0, 1.0)))
+    space.add(ps.CategoricalParameter("how", (print, Plain(), (1, 2), lambda: 1)))
+    optimizer = Optimizer("tpe", space, LOSS, seed=0)
+    found = run(optimizer, 20)
+    assert len({id(configuration["how"]) for configuration, _ in found}) == 4
+    specification = optimizer.generate_evaluation_specification()
+    for wrong in ([9], "print"):
+        evaluation = evaluate(specification)
+        evaluation.configuration["how"] = wrong
+        assert "configuration must be" in str(refused(optimizer, evaluation)[0])
 
 
 def test_the_objects_of_the_caller_stay_as_they_are():
@@ -209,7 +221,7 @@ def test_constraints_change_their_sign():
     optimizer = Optimizer("tpe", a_space(), LOSS, seed=0)
     for constraint, wanted in ((2.5, -2.5), (0.0, 0.0), (-1.5, 1.5)):
         specification = optimizer.generate_evaluation_specification()
-        loss = -constraint  # the violated one has the ... greatest loss last
+        loss = -constraint
         optimizer.report(specification.create_evaluation({"loss": loss}, constraints={"memory": constraint}))
         assert optimizer.hpo.trials[-1].constraints == {"memory": wanted}
         assert str(optimizer.hpo.trials[-1].constraints["memory"]) != "-0.0"
@@ -326,157 +338,6 @@ def test_a_promoted_configuration_costs_its_whole_fidelity():
         while True:
             found += run(optimizer, 1)
     assert 4 < sum(settings["fidelity"] for _, settings in found) / 9 <= 5
-
-
-# Loops.
-
-
-class OurRandomSearch(optimizer_class("random", True)):
-    """Random search with the arguments of blackboxopt's."""
-
-    def __init__(self, search_space, objectives, max_steps):
-        super().__init__(search_space, objectives, seed=0, max_evals=max_steps)
-
-
-@pytest.mark.parametrize("check", loop_testing.ALL_REFERENCE_TESTS, ids=lambda check: check.__name__)
-def test_the_published_tests_of_the_loops_pass_with_our_optimizer(check, monkeypatch):
-    """They build a RandomSearch of their own; here it is ours."""
-    monkeypatch.setattr(loop_testing, "RandomSearch", OurRandomSearch)
-    check(sequential.run_optimization_loop, {})
-
-
-def test_the_dask_loop_runs_a_search_to_its_end():
-    """With threads in this process for workers."""
-    distributed = pytest.importorskip("distributed", reason="dask's distributed is not installed")
-    from blackboxopt.optimization_loops import dask_distributed
-
-    optimizer = made("hyperband", min_fidelity=1, max_fidelity=3, num_iterations=2)
-    with distributed.Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as client:
-        found = dask_distributed.run_optimization_loop(optimizer, evaluate, client)
-    assert sorted(e.settings["fidelity"] for e in found) == [1, 1, 1, 3, 3, 3]
-    assert optimizer.hpo.n_told == 6
-
-
-def test_the_sequential_loop_runs_a_search_to_its_end():
-    """An evaluation function that raises is a failed evaluation, if the loop is told so."""
-    optimizer = made(max_evals=25)
-    n_calls = 0
-
-    def function(specification):
-        nonlocal n_calls
-        n_calls += 1
-        if n_calls == 4:
-            raise ZeroDivisionError("boom")
-        return evaluate(specification, user_info={"n": n_calls})
-
-    found = sequential.run_optimization_loop(optimizer, function, catch_exceptions_from_evaluation_function=True)
-    assert len(found) == optimizer.hpo.n_told == 25
-    assert "boom" in optimizer.hpo.trials[3].error
-    assert [e.user_info["n"] for e in found if e.user_info] == [n for n in range(1, 26) if n != 4]
-    assert min(e.objectives["loss"] for e in found if e.objectives["loss"] is not None) == optimizer.hpo.best()[1]
-
-
-def test_the_file_based_loop_carries_specifications_through_json(tmp_path, monkeypatch):
-    """With values that JSON changes; the agent works while the loop sleeps."""
-    quiet = logging.getLogger("agent")
-
-    def work(seconds):
-        file_based_distributed.evaluate_specifications(tmp_path, evaluate, [LOSS], max_evaluations=1, logger=quiet)
-
-    monkeypatch.setattr(file_based_distributed, "time", SimpleNamespace(time=time.time, sleep=work))
-    space = a_space()
-    space.add(ps.CategoricalParameter("widths", ((1, 2), (3, 4))))
-    optimizer = Optimizer("hyperband", space, LOSS, seed=0, min_fidelity=1, max_fidelity=3, num_iterations=1)
-    found = file_based_distributed.run_optimization_loop(optimizer, tmp_path, max_evaluations=4, timeout_s=60)
-    assert [e.settings["fidelity"] for e in found] == [1, 1, 1, 3]
-    assert type(found[0].configuration["widths"]) is list
-    assert [type(trial.hp["widths"]) for trial in optimizer.hpo.trials] == [tuple] * 4
-
-
-# Stores, copies.
-
-
-def test_a_store_resumes_the_same_search(tmp_path):
-    """What was reported is there, and what was under evaluation is given out again, with its id."""
-    whole = run(made("bohb"), 30)
-    path = tmp_path / "run.db"
-    with made("bohb", store=path) as optimizer:
-        first = run(optimizer, 17)
-        pending = optimizer.generate_evaluation_specification()
-    with made("bohb", store=path) as optimizer:
-        assert list(optimizer.pending_configurations) == [pending.optimizer_info["id"]]
-        assert [trial.hp for trial in optimizer.hpo.trials] == [configuration for configuration, _ in first]
-        again = optimizer.generate_evaluation_specification()
-        assert (again.optimizer_info, again.configuration) == (pending.optimizer_info, pending.configuration)
-        optimizer.report(evaluate(pending, user_info={"n": 1}))  # of the earlier process
-        refused(optimizer, evaluate(again))
-        assert [*first, whole[17], *run(optimizer, 12)] == whole
-        specification = optimizer.generate_evaluation_specification()
-        optimizer.report(specification.create_evaluation({"loss": None}, user_info={"n": 2}, stacktrace="boom"))
-    with made("bohb", store=path) as optimizer:
-        assert optimizer.hpo.trials[-1].error == "boom"
-        optimizer.generate_evaluation_specification()
-        with pytest.raises(StoreError, match="must be open|closed|pickled"):
-            pickle.dumps(optimizer)
-    with pytest.raises(StoreError, match="holds another run|algorithm"):
-        made("tpe", store=path)
-    with pytest.raises(StoreError, match="must be open"):
-        optimizer.generate_evaluation_specification()
-
-
-def test_a_pending_evaluation_that_was_reported_is_not_given_out_again(tmp_path):
-    """Whoever had it may have survived the optimizer."""
-    path = tmp_path / "run.db"
-    with made(store=path) as optimizer:
-        first, second = (optimizer.generate_evaluation_specification() for _ in range(2))
-    with made(store=path) as optimizer:
-        optimizer.report(evaluate(first))
-        assert optimizer.generate_evaluation_specification().optimizer_info["id"] == second.optimizer_info["id"]
-        assert optimizer.generate_evaluation_specification().optimizer_info["number"] == 2
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda space: Optimizer("tpe", space, LOSS, seed=0),
-        lambda space: optimizer_class("nsga2")(space, LOSS, seed=0),
-        lambda space: BOHB(space, LOSS, 1, 9, 2, seed=0),
-        lambda space: optimizer_class("hyperband", False)(space, LOSS, seed=0, max_evals=30),
-    ],
-)
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
-def test_a_copy_goes_on_like_the_original(make, copied):
-    """And apart from it."""
-    space = ps.ParameterSpace()
-    space.add(ps.ContinuousParameter("x", (-1.0, 1.0)))
-    optimizer = make(space)
-    run(optimizer, 12)
-    pending = optimizer.generate_evaluation_specification()
-    other = copied(optimizer)
-    assert type(other) is type(optimizer)
-    for one in (other, optimizer):
-        one.report(evaluate(pending))
-    assert run(other, 6) == run(optimizer, 6)
-
-
-def test_several_threads_may_ask_and_report():
-    """Each suggestion goes to one of them."""
-    optimizer = made("random")
-    numbers = []
-
-    def work():
-        for _ in range(25):
-            specification = optimizer.generate_evaluation_specification()
-            numbers.append(specification.optimizer_info["number"])
-            optimizer.report(evaluate(specification))
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(numbers) == list(range(100))
-    assert optimizer.hpo.n_told == 100
 
 
 def test_without_the_library_the_error_names_the_extra():

@@ -18,7 +18,7 @@ pytest.importorskip("blackboxopt", reason="the extra autohpo[blackboxopt] is not
 import parameterspace as ps
 from parameterspace.priors import Beta, Categorical, TruncatedNormal
 from parameterspace.priors.base import BasePrior
-from parameterspace.transformations import LogZeroOneFloat, ZeroOneFloat, ZeroOneInteger
+from parameterspace.transformations import Cat2Num, LogZeroOneFloat, ZeroOneFloat, ZeroOneInteger
 
 from autohpo.integrations.blackboxopt import from_parameterspace
 
@@ -257,6 +257,10 @@ divides = lambda lr: 1 / (lr - lr) > 0
         ([Float("x", (0, 1), prior=Categorical([1, 2]))], r"x: prior of a continuous parameter must be smooth"),
         ([Int("x", (1, 3), prior=Categorical([1, 2]))], r"x: prior must have a weight for each of 3 values, got 2"),
         ([Int("x", (1, 3), transformation=ZeroOneFloat((1, 3)))], r"x: transformation must be .* got ZeroOneFloat"),
+        (
+            [Category("x", ("a", "b"), transformation=Cat2Num(["a", "c"]))],
+            r"x: transformation must be that of its values",
+        ),
         ([Float("x", (1, 0))], r"x: low must be below high"),
         ([Category("x", ("a", "a"))], r"x: choices must differ"),
         ([Float("lr", (0, 1)), (Float("x", (0, 1)), exceeds)], r"x: condition must be a formula .* of lr$"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,9 +10,9 @@ from blackboxopt.evaluation import Evaluation, EvaluationSpecification
 
 from autohpo.algorithms.parts.values import reason_text
 from autohpo.errors import InvalidPerfError, OptionError, shown
+from autohpo.integrations.blackboxopt.values import is_copy
 from autohpo.objectives import Objectives, as_perf
 from autohpo.spaces import SearchSpace
-from autohpo.spaces.tagged import is_same
 from autohpo.trial import Outcome, Suggestion, TrialState
 
 __all__ = ["check_asked", "mode_of", "outcome_of"]
@@ -63,7 +62,7 @@ def check_asked(evaluation: Evaluation, asked: Suggestion, space: SearchSpace) -
         raise OptionError(f"evaluation: {rule}, got {shown(fidelity)}")
     given = evaluation.configuration
     unknown = sorted(set(given) - set(space.names))
-    wrong = [name for name in asked if name not in given or not _is_value(asked[name], given[name])]
+    wrong = [name for name in asked if name not in given or not is_copy(asked[name], given[name])]
     if unknown or wrong:
         got = {name: given.get(name) for name in [*wrong, *unknown]}
         raise OptionError(f"evaluation: configuration must be {dict(asked)}, as was asked for, got {shown(got, 1000)}")
@@ -117,16 +116,6 @@ def _metrics(user_info: object) -> dict[str, float]:
         except InvalidPerfError:  # noqa: PERF203 - a text, a list
             continue
     return found
-
-
-def _is_value(asked: Any, given: Any) -> bool:
-    """Whether a value is the one that was asked for, perhaps copied, or read back from JSON."""
-    if is_same(asked, given) or (type(asked) is type(given) and getattr(type(asked), "__eq__", None) is object.__eq__):
-        return True
-    try:
-        return json.dumps(asked) == json.dumps(given) or bool(asked == given)
-    except Exception:  # what JSON cannot hold, and a user's own ==
-        return False
 
 
 def is_evaluations(value: object) -> bool:

@@ -17,6 +17,7 @@ from parameterspace.transformations.zero_one import ZeroOneFloat, ZeroOneInteger
 
 from autohpo.errors import SpaceError, shown
 from autohpo.integrations.blackboxopt.conditions import read_conditions
+from autohpo.integrations.blackboxopt.values import is_copy
 from autohpo.spaces import (
     BetaPrior,
     ChoiceHP,
@@ -95,8 +96,9 @@ def _read(name: str, theirs: Any) -> HPSpace:
 
 def _check_values(name: str, theirs: Any) -> None:
     transformation = theirs._transformation
-    if type(transformation) is not Cat2Num or not transformation == Cat2Num(list(theirs.values)):
-        raise SpaceError(f"{name}: transformation must be that of its values, got {shown(transformation)}")
+    known = list(transformation.values) if type(transformation) is Cat2Num else []
+    if len(known) != len(theirs.values) or not all(map(is_copy, theirs.values, known)):
+        raise SpaceError(f"{name}: transformation must be that of its values, got {shown(known or transformation)}")
 
 
 def _read_range(name: str, theirs: Any) -> HPSpace:
