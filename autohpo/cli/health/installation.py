@@ -19,6 +19,7 @@ from autohpo.version import __version__
 LEAST_PYTHON = (3, 10)
 
 EXTRAS = {
+    "blackboxopt": "every algorithm behind blackboxopt's contract",
     "pandas": "results as data frames",
     "cmaes": "the algorithm cmaes",
     "configspace": "spaces of ConfigSpace",
