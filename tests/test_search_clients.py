@@ -24,6 +24,7 @@ from autohpo import (
     build_hpo_from_name,
     register_hpo,
 )
+from autohpo.algorithms.registry import _REGISTERED
 from autohpo.errors import NoRunError, StoreCorruptError, StoreMismatchError
 from autohpo.run_header import run_header
 from autohpo.search import Search
@@ -461,6 +462,7 @@ def test_an_option_that_only_a_program_knows_must_be_given(tmp_path: Path) -> No
         Search.load(tmp_path / "run.db")
     with Search.load(tmp_path / "run.db", draw=draw) as search:
         assert search.ask(client_id="a") == asked
+    _REGISTERED.pop(name)
 
 
 def test_a_store_without_the_budget_is_one_of_an_older_release(tmp_path: Path) -> None:
