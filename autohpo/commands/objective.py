@@ -210,7 +210,7 @@ class CommandObjective:
 
     def _filled(self, given: Given) -> list[str] | str:
         named = {name for placeholder in self._template for name in placeholder.names}
-        return self._template.fill(given.lookup, given.args(named))
+        return self._template.fill(given.lookup, given.args(named) if "args" in named else ())
 
     def _environment(self, given: Given) -> dict[str, str]:
         variables = {
