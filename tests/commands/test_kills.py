@@ -31,7 +31,7 @@ def objective(command, **options):
 
 def evaluate(f, answer, folder):
     """The outcome of an attempt in this process."""
-    return Evaluator(Objective.of(f)).run(Task(0, 1, {}, checkpoint_dir=str(folder)), lambda *report: answer(*report))
+    return Evaluator(Objective.of(f)).run(Task(0, 1, {}, checkpoint_dir=str(folder)), answer)
 
 
 def test_a_stopped_trial_ends_the_whole_tree(tree, tmp_path):

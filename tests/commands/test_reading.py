@@ -31,7 +31,11 @@ def read(line, *metrics, **options):
         ('{"acc": 1e999}', {"acc": math.inf}, {}),
         (f'{{"acc": 1{"0" * 400}}}', {"acc": math.inf}, {}),
         ('{"val": {"acc": 0.5, "deep": {"er": 1}}, "epoch": 1}', {"val/acc": 0.5, "val/deep/er": 1.0}, {"epoch": 1.0}),
-        ('{"title": "validation", "series": "acc", "value": 0.8, "iteration": 3}', {"validation/acc": 0.8}, {"iteration": 3.0}),
+        (
+            '{"title": "validation", "series": "acc", "value": 0.8, "iteration": 3}',
+            {"validation/acc": 0.8},
+            {"iteration": 3.0},
+        ),
         ('{"title": "loss", "value": "0.8"}', {"loss": 0.8}, {}),
         ('{"title": "a book", "pages": 3}', {"pages": 3.0}, {}),
         ('{"epoch": 2, "step": 200, "acc": 0.5}', {"acc": 0.5}, {"epoch": 2.0, "step": 200.0}),
@@ -126,13 +130,21 @@ def test_several_objectives_may_come_in_several_lines():
         for title, value in (("acc", epoch / 10), ("ms", epoch))
     ]
     reports, readings = reports_of(lines, "acc/x", "ms/x")
-    assert [(r.fidelity, r.values) for r in reports] == [(1, {"acc/x": 0.1, "ms/x": 1.0}), (2, {"acc/x": 0.2, "ms/x": 2.0})]
+    assert [(r.fidelity, r.values) for r in reports] == [
+        (1, {"acc/x": 0.1, "ms/x": 1.0}),
+        (2, {"acc/x": 0.2, "ms/x": 2.0}),
+    ]
     assert readings.last == {"acc/x": 0.2, "ms/x": 2.0}
 
 
 def test_the_name_of_the_fidelity_is_that_of_the_first_line_with_the_metric():
     """A program may count steps in some lines and epochs in others."""
-    lines = ['{"step": 10, "loss": 1}', '{"epoch": 1, "acc": 0.1}', '{"step": 20, "acc": 0.5}', '{"epoch": 2, "acc": 0.2}']
+    lines = [
+        '{"step": 10, "loss": 1}',
+        '{"epoch": 1, "acc": 0.1}',
+        '{"step": 20, "acc": 0.5}',
+        '{"epoch": 2, "acc": 0.2}',
+    ]
     assert [report.fidelity for report in reports_of(lines)[0]] == [1, 2]
     assert [report.fidelity for report in reports_of(lines, fidelity_key="step")[0]] == [20]
 
@@ -148,7 +160,10 @@ def test_patterns_may_find_the_fidelity_in_a_line_before():
     lines = ["Epoch 1/9", "loss: 3 val_acc: 0.1", "Epoch 2/9", "bar", "loss: 2 val_acc: 0.2"]
     pattern = {"epoch": r"^Epoch (\d+)", "val_acc": r"val_acc: (\S+)", "loss": r"loss: (\S+)"}
     reports, _ = reports_of(lines, "val_acc", pattern=pattern)
-    assert [(r.fidelity, r.values["val_acc"], r.metrics) for r in reports] == [(1, 0.1, {"loss": 3.0}), (2, 0.2, {"loss": 2.0})]
+    assert [(r.fidelity, r.values["val_acc"], r.metrics) for r in reports] == [
+        (1, 0.1, {"loss": 3.0}),
+        (2, 0.2, {"loss": 2.0}),
+    ]
 
 
 def test_a_metric_that_is_not_finite_is_left_out_unless_it_matters():

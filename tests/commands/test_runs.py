@@ -54,7 +54,14 @@ def test_the_last_line_is_the_result_and_metrics_keep_their_extremes(tmp_path):
     f = sh("""echo start; echo '{"acc": 0.9, "loss": 3}'; echo noise >&2; printf '{"acc": 0.5, "loss": 4}'""")
     outcome, reports = run(f, folder=tmp_path / "c")
     assert (outcome.state, outcome.perf, reports) == (TrialState.COMPLETE, 0.5, [])
-    assert outcome.metrics == {"acc": 0.5, "acc.min": 0.5, "acc.max": 0.9, "loss": 4.0, "loss.min": 3.0, "loss.max": 4.0}
+    assert outcome.metrics == {
+        "acc": 0.5,
+        "acc.min": 0.5,
+        "acc.max": 0.9,
+        "loss": 4.0,
+        "loss.min": 3.0,
+        "loss.max": 4.0,
+    }
     assert not (tmp_path / "c").exists()  # empty, so it is removed
 
 
@@ -162,7 +169,12 @@ def test_placeholders_without_a_value_say_what_to_do(tmp_path):
 
 def test_the_result_may_be_one_document_in_a_file(tmp_path):
     """The output is not read then; the file of an earlier trial does not count."""
-    command = ["sh", "-c", """echo '{{"acc": 9}}'; test -z "$1" || echo '{{"acc": 0.5, "val": {{"loss": 2}}}}' > $1""", "x"]
+    command = [
+        "sh",
+        "-c",
+        """echo '{{"acc": 9}}'; test -z "$1" || echo '{{"acc": 0.5, "val": {{"loss": 2}}}}' > $1""",
+        "x",
+    ]
     f = CommandObjective([*command, "{result_file}"], metric="acc", result_file="{checkpoint_dir}/result.json")
     outcome, _ = run(f, folder=tmp_path)
     assert outcome.perf == 0.5
@@ -177,7 +189,8 @@ def test_the_result_may_be_one_document_in_a_file(tmp_path):
 def test_a_file_of_lines_is_followed_while_the_command_runs(tmp_path):
     """So a scheduler can stop the command; what an earlier training wrote there does not count."""
     (tmp_path / "log.jsonl").write_text('{"epoch": 7, "acc": 7}\n')
-    script = """for i in 1 2; do echo "{\\"epoch\\": $i, \\"acc\\": 0.$i}" >> $AUTOHPO_CHECKPOINT_DIR/log.jsonl; done; sleep 600"""
+    line = """echo "{\\"epoch\\": $i, \\"acc\\": 0.$i}" >> $AUTOHPO_CHECKPOINT_DIR/log.jsonl"""
+    script = f"for i in 1 2; do {line}; done; sleep 600"
     f = sh(script, result_file="{checkpoint_dir}/log.jsonl")
     outcome, reports = run(f, answer=lambda fidelity: fidelity < 2, folder=tmp_path)
     assert (outcome.state, outcome.perf) == (TrialState.STOPPED, 0.2)
@@ -190,7 +203,9 @@ def test_a_file_of_lines_is_followed_while_the_command_runs(tmp_path):
 def test_lines_in_a_json_file_and_a_list_are_read_in_the_end(tmp_path):
     """The last one is the result."""
     for text in ('{"epoch": 1, "acc": 1}\\n{"epoch": 2, "acc": 2}', '[{"epoch": 1, "acc": 1}, {"epoch": 2, "acc": 2}]'):
-        outcome, _ = run(sh(f"printf '{text}' > {tmp_path}/r.json", result_file=tmp_path / "r.json"), folder=tmp_path / "c")
+        outcome, _ = run(
+            sh(f"printf '{text}' > {tmp_path}/r.json", result_file=tmp_path / "r.json"), folder=tmp_path / "c"
+        )
         assert (outcome.perf, outcome.metrics["acc.min"]) == (2.0, 1.0)
         (tmp_path / "r.json").unlink()
     f = sh(f"echo acc=3 > {tmp_path}/r.txt", result_file=tmp_path / "r.txt", pattern="acc=(.*)")
@@ -278,7 +293,9 @@ def test_much_output_on_both_streams_ends_in_no_deadlock(tmp_path):
         "for i in range(40): o.write(b'\\xff' * 100_000); e.write(b'\\r%d' % i * 10_000)\n"
         "o.write(b'\\nTAIL\\n' + b'{\"epoch\": 1, \"acc\": 0.5}\\r'); o.flush()"
     )
-    f = CommandObjective([sys.executable, "-S", "-c", program.replace("{", "{{").replace("}", "}}")], metric="acc", output_dir=tmp_path)
+    f = CommandObjective(
+        [sys.executable, "-S", "-c", program.replace("{", "{{").replace("}", "}}")], metric="acc", output_dir=tmp_path
+    )
     outcome, reports = run(f, folder=tmp_path / "c")
     assert (outcome.perf, len(reports)) == (0.5, 1)
     log = (tmp_path / "trial-3.log").read_bytes()

@@ -14,7 +14,9 @@ from autohpo import ChoiceHP, CommandObjective, FixedHP, ListHP, LogRangeHP, Opt
 from autohpo.commands.words import word_of
 
 TEXTS = st.text(st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)), max_size=12)
-AWKWARD = st.sampled_from(["", " ", "'", '"', "$HOME", "`id`", "$(id)", "a b", "\\", "*", "~", ";", "{x}", "-n", "\n", "é"])
+AWKWARD = st.sampled_from(
+    ["", " ", "'", '"', "$HOME", "`id`", "$(id)", "a b", "\\", "*", "~", ";", "{x}", "-n", "\n", "é"]
+)
 
 
 def words_of(command, hp, **options):
@@ -46,7 +48,9 @@ def test_every_value_reaches_a_command_as_one_unchanged_word(x, y):
 @settings(deadline=None, max_examples=25)
 def test_args_are_every_parameter_with_its_name(hp):
     """In the order of the configuration, also through a shell; and the JSON of it reads back."""
-    wanted = [word for name, value in hp.items() for word in (f"--{name}", value if isinstance(value, str) else str(value))]
+    wanted = [
+        word for name, value in hp.items() for word in (f"--{name}", value if isinstance(value, str) else str(value))
+    ]
     for is_shell in (False, True):
         *args, configuration = seen_by(words_of(r"printf '%s\0' {args} {json}", hp, shell=is_shell))
         assert args == wanted
@@ -64,7 +68,9 @@ def test_a_float_reads_back_as_the_same_number(value):
 
 def test_argparse_takes_small_negative_numbers():
     """As the value of an option; in the usual form, -1e-05, it would be an unknown option."""
-    program = "import argparse; p = argparse.ArgumentParser(); p.add_argument('--x', type=float); print(p.parse_args().x)"
+    program = (
+        "import argparse; p = argparse.ArgumentParser(); p.add_argument('--x', type=float); print(p.parse_args().x)"
+    )
     words = words_of([sys.executable, "-S", "-c", program, "{--x}"], {"x": -0.00001})
     assert float(subprocess.run(words, capture_output=True, check=True).stdout) == -0.00001
 
@@ -75,8 +81,16 @@ def test_argparse_takes_small_negative_numbers():
         ("a {x} b", {"x": 1}, ["a", "1", "b"]),
         ("a {--x} {--y}", {"x": 1}, ["a", "--x", "1"]),
         ("a {--learning-rate:lr} {-l:lr}", {"lr": 0.5}, ["a", "--learning-rate", "0.5", "-l", "0.5"]),
-        ("a {--learning-rate=:lr} {--learning-rate:lr=}", {"lr": 0.5}, ["a", "--learning-rate=0.5", "--learning-rate=0.5"]),
-        ("a {trainer:lr} {--trainer:lr} {--lr:trainer:lr}", {"trainer:lr": 2}, ["a", "2", "--trainer:lr", "2", "--lr", "2"]),
+        (
+            "a {--learning-rate=:lr} {--learning-rate:lr=}",
+            {"lr": 0.5},
+            ["a", "--learning-rate=0.5", "--learning-rate=0.5"],
+        ),
+        (
+            "a {trainer:lr} {--trainer:lr} {--lr:trainer:lr}",
+            {"trainer:lr": 2},
+            ["a", "2", "--trainer:lr", "2", "--lr", "2"],
+        ),
         ("a {--trainer:lr}", {"lr": 2}, ["a", "--trainer", "2"]),
         ("a {{x}} {{{x}}}", {"x": 3}, ["a", "{x}", "{3}"]),
         ("a 'b {x} c'", {"x": "d e"}, ["a", "b d e c"]),
@@ -173,8 +187,14 @@ def test_a_command_that_uses_every_parameter_passes(command):
     [
         ("train {lr} {opti}", "command: does not use momentum; write {momentum} or {--momentum} for a parameter"),
         ("train", "command: does not use lr, opti, momentum"),
-        ("train {lr} {opti} {momentum}", "command: {momentum} has no value where momentum is not active; write {--momentum}"),
-        ("train {args} {opty}", "command: {opty} is no parameter of the space, and no placeholder of its own; did you mean 'opti'?"),
+        (
+            "train {lr} {opti} {momentum}",
+            "command: {momentum} has no value where momentum is not active; write {--momentum}",
+        ),
+        (
+            "train {args} {opty}",
+            "command: {opty} is no parameter of the space, and no placeholder of its own; did you mean 'opti'?",
+        ),
         ("train {args} {--Learning-rate:LR}", "did you mean 'lr'?"),
         ("train {args} {fidelty}", "did you mean 'fidelity'?"),
         ("train {args} {zzzzzz}", "the parameters are lr, opti, momentum"),
@@ -202,7 +222,9 @@ def test_a_parameter_with_the_name_of_a_placeholder_is_an_error_where_it_is_used
         f.check([RangeHP("seed", 1, 3)])
     CommandObjective("train {args}", metric="acc").check([RangeHP("seed", 1, 3)])
     with pytest.raises(OptionError, match="may mean trainer:lr and lr"):
-        CommandObjective("train {--trainer:lr}", metric="acc").check([RangeHP("lr", 0.0, 1.0), RangeHP("trainer:lr", 1, 2)])
+        CommandObjective("train {--trainer:lr}", metric="acc").check(
+            [RangeHP("lr", 0.0, 1.0), RangeHP("trainer:lr", 1, 2)]
+        )
 
 
 def test_a_choice_that_cannot_be_written_is_an_error():
