@@ -35,9 +35,9 @@ class Attempt:
     Args:
         f: The objective.
         given: What the command is given.
-        command: Its words, or a string for the shell.
-        env: Its environment.
-        cwd: Its working directory.
+        command: The words of the command, or a string for the shell.
+        env: The environment of the command.
+        cwd: The working directory of the command; None is that of this process.
     """
 
     def __init__(

@@ -66,7 +66,7 @@ class CommandObjective:
         >>> command = [sys.executable, "-c", "print('loss =', abs({x} - 2))"]
         >>> f = CommandObjective(command, metric="loss", pattern="loss = (.*)")
         >>> f({"x": 2.5})
-        {'perf': 0.5, 'loss': 0.5, 'loss.min': 0.5, 'loss.max': 0.5}
+        {'loss': 0.5, 'loss.min': 0.5, 'loss.max': 0.5, 'perf': 0.5}
     """
 
     command: str | Sequence[str]
