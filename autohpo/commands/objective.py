@@ -32,7 +32,8 @@ class CommandObjective:
     active and nothing where it is not, ``{--rate:lr}`` an option of another name, ``{--lr=}`` one word ``--lr=VALUE``,
     ``{args}`` such an option for each parameter that the command does not name, ``{json}`` the configuration as JSON,
     ``{config_file}`` a file with that. ``{fidelity}``, ``{seed}``, ``{trial}``, ``{checkpoint_dir}``, ``{device}``,
-    ``{slot}`` and ``{result_file}`` are those of the trial, and ``{{`` is a brace. No value can break a word in two.
+    ``{slot}`` and ``{result_file}`` are those of the trial, ``{python}`` is the interpreter that runs this, and ``{{``
+    is a brace. No value can break a word in two.
 
     A line with the metric and with a fidelity is a report, at which the search may stop the command. The last line with
     the metric is the result.

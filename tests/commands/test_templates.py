@@ -101,6 +101,7 @@ def test_argparse_takes_small_negative_numbers():
         ("a {seed} {trial} {slot}", {}, ["a", "0", "0", "0"]),
         ("a {--epochs:fidelity}", {}, ["a"]),
         (["a", 1, "{x}"], {"x": 2}, ["a", "1", "2"]),
+        ("{python} -c pass", {}, [sys.executable, "-c", "pass"]),
     ],
 )
 def test_placeholders_become_words(command, hp, wanted):
