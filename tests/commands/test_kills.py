@@ -150,6 +150,19 @@ def test_a_stop_ends_a_command_between_its_reports(tree, tmp_path, executor):
     assert tree.are_gone(0)
 
 
+def test_a_stop_does_not_end_a_command_without_a_report(tmp_path, executor):
+    """There would be no result: as a function it may come to its end within the grace of the search."""
+    executor.open(
+        Objective.of(objective(["sh", "-c", "echo go; sleep 0.6; echo '{{\"acc\": 1}}'"])), lambda event: True
+    )
+    executor.submit(0, Task(0, 1, {}, checkpoint_dir=str(tmp_path / "c")))
+    while not executor.poll(0.05):
+        pass
+    executor.stop(0)
+    event = end_of(executor)
+    assert (event.outcome.state, event.outcome.perf) == (TrialState.COMPLETE, 1.0)
+
+
 DRIVER = """
 import sys, os, signal
 from autohpo import CommandObjective, RangeHP, build_hpo_from_name
