@@ -14,6 +14,7 @@ import pytest
 
 import autohpo
 from autohpo import CommandObjective, FirstTrialError, RangeHP, TrialState, build_hpo_from_name
+from autohpo.commands.keeper import shared
 from autohpo.execution.local import LocalExecutor
 from autohpo.objective import Evaluator, Objective
 from autohpo.trial import Task
@@ -103,6 +104,20 @@ def test_two_commands_of_one_process_do_not_end_each_other(tmp_path):
     assert {name: outcome.perf for name, outcome in outcomes.items()} == {"a": 0.1, "b": 0.5}
 
 
+def test_the_helper_knows_the_group_of_each_command_that_runs(tmp_path):
+    """So it can end it where there is no /proc; it forgets it before the number is free."""
+    seen = []
+
+    def answer(*_):
+        seen.extend(shared._keeper.guardian._groups)
+        return True
+
+    f = objective(["sh", "-c", f"echo $$ > {tmp_path}/pid; " + REPORT.replace("{", "{{").replace("}", "}}")])
+    evaluate(f, answer, tmp_path / "c")
+    assert seen == [int((tmp_path / "pid").read_text())]
+    assert shared._keeper.guardian._groups == set()
+
+
 @pytest.fixture
 def executor():
     """A local executor that is always closed."""
@@ -185,7 +200,7 @@ def drive(tree, folder, then, executor, how=""):
     (folder / "driver.py").write_text(DRIVER)
     environment = dict(os.environ, PYTHONPATH=str(Path(autohpo.__file__).parents[1]))
     words = [sys.executable, "driver.py", repr(tree.command(then)), executor, how]
-    driver = subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+    driver = subprocess.Popen(words, cwd=folder, env=environment, start_new_session=True)
     try:
         tree.pids()
     except BaseException:

@@ -67,11 +67,12 @@ def test_the_last_line_is_the_result_and_metrics_keep_their_extremes(tmp_path):
 
 def test_extremes_of_lines_without_a_fidelity_count_beside_those_of_reports(tmp_path):
     """The report of the log and the result of the trial agree on the last value."""
-    f = sh("""echo '{"loss": 9}'; echo '{"epoch": 1, "acc": 0.9, "loss": 3}'; echo '{"loss": 1}'""")
+    lines = ['{"loss": 9}', '{"loss": 0.5}', '{"epoch": 1, "acc": 0.9, "loss": 3}', '{"loss": 1}']
+    f = sh("; ".join(f"echo '{line}'" for line in lines))
     outcome, reports = run(f, folder=tmp_path / "c")
     assert reports == [(1, 0.9, {"loss": 3.0})]
     assert outcome.metrics["loss"] == 1.0
-    assert (outcome.metrics["loss.min"], outcome.metrics["loss.max"]) == (1.0, 9.0)
+    assert (outcome.metrics["loss.min"], outcome.metrics["loss.max"]) == (0.5, 9.0)
 
 
 def test_a_report_that_is_answered_with_no_ends_the_command(tmp_path):
@@ -195,9 +196,18 @@ def test_a_file_of_lines_is_followed_while_the_command_runs(tmp_path):
     outcome, reports = run(f, answer=lambda fidelity: fidelity < 2, folder=tmp_path)
     assert (outcome.state, outcome.perf) == (TrialState.STOPPED, 0.2)
     assert [fidelity for fidelity, _, _ in reports] == [1, 2]
-    rewritten = sh(script.replace(">>", ">").replace("sleep 600", "true"), result_file="{checkpoint_dir}/log.jsonl")
-    outcome, reports = run(rewritten, folder=tmp_path)
-    assert (outcome.state, outcome.perf) == (TrialState.COMPLETE, 0.2)
+
+
+def test_a_file_of_lines_that_is_written_anew_is_followed_from_its_beginning(tmp_path):
+    """Whether it is shorter than before, or longer."""
+    for before in ('{"epoch": 7, "acc": 7}\n' * 9, '{"epoch": 7, "acc": 7}\n', ""):
+        (tmp_path / "log.jsonl").write_text(before)
+        line = """echo "{\\"epoch\\": $i, \\"acc\\": 0.$i}" """
+        script = f"cd $AUTOHPO_CHECKPOINT_DIR; (for i in 1 2; do {line}; done) > log.jsonl; sleep 600"
+        f = sh(script, result_file="{checkpoint_dir}/log.jsonl")
+        outcome, reports = run(f, answer=lambda fidelity: fidelity < 2, folder=tmp_path)
+        assert (outcome.state, outcome.perf) == (TrialState.STOPPED, 0.2)
+        assert [fidelity for fidelity, _, _ in reports] == [1, 2]
 
 
 def test_lines_in_a_json_file_and_a_list_are_read_in_the_end(tmp_path):

@@ -17,6 +17,7 @@ from autohpo import (
     TrialState,
     build_hpo_from_name,
 )
+from autohpo.commands.keeper import shared
 from autohpo.errors import FirstTrialError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="commands need groups of processes")
@@ -72,6 +73,7 @@ def test_asha_tunes_a_script(train, tmp_path, n):
         assert trial.reports[-1][0] == trial.fidelity
     epochs = trained(tmp_path)
     assert len(set(epochs)) == len(epochs)
+    assert shared._keeper is None  # the helper ends with the search
     assert max(epoch for _, epoch in epochs) == 9
 
 
@@ -103,9 +105,11 @@ def test_a_scheduler_stops_commands_at_their_reports(train, tmp_path):
 
 def test_a_hyper_parameter_may_hold_the_fidelity(train, tmp_path):
     """As for functions: optimize(fidelity="epochs")."""
+    (tmp_path / "train.py").write_text(f"{TRAIN}\n__import__('time').sleep(0.1); open(state + '.end', 'w').close()")
     f = CommandObjective([*train, "{epochs}", "{checkpoint_dir}"], metric="acc")
     hpo = build_hpo_from_name("bohb", SPACE, f, max_evals=4, min_fidelity=1, max_fidelity=3, eta=3, seed=0)
-    hpo.optimize(fidelity="epochs", progress=False)
+    hpo.optimize(fidelity="epochs", progress=False, store=tmp_path / "run.db", keep_checkpoints="all")
+    assert len(list(tmp_path.rglob("state.end"))) == len(list(tmp_path.rglob("state")))  # each came to its own end
     assert {trial.reached for trial in hpo.result} <= {1, 3}
     assert all(trial.perf == pytest.approx(acc(trial.hp["lr"], trial.fidelity)) for trial in hpo.result)
 
