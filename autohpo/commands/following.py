@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,6 +13,7 @@ MAX_FILE_BYTES = 64 << 20
 """How much of the end of a file of results is read."""
 
 _PIECE = 1 << 20
+_TICK_SECONDS = 0.02  # above the resolution of a file's time, which is that of the system's clock
 _N_COMPARED = 256  # bytes that tell whether a file only grew
 
 
@@ -28,6 +30,8 @@ class ResultFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._before = _signature(path)
+        if self._before is not None and abs(time.time() - self._before[2] / 1e9) < _TICK_SECONDS:
+            time.sleep(_TICK_SECONDS)  # else a file that is written at once would have the same time
         self._at, self._seen = 0, b""  # where the next line begins, and what stands before it
         if self._before is not None:
             self._at = self._before[1]

@@ -89,10 +89,10 @@ class Tree:
             time.sleep(0.01)
         raise AssertionError("the processes did not start")
 
-    def are_gone(self, seconds: float = 5.0) -> bool:
+    def are_gone(self, seconds: float = 5.0, n: int = N) -> bool:
         """Whether all of them end in time."""
         until = time.monotonic() + seconds
-        while any(map(is_running, self.pids())):
+        while any(map(is_running, self.pids(n))):
             if time.monotonic() > until:
                 return False
             time.sleep(0.01)

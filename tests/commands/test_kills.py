@@ -49,6 +49,18 @@ def test_what_a_command_leaves_running_ends_with_it(tree, tmp_path):
     assert tree.are_gone(0)
 
 
+@pytest.mark.parametrize("report", [REPORT + "sleep 600", REPORT + "exit 0"])
+def test_a_group_ends_also_where_there_is_no_proc(tree, tmp_path, monkeypatch, report):
+    """As on macOS: no descendants are known, and no descriptor tells of an end; what is in the group ends."""
+    monkeypatch.setattr("autohpo.commands.running.IS_LINUX", False)
+    monkeypatch.setattr("autohpo.commands.running._pidfd", lambda pid: -1)
+    text = f"sleep 600 & echo $$ > {tree.pids_file}; echo $! >> {tree.pids_file}; {report}"
+    f = objective(["sh", "-c", text.replace("{", "{{").replace("}", "}}")])
+    outcome = evaluate(f, lambda *_: False, tmp_path / "c")
+    assert outcome.perf == 0.5
+    assert tree.are_gone(n=2)
+
+
 def test_a_command_that_ignores_the_request_is_ended_by_force(tree, tmp_path):
     """After its grace, and not before."""
     began = time.monotonic()

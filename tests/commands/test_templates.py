@@ -228,6 +228,17 @@ def test_a_parameter_with_the_name_of_a_placeholder_is_an_error_where_it_is_used
         )
 
 
+def test_commands_at_once_need_files_of_results_of_their_own():
+    """Else each would read what another one wrote."""
+    space = [RangeHP("x", 0.0, 1.0)]
+    f = CommandObjective("a {x}", metric="acc", result_file="out.json")
+    f.check(space)
+    with pytest.raises(OptionError, match=r"result_file: must have \{checkpoint_dir\}, \{trial\} or \{slot\} in it"):
+        f.check(space, num_workers=2)
+    CommandObjective("a {x}", metric="acc", result_file="{trial}.json").check(space, num_workers=2)
+    CommandObjective("a {x}", metric="acc", result_file="a.json", cwd="{checkpoint_dir}").check(space, num_workers=2)
+
+
 def test_a_choice_that_cannot_be_written_is_an_error():
     """Classes and functions have no form on a command line."""
     with pytest.raises(OptionError, match="act: must be a string, a number"):
