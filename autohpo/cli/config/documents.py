@@ -32,7 +32,7 @@ class Table(dict[Any, Any]):
     Args:
         items: The keys and values.
         where: The name of the file.
-        lines: The lines of the keys, from 1, as far as they are known.
+        lines: The lines of the keys, from 1, as far as they are known; 0 for a key that the command line gave.
     """
 
     def __init__(
@@ -43,10 +43,16 @@ class Table(dict[Any, Any]):
 
     def at(self, key: Any) -> str:
         """Return where a key stands, as the beginning of an error; empty where there is no file."""
-        if not self.where:
-            return ""
         line = self.lines.get(key)
+        if not self.where or line == 0:
+            return ""
         return f"{self.where}: " if line is None else f"{self.where}, line {line}: "
+
+
+def first_word(text: str) -> str:
+    """Return the name at the beginning of an error; empty where there is none."""
+    found = re.match(r"[A-Za-z_]\w*", text)
+    return found[0] if found else ""
 
 
 @contextmanager
@@ -61,7 +67,10 @@ def located(table: Mapping[Any, Any], key: Any) -> Iterator[None]:
     except ConfigError:
         raise
     except AutoHPOError as error:
-        raise ConfigError(f"{table.at(key) if isinstance(table, Table) else ''}{error}") from error
+        where = table.at(key) if isinstance(table, Table) else ""
+        if not where:
+            raise
+        raise ConfigError(f"{where}{error}") from error
 
 
 def read_document(path: Path) -> Any:
@@ -158,8 +167,10 @@ def parse_yaml(text: str, where: str = "") -> Any:
     """
     import yaml
 
-    class Loader(yaml.SafeLoader):
-        yaml_implicit_resolvers = {}  # noqa: RUF012 - scalars are read here: PyYAML takes 1e-4 for a string, no for False
+    class Loader(yaml.SafeLoader):  # type: ignore[misc] # it has no annotations
+        def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+            """Leave plain words to us: PyYAML takes 1e-4 for a string, and no for False."""
+            return _PLAIN if kind is yaml.ScalarNode and implicit[0] else super().resolve(kind, value, implicit)
 
     try:
         node = yaml.compose(text, Loader=Loader)
@@ -176,6 +187,7 @@ def parse_yaml(text: str, where: str = "") -> Any:
 
 
 _TAG = "tag:yaml.org,2002:"
+_PLAIN = "plain"  # the tag of a word without quotes and without a tag
 
 
 class _Reader:
@@ -183,7 +195,9 @@ class _Reader:
 
     def __init__(self, where: str) -> None:
         self._where = where
-        self._made: dict[int, tuple[Any, int]] = {}  # the value of a node and how many values it holds: anchors share it
+        self._made: dict[
+            int, tuple[Any, int]
+        ] = {}  # the value of a node and how many values it holds: anchors share it
         self._open: set[int] = set()
 
     def value(self, node: Any) -> Any:
@@ -216,17 +230,18 @@ class _Reader:
         return self._mapping(node)
 
     def _scalar(self, node: Any) -> Any:
-        is_plain = node.style is None
-        kinds = {"str": str, "int": int, "float": (int, float), "bool": bool, "null": type(None)}
+        kinds: dict[str, Any] = {"int": int, "float": (int, float), "bool": bool, "null": type(None)}
         name = node.tag.removeprefix(_TAG)
-        if name not in kinds:
+        if name == "str":
+            return str(node.value)
+        if name not in kinds and name != _PLAIN:
             raise self._error(node, f"the tag {node.tag.replace(_TAG, '!!')} is none that is understood here")
         try:
-            if name == "str":  # also what has no tag, as nothing is resolved before
-                return plain_scalar(node.value) if is_plain else str(node.value)
             found = plain_scalar(node.value)
         except ValueError as error:
             raise self._error(node, str(error)) from error
+        if name == _PLAIN:
+            return found
         if not isinstance(found, kinds[name]):
             raise self._error(node, f"{shown(node.value)} is no {name}")
         return float(found) if name == "float" else found

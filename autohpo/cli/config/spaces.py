@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autohpo.cli.arguments import UsageError
-from autohpo.cli.config.documents import ConfigError, Table, located
+from autohpo.cli.config.documents import located
 from autohpo.cli.config.values import as_flag, as_number, flow_value
 from autohpo.errors import SpaceError, shown
 from autohpo.other_names import did_you_mean
@@ -83,7 +82,9 @@ def read_space(given: Any, constraints: Any = ()) -> SearchSpace:
     """
     formulas = [constraints] if isinstance(constraints, str) else constraints
     if not isinstance(formulas, (list, tuple)):
-        raise SpaceError(f"constraints: must be a list of formulas such as 'heads * dim <= 512', got {shown(constraints)}")
+        raise SpaceError(
+            f"constraints: must be a list of formulas such as 'heads * dim <= 512', got {shown(constraints)}"
+        )
     if isinstance(given, Mapping) and _is_described(given.get("parameters")):
         return SearchSpace(SearchSpace.from_dict(given), constraints=formulas)
     if _is_described(given):
@@ -93,7 +94,9 @@ def read_space(given: Any, constraints: Any = ()) -> SearchSpace:
     is_ready = isinstance(given, (SearchSpace, HPSpace)) or not isinstance(given, Mapping)
     if is_ready or any(isinstance(spec, HPSpace) for spec in given.values()):
         if isinstance(given, (str, bytes, int, float, type(None))):
-            raise SpaceError(f"space: must be a mapping from names to parameters, got {shown(given)}; write lr: {FORMS}")
+            raise SpaceError(
+                f"space: must be a mapping from names to parameters, got {shown(given)}; write lr: {FORMS}"
+            )
         return SearchSpace(given, constraints=formulas)
     reader = _Reader()
     return SearchSpace(reader.parameters(given), conditions=reader.conditions, constraints=formulas)
@@ -138,7 +141,10 @@ def shell_spec(name: str, text: str) -> Any:
     found = _RANGE.fullmatch(text)
     if text[:1] in ("{", "[", '"', "'"):
         return flow_value(flag, text)
-    if found is not None and all(isinstance(as_number(end), (int, float)) for end in found.groups()[:2]):
+    if found is not None and "/" not in text:
+        ends = found.groups()[:2]
+        if not all(isinstance(as_number(end), (int, float)) for end in ends):
+            raise UsageError(f"{flag}: a range has two numbers, such as 1e-4..0.1, got {shown(text)}")
         spec: dict[str, Any] = {"low": as_number(found[1]), "high": as_number(found[2])}
         for word in filter(None, (part.strip() for part in found[3].split(","))):
             key, equals, value = word.partition("=")
@@ -156,7 +162,9 @@ def shell_spec(name: str, text: str) -> Any:
 
 def _is_described(given: Any) -> bool:
     """Whether something is a list of what ``to_dict`` returns of parameters."""
-    return isinstance(given, list) and bool(given) and all(isinstance(item, Mapping) and "kind" in item for item in given)
+    return (
+        isinstance(given, list) and bool(given) and all(isinstance(item, Mapping) and "kind" in item for item in given)
+    )
 
 
 def _is_autogl(given: Any) -> bool:
@@ -247,7 +255,9 @@ class _Reader:
         if not is_ordered:
             return ChoiceHP(name, choices, children, prior)
         if children:
-            raise SpaceError(f"{name}: ordered choices have no parameters of their own; leave out ordered, or give them `when`")
+            raise SpaceError(
+                f"{name}: ordered choices have no parameters of their own; leave out ordered, or give them `when`"
+            )
         return OrdinalHP(name, choices, prior)
 
 
@@ -343,24 +353,3 @@ def _prior(name: str, given: Any) -> Any:
         raise SpaceError(f"{name}: prior must be {rule}, got {shown(dict(given))}")
     is_number = made is not Belief
     return made(**{key: as_number(value) if is_number else value for key, value in given.items()})
-
-
-@contextmanager
-def as_usage(where: str) -> Iterator[None]:
-    """Say where it was in errors of ours that name no file.
-
-    Args:
-        where: The file or option.
-
-    Raises:
-        ConfigError: An error about a space was raised.
-    """
-    try:
-        yield
-    except ConfigError:
-        raise
-    except SpaceError as error:
-        raise ConfigError(f"{where}: {error}") from error
-
-
-__all__ = ["FORMS", "Table", "as_usage", "read_space", "shell_spec", "with_changes"]

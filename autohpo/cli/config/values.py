@@ -15,7 +15,7 @@ DURATIONS = ("time_limit", "trial_time_limit", "grace_seconds")
 """The arguments of ``optimize`` that are durations."""
 
 _SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(ms|min|[smhdw]?)\s*")
+_PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(ms|min|[smhdw]?)\s*", re.ASCII)
 
 
 def seconds(name: str, value: Any) -> Any:
@@ -118,4 +118,6 @@ def flow_value(flag: str, text: str) -> Any:
     try:
         return parse_yaml(text)
     except UsageError as error:
-        raise UsageError(f"{flag}: must be a value such as 0.1, adam, [a, b] or {{low: 0, high: 1}}, got {shown(text)}: {error}") from None
+        raise UsageError(
+            f"{flag}: must be a value such as 0.1, adam, [a, b] or {{low: 0, high: 1}}, got {shown(text)}: {error}"
+        ) from None
