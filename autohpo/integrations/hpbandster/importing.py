@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from autohpo.algorithms.base import BaseHPOptimizer
@@ -56,7 +57,7 @@ def import_results(
     configs = [datum.config for datum in logged.data.values()]
     space = inferred_space(configs) if configspace is None else space_of(configspace)
     hpo = _optimizer(logged, space)
-    name = name or os.path.basename(os.path.abspath(directory))
+    name = name or Path(directory).resolve().name
     events = sorted(_events(logged, runs, space), key=lambda event: (event.time, event.trial))
     store = open_store(store_path)
     store.open()
@@ -156,4 +157,6 @@ def _events(result: Result, runs: list[_Numbered], space: SearchSpace) -> Iterat
             outcome = Outcome(TrialState.FAILED, cost=cost, error=run.error_logs or "it crashed")
         else:
             outcome = Outcome(TrialState.COMPLETE, (float(run.loss),), {}, numbers_of(run.info), cost)
-        yield LogEvent("end", number, 1, outcome.to_json(), max(stamps["finished"], stamps["started"], stamps["submitted"]))
+        yield LogEvent(
+            "end", number, 1, outcome.to_json(), max(stamps["finished"], stamps["started"], stamps["submitted"])
+        )

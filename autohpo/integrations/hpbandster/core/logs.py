@@ -173,4 +173,10 @@ def _is_result(line: list[Any]) -> bool:
     config_id, budget, times, result, exception = line
     has_times = isinstance(times, dict) and all(_is_finite(times.get(name)) for name in STAMPS)
     has_result = result is None or (isinstance(result, dict) and "loss" in result)
-    return _is_id(config_id) and _is_finite(budget) and has_times and has_result and isinstance(exception, (str, type(None)))
+    return (
+        _is_id(config_id)
+        and _is_finite(budget)
+        and has_times
+        and has_result
+        and isinstance(exception, (str, type(None)))
+    )

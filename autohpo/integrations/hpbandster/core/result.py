@@ -79,8 +79,8 @@ class Result:
 
     def __init__(
         self,
-        HB_iteration_data: Sequence[Mapping[ConfigId, Datum]],  # noqa: N803 - the names are HpBandSter's
-        HB_config: Mapping[str, Any],  # noqa: N803
+        HB_iteration_data: Sequence[Mapping[ConfigId, Datum]],
+        HB_config: Mapping[str, Any],
     ) -> None:
         self.HB_config = dict(HB_config)
         self.data: dict[ConfigId, Datum] = {}
@@ -99,13 +99,17 @@ class Result:
         """
         found = self.data.get(config_id) if isinstance(config_id, tuple) else None
         if found is None:
-            raise OptionError(f"config_id: must be the id of one of {len(self.data)} configurations, got {shown(config_id)}")
+            raise OptionError(
+                f"config_id: must be the id of one of {len(self.data)} configurations, got {shown(config_id)}"
+            )
         return found
 
     def get_incumbent_id(self) -> ConfigId | None:
         """Return the id of the configuration with the least loss at the largest budget; None where none came there."""
         largest = self.HB_config.get("max_budget")
-        found = [(run.loss, run.config_id) for run in self.get_all_runs() if run.loss is not None and run.budget == largest]
+        found = [
+            (run.loss, run.config_id) for run in self.get_all_runs() if run.loss is not None and run.budget == largest
+        ]
         return min(found)[1] if found else None
 
     def get_incumbent_trajectory(
