@@ -78,7 +78,8 @@ class Master:
         seed: The seed; None draws one.
         num_workers: How many evaluations run at once, each in a process of its own; None is as many as there are
             workers; where it is given, only those in the background count.
-        time_limit: The seconds that a call of :meth:`run` may take; None is without limit.
+        time_limit: The seconds that a call of :meth:`run` may take, without waiting for workers; what runs then is
+            ended, but for evaluations in this very process. None is without limit.
         worker_timeout: The seconds that :meth:`run` waits for workers, at its begin and where all have gone.
 
     Raises:
@@ -164,6 +165,7 @@ class Master:
                 progress=False,
                 continue_on_error=True,
                 max_consecutive_failures=None,
+                grace_seconds=0.0,  # compute cannot be asked to end
             )
         except NoResultError as error:
             self.logger.warning("%s", error)
