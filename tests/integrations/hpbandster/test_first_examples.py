@@ -177,6 +177,12 @@ def ran(program):
     return out
 
 
+def test_the_worker_of_the_examples_is_there(folder):
+    """Under its path: the first example imports it."""
+    program = SEQUENTIAL.replace("from my_worker import MyWorker", "from hpbandster.examples.commons import MyWorker")
+    assert "A total of 65 runs where executed." in ran(started(folder, "example.py", program))
+
+
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_the_first_two_examples_run(folder, n_workers):
     """One worker, and two: the numbers are those that HpBandSter's brackets of 9 to 243 have."""

@@ -15,6 +15,7 @@ from autohpo.errors import OptionError, PathError, SpaceError
 from autohpo.integrations import hpbandster as hb
 from autohpo.integrations.hpbandster.core.result import Datum, Result
 from autohpo.integrations.hpbandster.rendezvous import NoWorkersError
+from autohpo.store import open_store
 
 SPACE = [RangeHP("x", 0.0, 1.0)]
 
@@ -33,8 +34,9 @@ class Fake(hb.Worker):
 
 
 @pytest.fixture
-def search(request, tmp_path):
-    """A function that makes an optimizer with one worker of the test's own run."""
+def search(request, tmp_path, monkeypatch):
+    """A function that makes an optimizer with one worker of the test's own run; in the end nothing is left of it."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     made = []
 
     def make(cls=hb.BOHB, f=lambda config, budget: config["x"], *, space=SPACE, n_workers=1, **kwargs):
@@ -46,8 +48,9 @@ def search(request, tmp_path):
         return made[-1], workers[0] if workers else None
 
     yield make
-    for optimizer in made:
+    for optimizer in made * 2:
         optimizer.shutdown(shutdown_workers=True)
+    assert not list(tmp_path.glob("hpbandster-of-autohpo-*"))
 
 
 @pytest.mark.parametrize(
@@ -209,6 +212,16 @@ def test_a_search_with_a_store_goes_on_in_another_optimizer(search, tmp_path):
     assert {run.info["b"] == run.budget for run in result.get_all_runs()} == {True}
     assert [result.data[one].config for one in before.data] == [before.data[one].config for one in before.data]
     assert len(hb.logged_results_to_HBS_result(str(log)).get_all_runs()) == 17
+
+
+def test_an_info_of_an_attempt_that_was_given_up_does_not_count(search, tmp_path):
+    """A file that such an attempt left is not taken for the info of the next one."""
+    store = str(tmp_path / "run.db")
+    left = open_store(store).files / "hpbandster" / "info-0.json"
+    left.parent.mkdir(parents=True)
+    left.write_text('{"info": "old", "replaced": []}')
+    optimizer, _ = search(min_budget=1, max_budget=1, store=store)
+    assert [run.info for run in optimizer.run().get_all_runs()] == [None]
 
 
 def test_the_seed_decides_everything(search):

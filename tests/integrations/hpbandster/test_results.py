@@ -268,6 +268,11 @@ def test_a_log_becomes_a_store(tmp_path, seed):
         assert [t.ended for t in result] == pytest.approx([times["finished"] for _, _, times, *_ in lines])
         assert all((trial.error == "boom") == (trial.perf is None) for trial in result)
         assert result.mode == "min"
+        for trial, (config_id, budget, *_) in zip(result, lines, strict=True):
+            levels = sorted({b for _, b, *_ in lines})
+            first = min(b for i, b, *_ in lines if i == config_id)
+            place = levels.index(budget) - levels.index(first)
+            assert (trial.info["bracket"], trial.info["rung"]) == (config_id[0], place)
         assert {trial.metrics.get("a") for trial in result if trial.perf is not None} <= {1.0}
         for trial in result:
             if trial.resume is not None:

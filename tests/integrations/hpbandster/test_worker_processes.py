@@ -191,8 +191,11 @@ def test_a_time_limit_does_not_wait_for_workers_of_other_processes(start):
     first = optimizer.run(n_iterations=3)
     assert len(first.get_all_runs()) <= 1
     optimizer.shutdown()
-    other = bohb(time_limit=2.5)
-    assert 1 <= len(other.run(n_iterations=3).get_all_runs()) <= 5
+    other = bohb(time_limit=2.5, seed=1)
+    result = other.run(n_iterations=3)
+    assert 1 <= len(result.get_all_runs()) <= 5
+    for run in result.get_all_runs():  # what the worker was still at is not taken for a result of this search
+        assert run.loss == result.data[run.config_id].config["x"] or "too large" in run.error_logs
     other.shutdown(shutdown_workers=True)
     assert ended(worker) == (0, "")
 
@@ -247,3 +250,48 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(Path(tmp_path, "missing")))
     with pytest.raises(PathError, match="must be a folder that can be made"):
         folder_of("x")
+
+
+OPTIMIZER = """
+    import sys
+    from pathlib import Path
+    from autohpo import RangeHP
+    from autohpo.integrations.hpbandster import BOHB
+
+    folder = Path(sys.argv[1])
+
+    def note(job):
+        with (folder / "jobs").open("a") as file:
+            file.write(f"{job.id} {job.kwargs['budget']}\\n")
+
+    bohb = BOHB(
+        [RangeHP("x", 0.0, 1.0)], min_budget=1, max_budget=9, run_id="processes", seed=0,
+        store=str(folder / "run.db"), result_logger=note,
+    )
+    result = bohb.run(n_iterations=2)
+    bohb.shutdown(shutdown_workers=True)
+    print(len(result.get_all_runs()), len({run.info["pid"] for run in result.get_all_runs() if run.info}))
+"""
+
+
+def test_a_killed_optimizer_goes_on_where_it_was(start, tmp_path):
+    """The same command has all runs in the end, with their infos; the workers of the killed one end by themselves."""
+    (tmp_path / "optimizer.py").write_text(textwrap.dedent(OPTIMIZER))
+    command = [sys.executable, "-W", "error", str(tmp_path / "optimizer.py"), str(tmp_path)]
+    worker = start(0.1, "a")
+    killed = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    until, jobs = time.monotonic() + 60, tmp_path / "jobs"
+    while not jobs.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    killed.kill()
+    killed.wait()
+    n = len(jobs.read_text().splitlines())
+    assert 1 <= n < 17
+    assert ended(worker) == (0, "")
+    jobs.unlink()
+    start(0, "b")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["17", "2"]
+    assert len(set(jobs.read_text().splitlines())) == len(jobs.read_text().splitlines()) == 17  # earlier ones again

@@ -18,7 +18,7 @@ from autohpo.execution.serial import SerialExecutor
 from autohpo.integrations.hpbandster.compute import Compute
 from autohpo.integrations.hpbandster.core.worker import Worker, workers_of
 from autohpo.integrations.hpbandster.mailboxes import Mailboxes, boxes_in, end_workers
-from autohpo.integrations.hpbandster.rendezvous import NoWorkersError, can_meet, folder_of
+from autohpo.integrations.hpbandster.rendezvous import NoWorkersError, can_meet, folder_of, leave
 from autohpo.objective import Objective
 from autohpo.store import Store, open_store
 
@@ -140,4 +140,6 @@ class Crew:
         for worker in workers_of(self._run_id):
             worker.shutdown()
         if can_meet():
-            end_workers(folder_of(self._run_id))
+            folder = folder_of(self._run_id)
+            end_workers(folder)
+            leave(folder)

@@ -115,7 +115,7 @@ class Master:
         self._logged: set[tuple[ConfigId, float]] = set()
         self._compute: Compute | None = None
         self._build(1)  # so that a wrong option is an error here
-        self._hub = Hub(self.run_id)
+        self._hub: Hub | None = Hub(self.run_id)  # lets workers of other processes wait
 
     def run(
         self, n_iterations: int = 1, min_n_workers: int = 1, iteration_kwargs: Mapping[str, Any] | None = None
@@ -137,6 +137,7 @@ class Master:
         for name, n in (("n_iterations", n_iterations), ("min_n_workers", min_n_workers)):
             if not is_index(n, 2**31) or n < 1:
                 raise OptionError(f"{name}: must be an integer of at least 1, got {shown(n)}")
+        self._hub = self._hub or Hub(self.run_id)
         crew = self._crew
         workers = crew.gather(int(min_n_workers))
         hpo = self._build(self._n_iterations + int(n_iterations))
@@ -181,7 +182,9 @@ class Master:
         """
         if shutdown_workers:
             self._crew.end()
-        self._hub.close()
+        if self._hub is not None:
+            self._hub.close()
+            self._hub = None
 
     def _build(self, n_iterations: int) -> BaseHPOptimizer:
         """A fresh optimizer for so many iterations in all."""
