@@ -28,7 +28,7 @@ __all__ = ["import_results", "points_of"]
 
 
 def import_results(
-    directory: str, store_path: str | os.PathLike[str], configspace: Any = None, *, name: str = ""
+    directory: str | os.PathLike[str], store_path: str | os.PathLike[str], configspace: Any = None, *, name: str = ""
 ) -> OurResult:
     """Write the results that HpBandSter logged into a new store of ours, and return them as a result of ours.
 

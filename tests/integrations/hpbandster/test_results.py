@@ -201,6 +201,9 @@ def test_a_missing_log_is_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="directory: must have configs.json and results.json") as caught:
         hb.logged_results_to_HBS_result(str(tmp_path))
     assert isinstance(caught.value, PathError)
+    for read in (hb.logged_results_to_HBS_result, hb.json_result_logger):
+        with pytest.raises(PathError, match="directory: must be the path of a folder, got 3"):
+            read(3)
 
 
 def test_an_unknown_id_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ def extract_HBS_learning_curves(runs: Iterable[Run]) -> list[Curve]:  # noqa: N8
     return [[(run.budget, run.loss) for run in sorted(runs, key=lambda run: run.budget) if run.loss is not None]]
 
 
-def logged_results_to_HBS_result(directory: str) -> Result:  # noqa: N802 - the name is HpBandSter's
+def logged_results_to_HBS_result(directory: str | os.PathLike[str]) -> Result:  # noqa: N802 - the name is HpBandSter's
     """Return the result that a :class:`json_result_logger` wrote, of this package or of HpBandSter, also while it does.
 
     Args:
@@ -51,6 +52,7 @@ def logged_results_to_HBS_result(directory: str) -> Result:  # noqa: N802 - the 
 
     Raises:
         LogMissingError: A file is missing.
+        PathError: A file cannot be read, or `directory` is no path.
         OptionError: A line is damaged; a last line that is not whole yet is left out.
     """
     return Result(*read_logs(directory))
