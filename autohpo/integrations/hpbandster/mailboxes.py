@@ -13,7 +13,7 @@ from pathlib import Path
 
 from autohpo.errors import OptionError
 from autohpo.execution.base import Event, Executor, OnReport
-from autohpo.integrations.hpbandster.rendezvous import NoWorkersError, claimed, is_held
+from autohpo.integrations.hpbandster.rendezvous import NoWorkersError, claimed, is_held, lives
 from autohpo.integrations.hpbandster.serving import CLAIM, EXIT, JOB_FILE, LOCK, NAME, RESULT, write_json
 from autohpo.objective import Objective
 from autohpo.trial import Outcome, Task, TrialState
@@ -32,7 +32,7 @@ def boxes_in(folder: Path) -> list[Path]:
     """
     found = []
     for box in sorted(folder.glob("worker-*")):
-        if is_held(box / LOCK):
+        if lives(box, box / LOCK):
             found.append(box)
         else:
             shutil.rmtree(box, ignore_errors=True)

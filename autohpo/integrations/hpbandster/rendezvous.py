@@ -34,6 +34,7 @@ __all__ = [
     "has_hub",
     "is_held",
     "leave",
+    "lives",
     "made_in",
 ]
 
@@ -131,6 +132,26 @@ def is_held(path: Path) -> bool:
     return False
 
 
+def lives(path: Path, lock: Path) -> bool:
+    """Return whether the process that made a file or a folder still runs.
+
+    Its number alone may be another process's by now, and its lock alone may have been left to a process that it forked.
+
+    Args:
+        path: The file or folder, whose name has the process's number after its first "-".
+        lock: The file that the process holds locked.
+    """
+    if not is_held(lock):
+        return False
+    try:
+        os.kill(int(path.name.split("-")[1]), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError, IndexError):
+        pass
+    return True
+
+
 class Hub:
     """What an optimizer or a name server shows to workers of other processes while it lives.
 
@@ -186,7 +207,7 @@ def has_hub(folder: Path) -> bool:
     """
     found = False
     for path in folder.glob("hub-*"):
-        if is_held(path):
+        if lives(path, path):
             found = True
         elif not path.name.endswith(".new"):
             path.unlink(missing_ok=True)

@@ -18,7 +18,15 @@ from autohpo.errors import OptionError, PathError
 from autohpo.integrations import hpbandster as hb
 from autohpo.integrations.hpbandster.core.runs import Job
 from autohpo.integrations.hpbandster.mailboxes import boxes_in
-from autohpo.integrations.hpbandster.rendezvous import Hub, NoRunError, NoWorkersError, folder_of, has_hub, is_held
+from autohpo.integrations.hpbandster.rendezvous import (
+    Held,
+    Hub,
+    NoRunError,
+    NoWorkersError,
+    folder_of,
+    has_hub,
+    is_held,
+)
 
 SPACE = [RangeHP("x", 0.0, 1.0)]
 
@@ -238,6 +246,22 @@ def test_locks_tell_who_lives(tmp_path, monkeypatch):
     hubs[1].close()
     assert not has_hub(folder_of("x"))
     assert not is_held(folder / "nothing")
+
+
+def test_a_lock_that_a_dead_worker_left_to_its_child_does_not_count(tmp_path, monkeypatch):
+    """What it forked may hold it for long; then the worker would never be missed."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    folder = folder_of("x")
+    locks = []
+    for pid in (dead.pid, os.getpid()):
+        box = folder / f"worker-{pid}-0"
+        box.mkdir()
+        locks.append(Held(box / "lock"))
+    assert boxes_in(folder) == [folder / f"worker-{os.getpid()}-0"]
+    for lock in locks:
+        lock.close()
 
 
 def test_a_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
