@@ -16,6 +16,7 @@ from typing import Any
 
 from autohpo.errors import AutoHPOError, InvalidPerfError, OptionError, short
 from autohpo.forked import OnlyHere
+from autohpo.functions import is_a, is_generator, names_in
 from autohpo.objectives import Objectives, as_perf
 from autohpo.outcome import MAX_RESULT_BYTES, result_bytes
 from autohpo.reported import Keep, ReportLog, ReportRules
@@ -183,7 +184,7 @@ class Objective:
         """
         if not callable(f):
             raise OptionError(f"f: must be callable, got {short(f)}")
-        if _is(f, inspect.iscoroutinefunction, inspect.isasyncgenfunction):
+        if is_a(f, inspect.iscoroutinefunction, inspect.isasyncgenfunction):
             raise OptionError("f: must not be a coroutine function; give lambda hps: asyncio.run(f(hps))")
         try:
             parameters = list(inspect.signature(f).parameters.values())
@@ -203,13 +204,13 @@ class Objective:
             if any(p.name == "dataset" and p.default is p.empty for p in named):
                 raise OptionError("f: asks for a dataset, so give optimize(dataset=...)")
             wants -= {"dataset"}
-        is_generator = _is_generator(f)
+        yields = is_generator(f)
         own = getattr(f, "takes_fidelity", None)  # what a command does with it is not in its signature
-        takes = own if isinstance(own, bool) else is_generator or bool(wants & {"fidelity", "trial"})
+        takes = own if isinstance(own, bool) else yields or bool(wants & {"fidelity", "trial"})
         takes_fidelity = fidelity_name is not None or takes
         has_default = frozenset(p.name for p in named if p.name in wants and p.default is not p.empty)
         objectives = Objectives.of(mode)
-        return cls(f, dataset, wants, has_default, takes_fidelity, objectives, fidelity_name, is_generator, keep)
+        return cls(f, dataset, wants, has_default, takes_fidelity, objectives, fidelity_name, yields, keep)
 
     @property
     def is_continued(self) -> bool:
@@ -223,7 +224,7 @@ class Objective:
             own
             if isinstance(own, bool)
             else self.is_generator
-            or ("trial" in self.wants and bool(_names_in(self.f) & {"checkpoint_dir", "resume_at"}))
+            or ("trial" in self.wants and bool(names_in(self.f) & {"checkpoint_dir", "resume_at"}))
         )
 
     @property
@@ -239,30 +240,6 @@ class Objective:
         if self.fidelity_name is not None and task.fidelity is not None:
             hps[self.fidelity_name] = whole(task.fidelity)
         return self.f(hps, **{name: offered[name] for name in names})
-
-
-def _is_generator(f: Callable[..., Any]) -> bool:
-    """Whether calling `f` makes a generator: also through partial, decorators that wrap, and ``__call__``."""
-    return _is(f, inspect.isgeneratorfunction)
-
-
-def _is(f: Callable[..., Any], *kinds: Callable[[Any], bool]) -> bool:
-    """Whether a function, what it wraps, or its ``__call__`` is of one of some kinds."""
-    inner = getattr(f, "func", f)  # functools.partial
-    return any(kind(g) for g in (inspect.unwrap(inner), type(inner).__call__) for kind in kinds)
-
-
-def _names_in(f: Callable[..., Any]) -> set[str]:
-    """The names of attributes and globals that the code of a function uses, functions inside it included."""
-    inner = inspect.unwrap(getattr(f, "func", f))  # functools.partial
-    codes = [getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)]
-    names: set[str] = set()
-    while codes:
-        code = codes.pop()
-        if code is not None:
-            names |= {*code.co_names}
-            codes += [constant for constant in code.co_consts if hasattr(constant, "co_names")]
-    return names
 
 
 @dataclass

@@ -99,7 +99,7 @@ class Search(SearchLog):
                 call, and what cannot be read back.
 
         Raises:
-            StoreError: There is no such store, or it holds no run yet.
+            NoRunError: There is no such store, or it holds no run yet.
             StoreCorruptError: It is damaged.
             SpaceError: Its space has values that only the program that made it knows.
             RegistryError: Its algorithm is of a plug-in that is not installed, or of a class without a name.

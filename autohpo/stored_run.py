@@ -8,7 +8,7 @@ from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.registry import available_hpos, build_hpo_from_name, canonical_name
-from autohpo.errors import OptionError, RegistryError, SpaceError, StoreCorruptError, StoreError
+from autohpo.errors import NoRunError, OptionError, RegistryError, SpaceError, StoreCorruptError
 from autohpo.spaces import SearchSpace
 from autohpo.spaces.tagged import from_json
 from autohpo.store import MemoryStore, Store, open_store
@@ -30,7 +30,7 @@ def optimizer_of(
         options: Options that are to be others than in the store. The budget is that of the first call.
 
     Raises:
-        StoreError: There is no such store, or it holds no run yet.
+        NoRunError: There is no such store, or it holds no run yet.
         StoreCorruptError: It is damaged.
         SpaceError: Its space has values that only the program that made it knows.
         RegistryError: Its algorithm is not installed here.
@@ -61,13 +61,13 @@ def _header_of(url: Store | str | os.PathLike[str]) -> tuple[Mapping[str, Any], 
     where = str(getattr(store, "path", "the log"))
     try:
         if isinstance(store, MemoryStore) and store is not url:
-            raise StoreError("store: 'memory:' is of one process, so it holds no run to load")
+            raise NoRunError("store: 'memory:' is of one process, so it holds no run to load")
         header = store.header
     finally:
         if store is not url:
             store.close()
     if header is None:
-        raise StoreError(f"store: {where} holds no run yet")
+        raise NoRunError(f"store: {where} holds no run yet")
     return header, where
 
 

@@ -21,11 +21,11 @@ from autohpo import (
     RangeHP,
     RegistryError,
     SpaceError,
-    StoreError,
     build_hpo_from_name,
     register_hpo,
 )
-from autohpo.errors import StoreCorruptError, StoreMismatchError
+from autohpo.algorithms.registry import _REGISTERED
+from autohpo.errors import NoRunError, StoreCorruptError, StoreMismatchError
 from autohpo.run_header import run_header
 from autohpo.search import Search
 from autohpo.store import SQLiteStore, repair
@@ -398,14 +398,14 @@ def test_the_objective_can_be_given_to_go_on_with_workers(tmp_path: Path) -> Non
 
 def test_what_cannot_be_loaded_is_said_with_its_type(tmp_path: Path) -> None:
     """No store, no run, values of a program, classes without a name, plug-ins that are not there."""
-    with pytest.raises(StoreError, match="does not exist"):
+    with pytest.raises(NoRunError, match="does not exist"):
         Search.load(tmp_path / "no.db")
-    with pytest.raises(StoreError, match="holds no run to load"):
+    with pytest.raises(NoRunError, match="holds no run to load"):
         Search.load("memory:")
     empty = SQLiteStore(tmp_path / "empty.db")
     empty.open()
     empty.close()
-    with pytest.raises(StoreError, match="holds no run yet"):
+    with pytest.raises(NoRunError, match="holds no run yet"):
         Search.load(tmp_path / "empty.db")
 
     class Odd:
@@ -462,6 +462,7 @@ def test_an_option_that_only_a_program_knows_must_be_given(tmp_path: Path) -> No
         Search.load(tmp_path / "run.db")
     with Search.load(tmp_path / "run.db", draw=draw) as search:
         assert search.ask(client_id="a") == asked
+    _REGISTERED.pop(name)
 
 
 def test_a_store_without_the_budget_is_one_of_an_older_release(tmp_path: Path) -> None:

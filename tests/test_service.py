@@ -311,13 +311,16 @@ def test_a_request_is_seen_also_while_the_driver_waits_for_workers(store):
     hpo = build_hpo_from_name("random", SPACE, f, max_evals=9, seed=0)
     thread = threading.Thread(target=_optimize, args=(hpo, store))
     thread.start()
-    while driver_of(store) is None:
+    while hpo.n_asked < 2:
         time.sleep(0.01)
+    time.sleep(1.0)  # its first look is over
     holder = request_stop(store)
     began = time.monotonic()
-    while not is_request_seen(store):
+    while not is_request_seen(store) and time.monotonic() - began < 10:
         time.sleep(0.02)
-    assert time.monotonic() - began < 10
+    is_seen = is_request_seen(store)
+    hpo.stop()
+    assert is_seen
     assert wait_until_free(store, holder, 60)
     thread.join(60)
     assert not thread.is_alive()

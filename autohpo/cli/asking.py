@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from autohpo.cli.arguments import NoStoreError, UsageError, store_of
+from autohpo.cli.arguments import UsageError, store_of
 
 if TYPE_CHECKING:
     from autohpo.cli.output import Output
@@ -88,18 +88,12 @@ def stored_search(args: argparse.Namespace) -> Search:
     """Return the search of the store that a command line names.
 
     Raises:
-        NoStoreError: There is none, or no run in it.
+        NoStoreError: There is none.
+        NoRunError: It holds no run.
     """
-    from autohpo.errors import StoreError
     from autohpo.search import Search
 
-    url = store_of(args)
-    try:
-        return Search.load(url)
-    except StoreError as error:
-        if type(error) is StoreError:
-            raise NoStoreError(str(error)) from None
-        raise
+    return Search.load(store_of(args))
 
 
 def number_of(search: Search, args: argparse.Namespace) -> int:

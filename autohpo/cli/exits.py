@@ -36,6 +36,7 @@ _BY_ERROR = {
     "OptimizationComplete": COMPLETE,
     "StoreCorruptError": DAMAGED,
     "NoStoreError": NO_STORE,
+    "NoRunError": NO_STORE,
     "UsageError": USAGE,
     "OptionError": USAGE,
     "SpaceError": USAGE,

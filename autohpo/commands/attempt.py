@@ -35,9 +35,9 @@ class Attempt:
     Args:
         f: The objective.
         given: What the command is given.
-        command: Its words, or a string for the shell.
-        env: Its environment.
-        cwd: Its working directory.
+        command: The words of the command, or a string for the shell.
+        env: The environment of the command.
+        cwd: The working directory of the command; None is that of this process.
     """
 
     def __init__(
@@ -90,8 +90,11 @@ class Attempt:
         return stream not in self._read or all(map(self._line, self._lines[stream].feed(data)))
 
     def _look(self) -> bool:
-        """Look for what no pipe tells: a request of the search, and new lines of the file of results."""
-        return not self._trial.is_asked_to_end and self._follow()
+        """Look for what no pipe tells: a request of the search, and new lines of the file of results.
+
+        Without a report so far there would be no result, so the command goes on, as a function would.
+        """
+        return not (self._n_reports and self._trial.is_asked_to_end) and self._follow()
 
     def _follow(self) -> bool:
         if self._file is None or self._file.is_document:

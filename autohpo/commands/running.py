@@ -155,8 +155,9 @@ class Running:
 
     def _await(self, take: Take) -> None:
         """Wait for all there is to end, as long as the grace lasts, and hand on what it prints."""
-        with contextlib.suppress(KeyError):
-            self._poll.unregister(self._pidfd)  # it would tell for ever that the command itself has ended
+        if self._pidfd >= 0:
+            with contextlib.suppress(KeyError):  # this was interrupted before
+                self._poll.unregister(self._pidfd)  # it would tell for ever that the command itself has ended
         until = time.monotonic() + self._start.grace_seconds
         while not self._is_hurried and self._alive() and time.monotonic() < until:
             self._read(take, 0.02)

@@ -12,7 +12,7 @@ from autohpo.errors import OptionError, shown
 
 RESERVED = (
     *("fidelity", "seed", "trial", "checkpoint_dir", "device", "slot", "json", "config_file", "result_file"),
-    "args",
+    *("python", "args"),
 )
 """Placeholders that are no parameters."""
 

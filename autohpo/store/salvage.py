@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autohpo.errors import AutoHPOError, SpaceError, StoreCorruptError, StoreError
+from autohpo.errors import AutoHPOError, NoRunError, SpaceError, StoreCorruptError, StoreError
 from autohpo.objectives import Objectives
 from autohpo.store.base import LogEvent
 from autohpo.store.checked import BadValueError, check_data, check_kept_header, check_row, parse_json
@@ -194,7 +194,7 @@ def _fold(store: SQLiteStore) -> int:
     """
     header = store.header
     if header is None:
-        raise StoreError(f"store: {store.path} holds no run yet")
+        raise NoRunError(f"store: {store.path} holds no run yet")
     try:
         space = space_of(header, store.path)
     except SpaceError:  # with values that only the program that made it knows
@@ -213,7 +213,7 @@ def _lock_of(path: Path) -> RunLock:
     if path.is_dir():
         raise StoreError(f"store: {path} is a folder; name the file of the store")
     if not path.is_file() and not size_of(beside(path, "-wal")):
-        raise StoreError(f"store: {path} does not exist")
+        raise NoRunError(f"store: {path} does not exist")
     lock = RunLock(beside(path, ".lock"))
     lock.check_free()
     return lock

@@ -22,6 +22,7 @@ from autohpo.result import Result
 from autohpo.search import Search
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "command-line.md"
 SPACE = """\
 lr: {low: 1e-4, high: 0.1, log: true}
 hops: {low: 1, high: 8}
@@ -159,7 +160,7 @@ def test_two_parameters_with_one_variable_are_refused(tmp_path, capsys, monkeypa
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (["run.db"], exits.NO_STORE, "run.db does not exist; give --space FILE to begin a run"),
+        (["run.db"], exits.NO_STORE, "run.db does not exist; give --space FILE to begin one"),
         (["memory:", "--space", "space.yaml"], exits.USAGE, "which ends with this command"),
         (["run.db", "--space", "no.yaml"], exits.USAGE, "no.yaml: cannot be read"),
         (["run.db", "--space", "bad.yaml"], exits.USAGE, "bad.yaml, line 2: hops"),
@@ -281,3 +282,9 @@ def test_the_shell_loop_of_the_docs_tunes_a_program_and_survives_a_kill(begin, t
     for trial in trials:
         hops, is_failed = trial.hp["hops"], trial.hp["hops"] > 6
         assert (trial.perf, trial.error) == ((None, "exit code 3") if is_failed else (-((hops - 3) ** 2), ""))
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the page is not written yet")
+def test_the_page_has_the_very_loop_that_is_tested():
+    """Word for word."""
+    assert (ROOT / "examples" / "ask_tell.sh").read_text() in PAGE.read_text()

@@ -238,8 +238,8 @@ def test_plug_ins_are_loaded_and_those_that_fail_are_problems(tmp_path, monkeypa
         (info / "entry_points.txt").write_text(f"[autohpo.algorithms]\n{name} = {value}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
-    monkeypatch.setattr("autohpo.algorithms.registry._REGISTERED", dict(_REGISTERED))
     found = {finding.text.split()[0]: finding for finding in installation.plug_ins()}
+    _REGISTERED.pop("doctor_good")
     assert (found["doctor_good"].level, found["doctor_good"].text) == (
         "ok",
         "doctor_good of plug-doctor_good 1.0 loads",

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from autohpo.cli.arguments import NoStoreError, UsageError, add_store, store_of
+from autohpo.cli.arguments import UsageError, add_store, store_of
 from autohpo.cli.asking import add_client, opened, pairs_of
 
 if TYPE_CHECKING:
@@ -89,12 +89,12 @@ def _search_of(args: argparse.Namespace) -> Search:
     """Return the search of the store, or a new one.
 
     Raises:
-        NoStoreError: There is no run in the store, and no space to begin one with.
+        NoRunError: There is no run in the store, and no space to begin one with.
         StoreMismatchError: The store holds a run of another algorithm.
     """
     from autohpo.algorithms.registry import build_hpo_from_name, canonical_name, name_of
     from autohpo.clients import checked_client
-    from autohpo.errors import StoreError, StoreMismatchError
+    from autohpo.errors import NoRunError, StoreMismatchError
     from autohpo.search import Search
 
     url = store_of(args, must_exist=False)
@@ -104,11 +104,9 @@ def _search_of(args: argparse.Namespace) -> Search:
     space, options = _space_of(args), _options_of(args)
     try:
         search = Search.load(url, None, space, **options)
-    except StoreError as error:
-        if type(error) is not StoreError:
-            raise
+    except NoRunError as error:
         if space is None:
-            raise NoStoreError(f"{error}; give --space FILE to begin a run") from None
+            raise NoRunError(f"{error}; give --space FILE to begin one") from None
         return Search(build_hpo_from_name(args.algorithm or "auto", space, None, **options), url)
     kept = name_of(type(search.hpo))
     if args.algorithm and canonical_name(args.algorithm) != kept:

@@ -19,6 +19,7 @@ from autohpo.version import __version__
 LEAST_PYTHON = (3, 10)
 
 EXTRAS = {
+    "blackboxopt": "every algorithm behind blackboxopt's contract",
     "pandas": "results as data frames",
     "cmaes": "the algorithm cmaes",
     "configspace": "spaces of ConfigSpace",
@@ -35,7 +36,7 @@ class Requirement(NamedTuple):
     """A package that is needed.
 
     Attributes:
-        name: Its name.
+        name: The name of the package.
         bounds: What its version must be: pairs of an operator and a version.
         extra: The extra that it is needed for; the empty string where it always is.
     """
@@ -65,9 +66,7 @@ def checks() -> list[Check]:
 
 def python() -> Iterator[Finding]:
     """Yield which Python runs which autohpo."""
-    import autohpo
-
-    place = Path(autohpo.__file__).parent
+    place = Path(__file__).parents[2]
     text = f"{platform.python_version()} ({platform.python_implementation()}) on {platform.platform()}"
     if sys.version_info < LEAST_PYTHON:
         yield Finding("Python", text, "problem", f"install Python {'.'.join(map(str, LEAST_PYTHON))} or newer")

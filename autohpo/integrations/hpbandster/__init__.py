@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from autohpo.integrations.hpbandster.core.worker import Worker
     from autohpo.integrations.hpbandster.importing import import_results, points_of
     from autohpo.integrations.hpbandster.optimizers import BOHB, H2BO, HyperBand, LCNet, RandomSearch
+    from autohpo.integrations.hpbandster.rendezvous import NoRunError, NoWorkersError
 
 __all__ = [
     "BOHB",
@@ -32,6 +33,8 @@ __all__ = [
     "LogExistsError",
     "LogMissingError",
     "NameServer",
+    "NoRunError",
+    "NoWorkersError",
     "RandomSearch",
     "Result",
     "Run",
@@ -53,6 +56,7 @@ _HOMES = {
     "core.worker": ("Worker",),
     "importing": ("import_results", "points_of"),
     "optimizers": ("BOHB", "H2BO", "HyperBand", "LCNet", "RandomSearch"),
+    "rendezvous": ("NoRunError", "NoWorkersError"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

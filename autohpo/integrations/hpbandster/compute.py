@@ -7,12 +7,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autohpo.errors import InvalidPerfError, short
-from autohpo.integrations.hpbandster.core.worker import Worker
 from autohpo.integrations.hpbandster.values import as_json
 from autohpo.objectives import as_perf
+
+if TYPE_CHECKING:
+    from autohpo.integrations.hpbandster.core.worker import Worker
 
 __all__ = ["JOB", "Compute", "numbers_of", "read_info"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from autohpo.algorithms.base import BaseHPOptimizer
@@ -27,7 +28,7 @@ __all__ = ["import_results", "points_of"]
 
 
 def import_results(
-    directory: str, store_path: str | os.PathLike[str], configspace: Any = None, *, name: str = ""
+    directory: str | os.PathLike[str], store_path: str | os.PathLike[str], configspace: Any = None, *, name: str = ""
 ) -> OurResult:
     """Write the results that HpBandSter logged into a new store of ours, and return them as a result of ours.
 
@@ -56,7 +57,7 @@ def import_results(
     configs = [datum.config for datum in logged.data.values()]
     space = inferred_space(configs) if configspace is None else space_of(configspace)
     hpo = _optimizer(logged, space)
-    name = name or os.path.basename(os.path.abspath(directory))
+    name = name or Path(directory).resolve().name
     events = sorted(_events(logged, runs, space), key=lambda event: (event.time, event.trial))
     store = open_store(store_path)
     store.open()
@@ -156,4 +157,6 @@ def _events(result: Result, runs: list[_Numbered], space: SearchSpace) -> Iterat
             outcome = Outcome(TrialState.FAILED, cost=cost, error=run.error_logs or "it crashed")
         else:
             outcome = Outcome(TrialState.COMPLETE, (float(run.loss),), {}, numbers_of(run.info), cost)
-        yield LogEvent("end", number, 1, outcome.to_json(), max(stamps["finished"], stamps["started"], stamps["submitted"]))
+        yield LogEvent(
+            "end", number, 1, outcome.to_json(), max(stamps["finished"], stamps["started"], stamps["submitted"])
+        )

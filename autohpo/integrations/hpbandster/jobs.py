@@ -71,7 +71,7 @@ class Jobs:
         result_logger: What is called with each configuration and each evaluation; None is nothing.
         kwargs: What ``compute`` gets beside configuration and budget.
         budget: The budget where a trial says none.
-        worker_names: The names of the workers.
+        name_of: Returns the name of the worker of a slot.
         logged: The ids and budgets of what the logger has got before.
     """
 
@@ -86,12 +86,12 @@ class Jobs:
         result_logger: Any,
         kwargs: Mapping[str, Any],
         budget: float,
-        worker_names: tuple[str, ...],
+        name_of: Callable[[int], str],
         logged: set[tuple[ConfigId, float]],
     ) -> None:
         self._hpo, self._store, self._ids = hpo, store, ids
         self._logger, self._logged = result_logger, logged
-        self._kwargs, self._budget, self._worker_names = dict(kwargs), budget, worker_names
+        self._kwargs, self._budget, self._name_of = dict(kwargs), budget, name_of
         self._jobs: dict[int, Job] = {}  # what runs, by number
 
     # While the search runs: what the executor tells.
@@ -114,7 +114,7 @@ class Jobs:
             config_id,
             {"config": dict(task.hp), "budget": self._budget_of(task.fidelity), **self._kwargs},
             {"submitted": now, "started": now},
-            worker_name=self._worker_names[slot % len(self._worker_names)],
+            worker_name=self._name_of(slot),
         )
         self._jobs[task.number] = job
         return replace(task, hp={**task.hp, JOB: {"config_id": list(config_id), "path": str(path), "slot": slot}})
@@ -187,10 +187,10 @@ class Jobs:
     def _new(self, item: Trial | Running, config_id: ConfigId) -> None:
         """Tell the logger of a trial that is a new configuration."""
         is_new = item.resume is None and "known" not in item.info
-        if is_new and self._logger is not None and hasattr(self._logger, "new_config"):
-            if (config_id, 0.0) not in self._logged:
-                self._logged.add((config_id, 0.0))
-                self._logger.new_config(config_id, dict(item.hp), _config_info(item))
+        key = config_id, 0.0
+        if is_new and key not in self._logged and hasattr(self._logger, "new_config"):
+            self._logged.add(key)
+            self._logger.new_config(config_id, dict(item.hp), _config_info(item))
 
     def _log(self, job: Job) -> None:
         key = job.id, job.kwargs["budget"]

@@ -21,7 +21,7 @@ class Plan:
 
     Attributes:
         algorithm: The registered name of the algorithm of ours.
-        options: Its options, but for how long it runs.
+        options: The options of that algorithm, but for how long it runs.
         budgets: The budgets, rising.
         n_iteration: How many configurations an iteration has, in a search without brackets; None with brackets.
         config: What the result says of the search.

@@ -45,7 +45,7 @@ def known_points(
     Args:
         previous: The result, if there is one.
         space: The space of the search.
-        budgets: Its budgets, rising.
+        budgets: The budgets of the search, rising.
         is_full: Whether it knows only the largest of them.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class json_result_logger:  # noqa: N801 - the name is HpBandSter's
         PathError: The folder cannot be made, or a file cannot be written.
     """
 
-    def __init__(self, directory: str, overwrite: bool = False) -> None:
+    def __init__(self, directory: str | os.PathLike[str], overwrite: bool = False) -> None:
         folder = make_folder("directory", directory)
         self.config_fn, self.results_fn = str(folder / CONFIGS), str(folder / RESULTS)
         self.config_ids: set[ConfigId] = set()
@@ -80,7 +81,7 @@ def _add_line(path: str, values: list[Any]) -> None:
         file.write(json.dumps(as_json(values)) + "\n")
 
 
-def read_logs(directory: str) -> tuple[list[dict[ConfigId, Datum]], dict[str, Any]]:
+def read_logs(directory: str | os.PathLike[str]) -> tuple[list[dict[ConfigId, Datum]], dict[str, Any]]:
     """Return the configurations of a log, and what it says of its run.
 
     Args:
@@ -88,9 +89,11 @@ def read_logs(directory: str) -> tuple[list[dict[ConfigId, Datum]], dict[str, An
 
     Raises:
         LogMissingError: A file is missing.
-        PathError: A file cannot be read.
+        PathError: A file cannot be read, or `directory` is no path.
         OptionError: A line is damaged.
     """
+    if not isinstance(directory, (str, os.PathLike)):
+        raise PathError(f"directory: must be the path of a folder, got {shown(directory)}")
     data: dict[ConfigId, Datum] = {}
     for where, line in _lines(directory, CONFIGS):
         if len(line) not in (2, 3) or not _is_id(line[0]) or not isinstance(line[1], dict):
@@ -125,7 +128,7 @@ def _described(data: dict[ConfigId, Datum], began: float) -> dict[str, Any]:
     }
 
 
-def _lines(directory: str, name: str) -> Iterator[tuple[str, list[Any]]]:
+def _lines(directory: str | os.PathLike[str], name: str) -> Iterator[tuple[str, list[Any]]]:
     """Yield each line of a file with its place; a last line that is being written is left out.
 
     Raises:
@@ -173,4 +176,10 @@ def _is_result(line: list[Any]) -> bool:
     config_id, budget, times, result, exception = line
     has_times = isinstance(times, dict) and all(_is_finite(times.get(name)) for name in STAMPS)
     has_result = result is None or (isinstance(result, dict) and "loss" in result)
-    return _is_id(config_id) and _is_finite(budget) and has_times and has_result and isinstance(exception, (str, type(None)))
+    return (
+        _is_id(config_id)
+        and _is_finite(budget)
+        and has_times
+        and has_result
+        and isinstance(exception, (str, type(None)))
+    )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from autohpo.algorithms.base import BaseHPOptimizer
@@ -14,20 +12,16 @@ from autohpo.algorithms.options import check_names
 from autohpo.algorithms.registry import get_hpo
 from autohpo.arguments import is_index
 from autohpo.errors import NoResultError, OptionError, shown
-from autohpo.execution.base import Executor
-from autohpo.execution.local import LocalExecutor
-from autohpo.execution.mains import dump_objective
-from autohpo.execution.serial import SerialExecutor
 from autohpo.integrations.hpbandster.compute import Compute
+from autohpo.integrations.hpbandster.core.crew import Crew
 from autohpo.integrations.hpbandster.core.nameserver import make_folder
 from autohpo.integrations.hpbandster.core.result import Result
 from autohpo.integrations.hpbandster.core.runs import ConfigId, Datum
-from autohpo.integrations.hpbandster.core.worker import Worker, workers_of
 from autohpo.integrations.hpbandster.jobs import ConfigIds, JobExecutor, Jobs
 from autohpo.integrations.hpbandster.plans import Plan, space_of
 from autohpo.integrations.hpbandster.previous import checked_result, known_points, warm_data
-from autohpo.objective import Objective
-from autohpo.store import MemoryStore, Store, open_store
+from autohpo.integrations.hpbandster.rendezvous import Hub
+from autohpo.store import MemoryStore, Store
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -54,6 +48,7 @@ class MasterArguments(TypedDict, total=False):
     seed: int | None
     num_workers: int | None
     time_limit: float | None
+    worker_timeout: float
 
 
 class Master:
@@ -61,7 +56,8 @@ class Master:
 
     Where one worker is in the background, evaluations run in this process, one after another. Where there are
     several, each runs in a process of its own, with a copy of its worker; workers that cannot be copied share this
-    process, one evaluation at a time, with a warning.
+    process, one evaluation at a time, with a warning. Workers in the foreground of other processes of this machine
+    are used where at least one is there when :meth:`run` begins; from then on they join and leave at any time.
 
     Args:
         configspace: A ConfigurationSpace, or a search space of ours.
@@ -81,8 +77,10 @@ class Master:
         store: The path of a store of ours that keeps the search: the same program goes on with it after a kill.
         seed: The seed; None draws one.
         num_workers: How many evaluations run at once, each in a process of its own; None is as many as there are
-            workers in the background.
-        time_limit: The seconds that a call of :meth:`run` may take; None is without limit.
+            workers; where it is given, only those in the background count.
+        time_limit: The seconds that a call of :meth:`run` may take, without waiting for workers; what runs then is
+            ended, but for evaluations in this very process. None is without limit.
+        worker_timeout: The seconds that :meth:`run` waits for workers, at its begin and where all have gone.
 
     Raises:
         OptionError: An argument breaks a rule.
@@ -105,7 +103,9 @@ class Master:
         if self.result_logger is not None and not callable(self.result_logger):
             raise OptionError(f"result_logger: must be callable with a job, got {shown(self.result_logger)}")
         self.config: dict[str, Any] = {**plan.config, "budgets": list(plan.budgets), "time_ref": None}
-        self._plan, self._num_workers = plan, _checked_workers(kwargs.get("num_workers"))
+        self._plan = plan
+        num_workers, patience = kwargs.get("num_workers"), kwargs.get("worker_timeout", 60.0)
+        self._crew = Crew(self.run_id, who, num_workers=num_workers, patience=patience, logger=self.logger)
         self._time_limit, self._seed = kwargs.get("time_limit"), kwargs.get("seed")
         self._previous = checked_result(kwargs.get("previous_result"))
         self._points = known_points(self._previous, self.space, plan.budgets, is_full=plan.n_iteration is not None)
@@ -115,6 +115,7 @@ class Master:
         self._logged: set[tuple[ConfigId, float]] = set()
         self._compute: Compute | None = None
         self._build(1)  # so that a wrong option is an error here
+        self._hub: Hub | None = Hub(self.run_id)  # lets workers of other processes wait
 
     def run(
         self, n_iterations: int = 1, min_n_workers: int = 1, iteration_kwargs: Mapping[str, Any] | None = None
@@ -127,7 +128,8 @@ class Master:
             iteration_kwargs: Must be empty.
 
         Raises:
-            OptionError: There are fewer workers, or an argument breaks a rule.
+            NoWorkersError: There are fewer workers, also after a while, or all have gone.
+            OptionError: An argument breaks a rule.
             StoreError: The store cannot be used, or holds another search.
         """
         if iteration_kwargs:
@@ -135,11 +137,14 @@ class Master:
         for name, n in (("n_iterations", n_iterations), ("min_n_workers", min_n_workers)):
             if not is_index(n, 2**31) or n < 1:
                 raise OptionError(f"{name}: must be an integer of at least 1, got {shown(n)}")
-        workers = self._workers(int(min_n_workers))
+        self._hub = self._hub or Hub(self.run_id)
+        crew = self._crew
+        workers = crew.gather(int(min_n_workers))
         hpo = self._build(self._n_iterations + int(n_iterations))
         if self._compute is None or self._compute.workers != workers:
             self._compute = Compute(workers, self._plan.budgets[-1], self.working_directory)
         hpo.f = self._compute
+        executor = crew.executor(self._compute, self._store)
         jobs = Jobs(
             hpo,
             lambda: hpo.run_store,
@@ -147,10 +152,9 @@ class Master:
             result_logger=self.result_logger,
             kwargs={"working_directory": self.working_directory},
             budget=self._plan.budgets[-1],
-            worker_names=tuple(worker.worker_id for worker in workers),
+            name_of=lambda slot: crew.name_of(slot, executor),
             logged=self._logged,
         )
-        executor = self._executor(hpo, workers)
         self._n_iterations += int(n_iterations)
         self.logger.info("the search begins with %d workers, for %d iterations", len(executor.slots()), n_iterations)
         try:
@@ -162,6 +166,7 @@ class Master:
                 progress=False,
                 continue_on_error=True,
                 max_consecutive_failures=None,
+                grace_seconds=0.0,  # compute cannot be asked to end
             )
         except NoResultError as error:
             self.logger.warning("%s", error)
@@ -173,11 +178,13 @@ class Master:
         """End the run. May be called twice.
 
         Args:
-            shutdown_workers: Whether its workers in the background are taken back.
+            shutdown_workers: Whether its workers end: those in the background, and those of other processes.
         """
         if shutdown_workers:
-            for worker in workers_of(self.run_id):
-                worker.shutdown()
+            self._crew.end()
+        if self._hub is not None:
+            self._hub.close()
+            self._hub = None
 
     def _build(self, n_iterations: int) -> BaseHPOptimizer:
         """A fresh optimizer for so many iterations in all."""
@@ -188,47 +195,6 @@ class Master:
             length = {"max_evals": n_iterations * plan.n_iteration}
         options = {**plan.options, **length, "mode": "min", "seed": self._seed, "points": self._points}
         return get_hpo(plan.algorithm)(self.space, None, **options)
-
-    def _workers(self, least: int) -> tuple[Worker, ...]:
-        """The workers of the run.
-
-        Raises:
-            OptionError: There are too few.
-        """
-        workers = workers_of(self.run_id)
-        n = len(workers) if self._num_workers is None else self._num_workers
-        if not workers:
-            raise OptionError(
-                f"run_id: must be that of a worker in this process, got {self.run_id!s}; make one and call "
-                "worker.run(background=True) before run()"
-            )
-        if n < least:
-            raise OptionError(
-                f"min_n_workers: must be at most the number of workers in the background, {n}, got {least}; start "
-                f"more of them, or give {type(self).__name__} num_workers={least}"
-            )
-        return workers
-
-    def _executor(self, hpo: BaseHPOptimizer, workers: Sequence[Worker]) -> Executor:
-        """Where evaluations run: in this process, or in one of its own for each worker.
-
-        Raises:
-            OptionError: More than one worker was asked for by `num_workers`, and they cannot be copied.
-        """
-        n = len(workers) if self._num_workers is None else self._num_workers
-        if n == 1:
-            return SerialExecutor()
-        try:
-            dump_objective(Objective.of(self._compute, mode="min"), Path(os.devnull))
-            is_file = isinstance(self._store, (str, os.PathLike))
-            logs = open_store(self._store).files / "logs" if is_file else None  # type: ignore[arg-type]
-            return LocalExecutor(n, log_folder=logs)
-        except OptionError as error:
-            if self._num_workers is not None:
-                raise
-            text = f"the {n} workers cannot run in processes of their own, so they share this one: {error}"
-            warnings.warn(f"{type(self).__name__}: {text}", UserWarning, stacklevel=3)
-            return SerialExecutor()
 
     def _result(self, data: dict[ConfigId, Datum]) -> Result:
         """The result, with the previous one before its begin."""
@@ -251,14 +217,3 @@ def _queue_sizes(sizes: Any) -> tuple[int, int]:
     if not is_pair:
         raise OptionError(f"job_queue_sizes: must be a pair (min, max) with min < max, got {shown(sizes)}")
     return int(low), int(high)
-
-
-def _checked_workers(n: object) -> int | None:
-    """The number of workers that was asked for.
-
-    Raises:
-        OptionError: It is none.
-    """
-    if n is not None and (not is_index(n, 2**16) or n == 0):
-        raise OptionError(f"num_workers: must be an integer of at least 1, or None, got {shown(n)}")
-    return None if n is None else int(n)  # type: ignore[call-overload]

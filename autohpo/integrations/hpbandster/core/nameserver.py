@@ -1,4 +1,4 @@
-"""NameServer: keeps the id and the folder of a run. Nothing listens: workers are processes of this machine."""
+"""NameServer: keeps the id and the folder of a run. Nothing listens: workers are found by files of this machine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 from autohpo.errors import OptionError, PathError, shown
+from autohpo.integrations.hpbandster.rendezvous import Hub
 
 __all__ = ["NameServer", "nic_name_to_host"]
 
@@ -36,8 +37,10 @@ class NameServer:
         OptionError: `run_id` is None.
 
     Example:
-        >>> NameServer(run_id="example", host="127.0.0.1", port=None).start()
+        >>> server = NameServer(run_id="example", host="127.0.0.1", port=None)
+        >>> server.start()
         ('127.0.0.1', 0)
+        >>> server.shutdown()
     """
 
     def __init__(
@@ -52,19 +55,25 @@ class NameServer:
             raise OptionError("run_id: must be given, got None")
         self.run_id, self.dir, self.nic_name = run_id, working_directory, nic_name
         self.host, self.port = host or LOOPBACK, port or 0
+        self._hub: Hub | None = None
 
     def start(self) -> tuple[str, int]:
-        """Make the folder of the run, and return host and port as they were given.
+        """Make the folder of the run, let workers of other processes wait, and return host and port as given.
 
         Raises:
             PathError: The folder cannot be made.
         """
         if self.dir is not None:
             make_folder("working_directory", self.dir)
+        if self._hub is None:
+            self._hub = Hub(self.run_id)
         return self.host, self.port
 
     def shutdown(self) -> None:
-        """Do nothing: no server runs. May be called twice."""
+        """Let no worker wait any more. May be called twice."""
+        if self._hub is not None:
+            self._hub.close()
+            self._hub = None
 
     def __enter__(self) -> NameServer:  # noqa: PYI034 - Self is not in 3.10
         self.start()

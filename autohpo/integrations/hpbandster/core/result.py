@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ def extract_HBS_learning_curves(runs: Iterable[Run]) -> list[Curve]:  # noqa: N8
     return [[(run.budget, run.loss) for run in sorted(runs, key=lambda run: run.budget) if run.loss is not None]]
 
 
-def logged_results_to_HBS_result(directory: str) -> Result:  # noqa: N802 - the name is HpBandSter's
+def logged_results_to_HBS_result(directory: str | os.PathLike[str]) -> Result:  # noqa: N802 - the name is HpBandSter's
     """Return the result that a :class:`json_result_logger` wrote, of this package or of HpBandSter, also while it does.
 
     Args:
@@ -51,6 +52,7 @@ def logged_results_to_HBS_result(directory: str) -> Result:  # noqa: N802 - the 
 
     Raises:
         LogMissingError: A file is missing.
+        PathError: A file cannot be read, or `directory` is no path.
         OptionError: A line is damaged; a last line that is not whole yet is left out.
     """
     return Result(*read_logs(directory))
@@ -79,8 +81,8 @@ class Result:
 
     def __init__(
         self,
-        HB_iteration_data: Sequence[Mapping[ConfigId, Datum]],  # noqa: N803 - the names are HpBandSter's
-        HB_config: Mapping[str, Any],  # noqa: N803
+        HB_iteration_data: Sequence[Mapping[ConfigId, Datum]],
+        HB_config: Mapping[str, Any],
     ) -> None:
         self.HB_config = dict(HB_config)
         self.data: dict[ConfigId, Datum] = {}
@@ -99,13 +101,17 @@ class Result:
         """
         found = self.data.get(config_id) if isinstance(config_id, tuple) else None
         if found is None:
-            raise OptionError(f"config_id: must be the id of one of {len(self.data)} configurations, got {shown(config_id)}")
+            raise OptionError(
+                f"config_id: must be the id of one of {len(self.data)} configurations, got {shown(config_id)}"
+            )
         return found
 
     def get_incumbent_id(self) -> ConfigId | None:
         """Return the id of the configuration with the least loss at the largest budget; None where none came there."""
         largest = self.HB_config.get("max_budget")
-        found = [(run.loss, run.config_id) for run in self.get_all_runs() if run.loss is not None and run.budget == largest]
+        found = [
+            (run.loss, run.config_id) for run in self.get_all_runs() if run.loss is not None and run.budget == largest
+        ]
         return min(found)[1] if found else None
 
     def get_incumbent_trajectory(

@@ -7,9 +7,11 @@ import os
 import socket
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from autohpo.errors import OptionError
+from autohpo.integrations.hpbandster.rendezvous import can_meet
+from autohpo.integrations.hpbandster.serving import serve
 
 __all__ = ["Worker", "workers_of"]
 
@@ -20,6 +22,9 @@ _lock = threading.Lock()
 class Worker:
     """Evaluates configurations: subclass it, and write :meth:`compute`.
 
+    Attributes:
+        patience: How many seconds a worker of another process waits for an optimizer or a name server of its run.
+
     Args:
         run_id: The id of the run, the same as the optimizer's.
         nameserver: Not used.
@@ -27,7 +32,8 @@ class Worker:
         logger: A logger for :meth:`compute`; None is one with the worker's name.
         host: Not used.
         id: A name of this worker, where there are several.
-        timeout: Not used: workers end with the search.
+        timeout: The seconds for which a worker in a process of its own is idle at most before it ends; None is until
+            its run ends.
 
     Raises:
         OptionError: `run_id` is None.
@@ -40,6 +46,8 @@ class Worker:
         >>> worker.run(background=True)
         >>> worker.shutdown()
     """
+
+    patience: ClassVar[float] = 60.0
 
     def __init__(  # noqa: PLR0917 - the positions are HpBandSter's
         self,
@@ -60,9 +68,7 @@ class Worker:
             self.worker_id += f".{id}"
         self.logger = logging.getLogger(self.worker_id) if logger is None else logger
 
-    def load_nameserver_credentials(
-        self, working_directory: str, num_tries: int = 60, interval: float = 1
-    ) -> None:
+    def load_nameserver_credentials(self, working_directory: str, num_tries: int = 60, interval: float = 1) -> None:
         """Do nothing: there is no name server to be found.
 
         Args:
@@ -86,20 +92,24 @@ class Worker:
         raise NotImplementedError(f"{type(self).__name__} must define compute(config_id, config, budget, ...)")
 
     def run(self, background: bool = False) -> None:
-        """Offer this worker to the optimizer of its run, which is in this process; return at once.
+        """Offer this worker to the optimizer of its run.
 
         Args:
-            background: Must be True: a worker cannot wait here for an optimizer of another process.
+            background: Whether that is in this process: then this returns at once. Else it evaluates what an optimizer
+                of another process of this machine and this user sends, until that ends; it waits for one, or for a
+                name server, for :attr:`patience` seconds.
 
         Raises:
-            OptionError: `background` is False.
+            NoRunError: There is no optimizer and no name server of this run.
+            OptionError: `background` is False on Windows.
         """
         if not background:
-            raise OptionError(
-                "background: must be True, as no worker can wait for an optimizer of another process; for several "
-                f"processes give the optimizer num_workers=: each gets a copy of the {type(self).__name__} that runs in "
-                "the background"
-            )
+            if not can_meet():
+                raise OptionError(
+                    "background: must be True on this system; give the optimizer num_workers= for processes"
+                )
+            serve(self, self.patience)
+            return
         with _lock:
             workers = _running.setdefault(str(self.run_id), [])
             if self not in workers:
