@@ -33,7 +33,7 @@ def facts(name: str, cls: type[BaseHPOptimizer]) -> dict[str, Any]:
 
     Args:
         name: The name it is asked for by, which may be an alias.
-        cls: Its class.
+        cls: The class of the algorithm.
     """
     is_waiting = option_defaults(cls).get("type") == "synchronous"
     return {

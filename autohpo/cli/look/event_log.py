@@ -38,7 +38,7 @@ def write_log(file: TextIO, header: Mapping[str, Any], events: Iterable[LogEvent
     Args:
         file: A text file that is open.
         header: The header of the run.
-        events: Its events, in their order.
+        events: The events of the run, in their order.
     """
     head = {"autohpo": KIND, "format": FORMAT, "version": __version__, "header": header}
     file.write(json.dumps(head | {"crc": crc_of(json_of(dict(header)))}) + "\n")
@@ -55,7 +55,7 @@ def read_log(file: Iterable[str], where: str) -> tuple[dict[str, Any], list[LogE
     """Return the header and the events of a log, once it is known to be whole and to make sense.
 
     Args:
-        file: Its lines.
+        file: The lines of the file.
         where: The name of the file, for errors.
 
     Raises:

@@ -29,7 +29,7 @@ def written(place: Path, *, newline: str | None = None) -> Iterator[TextIO]:
 
     Args:
         place: The path of the file.
-        newline: As in ``open``.
+        newline: How lines end, as the argument of ``open``.
 
     Raises:
         PathError: It cannot be written.

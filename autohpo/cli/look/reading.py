@@ -25,8 +25,8 @@ class Opened:
     Attributes:
         url: The path or URL that the user gave.
         store: The store.
-        header: Its header.
-        space: Its space; values that only the program knows are strings there.
+        header: The header of the store.
+        space: The space of the run; values that only the program knows are strings there.
         mode: Which way each objective is better.
     """
 

@@ -100,7 +100,7 @@ class Watch:
         state: What its log says; None as long as there is no run in it.
         header: What its header says.
         seen: More of what its log says.
-        holder: Who works on it now.
+        holder: The process that works on the run now; None where nobody does.
         is_behind: Whether there are events that were not read yet.
         note: Why nothing new could be read, if that is so.
 
