@@ -11,6 +11,7 @@ import yaml
 
 from autohpo import ChoiceHP, LogRangeHP, RangeHP, Result, build_hpo_from_name
 from autohpo.cli import exits
+from autohpo.cli.look.words import as_arguments
 from autohpo.cli.main import main
 
 SPACE = [LogRangeHP("lr", 1e-4, 1.0), RangeHP("n", 1, 9), ChoiceHP("opti", ["adam", "it's", "two words"])]
@@ -18,7 +19,7 @@ SPACE = [LogRangeHP("lr", 1e-4, 1.0), RangeHP("n", 1, 9), ChoiceHP("opti", ["ada
 
 def f(hps):
     """What is to be maximised."""
-    return hps["lr"] + hps["n"]
+    return hps["lr"] + hps["n"] + 100 * (hps["opti"] == "it's")
 
 
 @pytest.fixture
@@ -60,7 +61,10 @@ def test_arguments_are_those_of_a_shell(store, capsys):
     """Quoted where they have to be."""
     best = Result.load(store).best.hp
     words = shlex.split(printed(capsys, "best", store, "--format", "args"))
-    assert words == ["--lr", repr(best["lr"]), "--n", str(best["n"]), "--opti", best["opti"]]
+    assert words == ["--lr", repr(best["lr"]), "--n", str(best["n"]), "--opti", "it's"]
+    hp = {"a b": "two words", "c": None, "d": [1, "$x"], "e": 1e-300, "f": True}
+    words = shlex.split(as_arguments(hp))
+    assert words == ["--a b", "two words", "--c", "None", "--d", '[1, "$x"]', "--e", "1e-300", "--f", "True"]
 
 
 def test_the_best_few_are_rows(store, capsys):
@@ -103,6 +107,21 @@ def test_values_that_only_the_program_knows_have_names(tmp_path, capsys):
     hpo.optimize(store=tmp_path / "run.db", progress=False)
     said = json.loads(printed(capsys, "best", str(tmp_path / "run.db"), "--json"))
     assert said["hp"]["act"] in ("sin", "cos")
+
+
+def test_values_of_one_name_are_numbered(tmp_path, capsys):
+    """They are different values all the same."""
+
+    def made(n):
+        def layer():
+            return n
+
+        return layer
+
+    hpo = build_hpo_from_name("grid", [ChoiceHP("act", [made(1), made(2)])], lambda hps: hps["act"](), seed=0)
+    hpo.optimize(store=tmp_path / "run.db", progress=False)
+    said = json.loads(printed(capsys, "best", str(tmp_path / "run.db"), "--top", "2", "--json"))
+    assert [one["hp"]["act"] for one in said] == ["layer (2)", "layer"]
 
 
 def test_a_run_without_a_result_has_none(tmp_path, capsys):

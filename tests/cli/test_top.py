@@ -98,7 +98,7 @@ def test_without_a_terminal_it_is_printed_once(store, capsys):
 
 def test_what_runs_is_told(tmp_path, watched):
     """Configuration, last report, for how long; and what ended since."""
-    hpo = build_hpo_from_name("random", SPACE, seed=0, max_evals=9)
+    hpo = build_hpo_from_name("random", SPACE, seed=0, max_evals=3)
     watch = watched(tmp_path / "run.db")
     watch.update()
     assert watch.status == "waiting"
