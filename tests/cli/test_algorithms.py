@@ -39,6 +39,12 @@ def test_every_name_is_there(capsys, own_names):
     assert found["bohb"]["paper"].startswith("Falkner, Klein and Hutter 2018, ICML")
 
 
+def test_brackets_have_rungs_that_wait(capsys, own_names):
+    """Those that decide a rung when all its trials have ended, by their pages."""
+    waiting = {name for name, row in rows(capsys).items() if name in own_names and "waits" in row["parallel"]}
+    assert waiting == {"bohb", "dehb", "hyperband", "priorband", "successive_halving"}
+
+
 def test_what_is_said_of_objectives_is_true(capsys, own_names):
     """One that takes several is built with two, and one that does not refuses them."""
     for name, row in rows(capsys).items():

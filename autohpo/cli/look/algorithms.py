@@ -35,7 +35,8 @@ def facts(name: str, cls: type[BaseHPOptimizer]) -> dict[str, Any]:
         name: The name it is asked for by, which may be an alias.
         cls: The class of the algorithm.
     """
-    is_waiting = option_defaults(cls).get("type") == "synchronous"
+    names = option_names(cls)
+    is_waiting = "num_iterations" in names and option_defaults(cls).get("type", "synchronous") == "synchronous"
     return {
         "name": name,
         "alias_of": ALIASES.get(name),
