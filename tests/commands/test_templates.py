@@ -58,7 +58,7 @@ def test_args_are_every_parameter_with_its_name(hp):
 
 
 @given(value=st.floats(allow_nan=False, allow_infinity=False))
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 def test_a_float_reads_back_as_the_same_number(value):
     """A negative one has no exponent, which parsers of options would take for an option."""
     word = word_of("x", value)
