@@ -195,7 +195,7 @@ class Metered(Executor):
         if attempt is None:
             return False
         try:
-            self._inner.submit(slot, task if self._total is None else replace(task, most=attempt.most))
+            self._inner.submit(slot, task if task.fidelity is None else replace(task, most=attempt.most))
         except BaseException:
             del self._account.running[task.number, task.attempt]
             raise

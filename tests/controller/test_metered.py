@@ -405,3 +405,14 @@ def test_what_was_used_can_be_read_from_another_thread():
         assert {each[part]["limit"] for each in seen} == {limit}
         assert all(0 <= each[part]["used"] <= limit for each in seen)
     assert seen[-1]["iterations"]["used"] == 36
+
+
+def test_confirming_trials_are_paid_for_as_all_others():
+    """Four trials leave room for one of the two that would confirm them; the search has a result, and says why."""
+    metered = Metered(SerialExecutor(), max_iterations_per_job=9, total_iterations=45)
+    hpo = build_hpo_from_name("random", SPACE, endless, seed=0, max_evals=4)
+    with pytest.warns(UserWarning, match="confirming did not get far enough"):
+        hpo.optimize(executor=metered, progress=False, confirm={"k": 1, "seeds": 2})
+    assert metered.used["iterations"]["used"] == 45
+    assert metered.closing.startswith("iterations: 45 of 45 are used")
+    assert [str(trial.state) for trial in hpo.result.repeats] == ["COMPLETE", "CANCELLED"]
