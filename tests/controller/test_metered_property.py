@@ -274,7 +274,7 @@ def cases(draw):
 
 
 @given(cases())
-@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 def test_no_search_trains_more_than_its_budget(case):
     """The objectives count themselves: never more than the budget, and never more than the account and the log say."""
     assert wrong(case) == ""
@@ -329,8 +329,8 @@ def takes_all_for_held(patch):
     patch.setattr(Account, "needs", lambda own, task, is_held: needs(own, task, is_held=True))
 
 
-def counts_late_ends_again(patch):
-    """An end that is delivered twice gives back twice what was not used."""
+def gives_back_twice(patch):
+    """What an attempt did not use can be spent twice, as if its end were taken twice."""
 
     def end(own, event, now, before=Account.end):
         attempt = own.running[event.number, event.attempt]
@@ -350,22 +350,22 @@ def counts_late_ends_again(patch):
         forgets_the_past,
         sets_nothing_aside,
         takes_all_for_held,
-        counts_late_ends_again,
+        gives_back_twice,
     ],
 )
 def test_a_planted_fault_is_found(plant, monkeypatch):
-    """The property can fail: where the account forgets something, more is trained than it counts or allows."""
+    """The property can fail: where the account forgets something, more is trained than is allowed."""
     plant(monkeypatch)
-    assert any(wrong(case) for case in some_cases(150))
+    assert any(searched(case)[0].n > case.cap for case in some_cases(80))
 
 
 def test_nothing_is_found_where_nothing_is_planted():
     """So it was the fault that was found."""
-    assert [wrong(case) for case in some_cases(150)] == [""] * 150
+    assert [wrong(case) for case in some_cases(80)] == [""] * 80
 
 
 @pytest.mark.parametrize(("low", "high", "jobs"), [(10, 30, 10), (1, 81, 10), (10, 1000, 20)])
-@pytest.mark.parametrize("algorithm", ["random", "bohb", "bohb without a plan", "asha without a plan", "dehb"])
+@pytest.mark.parametrize("algorithm", ["random", "bohb", "hyperband", "asha without a plan"])
 @pytest.mark.parametrize("objective", ["paused", "anew"])
 def test_the_budgets_that_others_overrun_are_kept(low, high, jobs, algorithm, objective):
     """300, 810 and 20,000 iterations, where ClearML's BOHB runs 600, 3,402 and 84,000; and most of them are used."""
