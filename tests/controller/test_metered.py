@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 
@@ -234,6 +235,22 @@ def test_a_failed_attempt_counts_with_what_it_began():
     metered = Metered(SerialExecutor(), **LIMITS, listener=heard)
     searched("random", metered, fails_at_3, max_evals=2, retries={"FAILED": 1})
     assert [trained for *_, trained in heard.of("ended")] == [3, 9, 3, 9]
+
+
+@pytest.mark.parametrize("state", ["TIMEOUT", "CRASHED"])
+def test_an_attempt_whose_process_ends_counts_with_what_it_began(state):
+    """Three reported iterations, and the one in which it was killed, or ended its process."""
+
+    def f(hps, trial):
+        for _ in range(3):
+            trial.report(hps["x"])
+        time.sleep(300) if state == "TIMEOUT" else os._exit(3)
+
+    heard = Heard()
+    inner = LocalExecutor(1, trial_time_limit=0.5 if state == "TIMEOUT" else None)
+    with pytest.raises(NoResultError):
+        searched("random", Metered(inner, **LIMITS, listener=heard), f, max_evals=1)
+    assert heard.of("ended") == [(0, 1, state, 4)]
 
 
 def test_a_lost_attempt_counts_with_all_that_it_might_do():
