@@ -31,6 +31,7 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
         "execution",
         "objective",
         "reported",
+        "signatures",
         "trainer",
     },
     {
