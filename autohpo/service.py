@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -184,7 +185,7 @@ def start_detached(
         log_path.parent.mkdir(parents=True, exist_ok=True)
         with log_path.open("ab") as file:
             begin = file.tell()
-            file.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} started: {' '.join(argv)}\n".encode())
+            file.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} started: {shlex.join(argv)}\n".encode())
             file.flush()
             process = _Detached(words, stdout=file, stderr=subprocess.STDOUT, **options)
     except OSError as error:

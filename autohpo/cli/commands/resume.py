@@ -89,7 +89,8 @@ def _command(launch: Launch, args: argparse.Namespace, path: Path, output: Outpu
     for text in args.set or ():
         _check_change(text)
         kept.set = [*(kept.set or ()), text]
-    kept.store, kept.json, kept.detach = str(path), args.json, args.detach
+    kept.store = path.name if path.parent == Path(launch.cwd) else str(path)
+    kept.json, kept.detach = args.json, args.detach
     return [python, "-m", "autohpo", *words_of(kept), *(["--detach"] if args.detach else [])]
 
 
