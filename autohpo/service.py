@@ -206,9 +206,9 @@ def start_detached(
         holder = driver_of(path)
         if code == 0:
             break
-        if holder is not None and holder.is_here and process.pid in (holder.process, _session_of(holder.process)):
-            if not has_record or _is_recorded(path, holder.process):
-                return holder.process
+        is_ours = holder is not None and holder.is_here and process.pid in (holder.process, _session_of(holder.process))
+        if is_ours and holder is not None and (not has_record or _is_recorded(path, holder.process)):
+            return holder.process
         time.sleep(0.05)
     return process.pid
 

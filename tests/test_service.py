@@ -210,7 +210,8 @@ import sys, time
 from autohpo import RangeHP, build_hpo_from_name
 from autohpo.algorithms.session import session_of
 from autohpo.service import Launch
-hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], lambda hps: time.sleep(0.2) or 1.0, max_evals=99, seed=SEED)
+f = lambda hps: time.sleep(0.2) or 1.0
+hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], f, max_evals=99, seed=SEED)
 session_of(hpo).on_begin = lambda kept: Launch.of_this_process().write(kept.files)
 hpo.optimize(store=sys.argv[1])
 """
