@@ -84,6 +84,7 @@ class Search(SearchLog):
     @classmethod
     def load(
         cls,
+        /,
         url: Store | str | os.PathLike[str],
         f: Callable[..., Any] | None = None,
         space: Any = None,

@@ -203,6 +203,30 @@ def test_a_driver_that_cannot_begin_is_told_with_the_end_of_its_log(store, tmp_p
     assert log.read_text().startswith("an old line\n---")
 
 
+def test_a_driver_with_a_record_has_begun_its_run(store):
+    """One that has its store and then finds that it is of another run ends with an error that is told."""
+    code = """
+import sys, time
+from autohpo import RangeHP, build_hpo_from_name
+from autohpo.algorithms.session import session_of
+from autohpo.service import Launch
+f = lambda hps: time.sleep(0.2) or 1.0
+hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], f, max_evals=99, seed=SEED)
+session_of(hpo).on_begin = lambda kept: Launch.of_this_process().write(kept.files)
+hpo.optimize(store=sys.argv[1])
+"""
+    process = start(store, code.replace("SEED", "0"), has_record=True)
+    launch = Launch.read(store)
+    assert launch is not None
+    assert launch.process == process
+    assert kill_driver(store, driver_of(store))
+    while driver_of(store) is not None:
+        time.sleep(0.01)
+    with pytest.raises(DetachedError, match="options.seed: the store has 0, here it is 1"):
+        start(store, code.replace("SEED", "1"), has_record=True)
+    assert Launch.read(store) == launch
+
+
 def test_a_driver_that_has_ended_in_order_is_no_error(store):
     """A short search may be over before anybody looks."""
     process = start(store, "pass")

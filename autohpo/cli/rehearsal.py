@@ -7,7 +7,6 @@ import shutil
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.options import option_defaults, options_of
 from autohpo.cli.config.documents import located
 from autohpo.cli.config.plan import Plan
 from autohpo.cli.output import Output
@@ -43,14 +42,14 @@ def rehearse(plan: Plan, output: Output) -> None:
         said: dict[str, Any] = {
             "what": plan.what,
             "algorithm": plan.algorithm,
-            "options": _told(hpo),
+            "options": dict(plan.options),
             "arguments": dict(plan.arguments),
         }
         said |= {"space": [parameter.to_dict() for parameter in hpo.space], "store": plan.store, "n": n_there}
         said |= {"plan": None if training is None else str(training), "hp": first, "fidelity": first.fidelity}
         output.value({**said, "command": command})
         return
-    output.line(f"algorithm: {plan.algorithm}{_list(_told(hpo))}")
+    output.line(f"algorithm: {plan.algorithm}{_list(dict(plan.options))}")
     output.line(f"run: {_list(dict(plan.arguments)).strip(' ()') or 'one worker, no limits'}")
     output.line(f"space: {len(hpo.space)} parameters")
     for parameter in hpo.space:
@@ -100,14 +99,6 @@ def _first_of(plan: Plan, hpo: BaseHPOptimizer) -> tuple[Suggestion, Any]:
 
 def _is_command(f: Any) -> bool:
     return type(f).__name__ == "CommandObjective"
-
-
-def _told(hpo: BaseHPOptimizer) -> dict[str, Any]:
-    """Return the options that are not the default, and a seed that was given."""
-    defaults = option_defaults(type(hpo))
-    drawn = ("seed",) if hpo.is_seed_drawn else ()
-    given = {name: value for name, value in options_of(hpo).items() if name not in drawn}
-    return {name: value for name, value in given.items() if name not in defaults or defaults[name] != value}
 
 
 def _list(values: dict[str, Any]) -> str:

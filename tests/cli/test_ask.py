@@ -128,6 +128,8 @@ def test_the_words_for_a_command_line_are_quoted(begin, capsys):
         **{f"--{name}": str(value) for name, value in asked["hp"].items()},
         "--epochs": str(asked["fidelity"]),
     }
+    code, said = call(capsys, "ask", "run.db", "--client-id", "a", "--format", "args", "--fidelity-name", "lr")
+    assert (code, "must not be that of a parameter, got 'lr'" in said) == (exits.USAGE, True)
 
 
 def test_the_lines_for_a_shell_set_the_variables_that_commands_get(tmp_path, capsys, monkeypatch):
@@ -172,6 +174,12 @@ def test_two_parameters_with_one_variable_are_refused(tmp_path, capsys, monkeypa
             exits.USAGE,
             "seed: must be given once",
         ),
+        (
+            ["run.db", "--space", "space.yaml", "--option", "space=1"],
+            exits.USAGE,
+            "option: must be one of the algorithm",
+        ),
+        (["run.db", "--space", "space.yaml", "--option", "cls=1"], exits.USAGE, "cls: auto has no such option"),
         (["run.db", "--space", "space.yaml", "--mode", "up"], exits.USAGE, "mode: must be"),
         (["run.db", "--space", "space.yaml", "--client-id", ""], exits.USAGE, "client_id: must be a string"),
         (["run.db", "--space", "space.yaml", "--json", "--format", "env"], exits.USAGE, "format: must be json"),

@@ -193,6 +193,8 @@ def test_strings_become_numbers_only_where_a_number_is_wanted():
     ]
     assert as_wanted("1e2", int) == 100
     assert type(as_wanted("1e2", int)) is int
+    assert type(as_wanted(1e2, int | None)) is int
+    assert as_wanted(1.5, int | None) == 1.5
     assert as_wanted("1e2", float | None) == 100.0
     assert as_wanted("1e2", str | None) == "1e2"
     assert as_wanted("4", int | str) == "4"
@@ -383,6 +385,17 @@ def test_a_parameter_of_the_command_line_is_short(text, parameter):
     assert with_changes(SearchSpace([FixedHP("y", 1)]), [("x", text)]).names == ("y", "x")
 
 
+def test_values_of_a_file_are_what_a_store_knows(here):
+    """A mapping among choices, or as an option, is a plain dict: a store compares them."""
+    text = "a: [{p: 1}, {q: [{r: 2}]}]\nb: {value: {s: 3}}\nc: {choices: [{t: 4}, 5], ordered: true}\n"
+    described = json.dumps(read_space(parse_yaml(text)).to_dict())
+    assert "opaque" not in described
+    head = "command: echo {x}\nspace: {x: [1, 2]}\nmetric: [acc, size]\nalgorithm: nsga2\n"
+    (here / "run.yaml").write_text(f"{head}mode: {{acc: max, size: min}}\nrun: {{retries: {{CRASHED: 1}}}}\n")
+    found = plan("run.yaml")
+    assert (type(found.options["mode"]), type(found.arguments["retries"])) == (dict, dict)
+
+
 def test_a_parameter_below_a_choice_is_not_changed_alone():
     """It might stand below several."""
     space = SearchSpace([ChoiceHP("opt", ["a", "b"], {"a": [RangeHP("m", 0.0, 1.0)]})])
@@ -534,7 +547,7 @@ BAD = [
     ("{M}\nmode: up", "run.yaml, line 4: mode: must be "),
     (
         "{C}\nspace: {x: [1]}\nmetric: {loss: min}\nmode: max",
-        "run.yaml, line 3: metric: says which way is better, but mode says it, too; leave out one",
+        "run.yaml, line 3: metric: says which way is better, but that is said already; leave out one",
     ),
     ("{M}\npoints: {x: 1}", "run.yaml, line 4: points: must be a list of configurations to try first"),
     ("{M}\npoints: [{x: 7}]", "run.yaml, line 4: points[0]: x: must be a value of ChoiceHP"),

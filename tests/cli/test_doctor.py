@@ -7,6 +7,9 @@ import json
 import os
 import re
 import shutil
+import signal
+import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
@@ -79,7 +82,7 @@ def test_a_damaged_store_has_an_exit_code_and_the_next_command(run_db, capsys):
     assert examined(capsys, "run.repaired.db")[0] == exits.OK
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"no store\n" * 1000, b"SQLite format 3\0" + bytes(500)])
+@pytest.mark.parametrize("content", [b"x", b"no store\n" * 1000, b"SQLite format 3\0" + bytes(500)])
 def test_what_is_no_store_is_examined_without_a_crash(tmp_path, capsys, monkeypatch, content):
     """No content makes a check raise; there is nothing to save then."""
     monkeypatch.chdir(tmp_path)
@@ -87,6 +90,20 @@ def test_what_is_no_store_is_examined_without_a_crash(tmp_path, capsys, monkeypa
     code, found = examined(capsys, "odd.db")
     assert code == exits.DAMAGED
     assert not any("repair" in advice for _, _, advice in found["log"])
+
+
+def test_a_store_without_a_run_and_one_of_a_newer_release_are_not_damaged(run_db, capsys):
+    """Nothing is to be repaired there."""
+    Path("empty.db").touch()
+    code, found = examined(capsys, "empty.db")
+    assert (code, found["log"][0][0]) == (exits.OK, "note")
+    assert "holds no run yet" in found["log"][0][1]
+    db = sqlite3.connect(run_db)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    code, found = examined(capsys, "run.db")
+    assert (code, found["log"][0][0]) == (exits.FAILED, "problem")
+    assert "has format 99, of a newer autohpo" in found["log"][0][1]
 
 
 def test_a_store_that_was_cut_is_damaged_wherever_it_was(run_db, capsys):
@@ -118,6 +135,20 @@ def test_a_store_in_use_is_looked_at_as_far_as_that_goes(run_db, capsys):
     assert code == exits.OK
     assert "is in use by" in found["lock"][0][1]
     assert found["log"][0][:2] == ("note", "12 events can be read, each as it was written")
+
+
+def test_what_a_killed_process_leaves_is_no_damage(run_db, capsys):
+    """Its results are in the write-ahead log, which the next one takes over."""
+    code = (
+        "import os, signal\nfrom autohpo.search import Search\n"
+        "search = Search.load('run.db', max_evals=9)\nsearch.open()\nsearch.ask()\nos.kill(os.getpid(), signal.SIGKILL)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == -signal.SIGKILL
+    code, found = examined(capsys, "run.db")
+    assert code == exits.OK
+    assert found["log"] == [("ok", "it is whole: 13 events", "")]
+    assert "run.db-wal has results that are not in the main file yet" in found["left over"][0][1]
 
 
 def test_what_lies_beside_it_is_named(run_db, capsys):

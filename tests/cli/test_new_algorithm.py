@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,8 @@ def test_the_package_installs_passes_its_tests_and_is_known_by_its_name(tmp_path
     assert run("-c", code, cwd=tmp_path, path=path) == "True True\n"
     said = json.loads(run("-m", "autohpo", "doctor", "--json", cwd=tmp_path, path=path))
     assert "hill_walker of autohpo-hill-walker 0.1.0 loads" in [one["text"] for one in said["findings"]]
+    if find_spec("autohpo.cli.commands.algorithms") is not None:  # the list of algorithms has it
+        assert "hill_walker" in run("-m", "autohpo", "algorithms", cwd=tmp_path, path=path)
     said = json.loads(run("-m", "autohpo", "ask", "run.db", "--max-evals", "31", cwd=tmp_path, path=path))
     assert said["number"] == 30  # a store of it is opened from the shell
 

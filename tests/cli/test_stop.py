@@ -37,7 +37,7 @@ def test_a_detached_search_is_stopped_in_order(shell):
     result = Result.load(shell.folder / "train.db")
     assert lines[0].startswith(f"stopped: process {pid} on ")
     assert lines[1].startswith(f"saved: {len(result)} trials: {len(result)} complete; the best so far is ")
-    assert lines[2] == f"go on with: autohpo resume {shell.folder / 'train.db'}"
+    assert lines[2] == "go on with: autohpo resume train.db"
     assert driver_of(shell.folder / "train.db") is None
     assert not list((shell.folder / "train.db.files").glob(f"{REQUEST}*"))
     n = len(result)

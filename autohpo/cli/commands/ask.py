@@ -139,6 +139,8 @@ def _options_of(args: argparse.Namespace) -> dict[str, Any]:
 
     pairs = pairs_of(args.option, "option")
     options: dict[str, Any] = {name: flow_value(f"option {name}", text) for name, text in pairs.items()}
+    for name in options.keys() & {"name", "space", "f", "url"}:
+        raise UsageError(f"option: must be one of the algorithm, got {name}")
     given = {"max_evals": args.max_evals, "seed": args.seed, "mode": _mode_of(args.mode)}
     for name, value in given.items():
         if value is not None:
@@ -164,11 +166,16 @@ def words_of(hp: Mapping[str, Any], fidelity: float | None, fidelity_name: str) 
         hp: The configuration.
         fidelity: The fidelity; None leaves it out.
         fidelity_name: The option that takes the fidelity.
+
+    Raises:
+        UsageError: A parameter has that name, too.
     """
     import shlex
 
     from autohpo.commands.words import word_of
 
+    if fidelity is not None and fidelity_name in hp:
+        raise UsageError(f"fidelity-name: must not be that of a parameter, got {fidelity_name!r}")
     values = dict(hp) if fidelity is None else {**hp, fidelity_name: fidelity}
     return " ".join(f"{shlex.quote(f'--{name}')} {shlex.quote(word_of(name, value))}" for name, value in values.items())
 

@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, output: Output) -> None:
     """Write the package."""
+    import shlex
     from pathlib import Path
 
     from autohpo.cli.new_package import class_of, files_of
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
         return
     for path in files:
         output.line(str(folder / path))
-    output.note(f"next: cd {folder} && pip install -e . && python -m pytest")
+    output.note(f"next: cd {shlex.quote(str(folder))} && pip install -e . && python -m pytest")
 
 
 def _check_name(name: str) -> None:

@@ -43,10 +43,11 @@ def run(args: argparse.Namespace, output: Output) -> int:
     from autohpo.control import driver_of, request_stop, store_path
 
     timeout = seconds("timeout", args.timeout)
-    path = store_path(store_of(args))
+    given = store_of(args)
+    path = store_path(given)
     holder = driver_of(path) if args.now else request_stop(path)
     if holder is None:
-        _say(path, output, "none", None, f"no process has {path.name} open, so there is nothing to stop")
+        _say(given, output, "none", None, f"no process has {path.name} open, so there is nothing to stop")
         return 0
     if args.now:
         from autohpo.service import kill_driver
@@ -60,8 +61,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
         is_over = _wait(path, holder, timeout, output)
         way, text = "stopped", f"stopped: {holder}"
     if not is_over:
-        raise _still_there(path, holder, args)
-    _say(path, output, way, holder, text)
+        raise _still_there(path, given, holder, args)
+    _say(given, output, way, holder, text)
     return 0
 
 
@@ -78,20 +79,23 @@ def _wait(path: Path, holder: Holder, timeout: float | None, output: Output) -> 
     return wait_until_free(path, holder, left)
 
 
-def _still_there(path: Path, holder: Holder, args: argparse.Namespace) -> Exception:
+def _still_there(path: Path, given: str, holder: Holder, args: argparse.Namespace) -> Exception:
     from autohpo.control import is_request_seen
     from autohpo.errors import StoreError
 
     if args.now or not holder.is_here:
         advice = f"look at it on {holder.host}" if holder.host else "look for it"
     else:
-        advice = f"{quoted(['autohpo', 'stop', str(path), '--now'])} kills it"
+        advice = f"{quoted(['autohpo', 'stop', given, '--now'])} kills it"
     seen = "it ends" if is_request_seen(path) else "it has not seen the request yet, which stands"
     return StoreError(f"store: {path.name} is still in use by {holder}: {seen}; {advice}")
 
 
-def _say(path: Path, output: Output, way: str, holder: Holder | None, text: str) -> None:
+def _say(given: str, output: Output, way: str, holder: Holder | None, text: str) -> None:
     """Say how it ended, and what is saved."""
+    from autohpo.control import store_path
+
+    path = store_path(given)
     said: dict[str, Any] = {"way": way, "store": str(path)}
     if holder is not None:
         said |= {"host": holder.host, "process": holder.process}
@@ -103,7 +107,7 @@ def _say(path: Path, output: Output, way: str, holder: Holder | None, text: str)
     if counts is not None:
         more = "" if best is None else f"; the best so far is {_shown(best)}"
         output.line(f"saved: {shown_states(counts)}{more}")
-        output.line(f"go on with: {quoted(['autohpo', 'resume', str(path)])}")
+        output.line(f"go on with: {quoted(['autohpo', 'resume', given])}")
 
 
 def _shown(best: Any) -> str:

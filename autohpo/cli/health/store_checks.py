@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autohpo.cli.health import machine
-from autohpo.cli.health.findings import Check, Finding, size_text
-from autohpo.errors import RunBusyError, SpaceError
+from autohpo.cli.health.findings import Check, Finding, Level, size_text
+from autohpo.errors import NoRunError, RunBusyError, SpaceError, StoreCorruptError, StoreError
 from autohpo.objectives import Objectives
 from autohpo.store import RunState, SQLiteStore, check
 from autohpo.store.base import LogEvent
@@ -47,7 +47,7 @@ class _Health:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._is_busy = self._is_damaged = False
+        self._is_busy = self._is_unread = False
 
     def lock(self) -> Iterator[Finding]:
         """Yield who writes to the store."""
@@ -71,6 +71,15 @@ class _Health:
             yield Finding("log", f"{n_events} events can be read, each as it was written", "note", advice)
             return
         try:
+            SQLiteStore(self.path, read_only=True).close()
+        except StoreCorruptError:
+            pass  # what is wrong with it comes below
+        except StoreError as error:  # nothing is in it yet, or a newer release made it
+            self._is_unread = True
+            level: Level = "note" if isinstance(error, NoRunError) else "problem"
+            yield Finding("log", str(error).removeprefix("store: "), level)
+            return
+        try:
             found = check(self.path)
         except RunBusyError as error:  # it has begun in the meantime
             yield Finding("log", str(error).removeprefix("store: "), "note")
@@ -80,7 +89,7 @@ class _Health:
             return
         for problem in found.problems:
             yield Finding("log", problem.removeprefix("store: "), "damage")
-        self._is_damaged = True
+        self._is_unread = True
         if found.n_found:
             advice = f"autohpo repair {shlex.quote(str(self.path))}"
             yield Finding("log", f"{found.n_found} whole events can be saved into a new store", "damage", advice)
@@ -89,8 +98,7 @@ class _Health:
 
     def run(self) -> Iterator[Finding]:
         """Yield which run it holds, how far it is, and which trials wait for a result."""
-        if self._is_damaged:
-            yield Finding("run", "it cannot be read as long as the log is damaged", "note")
+        if self._is_unread:
             return
         store = SQLiteStore(self.path, read_only=True)
         try:
