@@ -146,6 +146,18 @@ def test_what_was_seen_bit_by_bit_is_what_is_seen_at_once(store, watched, monkey
     assert bits.seen == whole.seen
 
 
+def test_a_budget_of_full_evaluations_is_told(tmp_path, watched):
+    """What was trained: a promotion adds what it continues with."""
+    hpo = build_hpo_from_name("hyperband", SPACE, f, min_fidelity=1, max_fidelity=9, budget=5.0, seed=0)
+    hpo.optimize(store=tmp_path / "run.db", progress=False, continue_on_error=True, max_consecutive_failures=None)
+    watch = watched(tmp_path / "run.db")
+    watch.update()
+    reached = {trial.number: trial.reached for trial in hpo.result if trial.perf is not None}
+    spent = sum(end - reached.get(hpo.result.trials[n].resume, 0) for n, end in reached.items()) / 9
+    assert f"{len(hpo.result)} trials, about {spent:.3g} of 5 full evaluations" in text_of(watch)
+    assert 4 < spent <= 5
+
+
 def test_a_store_that_is_replaced_is_read_anew(tmp_path, watched):
     """Also where it is gone for a while."""
     path = tmp_path / "run.db"

@@ -103,20 +103,16 @@ def _status_line(watch: Watch, now: float) -> Text:
 
 def _progress_line(watch: Watch, state: RunState, width: int) -> Text:
     used = state.n_asked - state.n_known
-    most = watch.header.get("budget", {}).get("max_evals")
     done = watch.seen.n_ended - state.n_known
     text = _line("")
-    if isinstance(most, int) and most > 0:
-        room = max(min(30, width - 50), 0)
-        share = min(done / most, 1.0)
-        full = round(room * share)
-        if room:
-            text.append("━" * full, style="green")
-            text.append("━" * (room - full), style="bright_black")
-            text.append(" ")
-        text.append(f"{done:,} of {most:,} trials")
-    else:
-        text.append(f"{done:,} trials")
+    share, said = _share_done(watch, done)
+    room = max(min(30, width - 50), 0)
+    if share is not None and room:
+        full = round(room * min(share, 1.0))
+        text.append("━" * full, style="green")
+        text.append("━" * (room - full), style="bright_black")
+        text.append(" ")
+    text.append(said)
     parts = [f"{state.n_failed:,} without a result"] * bool(state.n_failed)
     parts += [f"{state.n_known:,} known before"] * bool(state.n_known)
     waiting = used - done - sum(1 for _ in watch.running())
@@ -129,6 +125,22 @@ def _progress_line(watch: Watch, state: RunState, width: int) -> Text:
     for part in parts:
         text.append(f", {part}", style="dim")
     return text
+
+
+def _share_done(watch: Watch, done: int) -> tuple[float | None, str]:
+    """Return how much of the budget is used, where there is one, and the same in words."""
+    budget, most = watch.header.get("budget", {}), watch.header.get("options", {}).get("max_fidelity")
+    n, cost = budget.get("max_evals"), budget.get("budget")
+    if _is_positive(cost) and _is_positive(most):
+        spent = watch.seen.trained / most
+        return spent / cost, f"{done:,} trials, about {spent:.3g} of {cost:g} full evaluations"
+    if _is_positive(n):
+        return done / n, f"{done:,} of {n:,} trials"
+    return None, f"{done:,} trials"
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and value > 0
 
 
 def _best_lines(state: RunState, width: int) -> list[Text]:

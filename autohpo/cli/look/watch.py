@@ -53,6 +53,7 @@ class Watched:
         last: The trials that ended last, the newest first.
         rungs: The trials by fidelity, where there are several.
         n_ended: How many trials have ended.
+        trained: The fidelity of all trainings together, where a promoted one adds to what it continued.
         first: The time of the first event.
         latest: The time of the last one.
     """
@@ -62,8 +63,10 @@ class Watched:
     last: deque[Trial] = field(default_factory=lambda: deque(maxlen=LAST))
     rungs: dict[float, Rung] = field(default_factory=dict)
     n_ended: int = 0
+    trained: float = 0.0
     first: float | None = None
     latest: float | None = None
+    _reached: dict[int, float] = field(default_factory=dict)
 
     def take(self, trial: Trial, state: RunState) -> None:
         """Take a trial that has ended, and that the state has taken."""
@@ -71,6 +74,7 @@ class Watched:
         if trial.number < 0:
             return
         self.n_ended += 1
+        self._train(trial)
         if trial.perf is None:
             self.failures[trial.state.value] += 1
             return
@@ -82,6 +86,15 @@ class Watched:
             rung.n += 1
             if rung.best is None or (trial.score or 0.0) > (rung.best.score or 0.0):
                 rung.best = trial
+
+    def _train(self, trial: Trial) -> None:
+        """Add what a trial was trained beyond the one that it continued; without a result, as far as it reported."""
+        if trial.fidelity is None or "known" in trial.info:
+            return
+        begun = self._reached.get(trial.resume, 0.0) if trial.resume is not None else 0.0
+        end = trial.reached if trial.perf is not None else max((f for f, _ in trial.reports), default=begun)
+        self.trained += max(end - begun, 0.0)
+        self._reached[trial.number] = max(begun, end)
 
     def best_at(self, n: float) -> float | None:
         """Return the best perf when so many trials had ended; None where there was none."""
