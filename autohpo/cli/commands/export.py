@@ -135,5 +135,10 @@ def _write_parquet(run: Opened, place: Path) -> int:
                 frame[name] = [value if _is_nan(value) else str(as_json(value)) for value in values]
     made = checked_file(place)
     with path_errors(place):
-        frame.to_parquet(made, index=False)
+        part = made.with_name(f".{made.name}.part")
+        try:
+            frame.to_parquet(part, index=False)
+            part.replace(made)
+        finally:
+            part.unlink(missing_ok=True)
     return len(records)
