@@ -16,10 +16,10 @@ from typing import Any
 
 from autohpo.errors import AutoHPOError, InvalidPerfError, OptionError, short
 from autohpo.forked import OnlyHere
-from autohpo.functions import is_a, is_generator, names_in
 from autohpo.objectives import Objectives, as_perf
-from autohpo.outcome import MAX_RESULT_BYTES, result_bytes
+from autohpo.outcome import checked_size
 from autohpo.reported import Keep, ReportLog, ReportRules
+from autohpo.signatures import is_any, is_generator, names_in
 from autohpo.trial import Outcome, Task, TrialState, whole
 
 _log = logging.getLogger("autohpo")
@@ -63,7 +63,7 @@ class TrialHandle:
     def _bind(self, task: Task, report: Report) -> None:
         """Take over the next task of the same training."""
         self.number, self.attempt, self.seed = task.number, task.attempt, task.seed
-        self.fidelity, self.slot = task.fidelity, task.slot
+        self.fidelity, self.slot, self._most, self._began = task.fidelity, task.slot, task.most, self._done
         self._folder, self._process = task.checkpoint_dir, os.getpid()
         self._send: Report | None = report
         self._log.is_over, self._log.n_ignored = False, 0
@@ -104,7 +104,7 @@ class TrialHandle:
             return False
         value, more = self._objectives.measure_report(perf, metrics)
         if more:
-            _checked_size(Outcome(TrialState.RUNNING, metrics=more))
+            checked_size(Outcome(TrialState.RUNNING, metrics=more))
         done = self._done + 1 if fidelity is None else whole(float(fidelity))
         if not 0 <= done < math.inf:
             raise InvalidPerfError(f"fidelity: must be finite and at least 0, got {done}")
@@ -112,7 +112,8 @@ class TrialHandle:
         self.reports.append((done, value))
         if more:
             self._log.tally.count(more)
-        if not (send(done, value, more) if more else send(done, value)):
+        is_wanted = send(done, value, more) if more else send(done, value)
+        if not is_wanted or (self._has_all and not self.is_enough):
             self.is_stopped = True
         self._log.is_over = self.is_stopped or self.is_enough
         return not self._log.is_over
@@ -127,7 +128,22 @@ class TrialHandle:
 
     def resume_at(self, fidelity: float) -> None:
         """Say that training state up to `fidelity` was loaded from :attr:`checkpoint_dir`."""
-        self._done = whole(float(fidelity))
+        done = whole(float(fidelity))
+        self._done, self._began = done, self._began + done - self._done
+
+    @property
+    def trained(self) -> float | None:
+        """How much training this attempt did, as far as it was said; None where nothing was."""
+        return self._done - self._began if self._done > self._began else None
+
+    @property
+    def is_continued(self) -> bool:
+        """Whether this attempt goes on from where a training stood."""
+        return self._began > 0
+
+    @property
+    def _has_all(self) -> bool:
+        return self._most is not None and self._done - self._began >= self._most - 1e-9
 
     @property
     def is_enough(self) -> bool:
@@ -184,7 +200,7 @@ class Objective:
         """
         if not callable(f):
             raise OptionError(f"f: must be callable, got {short(f)}")
-        if is_a(f, inspect.iscoroutinefunction, inspect.isasyncgenfunction):
+        if is_any(f, inspect.iscoroutinefunction, inspect.isasyncgenfunction):
             raise OptionError("f: must not be a coroutine function; give lambda hps: asyncio.run(f(hps))")
         try:
             parameters = list(inspect.signature(f).parameters.values())
@@ -204,13 +220,13 @@ class Objective:
             if any(p.name == "dataset" and p.default is p.empty for p in named):
                 raise OptionError("f: asks for a dataset, so give optimize(dataset=...)")
             wants -= {"dataset"}
-        yields = is_generator(f)
+        makes_generator = is_generator(f)
         own = getattr(f, "takes_fidelity", None)  # what a command does with it is not in its signature
-        takes = own if isinstance(own, bool) else yields or bool(wants & {"fidelity", "trial"})
+        takes = own if isinstance(own, bool) else makes_generator or bool(wants & {"fidelity", "trial"})
         takes_fidelity = fidelity_name is not None or takes
         has_default = frozenset(p.name for p in named if p.name in wants and p.default is not p.empty)
         objectives = Objectives.of(mode)
-        return cls(f, dataset, wants, has_default, takes_fidelity, objectives, fidelity_name, yields, keep)
+        return cls(f, dataset, wants, has_default, takes_fidelity, objectives, fidelity_name, makes_generator, keep)
 
     @property
     def is_continued(self) -> bool:
@@ -280,7 +296,10 @@ class Evaluator:
             outcome = self._run(task, handle, paused)
         finally:
             handle._release()
-        return outcome if outcome.cost is not None else replace(outcome, cost=time.perf_counter() - began)
+        cost = time.perf_counter() - began if outcome.cost is None else outcome.cost
+        is_metered = task.most is not None and (handle.is_continued or not outcome.perfs)
+        trained = handle.trained if is_metered else None  # else it is all that it reached, or nobody asks
+        return outcome if cost == outcome.cost and trained is None else replace(outcome, cost=cost, trained=trained)
 
     def _run(self, task: Task, handle: TrialHandle, paused: _Paused | None) -> Outcome:
         try:
@@ -288,7 +307,7 @@ class Evaluator:
                 result = paused.steps if paused else self.objective.call(task, handle)
             if isinstance(result, Generator):
                 return self._advance(task, result, handle)
-            outcome = _checked_size(self.objective.rules.measured(result, task, handle._log))
+            outcome = checked_size(self.objective.rules.measured(result, task, handle._log))
         except InvalidPerfError:
             return Outcome(TrialState.INVALID, error=user_traceback())
         except (Exception, SystemExit):  # sys.exit in a trial ends the trial, not the search
@@ -309,10 +328,10 @@ class Evaluator:
             handle.report(value)
             if handle.is_stopped:
                 steps.close()
-                return _checked_size(self.objective.rules.last(TrialState.STOPPED, task, handle._log))
+                return checked_size(self.objective.rules.last(TrialState.STOPPED, task, handle._log))
         if not handle.reports:
             raise InvalidPerfError("the objective is a generator that yielded nothing")
-        outcome = _checked_size(self.objective.rules.last(TrialState.COMPLETE, task, handle._log))
+        outcome = checked_size(self.objective.rules.last(TrialState.COMPLETE, task, handle._log))
         if task.fidelity is not None:
             self._paused[task.root] = _Paused(steps, handle)
         return outcome
@@ -339,21 +358,6 @@ class Evaluator:
             leave()
 
 
-def _checked_size(outcome: Outcome) -> Outcome:
-    """Return an outcome that the log can hold.
-
-    Raises:
-        InvalidPerfError: It is longer than that.
-    """
-    n_bytes = result_bytes(outcome)
-    if n_bytes > MAX_RESULT_BYTES:
-        raise InvalidPerfError(
-            f"the result has {n_bytes / 1e6:.1f} MB in the log, and may have {MAX_RESULT_BYTES / 1e6:.1f} MB; return "
-            f"fewer metrics than {len(outcome.metrics)}, and keep arrays in files of trial.checkpoint_dir"
-        )
-    return outcome
-
-
 @dataclass(frozen=True)
 class _Paused:
     steps: Generator[Any, None, Any]
@@ -370,7 +374,8 @@ def user_traceback() -> str:
     try:
         told = traceback.TracebackException(kind, fault, frames)
         if isinstance(fault, AutoHPOError):  # what we raised on purpose was caused by the line that called us
-            while told.stack and told.stack[-1].filename in (__file__, as_perf.__code__.co_filename):
+            ours = {__file__, as_perf.__code__.co_filename, checked_size.__code__.co_filename}
+            while told.stack and told.stack[-1].filename in ours:
                 del told.stack[-1]
         return clip("".join(told.format()))
     except Exception:  # an exception whose __str__ raises cannot be formatted

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "autohpo"
 
 LAYERS = (  # the table of DESIGN.md, from the bottom
-    {"errors", "folders", "forked", "functions", "other_names", "version"},
+    {"errors", "folders", "forked", "other_names", "version"},
     {"spaces", "surrogates", "outcome", "trial", "objectives"},
     {"history", "views", "algorithms", "schedulers"},
     {"store"},
@@ -32,6 +32,7 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
         "execution",
         "objective",
         "reported",
+        "signatures",
         "trainer",
     },
     {

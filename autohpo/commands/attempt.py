@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shlex
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 N_LINES = 20  # of the end of the output, in an error
 MAX_COMMAND_CHARACTERS = 300
 MAX_NAMES = 20
+
+REACHED = ".autohpo-reached"
+"""The file in a checkpoint folder that says how far the training there had come at its last report."""
 
 _STREAMS = {"stdout": (1,), "stderr": (2,), "both": (1, 2)}
 
@@ -53,6 +57,10 @@ class Attempt:
         self._n_reports = 0
         self._reported: Mapping[str, float] = {}
         self._is_told = f.is_told_fidelity or _has_value(given)
+        # A command that goes on from a checkpoint does not say so; but then its first report is beyond the last one.
+        may_resume = f.is_continued or (f.uses_env and self._trial.fidelity is not None)
+        self._note_file = Path(given.folder) / REACHED if may_resume else None
+        self._before = _reached(self._note_file)
 
     def run(self) -> Any:
         """Run the command to its end, or to where the search ends it; return its metrics.
@@ -123,6 +131,12 @@ class Attempt:
         trial = self._trial
         if trial.is_enough and trial.reports:
             return self._is_told and trial.fidelity is not None and report.fidelity <= trial.fidelity
+        self._check(report.values, f" at fidelity {report.fidelity:g}")
+        if not self._n_reports and 0 < self._before < report.fidelity:
+            trial.resume_at(self._before)
+        if self._note_file is not None:
+            with contextlib.suppress(OSError):  # the folder is gone, or full: the next attempt counts in full
+                self._note_file.write_text(f"{report.fidelity!r}\n")
         self._n_reports, self._reported = self._n_reports + 1, report.values
         is_wanted = trial.report(self._shape(report.values), report.fidelity, metrics=report.metrics or None)
         return is_wanted or (not trial.is_stopped and self._is_told)
@@ -151,9 +165,7 @@ class Attempt:
             )
         is_at_report = self._n_reports and (self._trial.is_stopped or self._trial.is_enough)
         values = self._reported if is_at_report else readings.last
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise InvalidPerfError(f"the metric {name!r} of {self._shown()} must be finite, got {value}")
+        self._check(values)
         self._check_fidelity()
         shape = self._shape(values)
         if isinstance(shape, tuple):
@@ -161,6 +173,11 @@ class Attempt:
         result = shape if isinstance(shape, dict) else {"perf": shape}
         metrics = readings.tally.merged({})
         return {**{name: value for name, value in metrics.items() if name != "cost"}, **result}
+
+    def _check(self, values: Mapping[str, float], where: str = "") -> None:
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise InvalidPerfError(f"the metric {name!r} of {self._shown()} must be finite, got {value}{where}")
 
     def _read_file(self, file: ResultFile) -> None:
         """Read the file of results in the end, where it holds one document, or its lines were not followed."""
@@ -225,6 +242,17 @@ class Attempt:
                 what = "errors" if stream == 2 else "output"
                 return f"; the last lines of its {what}:\n" + "\n".join(lines)
         return "; it printed nothing"
+
+
+def _reached(note: Path | None) -> float:
+    """Return how far the training in a checkpoint folder had come at its last report; 0 where nothing is known."""
+    if note is None:
+        return 0.0
+    try:
+        found = float(note.read_text())
+    except (OSError, ValueError):  # there is none; or it was not written to its end
+        return 0.0
+    return found if math.isfinite(found) else 0.0
 
 
 def _has_value(given: Given) -> bool:

@@ -1,13 +1,14 @@
 """Records the terminal pictures of the manual: real commands in a real pseudo-terminal, drawn as SVG by rich.
 
-``python docs/pictures/record.py`` writes them anew beside this file. Each picture is what somebody at a terminal of that
-width would see; nothing is drawn by hand. It takes a minute, and needs Linux or macOS.
+``python docs/pictures/record.py`` writes them anew beside this file. Each picture is what somebody at a terminal of
+that width would see; nothing is drawn by hand. It takes a minute, and needs Linux or macOS.
 """
 
 from __future__ import annotations
 
 import argparse
 import fcntl
+import io
 import os
 import pty
 import re
@@ -43,9 +44,9 @@ def seen(command: str, folder: Path, *, seconds: float | None = None) -> str:
     scripts = Path(sys.executable).parent
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(WIDTH), "LINES": "40"}
     environment["PATH"] = f"{scripts}{os.pathsep}{environment['PATH']}"
-    process = subprocess.Popen(
-        command, shell=True, cwd=folder, stdin=child, stdout=child, stderr=child, env=environment, start_new_session=True
-    )
+    streams = {"stdin": child, "stdout": child, "stderr": child}
+    words = ["/bin/sh", "-c", command]
+    process = subprocess.Popen(words, cwd=folder, env=environment, start_new_session=True, **streams)
     os.close(child)
     until = time.monotonic() + (seconds or 300.0)
     pieces = []
@@ -76,7 +77,7 @@ def last_screen(text: str) -> str:
 
 def draw(name: str, parts: list[tuple[str, str]]) -> None:
     """Write a picture of commands and what they printed."""
-    console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"), force_terminal=True, color_system="truecolor")
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     for command, output in parts:
         console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
         if output:

@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autohpo.commands.lines import MAX_LINE_BYTES, TAIL_BYTES, Lines, Tail
@@ -66,6 +66,7 @@ def test_other_lines_say_nothing_and_do_no_harm(line):
 
 
 @given(st.text(max_size=60))
+@settings(deadline=None)
 def test_no_line_is_an_error(line):
     """Whatever a program prints."""
     for pattern in (None, r"acc=(\S+)", {"acc": r"(\d+)", "epoch": "e(.)"}):
@@ -184,6 +185,7 @@ def test_programs_that_number_their_metrics_do_not_fill_the_log():
 
 
 @given(st.lists(st.binary(max_size=30), max_size=6), st.randoms(use_true_random=False))
+@settings(deadline=None)
 def test_lines_do_not_depend_on_where_bytes_are_cut(pieces, random):
     """The oracle splits all of them at once."""
     data = b"".join(pieces)

@@ -110,6 +110,24 @@ def test_a_command_that_knows_its_fidelity_ends_by_itself(tmp_path):
     assert [report[0] for report in reports] == [2]
 
 
+def test_a_command_that_goes_on_from_a_checkpoint_is_known_by_its_first_report(tmp_path):
+    """So what an attempt trained is known, and what it may train is a limit; one that begins anew counts in full."""
+    script = """i=$(cat state || echo 0); test "$1" = anew && i=0; while [ $i -lt $2 ]; do i=$((i+1)); echo $i > state
+echo "{\\"epoch\\": $i, \\"acc\\": 0.$i}"; done"""
+    script = f"cd $0; {script}".replace("{", "{{").replace("}", "}}")
+    seen = []
+    for how, fidelity, most in (("", 2.0, None), ("", 5.0, 3.0), ("anew", 6.0, None), ("", 9.0, 2.0)):
+        f = CommandObjective(["sh", "-c", script, "{checkpoint_dir}", how, "{fidelity}"], metric="acc")
+        outcome, reports = run(f, task=Task(0, 1, {}, fidelity=fidelity, most=most, checkpoint_dir=str(tmp_path / "c")))
+        seen.append((outcome.state.value, outcome.trained if most else None, [report[0] for report in reports]))
+    assert seen == [
+        ("COMPLETE", None, [1, 2]),
+        ("COMPLETE", 3, [3, 4, 5]),
+        ("COMPLETE", None, [1, 2, 3, 4, 5, 6]),
+        ("STOPPED", 2, [7, 8]),
+    ]
+
+
 def test_a_fidelity_that_nobody_can_know_is_an_error(tmp_path):
     """Neither told to the command nor named in its lines: each trial would be trained in full."""
     outcome, _ = run(sh("""echo '{"acc": 0.2}'"""), task=Task(0, 1, {}, fidelity=2.0, checkpoint_dir=str(tmp_path)))
@@ -285,6 +303,7 @@ def test_a_metric_that_is_not_finite_makes_the_trial_invalid(tmp_path, text):
     """As a report, and as the result."""
     outcome, _ = run(sh(f"echo '{text}'"), folder=tmp_path / "c")
     assert outcome.state is TrialState.INVALID
+    assert "the metric 'acc' of the command `sh -c" in outcome.error
     with pytest.raises(InvalidPerfError):
         sh(f"echo '{text}'")({})
 

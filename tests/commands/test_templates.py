@@ -58,7 +58,7 @@ def test_args_are_every_parameter_with_its_name(hp):
 
 
 @given(value=st.floats(allow_nan=False, allow_infinity=False))
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 def test_a_float_reads_back_as_the_same_number(value):
     """A negative one has no exponent, which parsers of options would take for an option."""
     word = word_of("x", value)
@@ -253,6 +253,18 @@ def test_a_list_of_varying_length_is_no_parameter_that_may_be_missing():
     f.check([RangeHP("n", 1, 3), units, FixedHP("opti", "sgd")])
     with pytest.raises(OptionError, match="{units} has no value where units is not active"):
         f.check([ChoiceHP("opti", ["adam", "sgd"], children={"sgd": [RangeHP("n", 1, 3)]}), units])
+
+
+def test_a_worker_that_runs_commands_needs_no_numpy():
+    """Nor a space: it starts as fast as Python does."""
+    code = """
+import sys
+from autohpo import CommandObjective
+CommandObjective(["echo", '{{"acc": 1}}'], metric="acc")({})
+print([name for name in ("numpy", "autohpo.spaces") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_objective_goes_through_json():

@@ -1,4 +1,4 @@
-"""Functions of users: of which kind they are, and which names they use."""
+"""Signatures: what kind of callable an objective is, and which names its code uses."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 def is_generator(f: Callable[..., Any]) -> bool:
     """Whether calling `f` makes a generator: also through partial, decorators that wrap, and ``__call__``."""
-    return is_a(f, inspect.isgeneratorfunction)
+    return is_any(f, inspect.isgeneratorfunction)
 
 
-def is_a(f: Callable[..., Any], *kinds: Callable[[Any], bool]) -> bool:
+def is_any(f: Callable[..., Any], *kinds: Callable[[Any], bool]) -> bool:
     """Whether a function, what it wraps, or its ``__call__`` is of one of some kinds."""
     inner = getattr(f, "func", f)  # functools.partial
     return any(kind(g) for g in (inspect.unwrap(inner), type(inner).__call__) for kind in kinds)
 
 
 def names_in(f: Callable[..., Any]) -> set[str]:
-    """Return the names of attributes and globals that the code of a function uses, functions inside it included."""
+    """The names of attributes and globals that the code of a function uses, functions inside it included."""
     inner = inspect.unwrap(getattr(f, "func", f))  # functools.partial
     codes = [getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)]
     names: set[str] = set()
