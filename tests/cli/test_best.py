@@ -146,6 +146,15 @@ def test_a_store_without_a_run_is_none(tmp_path, capsys):
     assert "holds no run yet" in capsys.readouterr().err
 
 
+def test_a_store_has_a_url(store, tmp_path, capsys):
+    """As in Python; none under it is told as none under a path."""
+    assert (
+        json.loads(printed(capsys, "best", f"sqlite:///{store}", "--json"))["number"] == Result.load(store).best.number
+    )
+    assert main(["best", f"sqlite:///{tmp_path}/no.db"]) == exits.NO_STORE
+    assert main(["best", "postgres://here/run"]) == exits.USAGE
+
+
 def test_wrong_uses_are_told(store, capsys):
     """And damage."""
     assert main(["best", store, "--top", "0"]) == exits.USAGE

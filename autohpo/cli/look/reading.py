@@ -68,13 +68,13 @@ def opened(url: str) -> Iterator[Opened]:
     """Open the run in a store to read.
 
     Raises:
-        NoStoreError: There is no run in it yet.
+        NoStoreError: There is none, or no run in it yet.
         StoreError: It cannot be read.
     """
     try:
         store = open_store(url, read_only=True)
     except StoreError as error:
-        if type(error) is StoreError and "holds no run yet" in str(error):
+        if type(error) is StoreError and ("holds no run yet" in str(error) or "does not exist" in str(error)):
             raise NoStoreError(str(error)) from None
         raise
     try:
