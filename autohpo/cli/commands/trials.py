@@ -167,9 +167,10 @@ def print_trials(
     rows = [{_short(name): shown(name, record.get(name)) for name in columns} for record in records]
     names = [_short(name) for name in columns]
     if not is_chosen and output.is_terminal:
-        first = [name for name in names if name not in LESS]
+        metrics = [name for name in names if name.startswith("metric.")]
+        first = [name for name in names if name not in (*LESS, *metrics)]
         first[3:3] = [name for name in LESS[:2] if name in names]
-        names = first + [name for name in LESS[2:] if name in names and name != "started"]
+        names = [*first, *metrics, *(name for name in LESS[2:] if name in names and name != "started")]
         plain = {"fork": None, "resume": None, "attempt": 1, "pid": 0}
         names = [n for n in names if any(row[n] not in (None, "", plain.get(n)) for row in rows)] or names[:3]
     if not rows:
