@@ -100,9 +100,13 @@ def number_of(search: Search, args: argparse.Namespace) -> int:
     """Return the number of the trial that is meant: the client's own one where none is given.
 
     Raises:
-        UsageError: None is given, and no client that has asked.
+        UsageError: There is no such trial; or none is given, and no client that has asked.
     """
     if args.number is not None:
+        n = search.state.n_asked
+        if not 0 <= args.number < n:
+            there = f"there are 0 to {n - 1}" if n > 1 else f"there is {'trial 0 alone' if n else 'none yet'}"
+            raise UsageError(f"number: there is no trial {args.number} in this run; {there}")
         return int(args.number)
     if args.client_id is None:
         raise UsageError("number: must be given, or a --client-id that has asked; `autohpo ask` prints it")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from types import ModuleType
 from typing import NamedTuple
@@ -98,12 +100,23 @@ def parser_of(name: str) -> argparse.ArgumentParser:
         prog=f"autohpo {name}",
         description=f"{COMMANDS[name].summary[0].upper()}{COMMANDS[name].summary[1:]}.",
         epilog=getattr(module, "EPILOG", None),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     module.add_arguments(parser)
     add_json(parser)
     return parser
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help that fits the terminal: sentences below the options are wrapped, indented lines stay as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines: list[str] = []
+        for is_kept, group in itertools.groupby(text.splitlines(), lambda line: not line or line[0] == " "):
+            block = list(group)
+            lines += block if is_kept else textwrap.wrap(" ".join(block), width)
+        return "\n".join(indent + line for line in lines)
 
 
 def _module_of(name: str) -> ModuleType:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import shutil
 import sqlite3
 import warnings
@@ -71,7 +72,7 @@ def no_run(path: Path, what: str = "holds no run yet") -> NoRunError:
 
 def salvage_advice(path: Path) -> str:
     """Return how to get out what can be read, as the end of a sentence."""
-    return f"nothing was changed; autohpo.store.repair({str(path)!r}) takes what can be read into a new store"
+    return f"nothing was changed; `autohpo repair {shlex.quote(str(path))}` takes what can be read into a new store"
 
 
 def check_files(path: Path, *, is_writer: bool, count: Count | None) -> None:

@@ -390,7 +390,7 @@ class SQLiteStore(Store):
                 )
             return StoreError(f"store: {self.path}: {error}")
         return StoreCorruptError(
-            f"store: {self.path} is damaged, or no store: {error}; if it was one, try autohpo.store.repair(...)"
+            f"store: {self.path} is damaged, or no store: {error}; if it was one, try `autohpo repair`"
         )
 
 

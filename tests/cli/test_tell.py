@@ -152,7 +152,7 @@ def test_reports_say_whether_the_trial_goes_on(ask, capsys):
         ),
         (["--report", "--fidelity", "1", "--stopped"], exits.USAGE, "stopped: must not be given with --report"),
         (["--stopped"], exits.USAGE, "perf: must be given, as trial 0 has reported nothing"),
-        (["--perf", "1", "--number", "7"], exits.FAILED, "suggestion 7 was not asked for here"),
+        (["--perf", "1", "--number", "7"], exits.USAGE, "number: there is no trial 7 in this run; there is trial 0"),
     ],
 )
 def test_what_is_wrong_is_said_and_changes_nothing(ask, capsys, words, code, text):

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
     import time
     from pathlib import Path
 
-    from autohpo.cli.look.listing import listed, stores_in
+    from autohpo.cli.look.listing import TRIALS_READ, listed, stores_in
     from autohpo.cli.look.tables import print_fitting
     from autohpo.cli.look.words import ago
     from autohpo.control import store_path
@@ -63,6 +63,9 @@ def run(args: argparse.Namespace, output: Output) -> None:
     for row in rows:
         if "error" in row:
             output.note(row["error"])
-    readable = [row for row in rows if row["state"] in ("idle", "running") and row["trials"]]
-    if any(row["best"] is None for row in readable) and not args.best:
-        output.note("no best: there is no result yet, or the run is long; --best tells of all")
+    if (
+        sum(row["trials"] or 0 for row in rows) > TRIALS_READ
+        and any(row["best"] is None for row in rows)
+        and not args.best
+    ):
+        output.note("the best of the longest runs is left out; --best tells of all")

@@ -155,11 +155,11 @@ def print_trials(
         is_chosen: Whether the user named them.
     """
     from autohpo.cli.look.tables import print_fitting
-    from autohpo.cli.look.words import last_line, moment
+    from autohpo.cli.look.words import error_line, moment
 
     def shown(name: str, value: Any) -> Any:
         if name == "error":
-            return last_line(value) or None
+            return error_line(value) or None
         if not output.is_terminal:
             return repr(value) if isinstance(value, float) else value
         return moment(value) if name == "started" else value

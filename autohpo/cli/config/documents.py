@@ -95,7 +95,14 @@ def read_document(path: Path) -> Any:
         raise ConfigError(f"{where}: cannot be read: {error}") from error
     if len(data) > MOST_BYTES:
         raise ConfigError(f"{where}: must be at most {MOST_BYTES // 2**20} MiB large")
-    return parse_toml(text, where) if path.suffix.lower() == ".toml" else parse_yaml(text, where)
+    if path.suffix.lower() == ".toml":
+        return parse_toml(text, where)
+    try:
+        return parse_yaml(text, where)
+    except ConfigError as error:
+        if path.suffix.lower() != ".json":
+            raise
+        raise ConfigError(str(error).replace("is no YAML", "is no JSON")) from error
 
 
 def parse_toml(text: str, where: str = "") -> Any:

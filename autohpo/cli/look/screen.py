@@ -10,9 +10,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from autohpo.cli.look.budgets import trials_text
 from autohpo.cli.look.chart import columns_chart
 from autohpo.cli.look.watch import Watch
-from autohpo.cli.look.words import ago, duration, fidelity_text, hp_text, last_line, number_text
+from autohpo.cli.look.words import ago, duration, error_line, fidelity_text, hp_text, number_text
 from autohpo.outcome import perfs_of
 from autohpo.store import RunState
 
@@ -129,18 +130,14 @@ def _progress_line(watch: Watch, state: RunState, width: int) -> Text:
 
 def _share_done(watch: Watch, done: int) -> tuple[float | None, str]:
     """Return how much of the budget is used, where there is one, and the same in words."""
-    budget, most = watch.header.get("budget", {}), watch.header.get("options", {}).get("max_fidelity")
+    budget, most = watch.budget, watch.header.get("options", {}).get("max_fidelity")
     n, cost = budget.get("max_evals"), budget.get("budget")
-    if _is_positive(cost) and _is_positive(most):
+    if cost and isinstance(most, (int, float)) and most > 0:
         spent = watch.seen.trained / most
         return spent / cost, f"{done:,} trials, about {spent:.3g} of {cost:g} full evaluations"
-    if _is_positive(n):
-        return done / n, f"{done:,} of {n:,} trials"
+    if n:
+        return min(done / n, 1.0), trials_text(done, n)
     return None, f"{done:,} trials"
-
-
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, (int, float)) and value > 0
 
 
 def _best_lines(state: RunState, width: int) -> list[Text]:
@@ -270,7 +267,7 @@ def _ended(watch: Watch, width: int) -> list[RenderableType]:
     rows = []
     has_fidelity = bool(watch.seen.rungs)
     for trial in list(watch.seen.last)[:10]:
-        perf = ", ".join(number_text(value) for value in trial.perfs) or last_line(trial.error, 40)
+        perf = ", ".join(number_text(value) for value in trial.perfs) or error_line(trial.error, 40)
         row = {"trial": str(trial.number), "state": trial.state.value, "result": perf}
         if has_fidelity:
             row["fidelity"] = "" if math.isinf(trial.reached) else f"{trial.reached:g}"
@@ -287,7 +284,7 @@ def _failures(watch: Watch) -> list[RenderableType]:
     text = _line("without a result: ", "dim")
     text.append(parts, style="red not dim")
     if last is not None:
-        text.append(f"; trial {last.number}: {last_line(last.error)}", style="not dim")
+        text.append(f"; trial {last.number}: {error_line(last.error)}", style="not dim")
     return [text]
 
 
@@ -299,7 +296,7 @@ def as_facts(watch: Watch) -> dict[str, Any]:
         "status": watch.status,
         "name": watch.header.get("name", ""),
         "algorithm": watch.header.get("algorithm", ""),
-        "budget": dict(watch.header.get("budget", {})),
+        "budget": dict(watch.budget),
         "driver": None if watch.holder is None else {k: v for k, v in watch.holder._asdict().items() if k != "id"},
     }
     if state is None:
