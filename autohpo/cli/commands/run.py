@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 WHAT is one of:
-  train.py           a Python file with `space` and `f`; train.py:objective names
-                     another function
-  package.mod:f      a function of a module, with `space` beside it or as --space
-  run.yaml           a configuration file (.yaml, .toml, .json) with a command
-                     or an objective
+  train.py         a Python file with `space` and `f`; train.py:objective names
+                   another function
+  package.mod:f    a function of a module, with `space` beside it or as --space
+  run.yaml         a configuration file (.yaml, .toml, .json) with a command
+                   or an objective
 
 examples:
   autohpo run train.py --max-evals 50 --num-workers 4

@@ -195,6 +195,10 @@ def parse_yaml(text: str, where: str = "") -> Any:
         mark = error.problem_mark or error.context_mark
         line = "" if mark is None else f", line {mark.line + 1}"
         what = ", ".join(part for part in (error.context, error.problem) if part)
+        if "mapping values are not allowed" in what:
+            what += "; put a text that has a colon and a blank in it, such as a command, into quotes"
+        elif "'\\t'" in what:
+            what += "; indent with blanks"
         raise ConfigError(f"{where or 'text'}{line}: is no YAML: {what}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"{_prefix(where)}is no YAML: {str(error) or 'it is nested too deeply'}") from error
