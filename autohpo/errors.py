@@ -47,6 +47,10 @@ class InvalidPerfError(AutoHPOError, ValueError):
     """A performance is not one finite number."""
 
 
+class MetricError(AutoHPOError, ValueError):
+    """A job has no value of the metric that is its objective; the text lists the names that it reported."""
+
+
 class EvaluationsError(AutoHPOError, ValueError):
     """Some of the results told were refused; every other one of the batch was taken.
 

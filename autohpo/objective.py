@@ -25,7 +25,10 @@ _log = logging.getLogger("autohpo")
 
 OFFERED = ("dataset", "fidelity", "trial", "seed")
 
-OURS = ("autohpo.objective", "autohpo.objectives", "autohpo.reported", "autohpo.trainer")
+OURS = (
+    *("autohpo.objective", "autohpo.objectives", "autohpo.reported", "autohpo.trainer"),
+    *("autohpo.controller.measured", "autohpo.controller.trainers"),
+)
 """Modules whose frames say nothing to a user whose objective raised; those of executors are left out, too."""
 
 MAX_ERROR_CHARACTERS = 16_000

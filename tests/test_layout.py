@@ -38,7 +38,7 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
         *("tables", "warmstart", "stopping", "progress", "suspended", "checkpoints", "confirm", "confirming"),
         *("result_text", "ranking", "arguments", "hypervolume"),
     },
-    {"report", "integrations", "demo"},
+    {"report", "integrations", "demo", "controller"},
 )
 LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 ALONE = {"spaces", "surrogates", "report", "integrations", "demo"}  # import none of their own layer
