@@ -25,10 +25,7 @@ _log = logging.getLogger("autohpo")
 
 OFFERED = ("dataset", "fidelity", "trial", "seed")
 
-OURS = (
-    *("autohpo.objective", "autohpo.objectives", "autohpo.reported", "autohpo.trainer"),
-    *("autohpo.controller.measured", "autohpo.controller.trainers"),
-)
+OURS = ("autohpo.objective", "autohpo.objectives", "autohpo.reported", "autohpo.trainer")
 """Modules whose frames say nothing to a user whose objective raised; those of executors are left out, too."""
 
 MAX_ERROR_CHARACTERS = 16_000
@@ -400,4 +397,4 @@ def clip(text: str) -> str:
 
 def _is_ours(module: object) -> bool:
     """Whether the code of a module lies between the executor and the user's code."""
-    return module in OURS or str(module).startswith("autohpo.execution.")
+    return module in OURS or str(module).startswith(("autohpo.execution.", "autohpo.controller."))

@@ -1,0 +1,120 @@
+"""Drive: one run of a controller's search, from the start of its thread to its end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.controller.background import Background
+from autohpo.controller.following import Following
+from autohpo.controller.jobs import Jobs
+from autohpo.controller.limits import Deadline
+from autohpo.controller.reporter import Callback, Reporter
+from autohpo.controller.settings import Settings
+from autohpo.controller.strategy import SearchStrategy
+from autohpo.controller.watch import Watch
+from autohpo.errors import NoResultError
+from autohpo.execution.base import Executor
+from autohpo.run_options import RunOptions
+from autohpo.runner import make_executor
+from autohpo.store import MemoryStore, Store, open_store
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run.
+
+    Attributes:
+        hpo: The optimizer.
+        jobs: The jobs.
+        settings: The limits, and where jobs run.
+        strategy: The strategy, where there is one.
+        dataset: What jobs get as ``dataset``.
+        store: The path or URL of the store, or a Store; None keeps the run in memory.
+        name: The name of the run.
+    """
+
+    hpo: BaseHPOptimizer
+    jobs: Jobs
+    settings: Settings
+    strategy: SearchStrategy | None
+    dataset: Any
+    store: Any
+    name: str
+
+
+class Drive:
+    """A search that runs in the background, with its reporter.
+
+    Args:
+        plan: What is run.
+        callback: What is called for each completed job.
+        deadline: The time limit.
+        said: Returns a line that says how the search stands.
+        period_seconds: Returns the seconds between two such lines.
+    """
+
+    def __init__(self, plan: Plan, callback: Callback | None, deadline: Deadline, said: Any, period_seconds: Any) -> None:
+        self._plan, self._deadline = plan, deadline
+        settings = plan.settings
+        self.reporter = Reporter(callback, said, period_seconds)
+        self.following = Following(
+            plan.hpo,
+            plan.jobs,
+            self.reporter,
+            strategy=plan.strategy,
+            left_seconds=lambda: deadline.left_seconds,
+            grace_seconds=settings.grace_seconds,
+            keep=settings.save_top_k_tasks_only,
+        )
+        self.background = Background(self._run, self.following.stop, "autohpo-controller")
+
+    def start(self) -> None:
+        """Start the search; returns at once."""
+        self._deadline.begin()
+        self.background.start()
+
+    def _run(self) -> None:
+        plan, settings = self._plan, self._plan.settings
+        store = open_store(plan.store) if isinstance(plan.store, (str, Path)) else plan.store
+        files = store.files if isinstance(store, Store) and not isinstance(store, MemoryStore) else None
+        arguments = settings.run_arguments()
+        executor = Watch(self._executor(arguments, files), self.following, files)
+        left = self._deadline.left_seconds
+        try:
+            plan.hpo.optimize(
+                dataset=plan.dataset,
+                executor=executor,
+                store=store,
+                name=plan.name,
+                time_limit=math.inf if left is None else max(left, 1e-3),
+                continue_on_error=True,
+                keep=plan.jobs.metrics.keep,
+                keep_checkpoints="all",
+                **_rest(arguments),
+            )
+        except NoResultError:
+            if not (self.following.is_stopping or self._deadline.is_reached):
+                raise
+        finally:
+            self._deadline.end()
+            self.following.tell()
+            self.reporter.close()
+            if plan.strategy is not None:
+                plan.strategy.stop()
+
+    def _executor(self, arguments: Mapping[str, Any], files: Path | None) -> Executor:
+        if isinstance(arguments["executor"], Executor):
+            return arguments["executor"]
+        options = RunOptions(**arguments)
+        return make_executor(options, None if files is None else files / "logs")
+
+
+def _rest(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that are no matter of the executor."""
+    of_executor = ("num_workers", "trial_time_limit", "executor", "memory_limit", "gpus")
+    return {name: value for name, value in arguments.items() if name not in of_executor}
