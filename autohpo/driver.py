@@ -90,6 +90,7 @@ class Driver:
             SystemExit: A SIGTERM or SIGHUP came; likewise.
         """
         self._n_earlier, self._spent_earlier = self.state.n_done + self.state.n_failed, self._spent()
+        self.executor.recall(self.search.store.events())
         if not self._is_over_before:
             self.dispatch.recover()
         self.executor.open(self.objective, self._on_report)
@@ -115,10 +116,10 @@ class Driver:
         if signum is not None:
             self._say_interrupted()
             raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
-        why = self._stopping.reason or self._why_complete
+        why = self._stopping.reason or self.executor.closing or self._why_complete
         if self.ending.is_stopped:
             self.progress.say("stopped")
-        elif why and not self.ending.reason:
+        elif why and (self.executor.closing or not self.ending.reason):
             self.progress.say(f"ended early: {why}")
 
     def _leave_unsaved(self, error: StoreError) -> None:
@@ -292,12 +293,12 @@ class Driver:
         outcome = self._judged(number, outcome)
         if not self.dispatch.is_over(number, outcome):
             error = outcome.error or self.ending.reason
-            self.search.interrupt(number, event.attempt, outcome.state, error)
+            self.search.interrupt(number, event.attempt, outcome.state, error, outcome.trained)
             self.dispatch.again.append(number)
             return None
         if outcome.state is TrialState.LOST:
             n = self.state.attempts[number].n_of(TrialState.LOST) + 1
-            outcome = Outcome(TrialState.CRASHED, cost=outcome.cost, error=lost_error(n))
+            outcome = Outcome(TrialState.CRASHED, cost=outcome.cost, error=lost_error(n), trained=outcome.trained)
         return self.search.note_end(number, event.attempt, outcome)
 
     def _advise(self, advice: str) -> None:

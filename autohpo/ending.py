@@ -102,13 +102,15 @@ class Ending:
         if self._waiting:
             self._run_deferred()
         if not self.reason:
-            limit = self._time_limit
+            limit, closing = self._time_limit, self._executor.closing
             if self.signal is not None:
                 self.begin("the search was interrupted", running)
             elif self.is_stopped:
                 self.begin("stop() was called", running)
             elif limit is not None and time.monotonic() - self.began >= limit:
                 self.begin(f"the search reached its time limit of {limit:g} s", running)
+            elif closing:
+                self.begin(closing, running)
         elif time.monotonic() >= self._kills_at:
             for number in list(running):
                 self._executor.kill(number, TrialState.CANCELLED, self.reason)

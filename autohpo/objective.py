@@ -19,6 +19,7 @@ from autohpo.forked import OnlyHere
 from autohpo.objectives import Objectives, as_perf
 from autohpo.outcome import MAX_RESULT_BYTES, result_bytes
 from autohpo.reported import Keep, ReportLog, ReportRules
+from autohpo.signatures import is_any, is_generator, names_in
 from autohpo.trial import Outcome, Task, TrialState, whole
 
 _log = logging.getLogger("autohpo")
@@ -62,7 +63,7 @@ class TrialHandle:
     def _bind(self, task: Task, report: Report) -> None:
         """Take over the next task of the same training."""
         self.number, self.attempt, self.seed = task.number, task.attempt, task.seed
-        self.fidelity, self.slot = task.fidelity, task.slot
+        self.fidelity, self.slot, self._most, self._began = task.fidelity, task.slot, task.most, self._done
         self._folder, self._process = task.checkpoint_dir, os.getpid()
         self._send: Report | None = report
         self._log.is_over, self._log.n_ignored = False, 0
@@ -111,14 +112,30 @@ class TrialHandle:
         self.reports.append((done, value))
         if more:
             self._log.tally.count(more)
-        if not (send(done, value, more) if more else send(done, value)):
+        is_wanted = send(done, value, more) if more else send(done, value)
+        if not is_wanted or (self._has_all and not self.is_enough):
             self.is_stopped = True
         self._log.is_over = self.is_stopped or self.is_enough
         return not self._log.is_over
 
     def resume_at(self, fidelity: float) -> None:
         """Say that training state up to `fidelity` was loaded from :attr:`checkpoint_dir`."""
-        self._done = whole(float(fidelity))
+        done = whole(float(fidelity))
+        self._done, self._began = done, self._began + done - self._done
+
+    @property
+    def trained(self) -> float | None:
+        """How much training this attempt did, as far as it was said; None where nothing was."""
+        return self._done - self._began if self._done > self._began else None
+
+    @property
+    def is_continued(self) -> bool:
+        """Whether this attempt goes on from where a training stood."""
+        return self._began > 0
+
+    @property
+    def _has_all(self) -> bool:
+        return self._most is not None and self._done - self._began >= self._most - 1e-9
 
     @property
     def is_enough(self) -> bool:
@@ -175,7 +192,7 @@ class Objective:
         """
         if not callable(f):
             raise OptionError(f"f: must be callable, got {short(f)}")
-        if _is(f, inspect.iscoroutinefunction, inspect.isasyncgenfunction):
+        if is_any(f, inspect.iscoroutinefunction, inspect.isasyncgenfunction):
             raise OptionError("f: must not be a coroutine function; give lambda hps: asyncio.run(f(hps))")
         try:
             parameters = list(inspect.signature(f).parameters.values())
@@ -195,11 +212,11 @@ class Objective:
             if any(p.name == "dataset" and p.default is p.empty for p in named):
                 raise OptionError("f: asks for a dataset, so give optimize(dataset=...)")
             wants -= {"dataset"}
-        is_generator = _is_generator(f)
-        takes_fidelity = is_generator or fidelity_name is not None or bool(wants & {"fidelity", "trial"})
+        makes_generator = is_generator(f)
+        takes_fidelity = makes_generator or fidelity_name is not None or bool(wants & {"fidelity", "trial"})
         has_default = frozenset(p.name for p in named if p.name in wants and p.default is not p.empty)
         objectives = Objectives.of(mode)
-        return cls(f, dataset, wants, has_default, takes_fidelity, objectives, fidelity_name, is_generator, keep)
+        return cls(f, dataset, wants, has_default, takes_fidelity, objectives, fidelity_name, makes_generator, keep)
 
     @property
     def is_continued(self) -> bool:
@@ -213,7 +230,7 @@ class Objective:
             own
             if isinstance(own, bool)
             else self.is_generator
-            or ("trial" in self.wants and bool(_names_in(self.f) & {"checkpoint_dir", "resume_at"}))
+            or ("trial" in self.wants and bool(names_in(self.f) & {"checkpoint_dir", "resume_at"}))
         )
 
     @property
@@ -229,30 +246,6 @@ class Objective:
         if self.fidelity_name is not None and task.fidelity is not None:
             hps[self.fidelity_name] = whole(task.fidelity)
         return self.f(hps, **{name: offered[name] for name in names})
-
-
-def _is_generator(f: Callable[..., Any]) -> bool:
-    """Whether calling `f` makes a generator: also through partial, decorators that wrap, and ``__call__``."""
-    return _is(f, inspect.isgeneratorfunction)
-
-
-def _is(f: Callable[..., Any], *kinds: Callable[[Any], bool]) -> bool:
-    """Whether a function, what it wraps, or its ``__call__`` is of one of some kinds."""
-    inner = getattr(f, "func", f)  # functools.partial
-    return any(kind(g) for g in (inspect.unwrap(inner), type(inner).__call__) for kind in kinds)
-
-
-def _names_in(f: Callable[..., Any]) -> set[str]:
-    """The names of attributes and globals that the code of a function uses, functions inside it included."""
-    inner = inspect.unwrap(getattr(f, "func", f))  # functools.partial
-    codes = [getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)]
-    names: set[str] = set()
-    while codes:
-        code = codes.pop()
-        if code is not None:
-            names |= {*code.co_names}
-            codes += [constant for constant in code.co_consts if hasattr(constant, "co_names")]
-    return names
 
 
 @dataclass
@@ -293,7 +286,9 @@ class Evaluator:
             outcome = self._run(task, handle, paused)
         finally:
             handle._release()
-        return outcome if outcome.cost is not None else replace(outcome, cost=time.perf_counter() - began)
+        cost = time.perf_counter() - began if outcome.cost is None else outcome.cost
+        trained = handle.trained if handle.is_continued or not outcome.perfs else None  # else it is all that it reached
+        return outcome if cost == outcome.cost and trained is None else replace(outcome, cost=cost, trained=trained)
 
     def _run(self, task: Task, handle: TrialHandle, paused: _Paused | None) -> Outcome:
         try:

@@ -56,6 +56,7 @@ class Outcome:
         error: The traceback, signal or limit, where the attempt did not succeed.
         why: Why the algorithm ended it early, if it did.
         advice: What the user should know of the objective: the driver says it once, and does not keep it.
+        trained: How much training the attempt did, where that is known and is not all that it reached.
     """
 
     state: TrialState
@@ -67,6 +68,7 @@ class Outcome:
     error: str = ""
     why: str = ""
     advice: str = ""
+    trained: float | None = None
 
     @property
     def perf(self) -> float | None:
@@ -97,6 +99,8 @@ class Outcome:
             data["why"] = self.why
         if self.advice:
             data["advice"] = self.advice
+        if self.trained is not None:
+            data["trained"] = float(self.trained)
         return data
 
     @classmethod
@@ -117,6 +121,7 @@ class Outcome:
             data.get("error", ""),
             data.get("why", ""),
             data.get("advice", ""),
+            data.get("trained"),
         )
 
 

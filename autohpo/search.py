@@ -323,10 +323,11 @@ class Search:
         if trial.number >= 0:
             self._session.close(trial)
 
-    def interrupt(self, number: int, attempt: int, state: TrialState, error: str) -> None:
+    def interrupt(self, number: int, attempt: int, state: TrialState, error: str, trained: float | None = None) -> None:
         """Note that an attempt ended and that the trial will be started again."""
         if self.is_current(number, attempt):
-            self._note("interrupt", number, attempt, {"state": state.value, "error": error})
+            more = {} if trained is None else {"trained": trained}
+            self._note("interrupt", number, attempt, {"state": state.value, "error": error, **more})
 
     # The log.
 

@@ -339,6 +339,7 @@ class Task:
         is_fork: Whether the folder of a new chain began as a copy of another chain's.
         resumed_perf: The perf of the trial that this one continues, if it continues one.
         slot: The slot that it was given to.
+        most: How much training this attempt may do: it ends at the report that comes so far. None sets no limit.
     """
 
     number: int
@@ -351,3 +352,4 @@ class Task:
     is_fork: bool = False
     resumed_perf: float | None = None
     slot: int = 0
+    most: float | None = None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from autohpo.objective import Objective
+from autohpo.store.base import LogEvent
 from autohpo.trial import Outcome, Perf, Task, TrialState
 
 EventKind = Literal["started", "report", "done", "failed", "died", "killed"]
@@ -59,6 +60,14 @@ class Executor(ABC):
 
     is_inline: ClassVar[bool] = False
     """Whether the objective runs in the thread that polls, so that a signal can interrupt it there."""
+
+    @property
+    def closing(self) -> str:
+        """Why nothing more may start, and what runs has to end; empty while the search may go on, as by default."""
+        return ""
+
+    def recall(self, log: Iterable[LogEvent]) -> None:  # noqa: B027 - most executors have no use for it
+        """Take the log of the search so far; called once, before :meth:`open`. By default it is not read."""
 
     @abstractmethod
     def open(self, objective: Objective, on_report: OnReport) -> None:

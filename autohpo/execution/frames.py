@@ -168,7 +168,7 @@ def _checked(data: dict[str, Any]) -> Outcome:
     if not is_known or any(type(text) is not str for text in (outcome.error, outcome.why, outcome.advice)):
         raise ValueError("outcome")
     numbers = [*outcome.perfs, *outcome.constraints.values(), *outcome.metrics.values()]
-    numbers += [number for number in (outcome.cost, outcome.reached) if number is not None]
+    numbers += [number for number in (outcome.cost, outcome.reached, outcome.trained) if number is not None]
     if not all(map(_is_finite, numbers)):
         raise ValueError("outcome")
     return outcome

@@ -18,7 +18,7 @@ _END = itemgetter("state", "perf", "fidelity", "error")
 _REPORT = itemgetter("fidelity", "perf")
 _SLOT = itemgetter("slot")
 
-_END_NAMES = frozenset({"state", "perf", "fidelity", "error", "cost"})
+_END_NAMES = frozenset({"state", "perf", "fidelity", "error", "cost", "trained"})
 _WITH_PERF = frozenset({"COMPLETE", "STOPPED"})
 _DICT: Collection[type] = frozenset({dict})
 _INT: Collection[type] = frozenset({int})
@@ -100,6 +100,6 @@ def _are_ends(data: Data) -> bool:
         and set(errors) == {""}
         and _END_NAMES.issuperset(chain.from_iterable(usual))
         and _are_numbers(perfs)
-        and _are_numbers(_given(one.get("cost") for one in usual))
+        and _are_numbers(_given(one.get(name) for one in usual for name in ("cost", "trained")))
         and _are_numbers(_given(reached))
     )

@@ -177,7 +177,7 @@ def _check_end(data: dict[str, Any]) -> str:
         return f"a trial that is {state} {'has' if has_perf else 'has no'} perf, got {shown(perf)}"
     if perf is not None and not is_number(perf) and not (type(perf) is list and _are_numbers(perf)):
         return f"perf must be finite, got {shown(perf)}"
-    for name in ("fidelity", "cost"):
+    for name in ("fidelity", "cost", "trained"):
         value = data.get(name)
         if value is not None and not is_number(value):
             return f"{name} must be a number, got {shown(value)}"
@@ -195,7 +195,9 @@ def _check_interrupt(data: dict[str, Any]) -> str:
     state = data.get("state")
     if type(state) is not str or state not in _INTERRUPTS:
         return f"state must be how an attempt is interrupted, got {shown(state)}"
-    error = data.get("error", "")
+    error, trained = data.get("error", ""), data.get("trained")
+    if trained is not None and not is_number(trained):
+        return f"trained must be a number, got {shown(trained)}"
     return "" if type(error) is str else f"error must be a string, got {shown(error)}"
 
 

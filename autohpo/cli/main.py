@@ -1,0 +1,134 @@
+"""The command ``autohpo``: finds the command that was called, parses its arguments, and says how it ended."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NamedTuple
+
+from autohpo.cli import exits
+from autohpo.cli.arguments import add_json
+from autohpo.cli.output import Output
+from autohpo.errors import AutoHPOError
+from autohpo.version import __version__
+
+
+class Command(NamedTuple):
+    """A command: its group in the help, and a line that says what it does."""
+
+    group: str
+    summary: str
+
+
+COMMANDS = {
+    "run": Command("Search", "start a search from a script, a function or a configuration file"),
+    "resume": Command("Search", "go on with a search that `autohpo run` started"),
+    "stop": Command("Search", "end a running search in order"),
+    "top": Command("Search", "watch a search live"),
+    "ls": Command("Look", "list the stores of a folder"),
+    "show": Command("Look", "say what a run is, how it stands, or all of one trial"),
+    "best": Command("Look", "print the best configuration"),
+    "trials": Command("Look", "print the trials as a table"),
+    "report": Command("Look", "write the result as one HTML page"),
+    "ask": Command("Ask and tell", "get the next configuration"),
+    "tell": Command("Ask and tell", "hand over the result of a configuration"),
+    "fail": Command("Ask and tell", "say that a configuration has no result"),
+    "export": Command("Stores", "write a run to a file of another format"),
+    "import": Command("Stores", "read a run from a file of another format"),
+    "doctor": Command("Stores", "check a store, or this installation"),
+    "repair": Command("Stores", "save what is whole of a damaged store"),
+    "algorithms": Command("Algorithms", "list the algorithms and what they can do"),
+    "new-algorithm": Command("Algorithms", "make a package with an algorithm of your own"),
+}
+"""The commands by name. Each is a module of ``autohpo.cli.commands``, which is loaded when it is called."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line, and return its exit code.
+
+    Args:
+        argv: The arguments; None takes those of the process.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        if len(words) > 1 and words[0] == "help":
+            return main([*words[1:2], "--help"])
+        print(help_text())
+        return exits.OK if words else exits.USAGE
+    if words[0] in ("-V", "--version"):
+        print(f"autohpo {__version__}")
+        return exits.OK
+    if words[0] not in COMMANDS:
+        print(f"autohpo: {_unknown(words[0])}", file=sys.stderr)
+        return exits.USAGE
+    try:
+        args = parser_of(words[0]).parse_args(words[1:])
+    except SystemExit as end:  # argparse has said why
+        return int(end.code or 0)
+    return _run(words[0], args)
+
+
+def _run(name: str, args: argparse.Namespace) -> int:
+    output = Output(is_json=args.json)
+    try:
+        code = int(_module_of(name).run(args, output) or 0)
+        output.stream.flush()
+    except AutoHPOError as error:
+        output.error(error)
+        return exits.code_of(error)
+    except BrokenPipeError:  # whoever read has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.OK
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except OSError as error:
+        output.error(error)
+        return exits.FAILED
+    return code
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """Return the parser of a command."""
+    module = _module_of(name)
+    parser = argparse.ArgumentParser(
+        prog=f"autohpo {name}",
+        description=f"{COMMANDS[name].summary[0].upper()}{COMMANDS[name].summary[1:]}.",
+        epilog=getattr(module, "EPILOG", None),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    add_json(parser)
+    return parser
+
+
+def _module_of(name: str) -> ModuleType:
+    word = name.replace("-", "_")
+    return importlib.import_module(f"autohpo.cli.commands.{'import_' if word == 'import' else word}")
+
+
+def help_text() -> str:
+    """Return what ``autohpo --help`` prints."""
+    lines = [
+        "usage: autohpo COMMAND [ARGUMENTS]",
+        "",
+        "Find good hyper-parameters for training that is expensive to run.",
+    ]
+    width = max(map(len, COMMANDS)) + 2
+    for group in dict.fromkeys(command.group for command in COMMANDS.values()):
+        names = [name for name, command in COMMANDS.items() if command.group == group]
+        lines += ["", f"{group}:", *(f"  {name:{width}}{COMMANDS[name].summary}" for name in names)]
+    lines += ["", "`autohpo COMMAND --help` tells more of a command; every command takes --json.", ""]
+    return "\n".join([*lines, "AUTOHPO_STORE names the store where a command line does not."])
+
+
+def _unknown(name: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, COMMANDS, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"{name!r} is no command{hint} Commands: {', '.join(COMMANDS)}"
