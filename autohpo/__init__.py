@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from autohpo.algorithms.parts.gp_searcher import GPMultiFidelitySearcher
     from autohpo.algorithms.parts.points import Point
     from autohpo.algorithms.registry import available_hpos, build_hpo_from_name, register_hpo
+    from autohpo.commands import CommandObjective
     from autohpo.confirm import Confirm, Confirmed
     from autohpo.errors import (
         AutoHPOError,
+        CommandError,
         EvaluationsError,
         FailuresError,
         FirstTrialError,
@@ -56,6 +58,8 @@ __all__ = [
     "Belief",
     "BetaPrior",
     "ChoiceHP",
+    "CommandError",
+    "CommandObjective",
     "Confirm",
     "Confirmed",
     "Cut",
@@ -102,9 +106,10 @@ _HOMES = {
     "algorithms.parts.gp_searcher": ("GPMultiFidelitySearcher",),
     "algorithms.parts.points": ("Point",),
     "algorithms.registry": ("available_hpos", "build_hpo_from_name", "register_hpo"),
+    "commands": ("CommandObjective",),
     "confirm": ("Confirm", "Confirmed"),
     "errors": (
-        *("AutoHPOError", "EvaluationsError", "FailuresError", "FirstTrialError", "InvalidPerfError"),
+        *("AutoHPOError", "CommandError", "EvaluationsError", "FailuresError", "FirstTrialError", "InvalidPerfError"),
         *("NoResultError", "NotReady", "OptimizationComplete", "OptionError", "RegistryError"),
         *("SpaceError", "StoreError"),
     ),

@@ -51,6 +51,10 @@ class MetricError(AutoHPOError, ValueError):
     """A job has no value of the metric that is its objective; the text lists the names that it reported."""
 
 
+class CommandError(AutoHPOError):
+    """A command failed, or printed no result; the text has the command, how it ended, and what it printed last."""
+
+
 class EvaluationsError(AutoHPOError, ValueError):
     """Some of the results told were refused; every other one of the batch was taken.
 

@@ -118,6 +118,14 @@ class TrialHandle:
         self._log.is_over = self.is_stopped or self.is_enough
         return not self._log.is_over
 
+    @property
+    def is_asked_to_end(self) -> bool:
+        """Whether the search asked this trial to end: before the next report only where its executor can tell."""
+        asked = getattr(self._send, "is_asked_to_end", None)
+        if asked is not None and not self._log.is_over and asked():
+            self.is_stopped = self._log.is_over = True
+        return self.is_stopped
+
     def resume_at(self, fidelity: float) -> None:
         """Say that training state up to `fidelity` was loaded from :attr:`checkpoint_dir`."""
         done = whole(float(fidelity))
@@ -213,7 +221,9 @@ class Objective:
                 raise OptionError("f: asks for a dataset, so give optimize(dataset=...)")
             wants -= {"dataset"}
         makes_generator = is_generator(f)
-        takes_fidelity = makes_generator or fidelity_name is not None or bool(wants & {"fidelity", "trial"})
+        own = getattr(f, "takes_fidelity", None)  # what a command does with it is not in its signature
+        takes = own if isinstance(own, bool) else makes_generator or bool(wants & {"fidelity", "trial"})
+        takes_fidelity = fidelity_name is not None or takes
         has_default = frozenset(p.name for p in named if p.name in wants and p.default is not p.empty)
         objectives = Objectives.of(mode)
         return cls(f, dataset, wants, has_default, takes_fidelity, objectives, fidelity_name, makes_generator, keep)
@@ -339,9 +349,12 @@ class Evaluator:
                 _log.warning("the paused training of trial %d could not be closed", root, exc_info=True)
 
     def close(self) -> None:
-        """End every paused generator."""
+        """End every paused generator, and what the objective keeps for its next trial."""
         for root in list(self._paused):
             self.drop(root)
+        leave = getattr(self.objective.f, "leave_process", None)
+        if callable(leave):
+            leave()
 
 
 def _checked_size(outcome: Outcome) -> Outcome:
@@ -392,4 +405,4 @@ def clip(text: str) -> str:
 
 def _is_ours(module: object) -> bool:
     """Whether the code of a module lies between the executor and the user's code."""
-    return module in OURS or str(module).startswith(("autohpo.execution.", "autohpo.controller."))
+    return module in OURS or str(module).startswith(("autohpo.commands.", "autohpo.execution.", "autohpo.controller."))

@@ -39,13 +39,16 @@ class Tally:
         """Return the metrics of the trial, as ``loss``, ``loss.min`` and ``loss.max``.
 
         Args:
-            returned: What the objective returned beside its result: the last value of each.
+            returned: What the objective returned beside its result: the last value of each; ``loss.min`` and
+                ``loss.max`` count, too.
         """
         if not self.values:
             return returned
         self.count({name: value for name, value in returned.items() if name in self.values})
         found = dict(returned)
         for name, (last, least, largest) in self.values.items():
+            least = min(least, returned.get(f"{name}.min", least))
+            largest = max(largest, returned.get(f"{name}.max", largest))
             found |= {name: last, f"{name}.min": least, f"{name}.max": largest}
         return found
 

@@ -19,6 +19,7 @@ from autohpo.algorithms.options import RunArguments, check_names, options_of
 from autohpo.algorithms.parts.missing_space import MissingSpace, trainer_space
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
+from autohpo.commands import CommandObjective
 from autohpo.confirming import confirming_of, default_of, say_confirmed
 from autohpo.dispatch import on_last_attempt
 from autohpo.driver import Driver
@@ -267,7 +268,9 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
             f"f: {name_of(type(hpo))} starts trainings from copies of others, so f must ask for `trial`, and save its "
             "state in trial.checkpoint_dir before each yield"
         )
-    can_report = objective.is_generator or "trial" in objective.wants
+    if isinstance(objective.f, CommandObjective):
+        objective.f.check(hpo.space, options.fidelity)
+    can_report = getattr(objective.f, "can_report", objective.is_generator or "trial" in objective.wants)
     if hpo.needs_reports and objective.takes_fidelity and not can_report:
         warnings.warn(
             f"f: {name_of(type(hpo))} stops trials at their reports, and f has none, so every trial is a full "

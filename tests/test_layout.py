@@ -28,6 +28,7 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
         "replay",
         "run_header",
         "made_with",
+        "commands",
         "execution",
         "objective",
         "reported",

@@ -177,6 +177,7 @@ class Worker:
             self._say(Message("report", number, attempt, fidelity, perf, metrics))
             return self._stopped != (number, attempt)
 
+        report.is_asked_to_end = lambda: self._stopped == (number, attempt)  # type: ignore[attr-defined]
         return report
 
     def _say(self, message: Message) -> None:
