@@ -13,6 +13,7 @@ from dataclasses import replace
 from autohpo.algorithms.session import session_of
 from autohpo.checkpoints import Checkpoints
 from autohpo.confirming import Confirming
+from autohpo.control import StopRequests
 from autohpo.dispatch import Dispatch, Placed, lost_error
 from autohpo.ending import Ending
 from autohpo.errors import AutoHPOError, NotReady, OptimizationComplete, StoreError, short
@@ -66,7 +67,8 @@ class Driver:
         self.search, self.hpo, self.state = search, search.hpo, search.state
         self.objective, self.executor, self.progress, self.options = objective, executor, progress, options
         self.max_trials = max_trials
-        self.ending = Ending(executor, options.time_limit, options.grace_seconds, self._say_interrupted)
+        asked = StopRequests.of(search.store)
+        self.ending = Ending(executor, options.time_limit, options.grace_seconds, self._say_interrupted, asked)
         kept = Checkpoints(search, options.keep_checkpoints)
         self.dispatch = Dispatch(search, executor, options.n_retries, options.max_suspended, kept)
         self.holding = Holding(search, executor, self.ending, options.grace_seconds)

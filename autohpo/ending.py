@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
+from autohpo.control import LOOK_SECONDS, StopRequests
 from autohpo.execution.base import Executor
 from autohpo.interrupts import POKE, SIGNALS, Count, Handler, Interrupted, Watch
 from autohpo.trial import TrialState
@@ -54,6 +55,7 @@ class Ending:
         time_limit: Seconds for the search, if limited.
         grace_seconds: How long running trials may take to end.
         say_last: Called before the process ends without the driver, because a second signal could not end what runs.
+        requests: Where others ask the search to end, if they can.
 
     Attributes:
         reason: Why the search ends early; the empty string while it goes on.
@@ -72,9 +74,11 @@ class Ending:
         time_limit: float | None,
         grace_seconds: float,
         say_last: Callable[[], None] = lambda: None,
+        requests: StopRequests | None = None,
     ) -> None:
         self._executor, self._time_limit, self._grace = executor, time_limit, grace_seconds
-        self._say_last = say_last
+        self._say_last, self._requests = say_last, requests
+        self._why_stopped = ""
         self.reason = ""
         self.signal: int | None = None
         self.is_stopped = self._is_urgent = self._is_over = False
@@ -106,7 +110,7 @@ class Ending:
             if self.signal is not None:
                 self.begin("the search was interrupted", running)
             elif self.is_stopped:
-                self.begin("stop() was called", running)
+                self.begin(self._why_stopped, running)
             elif limit is not None and time.monotonic() - self.began >= limit:
                 self.begin(f"the search reached its time limit of {limit:g} s", running)
             elif closing:
@@ -122,9 +126,13 @@ class Ending:
         for number in list(running):
             self._executor.stop(number)
 
-    def stop(self) -> None:
-        """End the search in order; from any thread."""
-        self.is_stopped = True
+    def stop(self, why: str = "stop() was called") -> None:
+        """End the search in order; from any thread.
+
+        Args:
+            why: The reason, as a clause.
+        """
+        self.is_stopped, self._why_stopped = True, self._why_stopped or why
         self.over_at = min(self.over_at, time.monotonic())
         if self._watch is not None:
             self._watch.wake()
@@ -155,6 +163,8 @@ class Ending:
             self.section = OWN
             watch.close()
             self._is_over = True
+            if self._requests is not None:
+                self._requests.is_asked()  # what comes too late must not lie about
         self._run_deferred()
 
     def _deferred(self) -> dict[int, Handler]:
@@ -212,6 +222,16 @@ class Ending:
             raise Interrupted
 
     # What the watch asks, in its own thread.
+
+    @property
+    def look_seconds(self) -> float:
+        """The time between two looks for a request to end; infinite where nobody can make one."""
+        return math.inf if self._requests is None or self._is_over else LOOK_SECONDS
+
+    def look(self) -> None:
+        """Look whether somebody else asks the search to end."""
+        if self._requests is not None and self._requests.is_asked():
+            self.stop("a stop was requested")
 
     def is_due(self, now: float) -> bool:
         """Whether what the driver's thread is in has taken too long."""

@@ -110,6 +110,26 @@ class RunBusyError(StoreError):
     """Another driver works on this run; the text says which, and since when."""
 
 
+class DetachedError(AutoHPOError):
+    """A driver that was started on its own ended before it had its store; the text has the end of its log.
+
+    Args:
+        text: What is to be said.
+        code: The exit code of the driver; below 0 the signal that ended it.
+
+    Attributes:
+        code: The argument of that name.
+    """
+
+    def __init__(self, text: str, code: int) -> None:
+        self.code = code
+        super().__init__(text)
+
+    def __reduce__(self) -> tuple[type[DetachedError], tuple[str, int]]:
+        """Pickle by the arguments."""
+        return type(self), (str(self), self.code)
+
+
 class FirstTrialError(AutoHPOError):
     """The first trial raised, or returned no number: the objective is probably wrong; the text has the reason."""
 

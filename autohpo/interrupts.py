@@ -127,6 +127,13 @@ class Watched(Protocol):
     over_at: float
     """When the search has to end, by the monotonic clock."""
 
+    @property
+    def look_seconds(self) -> float:
+        """The time between two calls of :meth:`look`; infinite where there is nothing to look for."""
+
+    def look(self) -> None:
+        """Look whether somebody else asks the search to end."""
+
     def is_due(self, now: float) -> bool:
         """Whether what the driver does now is to be interrupted."""
 
@@ -199,9 +206,14 @@ class Watch:
             end.close()
 
     def _run(self) -> None:
+        looked = 0.0
         while not self._is_closing:
-            left = self._watched.over_at - time.monotonic()
-            pause = TICK_SECONDS if self._hurried or left <= 0 else min(left, threading.TIMEOUT_MAX, 3600.0)
+            now = time.monotonic()
+            left, look = self._watched.over_at - now, self._watched.look_seconds
+            if now - looked >= look:
+                looked = now
+                self._watched.look()
+            pause = TICK_SECONDS if self._hurried or left <= 0 else min(left, threading.TIMEOUT_MAX, 3600.0, look)
             if select.select([self._here], [], [], pause)[0]:
                 self._take(self._here.recv(4096))
             if not self._is_closing:

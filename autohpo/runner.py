@@ -113,7 +113,7 @@ def _run_trainer(hpo: BaseHPOptimizer, call: Call, *, is_over: bool) -> tuple[An
     folder = temporary_folder()
     try:
         objective = TrainerObjective(trainer, dataset, str(folder), space.modules or ())
-        session_of(hpo).on_stop = session_of(fresh).stop
+        session_of(hpo).on_stop, session_of(fresh).on_begin = session_of(fresh).stop, session_of(hpo).on_begin
         try:
             result = _search(fresh, objective.objective(options.fidelity), call, is_over)
         finally:
@@ -155,6 +155,9 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
         described = _described(objective, "" if trainer is None else type(trainer).__qualname__)
         begun_with = made_with(hpo.f if trainer is None else trainer, objective.dataset)
         search.begin({"objective": described, "made_with": begun_with, **earlier.header})
+        on_begin = session_of(hpo).on_begin
+        if on_begin is not None:
+            on_begin(search.store)
         _say_resumed(search, progress)
         executor = _protected(executor, objective, search, options)
         max_trials = None

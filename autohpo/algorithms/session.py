@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
     from autohpo.algorithms.parts.hopeless import HopelessRule
 
-_OF_THIS_PROCESS = ("lock", "asking", "telling", "on_stop", "on_limit", "_usual")
+_OF_THIS_PROCESS = ("lock", "asking", "telling", "on_stop", "on_limit", "on_begin", "_usual")
 _BASE = "autohpo.algorithms.base"  # where the hook stands that does nothing
 
 
@@ -68,6 +68,7 @@ class Session:
         self.num_workers = 1
         self._is_set_up = self._has_warned = False
         self.last_call: Any = None  # what optimize() was called with last; no part of a copy
+        self.on_begin: Callable[[Any], None] | None = None  # gets the store of optimize() once it holds this run
         self._rng: np.random.Generator | None = None
         self._usual: Usual | None = None
         self._hopeless: HopelessRule | None = None
@@ -105,7 +106,7 @@ class Session:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self.lock, self._usual = threading.RLock(), None
+        self.lock, self._usual, self.on_begin = threading.RLock(), None, None
         self.leave_driver()
 
     @property

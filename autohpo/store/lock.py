@@ -6,18 +6,24 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import socket
+import struct
 import sys
+import threading
 import time
 import zlib
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from weakref import WeakValueDictionary
 
 from autohpo.errors import RunBusyError, StoreError
 
 _HELD: WeakValueDictionary[Path, RunLock] = WeakValueDictionary()
 """The locks of this process: POSIX record locks never exclude their own process, so this does."""
+
+_GUARD = threading.RLock()
+"""Held while a lock file is open for a look: closing it would take the lock from a thread that got it meanwhile."""
 
 HOLDER_BYTES = 1024
 """Where the count begins in the file; before it stands who holds the lock."""
@@ -39,6 +45,56 @@ class Count(NamedTuple):
     committed: int
 
 
+class Holder(NamedTuple):
+    """A process that has a run open: its driver, or whoever asks and tells there.
+
+    Attributes:
+        host: The name of its host; empty where it left none.
+        process: The number of the process there; 0 where it is not known.
+        since: When it took the run, in its host's local time.
+        program: The script or command that it runs, if it said so.
+        id: A random string that no other holder has; empty for those of older releases.
+    """
+
+    host: str
+    process: int
+    since: str
+    program: str = ""
+    id: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"process {self.process} on {self.host}, since {self.since}" if self.host else "a holder that left no name"
+        )
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a process of this very machine."""
+        return self.process > 0 and self.host == socket.gethostname()
+
+    @classmethod
+    def of_this_process(cls) -> Holder:
+        """Return this process as a holder from now on."""
+        program = sys.argv[0] if sys.argv and isinstance(sys.argv[0], str) else ""
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        return cls(socket.gethostname(), os.getpid(), since, program[-200:], secrets.token_hex(8))
+
+    def to_json(self) -> str:
+        """Return the holder as it stands in its lock file."""
+        return json.dumps(self._asdict())
+
+    @classmethod
+    def from_json(cls, text: str) -> Holder | None:
+        """Return the holder that a lock file names; None where it names none."""
+        try:
+            said: Any = json.loads(text)
+            found = cls(*(said[name] for name in cls._fields[:3]), *(said.get(name, "") for name in cls._fields[3:]))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        is_text = all(isinstance(value, str) for name, value in found._asdict().items() if name != "process")
+        return found if is_text and type(found.process) is int else None
+
+
 class RunLock:
     """A lock that keeps a second driver from a run.
 
@@ -54,6 +110,7 @@ class RunLock:
         self._path = path.parent.resolve() / path.name
         self._file: BinaryIO | None = None
         self._process = 0  # that took it: a forked child has a copy of this object, but not the lock
+        self._holder: Holder | None = None
 
     def acquire(self) -> None:
         """Take the lock.
@@ -62,6 +119,10 @@ class RunLock:
             RunBusyError: Another driver has it; the text names its host, process and start.
             StoreError: The lock file cannot be written, or is a link: that might lead to somebody's file.
         """
+        with _GUARD:
+            self._acquire()
+
+    def _acquire(self) -> None:
         known = _HELD.get(self._path)
         if known is not None and known._process == os.getpid():
             raise RunBusyError(f"store: {self._path.stem} is in use by this very process ({os.getpid()})")
@@ -80,8 +141,8 @@ class RunLock:
             ) from None
         self._file, self._process = handle, os.getpid()
         _HELD[self._path] = self
-        since = time.strftime("%Y-%m-%d %H:%M:%S")
-        text = json.dumps({"host": socket.gethostname(), "process": os.getpid(), "since": since})
+        self._holder = Holder.of_this_process()
+        text = self._holder.to_json()
         count = _read_count(handle)
         with contextlib.suppress(OSError):  # the disk is full: the lock holds without a name, too
             handle.truncate(0)
@@ -106,14 +167,15 @@ class RunLock:
 
     def count(self) -> Count | None:
         """Return what the last driver noted, if it did and its note is whole."""
-        held = _HELD.get(self._path)
-        if held is not None and held._process == os.getpid():
-            return None if held._file is None else _read_count(held._file)  # to close another handle would unlock it
-        try:
-            with _open(self._path, os.O_RDONLY) as handle:
-                return _read_count(handle)
-        except OSError:
-            return None
+        with _GUARD:
+            held = _HELD.get(self._path)
+            if held is not None and held._process == os.getpid():
+                return None if held._file is None else _read_count(held._file)  # closing another handle would unlock it
+            try:
+                with _open(self._path, os.O_RDONLY) as handle:
+                    return _read_count(handle)
+            except OSError:
+                return None
 
     def check_free(self) -> None:
         """Check that no driver has the lock, without taking it.
@@ -121,18 +183,10 @@ class RunLock:
         Raises:
             RunBusyError: One has it.
         """
-        held = _HELD.get(self._path)
-        if held is not None and held._process == os.getpid():
-            raise RunBusyError(f"store: {self._path.stem} is in use by this very process ({os.getpid()})")
-        try:
-            handle = _open(self._path, os.O_RDWR)
-        except OSError:
-            return  # there is no such file, or nobody may write here
-        with handle:
-            try:
-                _lock(handle)
-            except OSError:
-                raise RunBusyError(f"store: {self._path.stem} is in use by {_holder(handle)}") from None
+        holder = holder_of(self._path)
+        if holder is not None:
+            who = f"this very process ({os.getpid()})" if holder.is_here and holder.process == os.getpid() else holder
+            raise RunBusyError(f"store: {self._path.stem} is in use by {who}")
 
     def release(self) -> None:
         """Give the lock free. May be called twice."""
@@ -142,20 +196,67 @@ class RunLock:
             _HELD.pop(self._path, None)
 
 
+def holder_of(path: Path) -> Holder | None:
+    """Return who has a lock now, without taking it; None where nobody does.
+
+    Args:
+        path: The path of the lock file; there need not be one.
+    """
+    path = path.parent.resolve() / path.name
+    with _GUARD:
+        held = _HELD.get(path)
+        if held is not None and held._process == os.getpid():
+            return held._holder
+        try:
+            handle = _open(path, os.O_RDWR)
+        except PermissionError:
+            try:
+                handle = _open(path, os.O_RDONLY)
+            except OSError:
+                return None
+        except OSError:
+            return None  # there is no such file
+        with handle:
+            process = _locked_by(handle)
+            return None if process is None else _holder(handle, process)
+
+
+def last_holder(path: Path) -> Holder | None:
+    """Return who had a lock last, or has it; None where its file does not say.
+
+    Args:
+        path: The path of the lock file.
+    """
+    path = path.parent.resolve() / path.name
+    with _GUARD:
+        held = _HELD.get(path)
+        if held is not None and held._process == os.getpid():
+            return held._holder
+        try:
+            with _open(path, os.O_RDONLY) as handle:
+                return _named(handle)
+        except OSError:
+            return None
+
+
 def _open(path: Path, flags: int) -> BinaryIO:
     """Open a file without a buffer, and without following a link."""
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     return os.fdopen(os.open(path, flags, 0o666), "rb" if not flags & os.O_RDWR else "r+b", buffering=0)
 
 
-def _holder(handle: BinaryIO) -> str:
-    """Return a sentence's end that says who holds the lock."""
-    text = _read_at(handle, HOLDER_BYTES, 0).split(b"\0")[0].decode(errors="replace")
-    try:
-        said = json.loads(text)
-        return f"process {said['process']} on {said['host']}, since {said['since']}"
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return "a holder that left no name"
+def _holder(handle: BinaryIO, process: int = 0) -> Holder:
+    """Return who a lock file that is locked names.
+
+    Args:
+        handle: The file.
+        process: The process that the system says has it; 0 where it does not.
+    """
+    return _named(handle) or Holder("", process, "")
+
+
+def _named(handle: BinaryIO) -> Holder | None:
+    return Holder.from_json(_read_at(handle, HOLDER_BYTES, 0).split(b"\0")[0].decode(errors="replace"))
 
 
 def _read_count(handle: BinaryIO) -> Count | None:
@@ -182,6 +283,13 @@ if sys.platform == "win32":
         msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
         handle.seek(0)
 
+    def _locked_by(handle: BinaryIO) -> int | None:
+        try:
+            _lock(handle)  # which closing it releases
+        except OSError:
+            return 0
+        return None
+
 else:
     import fcntl
 
@@ -193,3 +301,24 @@ else:
 
     def _lock(handle: BinaryIO) -> None:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    # How the system's struct flock is laid out, and where it has type and process; elsewhere a lock is tried.
+    _FLOCKS = {"linux": ("@hhqqi4x", 0, 4), "darwin": ("@qqihh", 3, 2)}
+    _FLOCK = _FLOCKS.get(sys.platform) if sys.maxsize > 2**32 else None
+
+    def _locked_by(handle: BinaryIO) -> int | None:
+        """Return the process that has a file locked, 0 if it is unknown, None if nobody has: nothing is locked here."""
+        if _FLOCK is None:
+            try:
+                _lock(handle)  # which closing it releases
+            except OSError:
+                return 0
+            return None
+        layout, kind, process = _FLOCK
+        asked = [0] * 5
+        asked[kind] = fcntl.F_WRLCK  # from the start of the file, to its end: all other fields are 0
+        try:
+            said = struct.unpack(layout, fcntl.fcntl(handle.fileno(), fcntl.F_GETLK, struct.pack(layout, *asked)))
+        except OSError:  # a file system without locks: nobody can have one
+            return None
+        return None if said[kind] == fcntl.F_UNLCK else max(0, int(said[process]))
