@@ -13,8 +13,9 @@ from autohpo.controller.background import Background
 from autohpo.controller.following import Following
 from autohpo.controller.jobs import Jobs
 from autohpo.controller.limits import Deadline
+from autohpo.controller.metered import Metered
 from autohpo.controller.reporter import Callback, Reporter
-from autohpo.controller.settings import Settings
+from autohpo.controller.settings import MINUTE, Settings
 from autohpo.controller.strategy import SearchStrategy
 from autohpo.controller.watch import Watch
 from autohpo.errors import NoResultError
@@ -60,6 +61,7 @@ class Drive:
 
     def __init__(self, plan: Plan, callback: Callback | None, deadline: Deadline, said: Any, period_seconds: Any) -> None:
         self._plan, self._deadline = plan, deadline
+        self._metered: Metered | None = None
         settings = plan.settings
         self.reporter = Reporter(callback, said, period_seconds)
         self.following = Following(
@@ -78,12 +80,26 @@ class Drive:
         self._deadline.begin()
         self.background.start()
 
+    def used(self) -> tuple[float, float]:
+        """Return the iterations and the seconds that all jobs have used."""
+        if self._metered is None:
+            return 0.0, 0.0
+        used = self._metered.used
+        return used["iterations"]["used"] or 0.0, used["compute_time"]["used"] or 0.0
+
     def _run(self) -> None:
         plan, settings = self._plan, self._plan.settings
         store = open_store(plan.store) if isinstance(plan.store, (str, Path)) else plan.store
         files = store.files if isinstance(store, Store) and not isinstance(store, MemoryStore) else None
         arguments = settings.run_arguments()
-        executor = Watch(self._executor(arguments, files), self.following, files)
+        compute = settings.compute_time_limit
+        metered = self._metered = Metered(
+            self._executor(arguments, files),
+            max_iterations_per_job=settings.max_iteration_per_job,
+            total_iterations=settings.total_iterations,
+            compute_time_limit=None if compute is None else compute * MINUTE,
+        )
+        executor = Watch(metered, self.following, files)
         left = self._deadline.left_seconds
         try:
             plan.hpo.optimize(
@@ -98,7 +114,7 @@ class Drive:
                 **_rest(arguments),
             )
         except NoResultError:
-            if not (self.following.is_stopping or self._deadline.is_reached):
+            if not (self.following.is_stopping or self._deadline.is_reached or metered.closing):
                 raise
         finally:
             self._deadline.end()

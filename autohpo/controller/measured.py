@@ -175,8 +175,9 @@ class Measured:
         self.f, self.metrics = f, metrics
         is_plain = inspect.isroutine(f) or hasattr(f, "func")
         self.__wrapped__ = f if is_plain else f.__call__  # type: ignore[operator] # whoever looks at this sees the job
-        if isinstance(getattr(f, "is_continued", None), bool):
-            self.is_continued = f.is_continued  # type: ignore[attr-defined]
+        for name in ("is_continued", "takes_fidelity", "can_report", "leave_process"):
+            if hasattr(f, name):  # what a command, or a trainer, says of itself
+                setattr(self, name, getattr(f, name))
 
     def __call__(self, hps: dict[str, Any], **offered: Any) -> Any:
         """Return the result of the job, or a generator of its results."""

@@ -12,8 +12,8 @@ from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.controller.algorithms import Algorithm
 from autohpo.controller.base_job import base_job
 from autohpo.controller.drive import Drive, Plan
-from autohpo.controller.jobs import Job, Jobs
-from autohpo.controller.limits import Budget, Deadline
+from autohpo.controller.jobs import Jobs
+from autohpo.controller.limits import Budget, Deadline, Used
 from autohpo.controller.metrics import Metrics
 from autohpo.controller.parameters import space_of
 from autohpo.controller.readings import Readings
@@ -21,7 +21,7 @@ from autohpo.controller.settings import MINUTE, MOST_TASKS, Settings, minutes, p
 from autohpo.controller.sources import OptimizerSource, run_id_of
 from autohpo.controller.strategy import RandomSearch, SearchStrategy
 from autohpo.errors import OptionError, shown
-from autohpo.store import Store, open_store
+from autohpo.store import MemoryStore, Store, open_store
 
 BOHB_ARGUMENTS = (
     *("eta", "min_budget", "max_budget", "min_points_in_model", "top_n_percent", "num_samples"),
@@ -147,8 +147,9 @@ class HyperParameterOptimizer(Readings):
         self._dataset, self._name, self._run_as_service = dataset, name, run_as_service
         self._store = self._checked_store(store)
         self._given = base_task_id, hyper_parameters
-        self._f, base_name = base_job(base_task_id, self._metrics, self._space, more.get("fidelity"))
-        self._jobs = Jobs(self._metrics, base_name, more.get("fidelity"))
+        fidelity, has_dataset = more.get("fidelity"), dataset is not None
+        self._f, base_name = base_job(base_task_id, self._metrics, self._space, fidelity, has_dataset=has_dataset)
+        self._jobs = Jobs(self._metrics, base_name, fidelity)
         self._jobs.abort = self._abort
         self.set_job_default_parent(None, spawn_project)
         self._deadline = Deadline(self._settings.optimization_time_limit, self._moved)
@@ -347,3 +348,105 @@ class HyperParameterOptimizer(Readings):
     def elapsed(self) -> float:
         """Return the minutes since the start, up to the end; -1 before the start."""
         return self._deadline.elapsed_minutes
+
+    # The rest.
+
+    @property
+    def budget(self) -> Budget:
+        """What the search may use and has used: jobs, iterations and minutes."""
+        n = sum(1 for trial in self._jobs.trials() if "known" not in trial.info)
+        iterations, seconds = (0.0, 0.0) if self._drive is None else self._drive.used()
+        settings = self._settings
+        return Budget(
+            Used(settings.total_max_jobs, n),
+            Used(settings.total_iterations, iterations),
+            Used(settings.compute_time_limit, seconds / MINUTE),
+        )
+
+    def set_report_period(self, report_period_minutes: float | None) -> None:
+        """Set how often the log gets a line that says how the search stands; may be called while it runs.
+
+        Args:
+            report_period_minutes: The minutes between two lines; None writes none.
+
+        Raises:
+            OptionError: It is no positive number.
+        """
+        self._report_minutes = minutes("report_period_minutes", report_period_minutes)
+
+    def _report_seconds(self) -> float | None:
+        return None if self._report_minutes is None else self._report_minutes * MINUTE
+
+    def _said(self) -> str:
+        """A line that says how the search stands."""
+        counts = ", ".join(f"{n} {status}" for status, n in sorted(self._counts().items())) or "none"
+        top = self.get_top_experiments(1)
+        best = ""
+        if top and top[0].trial is not None:
+            best = f"; best {self._metrics.each[0].name} {top[0].trial.perf:g} in job {top[0].id}"
+        return f"controller: jobs: {counts}{best}; after {self.elapsed():.3g} minutes"
+
+    def get_optimizer(self) -> Any:
+        """Return the optimizer, whose ``result`` has every trial; of a strategy of your own, that strategy."""
+        return self._strategy if self._algorithm.is_own_strategy else self._hpo
+
+    def get_random_seed(self) -> int:
+        """Return the seed of this controller; other controllers have seeds of their own."""
+        return int(self._hpo.seed or 0)
+
+    def set_random_seed(self, seed: int = 1337) -> None:
+        """Set the seed of this controller, before the start.
+
+        Raises:
+            OptionError: The search has begun, or `seed` is no integer of at least 0.
+        """
+        self._rebuild("set_random_seed", _seed=seed)
+
+    def set_optimization_args(
+        self,
+        eta: float | None = None,
+        min_budget: float | None = None,
+        max_budget: float | None = None,
+        min_points_in_model: int | None = None,
+        top_n_percent: float | None = None,
+        num_samples: int | None = None,
+        random_fraction: float | None = None,
+        bandwidth_factor: float | None = None,
+        min_bandwidth: float | None = None,
+    ) -> None:
+        """Set options of `bohb`, before the start; None leaves one as it is.
+
+        Args:
+            eta: Factor between the iterations of two rungs; 1 / `eta` of the jobs go on.
+            min_budget: The iterations of the lowest rung; another name of `min_iteration_per_job`.
+            max_budget: The iterations of a full job; another name of `max_iteration_per_job`.
+            min_points_in_model: Least number of good and of bad points that make a model.
+            top_n_percent: Share of the results that counts as good, in percent.
+            num_samples: Candidates of which the best is suggested.
+            random_fraction: Chance that a configuration is drawn from the prior.
+            bandwidth_factor: Widens the kernels that candidates are drawn from.
+            min_bandwidth: Floor of every kernel's bandwidth, in the unit cube.
+
+        Raises:
+            OptionError: The search has begun, the algorithm has no such option, it was given to the constructor too,
+                or it breaks a rule.
+        """
+        values = (eta, min_budget, max_budget, min_points_in_model, top_n_percent, num_samples)
+        values += (random_fraction, bandwidth_factor, min_bandwidth)
+        given = {name: value for name, value in zip(BOHB_ARGUMENTS, values, strict=True) if value is not None}
+        self._rebuild("set_optimization_args", _bohb=given)
+
+    def set_optimizer_task(self, task: Any) -> None:
+        """Set the store that keeps the run, before the start.
+
+        Args:
+            task: The path or URL of a store, or a Store.
+
+        Raises:
+            OptionError: The search has begun, or it is none of these.
+        """
+        self._rebuild("set_optimizer_task", _store=self._checked_store(task))
+
+    def _open_store(self) -> Store | None:
+        store = open_store(self._store) if isinstance(self._store, str) else self._store
+        return None if isinstance(store, MemoryStore) else store

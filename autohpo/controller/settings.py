@@ -86,6 +86,12 @@ class Settings:
                 raise OptionError(f"{refused[0]}: {who} has limits of its own, so give it there")
         RunOptions(**self.run_arguments())  # what is passed on is checked here, and not at the start
 
+    @property
+    def total_iterations(self) -> float | None:
+        """The iterations of all jobs together, which are never exceeded; None without both limits."""
+        n, most = self.total_max_jobs, self.max_iteration_per_job
+        return None if n is None or most is None else float(n * most)
+
     def run_arguments(self) -> dict[str, Any]:
         """Return the arguments of ``optimize`` that say where jobs run and what is passed on."""
         limit = self.time_limit_per_job

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from autohpo.controller.following import Following
 from autohpo.execution.base import Event, Executor, OnReport
 from autohpo.objective import Objective
+from autohpo.store.base import LogEvent
 from autohpo.trial import Task, TrialState
 
 
@@ -23,6 +24,15 @@ class Watch(Executor):
     def __init__(self, inner: Executor, listener: Following, files: Path | None) -> None:
         self._inner, self._listener, self._files = inner, listener, files
         self.is_inline = inner.is_inline  # type: ignore[misc] # it is as the one inside is
+
+    @property
+    def closing(self) -> str:
+        """Why nothing more starts; empty while something may."""
+        return self._inner.closing
+
+    def recall(self, log: Iterable[LogEvent]) -> None:
+        """Take what earlier drivers of the same store have logged."""
+        self._inner.recall(log)
 
     def open(self, objective: Objective, on_report: OnReport) -> None:
         """Get ready to run tasks of one objective.
