@@ -89,8 +89,8 @@ class Algorithm:
             return cls._of_strategy(given)
         known = ", ".join(available_hpos())
         raise OptionError(
-            f"optimizer_class: must be a registered name ({known}), a subclass of BaseHPOptimizer or of SearchStrategy, "
-            f"got {shown(given)}"
+            f"optimizer_class: must be a registered name ({known}), a subclass of BaseHPOptimizer or of "
+            f"SearchStrategy, got {shown(given)}"
         )
 
     @classmethod
@@ -142,7 +142,11 @@ class Algorithm:
         known, found = option_names(self.cls), {}
         for ours, theirs in IN_ITERATIONS.items():
             value = getattr(settings, theirs)
-            twice = [name for name in (ours, *(a for a, o in self.cls.option_aliases.items() if o == ours)) if name in options]
+            twice = [
+                name
+                for name in (ours, *(a for a, o in self.cls.option_aliases.items() if o == ours))
+                if name in options
+            ]
             if value is not None and twice:
                 raise OptionError(f"{twice[0]}: means {theirs}, which was given too")
             if value is not None and ours in known:

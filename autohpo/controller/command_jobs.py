@@ -10,6 +10,8 @@ from autohpo.commands.reading import Found, Reading
 from autohpo.controller.metrics import Metrics
 from autohpo.errors import OptionError
 
+NO_METRICS = Metrics(())
+
 
 @dataclass(frozen=True)
 class NamedReading(Reading):
@@ -20,7 +22,7 @@ class NamedReading(Reading):
         own: The names that the command itself has for them, in their order; empty where it says nothing.
     """
 
-    objectives: Metrics = Metrics(())
+    objectives: Metrics = NO_METRICS
     own: tuple[str, ...] = ()
 
     def _found(self, values: Mapping[str, float]) -> Found | None:
@@ -55,7 +57,7 @@ class NamedReading(Reading):
 class CommandJob(CommandObjective):
     """A command whose metrics are found by title and series."""
 
-    objectives: Metrics = field(default=Metrics(()), kw_only=True)
+    objectives: Metrics = field(default=NO_METRICS, kw_only=True)
     own: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property

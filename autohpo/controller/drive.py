@@ -59,7 +59,9 @@ class Drive:
         period_seconds: Returns the seconds between two such lines.
     """
 
-    def __init__(self, plan: Plan, callback: Callback | None, deadline: Deadline, said: Any, period_seconds: Any) -> None:
+    def __init__(
+        self, plan: Plan, callback: Callback | None, deadline: Deadline, said: Any, period_seconds: Any
+    ) -> None:
         self._plan, self._deadline = plan, deadline
         self._metered: Metered | None = None
         settings = plan.settings
@@ -88,40 +90,41 @@ class Drive:
         return used["iterations"]["used"] or 0.0, used["compute_time"]["used"] or 0.0
 
     def _run(self) -> None:
+        try:
+            self._optimize()
+        except NoResultError:
+            is_over = self.following.is_stopping or self._deadline.is_reached
+            if not (is_over or (self._metered is not None and self._metered.closing)):
+                raise
+        finally:
+            self._deadline.end()
+            self.following.tell()
+            self.reporter.close()
+            if self._plan.strategy is not None:
+                self._plan.strategy.stop()
+
+    def _optimize(self) -> None:
         plan, settings = self._plan, self._plan.settings
         store = open_store(plan.store) if isinstance(plan.store, (str, Path)) else plan.store
         files = store.files if isinstance(store, Store) and not isinstance(store, MemoryStore) else None
         arguments = settings.run_arguments()
-        compute = settings.compute_time_limit
+        compute, left = settings.compute_time_limit, self._deadline.left_seconds
         metered = self._metered = Metered(
             self._executor(arguments, files),
             max_iterations_per_job=settings.max_iteration_per_job,
             total_iterations=settings.total_iterations,
             compute_time_limit=None if compute is None else compute * MINUTE,
         )
-        executor = Watch(metered, self.following, files)
-        left = self._deadline.left_seconds
-        try:
-            plan.hpo.optimize(
-                dataset=plan.dataset,
-                executor=executor,
-                store=store,
-                name=plan.name,
-                time_limit=math.inf if left is None else max(left, 1e-3),
-                continue_on_error=True,
-                keep=plan.jobs.metrics.keep,
-                keep_checkpoints="all",
-                **_rest(arguments),
-            )
-        except NoResultError:
-            if not (self.following.is_stopping or self._deadline.is_reached or metered.closing):
-                raise
-        finally:
-            self._deadline.end()
-            self.following.tell()
-            self.reporter.close()
-            if plan.strategy is not None:
-                plan.strategy.stop()
+        options: dict[str, Any] = {
+            "executor": Watch(metered, self.following, files),
+            "store": store,
+            "name": plan.name,
+            "time_limit": math.inf if left is None else max(left, 1e-3),
+            "continue_on_error": True,
+            "keep": plan.jobs.metrics.keep,
+            "keep_checkpoints": "all",
+        }
+        plan.hpo.optimize(dataset=plan.dataset, **options, **_rest(arguments))
 
     def _executor(self, arguments: Mapping[str, Any], files: Path | None) -> Executor:
         if isinstance(arguments["executor"], Executor):

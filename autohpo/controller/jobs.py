@@ -64,7 +64,7 @@ class Jobs:
         self.scheme: NamingScheme | bool | None = None
         self.job_class: type[Job] = Job
         self.started: dict[int, float] = {}
-        self.abort: Callable[[int], None] = lambda number: None
+        self.abort: Callable[[int], None] = _nothing
         self._known: dict[int, Job] = {}
 
     def trials(self) -> Sequence[Trial]:
@@ -273,3 +273,7 @@ class Job:
         """End the job, if it runs: at its next report, or a moment later without one."""
         if self.number is not None:
             self._jobs.abort(self.number)
+
+
+def _nothing(number: int) -> None:
+    """Do nothing."""

@@ -112,7 +112,7 @@ class Book:
         if n == 1:
             return (as_perf(value),)
         if getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):
-            value = value.tolist()  # type: ignore[attr-defined]
+            value = value.tolist()
         if not isinstance(value, (list, tuple)) or len(value) != n:
             names = ", ".join(self._metrics.names)
             raise InvalidPerfError(f"the result of a job must have {names}: a dict, or {n} numbers in this order")

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.controller.algorithms import Algorithm
 from autohpo.controller.base_job import base_job
-from autohpo.controller.drive import Drive, Plan
+from autohpo.controller.drive import Plan
 from autohpo.controller.jobs import Jobs
-from autohpo.controller.limits import Budget, Deadline, Used
 from autohpo.controller.metrics import Metrics
 from autohpo.controller.parameters import space_of
-from autohpo.controller.readings import Readings
-from autohpo.controller.settings import MINUTE, MOST_TASKS, Settings, minutes, passed_on, queue_of
+from autohpo.controller.running import Running
+from autohpo.controller.settings import Settings, passed_on, queue_of, workers_of
 from autohpo.controller.sources import OptimizerSource, run_id_of
 from autohpo.controller.strategy import RandomSearch, SearchStrategy
 from autohpo.errors import OptionError, shown
@@ -33,7 +30,7 @@ OF_SETTINGS = (
 )
 
 
-class HyperParameterOptimizer(Readings):
+class HyperParameterOptimizer(Running):
     """A controller: it runs a search in the background, with any algorithm, and tells how it stands at any time.
 
     It has the arguments and the methods of ClearML's class of this name. Everything runs on this machine (or where the
@@ -133,16 +130,18 @@ class HyperParameterOptimizer(Readings):
         options.pop("local_port", None)  # there is none: workers are joined by pipes
         given = {key: options.pop(key) for key in OF_SETTINGS if key in options}
         more = passed_on(options, self._algorithm.option_names)
+        executor = queue_of(execution_queue)
         n = max_number_of_concurrent_tasks if workers is None else workers
-        self._settings = Settings(
-            num_workers=min(MOST_TASKS, os.cpu_count() or 1) if n is None else n,
+        settings = Settings(
+            num_workers=workers_of(n, executor),
             optimization_time_limit=optimization_time_limit,
             compute_time_limit=compute_time_limit,
             save_top_k_tasks_only=save_top_k_tasks_only,
-            executor=queue_of(execution_queue),
+            executor=executor,
             more=more,
             **given,
         )
+        super().__init__(settings)
         self._options, self._bohb, self._seed = options, dict[str, Any](), seed
         self._dataset, self._name, self._run_as_service = dataset, name, run_as_service
         self._store = self._checked_store(store)
@@ -152,10 +151,6 @@ class HyperParameterOptimizer(Readings):
         self._jobs = Jobs(self._metrics, base_name, fidelity)
         self._jobs.abort = self._abort
         self.set_job_default_parent(None, spawn_project)
-        self._deadline = Deadline(self._settings.optimization_time_limit, self._moved)
-        self._lock = threading.RLock()
-        self._drive: Drive | None = None
-        self._report_minutes: float | None = 5.0
         self._strategy: SearchStrategy | None = None
         self._hpo = self._built()
 
@@ -179,7 +174,9 @@ class HyperParameterOptimizer(Readings):
             options = {}  # they are the strategy's
         for option in ("mode", "seed"):
             if option in options:
-                raise OptionError(f"{option}: is an argument of its own, {'objective_metric_sign' if option == 'mode' else 'seed'}")
+                raise OptionError(
+                    f"{option}: is an argument of its own, {'objective_metric_sign' if option == 'mode' else 'seed'}"
+                )
         options |= {"mode": self._metrics.mode, "seed": self._seed}
         hpo = algorithm.build(self._space, self._f, settings, options)
         if strategy is not None:
@@ -223,168 +220,11 @@ class HyperParameterOptimizer(Readings):
                 vars(self).update(before)
                 raise
 
-    # Start, wait, stop.
+    def _plan(self) -> Plan:
+        self._jobs.run_id = self._jobs.run_id or run_id_of(self._open_store())
+        return Plan(self._hpo, self._jobs, self._settings, self._strategy, self._dataset, self._store, self._name)
 
-    def start(self, job_complete_callback: Callable[..., object] | None = None) -> bool:
-        """Start the search in the background; return True at once, or False where it runs already.
-
-        After its end it goes on from there, as far as its limits allow.
-
-        Args:
-            job_complete_callback: Called as ``f(job_id, objective_value, objective_iteration, job_parameters,
-                top_performance_job_id)``, once for each job with a result, in the order of the log, from a thread of
-                its own. Jobs that an earlier process completed are not told of. What it raises is logged.
-
-        Raises:
-            OptionError: The callback cannot be called.
-        """
-        if job_complete_callback is not None and not callable(job_complete_callback):
-            raise OptionError(f"job_complete_callback: must be callable, got {shown(job_complete_callback)}")
-        with self._lock:
-            if self.is_running():
-                return False
-            self._jobs.run_id = self._jobs.run_id or run_id_of(self._open_store())
-            plan = Plan(
-                self._hpo, self._jobs, self._settings, self._strategy, self._dataset, self._store, self._name
-            )
-            self._drive = Drive(plan, job_complete_callback, self._deadline, self._said, self._report_seconds)
-            self._drive.start()
-        return True
-
-    def start_locally(self, job_complete_callback: Callable[..., object] | None = None) -> bool:
-        """Start the search with its jobs on this machine, which is where they run anyway; see :meth:`start`."""
-        return self.start(job_complete_callback)
-
-    def wait(self, timeout: float | None = None, wait_for_reporter: bool = True) -> bool:
-        """Wait until the search has ended; return False where it has not after `timeout`, and stop nothing then.
-
-        Ctrl-C while the main thread waits here stops the search in order, and is raised again.
-
-        Args:
-            timeout: The minutes to wait at most; None waits for the end, which a time limit of the search brings.
-            wait_for_reporter: Whether to wait until the callback was called for every job, too.
-
-        Raises:
-            AutoHPOError: The search ended with an error: it is raised here, at each call.
-        """
-        seconds = minutes("timeout", timeout)
-        seconds = None if seconds is None else seconds * MINUTE
-        drive = self._drive
-        if drive is None:
-            return True
-        try:
-            has_ended = drive.background.join(seconds)
-            if has_ended and wait_for_reporter:
-                drive.reporter.join(seconds)
-        except KeyboardInterrupt:
-            self.stop()
-            raise
-        if has_ended and drive.background.error is not None:
-            raise drive.background.error
-        return has_ended
-
-    def stop(self, timeout: float | None = None, wait_for_reporter: bool = True) -> None:
-        """End the search in order, from any thread: running jobs are asked to end, and ended after a grace.
-
-        A second call is harmless, and so is one before the start. What was found stays; jobs that were cancelled run
-        again when the search goes on.
-
-        Args:
-            timeout: The minutes to wait for the end at most; None waits for it.
-            wait_for_reporter: Whether to wait until the callback was called for every job, too.
-        """
-        seconds = minutes("timeout", timeout)
-        seconds = None if seconds is None else seconds * MINUTE
-        drive = self._drive
-        if drive is None:
-            return
-        drive.following.stop()
-        if drive.background.join(seconds) and wait_for_reporter:
-            drive.reporter.join(seconds)
-
-    def _stop_soon(self) -> None:
-        """End the search without waiting for it: for a strategy, in the driver's own thread."""
-        if self._drive is not None:
-            self._drive.following.stop()
-
-    def _abort(self, number: int) -> None:
-        if self._drive is not None:
-            self._drive.following.abort(number)
-
-    def is_active(self) -> bool:
-        """Return whether the search is not over: also before its start, as ClearML has it."""
-        return self._drive is None or self._drive.background.is_alive
-
-    def is_running(self) -> bool:
-        """Return whether the search runs."""
-        return self._drive is not None and self._drive.background.is_alive
-
-    # Limits.
-
-    def set_time_limit(self, in_minutes: float | None = None, specific_time: datetime | None = None) -> None:
-        """Set when the search must end, before its start or while it runs; without either there is no limit.
-
-        Args:
-            in_minutes: The minutes from now on.
-            specific_time: The time, in place of these.
-
-        Raises:
-            OptionError: Both are given, or one is no time.
-        """
-        self._deadline.set(in_minutes, specific_time)
-
-    def _moved(self, seconds: float | None) -> None:
-        if self._drive is not None:
-            self._drive.following.limit_moved()
-
-    def get_time_limit(self) -> datetime | None:
-        """Return when the search must end, in local time; None where there is no limit, or it has not begun."""
-        return self._deadline.time
-
-    def reached_time_limit(self) -> bool:
-        """Return whether the time is up; False without a limit."""
-        return self._deadline.is_reached
-
-    def elapsed(self) -> float:
-        """Return the minutes since the start, up to the end; -1 before the start."""
-        return self._deadline.elapsed_minutes
-
-    # The rest.
-
-    @property
-    def budget(self) -> Budget:
-        """What the search may use and has used: jobs, iterations and minutes."""
-        n = sum(1 for trial in self._jobs.trials() if "known" not in trial.info)
-        iterations, seconds = (0.0, 0.0) if self._drive is None else self._drive.used()
-        settings = self._settings
-        return Budget(
-            Used(settings.total_max_jobs, n),
-            Used(settings.total_iterations, iterations),
-            Used(settings.compute_time_limit, seconds / MINUTE),
-        )
-
-    def set_report_period(self, report_period_minutes: float | None) -> None:
-        """Set how often the log gets a line that says how the search stands; may be called while it runs.
-
-        Args:
-            report_period_minutes: The minutes between two lines; None writes none.
-
-        Raises:
-            OptionError: It is no positive number.
-        """
-        self._report_minutes = minutes("report_period_minutes", report_period_minutes)
-
-    def _report_seconds(self) -> float | None:
-        return None if self._report_minutes is None else self._report_minutes * MINUTE
-
-    def _said(self) -> str:
-        """A line that says how the search stands."""
-        counts = ", ".join(f"{n} {status}" for status, n in sorted(self._counts().items())) or "none"
-        top = self.get_top_experiments(1)
-        best = ""
-        if top and top[0].trial is not None:
-            best = f"; best {self._metrics.each[0].name} {top[0].trial.perf:g} in job {top[0].id}"
-        return f"controller: jobs: {counts}{best}; after {self.elapsed():.3g} minutes"
+    # What is set before the start.
 
     def get_optimizer(self) -> Any:
         """Return the optimizer, whose ``result`` has every trial; of a strategy of your own, that strategy."""
@@ -402,7 +242,7 @@ class HyperParameterOptimizer(Readings):
         """
         self._rebuild("set_random_seed", _seed=seed)
 
-    def set_optimization_args(
+    def set_optimization_args(  # noqa: PLR0917 - the positions are ClearML's
         self,
         eta: float | None = None,
         min_budget: float | None = None,
@@ -431,8 +271,8 @@ class HyperParameterOptimizer(Readings):
             OptionError: The search has begun, the algorithm has no such option, it was given to the constructor too,
                 or it breaks a rule.
         """
-        values = (eta, min_budget, max_budget, min_points_in_model, top_n_percent, num_samples)
-        values += (random_fraction, bandwidth_factor, min_bandwidth)
+        values: list[Any] = [eta, min_budget, max_budget, min_points_in_model, top_n_percent, num_samples]
+        values += [random_fraction, bandwidth_factor, min_bandwidth]
         given = {name: value for name, value in zip(BOHB_ARGUMENTS, values, strict=True) if value is not None}
         self._rebuild("set_optimization_args", _bohb=given)
 

@@ -1,4 +1,4 @@
-"""The parameters of a controller: ours, those of `autohpo.integrations.clearml`, or objects of ClearML's own classes."""
+"""The parameters of a controller: ours, those of `autohpo.integrations.clearml`, or of ClearML's own classes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def space_of(hyper_parameters: object) -> SearchSpace:
         SpaceError: Something is no parameter, or they do not make a space.
     """
     if isinstance(hyper_parameters, (SearchSpace, Mapping)):
-        return SearchSpace(hyper_parameters)  # type: ignore[arg-type]
+        return SearchSpace(hyper_parameters)
     if isinstance(hyper_parameters, (str, bytes)) or not isinstance(hyper_parameters, Sequence):
         raise SpaceError(f"hyper_parameters: must be a list of parameters, got {shown(hyper_parameters)}")
     found: list[HPSpace] = []

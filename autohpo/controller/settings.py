@@ -78,13 +78,28 @@ class Settings:
             raise OptionError(f"min_iteration_per_job: must be at most max_iteration_per_job, {high:g}, got {low:g}")
         for name in ("time_limit_per_job", "compute_time_limit", "optimization_time_limit", "pool_period_min"):
             object.__setattr__(self, name, minutes(name, getattr(self, name)))
-        if isinstance(self.executor, Executor):
-            own = {"time_limit_per_job": self.time_limit_per_job, **self.more}
-            refused = [name for name in ("time_limit_per_job", "memory_limit", "gpus") if own.get(name) is not None]
-            if refused:
-                who = type(self.executor).__name__
-                raise OptionError(f"{refused[0]}: {who} has limits of its own, so give it there")
+        self._check_executor()
         RunOptions(**self.run_arguments())  # what is passed on is checked here, and not at the start
+
+    def _check_executor(self) -> None:
+        """Check that the executor can hold the limits.
+
+        Raises:
+            OptionError: It cannot.
+        """
+        is_own, is_serial = isinstance(self.executor, Executor), self.executor == "serial"
+        if not (is_own or is_serial):
+            return
+        limits = {"time_limit_per_job": self.time_limit_per_job, **self.more}
+        refused = [name for name in ("time_limit_per_job", "memory_limit", "gpus") if limits.get(name) is not None]
+        if is_own and refused:
+            raise OptionError(f"{refused[0]}: {type(self.executor).__name__} has limits of its own, so give it there")
+        if is_serial:
+            refused += ["max_number_of_concurrent_tasks"] if self.num_workers > 1 else []
+            refused += ["compute_time_limit"] if self.compute_time_limit is not None else []
+            if refused:
+                rule = "'serial' runs one job at a time in this process, and cannot hold it"
+                raise OptionError(f"{refused[0]}: {rule}; take execution_queue='local'")
 
     @property
     def total_iterations(self) -> float | None:
@@ -95,9 +110,10 @@ class Settings:
     def run_arguments(self) -> dict[str, Any]:
         """Return the arguments of ``optimize`` that say where jobs run and what is passed on."""
         limit = self.time_limit_per_job
+        n = 1 if isinstance(self.executor, Executor) else self.num_workers
         own = "local" if os.name == "posix" else None  # a job in this very process could not be ended
         return {
-            "num_workers": self.num_workers,
+            "num_workers": n,
             "trial_time_limit": None if limit is None else limit * MINUTE,
             "executor": own if self.executor is None else self.executor,
             "grace_seconds": self.grace_seconds,
@@ -112,7 +128,8 @@ def minutes(name: str, value: Any) -> float | None:
     Raises:
         OptionError: It is no positive finite number.
     """
-    return _positive(name, value, "a positive number of minutes")
+    found: float | None = _positive(name, value, "a positive number of minutes")
+    return found
 
 
 def _positive(name: str, value: Any, what: str) -> Any:
@@ -124,6 +141,15 @@ def _positive(name: str, value: Any, what: str) -> Any:
     return value
 
 
+def workers_of(given: Any, executor: str | Executor | None) -> Any:
+    """Return how many jobs run at once, where that is given or follows from the executor."""
+    if given is not None:
+        return given
+    if isinstance(executor, Executor):
+        return max(1, executor.capacity())
+    return 1 if executor == "serial" else min(MOST_TASKS, os.cpu_count() or 1)
+
+
 def queue_of(execution_queue: object) -> str | Executor | None:
     """Return the executor that an ``execution_queue`` names; "default" and None choose one.
 
@@ -133,7 +159,7 @@ def queue_of(execution_queue: object) -> str | Executor | None:
     if execution_queue in (None, "default"):
         return None
     if isinstance(execution_queue, Executor) or execution_queue in ("serial", "local"):
-        return execution_queue  # type: ignore[return-value]
+        return execution_queue
     raise OptionError(
         "execution_queue: must be 'local' (processes of this machine), 'serial' (this process), 'default' or an "
         f"autohpo.execution.base.Executor, got {shown(execution_queue)}"

@@ -136,13 +136,13 @@ class SearchStrategy:
 
         False ends the search, and the jobs that run with it.
         """
-        for job in self.get_running_jobs():
-            if not self.monitor_job(job):
-                job.abort()
+        for running in self.get_running_jobs():
+            if not self.monitor_job(running):
+                running.abort()
         if self.algorithm is not None:
             return True
         while len(self._watched) + len(self._launched) < self._num_concurrent_workers:
-            job = self.create_job()
+            job: Any = self.create_job()
             if job is None:
                 break
             if not isinstance(job, Job):
