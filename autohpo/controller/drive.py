@@ -93,8 +93,7 @@ class Drive:
         try:
             self._optimize()
         except NoResultError:
-            is_over = self.following.is_stopping or self._deadline.is_reached
-            if not (is_over or (self._metered is not None and self._metered.closing)):
+            if not self._may_have_nothing:
                 raise
         finally:
             self._deadline.end()
@@ -102,6 +101,14 @@ class Drive:
             self.reporter.close()
             if self._plan.strategy is not None:
                 self._plan.strategy.stop()
+
+    @property
+    def _may_have_nothing(self) -> bool:
+        """Whether it is no error that no job has a result: the search was ended before one could have."""
+        if self.following.is_stopping or self._deadline.is_reached:
+            return True
+        has_failed = any(trial.error for trial in self._plan.hpo.history.trials)
+        return self._metered is not None and bool(self._metered.closing) and not has_failed
 
     def _optimize(self) -> None:
         plan, settings = self._plan, self._plan.settings

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from autohpo.errors import OptionError, shown
+from autohpo.store.described import mode_of
 
 SIGNS = ("min", "max", "min_global", "max_global")
 """What ``objective_metric_sign`` may be: the last value counts, or with ``_global`` the best of all reports."""
@@ -114,7 +115,7 @@ class Metrics:
     @classmethod
     def in_header(cls, header: Mapping[str, Any]) -> Metrics | None:
         """Return the objectives of a run by the header of its store; None where a controller did not begin it."""
-        mode = header.get("options", {}).get("mode")
+        mode = mode_of(header, "the store")
         is_best = header.get("objective", {}).get("keep") == "best"
         if not isinstance(mode, Mapping) or not all("/" in str(name) for name in mode):
             return None

@@ -174,9 +174,8 @@ class HyperParameterOptimizer(Running):
             options = {}  # they are the strategy's
         for option in ("mode", "seed"):
             if option in options:
-                raise OptionError(
-                    f"{option}: is an argument of its own, {'objective_metric_sign' if option == 'mode' else 'seed'}"
-                )
+                called = "objective_metric_sign" if option == "mode" else option
+                raise OptionError(f"{option}: goes by the argument {called}")
         options |= {"mode": self._metrics.mode, "seed": self._seed}
         hpo = algorithm.build(self._space, self._f, settings, options)
         if strategy is not None:
