@@ -8,6 +8,7 @@ Kill it at any time: the same command goes on where it was.
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from autohpo import HyperParameterOptimizer
 from autohpo.controller import (
@@ -23,16 +24,23 @@ COMMAND = (
 )
 
 
-def job_complete_callback(job_id, objective_value, objective_iteration, job_parameters, top_performance_job_id):
+def job_complete_callback(
+    job_id: str,
+    objective_value: float,
+    objective_iteration: int,
+    job_parameters: dict[str, Any],  # noqa: ARG001 - there are more than fit on a line
+    top_performance_job_id: str,
+) -> None:
     """Print what was completed."""
     best = " (the best so far)" if job_id == top_performance_job_id else ""
     print(f"job {job_id}: accuracy {objective_value:.3f} at epoch {objective_iteration}{best}", flush=True)
 
 
-def main():
+def main() -> None:
+    """Run the search, or go on with it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--store", default="controller.db")
-    parser.add_argument("--total-max-jobs", type=int, default=4)
+    parser.add_argument("--total-max-jobs", type=int, default=2)
     parser.add_argument("--service", action="store_true", help="leave the search to a process that outlives this one")
     args = parser.parse_args()
     optimizer = HyperParameterOptimizer(
@@ -60,7 +68,9 @@ def main():
     optimizer.set_time_limit(in_minutes=90.0)
     optimizer.wait()
     for experiment in optimizer.get_top_experiments_details(top_k=3, all_metrics=True):
-        print(experiment["task_id"], experiment["hyper_parameters"], experiment["metrics"]["validation/accuracy"]["value"])
+        print(
+            experiment["task_id"], experiment["hyper_parameters"], experiment["metrics"]["validation/accuracy"]["value"]
+        )
     optimizer.stop()
 
 

@@ -15,24 +15,27 @@ EXIT_SECONDS = 20.0
 
 
 class Background:
-    """A function that runs in a daemon thread; what it raises is kept for whoever waits for it.
+    """A function that runs in a thread of its own; what it raises is kept for whoever waits for it.
 
     Args:
         run: The function.
         stop: Asks it to end; called when the interpreter exits.
-        name: The name of the thread.
+        stays: Whether the interpreter does not exit before it has ended by itself.
 
     Attributes:
         error: What it raised, if anything.
     """
 
-    def __init__(self, run: Callable[[], None], stop: Callable[[], None], name: str) -> None:
-        self._run, self._stop = run, stop
+    def __init__(self, run: Callable[[], None], stop: Callable[[], None], *, stays: bool = False) -> None:
+        self._run, self._stop, self._stays = run, stop, stays
         self.error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._work, name="autohpo-controller", daemon=not stays)
 
     def start(self) -> None:
         """Start the thread."""
+        if self._stays:
+            self._thread.start()
+            return
         weakref.finalize(self, _nothing)  # finalizers end workers at exit: registered before ours, they run after it
         atexit.register(self._at_exit)
         self._thread.start()

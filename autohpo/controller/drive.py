@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.session import session_of
 from autohpo.controller.background import Background
 from autohpo.controller.following import Following
 from autohpo.controller.jobs import Jobs
@@ -22,6 +23,7 @@ from autohpo.errors import NoResultError
 from autohpo.execution.base import Executor
 from autohpo.run_options import RunOptions
 from autohpo.runner import make_executor
+from autohpo.service import Launch
 from autohpo.store import MemoryStore, Store, open_store
 
 
@@ -37,6 +39,7 @@ class Plan:
         dataset: What jobs get as ``dataset``.
         store: The path or URL of the store, or a Store; None keeps the run in memory.
         name: The name of the run.
+        is_service: Whether this process is there for the search alone, and does not end before it.
     """
 
     hpo: BaseHPOptimizer
@@ -46,6 +49,7 @@ class Plan:
     dataset: Any
     store: Any
     name: str
+    is_service: bool = False
 
 
 class Drive:
@@ -75,12 +79,41 @@ class Drive:
             grace_seconds=settings.grace_seconds,
             keep=settings.save_top_k_tasks_only,
         )
-        self.background = Background(self._run, self.following.stop, "autohpo-controller")
+        self._background = Background(self._run, self.following.stop, stays=plan.is_service)
 
     def start(self) -> None:
         """Start the search; returns at once."""
-        self._deadline.begin()
-        self.background.start()
+        self._background.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._background.is_alive
+
+    @property
+    def error(self) -> BaseException | None:
+        """The error that the search ended with, if it did."""
+        return self._background.error
+
+    def join(self, timeout_seconds: float | None) -> bool:
+        """Wait until the search has ended; return whether it has."""
+        return self._background.join(timeout_seconds)
+
+    def join_reporter(self, timeout_seconds: float | None) -> None:
+        """Wait until the callback was called for every job."""
+        self.reporter.join(timeout_seconds)
+
+    def stop(self) -> None:
+        """End the search in order."""
+        self.following.stop()
+
+    def abort(self, number: int) -> None:
+        """End a job at its next report, or after the grace without one."""
+        self.following.abort(number)
+
+    def limit_moved(self) -> None:
+        """Take note that the time limit was moved."""
+        self.following.limit_moved()
 
     def used(self) -> tuple[float, float]:
         """Return the iterations and the seconds that all jobs have used."""
@@ -104,11 +137,10 @@ class Drive:
 
     @property
     def _may_have_nothing(self) -> bool:
-        """Whether it is no error that no job has a result: the search was ended before one could have."""
+        """Whether it is no error that no job has a result: the search was ended before, and not by failures."""
         if self.following.is_stopping or self._deadline.is_reached:
             return True
-        has_failed = any(trial.error for trial in self._plan.hpo.history.trials)
-        return self._metered is not None and bool(self._metered.closing) and not has_failed
+        return not any(trial.error for trial in self._plan.hpo.history.trials)
 
     def _optimize(self) -> None:
         plan, settings = self._plan, self._plan.settings
@@ -131,6 +163,8 @@ class Drive:
             "keep": plan.jobs.metrics.keep,
             "keep_checkpoints": "all",
         }
+        if plan.is_service:
+            session_of(plan.hpo).on_begin = lambda begun: Launch.of_this_process().write(begun.files)
         plan.hpo.optimize(dataset=plan.dataset, **options, **_rest(arguments))
 
     def _executor(self, arguments: Mapping[str, Any], files: Path | None) -> Executor:

@@ -13,9 +13,10 @@ from autohpo.controller.drive import Plan
 from autohpo.controller.jobs import Jobs
 from autohpo.controller.metrics import Metrics
 from autohpo.controller.parameters import space_of
+from autohpo.controller.remote import Remote, is_service_of, run_id_in
 from autohpo.controller.running import Running
 from autohpo.controller.settings import Settings, passed_on, queue_of, workers_of
-from autohpo.controller.sources import OptimizerSource, run_id_of
+from autohpo.controller.sources import ID_FILE, OptimizerSource, StoreSource, run_id_of
 from autohpo.controller.strategy import RandomSearch, SearchStrategy
 from autohpo.errors import OptionError, shown
 from autohpo.store import MemoryStore, Store, open_store
@@ -145,6 +146,10 @@ class HyperParameterOptimizer(Running):
         self._options, self._bohb, self._seed = options, dict[str, Any](), seed
         self._dataset, self._name, self._run_as_service = dataset, name, run_as_service
         self._store = self._checked_store(store)
+        if run_as_service and not isinstance(self._store, str):
+            raise OptionError(
+                f"run_as_service: needs store='run.db' or another path, by which it is found, got {shown(store)}"
+            )
         self._given = base_task_id, hyper_parameters
         fidelity, has_dataset = more.get("fidelity"), dataset is not None
         self._f, base_name = base_job(base_task_id, self._metrics, self._space, fidelity, has_dataset=has_dataset)
@@ -220,8 +225,16 @@ class HyperParameterOptimizer(Running):
                 raise
 
     def _plan(self) -> Plan:
-        self._jobs.run_id = self._jobs.run_id or run_id_of(self._open_store())
-        return Plan(self._hpo, self._jobs, self._settings, self._strategy, self._dataset, self._store, self._name)
+        is_service = self._run_as_service and is_service_of(self._store)
+        if is_service or not self._run_as_service:
+            self._jobs.run_id = self._jobs.run_id or run_id_of(self._open_store())
+        strategy, jobs = self._strategy, self._jobs
+        return Plan(self._hpo, jobs, self._settings, strategy, self._dataset, self._store, self._name, is_service)
+
+    def _begun(self) -> None:
+        if isinstance(self._drive, Remote):
+            self._jobs.run_id = run_id_in(self._store, ID_FILE)
+            self._jobs.source = StoreSource(self._store, self._space, self._metrics.mode)
 
     # What is set before the start.
 

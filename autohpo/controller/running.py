@@ -9,6 +9,7 @@ from datetime import datetime
 from autohpo.controller.drive import Drive, Plan
 from autohpo.controller.limits import Budget, Deadline, Used
 from autohpo.controller.readings import Readings
+from autohpo.controller.remote import Remote
 from autohpo.controller.settings import MINUTE, Settings, minutes
 from autohpo.errors import OptionError, shown
 
@@ -24,11 +25,17 @@ class Running(Readings):
         self._settings = settings
         self._deadline = Deadline(settings.optimization_time_limit, self._moved)
         self._lock = threading.RLock()
-        self._drive: Drive | None = None
+        self._drive: Drive | Remote | None = None
         self._report_minutes: float | None = 5.0
+
+    _run_as_service: bool
 
     def _plan(self) -> Plan:
         """Return what is run."""
+        raise NotImplementedError
+
+    def _begun(self) -> None:
+        """Called once the search has begun."""
         raise NotImplementedError
 
     # Start, wait, stop.
@@ -51,10 +58,23 @@ class Running(Readings):
         with self._lock:
             if self.is_running():
                 return False
-            deadline = self._deadline
-            self._drive = Drive(self._plan(), job_complete_callback, deadline, self._said, self._report_seconds)
-            self._drive.start()
+            drive = self._new_drive(job_complete_callback)
+            if isinstance(drive, Remote):
+                drive.start()
+                self._deadline.begin()
+            else:
+                self._deadline.begin()
+                drive.start()
+            self._drive = drive
+            self._begun()
         return True
+
+    def _new_drive(self, callback: Callable[..., object] | None) -> Drive | Remote:
+        """The search, in a thread of this process or in a process of its own."""
+        plan = self._plan()
+        if self._run_as_service and not plan.is_service:
+            return Remote(str(plan.store), self._settings.max_iteration_per_job)
+        return Drive(plan, callback, self._deadline, self._said, self._report_seconds)
 
     def start_locally(self, job_complete_callback: Callable[..., object] | None = None) -> bool:
         """Start the search with its jobs on this machine, which is where they run anyway; see :meth:`start`."""
@@ -78,14 +98,14 @@ class Running(Readings):
         if drive is None:
             return True
         try:
-            has_ended = drive.background.join(seconds)
+            has_ended = drive.join(seconds)
             if has_ended and wait_for_reporter:
-                drive.reporter.join(seconds)
+                drive.join_reporter(seconds)
         except KeyboardInterrupt:
             self.stop()
             raise
-        if has_ended and drive.background.error is not None:
-            raise drive.background.error
+        if has_ended and drive.error is not None:
+            raise drive.error
         return has_ended
 
     def stop(self, timeout: float | None = None, wait_for_reporter: bool = True) -> None:
@@ -103,26 +123,26 @@ class Running(Readings):
         drive = self._drive
         if drive is None:
             return
-        drive.following.stop()
-        if drive.background.join(seconds) and wait_for_reporter:
-            drive.reporter.join(seconds)
+        drive.stop()
+        if drive.join(seconds) and wait_for_reporter:
+            drive.join_reporter(seconds)
 
     def _stop_soon(self) -> None:
         """End the search without waiting for it: for a strategy, in the driver's own thread."""
         if self._drive is not None:
-            self._drive.following.stop()
+            self._drive.stop()
 
     def _abort(self, number: int) -> None:
         if self._drive is not None:
-            self._drive.following.abort(number)
+            self._drive.abort(number)
 
     def is_active(self) -> bool:
         """Return whether the search is not over: also before its start, as ClearML has it."""
-        return self._drive is None or self._drive.background.is_alive
+        return self._drive is None or self._drive.is_alive
 
     def is_running(self) -> bool:
         """Return whether the search runs."""
-        return self._drive is not None and self._drive.background.is_alive
+        return self._drive is not None and self._drive.is_alive
 
     # Limits.
 
@@ -140,7 +160,7 @@ class Running(Readings):
 
     def _moved(self, seconds: float | None) -> None:
         if self._drive is not None:
-            self._drive.following.limit_moved()
+            self._drive.limit_moved()
 
     def get_time_limit(self) -> datetime | None:
         """Return when the search must end, in local time; None where there is no limit, or it has not begun."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.errors import StoreError
+from autohpo.errors import StoreCorruptError, StoreError
 from autohpo.objectives import Objectives
 from autohpo.spaces import SearchSpace
 from autohpo.store import RunState, Store, open_store
@@ -70,8 +70,13 @@ class StoreSource:
 
     def _follow(self) -> RunState:
         """Take what the log has more than before; a store that is not there yet has nothing."""
-        with self._lock, suppress(StoreError):
-            store = open_store(self._path, read_only=True)
+        with self._lock:
+            try:
+                store = open_store(self._path, read_only=True)
+            except StoreCorruptError:
+                raise
+            except StoreError:  # it is not there yet
+                return self._state
             try:
                 self._state.follow(store.events(self._state.seq))
             finally:

@@ -10,7 +10,9 @@ SPACE = [RangeHP("General/x", 0.0, 1.0)]
 def controller(f, algorithm="random", *, space=SPACE, sign="max", queue="serial", **options):
     """A controller whose jobs run in this process, unless it is told otherwise."""
     options = {"seed": 0, **options}
-    return HyperParameterOptimizer(f, space, "validation", "accuracy", sign, algorithm, execution_queue=queue, **options)
+    return HyperParameterOptimizer(
+        f, space, "validation", "accuracy", sign, algorithm, execution_queue=queue, **options
+    )
 
 
 def ran(f, algorithm="random", **options):

@@ -60,6 +60,7 @@ def are_gone(folder):
 
 
 def is_zombie(pid):
+    """Whether a process has ended, and only its parent has not looked."""
     try:
         return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -67,6 +68,7 @@ def is_zombie(pid):
 
 
 def states(folder):
+    """The states that the log has."""
     return {trial.state for trial in Result.load(folder / "run.db")}
 
 
@@ -139,7 +141,9 @@ def test_rule_8_a_killed_program_leaves_no_worker_and_goes_on(tmp_path):
     process.communicate(timeout=60)
     assert are_gone(tmp_path)
     before = [dict(trial.hp) for trial in Result.load(tmp_path / "run.db")]
-    again = script(tmp_path, "while not c.get_running_jobs(): time.sleep(.01)\nprint(len(c.get_created_jobs_ids()))\nc.stop()")
+    again = script(
+        tmp_path, "while not c.get_running_jobs(): time.sleep(.01)\nprint(len(c.get_created_jobs_ids()))\nc.stop()"
+    )
     out, err = again.communicate(timeout=60)
     assert out == "started\n2\n", err
     assert [dict(trial.hp) for trial in Result.load(tmp_path / "run.db")] == before
