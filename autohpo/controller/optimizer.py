@@ -10,13 +10,14 @@ from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.controller.algorithms import Algorithm
 from autohpo.controller.base_job import base_job
 from autohpo.controller.drive import Plan
-from autohpo.controller.jobs import Jobs
+from autohpo.controller.experiments import Experiments
+from autohpo.controller.jobs import Job, Jobs
 from autohpo.controller.metrics import Metrics
 from autohpo.controller.parameters import space_of
 from autohpo.controller.remote import Remote, is_service_of, run_id_in
 from autohpo.controller.running import Running
 from autohpo.controller.settings import Settings, passed_on, queue_of, workers_of
-from autohpo.controller.sources import ID_FILE, OptimizerSource, StoreSource, run_id_of
+from autohpo.controller.sources import ID_FILE, OptimizerSource, StoreSource, run_id_of, stored_jobs
 from autohpo.controller.strategy import RandomSearch, SearchStrategy
 from autohpo.errors import OptionError, shown
 from autohpo.store import MemoryStore, Store, open_store
@@ -298,6 +299,20 @@ class HyperParameterOptimizer(Running):
             OptionError: The search has begun, or it is none of these.
         """
         self._rebuild("set_optimizer_task", _store=self._checked_store(task))
+
+    @classmethod
+    def get_optimizer_top_experiments(cls, optimizer_id: Any, top_k: int) -> list[Job]:
+        """Return the best jobs of a run that is in a store, also while another process drives it.
+
+        Args:
+            optimizer_id: The path or URL of the store.
+            top_k: How many.
+
+        Raises:
+            StoreError: There is no such store, or no controller began the run in it.
+            OptionError: `top_k` is no integer of at least 0.
+        """
+        return Experiments(stored_jobs(cls._checked_store(optimizer_id))).top(top_k)
 
     def _open_store(self) -> Store | None:
         store = open_store(self._store) if isinstance(self._store, str) else self._store

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.controller.jobs import Jobs
+from autohpo.controller.metrics import Metrics
 from autohpo.errors import StoreCorruptError, StoreError
 from autohpo.objectives import Objectives
 from autohpo.spaces import SearchSpace
 from autohpo.store import RunState, Store, open_store
+from autohpo.store.described import space_of
 from autohpo.trial import Outcome, Trial, TrialState
 
 ID_FILE = "controller-id"
@@ -109,3 +112,27 @@ def run_id_of(store: Store | None) -> str:
     finally:
         part.unlink(missing_ok=True)
     return fresh
+
+
+def stored_jobs(path: Any) -> Jobs:
+    """Return the jobs of the run in a store.
+
+    Args:
+        path: The path or URL of the store.
+
+    Raises:
+        StoreError: There is none, it holds no run yet, or no controller began that.
+    """
+    store = open_store(path, read_only=True)
+    try:
+        header, files = store.header, store.files
+    finally:
+        store.close()
+    metrics = None if header is None else Metrics.in_header(header)
+    if header is None or metrics is None:
+        raise StoreError(f"store: {path} holds no run that a controller began")
+    jobs = Jobs(metrics, header.get("name") or "job")
+    with suppress(FileNotFoundError):
+        jobs.run_id = (files / ID_FILE).read_text(encoding="ascii").strip()
+    jobs.source = StoreSource(str(path), space_of(header, path), metrics.mode)
+    return jobs

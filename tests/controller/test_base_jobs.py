@@ -30,7 +30,7 @@ from autohpo.controller.parameters import space_of
 from autohpo.integrations import clearml
 from autohpo.trial import TrialState
 
-PRINTS = "import json; x = {General/x}; print(json.dumps({'epoch': 1, NAME: 1 - (x - .3) ** 2, 'loss': x}))"
+PRINTS = "import json; x = {General/x}; print(json.dumps(dict([('epoch', 1), (NAME, 1 - (x - .3) ** 2), ('loss', x)])))"
 
 
 def command(name):
@@ -51,9 +51,8 @@ def test_the_metric_of_a_command_is_found_by_title_and_series_or_either(name):
 
 def test_a_command_line_is_a_string_with_the_names_of_the_parameters():
     """And its own name of the metric is tried last; an unknown one fails the job, with the names seen."""
-    text = f'{sys.executable} -c "print({{{{}}}}, {{General/x}})"'.replace("print({{}}, ", "print(").replace(
-        'print({General/x})"', "import json; print(json.dumps(dict(accuracy={General/x})))\""
-    )
+    code = "import json; print(json.dumps(dict(accuracy={General/x})))"
+    text = f'{sys.executable} -c "{code}"'
     made = ran(text, total_max_jobs=2, queue="local")
     assert made.get_top_experiments(1)[0].trial.perf == max(t.hp["General/x"] for t in made.get_optimizer().result)
     own = ran(CommandObjective(command("acc"), metric="acc"), total_max_jobs=1, queue="local")

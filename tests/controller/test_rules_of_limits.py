@@ -20,7 +20,6 @@ from autohpo import NoResultError
 from autohpo.controller import OptimizerBOHB
 from autohpo.trial import TrialState
 
-
 TRAINED = [0]
 """How many iterations were really trained; no part of the objective, which is the same in each process."""
 
