@@ -83,7 +83,7 @@ class Running(Readings):
     def wait(self, timeout: float | None = None, wait_for_reporter: bool = True) -> bool:
         """Wait until the search has ended; return False where it has not after `timeout`, and stop nothing then.
 
-        Ctrl-C while the main thread waits here stops the search in order, and is raised again.
+        Ctrl-C while the main thread waits here stops the search in order, and is raised again. A service goes on then.
 
         Args:
             timeout: The minutes to wait at most; None waits for the end, which a time limit of the search brings.
@@ -102,7 +102,8 @@ class Running(Readings):
             if has_ended and wait_for_reporter:
                 drive.join_reporter(seconds)
         except KeyboardInterrupt:
-            self.stop()
+            if not isinstance(drive, Remote):
+                self.stop()
             raise
         if has_ended and drive.error is not None:
             raise drive.error
