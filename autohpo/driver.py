@@ -118,10 +118,10 @@ class Driver:
         if signum is not None:
             self._say_interrupted()
             raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
-        why = self._stopping.reason or self.executor.closing or self._why_complete
+        why = self.ending.reason or self._stopping.reason or self._why_complete
         if self.ending.is_stopped:
             self.progress.say("stopped")
-        elif why and (self.executor.closing or not self.ending.reason):
+        elif why and self.ending.reason in ("", self.executor.closing):
             self.progress.say(f"ended early: {why}")
 
     def _leave_unsaved(self, error: StoreError) -> None:

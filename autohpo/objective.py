@@ -297,7 +297,8 @@ class Evaluator:
         finally:
             handle._release()
         cost = time.perf_counter() - began if outcome.cost is None else outcome.cost
-        trained = handle.trained if handle.is_continued or not outcome.perfs else None  # else it is all that it reached
+        is_metered = task.most is not None and (handle.is_continued or not outcome.perfs)
+        trained = handle.trained if is_metered else None  # else it is all that it reached, or nobody asks
         return outcome if cost == outcome.cost and trained is None else replace(outcome, cost=cost, trained=trained)
 
     def _run(self, task: Task, handle: TrialHandle, paused: _Paused | None) -> Outcome:

@@ -56,7 +56,7 @@ class Outcome:
         error: The traceback, signal or limit, where the attempt did not succeed.
         why: Why the algorithm ended it early, if it did.
         advice: What the user should know of the objective: the driver says it once, and does not keep it.
-        trained: How much training the attempt did, where that is known and is not all that it reached.
+        trained: How much training the attempt did, where somebody meters that and it is not all that it reached.
     """
 
     state: TrialState

@@ -339,7 +339,8 @@ class Task:
         is_fork: Whether the folder of a new chain began as a copy of another chain's.
         resumed_perf: The perf of the trial that this one continues, if it continues one.
         slot: The slot that it was given to.
-        most: How much training this attempt may do: it ends at the report that comes so far. None sets no limit.
+        most: How much training this attempt may do: it ends at the report that comes so far, and its outcome says how
+            much it did. None sets no limit, and nobody asks.
     """
 
     number: int

@@ -12,6 +12,9 @@ from autohpo.trial import Outcome, Task, TrialState
 
 SLACK = 1e-9  # of an iteration, for rounding
 
+HELD_BACK = "not started: "
+"""How the error begins of an attempt that waited to be paid for and came back: it took no time."""
+
 _UNKNOWN = (TrialState.LOST, TrialState.CRASHED)  # where a driver that died says nothing, the next one says this
 
 
@@ -24,7 +27,7 @@ class Attempt:
         most: The iterations that it may train.
         reserved: The iterations that are set aside for it, `most` or more.
         begins: The fidelity that it goes on from, where that is certain; else 0.
-        since: When it was started.
+        since: When it was submitted.
         is_begun: Whether a worker has taken it.
         last: The fidelity of its last report.
         step: The largest distance of two reports.
@@ -43,6 +46,10 @@ class Attempt:
     def done(self) -> float:
         """The iterations that it has trained so far, as it said."""
         return 0.0 if self.last is None else min(max(self.last - self.begins, 0.0), self.reserved)
+
+    def seconds(self, now: float) -> float:
+        """Return the seconds that it took until now."""
+        return now - self.since
 
     def reported(self, fidelity: float) -> None:
         """Take a report."""
@@ -83,11 +90,12 @@ class Attempt:
 class Past:
     """What the log says of the attempts of earlier drivers.
 
-    Of an attempt that was running when its driver died nobody knows how far it came: it counts with all that it was
-    given, and lasted until the last sign of life of that driver.
+    Of an attempt that was running when its driver died nobody knows how far it came: it counts with its fidelity, but
+    all together with no more than there was left, and lasted until the last sign of life of that driver.
 
     Args:
         most: The iterations of a trial that was given no fidelity.
+        total: The iterations that all attempts may train together; infinite without a limit.
 
     Attributes:
         iterations: What all attempts have trained, or may have.
@@ -96,6 +104,7 @@ class Past:
     """
 
     most: float | None
+    total: float = math.inf
     iterations: float = 0.0
     seconds: float = 0.0
     stands: dict[int, float] = field(default_factory=dict)
@@ -115,9 +124,13 @@ class Past:
                 continue  # the next driver wrote this
             self._alive = event.time
         for number, (_, since) in self._open.items():
-            self.iterations += self._given[number]
+            self._add_unknown(self._given[number])
             self.seconds += max(self._alive - since, 0.0)
         return self
+
+    def _add_unknown(self, most: float) -> None:
+        """Count what may have been trained: it was paid for, so it is no more than there was left."""
+        self.iterations += max(min(most, self.total - self.iterations), 0.0)
 
     def _is_open(self, event: LogEvent) -> bool:
         attempt, _ = self._open.get(event.trial, (None, 0.0))
@@ -137,9 +150,10 @@ class Past:
         is_recovered = trained is None and state in _UNKNOWN
         if trained is None:
             reached = data.get("fidelity") if state.has_perf else None
-            trained = self._given[number] if reached is None else reached
-        self.iterations += trained
-        if trained or state is not TrialState.CANCELLED:  # else it was held back
+            self._add_unknown(self._given[number] if reached is None else reached)
+        else:
+            self.iterations += trained
+        if not data.get("error", "").startswith(HELD_BACK):
             self.seconds += max((self._alive if is_recovered else event.time) - since, 0.0)
         if state.has_perf:
             root = self._roots.get(number, number)
@@ -213,7 +227,7 @@ class Account:
         trained = attempt.trained(event)
         del self.running[event.number, event.attempt]
         self.iterations += trained
-        self.seconds += now - attempt.since
+        self.seconds += attempt.seconds(now)
         self._excess = max(self._excess, trained - attempt.most)
         reached = attempt.task.fidelity if outcome.reached is None else outcome.reached
         if outcome.perfs and reached is not None:
@@ -227,8 +241,8 @@ class Account:
         """Count what still runs as the log will: with all that was set aside, as its end is not heard of."""
         while self.running:
             _, attempt = self.running.popitem()
-            self.iterations += attempt.most
-            self.seconds += now - attempt.since
+            self.iterations += min(max(attempt.most, attempt.task.fidelity or 0.0), self.left)
+            self.seconds += attempt.seconds(now)
 
     def used(self) -> float:
         """Return the iterations that were trained until now; of running attempts, what they reported."""
@@ -236,4 +250,4 @@ class Account:
 
     def used_seconds(self, now: float) -> float:
         """Return the seconds that all attempts took until now, those that run included."""
-        return self.seconds + sum(now - attempt.since for attempt in [*self.running.values()])
+        return self.seconds + sum(attempt.seconds(now) for attempt in [*self.running.values()])

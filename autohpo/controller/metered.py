@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from autohpo.controller.account import SLACK, Account, Past
+from autohpo.controller.account import HELD_BACK, SLACK, Account, Past
 from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Event, Executor, OnReport
 from autohpo.objective import Objective
@@ -136,7 +136,7 @@ class Metered(Executor):
 
     def recall(self, log: Iterable[LogEvent]) -> None:
         """Count what earlier drivers have used; where that is all, :attr:`closing` says so at once."""
-        self._account.take(Past(self._most).follow(log))
+        self._account.take(Past(self._most, self._account.total).follow(log))
         if self._account.left <= SLACK:
             self._closing = self._has_used_up(0.0)
 
@@ -195,7 +195,7 @@ class Metered(Executor):
         if attempt is None:
             return False
         try:
-            self._inner.submit(slot, task if self._total is None else replace(task, most=attempt.most))
+            self._inner.submit(slot, task if task.fidelity is None else replace(task, most=attempt.most))
         except BaseException:
             del self._account.running[task.number, task.attempt]
             raise
@@ -232,19 +232,19 @@ class Metered(Executor):
             return
         for slot, task in [*self._waiting.items()]:
             if slot not in self._inner.slots():
-                self._give_back(slot, TrialState.CANCELLED, "its slot went before it was started")
+                self._give_back(slot, TrialState.CANCELLED, "its slot went")
             elif not self.closing and self._start(slot, task):
                 del self._waiting[slot]
         if self._waiting and not self.closing and not self._account.running:
             first = next(iter(self._waiting.values()))
             self._closing = self._has_used_up(self._account.needs(first, is_held=False)[0][0])
         for slot in [*self._waiting] if self.closing else ():
-            self._give_back(slot, TrialState.CANCELLED, f"not started: {self.closing}")
+            self._give_back(slot, TrialState.CANCELLED, self.closing)
 
     def _give_back(self, slot: int, state: TrialState, reason: str) -> None:
         """Let a task that waits come back without having been started."""
         task = self._waiting.pop(slot)
-        outcome = Outcome(state, error=reason, trained=0.0)
+        outcome = Outcome(state, error=HELD_BACK + reason, trained=0.0)
         self._events.append(Event("killed", task.number, task.attempt, slot, outcome))
 
     def _is_waiting(self, number: int) -> int | None:
@@ -256,7 +256,7 @@ class Metered(Executor):
         if slot is None:
             self._inner.stop(number)
         else:
-            self._give_back(slot, TrialState.CANCELLED, "not started: the search ended before")
+            self._give_back(slot, TrialState.CANCELLED, "the search ended before")
 
     def kill(self, number: int, state: TrialState, reason: str) -> None:
         """End a running trial at once."""

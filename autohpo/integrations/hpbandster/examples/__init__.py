@@ -1,0 +1,1 @@
+"""The worker of HpBandSter's first examples, under the path that it has there."""
