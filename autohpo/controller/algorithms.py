@@ -64,7 +64,7 @@ class Algorithm:
 
     Attributes:
         cls: The class of the optimizer.
-        name: Its registered name, or that of its class.
+        name: The registered name, or that of the class.
         strategy: The strategy's class, where it is one.
     """
 

@@ -132,16 +132,16 @@ class Job:
     Args:
         jobs: The jobs of its controller.
         number: The number of its trial; None before it is launched.
-        parameters: Its parameters, before it is launched.
-        tags: Its tags.
+        parameters: The parameters, before it is launched.
+        tags: The tags.
         parent: The id of its parent.
         overrides: Further settings that its strategy gave it, kept in the log.
 
     Attributes:
         number: The number of its trial; None before it is launched.
-        tags: Its tags.
-        parent: The id of its parent, if it has one.
-        project: Its project, if it has one.
+        tags: The tags.
+        parent: The id of the parent, if there is one.
+        project: The project, if there is one.
     """
 
     def __init__(

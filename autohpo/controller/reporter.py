@@ -24,7 +24,7 @@ class Completed:
         job_id: The id of the job.
         value: The value of its objective; of several the first.
         iteration: The iteration of that value; 0 where it reported none.
-        parameters: Its parameters.
+        parameters: The parameters of the job.
         top_id: The id of the best job until then.
     """
 
