@@ -17,7 +17,7 @@ from typing import Any
 from autohpo.errors import AutoHPOError, InvalidPerfError, OptionError, short
 from autohpo.forked import OnlyHere
 from autohpo.objectives import Objectives, as_perf
-from autohpo.outcome import MAX_RESULT_BYTES, result_bytes
+from autohpo.outcome import checked_size
 from autohpo.reported import Keep, ReportLog, ReportRules
 from autohpo.signatures import is_any, is_generator, names_in
 from autohpo.trial import Outcome, Task, TrialState, whole
@@ -104,7 +104,7 @@ class TrialHandle:
             return False
         value, more = self._objectives.measure_report(perf, metrics)
         if more:
-            _checked_size(Outcome(TrialState.RUNNING, metrics=more))
+            checked_size(Outcome(TrialState.RUNNING, metrics=more))
         done = self._done + 1 if fidelity is None else whole(float(fidelity))
         if not 0 <= done < math.inf:
             raise InvalidPerfError(f"fidelity: must be finite and at least 0, got {done}")
@@ -307,7 +307,7 @@ class Evaluator:
                 result = paused.steps if paused else self.objective.call(task, handle)
             if isinstance(result, Generator):
                 return self._advance(task, result, handle)
-            outcome = _checked_size(self.objective.rules.measured(result, task, handle._log))
+            outcome = checked_size(self.objective.rules.measured(result, task, handle._log))
         except InvalidPerfError:
             return Outcome(TrialState.INVALID, error=user_traceback())
         except (Exception, SystemExit):  # sys.exit in a trial ends the trial, not the search
@@ -328,10 +328,10 @@ class Evaluator:
             handle.report(value)
             if handle.is_stopped:
                 steps.close()
-                return _checked_size(self.objective.rules.last(TrialState.STOPPED, task, handle._log))
+                return checked_size(self.objective.rules.last(TrialState.STOPPED, task, handle._log))
         if not handle.reports:
             raise InvalidPerfError("the objective is a generator that yielded nothing")
-        outcome = _checked_size(self.objective.rules.last(TrialState.COMPLETE, task, handle._log))
+        outcome = checked_size(self.objective.rules.last(TrialState.COMPLETE, task, handle._log))
         if task.fidelity is not None:
             self._paused[task.root] = _Paused(steps, handle)
         return outcome
@@ -358,21 +358,6 @@ class Evaluator:
             leave()
 
 
-def _checked_size(outcome: Outcome) -> Outcome:
-    """Return an outcome that the log can hold.
-
-    Raises:
-        InvalidPerfError: It is longer than that.
-    """
-    n_bytes = result_bytes(outcome)
-    if n_bytes > MAX_RESULT_BYTES:
-        raise InvalidPerfError(
-            f"the result has {n_bytes / 1e6:.1f} MB in the log, and may have {MAX_RESULT_BYTES / 1e6:.1f} MB; return "
-            f"fewer metrics than {len(outcome.metrics)}, and keep arrays in files of trial.checkpoint_dir"
-        )
-    return outcome
-
-
 @dataclass(frozen=True)
 class _Paused:
     steps: Generator[Any, None, Any]
@@ -389,7 +374,8 @@ def user_traceback() -> str:
     try:
         told = traceback.TracebackException(kind, fault, frames)
         if isinstance(fault, AutoHPOError):  # what we raised on purpose was caused by the line that called us
-            while told.stack and told.stack[-1].filename in (__file__, as_perf.__code__.co_filename):
+            ours = {__file__, as_perf.__code__.co_filename, checked_size.__code__.co_filename}
+            while told.stack and told.stack[-1].filename in ours:
                 del told.stack[-1]
         return clip("".join(told.format()))
     except Exception:  # an exception whose __str__ raises cannot be formatted

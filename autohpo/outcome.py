@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from autohpo.errors import InvalidPerfError
+
 
 def whole(fidelity: float) -> float | int:
     """Return a fidelity as an integer where it is one: a number of epochs is, also where a formula made it a float."""
@@ -151,3 +153,18 @@ def result_bytes(outcome: Outcome) -> int:
     n_characters = sum(map(len, names)) + len(outcome.error) + len(outcome.why)
     n_bytes = _NUMBER_BYTES * (len(names) + len(outcome.perfs) + 4) + _CHARACTER_BYTES * n_characters
     return n_bytes if n_bytes <= MAX_RESULT_BYTES else len(json.dumps(outcome.to_json()))
+
+
+def checked_size(outcome: Outcome) -> Outcome:
+    """Return an outcome that the log can hold.
+
+    Raises:
+        InvalidPerfError: It is longer than that.
+    """
+    n_bytes = result_bytes(outcome)
+    if n_bytes > MAX_RESULT_BYTES:
+        raise InvalidPerfError(
+            f"the result has {n_bytes / 1e6:.1f} MB in the log, and may have {MAX_RESULT_BYTES / 1e6:.1f} MB; return "
+            f"fewer metrics than {len(outcome.metrics)}, and keep arrays in files of trial.checkpoint_dir"
+        )
+    return outcome

@@ -273,7 +273,7 @@ def _check_objective(hpo: BaseHPOptimizer, objective: Objective, options: RunOpt
             "state in trial.checkpoint_dir before each yield"
         )
     if isinstance(objective.f, CommandObjective):
-        objective.f.check(hpo.space, options.fidelity)
+        objective.f.check(hpo.space, options.fidelity, num_workers=options.num_workers)
     can_report = getattr(objective.f, "can_report", objective.is_generator or "trial" in objective.wants)
     if hpo.needs_reports and objective.takes_fidelity and not can_report:
         warnings.warn(

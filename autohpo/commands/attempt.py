@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shlex
@@ -26,6 +27,9 @@ N_LINES = 20  # of the end of the output, in an error
 MAX_COMMAND_CHARACTERS = 300
 MAX_NAMES = 20
 
+REACHED = ".autohpo-reached"
+"""The file in a checkpoint folder that says how far the training there had come at its last report."""
+
 _STREAMS = {"stdout": (1,), "stderr": (2,), "both": (1, 2)}
 
 
@@ -35,23 +39,28 @@ class Attempt:
     Args:
         f: The objective.
         given: What the command is given.
-        command: Its words, or a string for the shell.
-        env: Its environment.
-        cwd: Its working directory.
+        command: The words of the command, or a string for the shell.
+        env: The environment of the command.
+        cwd: The working directory of the command; None is that of this process.
     """
 
     def __init__(
         self, f: CommandObjective, given: Given, command: list[str] | str, env: Mapping[str, str], cwd: str | None
     ) -> None:
         self._f, self._given, self._trial = f, given, given.trial
-        self._start = Start(command, env, cwd, self._trial.number, f.grace_seconds)
+        self._start = Start(command, env, cwd, f.grace_seconds)
         self._readings = Readings(f.reading, f.fidelity_offset)
         self._file = None if given.result_file is None else ResultFile(Path(given.result_file))
         self._read = () if self._file is not None else _STREAMS[f.stream]
         self._lines = {stream: Lines() for stream in (0, 1, 2)}  # 0 is the file
         self._tails = {stream: Tail() for stream in (1, 2)}
         self._n_reports = 0
+        self._reported: Mapping[str, float] = {}
         self._is_told = f.is_told_fidelity or _has_value(given)
+        # A command that goes on from a checkpoint does not say so; but then its first report is beyond the last one.
+        may_resume = f.is_continued or (f.uses_env and self._trial.fidelity is not None)
+        self._note_file = Path(given.folder) / REACHED if may_resume else None
+        self._before = _reached(self._note_file)
 
     def run(self) -> Any:
         """Run the command to its end, or to where the search ends it; return its metrics.
@@ -89,8 +98,11 @@ class Attempt:
         return stream not in self._read or all(map(self._line, self._lines[stream].feed(data)))
 
     def _look(self) -> bool:
-        """Look for what no pipe tells: a request of the search, and new lines of the file of results."""
-        return not self._trial.is_asked_to_end and self._follow()
+        """Look for what no pipe tells: a request of the search, and new lines of the file of results.
+
+        Without a report so far there would be no result, so the command goes on, as a function would.
+        """
+        return not (self._n_reports and self._trial.is_asked_to_end) and self._follow()
 
     def _follow(self) -> bool:
         if self._file is None or self._file.is_document:
@@ -119,7 +131,13 @@ class Attempt:
         trial = self._trial
         if trial.is_enough and trial.reports:
             return self._is_told and trial.fidelity is not None and report.fidelity <= trial.fidelity
-        self._n_reports += 1
+        self._check(report.values, f" at fidelity {report.fidelity:g}")
+        if not self._n_reports and 0 < self._before < report.fidelity:
+            trial.resume_at(self._before)
+        if self._note_file is not None:
+            with contextlib.suppress(OSError):  # the folder is gone, or full: the next attempt counts in full
+                self._note_file.write_text(f"{report.fidelity!r}\n")
+        self._n_reports, self._reported = self._n_reports + 1, report.values
         is_wanted = trial.report(self._shape(report.values), report.fidelity, metrics=report.metrics or None)
         return is_wanted or (not trial.is_stopped and self._is_told)
 
@@ -135,6 +153,7 @@ class Attempt:
         return by_objective if names[0] else tuple(by_objective.values())
 
     def _result(self, is_over: bool) -> Any:
+        """Return what the command came to: its last report where that was the end, else its last line."""
         readings = self._readings
         if is_over and self._file is not None:
             self._read_file(self._file)
@@ -144,16 +163,21 @@ class Attempt:
                 f"{self._shown()} ended without a value of the metric {missing[0]!r}; "
                 f"{self._sought(missing[0])}{self._last_lines()}"
             )
-        for name, value in readings.last.items():
-            if not math.isfinite(value):
-                raise InvalidPerfError(f"the metric {name!r} of {self._shown()} must be finite, got {value}")
+        is_at_report = self._n_reports and (self._trial.is_stopped or self._trial.is_enough)
+        values = self._reported if is_at_report else readings.last
+        self._check(values)
         self._check_fidelity()
-        shape = self._shape(readings.last)
+        shape = self._shape(values)
         if isinstance(shape, tuple):
             return shape
         result = shape if isinstance(shape, dict) else {"perf": shape}
         metrics = readings.tally.merged({})
         return {**{name: value for name, value in metrics.items() if name != "cost"}, **result}
+
+    def _check(self, values: Mapping[str, float], where: str = "") -> None:
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise InvalidPerfError(f"the metric {name!r} of {self._shown()} must be finite, got {value}{where}")
 
     def _read_file(self, file: ResultFile) -> None:
         """Read the file of results in the end, where it holds one document, or its lines were not followed."""
@@ -175,9 +199,9 @@ class Attempt:
         if self._trial.fidelity is not None and not self._is_told and not self._n_reports:
             example = json.dumps({"epoch": 1, self._readings.reading.metrics[0]: 0.5})
             raise CommandError(
-                f"{self._shown()} was to train up to fidelity {self._trial.fidelity:g}, but was not told so, and no line "
-                "with the metric says how far it came; write {fidelity} into the command, give uses_env=True where it "
-                f"reads AUTOHPO_FIDELITY, or print lines such as {example}"
+                f"{self._shown()} was to train up to fidelity {self._trial.fidelity:g}, but was not told so, and no "
+                "line with the metric says how far it came; write {fidelity} into the command, give uses_env=True if "
+                f"it reads AUTOHPO_FIDELITY, or print lines such as {example}"
             )
 
     # What errors say.
@@ -218,6 +242,17 @@ class Attempt:
                 what = "errors" if stream == 2 else "output"
                 return f"; the last lines of its {what}:\n" + "\n".join(lines)
         return "; it printed nothing"
+
+
+def _reached(note: Path | None) -> float:
+    """Return how far the training in a checkpoint folder had come at its last report; 0 where nothing is known."""
+    if note is None:
+        return 0.0
+    try:
+        found = float(note.read_text())
+    except (OSError, ValueError):  # there is none; or it was not written to its end
+        return 0.0
+    return found if math.isfinite(found) else 0.0
 
 
 def _has_value(given: Given) -> bool:

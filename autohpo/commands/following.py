@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 MAX_FILE_BYTES = 64 << 20
 """How much of the end of a file of results is read."""
 
 _PIECE = 1 << 20
+_TICK_SECONDS = 0.02  # above the resolution of a file's time, which is that of the system's clock
+_N_COMPARED = 256  # bytes that tell whether a file only grew
 
 
 class ResultFile:
@@ -26,7 +30,13 @@ class ResultFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._before = _signature(path)
-        self._inode, self._at = (0, 0) if self._before is None else self._before[:2]
+        if self._before is not None and abs(time.time() - self._before[2] / 1e9) < _TICK_SECONDS:
+            time.sleep(_TICK_SECONDS)  # else a file that is written at once would have the same time
+        self._at, self._seen = 0, b""  # where the next line begins, and what stands before it
+        if self._before is not None:
+            self._at = self._before[1]
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                self._seen = self._behind(file)
 
     @property
     def is_document(self) -> bool:
@@ -43,17 +53,21 @@ class ResultFile:
         """Return what was added since the last call, at most a megabyte of it."""
         try:
             with self.path.open("rb") as file:
-                found = os.fstat(file.fileno())
-                if found.st_ino != self._inode or found.st_size < self._at:
-                    self._inode, self._at = found.st_ino, 0
-                if found.st_size == self._at:
-                    return b""
-                file.seek(self._at)
+                if self._behind(file) != self._seen:  # it was written anew
+                    self._at = 0
+                    file.seek(0)
                 data = file.read(_PIECE)
+                if data:
+                    self._at += len(data)
+                    self._seen = self._behind(file)
+                return data
         except OSError:  # it is not there yet
             return b""
-        self._at += len(data)
-        return data
+
+    def _behind(self, file: BinaryIO) -> bytes:
+        """Return the last bytes before the place where the next line begins; the file stands there then."""
+        file.seek(max(0, self._at - _N_COMPARED))
+        return file.read(min(self._at, _N_COMPARED))
 
     def document(self) -> Any:
         """Return the JSON document in the file; None where it holds none."""

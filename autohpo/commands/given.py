@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autohpo.commands.template import RESERVED
 from autohpo.commands.words import json_of, word_of
 from autohpo.objective import TrialHandle
 from autohpo.trial import whole
@@ -88,6 +90,9 @@ class Given:
     def _device(self) -> str | None:
         return self.trial.device
 
+    def _python(self) -> str:
+        return sys.executable
+
     def _json(self) -> str:
         return json_of(self.hp)
 
@@ -102,4 +107,4 @@ class Given:
         return str(path)
 
 
-_OWN = ("fidelity", "seed", "trial", "slot", "checkpoint_dir", "device", "json", "result_file", "config_file")
+_OWN = frozenset(RESERVED) - {"args"}

@@ -17,7 +17,7 @@ class Keeper:
     """A guardian of this process's commands: they carry its name in a variable, wherever they go (Linux).
 
     Attributes:
-        variable: The variable, whose value is the number of the trial.
+        variable: The variable, whose value is a number for each command.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Keeper:
 
         Args:
             leader: The process that was started; its group has the same number.
-            number: The number of the trial.
+            number: The number of the command.
         """
         found = {*tree_of(leader), *self._strays.find({leader: number}).get(number, ())}
         return {pid for pid in found if _is_alive(pid)}
@@ -50,11 +50,11 @@ class _Shared:
         self._lock = threading.Lock()
         self._keeper: Keeper | None = None
         self._process = 0
-        self._n_users = 0
+        self._n_users = self._n_commands = 0
         self._left: list[Keeper] = []  # those of the process that this one was forked from
 
-    def take(self) -> Keeper:
-        """Return the keeper, for one command more; start it where there is none."""
+    def take(self) -> tuple[Keeper, int]:
+        """Return the keeper, and a number for one command more; start the keeper where there is none."""
         with self._lock:
             if self._process != os.getpid():
                 self._left += [] if self._keeper is None else [self._keeper]
@@ -63,7 +63,8 @@ class _Shared:
             if self._keeper is None:
                 self._keeper = Keeper()
             self._n_users += 1
-            return self._keeper
+            self._n_commands += 1
+            return self._keeper, self._n_commands
 
     def give_back(self) -> None:
         """Say that a command has ended."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from autohpo.commands.attempt import Attempt
 from autohpo.commands.checking import check_command
 from autohpo.commands.given import Given
 from autohpo.commands.options import as_metrics, as_pattern, as_variables, check_options
@@ -33,7 +32,8 @@ class CommandObjective:
     active and nothing where it is not, ``{--rate:lr}`` an option of another name, ``{--lr=}`` one word ``--lr=VALUE``,
     ``{args}`` such an option for each parameter that the command does not name, ``{json}`` the configuration as JSON,
     ``{config_file}`` a file with that. ``{fidelity}``, ``{seed}``, ``{trial}``, ``{checkpoint_dir}``, ``{device}``,
-    ``{slot}`` and ``{result_file}`` are those of the trial, and ``{{`` is a brace. No value can break a word in two.
+    ``{slot}`` and ``{result_file}`` are those of the trial, ``{python}`` is the interpreter that runs this, and ``{{``
+    is a brace. No value can break a word in two.
 
     A line with the metric and with a fidelity is a report, at which the search may stop the command. The last line with
     the metric is the result.
@@ -67,7 +67,7 @@ class CommandObjective:
         >>> command = [sys.executable, "-c", "print('loss =', abs({x} - 2))"]
         >>> f = CommandObjective(command, metric="loss", pattern="loss = (.*)")
         >>> f({"x": 2.5})
-        {'perf': 0.5, 'loss': 0.5, 'loss.min': 0.5, 'loss.max': 0.5}
+        {'loss': 0.5, 'loss.min': 0.5, 'loss.max': 0.5, 'perf': 0.5}
     """
 
     command: str | Sequence[str]
@@ -165,20 +165,36 @@ class CommandObjective:
         pieces = [*self._template, *(p for text in env for p in parse_text(text) if isinstance(p, Placeholder))]
         return any("checkpoint_dir" in placeholder.names for placeholder in pieces)
 
-    def check(self, space: SearchSpace | Sequence[HPSpace], fidelity: str | None = None) -> None:
+    def check(
+        self, space: SearchSpace | Sequence[HPSpace], fidelity: str | None = None, *, num_workers: int = 1
+    ) -> None:
         """Check that the command can be given the configurations of a space.
 
         Args:
             space: The space.
             fidelity: The hyper-parameter that holds the fidelity, as ``optimize(fidelity=...)`` names it.
+            num_workers: How many commands run at once.
 
         Raises:
             OptionError: The command names an unknown parameter, does not use one, or has no form for one that is not
-                always active; or a value cannot stand in a command.
+                always active; a value cannot stand in a command; or commands that run at once would write the same
+                file of results.
         """
+        if num_workers > 1 and self.result_file is not None and not self._has_own_file:
+            raise OptionError(
+                f"result_file: must have {{checkpoint_dir}}, {{trial}} or {{slot}} in it, or in cwd, for {num_workers} "
+                f"commands at once would write to the same file, got {shown(self.result_file)}"
+            )
         space = space if isinstance(space, SearchSpace) else SearchSpace(space)
         more = () if fidelity is None else (fidelity,)
         check_command(self._template, self._others, space, more=more, uses_env=self.uses_env)
+
+    @property
+    def _has_own_file(self) -> bool:
+        """Whether commands that run at once have different files of results."""
+        texts = [str(path) for path in (self.result_file, self.cwd) if path is not None]
+        names = {name for text in texts for p in parse_text(text) if isinstance(p, Placeholder) for name in p.names}
+        return bool(names & {"checkpoint_dir", "trial", "slot"})
 
     def command_of(self, hp: Mapping[str, Any], trial: TrialHandle | None = None) -> list[str] | str:
         """Return the command of a configuration: its words, or one string for the shell; nothing runs.
@@ -211,7 +227,7 @@ class CommandObjective:
 
     def _filled(self, given: Given) -> list[str] | str:
         named = {name for placeholder in self._template for name in placeholder.names}
-        return self._template.fill(given.lookup, given.args(named))
+        return self._template.fill(given.lookup, given.args(named) if "args" in named else ())
 
     def _environment(self, given: Given) -> dict[str, str]:
         variables = {
@@ -238,6 +254,8 @@ class CommandObjective:
             InvalidPerfError: The metric is not finite.
             OptionError: A placeholder has no value.
         """
+        from autohpo.commands.attempt import Attempt  # of no use where nothing runs
+
         with _some(trial, hps) as handle:
             given = self._given(hps, handle)
             try:

@@ -7,12 +7,13 @@ import os
 import select
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from autohpo.commands.keeper import Keeper, shared
+from autohpo.commands.keeper import shared
 from autohpo.errors import CommandError, OptionError
 from autohpo.execution.starting import start_process
 from autohpo.execution.tree import IS_LINUX
@@ -34,14 +35,12 @@ class Start:
         command: The words; a string for the shell.
         env: The environment.
         cwd: The working directory; None is that of this process.
-        number: The number of the trial.
         grace_seconds: The seconds from the request to end to the end by force.
     """
 
     command: Sequence[str] | str
     env: Mapping[str, str]
     cwd: str | None
-    number: int
     grace_seconds: float
 
 
@@ -60,19 +59,22 @@ class Running:
         if os.name != "posix":
             raise OptionError("CommandObjective: needs Linux or macOS, for commands are ended with all they started")
         self._start = start
-        self._keeper = shared.take()
+        self._keeper, self._number = shared.take()
+        # Its mark comes first in the environment: who looks for it reads the beginning.
         try:
-            self._popen = _popen(start, self._keeper)
+            self._popen = _popen(start, {self._keeper.variable: str(self._number), **start.env})
         except BaseException:
             shared.give_back()
             raise
-        self._is_reaped, self._pidfd = False, -1
+        self._is_hurried = self._is_over = False
+        self._pidfd = -1
         self._poll = select.poll()
         self._streams: dict[int, int] = {}
         try:
             self._watch()
         except BaseException:
-            self.end(_ignore, is_hurried=True)
+            self._is_hurried = True
+            self._end_elsewhere()
             raise
 
     def _watch(self) -> None:
@@ -93,7 +95,28 @@ class Running:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
     ) -> None:
-        self.end(_ignore, is_hurried=error is not None and not isinstance(error, Exception))
+        if error is not None and not isinstance(error, Exception):
+            self._end_elsewhere()
+            return
+        try:
+            self.end(_ignore)
+        except BaseException:
+            self._is_hurried = True
+            self._end_elsewhere()
+            raise
+
+    def _end_elsewhere(self) -> None:
+        """End the command in another thread: the search may be interrupting this one again and again.
+
+        Each further interrupt ends the wait for an end in order.
+        """
+        thread = threading.Thread(target=self.end, args=(_ignore,), name="autohpo-command", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            try:
+                thread.join()
+            except BaseException:  # noqa: PERF203 - what is on its way out is raised again
+                self._is_hurried = True
 
     def drain(self, take: Take, tick: Callable[[], bool]) -> bool:
         """Hand on what the command prints until it ends; return False where it was asked for no more before.
@@ -112,17 +135,16 @@ class Running:
                 next_tick = time.monotonic() + TICK_SECONDS
         return self._read_rest(take)
 
-    def end(self, take: Take, *, is_hurried: bool = False) -> int:
+    def end(self, take: Take) -> int:
         """End what still runs of the command, in order and then by force; return its exit code, negative for a signal.
 
         Args:
             take: Takes what it prints meanwhile.
-            is_hurried: Whether it ends by force at once.
         """
-        if self._is_reaped:
-            return self._popen.returncode
+        if self._is_over:
+            return self._code
         try:
-            alive = set() if is_hurried else self._alive()
+            alive = set() if self._is_hurried else self._alive()
             if alive:
                 self._signal(signal.SIGTERM, alive)
                 self._await(take)
@@ -134,9 +156,10 @@ class Running:
     def _await(self, take: Take) -> None:
         """Wait for all there is to end, as long as the grace lasts, and hand on what it prints."""
         if self._pidfd >= 0:
-            self._poll.unregister(self._pidfd)  # it would tell for ever that the command itself has ended
+            with contextlib.suppress(KeyError):  # this was interrupted before
+                self._poll.unregister(self._pidfd)  # it would tell for ever that the command itself has ended
         until = time.monotonic() + self._start.grace_seconds
-        while self._alive() and time.monotonic() < until:
+        while not self._is_hurried and self._alive() and time.monotonic() < until:
             self._read(take, 0.02)
 
     def _read(self, take: Take, timeout_seconds: float) -> bool:
@@ -179,7 +202,7 @@ class Running:
     def _alive(self) -> set[int]:
         """Return what has not ended of the command and of all it started; only Linux knows the latter."""
         if IS_LINUX:
-            return self._keeper.alive(self._popen.pid, self._start.number)
+            return self._keeper.alive(self._popen.pid, self._number)
         return set() if self._has_exited() else {self._popen.pid}
 
     def _signal(self, signum: int, alive: Iterable[int] = ()) -> None:
@@ -199,16 +222,22 @@ class Running:
             time.sleep(0.001)
 
     def _bury(self) -> int:
-        self._is_reaped = True
+        """Free what the command held, and return its exit code; may be begun again where it was interrupted."""
         self._keeper.guardian.forget(self._popen.pid)
-        shared.give_back()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(KILL_SECONDS)
         for file in (self._popen.stdout, self._popen.stderr):
             if file is not None:
                 file.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
+        pidfd, self._pidfd = self._pidfd, -1
+        if pidfd >= 0:
+            os.close(pidfd)
+        self._is_over = True
+        shared.give_back()
+        return self._code
+
+    @property
+    def _code(self) -> int:
         return -signal.SIGKILL if self._popen.returncode is None else self._popen.returncode
 
 
@@ -216,9 +245,7 @@ def _ignore(_stream: int, _data: bytes) -> bool:
     return True
 
 
-def _popen(start: Start, keeper: Keeper) -> subprocess.Popen[bytes]:
-    # The mark comes first: who looks for it reads the beginning of the environment.
-    env = {keeper.variable: str(start.number), **start.env}
+def _popen(start: Start, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
     is_shell = isinstance(start.command, str)
     words = ["/bin/sh", "-c", start.command] if isinstance(start.command, str) else list(start.command)
     try:

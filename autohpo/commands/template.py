@@ -12,7 +12,7 @@ from autohpo.errors import OptionError, shown
 
 RESERVED = (
     *("fidelity", "seed", "trial", "checkpoint_dir", "device", "slot", "json", "config_file", "result_file"),
-    "args",
+    *("python", "args"),
 )
 """Placeholders that are no parameters."""
 
@@ -22,8 +22,8 @@ WHOLE = ("json", "config_file", "args")
 MISSING = {
     "fidelity": (
         "the search trains every configuration in full and does not say how much that is; take a multi-fidelity "
-        "algorithm such as asha, give CommandObjective(full_fidelity=...), or write {--flag:fidelity}, which is nothing "
-        "then"
+        "algorithm such as asha, give CommandObjective(full_fidelity=...), or write {--flag:fidelity}, which is "
+        "nothing then"
     ),
     "device": "this worker was given no GPU; give optimize(gpus=...), or write {--flag:device}, which is nothing then",
     "result_file": "there is no such file; give CommandObjective(result_file=...)",
@@ -140,8 +140,8 @@ def parse(text: str) -> Word:
             pieces.append(Placeholder.of(found[1]))
         else:
             raise OptionError(
-                f"command: the brace {token!r} has no partner in {shown(text)}; write {token * 2!r} for a brace itself, "
-                "and put a placeholder with spaces into quotes"
+                f"command: the brace {token!r} has no partner in {shown(text)}; write {token * 2!r} for a brace, and "
+                "put a placeholder with spaces into quotes"
             )
     if at < len(text):
         pieces.append(text[at:])
@@ -243,9 +243,9 @@ def _check_whole(word: Word, *, is_text: bool = False) -> None:
     """Raise OptionError where what may be no word or two is a part of another word."""
     for piece in word:
         if isinstance(piece, Placeholder) and (piece.has_flag or piece.is_args) and (is_text or len(word) > 1):
+            written = shown("".join(map(_written, word)))
             raise OptionError(
-                f"command: {piece.text} must be a word of its own, got {shown(''.join(map(_written, word)))}; a part of "
-                "a word is {name}"
+                f"command: {piece.text} must be a word of its own, got {written}; a part of it is {{name}}"
             )
 
 
