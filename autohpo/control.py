@@ -22,6 +22,9 @@ LOOK_SECONDS = 0.5
 WAIT_SECONDS = 0.05
 """The time between two looks of whoever waits for a driver."""
 
+NAME_LOOKS = 10
+"""How often the name of a driver that has left none is looked for again."""
+
 MOST_BYTES = 4096
 """The most that is read of such a file."""
 
@@ -83,7 +86,14 @@ def driver_of(store: str | os.PathLike[str]) -> Holder | None:
         OptionError: It is no path and no URL of a store.
         StoreError: It names a folder, or lies in one that does not exist.
     """
-    return holder_of(beside(store_path(store), ".lock"))
+    lock = beside(store_path(store), ".lock")
+    holder = holder_of(lock)
+    for _ in range(NAME_LOOKS):
+        if holder is None or holder.host:
+            break
+        time.sleep(WAIT_SECONDS)  # it has just begun, and leaves its name in a moment
+        holder = holder_of(lock)
+    return holder
 
 
 def request_stop(store: str | os.PathLike[str]) -> Holder | None:
@@ -146,6 +156,8 @@ def write_json(path: Path, text: str) -> None:
         handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         made.replace(path)
     finally:
         made.unlink(missing_ok=True)

@@ -134,7 +134,7 @@ class Driver:
     def _hooks_watched(self) -> Iterator[None]:
         """Let the algorithm's hooks be interrupted, and ``hpo.stop()`` reach this search."""
         session = session_of(self.hpo)
-        session.asking, session.telling = self.ending.asking, self.ending.telling
+        session.asking, session.telling, session.why_over = self.ending.asking, self.ending.telling, ""
         session.on_stop, session.on_limit = self.ending.stop, self.ending.limit
         try:
             yield
@@ -144,6 +144,7 @@ class Driver:
     def _loop(self) -> None:
         while True:
             if self._stopping.reason:
+                session_of(self.hpo).why_over = self._stopping.reason
                 self._is_complete = True  # what runs may end: it may be better still
             self.ending.check(self.dispatch.running)
             self._fill()
@@ -224,7 +225,7 @@ class Driver:
             self.ending.check(self.dispatch.running)
             return None
         except OptimizationComplete as complete:
-            self._is_complete = True
+            self._is_complete, session_of(self.hpo).why_over = True, str(complete)
             if self.hpo.n_left > 0 and (self.hpo.max_evals or self.options.time_limit):
                 self._why_complete = str(complete)
             return None

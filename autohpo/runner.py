@@ -194,7 +194,7 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     finally:
         _close(search)
     if search.state.best is None:
-        raise NoResultError(_why_nothing(result, options, is_over=is_over))
+        raise NoResultError(_why_nothing(result, options, driver.ending.reason, is_over=is_over))
     if options.plan is not None:
         say_confirmed(result, progress)
     return result
@@ -304,12 +304,12 @@ def _described(objective: Objective, tuned: str) -> dict[str, Any]:
     return described | ({"fidelity": objective.fidelity_name} if objective.fidelity_name else {})
 
 
-def _why_nothing(result: Result, options: RunOptions, *, is_over: bool) -> str:
+def _why_nothing(result: Result, options: RunOptions, reason: str, *, is_over: bool) -> str:
     """What became of the trials of a search in which none has a result."""
     if not len(result) and is_over:
         return "confirm: there is no search to confirm; call optimize() first, or give the store of one with results"
     if not len(result):
-        return "the algorithm suggested nothing"
+        return f"the search ended before its first trial: {reason}" if reason else "the algorithm suggested nothing"
     text = f"no trial of {len(result)} has a result; states: {result.counts()}"
     if options.time_limit not in (None, math.inf):
         text += f"; the time limit was {options.time_limit:g} s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -47,7 +48,15 @@ _EXECUTE = (  # a closed terminal, and the end of a login, must not end it; `exe
     "os.execvp(sys.argv[1], sys.argv[1:])"
 )
 
-_started: list[subprocess.Popen[bytes]] = []  # drivers that this process started: when they end, it has to know
+
+class _Detached(subprocess.Popen[bytes]):
+    """A process that is meant to outlive the one that started it: none that was forgotten, which Python warns of."""
+
+    def __del__(self) -> None:
+        """Say nothing."""
+
+
+_started: list[_Detached] = []  # drivers that this process started: when they end, it has to know
 
 
 @dataclass(frozen=True)
@@ -117,9 +126,9 @@ class Launch:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError(f"store: {path} is no record of how a search was started: {shown(error)}") from error
-        environment = found.environment
-        words = [*found.argv, found.cwd, *(environment if isinstance(environment, dict) else [0])]
-        if not found.argv or not all(isinstance(word, str) for word in [*words, *environment.values()]):
+        variables = found.environment
+        words = [*found.argv, found.cwd, *(variables.values() if isinstance(variables, dict) else [None])]
+        if not found.argv or not all(isinstance(word, str) for word in words):
             raise StoreError(f"store: {path} is no record of how a search was started: it has other types")
         return found
 
@@ -176,9 +185,9 @@ def start_detached(
         log_path.parent.mkdir(parents=True, exist_ok=True)
         with log_path.open("ab") as file:
             begin = file.tell()
-            file.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} started: {' '.join(argv)}\n".encode())
+            file.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} started: {shlex.join(argv)}\n".encode())
             file.flush()
-            process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, **options)
+            process = _Detached(words, stdout=file, stderr=subprocess.STDOUT, **options)
     except OSError as error:
         raise PathError(f"log: a driver cannot be started with the log {log_path}: {error}") from error
     _reap()

@@ -68,6 +68,7 @@ class Session:
         self.num_workers = 1
         self._is_set_up = self._has_warned = False
         self.last_call: Any = None  # what optimize() was called with last; no part of a copy
+        self.why_over = ""  # why the last search has come to its end; empty where it may go on
         self.on_begin: Callable[[Any], None] | None = None  # gets the store of optimize() once it holds this run
         self._rng: np.random.Generator | None = None
         self._usual: Usual | None = None

@@ -22,6 +22,9 @@ from autohpo.errors import RunBusyError, StoreError
 _HELD: WeakValueDictionary[Path, RunLock] = WeakValueDictionary()
 """The locks of this process: POSIX record locks never exclude their own process, so this does."""
 
+MOST_PROGRAM = 100
+"""The most characters of a program's name that a lock file keeps: all that it says has to fit before the count."""
+
 _GUARD = threading.RLock()
 """Held while a lock file is open for a look: closing it would take the lock from a thread that got it meanwhile."""
 
@@ -77,7 +80,7 @@ class Holder(NamedTuple):
         """Return this process as a holder from now on."""
         program = sys.argv[0] if sys.argv and isinstance(sys.argv[0], str) else ""
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        return cls(socket.gethostname(), os.getpid(), since, program[-200:], secrets.token_hex(8))
+        return cls(socket.gethostname(), os.getpid(), since, program[-MOST_PROGRAM:], secrets.token_hex(8))
 
     def to_json(self) -> str:
         """Return the holder as it stands in its lock file."""
@@ -252,7 +255,9 @@ def _holder(handle: BinaryIO, process: int = 0) -> Holder:
         handle: The file.
         process: The process that the system says has it; 0 where it does not.
     """
-    return _named(handle) or Holder("", process, "")
+    named = _named(handle)
+    is_of_another = named is not None and process > 0 and named.is_here and named.process != process
+    return Holder("", process, "") if named is None or is_of_another else named  # it has not written its name yet
 
 
 def _named(handle: BinaryIO) -> Holder | None:

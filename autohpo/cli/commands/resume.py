@@ -1,0 +1,144 @@
+"""``autohpo resume``: go on with a search that ``autohpo run`` started, by the command line that started it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autohpo.cli.output import Output
+from autohpo.cli.running import CHANGING, add_options, flag_of, quoted, words_of
+
+if TYPE_CHECKING:
+    from autohpo.service import Launch
+
+EPILOG = """\
+The record of how a search was started lies beside its store. A resume repeats it in the same working directory; budgets
+and arguments of the run may change, what is searched may not.
+
+examples:
+  autohpo resume run.db
+  autohpo resume run.db --max-evals 200 --num-workers 4 --detach
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    from autohpo.cli.arguments import add_store
+
+    add_store(parser)
+    add_options(parser, CHANGING)
+    text = "any other argument of the run, such as grace_seconds=60"
+    parser.add_argument("-s", "--set", action="append", metavar="KEY=VALUE", help=text)
+    parser.add_argument("--detach", action="store_true", help="start it on its own, and return; it outlives the shell")
+
+
+def run(args: argparse.Namespace, output: Output) -> int:
+    """Run the command."""
+    from autohpo.cli.arguments import store_of
+    from autohpo.control import driver_of, store_path
+    from autohpo.errors import RunBusyError
+    from autohpo.service import Launch
+
+    path = store_path(store_of(args))
+    holder = driver_of(path)
+    if holder is not None:
+        raise RunBusyError(f"store: {path.name} is in use by {holder}; it runs already")
+    launch = Launch.read(path)
+    if launch is None:
+        raise _no_record(path)
+    words = _command(launch, args, path, output)
+    if not Path(launch.cwd).is_dir():
+        raise _gone(path, f"the working directory {launch.cwd}")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if sys.platform == "win32":  # exec would return to the shell at once
+        return subprocess.call(words, cwd=launch.cwd, env=launch.variables())
+    os.chdir(launch.cwd)
+    return os.execve(words[0], words, launch.variables())  # noqa: S606 - nothing for a shell to read
+
+
+def _command(launch: Launch, args: argparse.Namespace, path: Path, output: Output) -> list[str]:
+    """Return the command line that goes on: the recorded one, with what the user changes.
+
+    Raises:
+        StoreError: The search was not started by ``autohpo run``, or its files are gone.
+        UsageError: A change is none that a resume may make.
+    """
+    from autohpo.cli.arguments import UsageError
+
+    python = launch.argv[0]
+    if not os.access(python, os.X_OK):
+        output.note(f"autohpo: {python} is gone, so this Python runs the search: {sys.executable}")
+        python = sys.executable
+    changed = [name for name in (*CHANGING, "set") if getattr(args, name) is not None] + ["detach"] * args.detach
+    if launch.argv[1:4] != ("-m", "autohpo", "run"):
+        if changed:
+            what = ", ".join(map(flag_of, changed))
+            raise UsageError(f"{what}: this search is started by {quoted(launch.argv)}, so change it there")
+        return [python, *launch.argv[1:]]
+    kept = _parsed(launch.argv[4:], path)
+    if ":" not in kept.what and not (Path(launch.cwd) / kept.what).exists():
+        raise _gone(path, f"{kept.what}, which it was started from in {launch.cwd},")
+    for name in CHANGING:
+        if getattr(args, name) is not None:
+            setattr(kept, name, getattr(args, name))
+    for text in args.set or ():
+        _check_change(text)
+        kept.set = [*(kept.set or ()), text]
+    kept.store = path.name if path.parent == Path(launch.cwd) else str(path)
+    kept.json, kept.detach = args.json, args.detach
+    return [python, "-m", "autohpo", *words_of(kept), *(["--detach"] if args.detach else [])]
+
+
+def _parsed(words: tuple[str, ...], path: Path) -> argparse.Namespace:
+    """Return a recorded command line, parsed.
+
+    Raises:
+        StoreError: This release does not understand it.
+    """
+    from autohpo.cli.main import parser_of
+    from autohpo.errors import StoreError
+
+    try:
+        return parser_of("run").parse_args(list(words))
+    except SystemExit:
+        raise StoreError(
+            f"store: the record beside {path} is of no command line that is understood: {quoted(words)}"
+        ) from None
+
+
+def _check_change(text: str) -> None:
+    from autohpo.algorithms.options import RunArguments
+    from autohpo.cli.arguments import UsageError
+    from autohpo.cli.config.values import pair
+
+    name, _ = pair("--set", text)
+    if name not in {*RunArguments.__annotations__, "max_evals", "budget"} - {"store", "name", "keep", "fidelity"}:
+        raise UsageError(
+            f"--set: {name} cannot change at a resume, as it is part of what the run is; start another run"
+        )
+
+
+def _no_record(path: Path) -> Exception:
+    """Return the error of a store that ``autohpo run`` did not make."""
+    from autohpo.errors import StoreError
+    from autohpo.store import open_store
+    from autohpo.store.lock import last_holder
+    from autohpo.store.opening import beside
+
+    open_store(path, read_only=True).close()  # is it one at all?
+    last = last_holder(beside(path, ".lock"))
+    program = "" if last is None or last.program in ("", "-c", "-m") else last.program
+    who = f"by {program}" if program else "by a Python program or a notebook"
+    advice = "run that again to go on: it takes over what is in the store"
+    return StoreError(f"store: {path.name} has no record of an `autohpo run`; it was last used {who}; {advice}")
+
+
+def _gone(path: Path, what: str) -> Exception:
+    from autohpo.errors import StoreError
+
+    return StoreError(f"store: {path.name} cannot be resumed as it was started: {what} is gone")
