@@ -29,6 +29,8 @@ algorithm: random
 options: {max_evals: 4, seed: 0}
 """
 
+README = Path(__file__).parents[2] / "README.md"
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
@@ -96,6 +98,34 @@ def test_a_command_in_place_of_a_file_is_told_where_it_belongs(here, capsys, wha
     """It is what everybody tries first."""
     assert main(["run", what]) == exits.USAGE
     assert "a command line stands in a configuration file, as in command: " in capsys.readouterr().err
+
+
+def test_the_file_of_the_readme_is_one(here, capsys):
+    """It is checked as a whole, down to the first command."""
+    text = README.read_text().partition("```yaml\n")[2].partition("```")[0]
+    (here / "tune.yaml").write_text(text)
+    (here / "train").write_text("#!/bin/sh\n")
+    (here / "train").chmod(0o700)
+    assert main(["run", "tune.yaml", "--dry-run"]) == exits.OK
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1].startswith("  ./train --lr ")
+    assert said[-1].endswith(" --epochs 1")
+
+
+def test_a_space_is_told_in_words(here, capsys):
+    """Also when a parameter counts, and what a constraint is; nobody has to know the classes of Python."""
+    space = (
+        "space:\n  n: {low: 1, high: 4}\n  c: {choices: {a: {}, b: {d: [x, y]}, e: {d: [x, y]}}}\nconstraints: [n < 4]"
+    )
+    text = CONFIG.replace("space: {x: {low: 0.0, high: 1.0}}", space).replace('"{x}", "{x}"', '"{args}"')
+    (here / "run.yaml").write_text(text)
+    assert main(["run", "run.yaml", "--dry-run"]) == exits.OK
+    assert capsys.readouterr().out.splitlines()[3:7] == [
+        "  n  integer 1 to 4",
+        "  c  one of a, b, e",
+        "  d  one of x, y; only if c is b or e",
+        "  constraint: n < 4",
+    ]
 
 
 def test_keys_of_a_file_are_no_options(here, capsys):

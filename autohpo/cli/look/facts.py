@@ -9,7 +9,7 @@ from typing import Any
 from autohpo.cli.look.budgets import budget_of, trials_text
 from autohpo.cli.look.reading import Opened
 from autohpo.cli.look.telling import describe, lines_of
-from autohpo.cli.look.words import duration, moment, paired, parameter_text
+from autohpo.cli.look.words import brief, duration, moment, paired, parameter_text
 from autohpo.control import driver_of
 from autohpo.errors import AutoHPOError, SpaceError
 from autohpo.service import LOG, Launch
@@ -115,13 +115,18 @@ def objectives_of(run: Opened) -> dict[str, str]:
 def space_facts(space: SearchSpace) -> dict[str, Any]:
     """Return a space in words: each parameter, when it is active, and the constraints."""
     parameters = {one.name: parameter_text(one) + _condition(space, one.name) for one in space.parameters}
-    return {"parameters": parameters, "constraints": [str(one) for one in space.constraints]}
+    return {"parameters": parameters, "constraints": [str(getattr(one, "formula", one)) for one in space.constraints]}
 
 
 def _condition(space: SearchSpace, name: str) -> str:
     formula = space.formulas.get(name)
     if formula is not None:
         return f"; only if {formula}"
+    for parent in space.parameters:
+        pairs = zip(getattr(parent, "choices", ()), getattr(parent, "children", ()), strict=False)
+        values = [brief(value) for value, children in pairs if any(child.name == name for child in children)]
+        if values:
+            return f"; only if {parent.name} is {' or '.join(values)}"
     deciders = [one for one in space.deciders(name) if one != name]
     return f"; depends on {', '.join(deciders)}" if deciders else ""
 
