@@ -85,6 +85,7 @@ def test_a_worker_imports_neither_numpy_nor_spaces_nor_algorithms():
             "autohpo.other_names",
             "autohpo.outcome",
             "autohpo.reported",
+            "autohpo.signatures",
             "autohpo.trial",
             "autohpo.version",
         ),

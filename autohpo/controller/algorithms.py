@@ -82,9 +82,9 @@ class Algorithm:
         """
         given = optimizer_class
         if isinstance(given, str):
-            return cls(get_hpo(given), given)
+            return cls(_driven(get_hpo(given)), given)
         if isinstance(given, type) and issubclass(given, BaseHPOptimizer):
-            return cls(given, name_of(given))
+            return cls(_driven(given), name_of(given))
         if isinstance(given, type) and issubclass(given, SearchStrategy):
             return cls._of_strategy(given)
         known = ", ".join(available_hpos())
@@ -158,3 +158,15 @@ class Algorithm:
             gives_parts = self.cls.is_multi_fidelity or "max_fidelity" in found
             found["budget" if self.cls.takes_budget and gives_parts else "max_evals"] = settings.total_max_jobs
         return found
+
+
+def _driven(given: type[BaseHPOptimizer]) -> type[BaseHPOptimizer]:
+    """Return a class that a controller can drive.
+
+    Raises:
+        OptionError: It has a loop of its own.
+    """
+    if given.optimize is not BaseHPOptimizer.optimize:
+        who = given.__name__
+        raise OptionError(f"optimizer_class: {who} has an optimize() of its own, which no controller can drive")
+    return given

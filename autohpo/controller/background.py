@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
+import traceback
 import weakref
 from collections.abc import Callable
 
@@ -62,6 +63,8 @@ class Background:
         except BaseException as error:  # whoever waits raises it
             self.error = error
             _log.exception("the search of the controller ended with an error")
+            if self._stays:  # nobody may wait
+                traceback.print_exception(error)
         finally:
             atexit.unregister(self._at_exit)
 

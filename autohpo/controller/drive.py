@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from autohpo.runner import make_executor
 from autohpo.service import Launch
 from autohpo.store import MemoryStore, Store, open_store
 
+_log = logging.getLogger("autohpo")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -39,7 +42,8 @@ class Plan:
         dataset: What jobs get as ``dataset``.
         store: The path or URL of the store, or a Store; None keeps the run in memory.
         name: The name of the run.
-        is_service: Whether this process is there for the search alone, and does not end before it.
+        launch: How this process is started again, where it is a service: there for the search alone, so that it does
+            not end before it.
     """
 
     hpo: BaseHPOptimizer
@@ -49,7 +53,7 @@ class Plan:
     dataset: Any
     store: Any
     name: str
-    is_service: bool = False
+    launch: Launch | None = None
 
 
 class Drive:
@@ -79,7 +83,7 @@ class Drive:
             grace_seconds=settings.grace_seconds,
             keep=settings.save_top_k_tasks_only,
         )
-        self._background = Background(self._run, self.following.stop, stays=plan.is_service)
+        self._background = Background(self._run, self.following.stop, stays=plan.launch is not None)
 
     def start(self) -> None:
         """Start the search; returns at once."""
@@ -133,14 +137,21 @@ class Drive:
             self.following.tell()
             self.reporter.close()
             if self._plan.strategy is not None:
-                self._plan.strategy.stop()
+                self._stop_strategy(self._plan.strategy)
+
+    @staticmethod
+    def _stop_strategy(strategy: SearchStrategy) -> None:
+        try:
+            strategy.stop()
+        except Exception:  # the user's own code may raise anything, and everything has ended
+            _log.exception("%s.stop: raised", type(strategy).__name__)
 
     @property
     def _may_have_nothing(self) -> bool:
         """Whether it is no error that no job has a result: the search was ended before, and not by failures."""
         if self.following.is_stopping or self._deadline.is_reached:
             return True
-        return not any(trial.error for trial in self._plan.hpo.history.trials)
+        return not any(trial.error for trial in session_of(self._plan.hpo).history.trials)
 
     def _optimize(self) -> None:
         plan, settings = self._plan, self._plan.settings
@@ -163,8 +174,9 @@ class Drive:
             "keep": plan.jobs.metrics.keep,
             "keep_checkpoints": "all",
         }
-        if plan.is_service:
-            session_of(plan.hpo).on_begin = lambda begun: Launch.of_this_process().write(begun.files)
+        launch = plan.launch
+        if launch is not None:
+            session_of(plan.hpo).on_begin = lambda begun: launch.write(begun.files)
         plan.hpo.optimize(dataset=plan.dataset, **options, **_rest(arguments))
 
     def _executor(self, arguments: Mapping[str, Any], files: Path | None) -> Executor:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.session import session_of
@@ -16,6 +17,7 @@ from autohpo.controller.jobs import Jobs
 from autohpo.controller.reporter import Completed, Reporter
 from autohpo.controller.scalars import objective_iteration
 from autohpo.controller.strategy import SearchStrategy
+from autohpo.errors import AlgorithmError, AutoHPOError
 from autohpo.execution.base import Event, Executor
 from autohpo.folders import checkpoint_dir
 from autohpo.objectives import Front
@@ -52,6 +54,7 @@ class Following:
         keep: int | None,
     ) -> None:
         self._hpo, self._jobs, self._reporter, self._strategy = hpo, jobs, reporter, strategy
+        self._history = session_of(hpo).history  # an algorithm may keep an attribute of that name
         self._left_seconds, self._grace, self._keep = left_seconds, grace_seconds, keep
         self.is_stopping = False
         self._is_told = False  # of the stop
@@ -92,7 +95,7 @@ class Following:
         for trial in self._new():
             self._front.add(trial)
         if self._strategy is not None:
-            self._strategy.start()
+            self._called(self._strategy.start)
 
     def started(self, task: Task) -> None:
         """Take the start of an attempt."""
@@ -113,8 +116,8 @@ class Following:
         self.tell()
         self._end_jobs()
         if self._strategy is not None and not self.is_stopping:
-            self._strategy._watch([one.number for one in self._hpo.running])
-            if not self._strategy.process_step():
+            self._strategy._watch([one.number for one in self._history.running])
+            if not self._called(self._strategy.process_step):
                 self.stop()
 
     def tell(self) -> None:
@@ -132,8 +135,22 @@ class Following:
         if new and self._keep:
             self._drop(self._keep)
 
+    def _called(self, hook: Callable[[], Any]) -> Any:
+        """Call a hook of the strategy.
+
+        Raises:
+            AlgorithmError: It raised; the text names it.
+        """
+        try:
+            return hook()
+        except AutoHPOError:
+            raise
+        except Exception as error:  # the user's own code may raise anything
+            who = f"{type(self._strategy).__name__}.{hook.__name__}"
+            raise AlgorithmError(f"{who}: raised {type(error).__name__}: {error}") from error
+
     def _new(self) -> list[Trial]:
-        told = self._hpo.history.trials
+        told = self._history.trials
         new = [told[place] for place in range(self._seen, len(told))]
         self._seen += len(new)
         return new
@@ -159,7 +176,7 @@ class Following:
         """Remove the checkpoints of trainings that have ended outside the best; the log keeps them all."""
         if self._files is None or not self._files.is_dir():
             return
-        history, hpo = self._hpo.history, self._hpo
+        history, hpo = self._history, self._hpo
         way = self._jobs.metrics.each[0].way
         kept = {history.root(trial.number) for trial in top_trials(history.trials, k, way)}
         running = {history.root(one.number) for one in history.running}

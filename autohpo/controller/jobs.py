@@ -53,6 +53,7 @@ class Jobs:
         job_class: The class of the jobs that are handed out.
         started: Unix seconds of the start of each attempt that this process has seen.
         abort: Ends a job that runs.
+        is_alive: Whether the search runs.
     """
 
     def __init__(self, metrics: Metrics, base_name: str, fidelity: str | None = None) -> None:
@@ -65,6 +66,7 @@ class Jobs:
         self.job_class: type[Job] = Job
         self.started: dict[int, float] = {}
         self.abort: Callable[[int], None] = _nothing
+        self.is_alive: Callable[[], bool] = _always
         self._known: dict[int, Job] = {}
 
     def trials(self) -> Sequence[Trial]:
@@ -98,6 +100,8 @@ class Jobs:
 
     def status_of(self, trial: Trial) -> str:
         """Return ClearML's word for the state of a trial."""
+        if trial.state is TrialState.RUNNING and not self.is_alive():
+            return "queued"  # the search has ended, and starts it again when it goes on
         return STATUSES.get(trial.state, "failed")
 
     def adopt(self, job: Job, number: int) -> None:
@@ -277,3 +281,7 @@ class Job:
 
 def _nothing(number: int) -> None:
     """Do nothing."""
+
+
+def _always() -> bool:
+    return True

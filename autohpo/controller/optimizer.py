@@ -14,12 +14,13 @@ from autohpo.controller.experiments import Experiments
 from autohpo.controller.jobs import Job, Jobs
 from autohpo.controller.metrics import Metrics
 from autohpo.controller.parameters import space_of
-from autohpo.controller.remote import Remote, is_service_of, run_id_in
+from autohpo.controller.remote import Remote, is_service_of, own_command, run_id_in
 from autohpo.controller.running import Running
 from autohpo.controller.settings import Settings, passed_on, queue_of, workers_of
 from autohpo.controller.sources import ID_FILE, OptimizerSource, StoreSource, run_id_of, stored_jobs
 from autohpo.controller.strategy import RandomSearch, SearchStrategy
 from autohpo.errors import OptionError, shown
+from autohpo.service import Launch
 from autohpo.store import MemoryStore, Store, open_store
 
 BOHB_ARGUMENTS = (
@@ -155,7 +156,7 @@ class HyperParameterOptimizer(Running):
         fidelity, has_dataset = more.get("fidelity"), dataset is not None
         self._f, base_name = base_job(base_task_id, self._metrics, self._space, fidelity, has_dataset=has_dataset)
         self._jobs = Jobs(self._metrics, base_name, fidelity)
-        self._jobs.abort = self._abort
+        self._jobs.abort, self._jobs.is_alive = self._abort, self.is_running
         self.set_job_default_parent(None, spawn_project)
         self._strategy: SearchStrategy | None = None
         self._hpo = self._built()
@@ -229,8 +230,9 @@ class HyperParameterOptimizer(Running):
         is_service = self._run_as_service and is_service_of(self._store)
         if is_service or not self._run_as_service:
             self._jobs.run_id = self._jobs.run_id or run_id_of(self._open_store())
+        launch = Launch.of_this_process(own_command()) if is_service else None
         strategy, jobs = self._strategy, self._jobs
-        return Plan(self._hpo, jobs, self._settings, strategy, self._dataset, self._store, self._name, is_service)
+        return Plan(self._hpo, jobs, self._settings, strategy, self._dataset, self._store, self._name, launch)
 
     def _begun(self) -> None:
         if isinstance(self._drive, Remote):

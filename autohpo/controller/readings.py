@@ -9,6 +9,7 @@ from autohpo.controller.experiments import Experiments
 from autohpo.controller.jobs import Job, Jobs
 from autohpo.controller.metrics import Metrics
 from autohpo.errors import OptionError, shown
+from autohpo.trial import TrialState
 
 
 class Readings:
@@ -78,8 +79,10 @@ class Readings:
         return [(job.id, experiments.metrics(job, is_all=all_metrics)) for job in jobs]
 
     def get_running_jobs(self) -> list[Job]:
-        """Return the jobs that run now, or wait to be started again."""
-        return [self._jobs.job(trial.number) for trial in self._jobs.trials() if not trial.state.is_final]
+        """Return the jobs that run now."""
+        if not self._jobs.is_alive():
+            return []
+        return [self._jobs.job(one.number) for one in self._jobs.trials() if one.state is TrialState.RUNNING]
 
     def get_created_jobs_ids(self) -> dict[str, dict[str, Any]]:
         """Return the parameters of all jobs by id, finished ones and those of earlier processes among them."""

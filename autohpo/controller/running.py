@@ -85,7 +85,7 @@ class Running(Readings):
     def _new_drive(self, callback: Callable[..., object] | None) -> Drive | Remote:
         """The search, in a thread of this process or in a process of its own."""
         plan = self._plan()
-        if self._run_as_service and not plan.is_service:
+        if self._run_as_service and plan.launch is None:
             return Remote(str(plan.store), self._settings.max_iteration_per_job)
         return Drive(plan, callback, self._deadline, self._said, self._report_seconds)
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
+from autohpo.algorithms.session import session_of
+from autohpo.control import driver_of
 from autohpo.controller.jobs import Jobs
 from autohpo.controller.metrics import Metrics
 from autohpo.errors import StoreCorruptError, StoreError
@@ -30,11 +32,11 @@ class OptimizerSource:
     """
 
     def __init__(self, hpo: BaseHPOptimizer) -> None:
-        self._hpo = hpo
+        self._history = session_of(hpo).history  # an algorithm may keep an attribute of that name
 
     def trial(self, number: int) -> Trial | None:
         """Return a trial as it stands; None where there is none of that number."""
-        history = self._hpo.history
+        history = self._history
         found = history.get(number)
         if found is None:
             running = next((one for one in history.running if one.number == number), None)
@@ -43,7 +45,7 @@ class OptimizerSource:
 
     def trials(self) -> list[Trial]:
         """Return all trials as they stand, in the order of their numbers."""
-        history = self._hpo.history
+        history = self._history
         running = [one.ended(Outcome(TrialState.RUNNING)) for one in history.running]
         found = {trial.number: trial for trial in [*running, *list(history.trials)]}
         return [found[number] for number in sorted(found)]
@@ -135,4 +137,5 @@ def stored_jobs(path: Any) -> Jobs:
     with suppress(FileNotFoundError):
         jobs.run_id = (files / ID_FILE).read_text(encoding="ascii").strip()
     jobs.source = StoreSource(str(path), space_of(header, path), metrics.mode)
+    jobs.is_alive = lambda: driver_of(path) is not None
     return jobs

@@ -8,8 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from autohpo import Result
-from autohpo.control import driver_of
+from autohpo.control import driver_of, request_stop, wait_until_free
+from autohpo.service import kill_driver
 from autohpo.trial import TrialState
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +34,24 @@ def run(folder, *more):
     done = subprocess.run(command(*more), cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
+
+
+def wait_for(condition):
+    """Wait until something is so; a minute at most."""
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def _no_service_is_left(tmp_path):
+    """Whatever a test leaves behind is stopped."""
+    yield
+    if (tmp_path / "run.db").exists():
+        holder = request_stop(tmp_path / "run.db")
+        if holder is not None and not wait_until_free(tmp_path / "run.db", holder, 20):
+            kill_driver(tmp_path / "run.db", holder)
 
 
 def iterations(result):
@@ -73,11 +94,8 @@ def test_the_example_as_a_service_outlives_the_program_that_started_it(tmp_path)
     """The program is killed, the search goes on; the same command follows it to its end."""
     pipe = subprocess.PIPE
     process = subprocess.Popen(command("--service"), cwd=tmp_path, env=environment(), stdout=pipe, stderr=pipe)
-    until = time.monotonic() + 60
-    while driver_of(tmp_path / "run.db") is None and time.monotonic() < until:
-        time.sleep(0.02)
+    wait_for(lambda: driver_of(tmp_path / "run.db") is not None)
     holder = driver_of(tmp_path / "run.db")
-    assert holder is not None
     assert holder.process != process.pid
     time.sleep(0.2)
     process.kill()
@@ -131,6 +149,26 @@ print(c.is_running(), c.wait(), len(c.get_created_jobs_ids()))
     assert script(tmp_path, rest).splitlines() == ["True True False 2 2", "False True 2"]
     assert driver_of(tmp_path / "run.db") is None
     assert {trial.state for trial in Result.load(tmp_path / "run.db")} == {TrialState.CANCELLED}
+
+
+def test_a_service_that_was_killed_is_resumed_by_the_command_line(tmp_path):
+    """It has written how it is started again: the program, which starts the service."""
+    script(tmp_path, "")
+    holder = driver_of(tmp_path / "run.db")
+    wait_for(lambda: len(Result.load(tmp_path / "run.db")) == 2)
+    assert kill_driver(tmp_path / "run.db", holder)
+    assert script(tmp_path, "print(c.is_running())\n").strip() == "True"  # the same program does
+    second = driver_of(tmp_path / "run.db")
+    assert second.process != holder.process
+    assert kill_driver(tmp_path / "run.db", second)
+    command = [sys.executable, "-m", "autohpo", "resume", "run.db"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    third = driver_of(tmp_path / "run.db")
+    assert third is not None
+    request_stop(tmp_path / "run.db")
+    assert wait_until_free(tmp_path / "run.db", third, 60)
+    assert len(Result.load(tmp_path / "run.db")) == 2
 
 
 def test_a_service_needs_a_store_and_a_script():

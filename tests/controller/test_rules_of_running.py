@@ -91,6 +91,9 @@ def test_rule_8_a_second_stop_is_harmless(tmp_path):
     assert not made.is_running()
     assert not made.is_active()
     assert states(tmp_path) == {TrialState.CANCELLED}
+    assert made.get_running_jobs() == []
+    jobs = list(made.get_created_jobs_tasks().values())
+    assert [(job.get_status(), job.is_running(), job.is_pending()) for job in jobs] == [("queued", False, True)] * 2
 
 
 def test_rule_8_wait_ends_at_its_timeout_and_stops_nothing(tmp_path):

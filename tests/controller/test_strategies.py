@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from shared import controller, ran, sleepy, squared
 
-from autohpo import ChoiceHP, FixedHP, OptionError, RangeHP, Result
+from autohpo import AutoHPOError, BaseHPOptimizer, ChoiceHP, FixedHP, OptionError, RangeHP, Result
 from autohpo.controller import Job, OptimizerBOHB, RandomSearch, SearchStrategy
 from autohpo.errors import AlgorithmError, SuggestionError
 from autohpo.trial import TrialState
@@ -201,7 +201,6 @@ def test_a_strategy_without_create_job_or_of_ours_with_one_is_an_error_at_build(
 
 def test_an_own_optimizer_of_ours_is_an_algorithm_too(tmp_path):
     """A subclass of BaseHPOptimizer, registered or not."""
-    from autohpo import BaseHPOptimizer
 
     class Middle(BaseHPOptimizer):
         def _get_suggestion(self, pid):
@@ -209,3 +208,34 @@ def test_an_own_optimizer_of_ours_is_an_algorithm_too(tmp_path):
 
     ran(squared, Middle, total_max_jobs=2, store=tmp_path / "run.db")
     assert [trial.hp for trial in Result.load(tmp_path / "run.db")] == [{"General/x": 0.5}] * 2
+
+
+def test_an_algorithm_with_a_loop_of_its_own_is_an_error_at_build():
+    """As AutoGL's classes have one: no controller could drive it."""
+
+    class Alone(BaseHPOptimizer):
+        def _get_suggestion(self, pid):
+            return {"General/x": 0.5}
+
+        def optimize(self, trainer, dataset):
+            return trainer, {}
+
+    with pytest.raises(OptionError, match=r"Alone has an optimize\(\) of its own"):
+        controller(squared, Alone)
+
+
+@pytest.mark.parametrize("hook", ["start", "create_job", "monitor_job", "process_step", "stop"])
+def test_a_hook_that_raises_is_a_typed_error_that_wait_raises(hook):
+    """It names the hook; what stop raises is logged alone, as everything has ended."""
+
+    def broken(self, *_):
+        raise ZeroDivisionError("a bug")
+
+    strategy = type("Broken", (SearchStrategy,), {"create_job": Bisection.create_job, "step": 0.25, hook: broken})
+    made = controller(squared, strategy, total_max_jobs=3)
+    made.start()
+    if hook == "stop":
+        assert made.wait(1.0)
+        return
+    with pytest.raises(AutoHPOError, match="a bug"):
+        made.wait(1.0)
