@@ -87,7 +87,12 @@ class Drive:
 
     def start(self) -> None:
         """Start the search; returns at once."""
-        self._background.start()
+        self.reporter.start()
+        try:
+            self._background.start()
+        except BaseException:
+            self.reporter.close()
+            raise
 
     @property
     def is_alive(self) -> bool:
@@ -134,10 +139,12 @@ class Drive:
                 raise
         finally:
             self._deadline.end()
-            self.following.tell()
-            self.reporter.close()
-            if self._plan.strategy is not None:
-                self._stop_strategy(self._plan.strategy)
+            try:
+                self.following.tell()
+            finally:
+                self.reporter.close()
+                if self._plan.strategy is not None:
+                    self._stop_strategy(self._plan.strategy)
 
     @staticmethod
     def _stop_strategy(strategy: SearchStrategy) -> None:

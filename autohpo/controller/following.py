@@ -58,7 +58,7 @@ class Following:
         self._left_seconds, self._grace, self._keep = left_seconds, grace_seconds, keep
         self.is_stopping = False
         self._is_told = False  # of the stop
-        self._has_limit = threading.Event()  # a new one is to be handed on
+        self._has_limit, self._limit_lock = threading.Event(), threading.Lock()  # a new one is to be handed on
         self._executor: Executor | None = None
         self._front = Front()
         self._seen = 0
@@ -129,9 +129,9 @@ class Following:
             self._front.add(trial)
             if trial.perf is None or "known" in trial.info or self._front.best is None:
                 continue
-            job, top = self._jobs.job(trial.number), self._jobs.job(self._front.best.number)
+            mine, top = self._jobs.id_of(trial.number), self._jobs.id_of(self._front.best.number)
             iteration = objective_iteration(trial, self._jobs.metrics)
-            self._reporter.completed(Completed(job.id, trial.perf, iteration, dict(trial.hp), top.id))
+            self._reporter.completed(Completed(mine, trial.perf, iteration, dict(trial.hp), top))
         if new and self._keep:
             self._drop(self._keep)
 
@@ -156,8 +156,9 @@ class Following:
         return new
 
     def _hand_on_limit(self) -> None:
-        if self._has_limit.is_set() and session_of(self._hpo).limit(self._left_seconds()):
-            self._has_limit.clear()
+        with self._limit_lock:  # else an earlier limit could be handed on after a later one
+            if self._has_limit.is_set() and session_of(self._hpo).limit(self._left_seconds()):
+                self._has_limit.clear()
 
     def _end_jobs(self) -> None:
         executor, now = self._executor, time.monotonic()

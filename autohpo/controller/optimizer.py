@@ -229,7 +229,7 @@ class HyperParameterOptimizer(Running):
     def _plan(self) -> Plan:
         is_service = self._run_as_service and is_service_of(self._store)
         if is_service or not self._run_as_service:
-            self._jobs.run_id = self._jobs.run_id or run_id_of(self._open_store())
+            self._jobs.run_id = self._jobs.run_id or self._kept_run_id()
         launch = Launch.of_this_process(own_command()) if is_service else None
         strategy, jobs = self._strategy, self._jobs
         return Plan(self._hpo, jobs, self._settings, strategy, self._dataset, self._store, self._name, launch)
@@ -289,7 +289,7 @@ class HyperParameterOptimizer(Running):
         values: list[Any] = [eta, min_budget, max_budget, min_points_in_model, top_n_percent, num_samples]
         values += [random_fraction, bandwidth_factor, min_bandwidth]
         given = {name: value for name, value in zip(BOHB_ARGUMENTS, values, strict=True) if value is not None}
-        self._rebuild("set_optimization_args", _bohb=given)
+        self._rebuild("set_optimization_args", _bohb={**self._bohb, **given})
 
     def set_optimizer_task(self, task: Any) -> None:
         """Set the store that keeps the run, before the start.
@@ -316,6 +316,10 @@ class HyperParameterOptimizer(Running):
         """
         return Experiments(stored_jobs(cls._checked_store(optimizer_id))).top(top_k)
 
-    def _open_store(self) -> Store | None:
+    def _kept_run_id(self) -> str:
         store = open_store(self._store) if isinstance(self._store, str) else self._store
-        return None if isinstance(store, MemoryStore) else store
+        try:
+            return run_id_of(None if isinstance(store, MemoryStore) else store)
+        finally:
+            if store is not None and store is not self._store:
+                store.close()

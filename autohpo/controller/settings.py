@@ -148,7 +148,7 @@ def timeout_seconds(timeout: Any) -> float | None:
         OptionError: It is below 0, no number, or more than a clock can hold.
     """
     value = plain(timeout)
-    if value == 0 and isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0:
         return 0.0
     found = _positive("timeout", value, "a positive number of minutes, or 0", MOST_MINUTES)
     return None if found is None else found * MINUTE
