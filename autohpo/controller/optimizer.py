@@ -148,6 +148,12 @@ class HyperParameterOptimizer(Running):
         self._options, self._bohb, self._seed = options, dict[str, Any](), seed
         self._dataset, self._name, self._run_as_service = dataset, name, run_as_service
         self._store = self._checked_store(store)
+        for argument, value, kind in (("name", name, str), ("run_as_service", run_as_service, bool)):
+            if not isinstance(value, kind):
+                rule = "a string" if kind is str else "True or False"
+                raise OptionError(f"{argument}: must be {rule}, got {shown(value)}")
+        if not isinstance(spawn_project, (str, type(None))):
+            raise OptionError(f"spawn_project: must be a string, got {shown(spawn_project)}")
         if run_as_service and not isinstance(self._store, str):
             raise OptionError(
                 f"run_as_service: needs store='run.db' or another path, by which it is found, got {shown(store)}"

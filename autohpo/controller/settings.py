@@ -12,6 +12,7 @@ from autohpo.algorithms.options import RunArguments
 from autohpo.algorithms.parts.values import plain
 from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Executor
+from autohpo.progress import make_progress
 from autohpo.run_options import RunOptions
 
 PASSED_ON = frozenset(
@@ -89,6 +90,8 @@ class Settings:
             object.__setattr__(self, name, minutes(name, getattr(self, name)))
         self._check_executor()
         RunOptions(**self.run_arguments())  # what is passed on is checked here, and not at the start
+        if "progress" in self.more:
+            make_progress(self.more["progress"])
 
     def _check_executor(self) -> None:
         """Check that the executor can hold the limits.
