@@ -82,6 +82,10 @@ class StoreError(AutoHPOError):
     """A store cannot be used."""
 
 
+class NoRunError(StoreError):
+    """There is no such store, or it holds no run yet."""
+
+
 class StoreMismatchError(StoreError):
     """A store holds another run: the text shows what differs."""
 

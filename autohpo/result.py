@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from autohpo.arguments import checked_index, checked_numbers, is_index
 from autohpo.confirm import Confirmed, confirmed_of
-from autohpo.errors import NoResultError, OptionError, StoreError, shown
+from autohpo.errors import NoResultError, NoRunError, OptionError, shown
 from autohpo.folders import checkpoint_dir
 from autohpo.hypervolume import hypervolume
 from autohpo.objectives import Objectives, incumbent, pareto
@@ -143,7 +143,7 @@ class Result:
         """
         header = store.header
         if header is None:
-            raise StoreError(f"store: {getattr(store, 'path', type(store).__name__)} holds no run yet")
+            raise NoRunError(f"store: {getattr(store, 'path', type(store).__name__)} holds no run yet")
         where = str(getattr(store, "path", "the log"))
         mode = mode_of(header, where)
         space = space_of(header, where) if space is None else space

@@ -15,7 +15,7 @@ from autohpo.version import __version__
 
 
 def run_header(hpo: BaseHPOptimizer, kept: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what makes a run this run. The budget is no part of it: it may grow from call to call.
+    """Return what makes a run this run. The budget may grow from call to call: that of the first is kept as a remark.
 
     An option that an older release did not know is left out where it has its default, as the run went without it. The
     algorithm may have had another name there.
@@ -26,7 +26,9 @@ def run_header(hpo: BaseHPOptimizer, kept: Mapping[str, Any] | None) -> dict[str
     """
     name, space = name_of(type(hpo)), hpo.space.to_dict()
     followed = hpo._resume_with(kept.get("options", {})) if kept is not None else ()
-    options = {k: to_json(v) for k, v in options_of(hpo).items() if k not in hpo.budget_options}
+    given = {k: to_json(v) for k, v in options_of(hpo).items()}
+    budget = {k: v for k, v in given.items() if k in hpo.budget_options and v is not None}
+    options = {k: v for k, v in given.items() if k not in hpo.budget_options}
     if kept is not None:
         space = as_kept(space, kept.get("space"))
         name = kept["algorithm"] if _is_named(kept.get("algorithm"), type(hpo)) else name
@@ -34,7 +36,7 @@ def run_header(hpo: BaseHPOptimizer, kept: Mapping[str, Any] | None) -> dict[str
         known = kept.get("options", {})
         unknown = {k for k, v in options.items() if k in followed or (k in defaults and to_json(defaults[k]) == v)}
         options = {k: v for k, v in options.items() if k in known or k not in unknown}
-    return {"algorithm": name, "options": options, "space": space, "version": __version__}
+    return {"algorithm": name, "options": options, "space": space, "budget": budget, "version": __version__}
 
 
 def _is_named(name: object, cls: type[BaseHPOptimizer]) -> bool:

@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.values import checked_flag, plain, reason_text
 from autohpo.algorithms.session import session_of
-from autohpo.clock import steady_clock
-from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, StoreError, shown
+from autohpo.clients import check_owner, checked_client, reported_before, told_before
+from autohpo.errors import EvaluationsError, InvalidPerfError, OptionError, shown
 from autohpo.history import not_running
-from autohpo.listener import Listener
 from autohpo.made_with import made_with
+from autohpo.objectives import as_metrics
 from autohpo.other_names import explains_names
 from autohpo.replay import replay, warn_of_changes
 from autohpo.run_header import run_header, with_objective
+from autohpo.search_log import FLUSH_SECONDS, SearchLog
 from autohpo.spaces.identity import check_identity
 from autohpo.store import MemoryStore, RunState, Store, open_store
-from autohpo.store.base import LogEvent, LogKind
+from autohpo.store.base import LogKind
 from autohpo.store.run_state import suggestion_data
+from autohpo.stored_run import optimizer_of
 from autohpo.trial import Outcome, Perf, Suggestion, Trial, TrialState
 
-FLUSH_SECONDS = 0.5
-"""How old a report may get before it is on disk: one may be lost with the process, a suggestion or a result may not."""
 
-
-class Search:
+class Search(SearchLog):
     """A persistent ask and tell: what was asked or told in one process is there in the next.
 
     A suggestion is on disk when :meth:`ask` returns it, a result before the optimizer learns of it. ``optimize`` runs
@@ -67,28 +66,58 @@ class Search:
     def __init__(
         self, hpo: BaseHPOptimizer, store: Store | str | os.PathLike[str] | None = None, *, name: str = ""
     ) -> None:
-        self.hpo = hpo
-        self._session = session_of(hpo)
+        session = session_of(hpo)
         check_given(hpo.space)
         if store is None:
             store = hpo.run_store if isinstance(hpo.run_store, MemoryStore) else MemoryStore()
-        self.store = store if isinstance(store, Store) else open_store(store)
+        store = store if isinstance(store, Store) else open_store(store)
         known = getattr(hpo.run_store, "path", hpo.run_store)
-        if hpo.n_asked and known != getattr(self.store, "path", self.store):
+        if hpo.n_asked and known != getattr(store, "path", store):
             raise OptionError(
                 "store: this optimizer was used with ask and tell, or with another store; build a new one"
             )
+        state = RunState(hpo.space, hpo.objectives, str(getattr(store, "path", "the log")))
+        super().__init__(hpo, session, store, state)
         self.name = name
-        self.state = RunState(hpo.space, hpo.objectives, str(getattr(self.store, "path", "the log")))
-        self.listener: Listener | None = None
-        self._clock = steady_clock()
         self.resumed_from: str | None = None
-        self._lock = threading.RLock()
-        self._unsaved: list[LogEvent] = []
-        self._is_saving = False  # it may take a while: a store waits where its disk is full
-        self._is_synced = True
-        self._flushed = time.monotonic()
-        self._is_open = False
+
+    @classmethod
+    def load(
+        cls,
+        /,
+        url: Store | str | os.PathLike[str],
+        f: Callable[..., Any] | None = None,
+        space: Any = None,
+        **options: Any,
+    ) -> Search:
+        """Return the search of the run in a store, with the algorithm, options, space and mode that it was begun with.
+
+        Args:
+            url: The path or URL of the store, or a Store.
+            f: The objective, if the optimizer is to have one.
+            space: The space of the run; only needed where it has values that only a program knows.
+            options: Options that are to be others than in the store: ``max_evals``, which else is that of the first
+                call, and what cannot be read back.
+
+        Raises:
+            NoRunError: There is no such store, or it holds no run yet.
+            StoreCorruptError: It is damaged.
+            SpaceError: Its space has values that only the program that made it knows.
+            RegistryError: Its algorithm is of a plug-in that is not installed, or of a class without a name.
+            OptionError: An option of it cannot be read back, or breaks a rule.
+
+        Example:
+            >>> import tempfile
+            >>> from autohpo import RangeHP, build_hpo_from_name
+            >>> path = tempfile.mkdtemp() + "/run.db"
+            >>> with Search(build_hpo_from_name("tpe", [RangeHP("x", 0.0, 1.0)], max_evals=9), path) as search:
+            ...     number = search.ask().number
+            >>> with Search.load(path) as search:
+            ...     _ = search.tell(number, 0.5)
+            >>> search.hpo.max_evals, search.state.best.perf
+            (9, 0.5)
+        """
+        return cls(optimizer_of(url, f, space, options), url)
 
     # Begin and end.
 
@@ -149,22 +178,29 @@ class Search:
 
     # Ask and tell.
 
-    def ask(self, pid: int = 0) -> Suggestion:
+    def ask(self, pid: int = 0, client_id: str | None = None) -> Suggestion:
         """Return the next suggestion, once it is in the log.
 
         Args:
             pid: The worker slot that will run it.
+            client_id: The name of who asks. As long as a trial that was asked for under it has no end, asking again
+                returns the same suggestion, also in another process.
 
         Raises:
+            OptionError: The name is none.
             OptimizationComplete: There will never be another one.
             NotReady: There may be one after the next result.
             SuggestionError: The algorithm returned something that is no configuration of the space.
         """
-        suggestion = self.propose(pid)
+        self._check_open()
+        client = checked_client(client_id)
+        with self._lock:
+            pending = self.state.pending_of(client) if client else None
+            suggestion = self.propose(pid, client) if pending is None else pending.suggestion
         self.save()
         return suggestion.copy()  # the log keeps what was asked for, whatever the caller makes of it
 
-    def propose(self, pid: int = 0) -> Suggestion:
+    def propose(self, pid: int = 0, client: str = "") -> Suggestion:
         """Return the next suggestion, which the next :meth:`save` brings into the log: nobody may act on it before."""
         self._check_open()
         with self._lock:
@@ -173,7 +209,7 @@ class Search:
                 suggestion = self.hpo.ask(pid)
             finally:
                 self._log_known(first)
-            self._note("ask", suggestion.number, 0, suggestion_data(suggestion, self.hpo.space), suggestion)
+            self._note("ask", suggestion.number, 0, suggestion_data(suggestion, self.hpo.space, client), suggestion)
             return suggestion
 
     def repeat(self, suggestion: Suggestion) -> None:
@@ -189,7 +225,9 @@ class Search:
         *,
         constraints: object = None,
         cost: float | None = None,
+        metrics: Mapping[str, float] | None = None,
         is_stopped: bool = False,
+        client_id: str | None = None,
     ) -> Trial:
         """Take the result of a suggestion: first into the log, then to the optimizer.
 
@@ -198,63 +236,87 @@ class Search:
             perf: What the objective returned; see ``BaseHPOptimizer.tell``.
             constraints: A dict of constraints, at most 0 where met, if they do not stand in `perf`.
             cost: What the evaluation cost, if it does not stand in `perf`.
+            metrics: Further numbers by name, which no algorithm looks at, beside those that stand in `perf`.
             is_stopped: Whether the trial ended early because :meth:`report` said so.
+            client_id: The name of who tells, if it asked under it: the same result may then be told once more.
 
         Raises:
-            EvaluationsError: The trial is not running, has another configuration, or `perf` is no result.
+            EvaluationsError: The trial is not running, has another configuration, is another client's, or `perf` is no
+                result.
         """
         with self._lock:
-            number = self._find(suggestion)
+            client = checked_client(client_id)
+            number = self._find(suggestion, client)
             try:
                 outcome = self.hpo.objectives.measure(perf, constraints, cost)
+                if metrics is not None:
+                    outcome = replace(outcome, metrics={**outcome.metrics, **as_metrics(metrics)})
             except InvalidPerfError as error:
                 raise EvaluationsError([(suggestion, str(error))]) from None
             if checked_flag("is_stopped", is_stopped):
-                reports = self.state.running[number].reports
+                reports = self.state[number].reports
                 reached = reports[-1][0] if reports else None
-                state = TrialState.STOPPED
-                outcome = Outcome(state, outcome.perfs, outcome.constraints, outcome.metrics, outcome.cost, reached)
+                outcome = replace(outcome, state=TrialState.STOPPED, reached=reached)
             return self._end_here(number, outcome)
 
-    def report(self, suggestion: Suggestion | int, fidelity: float, perf: object) -> bool:
+    def report(
+        self, suggestion: Suggestion | int, fidelity: float, perf: object, *, client_id: str | None = None
+    ) -> bool:
         """Take how good a running trial is so far; False means that it should end.
 
         Args:
             suggestion: The suggestion, or its number.
             fidelity: How much training was done, counted from nothing.
             perf: One finite number; of several objectives all of them, as ``Objectives.measure`` takes them.
+            client_id: The name of who reports, if it asked under it: the last report may then be made once more.
 
         Raises:
-            EvaluationsError: The trial is not running, or `fidelity` or `perf` is not one finite number.
+            EvaluationsError: The trial is not running, is another client's, or `fidelity` or `perf` is not one finite
+                number.
         """
         with self._lock:
-            number = self._find(suggestion)
+            client = checked_client(client_id)
+            number = self._find(suggestion, client)
+            if number not in self.state.running:
+                raise EvaluationsError([(suggestion, not_running(number, self.state.n_asked))])
             try:
                 done, value = self._session.checked_report(fidelity, perf)
             except (InvalidPerfError, OptionError) as error:
                 raise EvaluationsError([(suggestion, str(error))]) from None
+            if client and reported_before(self.state, number, done, value):
+                return self._session.reported(number, done, value, is_known=True)
             return self.take_report(number, self._attempt(number), done, value)
 
-    def fail(self, suggestion: Suggestion | int, reason: str, state: TrialState = TrialState.FAILED) -> Trial:
+    def fail(
+        self,
+        suggestion: Suggestion | int,
+        reason: str,
+        state: TrialState = TrialState.FAILED,
+        *,
+        client_id: str | None = None,
+    ) -> Trial:
         """Take the end of a trial without a result.
 
         Args:
             suggestion: The suggestion, or its number.
             reason: A text that is kept with the trial.
             state: Any final state without a performance.
+            client_id: The name of who tells, if it asked under it: the same may then be told once more.
 
         Raises:
-            EvaluationsError: The trial is not running.
+            EvaluationsError: The trial is not running, or is another client's.
             OptionError: `state` is not the end of a failed trial.
         """
         if not isinstance(state, TrialState) or state.has_perf or not state.is_final:
             raise OptionError(f"state: must be the end of a failed trial, got {shown(state)}")
         with self._lock:
-            number = self._find(suggestion)
+            number = self._find(suggestion, checked_client(client_id))
             return self._end_here(number, Outcome(state, error=reason_text(reason)))
 
     def _end_here(self, number: int, outcome: Outcome) -> Trial:
-        """End the attempt that counts: on disk, then told."""
+        """End the attempt that counts: on disk, then told. A trial that has ended must have ended just so."""
+        if number not in self.state.running:
+            return told_before(self.state, number, outcome)
         trial = self.note_end(number, self._attempt(number), outcome)
         assert trial is not None  # it was the one that counts
         self.save()
@@ -266,16 +328,19 @@ class Search:
         attempts = self.state.attempts[number]
         return attempts.n if attempts.interrupted is None else self.start(number, 0)
 
-    def _find(self, suggestion: Suggestion | int) -> int:
-        """Return the number of a running suggestion."""
+    def _find(self, suggestion: Suggestion | int, client: str) -> int:
+        """Return the number of a running suggestion, or of one that has ended where its client says so once more."""
         self._check_open()
         number = plain(suggestion)
+        if client and isinstance(suggestion, Suggestion) and suggestion.number not in self.state.running:
+            number = suggestion.number
         if type(number) is not int:
             try:
                 number = self._session.find(suggestion).number
             except OptionError as error:
                 raise EvaluationsError([(suggestion, str(error))]) from None
-        if number not in self.state.running:
+        check_owner(self.state, number, client)
+        if number not in self.state.running and not (client and 0 <= number < self.state.n_asked):
             raise EvaluationsError([(suggestion, not_running(number, self.state.n_asked))])
         return number
 
@@ -328,73 +393,3 @@ class Search:
         if self.is_current(number, attempt):
             more = {} if trained is None else {"trained": trained}
             self._note("interrupt", number, attempt, {"state": state.value, "error": error, **more})
-
-    # The log.
-
-    def _note(
-        self, kind: LogKind, number: int, attempt: int, data: dict[str, Any], suggestion: Suggestion | None = None
-    ) -> Trial | None:
-        """Add an event to those not saved yet, and fold it."""
-        event = LogEvent(kind, number, attempt, data, self._clock())
-        self._unsaved.append(event)
-        return self._fold(event, suggestion)
-
-    def _fold(self, event: LogEvent, suggestion: Suggestion | None = None) -> Trial | None:
-        """Let the state follow, and the listener hear."""
-        trial = self.state.apply(event, suggestion)
-        if self.listener is not None and event.trial >= 0:
-            self._tell_listener(event, trial)
-        return trial
-
-    def _tell_listener(self, event: LogEvent, trial: Trial | None) -> None:
-        assert self.listener is not None  # only called where there is one
-        if event.kind == "ask":
-            self.listener.suggested(self.state.running[event.trial].suggestion)
-        elif trial is not None and trial.perfs:
-            self.listener.ended(trial, self.state.best)
-
-    def _log_known(self, first: int) -> None:
-        """Put the points into the log that the optimizer took in with their results, from a number on."""
-        if self.hpo.n_known == self.state.n_known:
-            return
-        for trial in [t for t in self._session.history.trials if t.number >= first and "known" in t.info]:
-            suggestion = trial.suggestion
-            self._note("ask", trial.number, 0, suggestion_data(suggestion, self.hpo.space), suggestion)
-            self._note("end", trial.number, 0, trial.outcome.to_json())
-
-    def save(self, *, sync: bool = True) -> None:
-        """Commit what is not saved yet.
-
-        Args:
-            sync: Whether it must survive a power loss at once, and not only the death of this process.
-        """
-        with self._lock:
-            if not self._is_saving and (self._unsaved or (sync and not self._is_synced)):
-                events, self._unsaved, self._is_saving = self._unsaved, [], True
-                try:
-                    self.store.append(events, sync=sync)
-                except BaseException:
-                    self._unsaved = events + self._unsaved  # what came while the store waited is younger
-                    raise
-                finally:
-                    self._is_saving = False
-                self._is_synced = sync
-            self._flushed = time.monotonic()
-
-    @property
-    def n_unsaved(self) -> int:
-        """How many events wait for the next save."""
-        return len(self._unsaved)
-
-    def settle(self) -> None:
-        """Commit everything that a power loss must not take; the rest once it is old enough.
-
-        A suggestion may wait for its start, which is committed with it: nobody acts on it before.
-        """
-        is_due = any(event.kind not in ("ask", "report") for event in self._unsaved) or not self._is_synced
-        if is_due or (self._unsaved and time.monotonic() - self._flushed > FLUSH_SECONDS):
-            self.save()
-
-    def _check_open(self) -> None:
-        if not self._is_open:
-            raise StoreError("search: must be open; use it in a with statement, or call open()")

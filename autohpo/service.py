@@ -116,10 +116,12 @@ class Launch:
             store: The path or URL of the store.
 
         Raises:
-            StoreError: There is a record, but it cannot be read.
+            StoreError: There is a record, but it cannot be read, or another user wrote it: it says what is to be run.
         """
         path = beside(store_path(store), ".files") / LAUNCH
         try:
+            if hasattr(os, "getuid") and path.stat().st_uid not in (os.getuid(), 0):
+                raise StoreError(f"store: {path} is of another user, so what it says is not run")
             said: Any = json.loads(path.read_text(encoding="utf-8"))
             found = cls(tuple(said.pop("argv")), said.pop("cwd"), **said)
         except FileNotFoundError:
@@ -149,6 +151,7 @@ def start_detached(
     cwd: str | os.PathLike[str] | None = None,
     environment: Mapping[str, str] | None = None,
     log: str | os.PathLike[str] | None = None,
+    has_record: bool = False,
     patience_seconds: float = 60.0,
 ) -> int:
     """Start a driver that outlives this process, its terminal and its login, and return the number of its process.
@@ -162,6 +165,8 @@ def start_detached(
         cwd: The working directory; None is the one of this process.
         environment: All its variables; None are those of this process.
         log: The path of the log; None is ``driver.log`` in the folder of the store's files.
+        has_record: Whether it writes a :class:`Launch` once it knows that the store holds its run, and this waits for
+            that: a driver that finds another run there ends with an error that is told here.
         patience_seconds: How long to wait at most: what takes longer to load is left to it.
 
     Raises:
@@ -201,10 +206,20 @@ def start_detached(
         holder = driver_of(path)
         if code == 0:
             break
-        if holder is not None and holder.is_here and process.pid in (holder.process, _session_of(holder.process)):
+        is_ours = holder is not None and holder.is_here and process.pid in (holder.process, _session_of(holder.process))
+        if is_ours and holder is not None and (not has_record or _is_recorded(path, holder.process)):
             return holder.process
         time.sleep(0.05)
     return process.pid
+
+
+def _is_recorded(path: Path, process: int) -> bool:
+    """Whether the record beside a store is that of a process."""
+    try:
+        launch = Launch.read(path)
+    except StoreError:
+        return False
+    return launch is not None and launch.process == process
 
 
 def _session_of(process: int) -> int:

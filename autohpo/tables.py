@@ -8,7 +8,7 @@ import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from autohpo.arguments import checked_file, path_errors
 from autohpo.errors import MissingExtraError, text_of
@@ -68,13 +68,24 @@ def write_csv(records: Sequence[Record], path: str | os.PathLike[str]) -> None:
     Raises:
         PathError: The file cannot be written.
     """
-    names = columns_of(records)
     place = checked_file(path)
     with path_errors(path), place.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        for record in records:
-            writer.writerow([_text(record[name], name) if name in record else "" for name in names])
+        print_csv(records, file)
+
+
+def print_csv(records: Sequence[Record], file: TextIO, columns: Sequence[str] | None = None) -> None:
+    """Write records to an open text file as :func:`write_csv` does.
+
+    Args:
+        records: The records.
+        file: The file, opened with ``newline=""``.
+        columns: The names of the columns; None takes all.
+    """
+    names = columns_of(records) if columns is None else columns
+    writer = csv.writer(file)
+    writer.writerow(names)
+    for record in records:
+        writer.writerow([_text(record[name], name) if name in record else "" for name in names])
 
 
 def read_csv(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

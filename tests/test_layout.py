@@ -23,6 +23,9 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
     {"store"},
     {
         "search",
+        "search_log",
+        "clients",
+        "stored_run",
         "clock",
         "listener",
         "replay",
@@ -38,7 +41,7 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
     {
         *("driver", "dispatch", "ending", "failures", "holding", "interrupts", "runner", "run_options", "result"),
         *("tables", "warmstart", "stopping", "progress", "suspended", "checkpoints", "confirm", "confirming"),
-        *("result_text", "ranking", "arguments", "hypervolume", "control", "service"),
+        *("result_text", "ranking", "arguments", "hypervolume", "quick", "control", "service"),
     },
     {"report", "integrations", "demo", "controller"},
     {"cli", "__main__"},  # an application: it stands on everything

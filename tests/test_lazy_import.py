@@ -83,6 +83,7 @@ def test_a_worker_imports_neither_numpy_nor_spaces_nor_algorithms():
         *(
             "autohpo.forked",
             "autohpo.other_names",
+            "autohpo.signatures",
             "autohpo.outcome",
             "autohpo.reported",
             "autohpo.signatures",

@@ -97,7 +97,20 @@ def test_a_driver_may_look_at_its_own_store(store):
 
 
 def test_looks_from_threads_never_unlock_a_store_that_is_being_opened(store):
-    """A look that began before the lock was taken ends after it."""
+    """A look that began before the lock was taken ends after it; another process says whether it is still locked."""
+    code = """
+import sys
+from pathlib import Path
+from autohpo.store.lock import holder_of
+for _ in sys.stdin:
+    print(holder_of(Path(sys.argv[1])) is not None, flush=True)
+"""
+    path = store.with_name("run.db.lock")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], env=environment, stdin=pipe, stdout=pipe, text=True, bufsize=1
+    )
     stopping = threading.Event()
 
     def look():
@@ -109,24 +122,16 @@ def test_looks_from_threads_never_unlock_a_store_that_is_being_opened(store):
         thread.start()
     try:
         for _ in range(200):
-            lock = RunLock(store.with_name("run.db.lock"))
+            lock = RunLock(path)
             lock.acquire()
-            assert _is_locked_for_others(store.with_name("run.db.lock"))
+            other.stdin.write("?\n")
+            assert other.stdout.readline() == "True\n"
             lock.release()
     finally:
         stopping.set()
         for thread in threads:
             thread.join()
-
-
-def _is_locked_for_others(path):
-    """What the system says of all locks; asked in a way that opens no handle of the file."""
-    inode = path.stat().st_ino
-    return any(
-        line.split()[5].endswith(f":{inode}")
-        for line in Path("/proc/locks").read_text().splitlines()
-        if "->" not in line
-    )
+        other.communicate(timeout=60)
 
 
 def test_the_last_holder_is_known_when_it_is_gone(store):
@@ -201,6 +206,30 @@ def test_a_driver_that_cannot_begin_is_told_with_the_end_of_its_log(store, tmp_p
     assert "a last word" in str(caught.value)
     assert "an old line" not in str(caught.value)
     assert log.read_text().startswith("an old line\n---")
+
+
+def test_a_driver_with_a_record_has_begun_its_run(store):
+    """One that has its store and then finds that it is of another run ends with an error that is told."""
+    code = """
+import sys, time
+from autohpo import RangeHP, build_hpo_from_name
+from autohpo.algorithms.session import session_of
+from autohpo.service import Launch
+f = lambda hps: time.sleep(0.2) or 1.0
+hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], f, max_evals=99, seed=SEED)
+session_of(hpo).on_begin = lambda kept: Launch.of_this_process().write(kept.files)
+hpo.optimize(store=sys.argv[1])
+"""
+    process = start(store, code.replace("SEED", "0"), has_record=True)
+    launch = Launch.read(store)
+    assert launch is not None
+    assert launch.process == process
+    assert kill_driver(store, driver_of(store))
+    while driver_of(store) is not None:
+        time.sleep(0.01)
+    with pytest.raises(DetachedError, match="options.seed: the store has 0, here it is 1"):
+        start(store, code.replace("SEED", "1"), has_record=True)
+    assert Launch.read(store) == launch
 
 
 def test_a_driver_that_has_ended_in_order_is_no_error(store):

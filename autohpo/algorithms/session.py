@@ -267,11 +267,19 @@ class Session:
         """
         return amount(fidelity), self._hpo.objectives.measure_report(perf).perf
 
-    def reported(self, number: int, fidelity: float, perf: Perf) -> bool:
-        """Take a checked report; False means that the trial should end."""
+    def reported(self, number: int, fidelity: float, perf: Perf, *, is_known: bool = False) -> bool:
+        """Take a checked report; False means that the trial should end.
+
+        Args:
+            number: The number of the trial.
+            fidelity: How much training was done.
+            perf: The user's own value.
+            is_known: Whether it is the last report of the trial, made a second time: only the answer is wanted.
+        """
         with self.lock:
             running = self.history.find(number)
-            running.reports.append((whole(fidelity), perf))
+            if not is_known:
+                running.reports.append((whole(fidelity), perf))
             self._rng = None
             scores: Any = scores_of_perf(perf, running.signs)
             score = scores[0] if len(scores) == 1 else scores

@@ -11,6 +11,7 @@ NO_RESULT = 5
 NOT_READY = 6
 COMPLETE = 7
 DAMAGED = 8
+STOP = 9
 INTERRUPTED = 130
 
 MEANINGS = {
@@ -23,6 +24,7 @@ MEANINGS = {
     NOT_READY: "ask: no suggestion now, but perhaps after the next result",
     COMPLETE: "ask: there will never be another suggestion",
     DAMAGED: "the store is damaged; see autohpo doctor and autohpo repair",
+    STOP: "tell --report: the trial should end now",
     INTERRUPTED: "ended by Ctrl-C; 143 after SIGTERM, 129 after SIGHUP; everything is saved",
 }
 """What each exit code means; the page on the command line has the same table."""
@@ -34,6 +36,7 @@ _BY_ERROR = {
     "OptimizationComplete": COMPLETE,
     "StoreCorruptError": DAMAGED,
     "NoStoreError": NO_STORE,
+    "NoRunError": NO_STORE,
     "UsageError": USAGE,
     "OptionError": USAGE,
     "SpaceError": USAGE,

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from autohpo.commands.checking import check_command
 from autohpo.commands.given import Given
 from autohpo.commands.options import as_metrics, as_pattern, as_variables, check_options
 from autohpo.commands.reading import Reading
@@ -18,8 +17,10 @@ from autohpo.commands.template import Placeholder, Template, fill_text, parse_te
 from autohpo.errors import OptionError, shown
 from autohpo.folders import remove_folder, temporary_folder
 from autohpo.objective import TrialHandle
-from autohpo.spaces import HPSpace, SearchSpace
 from autohpo.trial import Task
+
+if TYPE_CHECKING:
+    from autohpo.spaces import HPSpace, SearchSpace
 
 Stream = Literal["stdout", "stderr", "both"]
 
@@ -180,6 +181,9 @@ class CommandObjective:
                 always active; a value cannot stand in a command; or commands that run at once would write the same
                 file of results.
         """
+        from autohpo.commands.checking import check_command  # a worker needs no space, nor what that needs
+        from autohpo.spaces import SearchSpace
+
         if num_workers > 1 and self.result_file is not None and not self._has_own_file:
             raise OptionError(
                 f"result_file: must have {{checkpoint_dir}}, {{trial}} or {{slot}} in it, or in cwd, for {num_workers} "

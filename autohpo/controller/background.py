@@ -30,10 +30,12 @@ class Background:
     def __init__(self, run: Callable[[], None], stop: Callable[[], None], *, stays: bool = False) -> None:
         self._run, self._stop, self._stays = run, stop, stays
         self.error: BaseException | None = None
+        self._has_begun, self._has_ended = False, threading.Event()  # Thread.join takes Ctrl-C for the thread's end
         self._thread = threading.Thread(target=self._work, name="autohpo-controller", daemon=not stays)
 
     def start(self) -> None:
         """Start the thread."""
+        self._has_begun = True
         if self._stays:
             self._thread.start()
             return
@@ -44,7 +46,7 @@ class Background:
     @property
     def is_alive(self) -> bool:
         """Whether it runs."""
-        return self._thread.is_alive()
+        return self._has_begun and not self._has_ended.is_set()
 
     @property
     def is_here(self) -> bool:
@@ -54,8 +56,8 @@ class Background:
     def join(self, timeout_seconds: float | None) -> bool:
         """Wait until it has ended; return whether it has. From the thread itself it returns at once."""
         if not self.is_here:
-            self._thread.join(None if timeout_seconds is None else max(0.0, timeout_seconds))
-        return not self._thread.is_alive()
+            self._has_ended.wait(None if timeout_seconds is None else max(0.0, timeout_seconds))
+        return not self.is_alive
 
     def _work(self) -> None:
         try:
@@ -66,11 +68,12 @@ class Background:
             if self._stays:  # nobody may wait
                 traceback.print_exception(error)
         finally:
+            self._has_ended.set()
             atexit.unregister(self._at_exit)
 
     def _at_exit(self) -> None:
         self._stop()
-        self._thread.join(EXIT_SECONDS)
+        self.join(EXIT_SECONDS)
 
 
 def _nothing() -> None:

@@ -7,16 +7,14 @@ from typing import Any
 
 from autohpo.controller.experiments import Experiments
 from autohpo.controller.jobs import Job, Jobs
-from autohpo.controller.metrics import Metrics
 from autohpo.errors import OptionError, shown
 from autohpo.trial import TrialState
 
 
 class Readings:
-    """The methods of a controller that read its jobs and name them."""
+    """The methods of a controller, and of a strategy, that read jobs and name them."""
 
     _jobs: Jobs
-    _metrics: Metrics
 
     def get_top_experiments(self, top_k: int) -> list[Job]:
         """Return the best jobs in the order of the objective, the best one first.
@@ -103,7 +101,8 @@ class Readings:
 
     def get_objective_metric(self) -> Any:
         """Return the title and the series of the objective; a list of these where there are several."""
-        return self._metrics.one_or_list(self._metrics.pairs)
+        metrics = self._jobs.metrics
+        return metrics.one_or_list(metrics.pairs)
 
     def set_job_class(self, job_class: type[Job]) -> None:
         """Set the class of the jobs that are handed out.

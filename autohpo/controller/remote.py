@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from autohpo.control import driver_of, request_stop, wait_until_free
+from autohpo.control import driver_of, request_stop, store_path, wait_until_free
 from autohpo.controller.account import Past
 from autohpo.errors import OptionError, RunBusyError, StoreError
 from autohpo.service import start_detached
@@ -20,7 +20,7 @@ VARIABLE = "AUTOHPO_CONTROLLER_SERVICE"
 
 def is_service_of(store: str) -> bool:
     """Return whether this very process is the service that runs the search of a store."""
-    return os.environ.get(VARIABLE) == str(Path(store).resolve())
+    return os.environ.get(VARIABLE) == str(store_path(store))
 
 
 def own_command() -> list[str]:
@@ -53,7 +53,7 @@ class Remote:
     """
 
     def __init__(self, store: str, most: float | None) -> None:
-        self._store, self._most = str(Path(store).resolve()), most
+        self._store, self._most = str(store_path(store)), most
         self.error: BaseException | None = None
 
     def start(self) -> None:

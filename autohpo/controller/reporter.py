@@ -54,6 +54,7 @@ class Reporter:
     ) -> None:
         self._callback, self._said, self._period = callback, said, period_seconds
         self._queue: queue.SimpleQueue[Completed | None] = queue.SimpleQueue()
+        self._has_ended = threading.Event()  # Thread.join takes Ctrl-C for the thread's end
         self._thread = threading.Thread(target=self._run, name="autohpo-reporter", daemon=True)
 
     def start(self) -> None:
@@ -77,10 +78,15 @@ class Reporter:
         """Wait until everybody was told; return whether that is so. No effect from a callback."""
         if self.is_here:
             return False
-        self._thread.join(timeout_seconds)
-        return not self._thread.is_alive()
+        return self._has_ended.wait(timeout_seconds)
 
     def _run(self) -> None:
+        try:
+            self._report()
+        finally:
+            self._has_ended.set()
+
+    def _report(self) -> None:
         last = time.monotonic()  # of the last line; when the next one is due depends on a period that may change
         while True:
             try:

@@ -218,7 +218,7 @@ class Running(Readings):
         top = self.get_top_experiments(1)
         best = ""
         if top and top[0].trial is not None:
-            best = f"; best {self._metrics.each[0].name} {top[0].trial.perf:g} in job {top[0].id}"
+            best = f"; best {self._jobs.metrics.each[0].name} {top[0].trial.perf:g} in job {top[0].id}"
         return f"controller: jobs: {counts}{best}; after {self.elapsed():.3g} minutes"
 
 

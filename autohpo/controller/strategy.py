@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from autohpo.controller.experiments import Experiments
 from autohpo.controller.jobs import Job, Jobs
+from autohpo.controller.readings import Readings
 from autohpo.errors import OptionError, SpaceError, shown
 from autohpo.spaces import FixedHP, SearchSpace
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class SearchStrategy:
+class SearchStrategy(Readings):
     """A search strategy: subclass it, write :meth:`create_job`, and give the class as ``optimizer_class``.
 
     The driver of the controller launches what :meth:`create_job` returns, in its workers and with its store. It asks
@@ -75,37 +75,39 @@ class SearchStrategy:
         self.time_limit_per_job, self.compute_time_limit = time_limit_per_job, compute_time_limit
         self.min_iteration_per_job, self.max_iteration_per_job = min_iteration_per_job, max_iteration_per_job
         self.total_max_jobs = total_max_jobs
-        self._jobs: Jobs | None = None
+        self._attached: Jobs | None = None
         self._launched: deque[Job] = deque()  # created, and not yet taken by the driver
         self._watched: dict[int, Job] = {}  # what runs, by number
         self._stop: Callable[[], None] = lambda: None
+        self._seed: int | None = None
         self._rng = np.random.default_rng()
 
     # What the controller calls.
 
     def _attach(self, jobs: Jobs, space: SearchSpace, stop: Callable[[], None], seed: int | None) -> None:
         """Belong to a controller from now on."""
-        self._jobs, self.space, self._stop = jobs, space, stop
-        self._rng = np.random.default_rng(seed)
+        self._attached, self.space, self._stop = jobs, space, stop
+        self._seed, self._rng = seed, np.random.default_rng(seed)
 
     def _taken(self, number: int) -> Job | None:
         """Return the next launched job as that of a trial; None where none waits."""
         if not self._launched:
             return None
         job = self._launched.popleft()
-        self._owner().adopt(job, number)
+        self._jobs.adopt(job, number)
         self._watched[number] = job
         return job
 
     def _watch(self, running: Sequence[int]) -> None:
         """Take note of which trials run."""
-        jobs = self._owner()
+        jobs = self._jobs
         self._watched = {number: self._watched.get(number) or jobs.job(number) for number in running}
 
-    def _owner(self) -> Jobs:
-        if self._jobs is None:
+    @property
+    def _jobs(self) -> Jobs:  # type: ignore[override] # it is there once the strategy belongs to a controller
+        if self._attached is None:
             raise OptionError(f"{type(self).__name__}: has no controller; give the class as optimizer_class")
-        return self._jobs
+        return self._attached
 
     # The override points.
 
@@ -182,7 +184,7 @@ class SearchStrategy:
             hp = self.space.checked(hp)
         except SpaceError as error:
             raise OptionError(f"parameter_override: must be a configuration of the space; {error}") from None
-        owner = self._owner()
+        owner = self._jobs
         return owner.job_class(
             owner, parameters=hp, tags=list(tags or ()), parent=parent, overrides=dict(task_overrides or {})
         )
@@ -201,24 +203,9 @@ class SearchStrategy:
             f"launched-{place}": job.get_parameters() for place, job in enumerate(self._launched)
         }
 
-    def get_created_jobs_tasks(self) -> dict[str, Job]:
-        """Return all jobs by id."""
-        jobs = self._owner()
-        found = [jobs.job(trial.number) for trial in jobs.trials()]
-        return {job.id: job for job in found}
-
-    def get_objective_metric(self) -> Any:
-        """Return the title and the series of the objective; a list of these where there are several."""
-        metrics = self._owner().metrics
-        return metrics.one_or_list(metrics.pairs)
-
-    def get_top_experiments(self, top_k: int) -> list[Job]:
-        """Return the best jobs, the best one first."""
-        return Experiments(self._owner()).top(top_k)
-
-    def set_job_class(self, job_class: type[Job]) -> None:
-        """Set the class of the jobs: a subclass of :class:`Job`."""
-        self._owner().set_class(job_class)
+    def get_random_seed(self) -> int | None:
+        """Return the seed of the controller, which :meth:`sample` draws by."""
+        return self._seed
 
 
 class OptimizerBOHB(SearchStrategy):

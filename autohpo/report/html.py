@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from autohpo.arguments import checked_file, path_errors
-from autohpo.errors import StoreError
+from autohpo.errors import NoRunError
 from autohpo.report.charts import course_chart, curves_chart
 from autohpo.report.confirmed import confirmed_section, mean_of
 from autohpo.report.decisions import decisions
@@ -92,7 +92,7 @@ def write_html_from_store(
     try:
         header = log.header
         if header is None:
-            raise StoreError(f"store: {store} holds no run yet")
+            raise NoRunError(f"store: {store} holds no run yet")
         known = space_of(header, store) if space is None else SearchSpace(space)
         result = Result.read(log, known)
     finally:

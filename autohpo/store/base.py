@@ -25,7 +25,7 @@ class LogEvent(NamedTuple):
     kind         means                                                  data
     ===========  =====================================================  =========================================
     ask          the algorithm made a suggestion; once for each trial   hp, fidelity, resume, pid, seed, info; fork
-                                                                        where it is one
+                                                                        where it is one; client where one asked
     start        an attempt was handed to a slot                        slot
     report       an attempt told how good it is so far                  fidelity, perf; metrics if any
     end          the trial is over; once for each trial                 state, perf (a list of several objectives),
@@ -125,7 +125,7 @@ class Store(ABC):
         """Give the store free; everything is synced before. May be called twice."""
 
 
-NOT_COMPARED = ("name", "version", "made_with")
+NOT_COMPARED = ("name", "version", "made_with", "budget")
 """Parts of a header that say more of a run than which one it is."""
 
 

@@ -71,7 +71,7 @@ def _are_asks(data: Data) -> bool:
     hps, fidelities, resumes, pids, seeds, infos = zip(*map(_ASK, data), strict=True)
     if not (_are(hps, _DICT) and _are_integers(pids, -MAX_INTEGER) and _are_integers(seeds, 0)):
         return False
-    if set(map(len, data)) != {6}:  # one is a fork
+    if set(map(len, data)) != {6}:  # one is a fork, or says who asked for it
         return False
     if not (_are_numbers(_given(fidelities), 0) and _are_integers(_given(resumes), 0)):
         return False

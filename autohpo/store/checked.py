@@ -23,6 +23,9 @@ MAX_INTEGER = 2**63 - 1
 MAX_BYTES = 256 * 2**20
 """The largest size of the data of a row, in characters."""
 
+MAX_CLIENT = 200
+"""The most characters of the name of who asked for a trial."""
+
 MAX_NUMBER = 1.7976931348623157e308
 """The largest finite number: an integer above it could not become a float."""
 
@@ -123,7 +126,7 @@ def _check_ask(data: dict[str, Any]) -> str:
     if "fidelity" not in data or "resume" not in data:
         return f"must have fidelity and resume, got {shown(list(data))}"
     fidelity, resume, hp, info, fork = data["fidelity"], data["resume"], get("hp"), get("info"), get("fork")
-    is_usual = fidelity is None and resume is None and fork is None and type(hp) is dict and info == {}
+    is_usual = fidelity is None and resume is None and type(hp) is dict and info == {} and len(data) == 6
     if is_usual and get("pid") == 0 and type(get("seed")) is int and 0 <= data["seed"] <= MAX_INTEGER:
         return ""
     if type(hp) is not dict or type(info) is not dict:
@@ -136,6 +139,9 @@ def _check_ask(data: dict[str, Any]) -> str:
         return f"pid and seed must be integers, got {shown(get('pid'))} and {shown(get('seed'), 60)}"
     if not (-MAX_INTEGER <= data["pid"] <= MAX_INTEGER and 0 <= data["seed"] <= MAX_INTEGER):
         return f"pid and seed must be integers of a usual size, got {shown(get('pid'))} and {shown(get('seed'), 60)}"
+    client = get("client", "nobody")
+    if type(client) is not str or not 0 < len(client) <= MAX_CLIENT:
+        return f"client must be a string of 1 to {MAX_CLIENT} characters, got {shown(client)}"
     return "" if is_shallow(info) else f"info must be at most {MAX_DEPTH} deep, with numbers that are finite"
 
 
@@ -223,7 +229,7 @@ def check_kept_header(header: object) -> str:
         return f"it must be at most {MAX_DEPTH} deep, with numbers that are finite"
     wanted: Mapping[str, type] = {
         **dict.fromkeys(("algorithm", "name", "version"), str),
-        **dict.fromkeys(("options", "objective", "made_with"), dict),
+        **dict.fromkeys(("options", "objective", "made_with", "budget"), dict),
         "earlier": list,
     }
     for name, kind in wanted.items():

@@ -10,7 +10,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from autohpo.errors import StoreCorruptError, StoreError, StoreWarning, shown
+from autohpo.errors import NoRunError, StoreCorruptError, StoreError, StoreWarning, shown
 from autohpo.store.lock import Count
 from autohpo.store.rows import crc_of, is_whole
 from autohpo.store.wal import HEADER_BYTES, WalState, walk
@@ -62,6 +62,11 @@ def checked_path(path: str | os.PathLike[str], name: str = "store") -> Path:
 def size_of(path: Path) -> int:
     """Return the bytes of a file; 0 where there is none."""
     return path.stat().st_size if path.exists() else 0
+
+
+def no_run(path: Path, what: str = "holds no run yet") -> NoRunError:
+    """Return the error for a store without a run."""
+    return NoRunError(f"store: {path} {what}")
 
 
 def salvage_advice(path: Path) -> str:

@@ -57,26 +57,41 @@ def is_whole(row: Sequence[Any]) -> bool:
     return crc == zlib.crc32(plain.encode(errors="backslashreplace")) or bool(crc == crc_of(*row[:-1]))
 
 
-def data_of(rows: Sequence[Sequence[Any]], after: int) -> list[dict[str, Any]]:
+def data_of(rows: Sequence[Sequence[Any]], after: int | None) -> list[dict[str, Any]]:
     """Return the data of rows that follow each other, once each is known to be what was written, and to make sense.
 
     Args:
         rows: The rows.
-        after: The place in the log that they come after.
+        after: The place in the log that they come after; None where others may lie between them.
 
     Raises:
         BadValueError: A row is not what was written, or no row that autohpo writes; the text names it.
     """
-    if not _are_written(rows, after):
-        _check_each(rows, after)
-    found = _parsed(rows, after)
+    due = check_written(rows, after)
+    found = _parsed(rows, due)
     if set(map(type, found)) != {dict}:
-        place, kind = next((i, type(d)) for i, d in enumerate(found, start=after + 1) if type(d) is not dict)
+        place, kind = next((i, type(d)) for i, d in zip(due, found, strict=True) if type(d) is not dict)
         raise BadValueError(f"event {place} is no event that autohpo writes: data must be a dict, got {kind.__name__}")
     return found
 
 
-def _are_written(rows: Sequence[Sequence[Any]], after: int) -> bool:
+def check_written(rows: Sequence[Sequence[Any]], after: int | None) -> Sequence[int]:
+    """Check that rows are what was written, whatever their data say, and return their places in the log.
+
+    Args:
+        rows: The rows.
+        after: The place in the log that they come after; None where others may lie between them.
+
+    Raises:
+        BadValueError: One is not; the text names it.
+    """
+    due: Sequence[int] = [row[0] for row in rows] if after is None else range(after + 1, after + 1 + len(rows))
+    if not _are_written(rows, due):
+        _check_each(rows, due)
+    return due
+
+
+def _are_written(rows: Sequence[Sequence[Any]], due: Sequence[int]) -> bool:
     """Whether rows are what was written; False also where that takes a closer look."""
     places, times, kinds, trials, attempts, _, crcs = zip(*rows, strict=True)
     crc32 = zlib.crc32
@@ -87,9 +102,12 @@ def _are_written(rows: Sequence[Sequence[Any]], after: int) -> bool:
         ]
     except UnicodeEncodeError:
         return False
+    if found != list(crcs):  # perhaps of texts with something to escape, such as the error of a failed trial
+        differing = [row for row, crc in zip(rows, found, strict=True) if row[6] != crc]
+        if not all(map(is_whole, differing)):
+            return False
     return (
-        found == list(crcs)
-        and places == tuple(range(after + 1, after + 1 + len(rows)))
+        places == tuple(due)
         and KINDS.issuperset(kinds)
         and set(map(type, times)) == {float}
         and set(map(type, trials)) == set(map(type, attempts)) == {int}
@@ -97,8 +115,8 @@ def _are_written(rows: Sequence[Sequence[Any]], after: int) -> bool:
     )
 
 
-def _check_each(rows: Sequence[Sequence[Any]], after: int) -> None:
-    for place, row in enumerate(rows, start=after + 1):
+def _check_each(rows: Sequence[Sequence[Any]], due: Sequence[int]) -> None:
+    for place, row in zip(due, rows, strict=True):
         seq, time, kind, trial, attempt, text, crc = row
         plain = f"({seq!r}, {time!r}, '{kind}', {trial!r}, {attempt!r}, '{text}')"  # as in is_whole
         is_written = crc == zlib.crc32(plain.encode(errors="backslashreplace")) or is_whole(row)
@@ -108,7 +126,7 @@ def _check_each(rows: Sequence[Sequence[Any]], after: int) -> None:
             raise BadValueError(f"event {place} is no event that autohpo writes: {check_row(row)}")
 
 
-def _parsed(rows: Sequence[Sequence[Any]], after: int) -> list[dict[str, Any]]:
+def _parsed(rows: Sequence[Sequence[Any]], due: Sequence[int]) -> list[dict[str, Any]]:
     """Return the JSON of rows, read in one go where that can be done: keys are shared then."""
     try:
         found = parse_json(f"[{','.join([row[5] for row in rows])}]")
@@ -116,7 +134,7 @@ def _parsed(rows: Sequence[Sequence[Any]], after: int) -> list[dict[str, Any]]:
             return found  # type: ignore[no-any-return]
     except (BadValueError, TypeError):
         pass  # which one it is shows below
-    return [_parsed_alone(row, place) for place, row in enumerate(rows, start=after + 1)]
+    return [_parsed_alone(row, place) for place, row in zip(due, rows, strict=True)]
 
 
 def _parsed_alone(row: Sequence[Any], place: int) -> Any:

@@ -34,8 +34,14 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def suggestion_data(suggestion: Suggestion, space: SearchSpace) -> dict[str, Any]:
-    """Return what an *ask* event holds of a suggestion: JSON types only."""
+def suggestion_data(suggestion: Suggestion, space: SearchSpace, client: str = "") -> dict[str, Any]:
+    """Return what an *ask* event holds of a suggestion: JSON types only.
+
+    Args:
+        suggestion: The suggestion.
+        space: The space of the run.
+        client: The name of who asked for it, if there is one: no part of the suggestion, so no algorithm sees it.
+    """
     data: dict[str, Any] = {
         "hp": space.to_json(suggestion),
         "fidelity": None if suggestion.fidelity is None else float(suggestion.fidelity),  # 1.0, as it always was
@@ -46,6 +52,8 @@ def suggestion_data(suggestion: Suggestion, space: SearchSpace) -> dict[str, Any
     }
     if suggestion.fork is not None:
         data["fork"] = suggestion.fork
+    if client:
+        data["client"] = client
     return data
 
 
@@ -134,6 +142,7 @@ class RunState:
     Attributes:
         running: Suggestions without an end, by number, in the order asked.
         attempts: The starts of those.
+        clients: The name of who asked for a trial, by its number, where there is one; also of trials that have ended.
         front: The best trial, and with several objectives the Pareto front.
         n_asked: How many suggestions there are.
         n_done: How many trials ended with a result, known points left out.
@@ -159,6 +168,7 @@ class RunState:
         self.full: float | None = None
         self.running: dict[int, Running] = {}
         self.attempts: dict[int, Attempts] = {}
+        self.clients: dict[int, str] = {}
         self.front = Front()
         self.n_asked = self.n_done = self.n_failed = self.n_known = self.n_late = self.seq = 0
         self._signs = objectives.signs if any(sign < 0 for sign in objectives.signs) else ()
@@ -271,6 +281,8 @@ class RunState:
             suggestion.fidelity = self.full
         self.running[number] = Running(suggestion, [], self._signs)
         self.attempts[number] = Attempts()
+        if "client" in event.data:
+            self.clients[number] = event.data["client"]
         if number < 0:
             self._confirmed.append(None)
             return
@@ -322,6 +334,10 @@ class RunState:
         first = self._ended[root] if root >= 0 else self._confirmed[-1 - root]
         seed = self.running[root].suggestion.seed if first is None else first.seed
         return Chain(root, seed, root)
+
+    def pending_of(self, client: str) -> Running | None:
+        """Return the trial without an end that a client asked for, if there is one."""
+        return next((self.running[n] for n in self.running if self.clients.get(n) == client), None)
 
     @property
     def best(self) -> Trial | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autohpo.errors import AutoHPOError, SpaceError, StoreError
+from autohpo.errors import AutoHPOError, NoRunError, SpaceError, StoreCorruptError, StoreError
 from autohpo.objectives import Objectives
 from autohpo.store.base import LogEvent
 from autohpo.store.checked import BadValueError, check_data, check_kept_header, check_row, parse_json
@@ -104,7 +104,8 @@ def repair(path: str | os.PathLike[str], to: str | os.PathLike[str] | None = Non
         to: The path of the new store; None puts it beside, with ``.repaired`` in its name.
 
     Raises:
-        StoreError: There is no such store, nothing in it can be read, or the new one exists already.
+        StoreError: There is no such store, or the new one exists already.
+        StoreCorruptError: Nothing in it can be read.
         RunBusyError: A driver has it.
 
     Example:
@@ -123,7 +124,9 @@ def repair(path: str | os.PathLike[str], to: str | os.PathLike[str] | None = Non
         raise StoreError(f"to: {target} exists already; name a new file")
     found, count = search(source), lock.count()
     if not found.rows and not found.headers:
-        raise StoreError(f"store: no event of a run can be read in {source} or {source.name}-wal; nothing was written")
+        raise StoreCorruptError(
+            f"store: no event of a run can be read in {source} or {source.name}-wal; nothing was written"
+        )
     log = _Log()
     for row in found.rows.values():
         log.take(row)
@@ -191,7 +194,7 @@ def _fold(store: SQLiteStore) -> int:
     """
     header = store.header
     if header is None:
-        raise StoreError(f"store: {store.path} holds no run yet")
+        raise NoRunError(f"store: {store.path} holds no run yet")
     try:
         space = space_of(header, store.path)
     except SpaceError:  # with values that only the program that made it knows
@@ -210,7 +213,7 @@ def _lock_of(path: Path) -> RunLock:
     if path.is_dir():
         raise StoreError(f"store: {path} is a folder; name the file of the store")
     if not path.is_file() and not size_of(beside(path, "-wal")):
-        raise StoreError(f"store: {path} does not exist")
+        raise NoRunError(f"store: {path} does not exist")
     lock = RunLock(beside(path, ".lock"))
     lock.check_free()
     return lock

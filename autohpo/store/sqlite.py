@@ -76,7 +76,7 @@ class SQLiteStore(Store):
         self._is_read_only = read_only
         if read_only:
             if not self.path.is_file():
-                raise StoreError(f"store: {self.path} does not exist")
+                raise opening.no_run(self.path, "does not exist")
             try:
                 with self._faults():
                     self._look()
@@ -135,10 +135,10 @@ class SQLiteStore(Store):
         opening.check_files(self.path, is_writer=False, count=count)
         self._connect("ro")
         if beside(self.path, "-journal").exists():  # there is a rollback journal only while it is made
-            raise StoreError(f"store: {self.path} holds no run yet")
+            raise opening.no_run(self.path)
         if self._is_new():
             opening.refuse_empty_shell(self.path)
-            raise StoreError(f"store: {self.path} holds no run yet")
+            raise opening.no_run(self.path)
         self._check_format()
         opening.check_whole(self.path, self._db, count, is_writer=False)
 

@@ -1,7 +1,8 @@
 """Records the terminal pictures of the manual: real commands in a real pseudo-terminal, drawn as SVG by rich.
 
 ``python docs/pictures/record.py`` writes them anew beside this file. Each picture is what somebody at a terminal of
-that width would see; nothing is drawn by hand. It takes a minute, and needs Linux or macOS.
+that width would see; nothing is drawn by hand, only the names of the machine and of its folders are replaced. It takes
+a minute, and needs Linux or macOS.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import pty
 import re
 import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -67,6 +69,19 @@ def seen(command: str, folder: Path, *, seconds: float | None = None) -> str:
     return b"".join(pieces).decode(errors="replace")
 
 
+def settled(text: str) -> str:
+    """What stays of lines that were written over again and again, as a line of progress is."""
+    text = text.replace("\r\n", "\n")
+    return "\n".join(re.split(r"\r|\x1b\[2K", line.rstrip("\r"))[-1] for line in text.split("\n"))
+
+
+def anonymous(text: str, folder: Path) -> str:
+    """The text without what is of this machine alone."""
+    text = text.replace(str(folder.resolve()), "~/tuning").replace(str(folder), "~/tuning")
+    text = re.sub(rf"{re.escape(str(Path(sys.executable).parent))}/python[\d.]*", "python3", text)
+    return text.replace(f"on {socket.gethostname()}", "on laptop")
+
+
 def last_screen(text: str) -> str:
     """The last state of a display that was drawn again and again in place."""
     text = text.replace("\r\n", "\n")
@@ -82,6 +97,7 @@ def draw(name: str, parts: list[tuple[str, str]]) -> None:
         console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
         if output:
             console.print(Text.from_ansi(re.sub(r"\x1b\[\?25[hl]", "", output.replace("\r", ""))))
+    console.print()  # so that the last line is not cut where another font is used
     svg = console.export_svg(title="", theme=MONOKAI, unique_id=name)
     svg = FONT.sub("", svg).replace("Fira Code", "DejaVu Sans Mono")
     (HERE / f"{name}.svg").write_text(svg + "\n")
@@ -96,17 +112,20 @@ def record(folder: Path) -> None:
             (folder / name).chmod(0o755)
 
     def shown(*commands: str) -> list[tuple[str, str]]:
-        return [(command, seen(command, folder).strip("\r\n")) for command in commands]
+        return [(command, settled(seen(command, folder)).strip("\n")) for command in commands]
 
-    draw("help", shown("autohpo --help"))
-    draw("dry-run", shown("autohpo run tune.yaml --dry-run"))
-    draw("detach", shown("autohpo run tune.yaml --detach", "autohpo ls"))
-    time.sleep(6)
-    draw("top", [("autohpo top tune.db", last_screen(seen("autohpo top tune.db", folder, seconds=4)))])
-    draw("stop", shown("autohpo stop tune.db"))
-    draw("resume", shown("autohpo resume tune.db"))
-    draw("best", shown("autohpo best tune.db", "autohpo trials tune.db --sort perf --limit 8"))
-    draw("export", shown("autohpo export tune.db --to trials.csv", "head -3 trials.csv"))
+    def drawn(name: str, parts: list[tuple[str, str]]) -> None:
+        draw(name, [(command, anonymous(output, folder)) for command, output in parts])
+
+    drawn("help", shown("autohpo --help"))
+    drawn("dry-run", shown("autohpo run tune.yaml --dry-run"))
+    drawn("detach", shown("autohpo run tune.yaml --detach", "autohpo ls"))
+    time.sleep(12)
+    drawn("top", [("autohpo top tune.db", last_screen(seen("autohpo top tune.db", folder, seconds=4)))])
+    drawn("stop", shown("autohpo stop tune.db"))
+    drawn("resume", shown("autohpo resume tune.db"))
+    drawn("best", shown("autohpo best tune.db", "autohpo trials tune.db --sort perf --limit 8"))
+    drawn("export", shown("autohpo export tune.db --to trials.csv", "head -3 trials.csv"))
 
 
 def main() -> None:

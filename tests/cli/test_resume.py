@@ -155,7 +155,9 @@ def test_a_script_that_was_started_on_its_own_is_started_again(shell):
     hpo.optimize(store=str(shell.folder / "mine.db"), progress=False)
     argv = (sys.executable, "program.py", "a b")
     Launch(argv, str(shell.folder)).write(shell.folder / "mine.db.files")
-    assert shell.run("resume", "mine.db").stdout == "again ['a b']\n"
+    done = shell.run("resume", "mine.db")
+    assert done.stdout == "again ['a b']\n"
+    assert done.stderr == f"resume: in {shell.folder}: {sys.executable} program.py 'a b'\n"
     said = shell.run("resume", "mine.db", "--max-evals", "9", code=exits.USAGE).stderr
     assert "--max-evals: this search is started by " in said
     assert "program.py 'a b', so change it there" in said

@@ -142,11 +142,18 @@ def test_the_environment_names_the_store_where_nothing_else_does(here, capsys, m
 
 def test_what_an_objective_prints_does_not_break_json(here, capsys):
     """It goes to standard error."""
-    (here / "train.py").write_text(SCRIPT.replace("time.sleep(0.0)", "print('noise')"))
+    (here / "train.py").write_text(f"print('first')\n{SCRIPT.replace('time.sleep(0.0)', 'print(8 * 8)')}")
     assert main(["run", "train.py", "--json"]) == exits.OK
     said = capsys.readouterr()
     assert json.loads(said.out)["n"] == 12
-    assert said.err.count("noise") == 12
+    assert said.err.splitlines() == ["first", *["64"] * 12]
+
+
+def test_a_file_that_reads_its_arguments_does_not_see_ours(here, capsys):
+    """It is loaded as `python FILE` would run it."""
+    (here / "train.py").write_text(f"import argparse\nargparse.ArgumentParser().parse_args()\n{SCRIPT}")
+    assert main(["run", "train.py", "--json", "--store", "none"]) == exits.OK
+    assert json.loads(capsys.readouterr().out)["n"] == 12
 
 
 def test_several_objectives_have_a_front(here, capsys):

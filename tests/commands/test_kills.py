@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import autohpo
-from autohpo import CommandObjective, FirstTrialError, RangeHP, TrialState, build_hpo_from_name
+from autohpo import CommandObjective, FirstTrialError, NoResultError, RangeHP, TrialState, build_hpo_from_name
 from autohpo.commands.keeper import shared
 from autohpo.execution.local import LocalExecutor
 from autohpo.objective import Evaluator, Objective
@@ -243,6 +243,33 @@ def test_an_interrupted_driver_ends_its_command_in_order(tree, tmp_path, executo
     assert driver.wait(20) in (-signal.SIGINT, 130, 1)
     assert tree.are_gone()
     assert executor == "local" or (tmp_path / "saved").exists()
+
+
+@pytest.mark.parametrize("executor", ["serial", "local"])
+def test_a_search_that_is_stopped_from_another_thread_ends_its_command(tree, executor):
+    """Also where it runs in a thread itself, as that of a controller does; and at its time limit."""
+    hpo = build_hpo_from_name("random", SPACE, objective(tree.command("sleep 600")), max_evals=5, seed=0)
+    raised = []
+
+    def search():
+        try:
+            hpo.optimize(executor=executor, progress=False, grace_seconds=0.2)
+        except NoResultError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    tree.pids()
+    hpo.stop()
+    thread.join(30)
+    assert raised
+    assert [trial.state for trial in hpo.result] == [TrialState.CANCELLED]
+    assert tree.are_gone()
+    tree.pids_file.unlink()
+    hpo = build_hpo_from_name("random", SPACE, objective(tree.command("sleep 600")), max_evals=5, seed=0)
+    with pytest.raises(NoResultError):
+        hpo.optimize(executor=executor, progress=False, time_limit=1.0, grace_seconds=0.2)
+    assert tree.are_gone()
 
 
 def test_a_program_that_is_missing_ends_the_search_at_its_first_trial(tmp_path):

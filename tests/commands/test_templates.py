@@ -255,6 +255,18 @@ def test_a_list_of_varying_length_is_no_parameter_that_may_be_missing():
         f.check([ChoiceHP("opti", ["adam", "sgd"], children={"sgd": [RangeHP("n", 1, 3)]}), units])
 
 
+def test_a_worker_that_runs_commands_needs_no_numpy():
+    """Nor a space: it starts as fast as Python does."""
+    code = """
+import sys
+from autohpo import CommandObjective
+CommandObjective(["echo", '{{"acc": 1}}'], metric="acc")({})
+print([name for name in ("numpy", "autohpo.spaces") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_objective_goes_through_json():
     """Only what is not the default, and back."""
     f = CommandObjective(

@@ -66,6 +66,23 @@ def test_rule_6_metrics_of_a_job_that_was_promoted_are_those_of_its_whole_traini
     assert details["iteration"] == 9
 
 
+def test_rule_6_metrics_of_a_job_that_went_on_from_its_checkpoint_are_those_of_its_whole_training():
+    """Another call of the function, which has seen nothing of what the first one reported."""
+
+    def f(hps, trial):
+        path = trial.checkpoint_dir / "epoch"
+        done = int(path.read_text()) if path.exists() else 0
+        trial.resume_at(done)
+        for epoch in range(done + 1, 100):
+            path.write_text(str(epoch))
+            if not trial.report({"accuracy": hps["General/x"], "loss": float(epoch)}, epoch):
+                return
+
+    made = ran(f, "hyperband", min_iteration_per_job=1, max_iteration_per_job=9, total_max_jobs=4)
+    (details,) = made.get_top_experiments_details(1, all_metrics=True)
+    assert details["metrics"]["loss"] == row(9.0, 1.0, 9.0, "loss")
+
+
 def test_rule_6_reports_without_the_objective_are_kept_and_count_as_no_iteration():
     """As where a loss is reported each step, and an accuracy each epoch."""
 
@@ -268,6 +285,30 @@ def test_rule_13_the_best_of_all_reports_counts_in_each_objective_that_says_so()
     (details,) = made.get_top_experiments_details(1)
     wanted = {"validation/accuracy": row(0.7, 0.5, 0.9), "cost/seconds": row(5.0, 3.0, 9.0, "cost/seconds")}
     assert details["metrics"] == wanted
+
+
+def test_rule_13_the_best_of_all_reports_counts_also_where_a_job_is_ended_at_a_report():
+    """At its last iteration here, which was not its best."""
+
+    def f(hps, trial):
+        for a, b in ((0.9, 9.0), (0.5, 3.0), (0.95, 1.0)):
+            if not trial.report({"validation/accuracy": a, "cost/seconds": b}):
+                return
+
+    made = HyperParameterOptimizer(
+        f,
+        SPACE,
+        ["validation", "cost"],
+        ["accuracy", "seconds"],
+        ["max_global", "min"],
+        "random",
+        execution_queue="serial",
+        total_max_jobs=1,
+        max_iteration_per_job=2,
+    )
+    made.start()
+    assert made.wait(1.0)
+    assert made.get_optimizer().result.best.perfs == (0.9, 3.0)
 
 
 def test_rule_14_methods_before_the_start_return_defined_values():

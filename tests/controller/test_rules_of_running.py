@@ -112,15 +112,16 @@ def test_rule_8_ctrl_c_in_wait_ends_in_the_same_state_and_is_raised_again(tmp_pa
 try:
     c.wait()
 except KeyboardInterrupt:
-    print("interrupted", c.is_running())
+    print("interrupted", c.is_running(), {job.get_status() for job in c.get_created_jobs_tasks().values()})
+    sys.stdout.flush()
+    os.kill(os.getpid(), 9)  # whatever is not in order by now never will be
 """
     process = script(tmp_path, rest)
     assert process.stdout.readline() == "started\n"
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert out == "interrupted False\n", err
-    assert process.returncode == 0
+    assert out == "interrupted False {'queued'}\n", err
     assert are_gone(tmp_path)
     assert states(tmp_path) == {TrialState.CANCELLED}
 

@@ -45,7 +45,12 @@ def test_a_strategy_creates_jobs_one_after_the_other_knowing_the_results():
     assert made.get_top_experiments(1)[0].trial.perf > 0.99
     result = made.get_optimizer().get_top_experiments(1)
     assert result == made.get_top_experiments(1)
-    assert isinstance(made.get_optimizer(), Bisection)
+    strategy = made.get_optimizer()
+    assert isinstance(strategy, Bisection)
+    assert strategy.get_created_jobs_ids() == made.get_created_jobs_ids()
+    assert strategy.get_top_experiments_details(2) == made.get_top_experiments_details(2)
+    assert strategy.get_objective_metric() == ("validation", "accuracy")
+    assert strategy.get_random_seed() == made.get_random_seed() == 0
 
 
 def test_a_strategy_goes_on_after_a_resume_with_the_jobs_that_there_were(tmp_path):

@@ -53,6 +53,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     words = _command(launch, args, path, output)
     if not Path(launch.cwd).is_dir():
         raise _gone(path, f"the working directory {launch.cwd}")
+    output.note(f"resume: in {launch.cwd}: {quoted(words)}")
     sys.stdout.flush()
     sys.stderr.flush()
     if sys.platform == "win32":  # exec would return to the shell at once
@@ -71,8 +72,8 @@ def _command(launch: Launch, args: argparse.Namespace, path: Path, output: Outpu
     from autohpo.cli.arguments import UsageError
 
     python = launch.argv[0]
-    if not os.access(python, os.X_OK):
-        output.note(f"autohpo: {python} is gone, so this Python runs the search: {sys.executable}")
+    if not os.access(python, os.X_OK) or not Path(python).name.lower().startswith(("python", "pypy")):
+        output.note(f"autohpo: {python} is no Python that is there, so this one runs the search: {sys.executable}")
         python = sys.executable
     changed = [name for name in (*CHANGING, "set") if getattr(args, name) is not None] + ["detach"] * args.detach
     if launch.argv[1:4] != ("-m", "autohpo", "run"):

@@ -63,7 +63,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     from autohpo.cli.config.plan import plan_of
 
     with _warnings_as_notes(output):
-        plan = plan_of(args)
+        with _prints_elsewhere(output):
+            plan = plan_of(args)
         if args.dry_run:
             from autohpo.cli.rehearsal import rehearse
 
@@ -89,7 +90,7 @@ def _detach(args: argparse.Namespace, plan: Plan, output: Output) -> int:
     log = beside(store_path(plan.store), ".files") / LOG
     try:
         own = argparse.Namespace(**{**vars(args), "json": False})  # its log is for people
-        process = start_detached(command_of(own), store=plan.store)
+        process = start_detached(command_of(own), store=plan.store, has_record=True)
     except DetachedError as error:
         output.error(error)
         return error.code if error.code > 0 else 128 - error.code
@@ -123,7 +124,7 @@ def _search(args: argparse.Namespace, plan: Plan, output: Output) -> int:
     if output.is_json and "progress" not in plan.arguments:
         plan.arguments["progress"] = "none"
     try:
-        with contextlib.redirect_stdout(sys.stderr) if output.is_json else contextlib.nullcontext():
+        with _prints_elsewhere(output):
             hpo.optimize(None, plan.dataset, **{**plan.arguments, "store": plan.store})
     except KeyboardInterrupt:
         _say_how_to_go_on(plan, hpo, output)
@@ -179,6 +180,11 @@ def _why_it_ended(hpo: BaseHPOptimizer) -> str:
         if why.startswith(f"{name}:"):
             return why.replace("raise it", f"raise {flag_of(name)}").replace("give it", f"give {flag_of(name)}")
     return why
+
+
+def _prints_elsewhere(output: Output) -> contextlib.AbstractContextManager[object]:
+    """Let code of the user's print to standard error where standard output is for JSON."""
+    return contextlib.redirect_stdout(sys.stderr) if output.is_json else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

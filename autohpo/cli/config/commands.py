@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from autohpo.cli.config.documents import ConfigError, Table, first_word, located
+from autohpo.cli.config.documents import ConfigError, Table, first_word, located, plain
 from autohpo.cli.config.keys import COMMAND
 from autohpo.cli.config.values import as_flag, as_number, seconds
 from autohpo.errors import AutoHPOError, OptionError, shown
@@ -59,7 +59,7 @@ def command_of(given: Table) -> Any:
     if isinstance(command, list):
         command = [word if isinstance(word, str) else str(word) for word in command]
     try:
-        return CommandObjective(command, metric=_plain(names), **options)
+        return CommandObjective(command, metric=plain(names), **options)
     except AutoHPOError as error:
         key = first_word(str(error))
         with located(given, key if key in given else "command"):
@@ -77,13 +77,9 @@ def _option(key: str, value: Any) -> Any:
         return as_flag(value)
     if key == "env" and isinstance(value, Mapping):
         return {name: _word(item) for name, item in value.items()}
-    return _plain(value)
+    return plain(value)
 
 
 def _word(value: Any) -> Any:
     """Return a number as the word that a variable can be."""
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value

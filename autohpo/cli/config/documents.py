@@ -49,6 +49,13 @@ class Table(dict[Any, Any]):
         return f"{self.where}: " if line is None else f"{self.where}, line {line}: "
 
 
+def plain(value: Any) -> Any:
+    """Return a value of a file with dicts in place of tables: what stores and optimizers know."""
+    if isinstance(value, Table):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if type(value) is list else value
+
+
 def first_word(text: str) -> str:
     """Return the name at the beginning of an error; empty where there is none."""
     found = re.match(r"[A-Za-z_]\w*", text)

@@ -15,7 +15,7 @@ from autohpo.algorithms.registry import build_hpo_from_name, get_hpo
 from autohpo.cli.arguments import VARIABLE, UsageError
 from autohpo.cli.config import sources
 from autohpo.cli.config.commands import command_of, ways_of
-from autohpo.cli.config.documents import SUFFIXES, ConfigError, Table, first_word, located, read_document
+from autohpo.cli.config.documents import SUFFIXES, ConfigError, Table, first_word, located, plain, read_document
 from autohpo.cli.config.keys import RUN_FLAGS, SCRIPT_NAMES, check_top, place_of
 from autohpo.cli.config.spaces import read_space, with_changes
 from autohpo.cli.config.values import DURATIONS, as_wanted, flow_value, hints_of, pair, seconds
@@ -142,7 +142,7 @@ def _check(plan: Plan) -> None:
                 if not isinstance(name, str):
                     raise OptionError(f"{shown(name)}: must be a string, as it is the name of an option")
                 place_of(name, is_option=table is plan.options)
-                table[name] = as_wanted(table[name], kinds.get(name))
+                table[name] = as_wanted(plain(table[name]), kinds.get(name))
                 if name in DURATIONS:
                     table[name] = seconds(name, table[name])
     plan.run_options()
@@ -246,7 +246,7 @@ def _take_ways(given: Table, parts: _Parts) -> None:
             if ways is None:
                 continue
             if "mode" in parts.options:
-                raise OptionError(f"{name}: says which way is better, but mode says it, too; leave out one")
+                raise OptionError(f"{name}: says which way is better, but that is said already; leave out one")
             parts.options["mode"] = ways
             parts.options.where = given.where
             if name in given.lines:
@@ -257,7 +257,7 @@ def _take(name: str, value: Any, parts: _Parts, given: Table) -> None:
     if name == "points":
         if not isinstance(value, list) or not all(isinstance(point, Mapping) for point in value):
             raise OptionError(f"points: must be a list of configurations to try first, got {shown(value)}")
-        parts.options["points"] = [dict(point) for point in value]
+        parts.options["points"] = plain(value)
         parts.options.where, parts.options.lines["points"] = given.where, given.lines.get("points", 1)
     elif not isinstance(value, (str, int, float)) or isinstance(value, bool):
         raise OptionError(f"{name}: must be a string, got {shown(value)}")

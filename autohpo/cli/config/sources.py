@@ -109,7 +109,11 @@ def _load_file(argument: str, path: Path) -> ModuleType:
 
     def run() -> None:
         code = compile(path.read_bytes(), module.__file__ or "", "exec", dont_inherit=True)
-        exec(code, vars(module))  # noqa: S102 - the user's own file, which this command is asked to run
+        words, sys.argv = sys.argv, [str(path)]  # what a file reads when it is loaded is no option of ours
+        try:
+            exec(code, vars(module))  # noqa: S102 - the user's own file, which this command is asked to run
+        finally:
+            sys.argv = words
 
     _guarded(argument, str(path), run)
     return module

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autohpo.cli.arguments import UsageError
-from autohpo.cli.config.documents import located
+from autohpo.cli.config.documents import located, plain
 from autohpo.cli.config.values import as_flag, as_number, flow_value
 from autohpo.errors import SpaceError, shown
 from autohpo.other_names import did_you_mean
@@ -113,6 +113,8 @@ def with_changes(space: SearchSpace, changes: Sequence[tuple[str, str]]) -> Sear
         UsageError: A text is no parameter.
         SpaceError: The parameter breaks a rule, or is one that stands below a choice.
     """
+    if not changes:
+        return space
     roots = {parameter.name: parameter for parameter in space.roots}
     formulas = dict(space.formulas)
     for name, text in changes:
@@ -221,7 +223,7 @@ class _Reader:
 
     def _parameter(self, name: str, spec: Any, depth: int) -> HPSpace:
         if isinstance(spec, list):
-            return ChoiceHP(name, spec)
+            return ChoiceHP(name, plain(spec))
         if not isinstance(spec, Mapping):
             return FixedHP(name, spec)
         if "kind" in spec:
@@ -230,7 +232,7 @@ class _Reader:
         if "when" in spec:
             self._add_condition(name, spec["when"])
         if kind == "fixed value":
-            return FixedHP(name, spec["value"])
+            return FixedHP(name, plain(spec["value"]))
         return _range(name, spec) if kind == "range" else self._choice(name, spec, depth)
 
     def _add_condition(self, name: str, formula: Any) -> None:
@@ -253,12 +255,12 @@ class _Reader:
                         children[choice] = self.parameters(below, depth + 1)
             choices = list(choices)
         if not is_ordered:
-            return ChoiceHP(name, choices, children, prior)
+            return ChoiceHP(name, plain(choices), children, prior)
         if children:
             raise SpaceError(
                 f"{name}: ordered choices have no parameters of their own; leave out ordered, or give them `when`"
             )
-        return OrdinalHP(name, choices, prior)
+        return OrdinalHP(name, plain(choices), prior)
 
 
 def _kind_of(name: str, spec: Mapping[str, Any]) -> str:

@@ -63,14 +63,17 @@ def as_flag(value: Any) -> Any:
 def as_wanted(value: Any, hint: Any) -> Any:
     """Return a string as the number or the boolean that it stands for, where that is wanted and a string is not.
 
+    So ``1e3`` is 1000 where an integer is wanted, also where the file's reader made a float of it.
+
     Args:
-        value: The value; what is no string stays as it is.
+        value: The value.
         hint: The annotation of what it is for.
     """
-    if not isinstance(value, str):
-        return value
     kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    if str in kinds or any(get_origin(kind) is Literal and value in get_args(kind) for kind in kinds):
+    if type(value) is float and int in kinds and float not in kinds and value.is_integer():
+        return int(value)
+    is_literal = any(get_origin(kind) is Literal and value in get_args(kind) for kind in kinds)
+    if not isinstance(value, str) or str in kinds or is_literal:
         return value
     if int in kinds or float in kinds:
         number = as_number(value)

@@ -1,0 +1,146 @@
+"""``autohpo import``: a store from a file that another program, or another machine, wrote."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from autohpo.cli.arguments import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from autohpo.cli.output import Output
+
+KNOWN = (
+    "the event log that `autohpo export --format jsonl` writes, a folder of HpBandSter with configs.json and "
+    "results.json, or a table of results (.csv or .json) with --space"
+)
+
+EPILOG = """\
+formats:
+  the event log that `autohpo export` writes as .jsonl, back without loss
+  a folder of HpBandSter, with configs.json and results.json
+  a table of known results, .csv or .json, with --space; they become known results of a new run
+
+examples:
+  autohpo import run.jsonl --to run.db
+  autohpo import bohb_logs/ --to run.db
+  autohpo import results.csv --space space.yaml --mode min --to run.db
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("file", metavar="FILE", help="the file or folder to read")
+    parser.add_argument("--to", metavar="NEW.db", required=True, help="the store to write")
+    parser.add_argument("--force", action="store_true", help="overwrite a store that is there")
+    parser.add_argument("--name", default="", help="a name of the run, where the file has none")
+    parser.add_argument("--space", metavar="FILE", help="of a table: a YAML or TOML file with the space")
+    parser.add_argument("--mode", metavar="WAY", help="of a table: max or min, which way is better (default max)")
+    parser.add_argument(
+        "--perf",
+        metavar="COLUMN",
+        help="of a table: the column with the results (default perf); a,b for two objectives",
+    )
+    parser.add_argument("--algorithm", metavar="NAME", help="of a table: who goes on with the run (default auto)")
+
+
+def run(args: argparse.Namespace, output: Output) -> None:
+    """Write the store.
+
+    Raises:
+        UsageError: The file is of no format that is known, is damaged, or there is a store already.
+        StoreError: The store cannot be written.
+    """
+    from pathlib import Path
+
+    from autohpo.cli.look.target import Target
+
+    source = Path(args.file)
+    kind = _kind_of(source)
+    if kind != "table":
+        given = [name for name in ("space", "mode", "perf", "algorithm") if getattr(args, name) is not None]
+        if given:
+            raise UsageError(f"{given[0]}: is for tables of results; {source} says itself what it is")
+    with Target(args.to, is_forced=args.force) as target:
+        n, what = _written(kind, source, target.made, args)
+        target.take_place()
+    if output.is_json:
+        output.value({"path": str(target.place), "from": kind, "n": n})
+    else:
+        output.note(f"{target.place}: {n:,} {what}")
+
+
+def _kind_of(source: Path) -> str:
+    """Return what a file or folder is.
+
+    Raises:
+        UsageError: It is nothing that can be read; the text says what can.
+    """
+    if not source.exists():
+        raise UsageError(f"file: there is no {source}")
+    if source.is_dir():
+        if (source / "configs.json").is_file() and (source / "results.json").is_file():
+            return "hpbandster"
+        raise UsageError(f"file: {source} is a folder without configs.json and results.json; known are {KNOWN}")
+    try:
+        with source.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise UsageError(f"file: {source} cannot be read: {error}") from None
+    if head.startswith(b"SQLite format 3\0"):
+        raise UsageError(f"file: {source} is a store already; autohpo reads it as it is")
+    if head.lstrip().startswith(b'{"autohpo"') or source.suffix == ".jsonl":
+        return "jsonl"
+    if source.suffix in (".csv", ".json"):
+        return "table"
+    raise UsageError(f"file: the format of {source} is not known; known are {KNOWN}")
+
+
+def _written(kind: str, source: Path, made: Path, args: argparse.Namespace) -> tuple[int, str]:
+    """Write a store, and return how many events or trials it has, and which of these."""
+    if kind == "jsonl":
+        return _import_log(source, made, args.name), "events"
+    if kind == "hpbandster":
+        from autohpo.integrations.hpbandster import import_results
+
+        return len(import_results(str(source), made, name=args.name)), "trials"
+    from autohpo.cli.look.table_import import import_table
+
+    if args.space is None:
+        raise UsageError(f"space: must be given for a table of results, as a YAML or TOML file; {source} is one")
+    n, n_without = import_table(
+        source,
+        made,
+        args.space,
+        perf=args.perf or "perf",
+        mode=args.mode or "max",
+        algorithm=args.algorithm or "auto",
+        name=args.name,
+    )
+    return n, "known results" + f"; {n_without:,} rows have none and are left out" * (n_without > 0)
+
+
+def _import_log(source: Path, made: Path, name: str) -> int:
+    from autohpo.arguments import path_errors
+    from autohpo.cli.look.event_log import read_log
+    from autohpo.store import SQLiteStore
+
+    with path_errors(source), source.open(encoding="utf-8") as file:
+        try:
+            header, events = read_log(file, str(source))
+        except UnicodeDecodeError as error:
+            raise UsageError(f"file: {source} is no text: {error}") from None
+    if name and not header.get("name"):
+        header["name"] = name
+    store = SQLiteStore(made)
+    store.open()
+    try:
+        store.begin(header)
+        for start in range(0, len(events), 10_000):
+            store.append(events[start : start + 10_000], sync=False)
+        store.append([])
+    finally:
+        store.close()
+    return len(events)

@@ -1,0 +1,68 @@
+"""``autohpo ls``: the stores of a folder, and how each run stands."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from autohpo.cli.arguments import VARIABLE, NoStoreError
+
+if TYPE_CHECKING:
+    from autohpo.cli.output import Output
+
+EPILOG = """\
+examples:
+  autohpo ls
+  autohpo ls runs --recursive
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument(
+        "folder", nargs="?", metavar="FOLDER", help=f"the folder; by default that of ${VARIABLE}, else the current one"
+    )
+    parser.add_argument("-r", "--recursive", action="store_true", help="also the folders in it")
+    parser.add_argument(
+        "--best", action="store_true", help="tell the best of every run, also of very long ones, which takes longer"
+    )
+
+
+def run(args: argparse.Namespace, output: Output) -> None:
+    """Print the stores.
+
+    Raises:
+        NoStoreError: There is no such folder.
+    """
+    import time
+    from pathlib import Path
+
+    from autohpo.cli.look.listing import listed, stores_in
+    from autohpo.cli.look.tables import print_fitting
+    from autohpo.cli.look.words import ago
+    from autohpo.control import store_path
+
+    named = os.environ.get(VARIABLE, "")
+    folder = Path(args.folder) if args.folder else store_path(named).parent if named else Path()
+    if not folder.is_dir():
+        raise NoStoreError(f"folder: there is no folder {folder}")
+    rows = listed(stores_in(folder, is_deep=args.recursive), folder, is_all=args.best)
+    if output.is_json:
+        output.value(rows)
+        return
+    if not rows:
+        output.note(f"there is no store in {folder}")
+        return
+    now = time.time()
+    ages = [None if row["changed"] is None else ago(now - row["changed"]).removesuffix(" ago") for row in rows]
+    shown = [row | {"changed": age} for row, age in zip(rows, ages, strict=True)]
+    names = ["store", "name", "algorithm", "trials", "best", "state", "changed"]
+    names = [name for name in names if name != "name" or any(row["name"] for row in rows)]
+    print_fitting(output, shown, names, "--json has all", spared=("name", "algorithm"))
+    for row in rows:
+        if "error" in row:
+            output.note(row["error"])
+    readable = [row for row in rows if row["state"] in ("idle", "running") and row["trials"]]
+    if any(row["best"] is None for row in readable) and not args.best:
+        output.note("no best: there is no result yet, or the run is long; --best tells of all")

@@ -1,0 +1,1 @@
+"""What `autohpo doctor` looks at: a store, the installation, the machine."""

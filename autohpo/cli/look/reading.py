@@ -1,0 +1,120 @@
+"""A store that is looked at: its header, its objectives, its space, also where only a program knows the values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from autohpo.cli.arguments import NoStoreError
+from autohpo.errors import SpaceError, StoreError
+from autohpo.objectives import Objectives
+from autohpo.quick import read_leading_result
+from autohpo.result import Result
+from autohpo.spaces import SearchSpace
+from autohpo.store import RunState, Store, open_store
+from autohpo.store.described import mode_of, space_of
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A store that is open to read, with what its header says.
+
+    Attributes:
+        url: The path or URL that the user gave.
+        store: The store.
+        header: The header of the store.
+        space: The space of the run; values that only the program knows are strings there.
+        mode: Which way each objective is better.
+    """
+
+    url: str
+    store: Store
+    header: Mapping[str, Any]
+    space: SearchSpace
+    mode: Any
+
+    @property
+    def objectives(self) -> Objectives:
+        """The objectives that `mode` stands for."""
+        return Objectives.of(self.mode)
+
+    @property
+    def path(self) -> Path:
+        """The path of its file."""
+        return Path(str(getattr(self.store, "path", self.url)))
+
+    def state(self) -> RunState:
+        """Return what all of the log says now."""
+        return RunState(self.space, self.objectives, str(self.path)).follow(self.store.events())
+
+    def result(self, state: RunState | None = None) -> Result:
+        """Return the result that the run has now, or in a state."""
+        if state is None:
+            return Result.read(self.store, self.space)
+        header = self.header
+        made = Result.of(state, self.mode, algorithm=header.get("algorithm", ""), name=header.get("name", ""))
+        return replace(made, files=self.store.files)
+
+    def leading(self, k: int = 1) -> Result:
+        """Return a result with the best trials alone, which is quick also where there are very many."""
+        return read_leading_result(self.store, k, self.space)
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Opened]:
+    """Open the run in a store to read.
+
+    Raises:
+        NoStoreError: There is none, or no run in it yet.
+        StoreError: It cannot be read.
+    """
+    try:
+        store = open_store(url, read_only=True)
+    except StoreError as error:
+        if type(error) is StoreError and ("holds no run yet" in str(error) or "does not exist" in str(error)):
+            raise NoStoreError(str(error)) from None
+        raise
+    try:
+        header = store.header
+        if header is None:
+            raise NoStoreError(f"store: {url} holds no run yet")
+        yield Opened(url, store, header, readable_space(header, url), mode_of(header, url))
+    finally:
+        store.close()
+
+
+def readable_space(header: Mapping[str, Any], where: object) -> SearchSpace:
+    """Return the space of a run with a string in place of every value that only the program knows which made it.
+
+    Constraints that are functions are left out, as nobody needs to check what the log has.
+
+    Raises:
+        SpaceError: It has parameters of a kind that is not known here.
+        StoreCorruptError: It is none that autohpo writes.
+    """
+    try:
+        return space_of(header, where)
+    except SpaceError:
+        named = _named(header["space"], {})
+        constraints = [one for one in named.get("constraints", ()) if one.get("kind") != "PredicateConstraint"]
+        return space_of({**header, "space": {**named, "constraints": constraints}}, where)
+
+
+def _named(data: Any, seen: dict[str, Any]) -> Any:
+    """Return JSON in which the names of values stand for them; a name that two values have is numbered."""
+    if isinstance(data, list):
+        return [_named(item, seen) for item in data]
+    if not isinstance(data, dict):
+        return data
+    if "opaque" not in data:
+        return {name: _named(item, seen) for name, item in data.items()}
+    name = str(data["opaque"])
+    short = name if " " in name else name.rpartition(".")[2] or name
+    text, n = short, 1
+    while seen.setdefault(text, data) != data:
+        n += 1
+        text = f"{short} ({n})"
+    return text
