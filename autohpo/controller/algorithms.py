@@ -16,7 +16,6 @@ from autohpo.errors import NotReady, OptimizationComplete, OptionError, shown
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Suggestion
 
-ALIASES: Mapping[str, str] = {"min_budget": "min_fidelity", "max_budget": "max_fidelity"}
 IN_ITERATIONS = {"min_fidelity": "min_iteration_per_job", "max_fidelity": "max_iteration_per_job"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 from autohpo.commands import CommandObjective
 from autohpo.commands.reading import Found, Reading
@@ -86,8 +86,3 @@ def command_job(given: str | CommandObjective, metrics: Metrics) -> CommandJob:
         raise OptionError(f"base_task_id: the command must have a metric for each of {n} objectives, got {len(own)}")
     options = {one.name: getattr(given, one.name) for one in fields(CommandObjective) if one.name != "command"}
     return CommandJob(given.command, **{**options, "metric": names}, objectives=metrics, own=own)
-
-
-def with_full_fidelity(job: CommandJob, full: float | None) -> CommandJob:
-    """Return a job that is told a fidelity also where the search gives none."""
-    return job if full is None or job.full_fidelity is not None else replace(job, full_fidelity=full)

@@ -56,6 +56,19 @@ class Plan:
     name: str
     launch: Launch | None = None
 
+    @property
+    def most_iterations(self) -> float | None:
+        """The iterations of a full job; those of the algorithm where the user gave none."""
+        given, hpo = self.settings.max_iteration_per_job, self.hpo
+        is_asked = given is None and hpo.is_multi_fidelity and getattr(hpo, "budget", None) is not None
+        return getattr(hpo, "max_fidelity", None) if is_asked else given
+
+    @property
+    def total_iterations(self) -> float | None:
+        """The iterations of all jobs together, which are never exceeded; None where nothing limits them."""
+        n, most = self.settings.total_max_jobs, self.most_iterations
+        return None if n is None or most is None else float(n * most)
+
 
 class Drive:
     """A search that runs in the background, with its reporter.
@@ -176,8 +189,8 @@ class Drive:
         compute, left = settings.compute_time_limit, self._deadline.left_seconds
         metered = self._metered = Metered(
             self._executor(arguments, files),
-            max_iterations_per_job=settings.max_iteration_per_job,
-            total_iterations=settings.total_iterations,
+            max_iterations_per_job=plan.most_iterations,
+            total_iterations=plan.total_iterations,
             compute_time_limit=None if compute is None else compute * MINUTE,
         )
         options: dict[str, Any] = {

@@ -108,7 +108,7 @@ class Budget:
     """What a search may use and has used.
 
     Attributes:
-        jobs: Created jobs; the limit is that of full trainings where jobs get parts of one.
+        jobs: Created jobs; without a limit where an algorithm gives jobs parts of the iterations, which are limited.
         iterations: Iterations of all jobs together.
         compute_time: Minutes that all jobs took together.
 

@@ -236,9 +236,14 @@ class HyperParameterOptimizer(Running):
         is_service = self._run_as_service and is_service_of(self._store)
         if is_service or not self._run_as_service:
             self._jobs.run_id = self._jobs.run_id or self._kept_run_id()
-        launch = Launch.of_this_process(own_command()) if is_service else None
+        return self._planned(Launch.of_this_process(own_command()) if is_service else None)
+
+    def _planned(self, launch: Launch | None) -> Plan:
         strategy, jobs = self._strategy, self._jobs
         return Plan(self._hpo, jobs, self._settings, strategy, self._dataset, self._store, self._name, launch)
+
+    def _limits(self) -> tuple[int | None, float | None]:
+        return self._hpo.max_evals, self._planned(None).total_iterations
 
     def _begun(self) -> None:
         if isinstance(self._drive, Remote):

@@ -35,6 +35,10 @@ class Running(Readings):
         """Return what is run."""
         raise NotImplementedError
 
+    def _limits(self) -> tuple[int | None, float | None]:
+        """Return the most jobs, and the most iterations."""
+        raise NotImplementedError
+
     def _begun(self) -> None:
         """Called once the search has begun."""
         raise NotImplementedError
@@ -86,7 +90,7 @@ class Running(Readings):
         """The search, in a thread of this process or in a process of its own."""
         plan = self._plan()
         if self._run_as_service and plan.launch is None:
-            return Remote(str(plan.store), self._settings.max_iteration_per_job)
+            return Remote(str(plan.store), plan.most_iterations)
         return Drive(plan, callback, self._deadline, self._said, self._report_seconds)
 
     def start_locally(self, job_complete_callback: Callable[..., object] | None = None) -> bool:
@@ -191,11 +195,9 @@ class Running(Readings):
         """What the search may use and has used: jobs, iterations and minutes."""
         n = sum(1 for trial in self._jobs.trials() if "known" not in trial.info)
         iterations, seconds = (0.0, 0.0) if self._drive is None else self._drive.used()
-        settings = self._settings
+        limit, total = self._limits()
         return Budget(
-            Used(settings.total_max_jobs, n),
-            Used(settings.total_iterations, iterations),
-            Used(settings.compute_time_limit, seconds / MINUTE),
+            Used(limit, n), Used(total, iterations), Used(self._settings.compute_time_limit, seconds / MINUTE)
         )
 
     def set_report_period(self, report_period_minutes: float | None) -> None:

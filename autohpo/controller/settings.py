@@ -113,12 +113,6 @@ class Settings:
                 rule = "'serial' runs one job at a time in this process, and cannot hold it"
                 raise OptionError(f"{refused[0]}: {rule}; take execution_queue='local'")
 
-    @property
-    def total_iterations(self) -> float | None:
-        """The iterations of all jobs together, which are never exceeded; None without both limits."""
-        n, most = self.total_max_jobs, self.max_iteration_per_job
-        return None if n is None or most is None else float(n * most)
-
     def run_arguments(self) -> dict[str, Any]:
         """Return the arguments of ``optimize`` that say where jobs run and what is passed on."""
         limit = self.time_limit_per_job

@@ -50,9 +50,17 @@ def test_rule_1_the_cap_on_iterations_is_hard(least, most, n, cap):
     """BOHB as the reference page has it, whose own code overruns each of these caps two to four times."""
     made = ran(Trained(), OptimizerBOHB, min_iteration_per_job=least, max_iteration_per_job=most, total_max_jobs=n)
     assert cap / 2 < TRAINED[0] <= cap
-    budget = made.budget.to_dict()["iterations"]
-    assert budget["limit"] == cap
-    assert budget["used"] <= cap
+    budget = made.budget.to_dict()
+    assert budget["iterations"]["limit"] == cap
+    assert budget["iterations"]["used"] <= cap
+    assert budget["jobs"] == {"limit": None, "used": len(made.get_created_jobs_ids())}
+
+
+def test_rule_1_the_cap_is_hard_also_with_the_iterations_that_an_algorithm_has_by_default():
+    """81 of them a job."""
+    made = ran(Trained(), OptimizerBOHB, total_max_jobs=2)
+    assert 81 < TRAINED[0] <= 162
+    assert made.budget.to_dict()["iterations"]["limit"] == 162
 
 
 @settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])

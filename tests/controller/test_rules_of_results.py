@@ -331,8 +331,8 @@ def test_rule_14_methods_before_the_start_return_defined_values():
     assert made.get_objective_metric() == ("validation", "accuracy")
     assert made.get_random_seed() == 0
     assert made.budget.to_dict() == {
-        "jobs": {"limit": 3, "used": 0},
-        "iterations": {"limit": None, "used": 0.0},
+        "jobs": {"limit": None, "used": 0},  # it gives jobs part of the iterations
+        "iterations": {"limit": 3 * 81.0, "used": 0.0},
         "compute_time": {"limit": None, "used": 0.0},
     }
 
