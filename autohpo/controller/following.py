@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.session import session_of
@@ -16,8 +15,7 @@ from autohpo.controller.experiments import top_trials
 from autohpo.controller.jobs import Jobs
 from autohpo.controller.reporter import Completed, Reporter
 from autohpo.controller.scalars import objective_iteration
-from autohpo.controller.strategy import SearchStrategy
-from autohpo.errors import AlgorithmError, AutoHPOError
+from autohpo.controller.strategy import SearchStrategy, called
 from autohpo.execution.base import Event, Executor
 from autohpo.folders import checkpoint_dir
 from autohpo.objectives import Front
@@ -95,7 +93,7 @@ class Following:
         for trial in self._new():
             self._front.add(trial)
         if self._strategy is not None:
-            self._called(self._strategy.start)
+            called(self._strategy.start)
 
     def started(self, task: Task) -> None:
         """Take the start of an attempt."""
@@ -117,7 +115,7 @@ class Following:
         self._end_jobs()
         if self._strategy is not None and not self.is_stopping:
             self._strategy._watch([one.number for one in self._history.running])
-            if not self._called(self._strategy.process_step):
+            if not called(self._strategy.process_step):
                 self.stop()
 
     def tell(self) -> None:
@@ -134,20 +132,6 @@ class Following:
             self._reporter.completed(Completed(mine, trial.perf, iteration, dict(trial.hp), top))
         if new and self._keep:
             self._drop(self._keep)
-
-    def _called(self, hook: Callable[[], Any]) -> Any:
-        """Call a hook of the strategy.
-
-        Raises:
-            AlgorithmError: It raised; the text names it.
-        """
-        try:
-            return hook()
-        except AutoHPOError:
-            raise
-        except Exception as error:  # the user's own code may raise anything
-            who = f"{type(self._strategy).__name__}.{hook.__name__}"
-            raise AlgorithmError(f"{who}: raised {type(error).__name__}: {error}") from error
 
     def _new(self) -> list[Trial]:
         told = self._history.trials

@@ -82,7 +82,7 @@ class Running(Readings):
             drive.start()
 
     def _started(self) -> Drive | Remote | None:
-        """The search, once a start that is under way in another thread is done: what is asked of it must not be lost."""
+        """The search, once a start in another thread is done: what is asked of it meanwhile must not be lost."""
         with self._lock:
             return self._drive
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from autohpo.controller.jobs import Job, Jobs
 from autohpo.controller.readings import Readings
-from autohpo.errors import OptionError, SpaceError, shown
+from autohpo.errors import AlgorithmError, AutoHPOError, OptionError, SpaceError, shown
 from autohpo.spaces import FixedHP, SearchSpace
 
 if TYPE_CHECKING:
@@ -150,6 +150,9 @@ class SearchStrategy(Readings):
             if not isinstance(job, Job):
                 who = f"{type(self).__name__}.create_job"
                 raise OptionError(f"{who}: must return what helper_create_job returns, or None, got {shown(job)}")
+            if job.number is not None or any(job is one for one in self._launched):
+                who = f"{type(self).__name__}.create_job"
+                raise OptionError(f"{who}: must return a new job each time, got one that it returned before")
             self._launched.append(job)
         return bool(self._watched or self._launched)
 
@@ -206,6 +209,21 @@ class SearchStrategy(Readings):
     def get_random_seed(self) -> int | None:
         """Return the seed of the controller, which :meth:`sample` draws by."""
         return self._seed
+
+
+def called(hook: Callable[[], Any]) -> Any:
+    """Call a hook of a strategy, a bound method, and return what it returns.
+
+    Raises:
+        AlgorithmError: It raised what is none of our errors; the text names it.
+    """
+    try:
+        return hook()
+    except AutoHPOError:
+        raise
+    except Exception as error:  # the user's own code may raise anything
+        who = f"{type(hook.__self__).__name__}.{hook.__name__}"  # type: ignore[attr-defined]
+        raise AlgorithmError(f"{who}: raised {type(error).__name__}: {error}") from error
 
 
 class OptimizerBOHB(SearchStrategy):

@@ -1,7 +1,7 @@
-"""Random programs of a controller, which a process of its own runs one by one: each ends, cleanly, with typed errors.
+"""Random programs of a controller, run one by one in processes of their own: each ends, with typed errors alone.
 
-A script is data (:func:`scripts` draws it): what the controller is made of, and the steps of one or two threads. A server
-(:class:`Server`) forks a child for each script, so that a hang, or a thread or a process that is left, is that
+A script is data (:func:`scripts` draws it): what the controller is made of, and the steps of one or two threads. A
+server (:class:`Server`) forks a child for each script, so that a hang, or a thread or a process that is left, is that
 script's and nobody else's.
 """
 
@@ -143,8 +143,8 @@ GARBAGE = {
     "fraction": lambda: Fraction(1, 2),
     "function": lambda: lambda *_: 1 / 0,
     "type": lambda: int,
-    "latest": lambda: datetime.max,
-    "earliest": lambda: datetime.min,
+    "latest": lambda: datetime.max,  # noqa: DTZ901
+    "earliest": lambda: datetime.min,  # noqa: DTZ901
     "earliest_aware": lambda: datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
     "past": lambda: datetime.now(timezone.utc) - timedelta(hours=1),
     "soon": lambda: datetime.now() + timedelta(seconds=0.2),  # noqa: DTZ005 - local time is what it may be

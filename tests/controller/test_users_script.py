@@ -12,7 +12,7 @@ from autohpo.controller import HyperParameterOptimizer
 
 ROOT = Path(__file__).parents[2]
 
-TRAIN = '''
+TRAIN = """
 import argparse, json, os, time
 parser = argparse.ArgumentParser()
 for name in ("layer_1", "layer_2", "batch_size", "epochs"):
@@ -25,9 +25,9 @@ for epoch in range(1, args.epochs + 1):
     accuracy = 1 - 1 / epoch - abs(args.layer_1 - 256) / 4096 - abs(args.layer_2 - 384) / 4096 - args.batch_size / 1e5
     print(json.dumps(dict(title="validation", series="accuracy", value=accuracy, iteration=epoch)), flush=True)
     print(json.dumps(dict(title="training", series="loss", value=1 / epoch, iteration=epoch)), flush=True)
-'''
+"""
 
-SCRIPT = '''
+SCRIPT = """
 import json, sys
 
 from autohpo import HyperParameterOptimizer
@@ -76,7 +76,7 @@ if __name__ == "__main__":
     details = an_optimizer.get_top_experiments_details(top_k=3, all_metrics=True, all_hyper_parameters=True)
     an_optimizer.stop()
     print(json.dumps({"told": told, "top": [t.id for t in top_exp], "details": details}))
-'''
+"""
 
 
 def test_the_documented_example_runs_with_its_imports_changed(tmp_path):
