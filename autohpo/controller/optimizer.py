@@ -72,7 +72,8 @@ class HyperParameterOptimizer(Running):
         dataset: What jobs get that ask for ``dataset``, and what a trainer is trained on.
         run_as_service: Whether :meth:`start` leaves the search to a process of its own, which outlives this one.
         optimizer_kwargs: `total_max_jobs`, `min_iteration_per_job`, `max_iteration_per_job`, `time_limit_per_job` (in
-            minutes), `pool_period_min` (not used: events drive the search), `num_concurrent_workers`, options of the
+            minutes), `grace_seconds` (how long jobs may take to end when the search does, in seconds; 2 by default),
+            `pool_period_min` (not used: events drive the search), `num_concurrent_workers`, options of the
             algorithm, and arguments of ``optimize`` such as `memory_limit` or `gpus`.
 
     Raises:

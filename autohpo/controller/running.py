@@ -100,7 +100,8 @@ class Running(Readings):
     def wait(self, timeout: float | None = None, wait_for_reporter: bool = True) -> bool:
         """Wait until the search has ended; return False where it has not after `timeout`, and stop nothing then.
 
-        Ctrl-C while the main thread waits here stops the search in order, and is raised again. A service goes on then.
+        Before the start it returns True at once. Ctrl-C while the main thread waits here stops the search in order, and
+        is raised again. A service goes on then.
 
         Args:
             timeout: The minutes to wait at most; 0 looks once, and None waits for the end, which a time limit of the
@@ -192,7 +193,7 @@ class Running(Readings):
 
     @property
     def budget(self) -> Budget:
-        """What the search may use and has used: jobs, iterations and minutes."""
+        """What the search may use and has used: jobs, iterations and minutes; before the start nothing is used."""
         n = sum(1 for trial in self._jobs.trials() if "known" not in trial.info)
         iterations, seconds = (0.0, 0.0) if self._drive is None else self._drive.used()
         limit, total = self._limits()

@@ -26,6 +26,20 @@ class SearchStrategy(Readings):
     All methods are called from the driver's thread. A run that is resumed shows its earlier jobs in
     :meth:`get_created_jobs_ids`: a strategy that follows from these goes on where it was.
 
+    Args:
+        base_task_id: The base job of the controller.
+        hyper_parameters: The parameters as the controller got them; `space` is what they became.
+        objective_metric: The objectives; :meth:`get_objective_metric` has their names.
+        execution_queue: Where jobs run.
+        num_concurrent_workers: How many jobs run at once.
+        pool_period_min: Not used: events drive the search.
+        time_limit_per_job: The minutes that each job may take. The controller holds this and all other limits.
+        compute_time_limit: The minutes that all jobs together may take.
+        min_iteration_per_job: The fewest iterations of a job.
+        max_iteration_per_job: The most iterations of a job.
+        total_max_jobs: How many jobs may be created.
+        options: Further arguments of the controller by name, for an ``__init__`` of your own.
+
     Attributes:
         algorithm: The registered name of the algorithm that creates the jobs, in a strategy that is one of ours; None
             in a strategy of your own.
