@@ -3,8 +3,8 @@
     python benchmarks/controller_kills.py --sessions 8 --kills 3 --seed 0
 
 One line for each session and one of counts. A fault is: a finished job that is lost or has changed, a callback twice
-for a job, more iterations than the cap, a process that is left, or an error of the program that goes on. Iterations are counted
-by the jobs themselves.
+for a job, or none for a job that the last process completed, more iterations than the cap, a process that is left, or
+an error of the program that goes on. Iterations are counted by the jobs themselves.
 """
 
 import argparse
@@ -126,7 +126,7 @@ def session(rng: random.Random, arguments: list[str], n_kills: int) -> Counter[s
     """Kill a program so many times, let it end, and count what is wrong."""
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
-        folder, before = Path(name), dict[int, object]()
+        folder, before, earlier = Path(name), dict[int, object](), dict[int, object]()
         command = [sys.executable, str(Path(__file__).resolve()), "--program", *arguments]
         for turn in range(n_kills + 1):
             process = subprocess.Popen(
@@ -145,10 +145,12 @@ def session(rng: random.Random, arguments: list[str], n_kills: int) -> Counter[s
             now = finished(folder / "run.db")
             counts["lost"] += sum(number not in now for number in before)
             counts["changed"] += sum(number in now and now[number] != one for number, one in before.items())
-            before = now
+            earlier, before = before, now
         told = (folder / "told").read_text().split() if (folder / "told").exists() else []
         counts["told_twice"] = len(told) - len(set(told))
         trials = [trial for trial in Result.load(folder / "run.db") if trial.perf is not None]
+        numbers = {int(job_id.rsplit("-", 1)[1]) for job_id in told}
+        counts["not_told"] = sum(trial.number not in numbers | set(earlier) for trial in trials)
         n_trained = (folder / "trained").stat().st_size if (folder / "trained").exists() else 0
         counts["over_the_cap"] = max(n_trained - N * MOST, 0)
         counts["completed"], counts["told"], counts["trained"] = len(trials), len(told), n_trained
@@ -173,7 +175,9 @@ def main() -> None:
         counts = session(rng, [kind, workers, algorithm], args.kills)
         total += counts
         print(f"{kind} {workers} {algorithm}: {dict(counts)}", flush=True)
-    faults = sum(total[name] for name in ("errors", "orphans", "lost", "changed", "told_twice", "over_the_cap"))
+    faults = sum(
+        total[name] for name in ("errors", "orphans", "lost", "changed", "told_twice", "not_told", "over_the_cap")
+    )
     print(f"sessions {args.sessions}, kills {total['kills']}, faults {faults}, {dict(total)}")
     sys.exit(bool(faults))
 
