@@ -270,7 +270,7 @@ STEPS = {
     "abort_top": lambda c, s, v: _end_top(c),
     "stored": lambda c, s, v: type(c).get_optimizer_top_experiments(s.store or "nowhere.db", 2),
     "stored_with": lambda c, s, v: type(c).get_optimizer_top_experiments(s.harmless(v), 2),
-    "again": lambda c, s, v: s.make().start() and None,
+    "again": lambda c, s, v: s.another().start() and None,
 }
 BOHB_ARGUMENTS = ("eta", "min_budget", "max_budget", "min_points_in_model", "top_n_percent", "num_samples")
 BOHB_ARGUMENTS += ("random_fraction", "bandwidth_factor", "min_bandwidth")
@@ -329,7 +329,7 @@ class Script:
         self.data = data
         self.store = str(folder / "run.db") if data["has_store"] else None
         self.bohb_argument = data["bohb_argument"]
-        self.faults, self.told, self.typed = [], [], []
+        self.faults, self.told, self.typed, self.others = [], [], [], []
 
     def make(self):
         """A controller."""
@@ -366,6 +366,11 @@ class Script:
             name, kind = data["garbage"]
             arguments[name] = self.harmless(GARBAGE[kind]()) if name == "store" else GARBAGE[kind]()
         return HyperParameterOptimizer(**arguments)
+
+    def another(self):
+        """One more controller, which is stopped in the end, too."""
+        self.others.append(self.make())
+        return self.others[-1]
 
     def harmless(self, value):
         """A value that names no file beside the script's own folder: it is the working directory."""
@@ -433,6 +438,8 @@ class Script:
         for thread in threads:
             thread.join()
         if not self.data["is_left"]:
+            for other in self.others:
+                self._steps(other, [["stop", "none"]])
             for _ in range(10):  # a callback may start it again
                 self._steps(made, [["stop", "none"]])
                 if not made.is_running():
@@ -469,6 +476,13 @@ def _is_gone(get, seconds):
     return not get()
 
 
+def _stacks():
+    """What each thread does."""
+    frames = sys._current_frames()
+    parts = [f"{one}\n{''.join(traceback.format_stack(frames.get(one.ident)))}" for one in threading.enumerate()]
+    return "\n".join(parts)
+
+
 def _child(data, write, dump):
     """Run a script in this process, and end."""
     os.setsid()
@@ -484,10 +498,10 @@ def _child(data, write, dump):
             faults = script.run()
             ours = [threading.main_thread()]
             if not data["is_left"] and not _is_gone(lambda: [t for t in threading.enumerate() if t not in ours], 10.0):
-                faults.append(["threads", "left", str(threading.enumerate())])
+                faults.append(["threads", "left", _stacks()])
             atexit._run_exitfuncs()
             if not _is_gone(lambda: [t for t in threading.enumerate() if not t.daemon and t not in ours], 10.0):
-                faults.append(["threads", "left at exit", str(threading.enumerate())])
+                faults.append(["threads", "left at exit", _stacks()])
             gc.collect()
             os.chdir("/")
         faults += [["unraisable", "", one] for one in unraisable]
