@@ -6,12 +6,13 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from autohpo.cli import exits
-from autohpo.cli.arguments import add_json
+from autohpo.cli.arguments import UsageError, add_json
 from autohpo.cli.output import Output
 from autohpo.errors import AutoHPOError
 from autohpo.version import __version__
@@ -62,21 +63,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] in ("-V", "--version"):
         print(f"autohpo {__version__}")
         return exits.OK
+    with _every_text():
+        return _called(words)
+
+
+def _called(words: list[str]) -> int:
+    """Run a command, and return its exit code."""
+    is_json = "--json" in words
     if words[0] not in COMMANDS:
-        print(f"autohpo: {_unknown(words[0])}", file=sys.stderr)
+        Output(is_json=is_json).error(UsageError(_unknown(words[0])))
         return exits.USAGE
+    parser = parser_of(words[0])
     try:
-        args = parser_of(words[0]).parse_args(words[1:])
-    except SystemExit as end:  # argparse has said why
+        args = parser.parse_args(words[1:])
+    except UsageError as error:
+        if is_json:
+            Output(is_json=True).error(error)
+        else:
+            print(f"{parser.format_usage()}{parser.prog}: error: {error}", file=sys.stderr)
+        return exits.USAGE
+    except SystemExit as end:  # help was asked for
         return int(end.code or 0)
     return _run(words[0], args)
+
+
+@contextmanager
+def _every_text() -> Iterator[None]:
+    """Let texts be printed that standard output cannot hold, such as a path that is no UTF-8: escaped."""
+    stream = sys.stdout
+    errors = getattr(stream, "errors", None)
+    if errors != "strict" or not hasattr(stream, "reconfigure"):
+        yield
+        return
+    stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        stream.reconfigure(errors=errors)
 
 
 def _run(name: str, args: argparse.Namespace) -> int:
     output = Output(is_json=args.json)
     try:
         code = int(_module_of(name).run(args, output) or 0)
-        output.stream.flush()
+        output.flush()
     except AutoHPOError as error:
         output.error(error)
         return exits.code_of(error)
@@ -91,10 +121,18 @@ def _run(name: str, args: argparse.Namespace) -> int:
     return code
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that raises UsageError for words that it does not understand, so that they can be told as JSON."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError."""
+        raise UsageError(message)
+
+
 def parser_of(name: str) -> argparse.ArgumentParser:
     """Return the parser of a command."""
     module = _module_of(name)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"autohpo {name}",
         description=f"{COMMANDS[name].summary[0].upper()}{COMMANDS[name].summary[1:]}.",
         epilog=getattr(module, "EPILOG", None),
