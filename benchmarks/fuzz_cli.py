@@ -26,6 +26,7 @@ import random
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -38,7 +39,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fuzz_cli_stores import TEXTS, make
 
 LIMIT_SECONDS = 60
-EPISODE = 30
+EPISODE = 50
 """How many calls share a folder, before it is made anew."""
 
 LOOKS = {"top", "ls", "show", "best", "trials", "doctor", "algorithms"}
@@ -99,6 +100,18 @@ ENDLESS = {"wait": ("inf", "9" * 30, "nan"), "timeout": ("inf",)}
 """Values that ask to wait for ever: no fault."""
 
 
+HOLD = """
+import sys, time
+from autohpo import RangeHP, Search, build_hpo_from_name
+with Search(build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], max_evals=9, seed=0), sys.argv[1]) as search:
+    search.tell(search.ask(), 0.5)
+    search.ask(client_id="w0")
+    print("1", end="", flush=True)
+    time.sleep(600)
+"""
+"""A process that has a store, and does not look for requests to stop."""
+
+
 class Fault(NamedTuple):
     """What was wrong after a call."""
 
@@ -128,13 +141,14 @@ def random_argv(rng: random.Random, stores: list[str]) -> list[str]:
     if rng.random() < 0.02:
         return rng.choice([[], ["--json"], [rng.choice(JUNK)], ["help", rng.choice(JUNK)], ["nosuch", "--json"]])
     name = rng.choice(list(COMMANDS))
+    wildness = rng.choice([0.02, 0.05, 0.3])
     words: list[str] = []
     for action in parser_of(name)._actions:
         is_needed = action.required or not action.option_strings
-        if action.dest in ("help", "json") or (rng.random() > (0.95 if is_needed else 0.2)):
+        if action.dest in ("help", "json") or (rng.random() > (0.97 if is_needed else rng.choice([0.1, 0.4]))):
             continue
         for _ in range(rng.choice([1, 1, 2]) if type(action).__name__ == "_AppendAction" else 1):
-            value = [] if action.nargs == 0 else [_value(rng, action.dest, stores, action.choices)]
+            value = [] if action.nargs == 0 else [_value(rng, action.dest, stores, action.choices, wildness)]
             if not action.option_strings:
                 words = [*words, *value]
             elif value and rng.random() < 0.5:
@@ -142,7 +156,7 @@ def random_argv(rng: random.Random, stores: list[str]) -> list[str]:
             else:
                 words += [rng.choice(action.option_strings), *value]
     words += ["--json"] if rng.random() < 0.5 else []
-    if rng.random() < 0.05:
+    if rng.random() < wildness / 5:
         words.insert(rng.randrange(len(words) + 1), rng.choice(JUNK))
     return [name, *_ending(name, words)]
 
@@ -150,18 +164,28 @@ def random_argv(rng: random.Random, stores: list[str]) -> list[str]:
 def _ending(name: str, words: list[str]) -> list[str]:
     """Return the words of a command that comes to an end: with a limit of time, and nothing that outlives it."""
     words = [word for word in words if word != "--detach"]
-    return [*words, "--time-limit", "0.3s"] if name in ("run", "resume") else words
+    limit = {"run": "--time-limit=0.3s", "resume": "--time-limit=0.3s", "stop": "--timeout=0.2"}.get(name)
+    limit = "--wait=0.2" if name in ("ask", "tell", "fail") and _lacks(words, "--wait") else limit
+    return [*words, limit] if limit else words
 
 
-def _value(rng: random.Random, dest: str, stores: list[str], choices: object) -> str:
-    kind = rng.random()
+def _lacks(words: list[str], option: str) -> bool:
+    """Whether an option is not given."""
+    return not any(word.startswith(option) for word in words)
+
+
+def _value(rng: random.Random, dest: str, stores: list[str], choices: object, wildness: float) -> str:
     words = [*VALUES.get(dest, ["1"])]
-    if dest in PLACES and kind < 0.75:
-        words = stores if dest in ("store", "file") and kind < 0.55 else [*words, *PATHS]
-    elif choices and kind < 0.7:
-        words = list(choices)
-    elif kind > 0.8:
+    if rng.random() < wildness:
         words = JUNK
+    elif choices and rng.random() > wildness:
+        words = list(choices)
+    elif dest in PLACES and rng.random() < wildness:
+        words = PATHS
+    elif dest in ("store", "file") and rng.random() < 0.8:
+        words = stores
+    elif dest in PLACES and rng.random() < 0.2:
+        words = [*words, *PATHS]
     word = rng.choice(words)
     if word == "pipe.db" and dest == "file":  # who reads a pipe waits for a writer, as `cat` does
         return "train.py"
@@ -248,7 +272,7 @@ def faults_of(argv: list[str], done: Done) -> list[str]:
     found = []
     if done.code not in exits.MEANINGS:
         found.append(f"exit code {done.code}")
-    if b"Traceback" in done.err and b"always" not in done.err and b"at import" not in done.err:
+    if b"Traceback" in done.err and b"always" not in done.err and b"at import" not in done.err and b"SystemExit: 3" not in done.err:
         found.append("a traceback")
     is_help = any(word in ("-h", "--help") for word in argv)
     if "--json" in argv and not is_help and argv[0] != "help":
@@ -299,6 +323,7 @@ class Fuzz:
         self.root, self.seed = root, seed
         self.codes: collections.Counter[object] = collections.Counter()
         self.n = 0
+        self._holder: subprocess.Popen[bytes] | None = None
         self._kept = root / "kept"
         self._made(self._kept)
 
@@ -325,7 +350,18 @@ class Fuzz:
         shutil.rmtree(here, ignore_errors=True)
         shutil.copytree(self._kept, here, symlinks=True, ignore=lambda _, names: {"pipe.db"} & set(names))
         os.mkfifo(here / "pipe.db")
+        self.close()
+        self._holder = subprocess.Popen([sys.executable, "-c", HOLD, str(here / "busy.db")], stdout=subprocess.PIPE)
+        assert self._holder.stdout is not None
+        assert self._holder.stdout.read(1) == b"1"
         return here
+
+    def close(self) -> None:
+        """End the process that has a store."""
+        if self._holder is not None:
+            self._holder.kill()
+            self._holder.communicate()
+            self._holder = None
 
     def argv_of(self, number: int, stores: list[str]) -> list[str]:
         """Return the command line of a call."""
@@ -335,7 +371,7 @@ class Fuzz:
         """Make calls, and return what was wrong."""
         found: list[Fault] = []
         folder, before = Path(), {}
-        stores = stores_of(self._kept)
+        stores = [*stores_of(self._kept), "busy.db"]
         for k, number in enumerate(numbers):
             if k % EPISODE == 0:
                 folder, before = self.folder(), {}
@@ -371,7 +407,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as root:
         fuzz = Fuzz(Path(root), args.seed)
         numbers = range(args.begin, args.begin + args.calls) if args.only is None else range(args.only, args.only + 1)
-        found = fuzz.faults(numbers, is_shown=args.only is not None)
+        try:
+            found = fuzz.faults(numbers, is_shown=args.only is not None)
+        finally:
+            fuzz.close()
     for fault in found:
         print(f"call {fault.call}: {fault.what}: {fault.argv}\n    " + repr(fault.said[-700:]))
     codes = ", ".join(f"{code}: {n}" for code, n in sorted(fuzz.codes.items(), key=str))

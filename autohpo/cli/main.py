@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from autohpo.cli import exits
 from autohpo.cli.arguments import UsageError, add_json
@@ -55,36 +55,50 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; None takes those of the process.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    options = words[: words.index("--")] if "--" in words else words
+    output = Output(is_json="--json" in options)
+    with _every_text():
+        try:
+            code = _called(words, output)
+            output.flush()
+        except AutoHPOError as error:
+            output.error(error)
+            return exits.code_of(error)
+        except BrokenPipeError:  # whoever read has seen enough, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return exits.OK
+        except KeyboardInterrupt:
+            return exits.INTERRUPTED
+        except OSError as error:
+            output.error(error)
+            return exits.FAILED
+        return code
+
+
+def _called(words: list[str], output: Output) -> int:
+    """Run what was called, and return its exit code."""
     if not words or words[0] in ("-h", "--help", "help"):
         if len(words) > 1 and words[0] == "help":
-            return main([*words[1:2], "--help"])
+            return _called([words[1], "--help"], output)
         print(help_text())
         return exits.OK if words else exits.USAGE
     if words[0] in ("-V", "--version"):
         print(f"autohpo {__version__}")
         return exits.OK
-    with _every_text():
-        return _called(words)
-
-
-def _called(words: list[str]) -> int:
-    """Run a command, and return its exit code."""
-    is_json = "--json" in words
-    if words[0] not in COMMANDS:
-        Output(is_json=is_json).error(UsageError(_unknown(words[0])))
-        return exits.USAGE
-    parser = parser_of(words[0])
+    name = words[0]
+    if name not in COMMANDS:
+        raise UsageError(_unknown(name))
+    parser = parser_of(name)
     try:
         args = parser.parse_args(words[1:])
     except UsageError as error:
-        if is_json:
-            Output(is_json=True).error(error)
-        else:
-            print(f"{parser.format_usage()}{parser.prog}: error: {error}", file=sys.stderr)
+        if output.is_json:
+            raise
+        print(f"{parser.format_usage()}{parser.prog}: error: {error}", file=sys.stderr)
         return exits.USAGE
     except SystemExit as end:  # help was asked for
         return int(end.code or 0)
-    return _run(words[0], args)
+    return int(_module_of(name).run(args, output) or 0)
 
 
 @contextmanager
@@ -102,31 +116,19 @@ def _every_text() -> Iterator[None]:
         stream.reconfigure(errors=errors)
 
 
-def _run(name: str, args: argparse.Namespace) -> int:
-    output = Output(is_json=args.json)
-    try:
-        code = int(_module_of(name).run(args, output) or 0)
-        output.flush()
-    except AutoHPOError as error:
-        output.error(error)
-        return exits.code_of(error)
-    except BrokenPipeError:  # whoever read has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.OK
-    except KeyboardInterrupt:
-        return exits.INTERRUPTED
-    except OSError as error:
-        output.error(error)
-        return exits.FAILED
-    return code
-
-
 class Parser(argparse.ArgumentParser):
     """A parser that raises UsageError for words that it does not understand, so that they can be told as JSON."""
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""
         raise UsageError(message)
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """Return the value of an option: never the empty list that some releases of Python make of ``--limit=--``."""
+        value = super()._get_values(action, arg_strings)
+        if value == [] and action.nargs is None:
+            self.error(f"argument {'/'.join(action.option_strings) or action.dest}: expected one argument")
+        return value
 
 
 def parser_of(name: str) -> argparse.ArgumentParser:

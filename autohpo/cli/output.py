@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
@@ -49,16 +50,22 @@ class Output:
     def note(self, text: str) -> None:
         """Print a remark, which is no result, to standard error; nothing where everything is JSON."""
         if not self.is_json:
-            print(text, file=self.errors)
+            self._say(text)
 
     def error(self, fault: BaseException) -> None:
         """Print an error to standard error."""
         text = str(fault) or type(fault).__name__
         if self.is_json:
             said = {"error": {"type": type(fault).__name__, "message": text}}
-            print(_json_for(self.errors, said), file=self.errors)
+            self._say(_json_for(self.errors, said))
         else:
-            print(f"autohpo: {text}", file=self.errors)
+            self._say(f"autohpo: {text}")
+
+    def _say(self, text: str) -> None:
+        """Print to standard error; where it is closed, or full, the exit code has to be enough."""
+        if self.errors is not None:  # `print` would take standard output
+            with contextlib.suppress(OSError):
+                print(text, file=self.errors)
 
     def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
         """Print rows: as JSON, as a table on a terminal, or tab-separated with a header elsewhere.

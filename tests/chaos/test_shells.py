@@ -1,0 +1,35 @@
+"""Commands of many shells on one store, and kills at any moment.
+
+``AUTOHPO_SHELL_KILLS`` makes it longer: 30 takes some minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+from shells import Shells, clean, clients, storm
+
+KILLS = int(os.environ.get("AUTOHPO_SHELL_KILLS", "2"))
+
+
+def test_nothing_is_lost_when_drivers_and_commands_are_killed(tmp_path: Path) -> None:
+    """Every trial has one result, that of its configuration; results that were seen stay; nothing is left running."""
+    shells = Shells(tmp_path, n=12 + KILLS, draw=random.Random(KILLS))
+    try:
+        counts = storm(shells, KILLS)
+    finally:
+        clean(shells)
+    assert counts["kills"] >= KILLS
+
+
+def test_clients_that_are_killed_between_ask_and_tell_go_on_with_their_trial(tmp_path: Path) -> None:
+    """Several ask and tell at once: every trial has one client and one result, and nobody meets a lock."""
+    n_clients = 8 if KILLS > 2 else 3
+    shells = Shells(tmp_path, n=4 * n_clients if KILLS > 2 else 6, draw=random.Random(KILLS))
+    try:
+        counts = clients(shells, n_clients, KILLS)
+    finally:
+        assert clean(shells) == 0
+    assert counts["kills"] == KILLS
