@@ -41,6 +41,9 @@ def f(hps):
 PATIENCE = 60.0
 """How long anything may take to end, in seconds."""
 
+HOPELESS = "lost 3 times"
+"""What stands for the result of a trial that was given up, as its driver was killed in it again and again."""
+
 SETTLE = 10.0
 """How long workers and locks of a killed driver may stay, in seconds."""
 
@@ -91,7 +94,8 @@ class Shells:
                 if event.kind == "end":
                     if event.trial in found:
                         raise KeyError(f"trial {event.trial} has two results")
-                    found[event.trial] = event.data["perf"]
+                    is_hopeless = event.data["error"].startswith("lost 3 times")  # a kill hit it each time it began
+                    found[event.trial] = HOPELESS if is_hopeless else event.data["perf"]
         return found
 
     def configurations(self) -> dict[int, Any]:
@@ -198,6 +202,7 @@ def storm(shells: Shells, n_kills: int) -> Counter[str]:
         for process, words in running:
             said_of(process, words, ALLOWED[words[0]] | ({-signal.SIGKILL} if process.pid in victims else set()))
             counts["commands"] += 1
+            counts["killed by stop"] += "--now" in words
         _kept(shells, before)
     words = ("stop", "train.db")
     said_of(shells.start(*words), words, {0})
@@ -207,6 +212,9 @@ def storm(shells: Shells, n_kills: int) -> Counter[str]:
     settle(shells, set())
     _check_whole(shells, shells.n + n_kills + 10, _kept(shells, before))
     counts["trials"] = shells.n + n_kills + 10
+    counts["given up"] = sum(perf == HOPELESS for perf in shells.results().values())
+    if 3 * counts["given up"] > counts["kills"] + counts["killed by stop"]:
+        raise Wrong(f"more trials were given up than so many kills can explain: {counts}")
     return counts
 
 
@@ -227,7 +235,7 @@ def _check_whole(shells: Shells, n: int, results: dict[int, Any]) -> None:
     asked = shells.configurations()
     if sorted(results) != list(range(n)) or sorted(asked) != list(range(n)):
         raise Wrong(f"{n} trials were to be made, {sorted(asked)} were, and {sorted(results)} have a result")
-    wrong = {number: (perf, asked[number]) for number, perf in results.items() if perf != asked[number]}
+    wrong = {number: (perf, asked[number]) for number, perf in results.items() if perf not in (asked[number], HOPELESS)}
     if wrong:
         raise Wrong(f"results of other configurations: {wrong}")
     report = check(shells.store)
@@ -286,6 +294,8 @@ def clients(shells: Shells, n_clients: int, n_kills: int, pause: float = 0.1) ->
     if running:
         raise Wrong(f"{sorted(running)} hang")
     _check_whole(shells, shells.n, shells.results())
+    if HOPELESS in shells.results().values():
+        raise Wrong("a client does not lose its trial")
     given: Counter[int] = Counter()
     for path in shells.folder.glob("*.asked"):
         given.update(set(map(int, path.read_text().split())))

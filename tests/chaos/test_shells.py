@@ -7,11 +7,22 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from shells import Shells, clean, clients, storm
 
 KILLS = int(os.environ.get("AUTOHPO_SHELL_KILLS", "2"))
+
+
+@pytest.fixture(autouse=True)
+def _longer(_time_box: None) -> Iterator[None]:
+    """Give a longer form more time than other tests have."""
+    signal.alarm(120 + 20 * KILLS)
+    yield
 
 
 def test_nothing_is_lost_when_drivers_and_commands_are_killed(tmp_path: Path) -> None:
@@ -22,6 +33,7 @@ def test_nothing_is_lost_when_drivers_and_commands_are_killed(tmp_path: Path) ->
     finally:
         clean(shells)
     assert counts["kills"] >= KILLS
+    print(dict(counts))
 
 
 def test_clients_that_are_killed_between_ask_and_tell_go_on_with_their_trial(tmp_path: Path) -> None:
@@ -33,3 +45,4 @@ def test_clients_that_are_killed_between_ask_and_tell_go_on_with_their_trial(tmp
     finally:
         assert clean(shells) == 0
     assert counts["kills"] == KILLS
+    print(dict(counts))
