@@ -3,9 +3,10 @@
     python benchmarks/command_line.py               # 100,000 trials
     python benchmarks/command_line.py --trials 1000
 
-Each command is a process of its own, whose CPU time (user and system) and peak of memory the operating system tells; the
-median of five is printed (of three where it has many trials), the worst beside it. The stores are made in bulk of the events that a driver writes: random
-search over ten mixed parameters (`benchmarks/resume.py`), and a scheduler that promotes a third of its trials twice.
+Each command is a process of its own, whose CPU time (user and system) the operating system tells; it says itself how
+much memory it had at most. The median of five is printed (of three where it has many trials), and the worst beside it.
+The stores are made in bulk of the events that a driver writes: random search over ten mixed parameters
+(`benchmarks/resume.py`), and a scheduler that promotes a third of its trials twice.
 """
 
 from __future__ import annotations
@@ -54,7 +55,13 @@ def chains(first: int, n: int) -> Iterator[LogEvent]:
                 made = Suggestion(hp, number=number, pid=number % 2, seed=1, fidelity=fidelity, resume=resume)
                 yield LogEvent("ask", number, 0, suggestion_data(made, SPACE), time_)
                 yield LogEvent("start", number, 1, {"slot": number % 2}, time_ + 1e-4)
-                end = {"state": "COMPLETE", "perf": value(hp) / fidelity, "fidelity": fidelity, "error": "", "cost": 0.1}
+                end = {
+                    "state": "COMPLETE",
+                    "perf": value(hp) / fidelity,
+                    "fidelity": fidelity,
+                    "error": "",
+                    "cost": 0.1,
+                }
                 yield LogEvent("end", number, 1, end, time_ + 0.1)
                 row.append(number)
                 number += 1

@@ -47,20 +47,69 @@ LOOKS = {"top", "ls", "show", "best", "trials", "doctor", "algorithms"}
 """Commands that only look."""
 
 JUNK = ["", " ", "0", "-1", "1", "2", "3", "nan", "inf", "-inf", "1e400", "9" * 30, "-" + "9" * 30, "1e-320", "0x10"]
-JUNK += ["1_000", "\u0663", "\u00b2", "x", "x=1", "=", "=1", "x=", "a=b=c", "a,b", ",", "None", "True", "{}", "[", "{x}"]
-JUNK += ["'", '"', "$(x)", "%s", "%(prog)s", "{0}", "\n", "a\nb", "\t", "\x1b[31m", "\u2028", "\u6a21\u578b", "\U0001f600"]
+JUNK += [
+    "1_000",
+    "\u0663",
+    "\u00b2",
+    "x",
+    "x=1",
+    "=",
+    "=1",
+    "x=",
+    "a=b=c",
+    "a,b",
+    ",",
+    "None",
+    "True",
+    "{}",
+    "[",
+    "{x}",
+]
+JUNK += [
+    "'",
+    '"',
+    "$(x)",
+    "%s",
+    "%(prog)s",
+    "{0}",
+    "\n",
+    "a\nb",
+    "\t",
+    "\x1b[31m",
+    "\u2028",
+    "\u6a21\u578b",
+    "\U0001f600",
+]
 JUNK += ["\udcff", "x" * 300, "-", "--", "---", "-x", "*", "~", "\\", "NAME", "perf", "number", "hp.x", "lr", "12.5"]
 
 PATHS = ["nosuch.db", "no/such/run.db", ".", "..", "/", "folder", "folder.db", "circle.db", "link.db", "dangling.db"]
 PATHS += ["pipe.db", "pipe.db", "\udcff.db", "x" * 300]  # no device of the machine: who is root could replace it
-PATHS += ["a/" * 2100, "memory:", "memory://", "sqlite://", "sqlite:///good.db", "sqlite:good.db", "http://x/y.db", "://"]
-PATHS += ["file:good.db?mode=ro", "good.db/", "good.db/x", "./good.db", "good.db-wal", "good.db.lock", "new.db", "-", "~"]
+PATHS += [
+    "a/" * 2100,
+    "memory:",
+    "memory://",
+    "sqlite://",
+    "sqlite:///good.db",
+    "sqlite:good.db",
+    "http://x/y.db",
+    "://",
+]
+PATHS += [
+    "file:good.db?mode=ro",
+    "good.db/",
+    "good.db/x",
+    "./good.db",
+    "good.db-wal",
+    "good.db.lock",
+    "new.db",
+    "-",
+    "~",
+]
 
 NUMBERS = ["0", "1", "2", "5", "-1", "-3", "1000", "1.5", "1e3", "-1e-5", "nan", "inf", "9" * 30]
 
 VALUES = {
-    "what": ["train.py", "train.py:f", "train.py:fails", "train.py:ends", "train.py:nosuch", "train:f", "run.yaml"]
-    + [*TEXTS, "math:sin", "os:system", "json.decoder:x", ":", "a:b:c", "good.db"],
+    "what": ["train.py", "train.py:f", "train.py:fails", "train.py:ends", "train.py:nosuch", "train:f", "run.yaml"],
     "algorithm": ["random", "tpe", "bohb", "grid", "nosuch", "plugged_in", "hyperband", "Random", "auto"],
     "mode": ["max", "min", "a=max", "a=max,b=min", "max,min", "MAX", "a=up"],
     "space": [*TEXTS, "train:space", "math:pi", "nosuch:x"],
@@ -88,10 +137,23 @@ VALUES = {
     "reason": ["gone", "", "\n"],
     "fidelity": NUMBERS,
     "file": [*TEXTS, "binary.csv", "good.db"],
-    "to": ["out.csv", "out.json", "out.jsonl", "out.parquet", "out.html", "out.db", "-", "good.db", "new", "folder", "out"],
+    "to": [
+        "out.csv",
+        "out.json",
+        "out.jsonl",
+        "out.parquet",
+        "out.html",
+        "out.db",
+        "-",
+        "good.db",
+        "new",
+        "folder",
+        "out",
+    ],
     "interval": ["1", "0.05", "0", "nan", "inf", "-1"],
     "folder": ["folder", ".", "/proc/self", "nosuch"],
 }
+VALUES["what"] += [*TEXTS, "math:sin", "json.decoder:x", ":", "a:b:c", "good.db"]
 """Words that an argument may mean something by, besides the junk."""
 
 PLACES = {"store", "file", "what", "space", "to", "folder"}
@@ -267,7 +329,12 @@ def snapshot(folder: Path) -> dict[str, object]:
             path = Path(where) / name
             about = path.lstat()
             text = hashlib.sha1(path.read_bytes()).digest() if path.is_file() and not path.is_symlink() else b""
-            found[str(path.relative_to(folder))] = (about.st_mode, about.st_size, text, bool(folders) or about.st_mtime_ns)
+            found[str(path.relative_to(folder))] = (
+                about.st_mode,
+                about.st_size,
+                text,
+                bool(folders) or about.st_mtime_ns,
+            )
     return found
 
 
@@ -280,7 +347,12 @@ def faults_of(argv: list[str], done: Done) -> list[str]:
     found = []
     if done.code not in exits.MEANINGS:
         found.append(f"exit code {done.code}")
-    if b"Traceback" in done.err and b"always" not in done.err and b"at import" not in done.err and b"SystemExit: 3" not in done.err:
+    if (
+        b"Traceback" in done.err
+        and b"always" not in done.err
+        and b"at import" not in done.err
+        and b"SystemExit: 3" not in done.err
+    ):
         found.append("a traceback")
     is_help = any(word in ("-h", "--help") for word in argv)
     is_json = "--json" in (argv[: argv.index("--")] if "--" in argv else argv)
@@ -291,18 +363,23 @@ def faults_of(argv: list[str], done: Done) -> list[str]:
     return found
 
 
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _json_faults(argv: list[str], done: Done) -> list[str]:
     is_lines = argv[0] == "trials" and "jsonl" in " ".join(argv)
     is_other = (argv[0] == "trials" and "csv" in " ".join(argv)) or (argv[0] == "export" and done.code == 0)
     out, err = done.out.decode(errors="replace"), done.err.decode(errors="replace")
     found = []
     if out and not is_other:
-        for text in out.splitlines() if is_lines else [out]:
-            try:
-                json.loads(text)
-            except ValueError:
-                found.append("standard output is not one JSON value")
-                break
+        texts = out.splitlines() if is_lines else [out]
+        if not all(map(_is_json, texts)):
+            found.append("standard output is not one JSON value")
     has_said = bool(out) and done.code in (0, 1, 8, 9)  # doctor, and tell --report
     if done.code == 0 or (has_said and argv[0] in ("doctor", "tell")):
         if err.strip() and argv[0] != "run":

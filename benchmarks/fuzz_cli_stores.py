@@ -93,7 +93,9 @@ def _mf(hps, trial):
 
 
 def _run(path, f, space=(X,), n=12, name="random", mode="max", options=None, **arguments):
-    hpo = build_hpo_from_name(name, list(space) if isinstance(space, tuple) else space, f, max_evals=n, seed=0, mode=mode, **(options or {}))
+    hpo = build_hpo_from_name(
+        name, list(space) if isinstance(space, tuple) else space, f, max_evals=n, seed=0, mode=mode, **(options or {})
+    )
     with contextlib.suppress(Exception):  # those that have failures alone end with an error
         hpo.optimize(store=str(path), progress=False, **arguments)
 
@@ -170,7 +172,7 @@ def _bad_stores(folder: Path) -> None:
         tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for table in set(tables) - {"events"}:
             with contextlib.suppress(sqlite3.Error):
-                db.execute(f"DELETE FROM {table}")  # noqa: S608 - of its own list
+                db.execute(f"DELETE FROM {table}")
         db.commit()
 
 

@@ -104,7 +104,7 @@ class Shells:
             return {event.trial: event.data["hp"]["x"] for event in store.events() if event.kind == "ask"}
 
 
-class Wrong(Exception):  # noqa: N818 - what a scenario found
+class Wrong(Exception):
     """Something that must not happen."""
 
 

@@ -8,21 +8,18 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from shells import Shells, clean, clients, storm
 
 KILLS = int(os.environ.get("AUTOHPO_SHELL_KILLS", "2"))
 
 
 @pytest.fixture(autouse=True)
-def _longer(_time_box: None) -> Iterator[None]:
+def _longer(_time_box: None) -> None:
     """Give a longer form more time than other tests have."""
     signal.alarm(120 + 20 * KILLS)
-    yield
 
 
 def test_nothing_is_lost_when_drivers_and_commands_are_killed(tmp_path: Path) -> None:
