@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from autohpo.algorithms.registry import available_hpos, build_hpo_from_name, register_hpo
     from autohpo.commands import CommandObjective
     from autohpo.confirm import Confirm, Confirmed
+    from autohpo.controller import HyperParameterOptimizer
     from autohpo.errors import (
         AutoHPOError,
         CommandError,
@@ -69,6 +70,7 @@ __all__ = [
     "FixedHP",
     "GPMultiFidelitySearcher",
     "HPSpace",
+    "HyperParameterOptimizer",
     "InvalidPerfError",
     "LinearConstraint",
     "ListHP",
@@ -108,6 +110,7 @@ _HOMES = {
     "algorithms.registry": ("available_hpos", "build_hpo_from_name", "register_hpo"),
     "commands": ("CommandObjective",),
     "confirm": ("Confirm", "Confirmed"),
+    "controller": ("HyperParameterOptimizer",),
     "errors": (
         *("AutoHPOError", "CommandError", "EvaluationsError", "FailuresError", "FirstTrialError", "InvalidPerfError"),
         *("NoResultError", "NotReady", "OptimizationComplete", "OptionError", "RegistryError"),

@@ -135,7 +135,7 @@ class Driver:
         """Let the algorithm's hooks be interrupted, and ``hpo.stop()`` reach this search."""
         session = session_of(self.hpo)
         session.asking, session.telling, session.why_over = self.ending.asking, self.ending.telling, ""
-        session.on_stop = self.ending.stop
+        session.on_stop, session.on_limit = self.ending.stop, self.ending.limit
         try:
             yield
         finally:

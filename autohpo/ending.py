@@ -137,6 +137,19 @@ class Ending:
         if self._watch is not None:
             self._watch.wake()
 
+    def limit(self, seconds: float | None) -> None:
+        """Set when the search has to end, in place of the time limit it has; from any thread.
+
+        Args:
+            seconds: The seconds from now on; None sets no limit.
+        """
+        now = time.monotonic()
+        self._time_limit = None if seconds is None else max(0.0, now - self.began + seconds)
+        if not (self.is_stopped or self.signal is not None):
+            self.over_at = math.inf if seconds is None else now + seconds
+        if self._watch is not None:
+            self._watch.wake()
+
     @contextmanager
     def signals(self) -> Iterator[None]:
         """Watch the driver; in the main thread take the signals as well, elsewhere they stay as they are."""

@@ -47,6 +47,10 @@ class InvalidPerfError(AutoHPOError, ValueError):
     """A performance is not one finite number."""
 
 
+class MetricError(AutoHPOError, ValueError):
+    """A job has no value of the metric that is its objective; the text lists the names that it reported."""
+
+
 class CommandError(AutoHPOError):
     """A command failed, or printed no result; the text has the command, how it ended, and what it printed last."""
 

@@ -392,4 +392,4 @@ def clip(text: str) -> str:
 
 def _is_ours(module: object) -> bool:
     """Whether the code of a module lies between the executor and the user's code."""
-    return module in OURS or str(module).startswith(("autohpo.commands.", "autohpo.execution."))
+    return module in OURS or str(module).startswith(("autohpo.commands.", "autohpo.execution.", "autohpo.controller."))

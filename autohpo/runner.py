@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import sys
 import warnings
@@ -310,7 +311,7 @@ def _why_nothing(result: Result, options: RunOptions, reason: str, *, is_over: b
     if not len(result):
         return f"the search ended before its first trial: {reason}" if reason else "the algorithm suggested nothing"
     text = f"no trial of {len(result)} has a result; states: {result.counts()}"
-    if options.time_limit is not None:
+    if options.time_limit not in (None, math.inf):
         text += f"; the time limit was {options.time_limit:g} s"
     errors = [trial for trial in result if trial.error]
     return f"{text}; trial {errors[0].number}: {errors[0].error.strip()}" if errors else text

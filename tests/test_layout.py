@@ -48,7 +48,11 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
 )
 LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 ALONE = {"spaces", "surrogates", "report", "integrations", "demo", "controller"}  # import none of their own layer
-EXCEPT = {("demo", "report"), ("demo", "")}  # the demo is a user
+EXCEPT = {
+    ("demo", "report"),
+    ("demo", ""),  # the demo is a user
+    ("controller", "integrations"),  # it takes ClearML's parameters
+}
 UPWARD = {  # the steps up, each inside a function or for the type checker, with its reason beside it
     ("algorithms/interface.py", "runner"),
     ("algorithms/interface.py", "run_options"),

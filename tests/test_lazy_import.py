@@ -86,6 +86,7 @@ def test_a_worker_imports_neither_numpy_nor_spaces_nor_algorithms():
             "autohpo.signatures",
             "autohpo.outcome",
             "autohpo.reported",
+            "autohpo.signatures",
             "autohpo.trial",
             "autohpo.version",
         ),

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from autohpo.algorithms.base import BaseHPOptimizer
     from autohpo.algorithms.parts.hopeless import HopelessRule
 
-_OF_THIS_PROCESS = ("lock", "asking", "telling", "on_stop", "on_begin", "_usual")
+_OF_THIS_PROCESS = ("lock", "asking", "telling", "on_stop", "on_limit", "on_begin", "_usual")
 _BASE = "autohpo.algorithms.base"  # where the hook stands that does nothing
 
 
@@ -54,6 +54,7 @@ class Session:
         asking: Entered around the hook that suggests: whoever drives a search may interrupt it there, and nowhere else.
         telling: Entered around the hooks that take results and reports.
         on_stop: Called by :meth:`stop`, while a search runs.
+        on_limit: Called by :meth:`limit`, while a search runs.
         num_workers: How many trials run at once.
     """
 
@@ -80,12 +81,24 @@ class Session:
         self.asking: AbstractContextManager[object] = nullcontext()
         self.telling: AbstractContextManager[object] = nullcontext()
         self.on_stop: Callable[[], None] | None = None
+        self.on_limit: Callable[[float | None], None] | None = None
 
     def stop(self) -> None:
         """End the search that runs, in order; no effect where none does."""
         on_stop = self.on_stop
         if on_stop is not None:
             on_stop()
+
+    def limit(self, seconds: float | None) -> bool:
+        """Set when the search that runs has to end; return False where none does.
+
+        Args:
+            seconds: The seconds from now on; None sets no limit.
+        """
+        on_limit = self.on_limit
+        if on_limit is not None:
+            on_limit(seconds)
+        return on_limit is not None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the lock, the driver and the last call out: a copy in another process has its own."""

@@ -137,13 +137,13 @@ def test_a_file_that_is_cut_anywhere_is_refused(store, tmp_path, capsys):
     assert main(["export", store, "--to", str(tmp_path / "run.jsonl")]) == exits.OK
     whole = (tmp_path / "run.jsonl").read_bytes()
     rng = random.Random(0)
-    ends = [0, 1, len(whole) - 1, whole.index(b"\n") + 1, *(rng.randrange(len(whole)) for _ in range(40))]
-    for end in ends[:2] + ends[3:]:
+    ends = [0, 1, len(whole) - 2, whole.index(b"\n") + 1, *(rng.randrange(len(whole) - 1) for _ in range(40))]
+    for end in ends:
         (tmp_path / "cut.jsonl").write_bytes(whole[:end])
         assert main(["import", str(tmp_path / "cut.jsonl"), "--to", str(tmp_path / "new.db")]) == exits.USAGE
         line = whole[:end].count(b"\n") + 1
         said = capsys.readouterr().err
-        assert f"line {line} " in said or f"line {line - 1}" in said or f"line {line}:" in said
+        assert re.search(rf"line ({line}|{line - 1})\b", said), said
         assert list(tmp_path.glob("new.db*")) == []
     (tmp_path / "cut.jsonl").write_bytes(whole[:-1])  # the last letter is the end of a line, which says nothing
     assert main(["import", str(tmp_path / "cut.jsonl"), "--to", str(tmp_path / "new.db")]) == exits.OK

@@ -234,9 +234,11 @@ def test_a_killed_driver_takes_the_command_along(tree, tmp_path, executor, how):
 @pytest.mark.parametrize("executor", ["serial", "local"])
 def test_an_interrupted_driver_ends_its_command_in_order(tree, tmp_path, executor):
     """The command of a serial search is asked to end; that of a worker ends with the worker."""
-    then = f"trap 'echo saved > {tmp_path}/saved; exit 1' TERM; sleep 600 & wait"
+    then = f"trap 'echo saved > {tmp_path}/saved; exit 1' TERM; touch {tmp_path}/trapped; sleep 600 & wait"
     driver = drive(tree, tmp_path, then, executor)
-    time.sleep(0.2)  # for the trap
+    until = time.monotonic() + 20
+    while not (tmp_path / "trapped").exists() and time.monotonic() < until:
+        time.sleep(0.02)
     for _ in range(2 if executor == "local" else 1):  # the first one lets trials come to their next report
         driver.send_signal(signal.SIGINT)
         time.sleep(0.3)

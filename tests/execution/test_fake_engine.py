@@ -267,7 +267,7 @@ def test_a_search_may_begin_without_slots():
 
 def test_a_search_that_never_gets_a_slot_ends_at_its_time_limit():
     """And says that nothing was suggested."""
-    with pytest.raises(NoResultError, match="suggested nothing"):
+    with pytest.raises(NoResultError, match="before its first trial: the search reached its time limit"):
         search("random", Slotless(), n=20, time_limit=0.2)
 
 
