@@ -62,6 +62,27 @@ def checked_path(path: str | os.PathLike[str], name: str = "store") -> Path:
     return found
 
 
+def is_at_rest(path: Path) -> bool:
+    """Whether all of a store is in its main file, as no driver works on it and none was killed."""
+    return not beside(path, "-wal").exists() and not beside(path, "-journal").exists()
+
+
+def connected(path: Path, query: str, timeout: float, *, is_reader: bool) -> sqlite3.Connection:
+    """Return a connection, which any thread may use.
+
+    Args:
+        path: The path of the file.
+        query: The query of its URI, which names the mode.
+        timeout: How long it waits for others, in seconds.
+        is_reader: Whether it writes no row, whatever the mode.
+    """
+    uri = path.as_uri() + query
+    found = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
+    if is_reader:
+        found.execute("PRAGMA query_only = ON")
+    return found
+
+
 def size_of(path: Path) -> int:
     """Return the bytes of a file; 0 where there is none."""
     return path.stat().st_size if path.exists() else 0

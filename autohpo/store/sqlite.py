@@ -114,18 +114,10 @@ class SQLiteStore(Store):
                 query += "&immutable=1"
             elif not beside(path, "-shm").exists():
                 path = self._copied()
-        is_at_rest = not beside(path, "-wal").exists() and not beside(path, "-journal").exists()
-        if self._is_read_only and is_at_rest and "immutable" not in query:
+        elif self._is_read_only and opening.is_at_rest(path):
             query = "?mode=rw"  # a connection that may not write leaves the -wal and the -shm that it had to make
-        self._connection = sqlite3.connect(
-            path.as_uri() + query,
-            uri=True,
-            timeout=READ_SECONDS if mode == "ro" else LOCK_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,  # any thread may use it; one at a time writes
-        )
-        if self._is_read_only:
-            self._connection.execute("PRAGMA query_only = ON")
+        timeout = READ_SECONDS if mode == "ro" else LOCK_SECONDS
+        self._connection = opening.connected(path, query, timeout, is_reader=self._is_read_only)
 
     def _copied(self) -> Path:
         """Return a copy of the files in a temporary folder, which goes when the store is closed."""
