@@ -59,12 +59,15 @@ def opened(search: Search, seconds: float, output: Output) -> Iterator[Search]:
 
     Raises:
         RunBusyError: Another process has the store all the time.
+        UsageError: The time is below 0 or no number.
     """
     import time
     import warnings
 
     from autohpo.errors import RunBusyError
 
+    if not seconds >= 0:
+        raise UsageError(f"wait: must be at least 0 seconds, got {seconds:g}")
     ends = time.monotonic() + seconds
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

@@ -132,6 +132,8 @@ def test_what_is_gone_is_named(shell):
     assert "is gone" in shell.run("resume", "train.db", code=exits.FAILED).stderr
     record.write_text(json.dumps({**kept, "argv": [*kept["argv"][:4], "train.py", "--no-such-option"]}))
     assert "is of no command line that is understood" in shell.run("resume", "train.db", code=exits.FAILED).stderr
+    one_object = json.loads(shell.run("resume", "train.db", "--json", code=exits.FAILED).stderr)
+    assert one_object["error"]["type"] == "StoreError"
     record.write_text("{")
     assert "is no record of how a search was started" in shell.run("resume", "train.db", code=exits.FAILED).stderr
     (shell.folder / "text.db").write_text("no store")

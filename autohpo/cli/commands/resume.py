@@ -104,12 +104,13 @@ def _parsed(words: tuple[str, ...], path: Path) -> argparse.Namespace:
     Raises:
         StoreError: This release does not understand it.
     """
+    from autohpo.cli.arguments import UsageError
     from autohpo.cli.main import parser_of
     from autohpo.errors import StoreError
 
     try:
         return parser_of("run").parse_args(list(words))
-    except SystemExit:
+    except (UsageError, SystemExit):  # SystemExit: it asks for help
         raise StoreError(
             f"store: the record beside {path} is of no command line that is understood: {quoted(words)}"
         ) from None
