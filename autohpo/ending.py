@@ -13,7 +13,7 @@ from types import FrameType
 
 from autohpo.control import LOOK_SECONDS, StopRequests
 from autohpo.execution.base import Executor
-from autohpo.interrupts import POKE, SIGNALS, Count, Handler, Interrupted, Watch
+from autohpo.interrupts import POKE, SIGNALS, Count, Handler, Interrupted, Watch, is_importing
 from autohpo.trial import TrialState
 
 OWN, WAITING, OBJECTIVE, CLOSING, ASKING, TELLING = range(6)
@@ -234,8 +234,8 @@ class Ending:
             self.hurry()
         return True
 
-    def _on_poke(self, _signum: int, _frame: FrameType | None) -> None:
-        if self.is_due(time.monotonic()):
+    def _on_poke(self, _signum: int, frame: FrameType | None) -> None:
+        if self.is_due(time.monotonic()) and not is_importing(frame):
             raise Interrupted
 
     # What the watch asks, in its own thread.

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
+from types import FrameType
 from typing import Any, Protocol
 
 from autohpo.execution.descriptors import above_standard
@@ -147,6 +148,10 @@ class Watched(Protocol):
         """Say what is to be said before the process ends."""
 
 
+IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
+"""The file that frames of the import system name."""
+
+
 class Watch:
     """A thread beside the driver: it sees signals and the time also while the driver is busy, and interrupts it then.
 
@@ -247,6 +252,8 @@ class Watch:
 
     def _interrupt(self) -> None:
         """Raise in the driver's thread: by a signal, which ends a system call as well, or at its next line."""
+        if is_importing(sys._current_frames().get(self._driver)):
+            return  # it is looked at again in a moment
         if self._can_poke and POKE is not None:
             signal.pthread_kill(self._driver, POKE)
             return
@@ -276,3 +283,19 @@ def _above_standard(end: socket.socket) -> socket.socket:
 def _is_interactive() -> bool:
     """Whether somebody sits at a prompt or a notebook, who wants to go on in this process."""
     return hasattr(sys, "ps1") or bool(sys.flags.interactive) or "ipykernel" in sys.modules
+
+
+def is_importing(frame: FrameType | None) -> bool:
+    """Return whether a module is being imported for the search that a frame belongs to.
+
+    What is raised there may leave the lock of the module taken for ever: whoever imports it later would hang.
+
+    Args:
+        frame: The innermost frame of a thread. What its driver itself was called from is not looked at: a program may
+            be run by being imported.
+    """
+    while frame is not None and frame.f_globals.get("__name__") != "autohpo.driver":
+        if frame.f_code.co_filename == IMPORT_SYSTEM:
+            return True
+        frame = frame.f_back
+    return False
