@@ -17,7 +17,6 @@ from autohpo.store import RunState
 from autohpo.suspended import Suspended
 from autohpo.trial import Outcome, Suggestion, Task, TrialState
 
-
 DRIVER_DIED = "the driver died"
 """How an end is explained that the next driver has written."""
 

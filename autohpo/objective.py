@@ -17,8 +17,8 @@ from typing import Any
 from autohpo.errors import AutoHPOError, InvalidPerfError, OptionError, short
 from autohpo.forked import OnlyHere
 from autohpo.objectives import Objectives, as_perf
-from autohpo.outcome import checked_size
 from autohpo.odometer import Odometer
+from autohpo.outcome import checked_size
 from autohpo.reported import Keep, ReportLog, ReportRules
 from autohpo.signatures import is_any, is_generator, names_in
 from autohpo.trial import Outcome, Task, TrialState, whole

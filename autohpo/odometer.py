@@ -169,11 +169,16 @@ class Odometer:
 
     def _write(self) -> None:
         try:
-            if not os.path.samestat(os.fstat(self._file), self._place):  # the objective closes files that are not its own
-                raise OSError
-            os.pwrite(self._file, self._shown.pack(), 0)
+            if self._is_mine():
+                os.pwrite(self._file, self._shown.pack(), 0)
+            else:
+                self._give_up()
         except OSError:
             self._give_up()
+
+    def _is_mine(self) -> bool:
+        """Whether the descriptor is still that of the file: an objective may close what is not its own."""
+        return os.path.samestat(os.fstat(self._file), self._place)
 
     def _give_up(self) -> None:
         """Leave nothing that could mislead.
@@ -183,9 +188,7 @@ class Odometer:
         """
         self.close()
         try:
-            os.unlink(self._path)
-        except FileNotFoundError:
-            return
+            Path(self._path).unlink(missing_ok=True)
         except OSError as fault:
             raise AutoHPOError(f"odometer: {self._path} can be neither written nor removed: {fault}") from fault
 
@@ -194,5 +197,5 @@ class Odometer:
         fd, self._file = self._file, -1
         if fd >= 0:
             with suppress(OSError):
-                if os.path.samestat(os.fstat(fd), self._place):
+                if os.path.samestat(os.fstat(fd), self._place):  # an objective may close what is not its own
                     os.close(fd)

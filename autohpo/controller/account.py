@@ -104,7 +104,7 @@ class Past:
         iterations: What all attempts have trained, or may have.
         seconds: What they took, together.
         stands: How far each chain came, by its root.
-        first: The training up to a first report, the largest that was seen; 0 where none was.
+        first: The training up to a first report, the largest that was seen, by the fidelity of the attempt.
         left: What the attempts that have no end have trained, or may have, by number and attempt.
     """
 
@@ -113,7 +113,7 @@ class Past:
     iterations: float = 0.0
     seconds: float = 0.0
     stands: dict[int, float] = field(default_factory=dict)
-    first: float = 0.0
+    first: dict[float, float] = field(default_factory=dict)
     left: dict[tuple[int, int], float] = field(default_factory=dict)
     _given: dict[int, float] = field(default_factory=dict)
     _roots: dict[int, int] = field(default_factory=dict)
@@ -144,14 +144,16 @@ class Past:
 
     def _take_open(self, shown: Mapping[tuple[int, int], Reading]) -> None:
         """Count what has no end: first what is known, as the rest can be no more than there was left."""
-        first = max([self.first, *(one.first for one in shown.values() if one.trained > 0)])
+        for (number, _), reading in shown.items():
+            if reading.trained > 0 and number in self._given:
+                self._saw_first(self._given[number], reading.first)
         unknown = []
         for number, (attempt, since) in self._open.items():
             self.seconds += max(self._alive - since, 0.0)
-            reading = shown.get((number, attempt))
-            used = None if reading is None else reading.used(first)
+            given, found = self._given[number], shown.get((number, attempt))
+            used = None if found is None else found.used(self.first.get(given, 0.0))
             if used is None:
-                unknown.append((number, attempt, self._given[number] if reading is None else reading.most))
+                unknown.append((number, attempt, given if found is None else found.most))
             else:
                 self.iterations += used
                 self.left[number, attempt] = used
@@ -166,12 +168,20 @@ class Past:
 
     def _report(self, event: LogEvent) -> None:
         """Take a report; those of known ground are not in the log."""
-        root, fidelity = self._roots.get(event.trial, event.trial), event.data["fidelity"]
+        root, given, fidelity = (
+            self._roots.get(event.trial, event.trial),
+            self._given[event.trial],
+            event.data["fidelity"],
+        )
         reached = self._reached.get(root, 0.0)
         if (event.trial, event.attempt) not in self._reporting:
             self._reporting.add((event.trial, event.attempt))
-            self.first = max(self.first, fidelity - reached)
+            self._saw_first(given, given if fidelity >= given else fidelity - reached)
         self._reached[root] = max(reached, fidelity)
+
+    def _saw_first(self, given: float, trained: float) -> None:
+        """Take a first report; steps may be as long as the training is, so each fidelity has its own."""
+        self.first[given] = max(self.first.get(given, 0.0), trained)
 
     def _is_open(self, event: LogEvent) -> bool:
         attempt, _ = self._open.get(event.trial, (None, 0.0))
@@ -198,7 +208,7 @@ class Past:
         if not data.get("error", "").startswith(HELD_BACK):
             self.seconds += max((self._alive if is_recovered else event.time) - since, 0.0)
         if state.has_perf and data.get("fidelity") is None:  # it reported nothing
-            self.first = max(self.first, self._given[number])
+            self._saw_first(self._given[number], self._given[number])
         if state.has_perf:
             root = self._roots.get(number, number)
             self.stands[root] = max(self.stands.get(root, 0.0), data.get("fidelity") or self._given[number])

@@ -47,7 +47,7 @@ class Odometers:
         return self._folder / f"{number}-{attempt}"
 
     def read(self) -> dict[tuple[int, int], Reading]:
-        """Return what all odometers show that can be read, once nobody writes them; what was not begun never will be."""
+        """Return what the odometers show, once nobody writes them; what has not begun will not begin any more."""
         found: dict[tuple[int, int], Reading] = {}
         until = time.monotonic() + WAIT_SECONDS
         for path in self._all():
