@@ -147,6 +147,8 @@ class Ending:
         self._time_limit = None if seconds is None else max(0.0, now - self.began + seconds)
         if not (self.is_stopped or self.signal is not None):
             self.over_at = math.inf if seconds is None else now + seconds
+        if self.is_stopped or self.signal is not None:  # also where that came in between
+            self.over_at = min(self.over_at, now)
         if self._watch is not None:
             self._watch.wake()
 

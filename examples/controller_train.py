@@ -41,12 +41,12 @@ def train(args: argparse.Namespace) -> None:
     if path is not None and path.exists():
         with np.load(path) as state:
             weights, done = state["weights"], int(state["done"])
-    for epoch in range(done + 1, args.epochs + 1):
+    for epoch in range(min(done + 1, args.epochs), args.epochs + 1):  # what was saved, and not told, is told again
         rows = np.random.default_rng([args.seed, epoch]).permutation(len(y_train))
-        for first in range(0, len(rows), args.batch):
+        for first in range(0, len(rows) if epoch > done else 0, args.batch):
             batch = rows[first : first + args.batch]
             weights -= args.lr * (gradient(weights, x_train[batch], y_train[batch]) + args.weight_decay * weights)
-        if path is not None:
+        if path is not None and epoch > done:
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name("part.npz")
             np.savez(part, weights=weights, done=epoch)

@@ -11,7 +11,7 @@ from autohpo.algorithms.options import option_names
 from autohpo.algorithms.parts.build_arguments import checked_options
 from autohpo.algorithms.registry import available_hpos, build_hpo_from_name, get_hpo, name_of
 from autohpo.controller.settings import Settings
-from autohpo.controller.strategy import SearchStrategy
+from autohpo.controller.strategy import SearchStrategy, called
 from autohpo.errors import NotReady, OptimizationComplete, OptionError, shown
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Suggestion
@@ -47,7 +47,7 @@ class StrategyOptimizer(BaseHPOptimizer):
         job = hooks._taken(self.number)
         if job is None:
             hooks._watch([one.number for one in self.running])
-            goes_on = hooks.process_step()
+            goes_on = called(hooks.process_step)
             job = hooks._taken(self.number)
             if job is None and (not goes_on or not self.running):
                 raise OptimizationComplete("the strategy has no more jobs")

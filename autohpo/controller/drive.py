@@ -11,6 +11,7 @@ from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.session import session_of
+from autohpo.controller.account import SLACK
 from autohpo.controller.background import Background
 from autohpo.controller.following import Following
 from autohpo.controller.jobs import Jobs
@@ -100,7 +101,12 @@ class Drive:
 
     def start(self) -> None:
         """Start the search; returns at once."""
-        self._background.start()
+        self.reporter.start()
+        try:
+            self._background.start()
+        except BaseException:
+            self.reporter.close()
+            raise
 
     @property
     def is_alive(self) -> bool:
@@ -142,15 +148,18 @@ class Drive:
     def _run(self) -> None:
         try:
             self._optimize()
-        except NoResultError:
+        except NoResultError as error:
             if not self._may_have_nothing:
-                raise
+                closing = "" if self._metered is None else self._metered.closing
+                raise NoResultError(f"{error}; {closing}" if closing else str(error)) from None
         finally:
             self._deadline.end()
-            self.following.tell()
-            self.reporter.close()
-            if self._plan.strategy is not None:
-                self._stop_strategy(self._plan.strategy)
+            try:
+                self.following.tell()
+            finally:
+                self.reporter.close()
+                if self._plan.strategy is not None:
+                    self._stop_strategy(self._plan.strategy)
 
     @staticmethod
     def _stop_strategy(strategy: SearchStrategy) -> None:
@@ -161,9 +170,15 @@ class Drive:
 
     @property
     def _may_have_nothing(self) -> bool:
-        """Whether it is no error that no job has a result: the search was ended before, and not by failures."""
+        """Whether it is no error that no job has a result: the search was ended before, and not by failures.
+
+        Nor by iterations that are used up: that is what programs that were killed leave behind.
+        """
         if self.following.is_stopping or self._deadline.is_reached:
             return True
+        used = None if self._metered is None else self._metered.used["iterations"]
+        if used is not None and used["limit"] is not None and (used["used"] or 0.0) >= used["limit"] - SLACK:
+            return False
         return not any(trial.error for trial in session_of(self._plan.hpo).history.trials)
 
     def _optimize(self) -> None:

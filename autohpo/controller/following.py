@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.session import session_of
@@ -16,8 +15,7 @@ from autohpo.controller.experiments import top_trials
 from autohpo.controller.jobs import Jobs
 from autohpo.controller.reporter import Completed, Reporter
 from autohpo.controller.scalars import objective_iteration
-from autohpo.controller.strategy import SearchStrategy
-from autohpo.errors import AlgorithmError, AutoHPOError
+from autohpo.controller.strategy import SearchStrategy, called
 from autohpo.execution.base import Event, Executor
 from autohpo.folders import checkpoint_dir
 from autohpo.objectives import Front
@@ -58,7 +56,7 @@ class Following:
         self._left_seconds, self._grace, self._keep = left_seconds, grace_seconds, keep
         self.is_stopping = False
         self._is_told = False  # of the stop
-        self._has_limit = threading.Event()  # a new one is to be handed on
+        self._has_limit, self._limit_lock = threading.Event(), threading.Lock()  # a new one is to be handed on
         self._executor: Executor | None = None
         self._front = Front()
         self._seen = 0
@@ -95,7 +93,7 @@ class Following:
         for trial in self._new():
             self._front.add(trial)
         if self._strategy is not None:
-            self._called(self._strategy.start)
+            called(self._strategy.start)
 
     def started(self, task: Task) -> None:
         """Take the start of an attempt."""
@@ -117,7 +115,7 @@ class Following:
         self._end_jobs()
         if self._strategy is not None and not self.is_stopping:
             self._strategy._watch([one.number for one in self._history.running])
-            if not self._called(self._strategy.process_step):
+            if not called(self._strategy.process_step):
                 self.stop()
 
     def tell(self) -> None:
@@ -129,25 +127,11 @@ class Following:
             self._front.add(trial)
             if trial.perf is None or "known" in trial.info or self._front.best is None:
                 continue
-            job, top = self._jobs.job(trial.number), self._jobs.job(self._front.best.number)
+            mine, top = self._jobs.id_of(trial.number), self._jobs.id_of(self._front.best.number)
             iteration = objective_iteration(trial, self._jobs.metrics)
-            self._reporter.completed(Completed(job.id, trial.perf, iteration, dict(trial.hp), top.id))
+            self._reporter.completed(Completed(mine, trial.perf, iteration, dict(trial.hp), top))
         if new and self._keep:
             self._drop(self._keep)
-
-    def _called(self, hook: Callable[[], Any]) -> Any:
-        """Call a hook of the strategy.
-
-        Raises:
-            AlgorithmError: It raised; the text names it.
-        """
-        try:
-            return hook()
-        except AutoHPOError:
-            raise
-        except Exception as error:  # the user's own code may raise anything
-            who = f"{type(self._strategy).__name__}.{hook.__name__}"
-            raise AlgorithmError(f"{who}: raised {type(error).__name__}: {error}") from error
 
     def _new(self) -> list[Trial]:
         told = self._history.trials
@@ -156,8 +140,9 @@ class Following:
         return new
 
     def _hand_on_limit(self) -> None:
-        if self._has_limit.is_set() and session_of(self._hpo).limit(self._left_seconds()):
-            self._has_limit.clear()
+        with self._limit_lock:  # else an earlier limit could be handed on after a later one
+            if self._has_limit.is_set() and session_of(self._hpo).limit(self._left_seconds()):
+                self._has_limit.clear()
 
     def _end_jobs(self) -> None:
         executor, now = self._executor, time.monotonic()

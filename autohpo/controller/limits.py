@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from autohpo.controller.settings import MINUTE, minutes
+from autohpo.controller.settings import MINUTE, MOST_MINUTES, minutes
 from autohpo.errors import OptionError, shown
 
 
@@ -58,6 +58,8 @@ class Deadline:
             if not isinstance(specific_time, datetime):
                 raise OptionError(f"specific_time: must be a datetime, got {shown(specific_time)}")
             seconds = max(0.0, (specific_time - datetime.now(specific_time.tzinfo)).total_seconds())
+            if seconds > MOST_MINUTES * MINUTE:
+                raise OptionError(f"specific_time: must be at most {MOST_MINUTES:g} minutes away, got {specific_time}")
         with self._lock:
             self._minutes, self._at = None, None if seconds is None else time.monotonic() + seconds
         self._moved(seconds)

@@ -72,7 +72,8 @@ class HyperParameterOptimizer(Running):
         dataset: What jobs get that ask for ``dataset``, and what a trainer is trained on.
         run_as_service: Whether :meth:`start` leaves the search to a process of its own, which outlives this one.
         optimizer_kwargs: `total_max_jobs`, `min_iteration_per_job`, `max_iteration_per_job`, `time_limit_per_job` (in
-            minutes), `pool_period_min` (not used: events drive the search), `num_concurrent_workers`, options of the
+            minutes), `grace_seconds` (how long jobs may take to end when the search does, in seconds; 2 by default),
+            `pool_period_min` (not used: events drive the search), `num_concurrent_workers`, options of the
             algorithm, and arguments of ``optimize`` such as `memory_limit` or `gpus`.
 
     Raises:
@@ -148,6 +149,12 @@ class HyperParameterOptimizer(Running):
         self._options, self._bohb, self._seed = options, dict[str, Any](), seed
         self._dataset, self._name, self._run_as_service = dataset, name, run_as_service
         self._store = self._checked_store(store)
+        for argument, value, kind in (("name", name, str), ("run_as_service", run_as_service, bool)):
+            if not isinstance(value, kind):
+                rule = "a string" if kind is str else "True or False"
+                raise OptionError(f"{argument}: must be {rule}, got {shown(value)}")
+        if not isinstance(spawn_project, (str, type(None))):
+            raise OptionError(f"spawn_project: must be a string, got {shown(spawn_project)}")
         if run_as_service and not isinstance(self._store, str):
             raise OptionError(
                 f"run_as_service: needs store='run.db' or another path, by which it is found, got {shown(store)}"
@@ -229,7 +236,7 @@ class HyperParameterOptimizer(Running):
     def _plan(self) -> Plan:
         is_service = self._run_as_service and is_service_of(self._store)
         if is_service or not self._run_as_service:
-            self._jobs.run_id = self._jobs.run_id or run_id_of(self._open_store())
+            self._jobs.run_id = self._jobs.run_id or self._kept_run_id()
         return self._planned(Launch.of_this_process(own_command()) if is_service else None)
 
     def _planned(self, launch: Launch | None) -> Plan:
@@ -294,7 +301,7 @@ class HyperParameterOptimizer(Running):
         values: list[Any] = [eta, min_budget, max_budget, min_points_in_model, top_n_percent, num_samples]
         values += [random_fraction, bandwidth_factor, min_bandwidth]
         given = {name: value for name, value in zip(BOHB_ARGUMENTS, values, strict=True) if value is not None}
-        self._rebuild("set_optimization_args", _bohb=given)
+        self._rebuild("set_optimization_args", _bohb={**self._bohb, **given})
 
     def set_optimizer_task(self, task: Any) -> None:
         """Set the store that keeps the run, before the start.
@@ -321,6 +328,10 @@ class HyperParameterOptimizer(Running):
         """
         return Experiments(stored_jobs(cls._checked_store(optimizer_id))).top(top_k)
 
-    def _open_store(self) -> Store | None:
+    def _kept_run_id(self) -> str:
         store = open_store(self._store) if isinstance(self._store, str) else self._store
-        return None if isinstance(store, MemoryStore) else store
+        try:
+            return run_id_of(None if isinstance(store, MemoryStore) else store)
+        finally:
+            if store is not None and store is not self._store:
+                store.close()

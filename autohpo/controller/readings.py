@@ -20,7 +20,7 @@ class Readings:
         """Return the best jobs in the order of the objective, the best one first.
 
         A job that was continued with more iterations stands for those it continued; those with more iterations come
-        first. Several objectives are ordered by Pareto fronts.
+        first. Several objectives are ordered by Pareto fronts. There are none before the start.
 
         Args:
             top_k: How many.
@@ -77,7 +77,7 @@ class Readings:
         return [(job.id, experiments.metrics(job, is_all=all_metrics)) for job in jobs]
 
     def get_running_jobs(self) -> list[Job]:
-        """Return the jobs that run now."""
+        """Return the jobs that run now: none before the start, and none after the end."""
         if not self._jobs.is_alive():
             return []
         return [self._jobs.job(one.number) for one in self._jobs.trials() if one.state is TrialState.RUNNING]
@@ -92,7 +92,7 @@ class Readings:
         return {job.id: job for job in jobs}
 
     def get_active_experiments(self) -> list[Job]:
-        """Return the jobs that run now."""
+        """Return the jobs that run now: none before the start, and none after the end."""
         return self.get_running_jobs()
 
     def get_num_active_experiments(self) -> int:

@@ -12,6 +12,9 @@ from typing import Any
 
 _log = logging.getLogger("autohpo")
 
+LEAST_PERIOD_SECONDS = 0.01
+"""The reporter does not look more often than that: a period near 0 must not keep a core busy."""
+
 Callback = Callable[[str, float, int, dict[str, Any], str], object]
 """Called as ``callback(job_id, objective_value, objective_iteration, job_parameters, top_performance_job_id)``."""
 
@@ -53,6 +56,9 @@ class Reporter:
         self._queue: queue.SimpleQueue[Completed | None] = queue.SimpleQueue()
         self._has_ended = threading.Event()  # Thread.join takes Ctrl-C for the thread's end
         self._thread = threading.Thread(target=self._run, name="autohpo-reporter", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     @property
@@ -81,10 +87,10 @@ class Reporter:
             self._has_ended.set()
 
     def _report(self) -> None:
-        due = time.monotonic() + (self._period() or 0.0)
+        last = time.monotonic()  # of the last line; when the next one is due depends on a period that may change
         while True:
             try:
-                job = self._queue.get(timeout=self._pause(due))
+                job = self._queue.get(timeout=self._pause(last))
             except queue.Empty:
                 job = None
             else:
@@ -92,20 +98,21 @@ class Reporter:
                     return
                 self._tell(job)
             period = self._period()
-            if period is not None and time.monotonic() >= due:
-                due = time.monotonic() + period
+            if period is not None and time.monotonic() >= last + period:
                 self._say()
+                last = time.monotonic()
 
-    def _pause(self, due: float) -> float:
+    def _pause(self, last: float) -> float:
         """The seconds until the next line; looked at again each second, as the period may change."""
-        return min(1.0, max(0.0, due - time.monotonic())) if self._period() is not None else 1.0
+        period = self._period()
+        return 1.0 if period is None else min(1.0, max(LEAST_PERIOD_SECONDS, last + period - time.monotonic()))
 
     def _tell(self, job: Completed) -> None:
         if self._callback is None:
             return
         try:
             self._callback(job.job_id, job.value, job.iteration, dict(job.parameters), job.top_id)
-        except Exception:  # it may raise anything, and the search goes on
+        except BaseException:  # it may raise anything, sys.exit() too, and the search goes on
             _log.exception("job_complete_callback: raised for job %s", job.job_id)
 
     def _say(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from autohpo.controller.drive import Drive, Plan
 from autohpo.controller.limits import Budget, Deadline, Used
 from autohpo.controller.readings import Readings
 from autohpo.controller.remote import Remote
-from autohpo.controller.settings import MINUTE, Settings, minutes
+from autohpo.controller.settings import MINUTE, Settings, minutes, timeout_seconds
 from autohpo.errors import OptionError, shown
 
 
@@ -62,16 +63,28 @@ class Running(Readings):
         with self._lock:
             if self.is_running():
                 return False
-            drive = self._new_drive(job_complete_callback)
-            if isinstance(drive, Remote):
-                drive.start()
-                self._deadline.begin()
-            else:
-                self._deadline.begin()
-                drive.start()
-            self._drive = drive
+            before, self._drive = self._drive, self._new_drive(job_complete_callback)
+            try:
+                self._start(self._drive)
+            except BaseException:
+                if not self._drive.is_alive:
+                    self._drive = before
+                raise
             self._begun()
         return True
+
+    def _start(self, drive: Drive | Remote) -> None:
+        if isinstance(drive, Remote):
+            drive.start()
+            self._deadline.begin()
+        else:
+            self._deadline.begin()
+            drive.start()
+
+    def _started(self) -> Drive | Remote | None:
+        """The search, once a start in another thread is done: what is asked of it meanwhile must not be lost."""
+        with self._lock:
+            return self._drive
 
     def _new_drive(self, callback: Callable[..., object] | None) -> Drive | Remote:
         """The search, in a thread of this process or in a process of its own."""
@@ -87,24 +100,23 @@ class Running(Readings):
     def wait(self, timeout: float | None = None, wait_for_reporter: bool = True) -> bool:
         """Wait until the search has ended; return False where it has not after `timeout`, and stop nothing then.
 
-        Ctrl-C while the main thread waits here stops the search in order, and is raised again. A service goes on then.
+        Before the start it returns True at once. Ctrl-C while the main thread waits here stops the search in order, and
+        is raised again. A service goes on then.
 
         Args:
-            timeout: The minutes to wait at most; None waits for the end, which a time limit of the search brings.
+            timeout: The minutes to wait at most; 0 looks once, and None waits for the end, which a time limit of the
+                search brings.
             wait_for_reporter: Whether to wait until the callback was called for every job, too.
 
         Raises:
             AutoHPOError: The search ended with an error: it is raised here, at each call.
         """
-        seconds = minutes("timeout", timeout)
-        seconds = None if seconds is None else seconds * MINUTE
-        drive = self._drive
+        seconds = timeout_seconds(timeout)
+        drive = self._started()
         if drive is None:
             return True
         try:
-            has_ended = drive.join(seconds)
-            if has_ended and wait_for_reporter:
-                drive.join_reporter(seconds)
+            has_ended = _joined(drive, seconds, with_reporter=wait_for_reporter)
         except KeyboardInterrupt:
             if not isinstance(drive, Remote):
                 self.stop()
@@ -120,26 +132,25 @@ class Running(Readings):
         again when the search goes on.
 
         Args:
-            timeout: The minutes to wait for the end at most; None waits for it.
+            timeout: The minutes to wait for the end at most; 0 does not wait, and None waits for it.
             wait_for_reporter: Whether to wait until the callback was called for every job, too.
         """
-        seconds = minutes("timeout", timeout)
-        seconds = None if seconds is None else seconds * MINUTE
-        drive = self._drive
-        if drive is None:
-            return
-        drive.stop()
-        if drive.join(seconds) and wait_for_reporter:
-            drive.join_reporter(seconds)
+        seconds = timeout_seconds(timeout)
+        drive = self._started()
+        if drive is not None:
+            drive.stop()
+            _joined(drive, seconds, with_reporter=wait_for_reporter)
 
     def _stop_soon(self) -> None:
         """End the search without waiting for it: for a strategy, in the driver's own thread."""
-        if self._drive is not None:
-            self._drive.stop()
+        drive = self._started()
+        if drive is not None:
+            drive.stop()
 
     def _abort(self, number: int) -> None:
-        if self._drive is not None:
-            self._drive.abort(number)
+        drive = self._started()
+        if drive is not None:
+            drive.abort(number)
 
     def is_active(self) -> bool:
         """Return whether the search is not over: also before its start, as ClearML has it."""
@@ -164,8 +175,9 @@ class Running(Readings):
         self._deadline.set(in_minutes, specific_time)
 
     def _moved(self, seconds: float | None) -> None:
-        if self._drive is not None:
-            self._drive.limit_moved()
+        drive = self._started()
+        if drive is not None:
+            drive.limit_moved()
 
     def get_time_limit(self) -> datetime | None:
         """Return when the search must end, in local time; None where there is no limit, or it has not begun."""
@@ -181,7 +193,7 @@ class Running(Readings):
 
     @property
     def budget(self) -> Budget:
-        """What the search may use and has used: jobs, iterations and minutes."""
+        """What the search may use and has used: jobs, iterations and minutes; before the start nothing is used."""
         n = sum(1 for trial in self._jobs.trials() if "known" not in trial.info)
         iterations, seconds = (0.0, 0.0) if self._drive is None else self._drive.used()
         limit, total = self._limits()
@@ -211,3 +223,18 @@ class Running(Readings):
         if top and top[0].trial is not None:
             best = f"; best {self._jobs.metrics.each[0].name} {top[0].trial.perf:g} in job {top[0].id}"
         return f"controller: jobs: {counts}{best}; after {self.elapsed():.3g} minutes"
+
+
+def _joined(drive: Drive | Remote, seconds: float | None, *, with_reporter: bool) -> bool:
+    """Wait until a search has ended; return whether it has.
+
+    Args:
+        drive: The search.
+        seconds: How long to wait at most, for the reporter too.
+        with_reporter: Whether to wait until everybody was told, too.
+    """
+    until = None if seconds is None else time.monotonic() + seconds
+    has_ended = drive.join(seconds)
+    if has_ended and with_reporter:
+        drive.join_reporter(None if until is None else max(0.0, until - time.monotonic()))
+    return has_ended

@@ -12,6 +12,7 @@ from autohpo.algorithms.options import RunArguments
 from autohpo.algorithms.parts.values import plain
 from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Executor
+from autohpo.progress import make_progress
 from autohpo.run_options import RunOptions
 
 PASSED_ON = frozenset(
@@ -27,6 +28,12 @@ MOST_TASKS = 10
 
 GRACE_SECONDS = 2.0
 MINUTE = 60.0
+
+MOST_MINUTES = 1e8
+"""The longest time that may be given, some 190 years: clocks, dates and locks can still hold it."""
+
+MOST_COUNT = 10**15
+"""The most jobs, or iterations of a job, that may be given: a float still counts each of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +75,14 @@ class Settings:
             least = 0 if name == "save_top_k_tasks_only" else 1
             value = plain(getattr(self, name))
             object.__setattr__(self, name, value)
+            said = "max_number_of_concurrent_tasks" if name == "num_workers" else name
             if value is not None and (type(value) is not int or value < least):
-                said = "max_number_of_concurrent_tasks" if name == "num_workers" else name
                 raise OptionError(f"{said}: must be an integer of at least {least}, got {shown(value)}")
+            if value is not None and value > MOST_COUNT:
+                raise OptionError(f"{said}: must be at most {MOST_COUNT:g}, got {shown(value)}")
         for name in ("min_iteration_per_job", "max_iteration_per_job"):
-            object.__setattr__(self, name, _positive(name, getattr(self, name), "a positive number of iterations"))
+            found = _positive(name, getattr(self, name), "a positive number of iterations", MOST_COUNT)
+            object.__setattr__(self, name, found)
         low, high = self.min_iteration_per_job, self.max_iteration_per_job
         if low is not None and high is not None and low > high:
             raise OptionError(f"min_iteration_per_job: must be at most max_iteration_per_job, {high:g}, got {low:g}")
@@ -80,6 +90,8 @@ class Settings:
             object.__setattr__(self, name, minutes(name, getattr(self, name)))
         self._check_executor()
         RunOptions(**self.run_arguments())  # what is passed on is checked here, and not at the start
+        if "progress" in self.more:
+            make_progress(self.more["progress"])
 
     def _check_executor(self) -> None:
         """Check that the executor can hold the limits.
@@ -120,18 +132,33 @@ def minutes(name: str, value: Any) -> float | None:
     """Return a number of minutes, or None where there is none.
 
     Raises:
-        OptionError: It is no positive finite number.
+        OptionError: It is no positive number, or more than a clock can hold.
     """
-    found: float | None = _positive(name, value, "a positive number of minutes")
+    found: float | None = _positive(name, value, "a positive number of minutes", MOST_MINUTES)
     return found
 
 
-def _positive(name: str, value: Any, what: str) -> Any:
+def timeout_seconds(timeout: Any) -> float | None:
+    """Return the seconds of a timeout in minutes; 0 looks once, and None waits for the end.
+
+    Raises:
+        OptionError: It is below 0, no number, or more than a clock can hold.
+    """
+    value = plain(timeout)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0:
+        return 0.0
+    found = _positive("timeout", value, "a positive number of minutes, or 0", MOST_MINUTES)
+    return None if found is None else found * MINUTE
+
+
+def _positive(name: str, value: Any, what: str, most: float) -> Any:
     value = plain(value)
     if value is None:
         return None
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
         raise OptionError(f"{name}: must be {what}, got {shown(value)}")
+    if value > most:
+        raise OptionError(f"{name}: must be at most {most:g}, got {shown(value)}")
     return value
 
 
@@ -150,10 +177,10 @@ def queue_of(execution_queue: object) -> str | Executor | None:
     Raises:
         OptionError: It names none.
     """
-    if execution_queue in (None, "default"):
-        return None
-    if isinstance(execution_queue, Executor) or execution_queue in ("serial", "local"):
+    if execution_queue is None or isinstance(execution_queue, Executor):
         return execution_queue
+    if isinstance(execution_queue, str) and execution_queue in ("serial", "local", "default"):
+        return None if execution_queue == "default" else execution_queue
     raise OptionError(
         "execution_queue: must be 'local' (processes of this machine), 'serial' (this process), 'default' or an "
         f"autohpo.execution.base.Executor, got {shown(execution_queue)}"

@@ -10,7 +10,7 @@ import numpy as np
 
 from autohpo.controller.jobs import Job, Jobs
 from autohpo.controller.readings import Readings
-from autohpo.errors import OptionError, SpaceError, shown
+from autohpo.errors import AlgorithmError, AutoHPOError, OptionError, SpaceError, shown
 from autohpo.spaces import FixedHP, SearchSpace
 
 if TYPE_CHECKING:
@@ -25,6 +25,20 @@ class SearchStrategy(Readings):
 
     All methods are called from the driver's thread. A run that is resumed shows its earlier jobs in
     :meth:`get_created_jobs_ids`: a strategy that follows from these goes on where it was.
+
+    Args:
+        base_task_id: The base job of the controller.
+        hyper_parameters: The parameters as the controller got them; `space` is what they became.
+        objective_metric: The objectives; :meth:`get_objective_metric` has their names.
+        execution_queue: Where jobs run.
+        num_concurrent_workers: How many jobs run at once.
+        pool_period_min: Not used: events drive the search.
+        time_limit_per_job: The minutes that each job may take. The controller holds this and all other limits.
+        compute_time_limit: The minutes that all jobs together may take.
+        min_iteration_per_job: The fewest iterations of a job.
+        max_iteration_per_job: The most iterations of a job.
+        total_max_jobs: How many jobs may be created.
+        options: Further arguments of the controller by name, for an ``__init__`` of your own.
 
     Attributes:
         algorithm: The registered name of the algorithm that creates the jobs, in a strategy that is one of ours; None
@@ -150,6 +164,9 @@ class SearchStrategy(Readings):
             if not isinstance(job, Job):
                 who = f"{type(self).__name__}.create_job"
                 raise OptionError(f"{who}: must return what helper_create_job returns, or None, got {shown(job)}")
+            if job.number is not None or any(job is one for one in self._launched):
+                who = f"{type(self).__name__}.create_job"
+                raise OptionError(f"{who}: must return a new job each time, got one that it returned before")
             self._launched.append(job)
         return bool(self._watched or self._launched)
 
@@ -206,6 +223,21 @@ class SearchStrategy(Readings):
     def get_random_seed(self) -> int | None:
         """Return the seed of the controller, which :meth:`sample` draws by."""
         return self._seed
+
+
+def called(hook: Callable[[], Any]) -> Any:
+    """Call a hook of a strategy, a bound method, and return what it returns.
+
+    Raises:
+        AlgorithmError: It raised what is none of our errors; the text names it.
+    """
+    try:
+        return hook()
+    except AutoHPOError:
+        raise
+    except Exception as error:  # the user's own code may raise anything
+        who = f"{type(hook.__self__).__name__}.{hook.__name__}"  # type: ignore[attr-defined]
+        raise AlgorithmError(f"{who}: raised {type(error).__name__}: {error}") from error
 
 
 class OptimizerBOHB(SearchStrategy):
