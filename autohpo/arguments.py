@@ -74,4 +74,4 @@ def path_errors(path: object) -> Iterator[None]:
         yield
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise PathError(f"path: must be that of a file that can be used, got {shown(path)}: {reason}") from error
+        raise PathError(f"path: must be that of a file that can be used, got {shown(str(path))}: {reason}") from error

@@ -68,7 +68,8 @@ class Driver:
         self.objective, self.executor, self.progress, self.options = objective, executor, progress, options
         self.max_trials = max_trials
         asked = StopRequests.of(search.store)
-        self.ending = Ending(executor, options.time_limit, options.grace_seconds, self._say_interrupted, asked)
+        grace, say = options.grace_seconds, progress.say
+        self.ending = Ending(executor, options.time_limit, grace, self._say_interrupted, asked, say=say)
         kept = Checkpoints(search, options.keep_checkpoints)
         self.dispatch = Dispatch(search, executor, options.n_retries, options.max_suspended, kept)
         self.holding = Holding(search, executor, self.ending, options.grace_seconds)

@@ -56,6 +56,7 @@ class Ending:
         grace_seconds: How long running trials may take to end.
         say_last: Called before the process ends without the driver, because a second signal could not end what runs.
         requests: Where others ask the search to end, if they can.
+        say: Called with a sentence when the end begins: who pressed Ctrl-C must see that it was heard.
 
     Attributes:
         reason: Why the search ends early; the empty string while it goes on.
@@ -75,9 +76,11 @@ class Ending:
         grace_seconds: float,
         say_last: Callable[[], None] = lambda: None,
         requests: StopRequests | None = None,
+        *,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._executor, self._time_limit, self._grace = executor, time_limit, grace_seconds
-        self._say_last, self._requests = say_last, requests
+        self._say_last, self._requests, self._say = say_last, requests, say
         self._why_stopped = ""
         self.reason = ""
         self.signal: int | None = None
@@ -108,23 +111,35 @@ class Ending:
         if not self.reason:
             limit, closing = self._time_limit, self._executor.closing
             if self.signal is not None:
-                self.begin("the search was interrupted", running)
+                again = "Ctrl-C" if self.signal == signal.SIGINT else "signal"
+                self.begin("the search was interrupted", running, f"; a second {again} ends at once")
             elif self.is_stopped:
                 self.begin(self._why_stopped, running)
             elif limit is not None and time.monotonic() - self.began >= limit:
-                self.begin(f"the search reached its time limit of {limit:g} s", running)
+                self._say(why := f"the search reached its time limit of {limit:g} s")
+                self.begin(why, running)
             elif closing:
                 self.begin(closing, running)
         elif time.monotonic() >= self._kills_at:
             for number in list(running):
                 self._executor.kill(number, TrialState.CANCELLED, self.reason)
 
-    def begin(self, why: str, running: Iterable[int]) -> None:
-        """Ask every running trial to end at its next report."""
+    def begin(self, why: str, running: Iterable[int], hint: str = "") -> None:
+        """Ask every running trial to end at its next report, and say so where one does not do so at once.
+
+        Args:
+            why: The reason.
+            running: The numbers of the trials that run.
+            hint: What ends the search sooner.
+        """
         self.reason = why
         self._kills_at = min(self._kills_at, time.monotonic() + self._grace)
-        for number in list(running):
+        numbers = list(running)
+        for number in numbers:
             self._executor.stop(number)
+        if numbers and not self._is_urgent and not self._executor.is_inline:
+            trials = "the trial that runs has" if len(numbers) == 1 else f"the {len(numbers)} trials that run have"
+            self._say(f"ending: {trials} {self._grace:g} s to end{hint}")
 
     def stop(self, why: str = "stop() was called") -> None:
         """End the search in order; from any thread.

@@ -47,7 +47,7 @@ def changes(kept: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     for name in ("f", "dataset"):
         before, now = kept.get(name), given.get(name)
         if isinstance(before, str) and isinstance(now, str) and _are_comparable(before, now) and before != now:
-            what = "its code, or a value it closes over" if name == "f" else "its values"
+            what = "its code, its command, or a value it closes over" if name == "f" else "its values"
             found.append(f"{name} ({what}) has changed")
     names = [name for name in ("autohpo", *LIBRARIES, "python") if name in kept and name in given]
     return found + [f"{n} was {kept[n]!s:.40} and is {given[n]}" for n in names if kept[n] != given[n]]

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from autohpo.control import driver_of, store_path, write_json
@@ -71,6 +72,8 @@ class Launch:
         host: The name of the host.
         process: The number of the process.
         since: When it was started, in local time.
+        budget: The ``max_evals`` and ``budget`` that it had, where they are limited: the header of a store has
+            those of the first call alone.
 
     Example:
         >>> Launch.of_this_process(["python", "train.py"]).argv
@@ -84,18 +87,23 @@ class Launch:
     host: str = ""
     process: int = 0
     since: str = ""
+    budget: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of_this_process(cls, argv: Sequence[str] | None = None) -> Launch:
+    def of_this_process(
+        cls, argv: Sequence[str] | None = None, budget: Mapping[str, float] = MappingProxyType({})
+    ) -> Launch:
         """Return how this process was started.
 
         Args:
             argv: The command line that starts it again; None takes the one that started it.
+            budget: The budget that it has.
         """
         words = [sys.executable, *sys.orig_argv[1:]] if argv is None else argv
         kept = {name: os.environ[name] for name in ALLOWED if name in os.environ}
         since = time.strftime("%Y-%m-%d %H:%M:%S")
-        return cls(tuple(words), str(Path.cwd()), kept, __version__, socket.gethostname(), os.getpid(), since)
+        there = socket.gethostname(), os.getpid(), since
+        return cls(tuple(words), str(Path.cwd()), kept, __version__, *there, dict(budget))
 
     def write(self, files: Path) -> None:
         """Write the record into the folder of a store's files.

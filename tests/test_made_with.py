@@ -56,7 +56,10 @@ def test_a_run_whose_objective_has_changed_is_a_warning_that_says_so(tmp_path: P
     assert search(path, before, 3) == []
     assert search(path, before, 4) == []
     (said,) = search(path, after, 5)
-    assert f"{path} was begun with something else: f (its code, or a value it closes over) has changed" in said
+    assert (
+        f"{path} was begun with something else: f (its code, its command, or a value it closes over) has changed"
+        in said
+    )
     assert "the results of its 4 trials are taken over as they are" in said
 
 

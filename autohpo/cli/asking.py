@@ -59,12 +59,15 @@ def opened(search: Search, seconds: float, output: Output) -> Iterator[Search]:
 
     Raises:
         RunBusyError: Another process has the store all the time.
+        UsageError: The time is below 0 or no number.
     """
     import time
     import warnings
 
     from autohpo.errors import RunBusyError
 
+    if not seconds >= 0:
+        raise UsageError(f"wait: must be at least 0 seconds, got {seconds:g}")
     ends = time.monotonic() + seconds
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -100,9 +103,13 @@ def number_of(search: Search, args: argparse.Namespace) -> int:
     """Return the number of the trial that is meant: the client's own one where none is given.
 
     Raises:
-        UsageError: None is given, and no client that has asked.
+        UsageError: There is no such trial; or none is given, and no client that has asked.
     """
     if args.number is not None:
+        n = search.state.n_asked
+        if not 0 <= args.number < n:
+            there = f"there are 0 to {n - 1}" if n > 1 else f"there is {'trial 0 alone' if n else 'none yet'}"
+            raise UsageError(f"number: there is no trial {args.number} in this run; {there}")
         return int(args.number)
     if args.client_id is None:
         raise UsageError("number: must be given, or a --client-id that has asked; `autohpo ask` prints it")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import os
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from autohpo.cli import exits
-from autohpo.cli.arguments import add_json
+from autohpo.cli.arguments import UsageError, add_json
 from autohpo.cli.output import Output
 from autohpo.errors import AutoHPOError
 from autohpo.version import __version__
@@ -54,56 +57,106 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; None takes those of the process.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    options = words[: words.index("--")] if "--" in words else words
+    output = Output(is_json="--json" in options)
+    with _every_text():
+        try:
+            code = _called(words, output)
+            output.flush()
+        except AutoHPOError as error:
+            output.error(error)
+            return exits.code_of(error)
+        except BrokenPipeError:  # whoever read has seen enough, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return exits.OK
+        except KeyboardInterrupt:
+            return exits.INTERRUPTED
+        except OSError as error:
+            output.error(error)
+            return exits.FAILED
+        return code
+
+
+def _called(words: list[str], output: Output) -> int:
+    """Run what was called, and return its exit code."""
     if not words or words[0] in ("-h", "--help", "help"):
         if len(words) > 1 and words[0] == "help":
-            return main([*words[1:2], "--help"])
+            return _called([words[1], "--help"], output)
         print(help_text())
         return exits.OK if words else exits.USAGE
     if words[0] in ("-V", "--version"):
         print(f"autohpo {__version__}")
         return exits.OK
-    if words[0] not in COMMANDS:
-        print(f"autohpo: {_unknown(words[0])}", file=sys.stderr)
+    name = words[0]
+    if name not in COMMANDS:
+        raise UsageError(_unknown(name))
+    parser = parser_of(name)
+    try:
+        args = parser.parse_args(words[1:])
+    except UsageError as error:
+        if output.is_json:
+            raise
+        print(f"{parser.format_usage()}{parser.prog}: error: {error}", file=sys.stderr)
         return exits.USAGE
-    try:
-        args = parser_of(words[0]).parse_args(words[1:])
-    except SystemExit as end:  # argparse has said why
+    except SystemExit as end:  # help was asked for
         return int(end.code or 0)
-    return _run(words[0], args)
+    return int(_module_of(name).run(args, output) or 0)
 
 
-def _run(name: str, args: argparse.Namespace) -> int:
-    output = Output(is_json=args.json)
+@contextmanager
+def _every_text() -> Iterator[None]:
+    """Let texts be printed that standard output cannot hold, such as a path that is no UTF-8: escaped."""
+    stream = sys.stdout
+    errors = getattr(stream, "errors", None)
+    if errors != "strict" or not hasattr(stream, "reconfigure"):
+        yield
+        return
+    stream.reconfigure(errors="backslashreplace")
     try:
-        code = int(_module_of(name).run(args, output) or 0)
-        output.stream.flush()
-    except AutoHPOError as error:
-        output.error(error)
-        return exits.code_of(error)
-    except BrokenPipeError:  # whoever read has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.OK
-    except KeyboardInterrupt:
-        return exits.INTERRUPTED
-    except OSError as error:
-        output.error(error)
-        return exits.FAILED
-    return code
+        yield
+    finally:
+        stream.reconfigure(errors=errors)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises UsageError for words that it does not understand, so that they can be told as JSON."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError."""
+        raise UsageError(message)
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """Return the value of an option: never the empty list that some releases of Python make of ``--limit=--``."""
+        value = super()._get_values(action, arg_strings)
+        if value == [] and action.nargs is None:
+            self.error(f"argument {'/'.join(action.option_strings) or action.dest}: expected one argument")
+        return value
 
 
 def parser_of(name: str) -> argparse.ArgumentParser:
     """Return the parser of a command."""
     module = _module_of(name)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"autohpo {name}",
         description=f"{COMMANDS[name].summary[0].upper()}{COMMANDS[name].summary[1:]}.",
         epilog=getattr(module, "EPILOG", None),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     module.add_arguments(parser)
     add_json(parser)
     return parser
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help that fits the terminal: sentences below the options are wrapped, indented lines stay as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines: list[str] = []
+        for is_kept, group in itertools.groupby(text.splitlines(), lambda line: not line or line[0] == " "):
+            block = list(group)
+            lines += block if is_kept else textwrap.wrap(" ".join(block), width)
+        return "\n".join(indent + line for line in lines)
 
 
 def _module_of(name: str) -> ModuleType:

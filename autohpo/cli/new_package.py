@@ -113,7 +113,7 @@ README = """\
 `$name`, an algorithm for [autohpo](https://github.com/autohpo/autohpo).
 
 ```sh
-pip install -e .          # now `autohpo algorithms` lists it
+pip install -e '.[test]'  # now `autohpo algorithms` lists it
 python -m pytest          # the checks that the algorithms of autohpo itself pass
 ```
 

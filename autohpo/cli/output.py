@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
@@ -35,8 +36,12 @@ class Output:
 
     def value(self, value: Any) -> None:
         """Print a value as JSON, on lines of its own."""
-        indent = 2 if self.is_terminal else None
-        print(json.dumps(as_json(value), indent=indent, ensure_ascii=False, allow_nan=False), file=self.stream)
+        print(_json_for(self.stream, as_json(value), indent=2 if self.is_terminal else None), file=self.stream)
+
+    def flush(self) -> None:
+        """Hand on what was printed so far; a standard output that is closed has nothing."""
+        if self.stream is not None:
+            self.stream.flush()
 
     def line(self, text: str = "") -> None:
         """Print a line of a result."""
@@ -45,16 +50,22 @@ class Output:
     def note(self, text: str) -> None:
         """Print a remark, which is no result, to standard error; nothing where everything is JSON."""
         if not self.is_json:
-            print(text, file=self.errors)
+            self._say(text)
 
     def error(self, fault: BaseException) -> None:
         """Print an error to standard error."""
         text = str(fault) or type(fault).__name__
         if self.is_json:
             said = {"error": {"type": type(fault).__name__, "message": text}}
-            print(json.dumps(said, ensure_ascii=False), file=self.errors)
+            self._say(_json_for(self.errors, said))
         else:
-            print(f"autohpo: {text}", file=self.errors)
+            self._say(f"autohpo: {text}")
+
+    def _say(self, text: str) -> None:
+        """Print to standard error; where it is closed, or full, the exit code has to be enough."""
+        if self.errors is not None:  # `print` would take standard output
+            with contextlib.suppress(OSError):
+                print(text, file=self.errors)
 
     def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
         """Print rows: as JSON, as a table on a terminal, or tab-separated with a header elsewhere.
@@ -100,6 +111,16 @@ def cell(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={cell(item)}" for name, item in value.items())
     return ", ".join(map(cell, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _json_for(stream: TextIO, value: Any, *, indent: int | None = None) -> str:
+    """Return JSON that a stream can hold: with escapes where its encoding lacks a character, as for odd paths."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent, allow_nan=False)
+    return text
 
 
 def _flat(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.cli.config.documents import located
 from autohpo.cli.config.plan import Plan
+from autohpo.cli.look.facts import space_facts, space_lines
 from autohpo.cli.output import Output
 from autohpo.cli.running import quoted, shown_hp
 from autohpo.control import driver_of
@@ -16,7 +17,6 @@ from autohpo.errors import OptionError, RunBusyError
 from autohpo.folders import remove_folder, temporary_folder
 from autohpo.objective import Objective, TrialHandle
 from autohpo.run_header import run_header
-from autohpo.spaces import HPSpace
 from autohpo.store import open_store
 from autohpo.store.base import check_header
 from autohpo.trial import Suggestion, Task
@@ -52,10 +52,8 @@ def rehearse(plan: Plan, output: Output) -> None:
     output.line(f"algorithm: {plan.algorithm}{_list(dict(plan.options))}")
     output.line(f"run: {_list(dict(plan.arguments)).strip(' ()') or 'one worker, no limits'}")
     output.line(f"space: {len(hpo.space)} parameters")
-    for parameter in hpo.space:
-        output.line(f"  {_described(parameter)}{_condition(hpo, parameter)}")
-    for constraint in hpo.space.constraints:
-        output.line(f"  constraint: {constraint}")
+    for line in space_lines(space_facts(hpo.space)):
+        output.line(f"  {line}")
     output.line(f"plan: {_budget(hpo, plan) if training is None else training}")
     output.line(f"store: {store}")
     fidelity = "" if first.fidelity is None else f" with fidelity {first.fidelity:g}"
@@ -103,16 +101,6 @@ def _is_command(f: Any) -> bool:
 
 def _list(values: dict[str, Any]) -> str:
     return f" ({', '.join(f'{name}={value}' for name, value in values.items())})" if values else ""
-
-
-def _described(parameter: HPSpace) -> str:
-    text = repr(parameter).replace(f"(name={parameter.name!r}, ", "(", 1).replace(f"(name={parameter.name!r})", "()", 1)
-    return f"{parameter.name}: {text}"
-
-
-def _condition(hpo: BaseHPOptimizer, parameter: HPSpace) -> str:
-    formula = hpo.space.formulas.get(parameter.name)
-    return f" when {formula}" if formula else ""
 
 
 def _budget(hpo: BaseHPOptimizer, plan: Plan) -> str:

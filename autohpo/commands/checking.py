@@ -46,8 +46,10 @@ def check_command(
     is_handed_over = uses_env or used & set(WHOLE)
     unused = [name for name in space.names if name not in used]
     if unused and not is_handed_over:
+        first = unused[0]
+        plain = "" if _may_be_missing(space, first) else f"{{{first}}} or "
         raise OptionError(
-            f"command: does not use {', '.join(unused)}; write {{{unused[0]}}} or {{--{unused[0]}}} for a parameter, "
+            f"command: does not use {', '.join(unused)}; write {plain}{{--{first}}} for a parameter, "
             "{args} for all, or give uses_env=True where the command reads AUTOHPO_CONFIG"
         )
     for parameter in space:

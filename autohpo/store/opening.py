@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import shutil
 import sqlite3
 import warnings
@@ -40,7 +41,7 @@ def checked_path(path: str | os.PathLike[str], name: str = "store") -> Path:
         name: The argument that it was given as.
 
     Raises:
-        StoreError: It is no path of a file, is a folder, or lies in one that does not exist.
+        StoreError: It is no path of a file, is a folder or a device, or lies in a folder that does not exist.
     """
     text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
     if not isinstance(text, str) or not Path(text).name or "\0" in text:
@@ -50,12 +51,36 @@ def checked_path(path: str | os.PathLike[str], name: str = "store") -> Path:
         with suppress(FileNotFoundError, NotADirectoryError):
             os.lstat(beside(found, JOURNAL))  # else a name that is too long shows late
         is_folder, has_folder = found.is_dir(), found.parent.is_dir()
+        is_device = found.exists() and not found.is_file()
     except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a name that is too long
         raise StoreError(f"{name}: must be the path of a file, got {shown(str(path))}: {error}") from None
     if not has_folder:
         raise StoreError(f"{name}: folder {found.parent} does not exist")
     if is_folder:
         raise StoreError(f"{name}: {found} is a folder; name a file in it, such as {found / 'run.db'}")
+    if is_device:
+        raise StoreError(f"{name}: {found} is a device or a pipe; name a file")
+    return found
+
+
+def is_at_rest(path: Path) -> bool:
+    """Whether all of a store is in its main file, as no driver works on it and none was killed."""
+    return not beside(path, "-wal").exists() and not beside(path, "-journal").exists()
+
+
+def connected(path: Path, query: str, timeout: float, *, is_reader: bool) -> sqlite3.Connection:
+    """Return a connection, which any thread may use.
+
+    Args:
+        path: The path of the file.
+        query: The query of its URI, which names the mode.
+        timeout: How long it waits for others, in seconds.
+        is_reader: Whether it writes no row, whatever the mode.
+    """
+    uri = path.as_uri() + query
+    found = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
+    if is_reader:
+        found.execute("PRAGMA query_only = ON")
     return found
 
 
@@ -71,7 +96,7 @@ def no_run(path: Path, what: str = "holds no run yet") -> NoRunError:
 
 def salvage_advice(path: Path) -> str:
     """Return how to get out what can be read, as the end of a sentence."""
-    return f"nothing was changed; autohpo.store.repair({str(path)!r}) takes what can be read into a new store"
+    return f"nothing was changed; `autohpo repair {shlex.quote(str(path))}` takes what can be read into a new store"
 
 
 def check_files(path: Path, *, is_writer: bool, count: Count | None) -> None:

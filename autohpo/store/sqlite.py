@@ -48,8 +48,8 @@ class SQLiteStore(Store):
 
     Args:
         path: The path of the file; ``path.lock`` beside it says who writes, and counts what was written.
-        read_only: Whether it is only looked at: that needs no lock and changes nothing, but SQLite may put its own
-            ``path-wal`` and ``path-shm`` there.
+        read_only: Whether it is only looked at: that needs no lock and changes nothing. Beside the log of a driver
+            that runs, or that was killed, SQLite may leave its own ``path-shm``.
         wait_seconds: How long an append waits for room on the disk, or for another process.
 
     Raises:
@@ -114,13 +114,10 @@ class SQLiteStore(Store):
                 query += "&immutable=1"
             elif not beside(path, "-shm").exists():
                 path = self._copied()
-        self._connection = sqlite3.connect(
-            path.as_uri() + query,
-            uri=True,
-            timeout=READ_SECONDS if mode == "ro" else LOCK_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,  # any thread may use it; one at a time writes
-        )
+        elif self._is_read_only and opening.is_at_rest(path):
+            query = "?mode=rw"  # a connection that may not write leaves the -wal and the -shm that it had to make
+        timeout = READ_SECONDS if mode == "ro" else LOCK_SECONDS
+        self._connection = opening.connected(path, query, timeout, is_reader=self._is_read_only)
 
     def _copied(self) -> Path:
         """Return a copy of the files in a temporary folder, which goes when the store is closed."""
@@ -390,7 +387,7 @@ class SQLiteStore(Store):
                 )
             return StoreError(f"store: {self.path}: {error}")
         return StoreCorruptError(
-            f"store: {self.path} is damaged, or no store: {error}; if it was one, try autohpo.store.repair(...)"
+            f"store: {self.path} is damaged, or no store: {error}; if it was one, try `autohpo repair`"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import string
@@ -224,3 +225,21 @@ def test_what_is_no_file_to_import_is_refused(store, tmp_path, capsys):
         assert what in capsys.readouterr().err
     assert main(["export", store, "--to", str(tmp_path / "run.xlsx")]) == exits.USAGE
     assert ".csv, .json, .jsonl, .parquet" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders")
+@pytest.mark.parametrize("words", [["export", "--format", "csv", "--force"], ["import", "--force"], ["repair"]])
+def test_no_file_takes_the_place_of_a_pipe_or_a_device(words, tmp_path, capsys):
+    """Who is root could lose ``/dev/full`` by that, with --force too."""
+    store, pipe = tmp_path / "run.db", tmp_path / "pipe"
+    with Search(build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], seed=0), store) as search:
+        search.tell(search.ask(), 0.5)
+    os.mkfifo(pipe)
+    given = store
+    if words[0] == "import":
+        given = tmp_path / "run.jsonl"
+        assert main(["export", str(store), "--to", str(given)]) == exits.OK
+    assert main([words[0], str(given), "--to", str(pipe), *words[1:]]) in (exits.USAGE, exits.FAILED)
+    assert re.search("a device or a pipe", capsys.readouterr().err)
+    assert pipe.is_fifo()
+    assert {path.name for path in tmp_path.iterdir()} <= {"run.db", "run.db.lock", "run.jsonl", "pipe"}

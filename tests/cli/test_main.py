@@ -106,6 +106,34 @@ def test_no_store_is_said_in_the_same_way_everywhere(name, capsys, monkeypatch, 
     assert said["error"]["type"] == "NoStoreError"
 
 
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["best", "x.db", "--top", "many", "--json"], "argument --top: invalid int value: 'many'"),
+        (["best", "--json", "--nosuch"], "unrecognized arguments: --nosuch"),
+        (["run", "--json"], "the following arguments are required: WHAT"),
+        (["trials", "x.db", "--limit=--", "--json"], "argument --limit: "),
+        (["tirals", "--json"], "did you mean 'trials'?"),
+    ],
+)
+def test_words_that_are_not_understood_are_told_as_json(argv, text, capsys):
+    """One object on standard error, as for every other error."""
+    assert main(argv) == exits.USAGE
+    out, err = capsys.readouterr()
+    said = json.loads(err)["error"]
+    assert (out, said["type"]) == ("", "UsageError")
+    assert text in said["message"]
+
+
+def test_words_that_are_not_understood_come_with_the_usage(capsys):
+    """For people."""
+    assert main(["best", "--nosuch"]) == exits.USAGE
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: autohpo best")
+    assert err.endswith("\nautohpo best: error: unrecognized arguments: --nosuch\n")
+
+
 def test_json_takes_every_value():
     """Numbers that JSON does not have become texts, objects their text."""
     import numpy as np

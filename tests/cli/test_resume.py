@@ -84,7 +84,7 @@ def test_a_changed_command_is_warned_of_and_a_changed_space_refused(shell):
     shell.write("run.yaml", CONFIG.replace("loss={x}", "loss=0{x}", 1))
     done = shell.run("resume", "run.db", "--max-evals", "5")
     assert "warning: " in done.stderr
-    assert "f (its code, or a value it closes over) has changed" in done.stderr
+    assert "f (its code, its command, or a value it closes over) has changed" in done.stderr
     shell.write("run.yaml", CONFIG.replace("high: 1.0", "high: 2.0"))
     done = shell.run("resume", "run.db", "--max-evals", "6", code=exits.FAILED)
     assert "space.parameters[0].high: the store has 1.0, here it is 2.0" in done.stderr
@@ -132,6 +132,8 @@ def test_what_is_gone_is_named(shell):
     assert "is gone" in shell.run("resume", "train.db", code=exits.FAILED).stderr
     record.write_text(json.dumps({**kept, "argv": [*kept["argv"][:4], "train.py", "--no-such-option"]}))
     assert "is of no command line that is understood" in shell.run("resume", "train.db", code=exits.FAILED).stderr
+    one_object = json.loads(shell.run("resume", "train.db", "--json", code=exits.FAILED).stderr)
+    assert one_object["error"]["type"] == "StoreError"
     record.write_text("{")
     assert "is no record of how a search was started" in shell.run("resume", "train.db", code=exits.FAILED).stderr
     (shell.folder / "text.db").write_text("no store")

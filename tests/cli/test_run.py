@@ -254,7 +254,7 @@ def test_a_rehearsal_checks_all_and_leaves_nothing(here, capsys):
     assert main(["run", "run.yaml", "--dry-run"]) == exits.OK
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "algorithm: random (max_evals=4, seed=0, mode=min)"
-    assert "  x: RangeHP(low=0.0, high=1.0)" in lines
+    assert "  x  0 to 1" in lines
     assert "store: run.db, which is new" in lines
     assert [path.name for path in here.iterdir()] == ["run.yaml"]
     first = lines[-1].split()

@@ -60,7 +60,7 @@ def test_a_run_is_what_its_store_says(store, capsys):
         "lr": "0.0001 to 0.1, log scale",
         "layers": "integer 1 to 8",
         "act": "one of relu, elu",
-        "alpha": "0.5 to 1; depends on act",
+        "alpha": "0.5 to 1; only if act is elu",
     }
 
 

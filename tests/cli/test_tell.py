@@ -152,7 +152,7 @@ def test_reports_say_whether_the_trial_goes_on(ask, capsys):
         ),
         (["--report", "--fidelity", "1", "--stopped"], exits.USAGE, "stopped: must not be given with --report"),
         (["--stopped"], exits.USAGE, "perf: must be given, as trial 0 has reported nothing"),
-        (["--perf", "1", "--number", "7"], exits.FAILED, "suggestion 7 was not asked for here"),
+        (["--perf", "1", "--number", "7"], exits.USAGE, "number: there is no trial 7 in this run; there is trial 0"),
     ],
 )
 def test_what_is_wrong_is_said_and_changes_nothing(ask, capsys, words, code, text):
@@ -173,3 +173,13 @@ def test_a_store_without_a_run_is_no_store(ask, capsys, tmp_path, name):
     assert call(capsys, name, "empty.db", *rest)[0] == exits.NO_STORE
     Path("bad.db").write_text("no store")
     assert call(capsys, name, "bad.db", *rest)[0] == exits.DAMAGED
+
+
+@pytest.mark.parametrize("wait", ["nan", "-1", "-inf"])
+def test_a_time_to_wait_is_a_number_of_seconds(wait, tmp_path, capsys):
+    """With nan it would wait for ever."""
+    with Search(build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], seed=0), tmp_path / "run.db") as search:
+        search.ask()
+        for command in (["tell", "--perf", "1", "--number", "0"], ["ask"], ["fail", "--number", "0", "--reason", "r"]):
+            assert main([command[0], str(tmp_path / "run.db"), *command[1:], f"--wait={wait}"]) == exits.USAGE
+            assert "wait: must be at least 0 seconds" in capsys.readouterr().err

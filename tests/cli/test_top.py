@@ -96,6 +96,22 @@ def test_without_a_terminal_it_is_printed_once(store, capsys):
     assert "\x1b" not in said
 
 
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_tables_fit_the_terminal_by_columns_not_by_cutting_numbers(width, store, watched):
+    """With little room the less important ones are missing; no number is cut."""
+    watch = watched(store)
+    watch.update(float("inf"))
+    lines = text_of(watch, width).splitlines()
+    assert max(map(len, lines)) <= width
+    of_rungs = lines[lines.index("rungs") + 1 :]
+    assert "best" in of_rungs[0]
+    assert not any("\u2026" in line for line in of_rungs[:4])
+    assert ("running" in of_rungs[0]) == (width > 40)
+    ended = lines[lines.index("ended last") + 1]
+    assert all(word in ended for word in ("trial", "state", "result"))
+    assert ("took" in ended) == (width > 40)
+
+
 def test_what_runs_is_told(tmp_path, watched):
     """Configuration, last report, for how long; and what ended since."""
     hpo = build_hpo_from_name("random", SPACE, seed=0, max_evals=3)

@@ -122,7 +122,7 @@ def test_a_search_goes_on_with_its_store(train, tmp_path):
         hpo.optimize(progress=False, store=tmp_path / "run.db")
     assert len(trained(tmp_path)) == 18
     other = CommandObjective([*train, "2", "{checkpoint_dir}"], metric="acc", uses_env=True)
-    with pytest.warns(UserWarning, match=r"f \(its code, or a value it closes over\) has changed"):
+    with pytest.warns(UserWarning, match=r"f \(its code, its command, or a value it closes over\) has changed"):
         build_hpo_from_name("random", SPACE, other, max_evals=6, seed=0).optimize(
             progress=False, store=tmp_path / "run.db"
         )

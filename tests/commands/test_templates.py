@@ -186,8 +186,8 @@ def test_a_command_that_uses_every_parameter_passes(command):
 @pytest.mark.parametrize(
     ("command", "part"),
     [
-        ("train {lr} {opti}", "command: does not use momentum; write {momentum} or {--momentum} for a parameter"),
-        ("train", "command: does not use lr, opti, momentum"),
+        ("train {lr} {opti}", "command: does not use momentum; write {--momentum} for a parameter"),
+        ("train", "command: does not use lr, opti, momentum; write {lr} or {--lr} for a parameter"),
         (
             "train {lr} {opti} {momentum}",
             "command: {momentum} has no value where momentum is not active; write {--momentum}",

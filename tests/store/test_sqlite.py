@@ -234,6 +234,38 @@ def test_a_reader_needs_no_lock_and_writes_nothing(run: SQLiteStore, path: Path)
     assert (path.read_bytes(), (path.parent / "run.db.lock").read_bytes()) == before
 
 
+def test_a_reader_leaves_no_files(run: SQLiteStore, path: Path, trial_events: Trials) -> None:
+    """Neither of a store at rest, nor where a driver came and went while it read; and the file stays as it is."""
+    run.close()
+    before = {one.name: (one.read_bytes(), one.stat().st_mtime_ns) for one in path.parent.iterdir()}
+    reader = SQLiteStore(path, read_only=True)
+    assert len(list(reader.events())) == 8
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader._db.execute("DELETE FROM events")
+    reader.close()
+    assert {one.name: (one.read_bytes(), one.stat().st_mtime_ns) for one in path.parent.iterdir()} == before
+    reader = SQLiteStore(path, read_only=True)
+    run.open()
+    run.append(trial_events(2))
+    run.close()
+    assert len(list(reader.events())) == 12
+    reader.close()
+    assert {one.name for one in path.parent.iterdir()} == set(before)
+    with contextlib.closing(SQLiteStore(path, read_only=True)) as again:
+        assert len(list(again.events())) == 12
+
+
+def test_a_reader_leaves_the_log_of_a_killed_driver_as_it_is(path: Path, python: Python) -> None:
+    """What is not in the main file yet stays in the write-ahead log: it says what a power loss may have taken."""
+    driver = python(WRITE + "import os\nos.kill(os.getpid(), 9)", path, 3)
+    driver.wait()
+    kept = {ending: Path(f"{path}{ending}").read_bytes() for ending in ("", "-wal")}
+    assert kept["-wal"]
+    with contextlib.closing(SQLiteStore(path, read_only=True)) as reader:
+        assert len(list(reader.events())) == 6
+    assert {ending: Path(f"{path}{ending}").read_bytes() for ending in ("", "-wal")} == kept
+
+
 def test_any_thread_may_read_and_write(run: SQLiteStore, path: Path) -> None:
     """A web server reads in another thread than the one that opened the store."""
     reader = SQLiteStore(path, read_only=True)

@@ -76,12 +76,17 @@ def _print_table(output: Output, found: list[dict[str, Any]]) -> None:
 
 def _print_one(output: Output, one: dict[str, Any], cls: type) -> None:
     import inspect
+    import shutil
     import textwrap
 
+    from autohpo.cli.look.algorithms import filled, plain
+
+    width = min(shutil.get_terminal_size().columns, 100) if output.is_terminal else 100
     text = (inspect.getdoc(cls) or "").partition("\nArgs:\n")[0].replace("``", "`").rstrip()
+    text = plain(text)
     output.line(f"{one['name']}" + (f", another name of {one['alias_of']}" if one["alias_of"] else ""))
     output.line()
-    output.line(text or "(it has no documentation)")
+    output.line(filled(text, width) or "(it has no documentation)")
     output.line()
     for name, value in (
         ("space", one["space"]),
@@ -101,4 +106,6 @@ def _print_one(output: Output, one: dict[str, Any], cls: type) -> None:
             default = "" if option["default"] is None else f" = {option['default']}"
             output.line(f"  {option['name']}: {option['type']}{default}")
             if option["meaning"]:
-                output.line(textwrap.fill(option["meaning"], 100, initial_indent="      ", subsequent_indent="      "))
+                output.line(
+                    textwrap.fill(option["meaning"], width, initial_indent="      ", subsequent_indent="      ")
+                )

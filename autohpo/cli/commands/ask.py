@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  autohpo ask run.db --space space.yaml --algorithm tpe --max-evals 50 --mode min
+  autohpo ask run.db --space space.yaml --algorithm tpe --max-evals 50
   autohpo ask run.db --client-id "$HOSTNAME" --format args
   eval "$(autohpo ask run.db --format env)"; python train.py --lr "$HP_lr"
 

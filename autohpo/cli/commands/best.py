@@ -24,7 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_store(parser)
     parser.add_argument(
-        "--top", type=int, metavar="K", help="print the K best trainings; of several objectives the whole front"
+        "--top",
+        type=int,
+        metavar="K",
+        help="print the K best trainings; of several objectives the first K of the front",
     )
     parser.add_argument(
         "--format",

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  autohpo doctor run.db       is the store whole, who has it, what waits in it?
-  autohpo doctor              is this installation complete, and what does this machine give?
+  autohpo doctor run.db   is the store whole, who has it, what waits in it?
+  autohpo doctor          is this installation complete, what has this machine?
 
 exit code 8: the store is damaged, and the last line is the command that saves what is whole; 1: something else
 will not work. Nothing is changed."""

@@ -27,7 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_number(parser)
     parser.add_argument("--reason", required=True, metavar="TEXT", help="why there is no result; kept with the trial")
     parser.add_argument(
-        "--state", choices=STATES, default="FAILED", help="how the trial ended (default FAILED: it raised an error)"
+        "--state",
+        type=str.upper,
+        choices=STATES,
+        default="FAILED",
+        help="how the trial ended (default FAILED: it raised an error)",
     )
     add_client(parser)
 

@@ -21,7 +21,8 @@ EPILOG = """\
 formats:
   the event log that `autohpo export` writes as .jsonl, back without loss
   a folder of HpBandSter, with configs.json and results.json
-  a table of known results, .csv or .json, with --space; they become known results of a new run
+  a table of known results, .csv or .json, with --space; they become known
+  results of a new run
 
 examples:
   autohpo import run.jsonl --to run.db

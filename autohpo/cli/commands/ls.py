@@ -17,6 +17,9 @@ examples:
   autohpo ls runs --recursive
 """
 
+MOST = 240
+"""Letters of an error that stand below the table, in one line; JSON has all of it."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -38,9 +41,9 @@ def run(args: argparse.Namespace, output: Output) -> None:
     import time
     from pathlib import Path
 
-    from autohpo.cli.look.listing import listed, stores_in
+    from autohpo.cli.look.listing import TRIALS_READ, listed, stores_in
     from autohpo.cli.look.tables import print_fitting
-    from autohpo.cli.look.words import ago
+    from autohpo.cli.look.words import ago, brief
     from autohpo.control import store_path
 
     named = os.environ.get(VARIABLE, "")
@@ -62,7 +65,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
     print_fitting(output, shown, names, "--json has all", spared=("name", "algorithm"))
     for row in rows:
         if "error" in row:
-            output.note(row["error"])
-    readable = [row for row in rows if row["state"] in ("idle", "running") and row["trials"]]
-    if any(row["best"] is None for row in readable) and not args.best:
-        output.note("no best: there is no result yet, or the run is long; --best tells of all")
+            output.note(brief(" ".join(row["error"].split()), MOST))
+    n_trials = sum(row["trials"] or 0 for row in rows)
+    if n_trials > TRIALS_READ and any(row["best"] is None for row in rows) and not args.best:
+        output.note("the best of the longest runs is left out; --best tells of all")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 example:
-  autohpo new-algorithm hill_climber && cd hill_climber && pip install -e . && python -m pytest
+  autohpo new-algorithm hill_climber
+  cd hill_climber && pip install -e '.[test]' && python -m pytest
 
 The algorithm that is written works, and is small: change it. No file is ever overwritten."""
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
         return
     for path in files:
         output.line(str(folder / path))
-    output.note(f"next: cd {shlex.quote(str(folder))} && pip install -e . && python -m pytest")
+    output.note(f"next: cd {shlex.quote(str(folder))} && pip install -e '.[test]' && python -m pytest")
 
 
 def _check_name(name: str) -> None:

@@ -24,6 +24,9 @@ examples:
   autohpo resume run.db --max-evals 200 --num-workers 4 --detach
 """
 
+OWN = ("autohpo", "autohpo.exe", "__main__.py")
+"""What the program of this package is called."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -101,12 +104,13 @@ def _parsed(words: tuple[str, ...], path: Path) -> argparse.Namespace:
     Raises:
         StoreError: This release does not understand it.
     """
+    from autohpo.cli.arguments import UsageError
     from autohpo.cli.main import parser_of
     from autohpo.errors import StoreError
 
     try:
         return parser_of("run").parse_args(list(words))
-    except SystemExit:
+    except (UsageError, SystemExit):  # SystemExit: it asks for help
         raise StoreError(
             f"store: the record beside {path} is of no command line that is understood: {quoted(words)}"
         ) from None
@@ -131,10 +135,18 @@ def _no_record(path: Path) -> Exception:
     from autohpo.store.lock import last_holder
     from autohpo.store.opening import beside
 
-    open_store(path, read_only=True).close()  # is it one at all?
+    store = open_store(path, read_only=True)  # is it one at all?
+    source = (store.header or {}).get("imported_from")
+    store.close()
+    if source:
+        advice = "give it to a new search: optimize(warm_start=...)"
+        return StoreError(f"store: {path.name} was imported from {source}, so it cannot go on; {advice}")
     last = last_holder(beside(path, ".lock"))
     program = "" if last is None or last.program in ("", "-c", "-m") else last.program
     who = f"by {program}" if program else "by a Python program or a notebook"
+    if Path(program).name in OWN:  # another command of ours
+        advice = f"go on with `autohpo run FILE --store {path.name}`, where FILE has its space, or with `autohpo ask`"
+        return StoreError(f"store: {path.name} has no record of an `autohpo run`; {advice}")
     advice = "run that again to go on: it takes over what is in the store"
     return StoreError(f"store: {path.name} has no record of an `autohpo run`; it was last used {who}; {advice}")
 

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 WHAT is one of:
-  train.py           a Python file with `space` and `f`; train.py:objective names another function
-  package.mod:f      a function of a module, with `space` beside it or as --space
-  run.yaml           a configuration file (.yaml, .toml, .json) with a command or an objective
+  train.py         a Python file with `space` and `f`; train.py:objective names
+                   another function
+  package.mod:f    a function of a module, with `space` beside it or as --space
+  run.yaml         a configuration file (.yaml, .toml, .json) with a command
+                   or an objective
 
 examples:
   autohpo run train.py --max-evals 50 --num-workers 4
@@ -112,12 +114,13 @@ def _search(args: argparse.Namespace, plan: Plan, output: Output) -> int:
     """Run the search in this process, and print what it found."""
     from autohpo.algorithms.session import session_of
     from autohpo.cli.rehearsal import check_first
-    from autohpo.errors import NoResultError
+    from autohpo.errors import FirstTrialError, NoResultError
     from autohpo.service import Launch
 
     check_first(plan)
     hpo = plan.build()
-    launch = Launch.of_this_process(command_of(args))
+    budget = {"max_evals": hpo.max_evals, "budget": session_of(hpo).allowance.budget}
+    launch = Launch.of_this_process(command_of(args), {name: n for name, n in budget.items() if n is not None})
     if plan.store is not None:
         output.note(f"store: {plan.store}")
         session_of(hpo).on_begin = lambda store: launch.write(store.files) if hasattr(store, "path") else None
@@ -135,6 +138,9 @@ def _search(args: argparse.Namespace, plan: Plan, output: Output) -> int:
     except NoResultError:
         _say_how_to_go_on(plan, hpo, output)
         raise
+    except FirstTrialError as error:
+        text = str(error).replace("continue_on_error=True", "--set continue_on_error=true")
+        raise FirstTrialError(text.replace("\nautohpo.errors.", "\n").rstrip()) from error
     _print_result(plan, hpo, output)
     return 0
 
@@ -157,8 +163,13 @@ def _print_result(plan: Plan, hpo: BaseHPOptimizer, output: Output) -> None:
             {**said, "store": plan.store, "algorithm": result.algorithm, "name": result.name, "is_finished": bool(end)}
         )
         return
-    value = ", ".join(map(shown_number, perf)) if isinstance(perf, tuple) else shown_number(perf)
-    output.line(f"best: {value} in trial {trial} of {shown_states(result.counts())}")
+    names = result.objectives.names
+    if len(names) > 1:
+        parts = [f"{name or place} {shown_number(v)}" for place, (name, v) in enumerate(zip(names, perf, strict=True))]
+        output.line(f"front: {len(result.pareto)} of {shown_states(result.counts())}")
+        output.line(f"the compromise: {', '.join(parts)} in trial {trial}")
+    else:
+        output.line(f"best: {shown_number(perf)} in trial {trial} of {shown_states(result.counts())}")
     for line in shown_hp(hp):
         output.line(line)
     if plan.store is None:

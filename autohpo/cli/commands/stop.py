@@ -106,7 +106,8 @@ def _say(given: str, output: Output, way: str, holder: Holder | None, text: str)
     output.line(text)
     if counts is not None:
         more = "" if best is None else f"; the best so far is {_shown(best)}"
-        output.line(f"saved: {shown_states(counts)}{more}")
+        states = {("to be run again" if state == "RUNNING" else state): n for state, n in counts.items()}
+        output.line(f"saved: {shown_states(states)}{more}")
         output.line(f"go on with: {quoted(['autohpo', 'resume', given])}")
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 EPILOG = """\
 examples:
   autohpo tell run.db --number 3 --perf 0.91
-  autohpo tell run.db --number 3 --perf acc=0.91 --perf latency=12 --metric epochs=30 --cost 61.5
-  autohpo tell run.db --number 3 --report --fidelity 4 --perf 0.83 || echo "stop this trial"
+  autohpo tell run.db --number 3 --perf acc=0.91 --perf ms=12 --metric epochs=30
+  autohpo tell run.db --number 3 --report --fidelity 4 --perf 0.83 || echo stop
 
 exit code 9 after --report: the trial should end now; then tell it with --stopped."""
 

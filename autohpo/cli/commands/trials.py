@@ -64,7 +64,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
         records = [record for record in records if record["state"] in states]
     if args.sort is not None:
         is_max = result.sign > 0
-        records = in_order(records, column_of(args.sort, known), is_max=is_max, is_reverse=args.reverse)
+        records = in_order(records, column_of(args.sort, known, "sort"), is_max=is_max, is_reverse=args.reverse)
     elif args.reverse:
         records.reverse()
     records = records[: args.limit]
@@ -88,7 +88,7 @@ def _states(words: Sequence[str] | None) -> set[str]:
     return found
 
 
-def column_of(word: str, known: Sequence[str]) -> str:
+def column_of(word: str, known: Sequence[str], option: str = "columns") -> str:
     """Return the column that a word names: as in a file, or without ``hp.``, ``metric.`` and the like.
 
     Raises:
@@ -105,7 +105,7 @@ def column_of(word: str, known: Sequence[str]) -> str:
     short = [column.removeprefix("hp.") for column in known]
     near = difflib.get_close_matches(name, short, 1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise UsageError(f"columns: there is no column {name!r}{hint} Columns: {', '.join(known)}")
+    raise UsageError(f"{option}: there is no column {name!r}{hint} Columns: {', '.join(known)}")
 
 
 def in_order(
@@ -155,11 +155,11 @@ def print_trials(
         is_chosen: Whether the user named them.
     """
     from autohpo.cli.look.tables import print_fitting
-    from autohpo.cli.look.words import last_line, moment
+    from autohpo.cli.look.words import error_line, moment
 
     def shown(name: str, value: Any) -> Any:
         if name == "error":
-            return last_line(value) or None
+            return error_line(value) or None
         if not output.is_terminal:
             return repr(value) if isinstance(value, float) else value
         return moment(value) if name == "started" else value

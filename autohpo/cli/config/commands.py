@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ from autohpo.cli.config.keys import COMMAND
 from autohpo.cli.config.values import as_flag, as_number, seconds
 from autohpo.errors import AutoHPOError, OptionError, shown
 from autohpo.other_names import meant_way
+
+NEAR = 0.75
+"""How alike a word must be to max or min to be one of them, misspelt; ``mae`` is not."""
 
 
 def ways_of(given: Table) -> Any:
@@ -29,9 +33,18 @@ def ways_of(given: Table) -> Any:
 
 
 def _ways(metric: Any) -> dict[str, str] | None:
+    """Return which way is better of each metric; None where a mapping says which metric each objective is.
+
+    Raises:
+        OptionError: A way is misspelt.
+    """
     if not isinstance(metric, Mapping) or not metric:
         return None
     ways = {name: meant_way(way) for name, way in metric.items()}
+    for name, way in metric.items():
+        near = difflib.get_close_matches(str(way).lower(), ("max", "min", "maximize", "minimize"), 1, NEAR)
+        if ways[name] is None and (near or any(ways.values())):
+            raise OptionError(f"metric: {name} must be max or min, got {shown(way)}")
     return {str(name): way for name, way in ways.items() if way is not None} if all(ways.values()) else None
 
 

@@ -95,7 +95,14 @@ def read_document(path: Path) -> Any:
         raise ConfigError(f"{where}: cannot be read: {error}") from error
     if len(data) > MOST_BYTES:
         raise ConfigError(f"{where}: must be at most {MOST_BYTES // 2**20} MiB large")
-    return parse_toml(text, where) if path.suffix.lower() == ".toml" else parse_yaml(text, where)
+    if path.suffix.lower() == ".toml":
+        return parse_toml(text, where)
+    try:
+        return parse_yaml(text, where)
+    except ConfigError as error:
+        if path.suffix.lower() != ".json":
+            raise
+        raise ConfigError(str(error).replace("is no YAML", "is no JSON")) from error
 
 
 def parse_toml(text: str, where: str = "") -> Any:
@@ -188,6 +195,10 @@ def parse_yaml(text: str, where: str = "") -> Any:
         mark = error.problem_mark or error.context_mark
         line = "" if mark is None else f", line {mark.line + 1}"
         what = ", ".join(part for part in (error.context, error.problem) if part)
+        if "mapping values are not allowed" in what:
+            what += "; put a text that has a colon and a blank in it, such as a command, into quotes"
+        elif "'\\t'" in what:
+            what += "; indent with blanks"
         raise ConfigError(f"{where or 'text'}{line}: is no YAML: {what}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"{_prefix(where)}is no YAML: {str(error) or 'it is nested too deeply'}") from error

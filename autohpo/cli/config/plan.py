@@ -16,7 +16,7 @@ from autohpo.cli.arguments import VARIABLE, UsageError
 from autohpo.cli.config import sources
 from autohpo.cli.config.commands import command_of, ways_of
 from autohpo.cli.config.documents import SUFFIXES, ConfigError, Table, first_word, located, plain, read_document
-from autohpo.cli.config.keys import RUN_FLAGS, SCRIPT_NAMES, check_top, place_of
+from autohpo.cli.config.keys import COMMAND, RUN_FLAGS, SCRIPT_NAMES, check_top, place_of
 from autohpo.cli.config.spaces import read_space, with_changes
 from autohpo.cli.config.values import DURATIONS, as_wanted, flow_value, hints_of, pair, seconds
 from autohpo.errors import AutoHPOError, OptionError, SpaceError, shown
@@ -24,6 +24,8 @@ from autohpo.run_options import RunOptions
 from autohpo.spaces import SearchSpace
 
 T = TypeVar("T")
+
+COMMAND_ADVICE = "a command line stands in a configuration file, as in command: ./train --lr {lr}"
 
 
 @dataclass
@@ -111,12 +113,12 @@ def plan_of(args: argparse.Namespace) -> Plan:
     what: str = args.what
     if sources.is_document(what):
         parts = _of_document(Path(what), read_document(_existing(Path(what))))
-    elif what.endswith(".py") or sources.is_reference(what):
+    elif sources.is_script(what):
         parts = _of_module(sources.find("run", what, "f"), has_space=args.space is not None)
     else:
         rule = f"must be a Python file, module:function, or a configuration file ({', '.join(SUFFIXES)})"
         missing = "" if Path(what).exists() else ", and there is no such file"
-        raise UsageError(f"run: {rule}, got {shown(what)}{missing}")
+        raise UsageError(f"run: {rule}, got {shown(what)}{missing}; {COMMAND_ADVICE}")
     _take_flags(parts, args)
     if args.space is not None:
         parts.space, parts.constraints = space_at("--space", args.space), ()
@@ -307,6 +309,8 @@ def _take_flags(parts: _Parts, args: argparse.Namespace) -> None:
             table.lines[flag] = 0
     for text in args.set or ():
         name, value = pair("--set", text)
+        if name in COMMAND and name not in RunArguments.__annotations__:
+            raise UsageError(f"--set: {name} says more of a command; write it in the configuration file")
         table = parts.arguments if name in RunArguments.__annotations__ else parts.options
         table[name] = flow_value("--set", value)
         table.lines[name] = 0

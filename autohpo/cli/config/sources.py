@@ -55,6 +55,11 @@ def is_reference(text: str) -> bool:
     return _REFERENCE.fullmatch(text) is not None
 
 
+def is_script(text: str) -> bool:
+    """Return whether a text looks like a Python file or a reference, and not like a command that calls one."""
+    return is_reference(text) or (text.endswith(".py") and (" " not in text or Path(text).is_file()))
+
+
 def is_document(text: str) -> bool:
     """Return whether a text looks like the path of a configuration file."""
     return Path(text).suffix.lower() in SUFFIXES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import textwrap
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
@@ -128,4 +129,20 @@ def _arguments(text: str) -> dict[str, str]:
             last = found.setdefault(match[1], [match[2]])
         elif last is not None and line.strip():
             last.append(line.strip())
-    return {name: " ".join(lines).replace("``", "") for name, lines in found.items()}
+    return {name: plain(" ".join(lines).replace("``", "")) for name, lines in found.items()}
+
+
+def plain(text: str) -> str:
+    """Return documentation without the roles that only a browser shows as links."""
+    return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text)
+
+
+def filled(text: str, width: int) -> str:
+    """Return documentation whose paragraphs are wrapped to a width; lists and examples stay as they are."""
+    paragraphs = text.split("\n\n")
+    is_prose = [all(line[:1] not in (" ", "-", "|", ">") for line in one.splitlines()) for one in paragraphs]
+    parts = [
+        textwrap.fill(" ".join(one.split()), width, break_on_hyphens=False) if kept else one
+        for one, kept in zip(paragraphs, is_prose, strict=True)
+    ]
+    return "\n\n".join(parts)

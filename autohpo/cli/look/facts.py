@@ -6,9 +6,10 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from autohpo.cli.look.budgets import budget_of, trials_text
 from autohpo.cli.look.reading import Opened
 from autohpo.cli.look.telling import describe, lines_of
-from autohpo.cli.look.words import duration, moment, paired, parameter_text
+from autohpo.cli.look.words import brief, duration, moment, paired, parameter_text
 from autohpo.control import driver_of
 from autohpo.errors import AutoHPOError, SpaceError
 from autohpo.service import LOG, Launch
@@ -65,7 +66,11 @@ def run_lines(facts: Facts, width: int) -> list[str]:
         width: How many letters a line has; a longer one goes on below.
     """
     first, last, driver = facts["begun"], facts["last_event"], facts["driver"]
-    trials = ", ".join(f"{n:,} {state}" for state, n in facts["states"].items())
+    waiting = driver is None  # for somebody who runs them
+    states = {
+        ("to be run again" if waiting and state == "RUNNING" else state): n for state, n in facts["states"].items()
+    }
+    trials = ", ".join(f"{n:,} {state}" for state, n in states.items())
     options = [f"{name}={value}" for name, value in facts["options"].items() if _is_said(value)]
     pairs = [
         ("store", facts["store"]),
@@ -73,7 +78,7 @@ def run_lines(facts: Facts, width: int) -> list[str]:
         ("algorithm", facts["algorithm"]),
         ("options", ", ".join(options)),
         ("objectives", ", ".join(f"{name}: {way}" if name else way for name, way in facts["objectives"].items())),
-        *((("space" if k == 0 else ""), line) for k, line in enumerate(_space_lines(facts["space"]))),
+        *((("space" if k == 0 else ""), line) for k, line in enumerate(space_lines(facts["space"]))),
         ("made with", f"autohpo {facts['version']}" * bool(facts["version"])),
         ("command", facts["command"] or ""),
         ("begun", moment(first)),
@@ -110,18 +115,24 @@ def objectives_of(run: Opened) -> dict[str, str]:
 def space_facts(space: SearchSpace) -> dict[str, Any]:
     """Return a space in words: each parameter, when it is active, and the constraints."""
     parameters = {one.name: parameter_text(one) + _condition(space, one.name) for one in space.parameters}
-    return {"parameters": parameters, "constraints": [str(one) for one in space.constraints]}
+    return {"parameters": parameters, "constraints": [str(getattr(one, "formula", one)) for one in space.constraints]}
 
 
 def _condition(space: SearchSpace, name: str) -> str:
     formula = space.formulas.get(name)
     if formula is not None:
         return f"; only if {formula}"
+    for parent in space.parameters:
+        pairs = zip(getattr(parent, "choices", ()), getattr(parent, "children", ()), strict=False)
+        values = [brief(value) for value, children in pairs if any(child.name == name for child in children)]
+        if values:
+            return f"; only if {parent.name} is {' or '.join(values)}"
     deciders = [one for one in space.deciders(name) if one != name]
     return f"; depends on {', '.join(deciders)}" if deciders else ""
 
 
-def _space_lines(space: dict[str, Any]) -> list[str]:
+def space_lines(space: dict[str, Any]) -> list[str]:
+    """Return the facts of a space as lines: a parameter each, then the constraints."""
     width = max(map(len, space["parameters"]), default=0) + 2
     lines = [f"{name:{width}}{text}" for name, text in space["parameters"].items()]
     return lines + [f"constraint: {text}" for text in space["constraints"]]
@@ -166,12 +177,12 @@ def _driver_text(driver: dict[str, Any]) -> str:
 
 
 def budget_facts(run: Opened, state: RunState) -> dict[str, Any]:
-    """Return how much of the budget that the run began with is used; a later call may have given another one."""
-    budget = {name: value for name, value in run.header.get("budget", {}).items() if isinstance(value, (int, float))}
+    """Return how much of the budget is used."""
+    budget = budget_of(run.header, run.path)
     used = state.n_asked - state.n_known
     facts: dict[str, Any] = {**budget, "n_suggested": used}
     if "max_evals" in budget:
-        facts["text"] = f"{used:,} of {budget['max_evals']:,} trials"
+        facts["text"] = trials_text(used, budget["max_evals"])
     elif "budget" in budget:
         facts["text"] = f"{budget['budget']:g} full evaluations; {used:,} trials were made"
     return facts

@@ -17,8 +17,10 @@ def check_free(place: Path, *, is_forced: bool) -> None:
     """Check that a file may be written.
 
     Raises:
-        UsageError: It is there already.
+        UsageError: It is there already, or is a folder, a device or a pipe, which no file may take the place of.
     """
+    if place.exists() and not place.is_file():
+        raise UsageError(f"to: must be the path of a file, got {place}, which is a folder, a device or a pipe")
     if not is_forced and (place.exists() or place.is_symlink()):
         raise UsageError(f"to: {place} is there already; name a new file, or give --force to overwrite it")
 

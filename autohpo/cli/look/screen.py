@@ -10,9 +10,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from autohpo.cli.look.budgets import trials_text
 from autohpo.cli.look.chart import columns_chart
 from autohpo.cli.look.watch import Watch
-from autohpo.cli.look.words import ago, duration, fidelity_text, hp_text, last_line, number_text
+from autohpo.cli.look.words import ago, duration, error_line, fidelity_text, hp_text, number_text
 from autohpo.outcome import perfs_of
 from autohpo.store import RunState
 
@@ -27,6 +28,9 @@ STYLES = {
 CHART_LINES = 5
 LEAST_LINES = 6
 """The least height of a terminal whose last line says what keys do."""
+
+LEAST = 8
+"""The least width that a column is cut to, before others are left out."""
 
 LINEAR_TRIALS = 300
 """Trials up to which a chart has as much room for the last as for the first."""
@@ -129,18 +133,14 @@ def _progress_line(watch: Watch, state: RunState, width: int) -> Text:
 
 def _share_done(watch: Watch, done: int) -> tuple[float | None, str]:
     """Return how much of the budget is used, where there is one, and the same in words."""
-    budget, most = watch.header.get("budget", {}), watch.header.get("options", {}).get("max_fidelity")
+    budget, most = watch.budget, watch.header.get("options", {}).get("max_fidelity")
     n, cost = budget.get("max_evals"), budget.get("budget")
-    if _is_positive(cost) and _is_positive(most):
+    if cost and isinstance(most, (int, float)) and most > 0:
         spent = watch.seen.trained / most
         return spent / cost, f"{done:,} trials, about {spent:.3g} of {cost:g} full evaluations"
-    if _is_positive(n):
-        return done / n, f"{done:,} of {n:,} trials"
+    if n:
+        return min(done / n, 1.0), trials_text(done, n)
     return None, f"{done:,} trials"
-
-
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, (int, float)) and value > 0
 
 
 def _best_lines(state: RunState, width: int) -> list[Text]:
@@ -171,7 +171,7 @@ def _best_lines(state: RunState, width: int) -> list[Text]:
 def _sections(watch: Watch, state: RunState, width: int, now: float) -> dict[str, Section]:
     return {
         "chart": (4, _chart(watch, state, width)),
-        "rungs": (3, _rungs(watch, state)),
+        "rungs": (3, _rungs(watch, state, width)),
         "running": (3, _running(watch, state, width, now)),
         "ended": (3, _ended(watch, width)),
         "failures": (1, _failures(watch)),
@@ -204,7 +204,9 @@ def _chart(watch: Watch, state: RunState, width: int) -> list[RenderableType]:
     return shown
 
 
-def _table_lines(rows: Sequence[dict[str, str]], title: str, width: int, wide: str = "") -> list[RenderableType]:
+def _table_lines(
+    rows: Sequence[dict[str, str]], title: str, width: int, wide: str = "", spared: Sequence[str] = ()
+) -> list[RenderableType]:
     """Return a table as lines of text: a heading, the names of the columns, and the rows.
 
     Args:
@@ -212,14 +214,19 @@ def _table_lines(rows: Sequence[dict[str, str]], title: str, width: int, wide: s
         title: What stands above.
         width: How many letters a line has.
         wide: The column that is cut where there is too little room.
+        spared: Columns that are left out where that is not enough, the first one first.
     """
     if not rows:
         return []
-    names = list(rows[0])
-    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in rows[0]}
+    least = {**widths, wide: min(LEAST, widths[wide])} if wide else widths
+    for name in spared:
+        if sum(least[one] + 2 for one in widths) - 2 > width:
+            widths.pop(name, None)
+    names = list(widths)
     if wide:
         others = sum(widths[name] + 2 for name in names if name != wide)
-        widths[wide] = max(min(widths[wide], width - others), min(8, widths[wide]))
+        widths[wide] = max(min(widths[wide], width - others), least[wide])
     lines: list[RenderableType] = [_line(""), _line(title, "dim")]
     for row in ({name: name for name in names}, *rows):
         cells = [_cut(row[name], widths[name]).ljust(widths[name]) for name in names]
@@ -231,7 +238,7 @@ def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
 
 
-def _rungs(watch: Watch, state: RunState) -> list[RenderableType]:
+def _rungs(watch: Watch, state: RunState, width: int) -> list[RenderableType]:
     rungs = watch.seen.rungs
     if len(rungs) < 2:
         return []
@@ -247,7 +254,8 @@ def _rungs(watch: Watch, state: RunState) -> list[RenderableType]:
         for fidelity, rung in sorted(rungs.items(), key=lambda item: -item[0])
     ]
     shown = [row for row in rows if len(rows) <= 10 or row["running"] != "0"][:10] or rows[:10]
-    return _table_lines(shown, "rungs" + f" (of {len(rows)} fidelities)" * (len(shown) < len(rows)), 200)
+    title = "rungs" + f" (of {len(rows)} fidelities)" * (len(shown) < len(rows))
+    return _table_lines(shown, title, width, spared=("running", "with a result"))
 
 
 def _running(watch: Watch, state: RunState, width: int, now: float) -> list[RenderableType]:
@@ -263,20 +271,20 @@ def _running(watch: Watch, state: RunState, width: int, now: float) -> list[Rend
         rows.append(row | {"last report": reported, "configuration": hp_text(one.hp)})
     if rows and not any(row["last report"] for row in rows):
         rows = [{name: text for name, text in row.items() if name != "last report"} for row in rows]
-    return _table_lines(rows, "running", width, "configuration")
+    return _table_lines(rows, "running", width, "configuration", spared=("for", "fidelity"))
 
 
 def _ended(watch: Watch, width: int) -> list[RenderableType]:
     rows = []
     has_fidelity = bool(watch.seen.rungs)
     for trial in list(watch.seen.last)[:10]:
-        perf = ", ".join(number_text(value) for value in trial.perfs) or last_line(trial.error, 40)
+        perf = ", ".join(number_text(value) for value in trial.perfs) or error_line(trial.error, 40)
         row = {"trial": str(trial.number), "state": trial.state.value, "result": perf}
         if has_fidelity:
             row["fidelity"] = "" if math.isinf(trial.reached) else f"{trial.reached:g}"
         row["took"] = "" if trial.seconds is None else duration(trial.seconds)
         rows.append(row | {"configuration": hp_text(trial.hp)})
-    return _table_lines(rows, "ended last", width, "configuration")
+    return _table_lines(rows, "ended last", width, "configuration", spared=("took", "fidelity"))
 
 
 def _failures(watch: Watch) -> list[RenderableType]:
@@ -287,7 +295,7 @@ def _failures(watch: Watch) -> list[RenderableType]:
     text = _line("without a result: ", "dim")
     text.append(parts, style="red not dim")
     if last is not None:
-        text.append(f"; trial {last.number}: {last_line(last.error)}", style="not dim")
+        text.append(f"; trial {last.number}: {error_line(last.error)}", style="not dim")
     return [text]
 
 
@@ -299,7 +307,7 @@ def as_facts(watch: Watch) -> dict[str, Any]:
         "status": watch.status,
         "name": watch.header.get("name", ""),
         "algorithm": watch.header.get("algorithm", ""),
-        "budget": dict(watch.header.get("budget", {})),
+        "budget": dict(watch.budget),
         "driver": None if watch.holder is None else {k: v for k, v in watch.holder._asdict().items() if k != "id"},
     }
     if state is None:

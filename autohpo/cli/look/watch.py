@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autohpo.cli.look.budgets import budget_of
 from autohpo.cli.look.reading import readable_space
 from autohpo.control import driver_of, store_path
 from autohpo.errors import StoreError, StoreLockedError
@@ -112,6 +113,7 @@ class Watch:
         path: The path of the store.
         state: What its log says; None as long as there is no run in it.
         header: What its header says.
+        budget: What the last driver may spend, as far as that is recorded.
         seen: More of what its log says.
         holder: The process that works on the run now; None where nobody does.
         is_behind: Whether there are events that were not read yet.
@@ -133,6 +135,7 @@ class Watch:
     def _forget(self) -> None:
         self.state: RunState | None = None
         self.header: Mapping[str, Any] = {}
+        self.budget: Mapping[str, float] = {}
         self.seen = Watched()
 
     def close(self) -> None:
@@ -156,6 +159,7 @@ class Watch:
                 self._forget()
             if self._store is None and not self._open():
                 return
+            self.budget = budget_of(self.header, self.path)
             self._follow(seconds)
         except StoreLockedError as error:
             self.note = str(error)
@@ -211,8 +215,8 @@ class Watch:
         """Whether all that the budget allows was done, and nobody works on the run."""
         if self.state is None or self.holder is not None or self.state.attempts:
             return False
-        most = self.header.get("budget", {}).get("max_evals")
-        return isinstance(most, int) and self.state.n_asked - self.state.n_known >= most
+        most = self.budget.get("max_evals")
+        return most is not None and self.state.n_asked - self.state.n_known >= most
 
     @property
     def status(self) -> str:

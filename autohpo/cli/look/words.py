@@ -77,10 +77,10 @@ def fidelity_text(fidelity: float | None) -> str:
     return "" if fidelity is None or math.isinf(fidelity) else f"{fidelity:g}"
 
 
-def last_line(error: str, most: int = 100) -> str:
-    """Return the last line of an error, which says what it was."""
-    lines = error.strip().splitlines()
-    text = lines[-1].strip() if lines else ""
+def error_line(error: str, most: int = 100) -> str:
+    """Return the line of an error that says what it was: the last one of a traceback, the first one of a text."""
+    lines = error.strip().splitlines() or [""]
+    text = (lines[-1] if lines[0].startswith("Traceback") else lines[0]).removeprefix("autohpo.errors.").strip()
     return text if len(text) <= most else text[: most - 3] + "..."
 
 

@@ -1,0 +1,42 @@
+"""The budget of a run as its last driver had it, which the header of its store does not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autohpo.errors import StoreError
+from autohpo.service import Launch
+
+NAMES = ("max_evals", "budget")
+
+
+def budget_of(header: Mapping[str, Any], path: Path) -> dict[str, float]:
+    """Return ``max_evals`` and ``budget`` of a run, where they are limited.
+
+    The header of a store has those of the first call; the record of how its driver was started has those of the last
+    one, where that was ``autohpo run`` or ``autohpo resume``.
+
+    Args:
+        header: The header of the store.
+        path: The path of the store.
+    """
+    try:
+        launch = Launch.read(path)
+    except StoreError:  # a record that cannot be read, or is not to be trusted
+        launch = None
+    last = launch.budget if launch is not None and isinstance(launch.budget, dict) else {}
+    found = {**header.get("budget", {}), **last}
+    return {name: found[name] for name in NAMES if _is_positive(found.get(name))}
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+
+
+def trials_text(n: int, most: float) -> str:
+    """Return how many of the trials that a budget allows there are: ``20 of 60 trials``."""
+    if n > most:  # a later call allowed more, and left no record
+        return f"{n:,} trials, of which the first call allowed {most:,g}"
+    return f"{n:,} of {most:,g} trials"
