@@ -17,6 +17,9 @@ from autohpo.store import RunState
 from autohpo.suspended import Suspended
 from autohpo.trial import Outcome, Suggestion, Task, TrialState
 
+DRIVER_DIED = "the driver died"
+"""How an end is explained that the next driver has written."""
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -60,6 +63,7 @@ class Dispatch:
         checkpoints: Checkpoints | None = None,
     ) -> None:
         self._search, self._executor, self._retries = search, executor, retries
+        search.on_saved = executor.logged
         self._suspended = Suspended(search, executor, max_suspended)
         self.checkpoints = Checkpoints(search, "live") if checkpoints is None else checkpoints
         self.busy: dict[int, tuple[int, int]] = {}
@@ -100,20 +104,23 @@ class Dispatch:
         for number in sorted(filter(is_wanted, state.running), key=lambda number: (number < 0, abs(number))):
             attempts = state.attempts[number]
             if attempts.is_running and attempts.n:
-                outcome = Outcome(TrialState.LOST, error="the driver died")
+                trained = self._executor.trained(number, attempts.n)
+                outcome = Outcome(TrialState.LOST, error=DRIVER_DIED, trained=trained)
                 if self.is_over(number, outcome):
-                    self._end_lost(number, attempts.n)
+                    self._end_lost(number, attempts.n, trained)
                     continue
-                self._search.interrupt(number, attempts.n, TrialState.LOST, outcome.error)
+                self._search.interrupt(number, attempts.n, TrialState.LOST, outcome.error, trained)
             (self._last if number in suspects else self.again).append(number)
         self._search.save()
         for number in [*self.again, *self._last]:
             self.prepare(number)
         self.checkpoints.begin(self._search.hpo.resumable)
 
-    def _end_lost(self, number: int, attempt: int) -> None:
+    def _end_lost(self, number: int, attempt: int, trained: float | None) -> None:
         n = 1 + self._retries.get(TrialState.LOST, 0)
-        trial = self._search.note_end(number, attempt, Outcome(TrialState.CRASHED, error=lost_error(n)))
+        why = "" if trained is None else DRIVER_DIED
+        outcome = Outcome(TrialState.CRASHED, error=lost_error(n), why=why, trained=trained)
+        trial = self._search.note_end(number, attempt, outcome)
         self._search.save()
         if trial is not None:
             self._search.told(trial)

@@ -93,7 +93,7 @@ class Driver:
             SystemExit: A SIGTERM or SIGHUP came; likewise.
         """
         self._n_earlier, self._spent_earlier = self.state.n_done + self.state.n_failed, self._spent()
-        self.executor.recall(self.search.store.events())
+        self.executor.recall(self.search.store.events(), self.search.lasting_files)
         if not self._is_over_before:
             self.dispatch.recover()
         self.executor.open(self.objective, self._on_report)
@@ -350,7 +350,8 @@ class Driver:
                 self.executor.close()
         finally:
             for number in list(self.state.running):
-                self.search.interrupt(number, self.state.attempts[number].n, TrialState.CANCELLED, reason)
+                n = self.state.attempts[number].n
+                self.search.interrupt(number, n, TrialState.CANCELLED, reason, self.executor.trained(number, n))
             self.dispatch.busy.clear()
             try:
                 self.search.save()

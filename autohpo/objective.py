@@ -17,6 +17,7 @@ from typing import Any
 from autohpo.errors import AutoHPOError, InvalidPerfError, OptionError, short
 from autohpo.forked import OnlyHere
 from autohpo.objectives import Objectives, as_perf
+from autohpo.odometer import Odometer
 from autohpo.outcome import checked_size
 from autohpo.reported import Keep, ReportLog, ReportRules
 from autohpo.signatures import is_any, is_generator, names_in
@@ -26,7 +27,7 @@ _log = logging.getLogger("autohpo")
 
 OFFERED = ("dataset", "fidelity", "trial", "seed")
 
-OURS = ("autohpo.objective", "autohpo.objectives", "autohpo.reported", "autohpo.trainer")
+OURS = ("autohpo.objective", "autohpo.objectives", "autohpo.odometer", "autohpo.reported", "autohpo.trainer")
 """Modules whose frames say nothing to a user whose objective raised; those of executors are left out, too."""
 
 MAX_ERROR_CHARACTERS = 16_000
@@ -64,7 +65,7 @@ class TrialHandle:
         """Take over the next task of the same training."""
         self.number, self.attempt, self.seed = task.number, task.attempt, task.seed
         self.fidelity, self.slot, self._most, self._began = task.fidelity, task.slot, task.most, self._done
-        self._folder, self._process = task.checkpoint_dir, os.getpid()
+        self._folder, self._process, self._odometer = task.checkpoint_dir, os.getpid(), Odometer(task)
         self._send: Report | None = report
         self._log.is_over, self._log.n_ignored = False, 0
 
@@ -76,6 +77,7 @@ class TrialHandle:
     def _release(self) -> None:
         """Ignore what is reported from now on: the attempt has ended."""
         self._send = None
+        self._odometer.close()
 
     @property
     def checkpoint_dir(self) -> Path:
@@ -110,12 +112,13 @@ class TrialHandle:
             raise InvalidPerfError(f"fidelity: must be finite and at least 0, got {done}")
         self._done = done
         self.reports.append((done, value))
+        self._odometer.note(done - self._began)
         if more:
             self._log.tally.count(more)
         is_wanted = send(done, value, more) if more else send(done, value)
         if not is_wanted or (self._has_all and not self.is_enough):
             self.is_stopped = True
-        self._log.is_over = self.is_stopped or self.is_enough
+        self._log.is_over = self._odometer.is_over = self.is_stopped or self.is_enough
         return not self._log.is_over
 
     @property
@@ -303,6 +306,7 @@ class Evaluator:
 
     def _run(self, task: Task, handle: TrialHandle, paused: _Paused | None) -> Outcome:
         try:
+            handle._odometer.begin(is_generator=self.objective.is_generator)
             with OnlyHere(handle._process):
                 result = paused.steps if paused else self.objective.call(task, handle)
             if isinstance(result, Generator):

@@ -194,7 +194,9 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     finally:
         _close(search)
     if search.state.best is None:
-        raise NoResultError(_why_nothing(result, options, driver.ending.reason, is_over=is_over))
+        why = _why_nothing(result, options, driver.ending.reason, is_over=is_over)
+        closing = driver.executor.closing
+        raise NoResultError(why if closing in why else f"{closing}; {why}")
     if options.plan is not None:
         say_confirmed(result, progress)
     return result

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
@@ -11,7 +13,7 @@ from autohpo.algorithms.session import Session
 from autohpo.clock import steady_clock
 from autohpo.errors import StoreError
 from autohpo.listener import Listener
-from autohpo.store import RunState, Store
+from autohpo.store import MemoryStore, RunState, Store
 from autohpo.store.base import LogEvent, LogKind
 from autohpo.store.run_state import suggestion_data
 from autohpo.trial import Suggestion, Trial
@@ -28,6 +30,9 @@ class SearchLog:
         session: The session of the optimizer.
         store: The store.
         state: What the log says.
+
+    Attributes:
+        on_saved: Hears of all that is in the log, once it is; None where nobody asks.
     """
 
     def __init__(self, hpo: BaseHPOptimizer, session: Session, store: Store, state: RunState) -> None:
@@ -36,6 +41,7 @@ class SearchLog:
         self.store = store
         self.state = state
         self.listener: Listener | None = None
+        self.on_saved: Callable[[Sequence[LogEvent]], None] | None = None
         self._clock = steady_clock()
         self._lock = threading.RLock()
         self._unsaved: list[LogEvent] = []
@@ -92,7 +98,14 @@ class SearchLog:
                 finally:
                     self._is_saving = False
                 self._is_synced = sync
+                if self.on_saved is not None:
+                    self.on_saved(events)
             self._flushed = time.monotonic()
+
+    @property
+    def lasting_files(self) -> Path | None:
+        """The folder of the run's files; None where it goes with this process."""
+        return None if isinstance(self.store, MemoryStore) else self.store.files
 
     @property
     def n_unsaved(self) -> int:

@@ -341,6 +341,7 @@ class Task:
         slot: The slot that it was given to.
         most: How much training this attempt may do: it ends at the report that comes so far, and its outcome says how
             much it did. None sets no limit, and nobody asks.
+        odometer: The file in which the attempt notes how far it came; nothing is noted where it is empty.
     """
 
     number: int
@@ -354,3 +355,4 @@ class Task:
     resumed_perf: float | None = None
     slot: int = 0
     most: float | None = None
+    odometer: str = ""

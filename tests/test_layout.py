@@ -34,6 +34,7 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
         "commands",
         "execution",
         "objective",
+        "odometer",
         "reported",
         "signatures",
         "trainer",

@@ -80,6 +80,7 @@ def test_a_worker_imports_neither_numpy_nor_spaces_nor_algorithms():
     loaded = {".".join(name.split(".")[:2]) for name in ast.literal_eval(run_python(code))}
     assert loaded == {
         *("autohpo", "autohpo.errors", "autohpo.execution", "autohpo.objective", "autohpo.objectives"),
+        "autohpo.odometer",
         *(
             "autohpo.forked",
             "autohpo.other_names",

@@ -87,7 +87,7 @@ class Closes(SerialExecutor):
     def closing(self):
         return "three are enough" if self.n >= 3 else ""
 
-    def recall(self, log):
+    def recall(self, log, files):
         self.log.append([event.kind for event in log])
 
     def open(self, objective, on_report):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from autohpo.dispatch import DRIVER_DIED
 from autohpo.execution.base import Event
+from autohpo.odometer import Reading
 from autohpo.store.base import LogEvent
 from autohpo.trial import Outcome, Task, TrialState
 
@@ -90,8 +92,9 @@ class Attempt:
 class Past:
     """What the log says of the attempts of earlier drivers.
 
-    Of an attempt that was running when its driver died nobody knows how far it came: it counts with its fidelity, but
-    all together with no more than there was left, and lasted until the last sign of life of that driver.
+    An attempt that was running when its driver died counts with what its odometer shows. Without one nobody knows how
+    far it came: it counts with its fidelity, but all together with no more than there was left. It lasted until the
+    last sign of life of that driver.
 
     Args:
         most: The iterations of a trial that was given no fidelity.
@@ -101,6 +104,8 @@ class Past:
         iterations: What all attempts have trained, or may have.
         seconds: What they took, together.
         stands: How far each chain came, by its root.
+        first: The training up to a first report, the largest that was seen, by the fidelity of the attempt.
+        left: What the attempts that have no end have trained, or may have, by number and attempt.
     """
 
     most: float | None
@@ -108,29 +113,75 @@ class Past:
     iterations: float = 0.0
     seconds: float = 0.0
     stands: dict[int, float] = field(default_factory=dict)
+    first: dict[float, float] = field(default_factory=dict)
+    left: dict[tuple[int, int], float] = field(default_factory=dict)
     _given: dict[int, float] = field(default_factory=dict)
     _roots: dict[int, int] = field(default_factory=dict)
     _open: dict[int, tuple[int, float]] = field(default_factory=dict)  # attempt and time of its start
     _alive: float = 0.0  # when the driver of that time was last known to live
+    _reached: dict[int, float] = field(default_factory=dict)  # how far each chain came, as it reported, by its root
+    _reporting: set[tuple[int, int]] = field(default_factory=set)  # attempts that have reported
 
-    def follow(self, log: Iterable[LogEvent]) -> Past:
-        """Take the whole log, and return this."""
+    def follow(self, log: Iterable[LogEvent], shown: Mapping[tuple[int, int], Reading] | None = None) -> Past:
+        """Take the whole log, and return this.
+
+        Args:
+            log: The log.
+            shown: What the odometers show, by number and attempt.
+        """
         for event in log:
             if event.kind == "ask":
                 self._ask(event)
             elif event.kind == "start":
                 self._open[event.trial] = event.attempt, event.time
+            elif event.kind == "report":
+                self._report(event)
             elif event.kind in ("end", "interrupt") and self._is_open(event) and self._end(event):
                 continue  # the next driver wrote this
             self._alive = event.time
-        for number, (_, since) in self._open.items():
-            self._add_unknown(self._given[number])
-            self.seconds += max(self._alive - since, 0.0)
+        self._take_open({} if shown is None else shown)
         return self
 
-    def _add_unknown(self, most: float) -> None:
+    def _take_open(self, shown: Mapping[tuple[int, int], Reading]) -> None:
+        """Count what has no end: first what is known, as the rest can be no more than there was left."""
+        for (number, _), reading in shown.items():
+            if reading.trained > 0 and number in self._given:
+                self._saw_first(self._given[number], reading.first)
+        unknown = []
+        for number, (attempt, since) in self._open.items():
+            self.seconds += max(self._alive - since, 0.0)
+            given, found = self._given[number], shown.get((number, attempt))
+            used = None if found is None else found.used(self.first.get(given, 0.0))
+            if used is None:
+                unknown.append((number, attempt, given if found is None else found.most))
+            else:
+                self.iterations += used
+                self.left[number, attempt] = used
+        for number, attempt, most in unknown:
+            self.left[number, attempt] = self._add_unknown(most)
+
+    def _add_unknown(self, most: float) -> float:
         """Count what may have been trained: it was paid for, so it is no more than there was left."""
-        self.iterations += max(min(most, self.total - self.iterations), 0.0)
+        counted = max(min(most, self.total - self.iterations), 0.0)
+        self.iterations += counted
+        return counted
+
+    def _report(self, event: LogEvent) -> None:
+        """Take a report; those of known ground are not in the log."""
+        root, given, fidelity = (
+            self._roots.get(event.trial, event.trial),
+            self._given[event.trial],
+            event.data["fidelity"],
+        )
+        reached = self._reached.get(root, 0.0)
+        if (event.trial, event.attempt) not in self._reporting:
+            self._reporting.add((event.trial, event.attempt))
+            self._saw_first(given, given if fidelity >= given else fidelity - reached)
+        self._reached[root] = max(reached, fidelity)
+
+    def _saw_first(self, given: float, trained: float) -> None:
+        """Take a first report; steps may be as long as the training is, so each fidelity has its own."""
+        self.first[given] = max(self.first.get(given, 0.0), trained)
 
     def _is_open(self, event: LogEvent) -> bool:
         attempt, _ = self._open.get(event.trial, (None, 0.0))
@@ -147,7 +198,8 @@ class Past:
         number, data = event.trial, event.data
         _, since = self._open.pop(number)
         trained, state = data.get("trained"), TrialState(data["state"])
-        is_recovered = trained is None and state in _UNKNOWN
+        is_known = DRIVER_DIED in (data.get("error"), data.get("why"))
+        is_recovered = is_known or (trained is None and state in _UNKNOWN)
         if trained is None:
             reached = data.get("fidelity") if state.has_perf else None
             self._add_unknown(self._given[number] if reached is None else reached)
@@ -155,6 +207,8 @@ class Past:
             self.iterations += trained
         if not data.get("error", "").startswith(HELD_BACK):
             self.seconds += max((self._alive if is_recovered else event.time) - since, 0.0)
+        if state.has_perf and data.get("fidelity") is None:  # it reported nothing
+            self._saw_first(self._given[number], self._given[number])
         if state.has_perf:
             root = self._roots.get(number, number)
             self.stands[root] = max(self.stands.get(root, 0.0), data.get("fidelity") or self._given[number])
@@ -237,12 +291,20 @@ class Account:
             self._is_loaded |= not attempt.begins and said is not None and said < reached - SLACK
         return trained
 
-    def give_up(self, now: float) -> None:
-        """Count what still runs as the log will: with all that was set aside, as its end is not heard of."""
+    def give_up(self, now: float, shown: Mapping[tuple[int, int], Reading]) -> dict[tuple[int, int], float]:
+        """Count what still runs, as its end is not heard of: with what its odometer shows, else with all it was given.
+
+        Returns:
+            What each of them counts with, by number and attempt.
+        """
+        found = {}
         while self.running:
-            _, attempt = self.running.popitem()
-            self.iterations += min(max(attempt.most, attempt.task.fidelity or 0.0), self.left)
+            key, attempt = self.running.popitem()
+            used = shown[key].used() if key in shown else None
+            found[key] = min(max(attempt.most, attempt.task.fidelity or 0.0), self.left) if used is None else used
+            self.iterations += found[key]
             self.seconds += attempt.seconds(now)
+        return found
 
     def used(self) -> float:
         """Return the iterations that were trained until now; of running attempts, what they reported."""

@@ -148,10 +148,9 @@ class Drive:
     def _run(self) -> None:
         try:
             self._optimize()
-        except NoResultError as error:
+        except NoResultError:
             if not self._may_have_nothing:
-                closing = "" if self._metered is None else self._metered.closing
-                raise NoResultError(f"{error}; {closing}" if closing else str(error)) from None
+                raise
         finally:
             self._deadline.end()
             try:

@@ -7,9 +7,11 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from autohpo.controller.account import HELD_BACK, SLACK, Account, Past
+from autohpo.controller.odometers import Odometers
 from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Event, Executor, OnReport
 from autohpo.objective import Objective
@@ -45,8 +47,12 @@ class Metered(Executor):
     What does not fit waits while others run, as they may need less than was set aside; if it still does not fit then,
     it comes back as CANCELLED, and the search ends in order: :attr:`closing` says why. An attempt that has ended counts
     with what it trained: up to its last report and, where it did not end at that, one step more; with all that was set
-    aside if it reported nothing or was lost, or if its driver died. Earlier drivers of the same store are
-    counted from its log.
+    aside if it reported nothing or was lost. Earlier drivers of the same store are counted from its log.
+
+    Attempts that run on this machine note each report in a file of the store's folder, which outlives them: where their
+    driver dies, they count likewise, and with nothing if they had not begun. One that had not reported yet counts with
+    one step of a generator, or with the first step of other attempts where these report. All that was set aside counts
+    where nothing is known: the file is gone, the machine was started again, or nothing ever reports.
 
     An attempt ends at the report that reaches what it may train, in its own process. A function that goes on after
     ``trial.report`` returned False cannot be stopped: what it reports from then on is ignored, it does not count, and
@@ -103,6 +109,9 @@ class Metered(Executor):
         self._account = Account(math.inf if self._total is None else self._total)
         self._waiting: dict[int, Task] = {}  # by slot: what is not paid for yet
         self._events: list[Event] = []  # ends of what was never started
+        self._odometers = Odometers(None)
+        self._trained: dict[tuple[int, int], float] = {}  # of what has no end in the log
+        self._recalled: set[tuple[int, int]] = set()  # what earlier drivers left without an end
         self._closing = ""
 
     # What was used.
@@ -134,11 +143,30 @@ class Metered(Executor):
         wants = f", and the next trial may need {needed:g}" if left > SLACK else ""
         return f"iterations: {account.iterations:.9g} of {account.total:g} are used{wants}; raise the total to go on"
 
-    def recall(self, log: Iterable[LogEvent]) -> None:
+    def recall(self, log: Iterable[LogEvent], files: Path | None) -> None:
         """Count what earlier drivers have used; where that is all, :attr:`closing` says so at once."""
-        self._account.take(Past(self._most, self._account.total).follow(log))
+        self._odometers = Odometers(files if self._inner.runs_here else None)
+        past = Past(self._most, self._account.total).follow(log, self._odometers.read())
+        self._account.take(past)
+        self._trained, self._recalled = past.left, {*past.left}
         if self._account.left <= SLACK:
             self._closing = self._has_used_up(0.0)
+
+    def trained(self, number: int, attempt: int) -> float | None:
+        """Return what an attempt has trained that has no end: one of an earlier driver's, or one that was closed."""
+        return self._trained.get((number, attempt))
+
+    def logged(self, events: Sequence[LogEvent]) -> None:
+        """Remove the odometers of attempts whose end is in the log; those of earlier drivers go when all is over.
+
+        Until then they say how a first report looks, and that what did not begin must not begin any more.
+        """
+        for event in events:
+            key = event.trial, event.attempt
+            if event.kind in ("end", "interrupt"):
+                self._trained.pop(key, None)
+                if key not in self._recalled:
+                    self._odometers.remove(*key)
 
     # The contract.
 
@@ -185,6 +213,8 @@ class Metered(Executor):
                     f"max_iterations_per_job: is {self._most:g}, but trial {task.number} was suggested with a fidelity "
                     f"of {task.fidelity:g}; raise it, or lower the max_fidelity of the algorithm"
                 )
+        if task.fidelity is not None:
+            task = replace(task, odometer=self._odometers.new(task))
         if self.closing or not self._start(slot, task):
             self._waiting[slot] = task
 
@@ -280,9 +310,12 @@ class Metered(Executor):
 
     def close(self) -> None:
         """End every slot and whatever runs there."""
+        self._trained |= {(task.number, task.attempt): 0.0 for task in self._waiting.values()}
         self._waiting.clear()
         self._inner.close()
-        self._account.give_up(self._clock())
+        shown = self._odometers.read() if self._account.running else {}
+        self._trained |= self._account.give_up(self._clock(), shown)
+        self._odometers.clear(keep={*self._trained})
 
     @staticmethod
     def _tell(hear: Callable[..., object], *what: object) -> None:

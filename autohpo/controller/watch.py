@@ -30,9 +30,17 @@ class Watch(Executor):
         """Why nothing more starts; empty while something may."""
         return self._inner.closing
 
-    def recall(self, log: Iterable[LogEvent]) -> None:
+    def recall(self, log: Iterable[LogEvent], files: Path | None) -> None:
         """Take what earlier drivers of the same store have logged."""
-        self._inner.recall(log)
+        self._inner.recall(log, files)
+
+    def trained(self, number: int, attempt: int) -> float | None:
+        """Return what an attempt without an end has trained."""
+        return self._inner.trained(number, attempt)
+
+    def logged(self, events: Sequence[LogEvent]) -> None:
+        """Take note of what is in the log now."""
+        self._inner.logged(events)
 
     def open(self, objective: Objective, on_report: OnReport) -> None:
         """Get ready to run tasks of one objective.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from autohpo.objective import Objective
@@ -61,13 +62,31 @@ class Executor(ABC):
     is_inline: ClassVar[bool] = False
     """Whether the objective runs in the thread that polls, so that a signal can interrupt it there."""
 
+    runs_here: ClassVar[bool] = False
+    """Whether all tasks run on this machine, in processes that see the files of the driver and end with it."""
+
     @property
     def closing(self) -> str:
         """Why nothing more may start, and what runs has to end; empty while the search may go on, as by default."""
         return ""
 
-    def recall(self, log: Iterable[LogEvent]) -> None:  # noqa: B027 - most executors have no use for it
-        """Take the log of the search so far; called once, before :meth:`open`. By default it is not read."""
+    def recall(self, log: Iterable[LogEvent], files: Path | None) -> None:  # noqa: B027 - most have no use for it
+        """Take the log of the search so far; called once, before :meth:`open`. By default it is not read.
+
+        Args:
+            log: The events.
+            files: The folder of the run's files; None where it goes with this process.
+        """
+
+    def trained(self, number: int, attempt: int) -> float | None:
+        """Return what an attempt has trained that has no end: one of an earlier driver's, or one that was closed.
+
+        The log gets it with the end that the driver writes. By default None: nobody knows.
+        """
+        return None
+
+    def logged(self, events: Sequence[LogEvent]) -> None:  # noqa: B027 - most have no use for it
+        """Take note of what is in the log now, whatever happens to this process; by default that is ignored."""
 
     @abstractmethod
     def open(self, objective: Objective, on_report: OnReport) -> None:

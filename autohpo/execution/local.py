@@ -47,6 +47,8 @@ class LocalExecutor(Executor):
         devices: What ``CUDA_VISIBLE_DEVICES`` says in each slot; empty leaves it as it is.
     """
 
+    runs_here = True
+
     n_slots: int = 1
     trial_time_limit: float | None = None
     memory_limit: int | None = None

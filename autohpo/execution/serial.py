@@ -26,6 +26,7 @@ class SerialExecutor(Executor):
     """
 
     is_inline = True
+    runs_here = True
 
     def __init__(self) -> None:
         self._evaluator: Evaluator | None = None

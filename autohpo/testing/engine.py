@@ -92,6 +92,7 @@ class FakeEngine(Executor):
     """
 
     is_inline = True
+    runs_here = True
 
     seed: int = 0
     n_slots: int = 4

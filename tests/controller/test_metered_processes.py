@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -29,8 +30,8 @@ PROGRAM = textwrap.dedent("""
     def work():
         with open(folder + "/iterations", "ab", 0) as file:
             file.write(b".")  # one write, so that two workers do not write over each other
-        time.sleep(0.002)
-        if random.random() < 0.02:
+        time.sleep(float(sys.argv[5]))
+        if sys.argv[6] == "faulty" and random.random() < 0.02:
             os._exit(3) if random.random() < 0.5 else sys.exit("no luck")
 
     def generator(hps):
@@ -63,10 +64,10 @@ def n_trained(folder):
     return path.stat().st_size if path.exists() else 0
 
 
-def start(name, folder, total, kind):
+def start(name, folder, total, kind, seconds=0.002, fault="faulty"):
     """Start the program."""
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, name, str(folder), str(total), kind],
+        [sys.executable, "-c", PROGRAM, name, str(folder), str(total), kind, str(seconds), fault],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -74,13 +75,24 @@ def start(name, folder, total, kind):
     )
 
 
-def kill_at(process, folder, n):
-    """Kill a driver once so many iterations were begun; return False where it ended before."""
+def children(pid):
+    """The processes below one, at any depth."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    found = [int(child) for child, parent in map(str.split, listed.splitlines()) if parent == str(pid)]
+    return found + [below for child in found for below in children(child)]
+
+
+def kill_at(process, folder, n, *, everything=False):
+    """Kill a driver once so many iterations were begun, or it and its workers; return False where it ended before."""
     until = time.monotonic() + 60
     while n_trained(folder) < n and process.poll() is None and time.monotonic() < until:
         time.sleep(0.001)
     was_running = process.poll() is None
-    process.send_signal(signal.SIGKILL)
+    workers = children(process.pid) if everything else []
+    process.send_signal(signal.SIGKILL)  # first, so that it does not see the others die
+    for pid in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     process.communicate()
     return was_running
 
@@ -98,3 +110,19 @@ def test_a_budget_is_kept_by_processes_that_are_killed(name, kind, tmp_path):
     assert closing.startswith("iterations: ")
     assert n_trained(tmp_path) <= used <= total
     assert used > total - 9
+
+
+@pytest.mark.parametrize("everything", [False, True])
+@pytest.mark.parametrize(("name", "kind"), [("random", "function"), ("random", "generator"), ("bohb", "generator")])
+def test_the_account_is_exact_but_for_the_steps_that_were_begun(name, kind, everything, tmp_path):
+    """What a process that is killed costs is one iteration of each worker, and no file of it stays."""
+    kills = [30, 60, 85]
+    for n in kills:
+        assert kill_at(start(name, tmp_path, 150, kind, 0.02, "sound"), tmp_path, n, everything=everything)
+    last = start(name, tmp_path, 150, kind, 0.002, "sound")
+    out, errors = last.communicate(timeout=120)
+    assert last.returncode == 0, errors
+    _, used = json.loads(out)
+    assert n_trained(tmp_path) <= used <= n_trained(tmp_path) + 2 * len(kills)
+    assert used > 150 - 9
+    assert not list((tmp_path / "run.db.files").glob("odometers/*"))
