@@ -13,6 +13,7 @@ from typing import Protocol
 from autohpo.controller.account import HELD_BACK, SLACK, Account, Past
 from autohpo.controller.odometers import Odometers
 from autohpo.errors import OptionError, shown
+from autohpo.execution.around import Around
 from autohpo.execution.base import Event, Executor, OnReport
 from autohpo.objective import Objective
 from autohpo.store.base import LogEvent
@@ -40,7 +41,7 @@ class JobListener(Protocol):
         """Take the end of an attempt; ``event.outcome.trained`` says how many iterations it counts with."""
 
 
-class Metered(Executor):
+class Metered(Around):
     """An executor that starts nothing which its limits do not pay for, whatever the algorithm suggests.
 
     What an attempt may train is set aside before it starts: its fidelity, less what a paused training has behind it.
@@ -104,8 +105,8 @@ class Metered(Executor):
                 f"compute_time_limit: {type(inner).__name__} runs trials in the driver's own process, where none that "
                 "does not report can be ended; take LocalExecutor"
             )
-        self.is_inline = inner.is_inline  # type: ignore[misc] # it is as the one inside is
-        self._inner, self._listener, self._clock = inner, listener, clock
+        super().__init__(inner)
+        self._listener, self._clock = listener, clock
         self._account = Account(math.inf if self._total is None else self._total)
         self._waiting: dict[int, Task] = {}  # by slot: what is not paid for yet
         self._events: list[Event] = []  # ends of what was never started
@@ -145,7 +146,7 @@ class Metered(Executor):
 
     def recall(self, log: Iterable[LogEvent], files: Path | None) -> None:
         """Count what earlier drivers have used; where that is all, :attr:`closing` says so at once."""
-        self._odometers = Odometers(files if self._inner.runs_here else None)
+        self._odometers = Odometers(files if self.inner.runs_here else None)
         past = Past(self._most, self._account.total).follow(log, self._odometers.read())
         self._account.take(past)
         self._trained, self._recalled = past.left, {*past.left}
@@ -186,15 +187,11 @@ class Metered(Executor):
                 self._tell(self._listener.reported, event, goes_on)
             return goes_on
 
-        self._inner.open(objective, heard)
-
-    def slots(self) -> Sequence[int]:
-        """Return the numbers of the slots."""
-        return self._inner.slots()
+        self.inner.open(objective, heard)
 
     def capacity(self) -> int:
         """Return how many tasks may run at once now: no more than there are while one waits to be paid for."""
-        most = self._inner.capacity()
+        most = self.inner.capacity()
         return min(most, len(self._account.running) + len(self._waiting)) if self._waiting else most
 
     def submit(self, slot: int, task: Task) -> None:
@@ -220,12 +217,12 @@ class Metered(Executor):
 
     def _start(self, slot: int, task: Task) -> bool:
         """Start a task; return False where what is left does not pay for it."""
-        is_held = self._inner.holds(slot, task.root)
+        is_held = self.inner.holds(slot, task.root)
         attempt = self._account.start(task, is_held=is_held, now=self._clock())
         if attempt is None:
             return False
         try:
-            self._inner.submit(slot, task if task.fidelity is None else replace(task, most=attempt.most))
+            self.inner.submit(slot, task if task.fidelity is None else replace(task, most=attempt.most))
         except BaseException:
             del self._account.running[task.number, task.attempt]
             raise
@@ -236,7 +233,7 @@ class Metered(Executor):
     def poll(self, timeout_seconds: float) -> list[Event]:
         """Return the events since the last call."""
         self._settle()
-        events = [self._ended(event) for event in self._inner.poll(0.0 if self._events else timeout_seconds)]
+        events = [self._ended(event) for event in self.inner.poll(0.0 if self._events else timeout_seconds)]
         self._settle()
         refused, self._events = self._events, []
         return events + refused
@@ -261,7 +258,7 @@ class Metered(Executor):
         if not self._waiting:
             return
         for slot, task in [*self._waiting.items()]:
-            if slot not in self._inner.slots():
+            if slot not in self.inner.slots():
                 self._give_back(slot, TrialState.CANCELLED, "its slot went")
             elif not self.closing and self._start(slot, task):
                 del self._waiting[slot]
@@ -284,7 +281,7 @@ class Metered(Executor):
         """Ask a running trial to end at its next report; one that waits comes back at once."""
         slot = self._is_waiting(number)
         if slot is None:
-            self._inner.stop(number)
+            self.inner.stop(number)
         else:
             self._give_back(slot, TrialState.CANCELLED, "the search ended before")
 
@@ -292,27 +289,15 @@ class Metered(Executor):
         """End a running trial at once."""
         slot = self._is_waiting(number)
         if slot is None:
-            self._inner.kill(number, state, reason)
+            self.inner.kill(number, state, reason)
         else:
             self._give_back(slot, state, reason)
-
-    def holds(self, slot: int, root: int) -> bool:
-        """Return whether a slot still has the paused training of a chain."""
-        return self._inner.holds(slot, root)
-
-    def drop(self, root: int) -> None:
-        """Let go of the paused training of a chain."""
-        self._inner.drop(root)
-
-    def rank(self, roots: Sequence[int]) -> None:
-        """Say which paused trainings to let go first."""
-        self._inner.rank(roots)
 
     def close(self) -> None:
         """End every slot and whatever runs there."""
         self._trained |= {(task.number, task.attempt): 0.0 for task in self._waiting.values()}
         self._waiting.clear()
-        self._inner.close()
+        self.inner.close()
         shown = self._odometers.read() if self._account.running else {}
         self._trained |= self._account.give_up(self._clock(), shown)
         self._odometers.clear(keep={*self._trained})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
+from autohpo.execution.around import Around
 from autohpo.execution.base import Event, Executor, OnReport
 from autohpo.objective import Objective
-from autohpo.trial import Task, TrialState
+from autohpo.trial import Task
 
 __all__ = ["Listener", "Watch"]
 
@@ -32,7 +32,7 @@ class Listener(Protocol):
         """Called each time that the search has looked for events."""
 
 
-class Watch(Executor):
+class Watch(Around):
     """An executor whose events somebody listens to.
 
     Args:
@@ -41,8 +41,8 @@ class Watch(Executor):
     """
 
     def __init__(self, inner: Executor, listener: Listener) -> None:
-        self._inner, self._listener = inner, listener
-        self.is_inline = inner.is_inline  # type: ignore[misc] # it is as the one inside is
+        super().__init__(inner)
+        self._listener = listener
 
     def open(self, objective: Objective, on_report: OnReport) -> None:
         """Get ready to run tasks of one objective.
@@ -56,15 +56,11 @@ class Watch(Executor):
             self._listener.reported(event, goes_on)
             return goes_on
 
-        self._inner.open(objective, heard)
-
-    def slots(self) -> Sequence[int]:
-        """Return the numbers of the slots."""
-        return self._inner.slots()
+        self.inner.open(objective, heard)
 
     def capacity(self) -> int:
         """Return how many tasks may run at once now: none once the search closes."""
-        return 0 if self._listener.is_closing else self._inner.capacity()
+        return 0 if self._listener.is_closing else self.inner.capacity()
 
     def submit(self, slot: int, task: Task) -> None:
         """Start a task in a slot that is free.
@@ -72,38 +68,14 @@ class Watch(Executor):
         Raises:
             OptionError: The slot is not free, or the task cannot be carried there.
         """
-        self._inner.submit(slot, task)
+        self.inner.submit(slot, task)
         self._listener.started(task)
 
     def poll(self, timeout_seconds: float) -> list[Event]:
         """Return the events since the last call."""
-        events = self._inner.poll(timeout_seconds)
+        events = self.inner.poll(timeout_seconds)
         for event in events:
             if event.outcome is not None:
                 self._listener.ended(event)
         self._listener.looked()
         return events
-
-    def stop(self, number: int) -> None:
-        """Ask a running trial to end at its next report."""
-        self._inner.stop(number)
-
-    def kill(self, number: int, state: TrialState, reason: str) -> None:
-        """End a running trial at once."""
-        self._inner.kill(number, state, reason)
-
-    def holds(self, slot: int, root: int) -> bool:
-        """Return whether a slot still has the paused training of a chain."""
-        return self._inner.holds(slot, root)
-
-    def drop(self, root: int) -> None:
-        """Let go of the paused training of a chain."""
-        self._inner.drop(root)
-
-    def rank(self, roots: Sequence[int]) -> None:
-        """Say which paused trainings to let go first."""
-        self._inner.rank(roots)
-
-    def close(self) -> None:
-        """End every slot and whatever runs there."""
-        self._inner.close()
