@@ -66,7 +66,8 @@ class Running:
         except BaseException:
             shared.give_back()
             raise
-        self._is_hurried = self._is_over = False
+        self._is_hurried = self._is_over = self._is_given_back = False
+        self._ending = threading.Lock()
         self._pidfd = -1
         self._poll = select.poll()
         self._streams: dict[int, int] = {}
@@ -110,13 +111,20 @@ class Running:
 
         Each further interrupt ends the wait for an end in order.
         """
-        thread = threading.Thread(target=self.end, args=(_ignore,), name="autohpo-command", daemon=True)
-        thread.start()
-        while thread.is_alive():
+        until = time.monotonic() + self._start.grace_seconds + 3 * KILL_SECONDS
+        is_begun = False
+        while not self._is_over and time.monotonic() < until:
             try:
-                thread.join()
+                if not is_begun:
+                    threading.Thread(target=self._end_alone, name="autohpo-command", daemon=True).start()
+                    is_begun = True  # where this line is not reached, another one waits for the first
+                time.sleep(0.005)  # not a join: Python 3.11 takes an interrupted one for the end of the thread
             except BaseException:  # noqa: PERF203 - what is on its way out is raised again
                 self._is_hurried = True
+
+    def _end_alone(self) -> None:
+        with self._ending:
+            self.end(_ignore)
 
     def drain(self, take: Take, tick: Callable[[], bool]) -> bool:
         """Hand on what the command prints until it ends; return False where it was asked for no more before.
@@ -232,8 +240,10 @@ class Running:
         pidfd, self._pidfd = self._pidfd, -1
         if pidfd >= 0:
             os.close(pidfd)
+        if not self._is_given_back:
+            self._is_given_back = True
+            shared.give_back()
         self._is_over = True
-        shared.give_back()
         return self._code
 
     @property

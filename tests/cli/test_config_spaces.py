@@ -166,7 +166,7 @@ def test_the_forms_of_others_are_read():
         ("a: [x, x]", "s.yaml, line 1: a: choices must differ, got 'x' twice"),
         ("a: {}", "s.yaml, line 1: a: must be {low: 1e-4, high: 0.1, log: true}, [adam, sgd]"),
         ("1: [a]", "s.yaml, line 1: space: names of parameters must be strings, got 1; put it in quotes"),
-        ("a: {kind: Foo}", "s.yaml, line 1: kind: must be one of ['ChoiceHP', "),
+        ("a: {kind: Foo}", "s.yaml, line 1: kind: must be one of ["),
         (
             "a: {low: 1, high: 2, prior: {foo: 1}}",
             "s.yaml, line 1: a: prior must be a value, weights, {value:, confidence:}",

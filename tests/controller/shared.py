@@ -29,9 +29,10 @@ def squared(hps):
 
 
 def sleepy(hps, trial):
-    """Reports fifty times a second, for minutes."""
+    """Reports fifty times a second, for minutes; what it saves can be copied by those that fork."""
     import time
 
+    (trial.checkpoint_dir / "saved").touch()
     for epoch in range(1, 10_000):
         if not trial.report(hps["General/x"], epoch):
             return
