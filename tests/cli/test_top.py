@@ -254,7 +254,9 @@ class Terminal:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
         command = [sys.executable, "-m", "autohpo", "top", str(path), "--interval", "0.1"]
         streams = {"stdin": self.theirs, "stdout": self.theirs, "stderr": subprocess.PIPE}
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # where it is ignored, children ignore it
         self.process = subprocess.Popen(command, env=environment, text=True, **streams)
+        signal.signal(signal.SIGINT, before)
         self.seen = ""
 
     def wait_for(self, text):

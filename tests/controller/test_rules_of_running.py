@@ -43,7 +43,8 @@ print("started", flush=True)
 def script(folder, rest):
     """A program that starts two jobs which run for long, and then does the rest."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", SLEEPERS + rest]
+    listens = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in the background
+    command = [sys.executable, "-c", listens + SLEEPERS + rest]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
 
