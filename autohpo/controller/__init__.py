@@ -2,7 +2,7 @@
 
 from autohpo.controller.jobs import Job
 from autohpo.controller.limits import Budget, Used
-from autohpo.controller.metered import JobListener, Metered
+from autohpo.controller.metered import Metered
 from autohpo.controller.optimizer import HyperParameterOptimizer
 from autohpo.controller.strategy import GridSearch, OptimizerBOHB, OptimizerOptuna, RandomSearch, SearchStrategy
 from autohpo.integrations.clearml import (
@@ -19,7 +19,6 @@ __all__ = [
     "GridSearch",
     "HyperParameterOptimizer",
     "Job",
-    "JobListener",
     "LogUniformParameterRange",
     "Metered",
     "OptimizerBOHB",

@@ -20,9 +20,9 @@ from autohpo.controller.metered import Metered
 from autohpo.controller.reporter import Callback, Reporter
 from autohpo.controller.settings import MINUTE, Settings
 from autohpo.controller.strategy import SearchStrategy
-from autohpo.controller.watch import Watch
 from autohpo.errors import NoResultError
 from autohpo.execution.base import Executor
+from autohpo.execution.watch import Watch
 from autohpo.run_options import RunOptions
 from autohpo.runner import make_executor
 from autohpo.service import Launch
@@ -173,7 +173,7 @@ class Drive:
 
         Nor by iterations that are used up: that is what programs that were killed leave behind.
         """
-        if self.following.is_stopping or self._deadline.is_reached:
+        if self.following.is_closing or self._deadline.is_reached:
             return True
         used = None if self._metered is None else self._metered.used["iterations"]
         if used is not None and used["limit"] is not None and (used["used"] or 0.0) >= used["limit"] - SLACK:
@@ -184,6 +184,7 @@ class Drive:
         plan, settings = self._plan, self._plan.settings
         store = open_store(plan.store) if isinstance(plan.store, (str, Path)) else plan.store
         files = store.files if isinstance(store, Store) and not isinstance(store, MemoryStore) else None
+        self.following.files = files
         arguments = settings.run_arguments()
         compute, left = settings.compute_time_limit, self._deadline.left_seconds
         metered = self._metered = Metered(
@@ -193,7 +194,7 @@ class Drive:
             compute_time_limit=None if compute is None else compute * MINUTE,
         )
         options: dict[str, Any] = {
-            "executor": Watch(metered, self.following, files),
+            "executor": Watch(metered, self.following),
             "store": store,
             "name": plan.name,
             "time_limit": math.inf if left is None else max(left, 1e-3),

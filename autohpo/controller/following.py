@@ -17,6 +17,7 @@ from autohpo.controller.reporter import Completed, Reporter
 from autohpo.controller.scalars import objective_iteration
 from autohpo.controller.strategy import SearchStrategy, called
 from autohpo.execution.base import Event, Executor
+from autohpo.execution.watch import AttemptListener
 from autohpo.folders import checkpoint_dir
 from autohpo.objectives import Front
 from autohpo.trial import Task, Trial, TrialState
@@ -24,7 +25,7 @@ from autohpo.trial import Task, Trial, TrialState
 _log = logging.getLogger("autohpo")
 
 
-class Following:
+class Following(AttemptListener):
     """Listens to the executor of a search: tells of completed jobs, ends jobs and the search where it was asked to.
 
     Args:
@@ -37,7 +38,8 @@ class Following:
         keep: How many of the best jobs keep their checkpoints; None keeps all.
 
     Attributes:
-        is_stopping: Whether the search was asked to end.
+        is_closing: Whether the search was asked to end.
+        files: The folder of the run's checkpoints; None before it is known.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Following:
         self._hpo, self._jobs, self._reporter, self._strategy = hpo, jobs, reporter, strategy
         self._history = session_of(hpo).history  # an algorithm may keep an attribute of that name
         self._left_seconds, self._grace, self._keep = left_seconds, grace_seconds, keep
-        self.is_stopping = False
+        self.is_closing = False
         self._is_told = False  # of the stop
         self._has_limit, self._limit_lock = threading.Event(), threading.Lock()  # a new one is to be handed on
         self._executor: Executor | None = None
@@ -62,13 +64,13 @@ class Following:
         self._seen = 0
         self._running: dict[int, Task] = {}
         self._aborts: dict[int, float] = {}  # when a job that was asked to end is killed, by number
-        self._files: Path | None = None
+        self.files: Path | None = None
 
     # From any thread.
 
     def stop(self) -> None:
         """End the search in order."""
-        self.is_stopping = True
+        self.is_closing = True
         self._hpo.stop()
 
     def limit_moved(self) -> None:
@@ -82,14 +84,9 @@ class Following:
 
     # In the driver's thread.
 
-    def opened(self, executor: Executor, files: Path | None) -> None:
-        """Begin: whatever has ended by now was told of by an earlier process.
-
-        Args:
-            executor: Ends jobs.
-            files: The folder of the run's checkpoints.
-        """
-        self._executor, self._files = executor, files
+    def opened(self, executor: Executor) -> None:
+        """Begin: whatever has ended by now was told of by an earlier process."""
+        self._executor = executor
         for trial in self._new():
             self._front.add(trial)
         if self._strategy is not None:
@@ -108,12 +105,12 @@ class Following:
     def looked(self) -> None:
         """Do what is due, each time that the driver has looked for events."""
         self._hand_on_limit()
-        if self.is_stopping and not self._is_told:
+        if self.is_closing and not self._is_told:
             self._is_told = True
             self._hpo.stop()  # again: the first call may have come before there was a driver
         self.tell()
         self._end_jobs()
-        if self._strategy is not None and not self.is_stopping:
+        if self._strategy is not None and not self.is_closing:
             self._strategy._watch([one.number for one in self._history.running])
             if not called(self._strategy.process_step):
                 self.stop()
@@ -159,7 +156,7 @@ class Following:
 
     def _drop(self, k: int) -> None:
         """Remove the checkpoints of trainings that have ended outside the best; the log keeps them all."""
-        if self._files is None or not self._files.is_dir():
+        if self.files is None or not self.files.is_dir():
             return
         history, hpo = self._history, self._hpo
         way = self._jobs.metrics.each[0].way
@@ -167,6 +164,6 @@ class Following:
         running = {history.root(one.number) for one in history.running}
         alive = running | {history.root(number) for number in hpo.resumable}
         for root in {history.root(trial.number) for trial in history.trials} - kept - alive:
-            folder = checkpoint_dir(self._files, root)
+            folder = checkpoint_dir(self.files, root)
             if folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from autohpo.controller.account import HELD_BACK, SLACK, Account, Past
 from autohpo.controller.odometers import Odometers
@@ -19,26 +17,7 @@ from autohpo.objective import Objective
 from autohpo.store.base import LogEvent
 from autohpo.trial import Outcome, Task, TrialState
 
-__all__ = ["JobListener", "Metered"]
-
-_log = logging.getLogger("autohpo")
-
-
-class JobListener(Protocol):
-    """What hears of the attempts of a search. What it raises is logged, and harms nothing.
-
-    All methods are called in the thread of the search. Each attempt that was started has at most one end; none where
-    the search ends before it does.
-    """
-
-    def started(self, task: Task) -> None:
-        """Take the start of an attempt; its task has the fidelity that it was given."""
-
-    def reported(self, event: Event, goes_on: bool) -> None:
-        """Take a report of an attempt that runs, and whether it may go on."""
-
-    def ended(self, event: Event) -> None:
-        """Take the end of an attempt; ``event.outcome.trained`` says how many iterations it counts with."""
+__all__ = ["Metered"]
 
 
 class Metered(Around):
@@ -65,7 +44,6 @@ class Metered(Around):
         total_iterations: The iterations of all attempts together, also lost, failed and repeated ones.
         compute_time_limit: The seconds of all attempts together, running ones included. Then those end as CANCELLED:
             at their next report, or when the grace of the search is over.
-        listener: What hears of the attempts.
         clock: Seconds that never jump.
 
     Raises:
@@ -92,7 +70,6 @@ class Metered(Around):
         max_iterations_per_job: float | None = None,
         total_iterations: float | None = None,
         compute_time_limit: float | None = None,
-        listener: JobListener | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most = _limit("max_iterations_per_job", max_iterations_per_job)
@@ -106,7 +83,7 @@ class Metered(Around):
                 "does not report can be ended; take LocalExecutor"
             )
         super().__init__(inner)
-        self._listener, self._clock = listener, clock
+        self._clock = clock
         self._account = Account(math.inf if self._total is None else self._total)
         self._waiting: dict[int, Task] = {}  # by slot: what is not paid for yet
         self._events: list[Event] = []  # ends of what was never started
@@ -182,10 +159,7 @@ class Metered(Around):
             attempt = self._account.running.get((event.number, event.attempt))
             if attempt is not None and event.fidelity is not None:
                 attempt.reported(event.fidelity)
-            goes_on = on_report(event)
-            if attempt is not None and self._listener is not None:
-                self._tell(self._listener.reported, event, goes_on)
-            return goes_on
+            return on_report(event)
 
         self.inner.open(objective, heard)
 
@@ -226,8 +200,6 @@ class Metered(Around):
         except BaseException:
             del self._account.running[task.number, task.attempt]
             raise
-        if self._listener is not None:
-            self._tell(self._listener.started, task)
         return True
 
     def poll(self, timeout_seconds: float) -> list[Event]:
@@ -249,8 +221,6 @@ class Metered(Around):
         trained = self._account.end(event, self._clock())
         if attempt.task.fidelity is not None:
             event = replace(event, outcome=replace(event.outcome, trained=trained))
-        if self._listener is not None:
-            self._tell(self._listener.ended, event)
         return event
 
     def _settle(self) -> None:
@@ -301,14 +271,6 @@ class Metered(Around):
         shown = self._odometers.read() if self._account.running else {}
         self._trained |= self._account.give_up(self._clock(), shown)
         self._odometers.clear(keep={*self._trained})
-
-    @staticmethod
-    def _tell(hear: Callable[..., object], *what: object) -> None:
-        """Tell the listener; what it raises is logged."""
-        try:
-            hear(*what)
-        except Exception:
-            _log.exception("the listener of the jobs raised an exception, which harms nothing")
 
 
 def _limit(name: str, value: float | None) -> float | None:

@@ -1,8 +1,7 @@
-"""Metered: each limit acts, for every algorithm, and says so; what is known of a job is told to a listener."""
+"""Metered: each limit acts, for every algorithm, and says so."""
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -14,6 +13,7 @@ from autohpo.controller.account import Past
 from autohpo.controller.metered import Metered
 from autohpo.execution.local import LocalExecutor
 from autohpo.execution.serial import SerialExecutor
+from autohpo.execution.watch import AttemptListener, Watch
 from autohpo.store.base import LogEvent
 from autohpo.testing import FakeEngine, Faults, check_executor
 from autohpo.trial import TrialState
@@ -40,8 +40,13 @@ def searched(name, metered, f=endless, **options):
     return hpo
 
 
-class Heard:
-    """A listener that keeps what it hears."""
+def trained_in(hpo):
+    """What each attempt counts with, in the order of the log."""
+    return [event.data["trained"] for event in hpo.run_store.events() if event.kind in ("end", "interrupt")]
+
+
+class Heard(AttemptListener):
+    """A listener that keeps what it hears of the attempts that really start: it stands inside of the limits."""
 
     def __init__(self):
         self.all = []
@@ -53,7 +58,7 @@ class Heard:
         self.all.append(("reported", event.number, event.attempt, event.fidelity, goes_on))
 
     def ended(self, event):
-        self.all.append(("ended", event.number, event.attempt, str(event.outcome.state), event.outcome.trained))
+        self.all.append(("ended", event.number, event.attempt, str(event.outcome.state)))
 
     def of(self, kind):
         return [entry[1:] for entry in self.all if entry[0] == kind]
@@ -61,7 +66,7 @@ class Heard:
 
 def test_without_limits_it_is_the_executor_inside():
     """It keeps the contract of executors, with somebody listening."""
-    check_executor(lambda: Metered(SerialExecutor(), listener=Heard()))
+    check_executor(lambda: Metered(Watch(SerialExecutor(), Heard())))
 
 
 @pytest.mark.parametrize("name", ["max_iterations_per_job", "total_iterations", "compute_time_limit"])
@@ -99,12 +104,12 @@ def test_the_total_ends_the_search_in_order_and_says_so(name, tmp_path):
     assert held_back.error == f"not started: {metered.closing}"
 
     heard = Heard()
-    again = Metered(SerialExecutor(), **LIMITS, listener=heard)
+    again = Metered(Watch(SerialExecutor(), heard), **LIMITS)
     hpo = searched(name, again, store=tmp_path / "run.db")
     assert (again.closing, again.used["iterations"], heard.all) == (metered.closing, used, [])
     assert hpo.result.counts() == states
 
-    more = Metered(SerialExecutor(), max_iterations_per_job=9, total_iterations=72, listener=heard)
+    more = Metered(Watch(SerialExecutor(), heard), max_iterations_per_job=9, total_iterations=72)
     hpo = searched(name, more, store=tmp_path / "run.db")
     assert heard.of("started")[0][0] == held_back.number
     assert used["used"] < more.used["iterations"]["used"] <= 72
@@ -147,11 +152,12 @@ def silent(hps):
 def test_a_job_without_a_fidelity_gets_the_most_and_ends_at_that_report(f):
     """No report comes after it; what reports nothing counts with all of it."""
     heard = Heard()
-    metered = Metered(SerialExecutor(), **LIMITS, listener=heard)
+    metered = Metered(Watch(SerialExecutor(), heard), **LIMITS)
     hpo = searched("random", metered, f)
     assert hpo.result.counts() == {"COMPLETE": 4, "CANCELLED": 1}
     assert heard.of("started") == [(number, 1, 9) for number in range(4)]
-    assert heard.of("ended") == [(number, 1, "COMPLETE", 9) for number in range(4)]
+    assert heard.of("ended") == [(number, 1, "COMPLETE") for number in range(4)]
+    assert trained_in(hpo) == [9, 9, 9, 9, 0]
     reports = [] if f is silent else [*range(1, 10)]
     assert [fidelity for number, _, fidelity, _ in heard.of("reported") if number == 0] == reports
 
@@ -159,7 +165,7 @@ def test_a_job_without_a_fidelity_gets_the_most_and_ends_at_that_report(f):
 def test_what_a_function_does_after_it_was_told_to_end_does_not_count():
     """It cannot be stopped, so its user is warned; its later reports are ignored."""
     heard = Heard()
-    metered = Metered(SerialExecutor(), **LIMITS, listener=heard)
+    metered = Metered(Watch(SerialExecutor(), heard), **LIMITS)
     with pytest.warns(UserWarning, match=r"went on training after trial\.report had returned False at fidelity 9"):
         searched("random", metered, deaf)
     assert metered.used["iterations"]["used"] == 36
@@ -212,7 +218,7 @@ def test_a_search_that_is_stopped_starts_nothing_that_waits():
 
     hpo.f = f
     heard = Heard()
-    metered = Metered(FakeEngine(0, 4), max_iterations_per_job=9, total_iterations=17, listener=heard)
+    metered = Metered(Watch(FakeEngine(0, 4), heard), max_iterations_per_job=9, total_iterations=17)
     with pytest.raises(NoResultError):
         hpo.optimize(executor=metered, progress=False)
     assert len(heard.of("started")) == 1
@@ -231,10 +237,8 @@ def fails_at_3(hps, trial):
 
 def test_a_failed_attempt_counts_with_what_it_began():
     """Two reported iterations, and the one in which it raised; its retry counts in full."""
-    heard = Heard()
-    metered = Metered(SerialExecutor(), **LIMITS, listener=heard)
-    searched("random", metered, fails_at_3, max_evals=2, retries={"FAILED": 1})
-    assert [trained for *_, trained in heard.of("ended")] == [3, 9, 3, 9]
+    hpo = searched("random", Metered(SerialExecutor(), **LIMITS), fails_at_3, max_evals=2, retries={"FAILED": 1})
+    assert trained_in(hpo) == [3, 9, 3, 9]
 
 
 @pytest.mark.parametrize("state", ["TIMEOUT", "CRASHED"])
@@ -246,11 +250,13 @@ def test_an_attempt_whose_process_ends_counts_with_what_it_began(state):
             trial.report(hps["x"])
         time.sleep(300) if state == "TIMEOUT" else os._exit(3)
 
-    heard = Heard()
     inner = LocalExecutor(1, trial_time_limit=0.5 if state == "TIMEOUT" else None)
+    metered = Metered(inner, **LIMITS)
+    hpo = build_hpo_from_name("random", SPACE, f, seed=0, max_evals=1)
     with pytest.raises(NoResultError):
-        searched("random", Metered(inner, **LIMITS, listener=heard), f, max_evals=1)
-    assert heard.of("ended") == [(0, 1, state, 4)]
+        hpo.optimize(executor=metered, progress=False, continue_on_error=True)
+    assert hpo.result.counts() == {state: 1}
+    assert trained_in(hpo) == [4]
 
 
 def test_a_lost_attempt_counts_with_all_that_it_might_do():
@@ -311,7 +317,7 @@ def test_compute_time_ends_trials_that_never_report(name, tmp_path):
     assert metered.closing.startswith("compute_time_limit: all trials together have run for")
     assert metered.used["compute_time"]["used"] >= 1.0
     heard = Heard()
-    again = Metered(LocalExecutor(2), compute_time_limit=1.0, listener=heard)
+    again = Metered(Watch(LocalExecutor(2), heard), compute_time_limit=1.0)
     with pytest.raises(NoResultError, match="CANCELLED"):
         searched(name, again, sleeps, store=tmp_path / "run.db")
     assert heard.all == []
@@ -363,42 +369,7 @@ def test_time_of_a_dead_driver_counts_until_its_last_sign_of_life():
     assert Past(9.0, 30.0).follow(log).iterations == 30  # no more than was paid for
 
 
-# Who listens.
-
-
-def test_a_listener_that_raises_harms_nothing(caplog):
-    """Each exception is in the log of the process."""
-
-    class Broken:
-        def __getattr__(self, name):
-            def hear(*_):
-                raise LookupError(name)
-
-            return hear
-
-    metered = Metered(SerialExecutor(), **LIMITS, listener=Broken())
-    with caplog.at_level(logging.ERROR, "autohpo"):
-        hpo = searched("random", metered)
-    assert hpo.result.counts() == {"COMPLETE": 4, "CANCELLED": 1}
-    assert len(caplog.records) == 4 + 36 + 4
-
-
-def test_a_listener_hears_each_attempt_once():
-    """Ends that come twice or late are not told, whatever the engine does; a start comes before its end."""
-    from autohpo.testing import EVERY_FAULT
-
-    heard = Heard()
-    metered = Metered(FakeEngine(3, 4, EVERY_FAULT), max_iterations_per_job=9, listener=heard)
-    searched("bohb", metered, max_evals=100)
-    started, ended = [entry[:2] for entry in heard.of("started")], [entry[:2] for entry in heard.of("ended")]
-    assert len(set(started)) == len(started) > 100
-    assert len(set(ended)) == len(ended)
-    assert set(ended) <= set(started)
-    places = {}
-    for place, (kind, number, attempt, *_) in enumerate(heard.all):
-        places.setdefault((number, attempt), []).append((kind, place))
-    assert all(each[0][0] == "started" for each in places.values())
-    assert all(kind != "ended" for each in places.values() for kind, _ in each[:-1])
+# From outside.
 
 
 def test_what_was_used_can_be_read_from_another_thread():

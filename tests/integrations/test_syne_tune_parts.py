@@ -11,12 +11,12 @@ import pytest
 from autohpo import FailuresError, OptionError
 from autohpo.errors import PathError
 from autohpo.execution.serial import SerialExecutor
+from autohpo.execution.watch import AttemptListener, Watch
 from autohpo.integrations import syne_tune as st
 from autohpo.integrations.syne_tune import config_space as cs
 from autohpo.integrations.syne_tune.backend.trial_status import Status
 from autohpo.integrations.syne_tune.report import Reporter, parsed
 from autohpo.integrations.syne_tune.tuning_status import TuningStatus
-from autohpo.integrations.syne_tune.watch import Watch
 from autohpo.testing import check_executor
 
 OURS = "autohpo.integrations.syne_tune"
@@ -263,18 +263,9 @@ def test_a_reporter_prints_what_the_tuner_reads(capsys):
         report(loss={1, 2})
 
 
-class Deaf:
-    """Hears nothing, and closes nothing."""
-
-    is_closing = False
-
-    def __getattr__(self, name):
-        return lambda *_: None
-
-
 def test_an_executor_that_is_listened_to_is_an_executor():
     """It keeps the contract of the one inside."""
-    check_executor(lambda: Watch(SerialExecutor(), Deaf()))
+    check_executor(lambda: Watch(SerialExecutor(), AttemptListener()))
 
 
 def test_a_script_that_reports_loads_no_numpy(tmp_path):

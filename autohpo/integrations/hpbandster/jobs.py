@@ -11,9 +11,9 @@ from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.execution.base import Event
+from autohpo.execution.watch import AttemptListener, Watch
 from autohpo.integrations.hpbandster.compute import JOB, read_info
 from autohpo.integrations.hpbandster.core.runs import ConfigId, Datum, Job
-from autohpo.integrations.syne_tune.watch import Watch
 from autohpo.store import Store
 from autohpo.trial import Running, Task, Trial
 
@@ -61,7 +61,7 @@ class ConfigIds:
         return self._ids[trial.number]
 
 
-class Jobs:
+class Jobs(AttemptListener):
     """The evaluations of a search, for a result logger and for the result.
 
     Args:
@@ -74,8 +74,6 @@ class Jobs:
         name_of: Returns the name of the worker of a slot.
         logged: The ids and budgets of what the logger has got before.
     """
-
-    is_closing: bool = False
 
     def __init__(
         self,
@@ -119,12 +117,6 @@ class Jobs:
         self._jobs[task.number] = job
         return replace(task, hp={**task.hp, JOB: {"config_id": list(config_id), "path": str(path), "slot": slot}})
 
-    def started(self, task: Task) -> None:
-        """Take the start of an attempt."""
-
-    def reported(self, event: Event, goes_on: bool) -> None:
-        """Take a report: there are none."""
-
     def ended(self, event: Event) -> None:
         """Take the end of an attempt; one that will be repeated does not count."""
         outcome = event.outcome
@@ -135,9 +127,6 @@ class Jobs:
         job.result = self._result(event.number, outcome.perf)
         job.exception = None if job.result is not None else outcome.error or str(outcome.state)
         self._log(job)
-
-    def looked(self) -> None:
-        """Nothing is to be done when the search has looked for events."""
 
     # Afterwards.
 

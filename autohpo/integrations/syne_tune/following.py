@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autohpo.execution.base import Event
+from autohpo.execution.watch import AttemptListener
 from autohpo.integrations.syne_tune.backend.trial_status import Status, Trial
 from autohpo.integrations.syne_tune.optimizer.scheduler import SchedulerDecision, TrialScheduler
 from autohpo.integrations.syne_tune.tuner_callback import TunerCallback
@@ -20,7 +21,7 @@ SLACK = 1e-9
 _log = logging.getLogger("autohpo")
 
 
-class Following:
+class Following(AttemptListener):
     """What a tuner knows of its search while it runs.
 
     Args:
@@ -33,6 +34,7 @@ class Following:
 
     Attributes:
         status: How the search stands.
+        is_closing: Whether nothing more may start.
     """
 
     def __init__(
@@ -48,15 +50,10 @@ class Following:
         self.status = TuningStatus(scheduler.metric_names())
         self._scheduler, self._is_over, self._callbacks = scheduler, is_over, callbacks
         self._max_failures, self._waits, self._print_seconds = max_failures, waits, print_seconds
-        self._is_closing = False
+        self.is_closing = False
         self._printed = time.monotonic()
         self._tasks: dict[int, Task] = {}  # what runs, by the number of its suggestion
         self._trials: dict[int, Trial] = {}  # by the number of the first suggestion of its chain
-
-    @property
-    def is_closing(self) -> bool:
-        """Whether nothing more may start."""
-        return self._is_closing
 
     @property
     def has_failed(self) -> bool:
@@ -106,8 +103,8 @@ class Following:
         for callback in self._callbacks:
             callback.on_loop_end()
             callback.on_loop_start()
-        self._is_closing = self._is_closing or self.has_failed or self._is_over(self.status)
-        if self._is_closing and not (self._waits and self._tasks):
+        self.is_closing = self.is_closing or self.has_failed or self._is_over(self.status)
+        if self.is_closing and not (self._waits and self._tasks):
             self._scheduler.hpo.stop()
         if time.monotonic() - self._printed > self._print_seconds:
             self._printed = time.monotonic()

@@ -14,6 +14,7 @@ from typing import Any
 
 from autohpo.errors import FailuresError, NoResultError, OptionError, shown
 from autohpo.execution.local import LocalExecutor
+from autohpo.execution.watch import Watch
 from autohpo.integrations.syne_tune.backend.local_backend import LocalBackend
 from autohpo.integrations.syne_tune.constants import (
     ST_METADATA_FILENAME,
@@ -29,7 +30,6 @@ from autohpo.integrations.syne_tune.optimizer.scheduler import TrialScheduler
 from autohpo.integrations.syne_tune.stopping_criterion import StoppingCriterion
 from autohpo.integrations.syne_tune.tuner_callback import TunerCallback
 from autohpo.integrations.syne_tune.tuning_status import TuningStatus
-from autohpo.integrations.syne_tune.watch import Watch
 
 __all__ = ["Tuner"]
 

@@ -1,23 +1,26 @@
-"""Watch: an executor that tells a tuner what happens in another one, and starts nothing more once the tuner says so."""
+"""An executor that tells a listener what happens in another one, and starts nothing more once the listener says so."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 from autohpo.execution.around import Around
 from autohpo.execution.base import Event, Executor, OnReport
 from autohpo.objective import Objective
 from autohpo.trial import Task
 
-__all__ = ["Listener", "Watch"]
+__all__ = ["AttemptListener", "Watch"]
 
 
-class Listener(Protocol):
-    """What hears of the events of a search."""
+class AttemptListener:
+    """What hears of the attempts of a search, in its thread; by default nothing happens.
 
-    @property
-    def is_closing(self) -> bool:
-        """Whether nothing more may start."""
+    Attributes:
+        is_closing: Whether nothing more may start.
+    """
+
+    is_closing: bool = False
+
+    def opened(self, executor: Executor) -> None:
+        """Take the executor, once it is ready; it can stop and kill what runs."""
 
     def started(self, task: Task) -> None:
         """Take the start of an attempt."""
@@ -38,9 +41,20 @@ class Watch(Around):
     Args:
         inner: The executor that does the work.
         listener: What hears of it.
+
+    Example:
+        >>> from autohpo import RangeHP, build_hpo_from_name
+        >>> from autohpo.execution.serial import SerialExecutor
+        >>> class Ended(AttemptListener):
+        ...     def ended(self, event):
+        ...         print(event.number, event.outcome.state)
+        >>> hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], lambda hps: hps["x"], max_evals=2, seed=0)
+        >>> best = hpo.optimize(executor=Watch(SerialExecutor(), Ended()), progress=False)
+        0 COMPLETE
+        1 COMPLETE
     """
 
-    def __init__(self, inner: Executor, listener: Listener) -> None:
+    def __init__(self, inner: Executor, listener: AttemptListener) -> None:
         super().__init__(inner)
         self._listener = listener
 
@@ -57,9 +71,10 @@ class Watch(Around):
             return goes_on
 
         self.inner.open(objective, heard)
+        self._listener.opened(self)
 
     def capacity(self) -> int:
-        """Return how many tasks may run at once now: none once the search closes."""
+        """Return how many tasks may run at once now: none once the listener closes."""
         return 0 if self._listener.is_closing else self.inner.capacity()
 
     def submit(self, slot: int, task: Task) -> None:
