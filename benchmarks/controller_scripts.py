@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "controller"))
 
-from random_scripts import Server, scripts  # noqa: E402 - it lies beside the tests
+from random_scripts import scripts  # noqa: E402 - it lies beside the tests
+from script_runs import Server  # noqa: E402
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from random_scripts import ARGUMENTS, GARBAGE, STEPS, Script, Server, script_of, scripts
+from random_scripts import ARGUMENTS, GARBAGE, STEPS, script_of, scripts
+from script_runs import Script, Server
 
 from autohpo import AutoHPOError, HyperParameterOptimizer
 
