@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime
 
@@ -15,7 +16,7 @@ from autohpo.controller.settings import MINUTE, Settings, minutes, timeout_secon
 from autohpo.errors import OptionError, shown
 
 
-class Running(Readings):
+class Running(Readings, ABC):
     """The methods of a controller that start its search, wait for it and end it.
 
     Args:
@@ -31,17 +32,17 @@ class Running(Readings):
 
     _run_as_service: bool
 
+    @abstractmethod
     def _plan(self) -> Plan:
         """Return what is run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _limits(self) -> tuple[int | None, float | None]:
         """Return the most jobs, and the most iterations."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _begun(self) -> None:
         """Called once the search has begun."""
-        raise NotImplementedError
 
     # Start, wait, stop.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from autohpo.errors import MissingExtraError, SpaceError
 from autohpo.integrations import _clauses
+from autohpo.integrations._children import with_children
 from autohpo.spaces import (
     BetaPrior,
     ChoiceHP,
@@ -48,20 +49,7 @@ def from_configspace(space: ConfigurationSpace) -> SearchSpace:
     _load()
     plain = {name: _read(name, theirs) for name, theirs in space.items()}
     children, formulas = _clauses.read_conditions(space)
-    made: dict[str, HPSpace] = {}
-
-    def with_children(name: str) -> HPSpace:
-        if name not in made:
-            parameter = plain[name]
-            if name in children and isinstance(parameter, ChoiceHP):
-                under = [[with_children(child) for child in names] for names in children[name]]
-                parameter = ChoiceHP(name, parameter.choices, under, parameter.prior)
-            made[name] = parameter
-        return made[name]
-
-    below = {child for under in children.values() for names in under for child in names}
-    roots = [with_children(name) for name in plain if name not in below]
-    return SearchSpace(roots, conditions=formulas, constraints=_clauses.read_forbidden(space))
+    return SearchSpace(with_children(plain, children), conditions=formulas, constraints=_clauses.read_forbidden(space))
 
 
 def to_configspace(space: SearchSpace, seed: int | None = None) -> ConfigurationSpace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -191,9 +192,9 @@ def test_a_stop_does_not_end_a_command_without_a_report(tmp_path, executor):
 
 
 DRIVER = """
-import sys, os, signal
+import json, os, signal, sys
 from autohpo import CommandObjective, RangeHP, build_hpo_from_name
-f = CommandObjective(eval(sys.argv[1]), metric="acc", uses_env=True)
+f = CommandObjective(json.loads(sys.argv[1]), metric="acc", uses_env=True)
 hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], f, max_evals=4, seed=0)
 if sys.argv[3] == "unguarded":
     from autohpo.execution.local import LocalExecutor
@@ -211,7 +212,7 @@ def drive(tree, folder, then, executor, how=""):
     """A driver in a process of its own, once its command runs."""
     (folder / "driver.py").write_text(DRIVER)
     environment = dict(os.environ, PYTHONPATH=str(Path(autohpo.__file__).parents[1]))
-    words = [sys.executable, "driver.py", repr(tree.command(then)), executor, how]
+    words = [sys.executable, "driver.py", json.dumps(tree.command(then)), executor, how]
     driver = subprocess.Popen(words, cwd=folder, env=environment, start_new_session=True)
     try:
         tree.pids()

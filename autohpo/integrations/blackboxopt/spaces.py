@@ -16,6 +16,7 @@ from parameterspace.transformations.log_zero_one import LogZeroOneFloat, LogZero
 from parameterspace.transformations.zero_one import ZeroOneFloat, ZeroOneInteger
 
 from autohpo.errors import SpaceError, shown
+from autohpo.integrations._children import with_children
 from autohpo.integrations.blackboxopt.conditions import read_conditions
 from autohpo.integrations.blackboxopt.values import is_copy
 from autohpo.spaces import (
@@ -64,19 +65,7 @@ def from_parameterspace(space: ps.ParameterSpace) -> SearchSpace:
     fixed: dict[str, HPSpace] = {name: FixedHP(name, value) for name, value in space._constants.items()}
     plain = fixed | {name: _read(name, space[name]["parameter"]) for name in space.get_parameter_names()}
     children, formulas = read_conditions(space, plain)
-    made: dict[str, HPSpace] = {}
-
-    def with_children(name: str) -> HPSpace:
-        if name not in made:
-            parameter = plain[name]
-            if name in children and isinstance(parameter, ChoiceHP):
-                under = [[with_children(child) for child in names] for names in children[name]]
-                parameter = ChoiceHP(name, parameter.choices, under, parameter.prior)
-            made[name] = parameter
-        return made[name]
-
-    below = {child for under in children.values() for names in under for child in names}
-    return SearchSpace([with_children(name) for name in plain if name not in below], conditions=formulas)
+    return SearchSpace(with_children(plain, children), conditions=formulas)
 
 
 def _read(name: str, theirs: Any) -> HPSpace:
