@@ -59,6 +59,7 @@ class TrialHandle:
         self.is_stopped = False
         self._objectives = Objectives.of("max") if objectives is None else objectives
         self._done: float = 0
+        self._beyond: float = 0  # how far a program went on before it was ended
         self._bind(task, report)
 
     def _bind(self, task: Task, report: Report) -> None:
@@ -137,7 +138,7 @@ class TrialHandle:
     @property
     def trained(self) -> float | None:
         """How much training this attempt did, as far as it was said; None where nothing was."""
-        return self._done - self._began if self._done > self._began else None
+        return done - self._began if (done := max(self._done, self._beyond)) > self._began else None
 
     @property
     def is_continued(self) -> bool:
@@ -300,8 +301,8 @@ class Evaluator:
         finally:
             handle._release()
         cost = time.perf_counter() - began if outcome.cost is None else outcome.cost
-        is_metered = task.most is not None and (handle.is_continued or not outcome.perfs)
-        trained = handle.trained if is_metered else None  # else it is all that it reached, or nobody asks
+        is_more = task.most is not None and (handle.is_continued or not outcome.perfs or handle._beyond > 0)
+        trained = handle.trained if is_more else None  # else it is all that it reached, or nobody asks
         return outcome if cost == outcome.cost and trained is None else replace(outcome, cost=cost, trained=trained)
 
     def _run(self, task: Task, handle: TrialHandle, paused: _Paused | None) -> Outcome:

@@ -7,7 +7,7 @@ import json
 import math
 import shlex
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ class Attempt:
         try:
             with Running(self._start) as running:
                 is_over = running.drain(self._take, self._look) and self._rest()
-                code = running.end(self._note)
+                code = running.end(self._beyond)
             log.write(f"\n[{_ended(code)}]\n".encode())
         finally:
             log.close()
@@ -95,7 +95,26 @@ class Attempt:
     def _take(self, stream: int, data: bytes) -> bool:
         """Take what was printed; return whether the command may go on."""
         self._note(stream, data)
-        return stream not in self._read or all(map(self._line, self._lines[stream].feed(data)))
+        return stream not in self._read or self._all_wanted(self._lines[stream].feed(data))
+
+    def _beyond(self, stream: int, data: bytes) -> bool:
+        """Take what was printed after the command was asked to end: it only tells how far its training went on."""
+        self._note(stream, data)
+        if stream in self._read:
+            self._went_on(self._lines[stream].feed(data))
+        return True
+
+    def _all_wanted(self, lines: Iterator[str]) -> bool:
+        """Take lines; return whether the search wanted all of them."""
+        if all(map(self._line, lines)):
+            return True
+        self._went_on(lines)
+        return False
+
+    def _went_on(self, lines: Iterable[str]) -> None:
+        if self._n_reports and not self._is_told:
+            found = [self._readings.fidelity_in(line) or 0.0 for line in lines]
+            self._trial._beyond = max(self._trial._beyond, *found, 0.0)
 
     def _look(self) -> bool:
         """Look for what no pipe tells: a request of the search, and new lines of the file of results.
@@ -108,7 +127,7 @@ class Attempt:
         if self._file is None or self._file.is_document:
             return True
         while data := self._file.new():
-            if not all(map(self._line, self._lines[0].feed(data))):
+            if not self._all_wanted(self._lines[0].feed(data)):
                 return False
         return True
 

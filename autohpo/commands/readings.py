@@ -55,6 +55,11 @@ class Readings:
         found = self.reading.read(line)
         return None if found is None else self.take(found)
 
+    def fidelity_in(self, line: str) -> float | None:
+        """Return how far the training came by a line, which says nothing else any more; None where it does not tell."""
+        found = self.reading.read(line)
+        return None if found is None else self._fidelity_of(found)
+
     def take(self, found: Found) -> Report | None:
         """Take what a line says; return the report that is due with it."""
         self._move_to(self._fidelity_of(found))

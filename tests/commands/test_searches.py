@@ -18,7 +18,9 @@ from autohpo import (
     build_hpo_from_name,
 )
 from autohpo.commands.keeper import shared
+from autohpo.controller import Metered
 from autohpo.errors import FirstTrialError
+from autohpo.execution.local import LocalExecutor
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="commands need groups of processes")
 
@@ -200,3 +202,22 @@ def test_clearml_scalars_are_reports(tmp_path):
     hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], f, max_evals=3, seed=0)
     hpo.optimize(progress=False)
     assert all(trial.perf == trial.hp["x"] and trial.reports[0][0] == 1 for trial in hpo.result)
+
+
+HASTY = """trap '' TERM
+i=0
+while [ $i -lt 60 ]; do i=$((i + 1)); echo "{\\"epoch\\": $i, \\"acc\\": 0.5}"; done
+exec sleep 60
+"""
+
+
+def test_what_a_command_prints_before_it_is_ended_counts_in_a_budget_of_iterations(tmp_path):
+    """Epochs of no time at all, and a command that is not told when to end: what is too much is set aside later."""
+    (tmp_path / "train.sh").write_text(HASTY)
+    f = CommandObjective(["sh", str(tmp_path / "train.sh"), "{lr}"], metric="acc", grace_seconds=0.2)
+    hpo = build_hpo_from_name("random", SPACE, f, max_evals=10, seed=0)
+    metered = Metered(LocalExecutor(1), max_iterations_per_job=30, total_iterations=300)
+    hpo.optimize(executor=metered, progress=False)
+    trained = [event.data["trained"] for event in hpo.run_store.events() if event.kind in ("end", "interrupt")]
+    assert [n for n in trained if n] == [60] * 5  # all that was printed, and no more than there is
+    assert metered.used["iterations"]["used"] == 300
