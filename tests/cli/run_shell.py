@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from autohpo.cli.config.plan import plan_of
+from autohpo.cli.main import parser_of
 from autohpo.control import driver_of, wait_until_free
 from autohpo.service import kill_driver
 from autohpo.store import open_store
@@ -140,3 +142,8 @@ class Shell:
                 with contextlib.suppress(Exception):
                     kill_driver(store, holder)
                 assert wait_until_free(store, holder, PATIENCE)
+
+
+def plan(*words):
+    """The plan of a command line of `run`."""
+    return plan_of(parser_of("run").parse_args(list(words)))

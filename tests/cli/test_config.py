@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
 
-from run_shell import SCRIPT
+from run_shell import SCRIPT, plan
 
 from autohpo import (
     LogRangeHP,
@@ -20,27 +20,9 @@ from autohpo import (
 )
 from autohpo.cli.config.documents import parse_yaml, read_document
 from autohpo.cli.config.keys import TOP
-from autohpo.cli.config.plan import plan_of
 from autohpo.cli.config.spaces import KEYS as KEYS_OF_PARAMETERS
 from autohpo.cli.config.spaces import read_space
-from autohpo.cli.main import parser_of
 from autohpo.errors import AutoHPOError
-
-
-def plan(*words):
-    """The plan of a command line."""
-    return plan_of(parser_of("run").parse_args(list(words)))
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("AUTOHPO_STORE", raising=False)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    sys.modules.pop("__mp_main__", None)
-
 
 CONFIG = """\
 command: python train.py --lr {lr} --epochs {fidelity}

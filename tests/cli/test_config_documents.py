@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
+
+from run_shell import plan
 
 from autohpo import (
     OptionError,
     SearchSpace,
 )
 from autohpo.cli.config.documents import ConfigError, Table, parse_toml, parse_yaml, read_document
-from autohpo.cli.config.plan import plan_of
 from autohpo.cli.config.spaces import read_space
 from autohpo.cli.config.values import as_number, as_wanted, pair, seconds
-from autohpo.cli.main import parser_of
 from autohpo.errors import AutoHPOError
-
-
-def plan(*words):
-    """The plan of a command line."""
-    return plan_of(parser_of("run").parse_args(list(words)))
-
 
 # YAML and TOML.
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
+
+from run_shell import plan
 
 from autohpo import (
     Belief,
@@ -18,26 +23,8 @@ from autohpo import (
     SearchSpace,
 )
 from autohpo.cli.config.documents import parse_toml, parse_yaml
-from autohpo.cli.config.plan import plan_of
 from autohpo.cli.config.spaces import read_space, shell_spec, with_changes
-from autohpo.cli.main import parser_of
 from autohpo.errors import AutoHPOError, SpaceError
-
-
-def plan(*words):
-    """The plan of a command line."""
-    return plan_of(parser_of("run").parse_args(list(words)))
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("AUTOHPO_STORE", raising=False)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    sys.modules.pop("__mp_main__", None)
-
 
 SPACE = """
 lr: {low: 1e-4, high: 0.1, log: true}

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
 
-from run_shell import Shell, slow
+from run_shell import slow
 
 from autohpo import RangeHP, build_hpo_from_name
 from autohpo.cli import exits
@@ -30,21 +30,6 @@ options: {max_evals: 4, seed: 0}
 """
 
 README = Path(__file__).parents[2] / "README.md"
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty folder to work in."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def shell(tmp_path):
-    """A shell in an empty folder."""
-    made = Shell(tmp_path)
-    yield made
-    made.close()
 
 
 def n_asked(shell):

@@ -9,8 +9,6 @@ import signal
 import sys
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
 
 from run_shell import CONFIG, SCRIPT, Shell, slow
@@ -19,14 +17,6 @@ from autohpo import RangeHP, Result, build_hpo_from_name
 from autohpo.cli import exits
 from autohpo.control import driver_of
 from autohpo.service import Launch
-
-
-@pytest.fixture
-def shell(tmp_path):
-    """A shell in an empty folder."""
-    made = Shell(tmp_path)
-    yield made
-    made.close()
 
 
 def test_a_killed_driver_is_resumed_as_if_nothing_had_been(shell):

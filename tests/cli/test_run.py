@@ -12,33 +12,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
 
-from run_shell import CONFIG, SCRIPT, Shell, slow
+from run_shell import CONFIG, SCRIPT, slow
 
 from autohpo import Result
 from autohpo.cli import exits
 from autohpo.cli.main import main
 from autohpo.control import driver_of
 from autohpo.service import Launch, tail
-
-
-@pytest.fixture
-def shell(tmp_path):
-    """A shell in an empty folder."""
-    made = Shell(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """An empty folder, where commands run in this very process."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("AUTOHPO_STORE", raising=False)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setitem(sys.modules, "__mp_main__", sys.modules["__main__"])
-    monkeypatch.delitem(sys.modules, "__mp_main__")
-    yield tmp_path
-    sys.modules.pop("__mp_main__", None)
 
 
 def test_a_python_file_is_run_in_processes_of_its_own(shell):

@@ -8,24 +8,14 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
 
-from run_shell import Shell, slow
+from run_shell import slow
 
 from autohpo import RangeHP, Result, Search, build_hpo_from_name
 from autohpo.cli import exits
 from autohpo.cli.main import main
 from autohpo.control import REQUEST, driver_of
-
-
-@pytest.fixture
-def shell(tmp_path):
-    """A shell in an empty folder."""
-    made = Shell(tmp_path)
-    yield made
-    made.close()
 
 
 def test_a_detached_search_is_stopped_in_order(shell):

@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,42 +15,16 @@ from autohpo.trial import TrialState
 
 pytest.importorskip("blackboxopt", reason="the extra autohpo[blackboxopt] is not installed")
 
+sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
+
 import blackboxopt as bbo
 import parameterspace as ps
 from blackboxopt.base import MultiObjectiveOptimizer, SingleObjectiveOptimizer
+from blackboxopt_shared import LOSS, a_space, evaluate, made, run
 
 from autohpo.integrations.blackboxopt import Optimizer, from_parameterspace, optimizer_class
 
-LOSS, SCORE = bbo.Objective("loss", greater_is_better=False), bbo.Objective("score", greater_is_better=True)
-
-
-def a_space():
-    """A space with a parameter that is not always active."""
-    space = ps.ParameterSpace(seed=3)
-    space.add(ps.ContinuousParameter("x", (-1.0, 1.0)))
-    space.add(ps.CategoricalParameter("opti", ("adam", "sgd")))
-    space.add(ps.ContinuousParameter("momentum", (0.0, 1.0)), lambda opti: opti == "sgd")
-    return space
-
-
-def made(name="tpe", **options):
-    """An optimizer of one objective."""
-    return Optimizer(name, a_space(), LOSS, seed=0, **options)
-
-
-def evaluate(specification, **more):
-    """An evaluation of a bowl."""
-    return specification.create_evaluation(objectives={"loss": specification.configuration["x"] ** 2}, **more)
-
-
-def run(optimizer, n):
-    """The configurations of the next n steps."""
-    found = []
-    for _ in range(n):
-        specification = optimizer.generate_evaluation_specification()
-        optimizer.report(evaluate(specification))
-        found.append((specification.configuration, specification.settings))
-    return found
+SCORE = bbo.Objective("score", greater_is_better=True)
 
 
 def refused(optimizer, *evaluations):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
+import sys
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,43 +17,15 @@ from autohpo import StoreError
 
 pytest.importorskip("blackboxopt", reason="the extra autohpo[blackboxopt] is not installed")
 
+sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
+
 import blackboxopt as bbo
 import parameterspace as ps
 from blackboxopt.optimization_loops import file_based_distributed, sequential
 from blackboxopt.optimization_loops import testing as loop_testing
+from blackboxopt_shared import LOSS, a_space, evaluate, made, run
 
 from autohpo.integrations.blackboxopt import BOHB, Optimizer, optimizer_class
-
-LOSS = bbo.Objective("loss", greater_is_better=False)
-
-
-def a_space():
-    """A space with a parameter that is not always active."""
-    space = ps.ParameterSpace(seed=3)
-    space.add(ps.ContinuousParameter("x", (-1.0, 1.0)))
-    space.add(ps.CategoricalParameter("opti", ("adam", "sgd")))
-    space.add(ps.ContinuousParameter("momentum", (0.0, 1.0)), lambda opti: opti == "sgd")
-    return space
-
-
-def made(name="tpe", **options):
-    """An optimizer of one objective."""
-    return Optimizer(name, a_space(), LOSS, seed=0, **options)
-
-
-def evaluate(specification, **more):
-    """An evaluation of a bowl."""
-    return specification.create_evaluation(objectives={"loss": specification.configuration["x"] ** 2}, **more)
-
-
-def run(optimizer, n):
-    """The configurations of the next n steps."""
-    found = []
-    for _ in range(n):
-        specification = optimizer.generate_evaluation_specification()
-        optimizer.report(evaluate(specification))
-        found.append((specification.configuration, specification.settings))
-    return found
 
 
 class OurRandomSearch(optimizer_class("random", True)):
