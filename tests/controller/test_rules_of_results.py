@@ -233,25 +233,22 @@ def fronts(points):
     return found
 
 
+def ran_with_two(f, signs, *, parameters=SPACE, **limits):
+    """A controller with two objectives whose search has ended."""
+    titles, series = ["validation", "cost"], ["accuracy", "seconds"]
+    made = HyperParameterOptimizer(f, parameters, titles, series, signs, "random", execution_queue="serial", **limits)
+    made.start()
+    assert made.wait(1.0)
+    return made
+
+
 def test_rule_13_several_objectives_are_ordered_by_real_fronts():
     """Compared with fronts found by brute force."""
 
     def f(hps):
         return {"accuracy": hps["General/x"] * (1 - hps["y"] / 2), "seconds": hps["General/x"] + hps["y"]}
 
-    made = HyperParameterOptimizer(
-        f,
-        [*SPACE, RangeHP("y", 0.0, 1.0)],
-        ["validation", "cost"],
-        ["accuracy", "seconds"],
-        ["max", "min"],
-        "random",
-        execution_queue="serial",
-        total_max_jobs=30,
-        seed=1,
-    )
-    made.start()
-    assert made.wait(1.0)
+    made = ran_with_two(f, ["max", "min"], parameters=[*SPACE, RangeHP("y", 0.0, 1.0)], total_max_jobs=30, seed=1)
     assert made.get_objective_metric() == [("validation", "accuracy"), ("cost", "seconds")]
     order = [job.number for job in made.get_top_experiments(30)]
     found = fronts([trial.scores for trial in made.get_optimizer().result.trials])
@@ -269,18 +266,7 @@ def test_rule_13_the_best_of_all_reports_counts_in_each_objective_that_says_so()
         for a, b in ((0.9, 9.0), (0.5, 3.0), (0.7, 5.0)):
             trial.report({"validation/accuracy": a, "cost/seconds": b})
 
-    made = HyperParameterOptimizer(
-        f,
-        SPACE,
-        ["validation", "cost"],
-        ["accuracy", "seconds"],
-        ["max_global", "min"],
-        "random",
-        execution_queue="serial",
-        total_max_jobs=1,
-    )
-    made.start()
-    assert made.wait(1.0)
+    made = ran_with_two(f, ["max_global", "min"], total_max_jobs=1)
     assert made.get_optimizer().result.best.perfs == (0.9, 5.0)
     (details,) = made.get_top_experiments_details(1)
     wanted = {"validation/accuracy": row(0.7, 0.5, 0.9), "cost/seconds": row(5.0, 3.0, 9.0, "cost/seconds")}
@@ -295,19 +281,7 @@ def test_rule_13_the_best_of_all_reports_counts_also_where_a_job_is_ended_at_a_r
             if not trial.report({"validation/accuracy": a, "cost/seconds": b}):
                 return
 
-    made = HyperParameterOptimizer(
-        f,
-        SPACE,
-        ["validation", "cost"],
-        ["accuracy", "seconds"],
-        ["max_global", "min"],
-        "random",
-        execution_queue="serial",
-        total_max_jobs=1,
-        max_iteration_per_job=2,
-    )
-    made.start()
-    assert made.wait(1.0)
+    made = ran_with_two(f, ["max_global", "min"], total_max_jobs=1, max_iteration_per_job=2)
     assert made.get_optimizer().result.best.perfs == (0.9, 3.0)
 
 
