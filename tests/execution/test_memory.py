@@ -66,16 +66,16 @@ def test_paused_trainings_make_room_while_a_trial_runs(drive_local):
     assert not any(driver.executor.holds(0, root) for root in range(2))
 
 
-def test_a_trial_that_fits_alone_never_ends_for_memory(drive_local):
+def test_a_trial_that_fits_alone_never_ends_for_memory(drive_local, monkeypatch):
     """Where a worker must be killed with others' trainings in it, the trial is run again, in a worker of its own."""
-    for _ in range(5):
-        driver = drive_local(holder(), memory_limit=250 * MB)
-        for number in range(3):
-            pause(driver, number, 40)
-        driver.executor._slots[0].memory.growth = 0
-        end = driver.run(9, fidelity=2.0, hp={"mb": 200, "seconds": 1})
-        if end.kind != "done":  # else the other trainings were let go in time, which is as well
-            break
+    driver = drive_local(holder(), memory_limit=250 * MB)
+    for number in range(3):
+        pause(driver, number, 40)
+    driver.executor._slots[0].memory.growth = 0
+    with monkeypatch.context() as slow:  # as if the paused trainings could not be let go in time
+        slow.setattr(WorkerMemory, "is_due", lambda *_: False)
+        slow.setattr(WorkerMemory, "is_patient", lambda *_: False)
+        end = driver.run(9, fidelity=2.0, hp={"mb": 200, "seconds": 5})
     assert (end.kind, end.outcome.state) == ("killed", TrialState.CANCELLED)
     assert "run again in a worker of its own" in end.outcome.error
     pause(driver, 10, 100)  # somebody else is first in the new worker
