@@ -16,31 +16,52 @@ from autohpo.execution.pools.host import run_host
 
 __all__ = ["SubmititExecutor", "executor_of"]
 
-STATE_SECONDS = 5.0
-"""Between two looks at the state of a job: each may ask SLURM's accounting."""
+STATE_SECONDS = 15.0
+"""Between two questions to SLURM's accounting: each is about all jobs, and it is one for all users."""
+
+
+LOOK_SECONDS = 1.0
+"""Between two looks at whether a job has left its result, on storage that is shared."""
+
+
+class _Pace:
+    """When SLURM was asked last."""
+
+    def __init__(self) -> None:
+        self._asked = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether it may be asked again; if so, it is now."""
+        now = time.monotonic()
+        if now - self._asked < STATE_SECONDS:
+            return False
+        self._asked = now
+        return True
 
 
 class _SlurmJob:
-    """A job of submitit, whose state is not asked for more often than the cluster likes."""
+    """A job of submitit, which asks SLURM no more often than is good for it."""
 
-    def __init__(self, job: Any) -> None:
-        self._job = job
-        self._looked, self._is_done = time.monotonic(), False
+    def __init__(self, job: Any, pace: _Pace) -> None:
+        self._job, self._pace, self._looked = job, pace, time.monotonic()
 
     def done(self) -> bool:
-        """Return whether it has ended, as of a few seconds ago."""
+        """Return whether it has ended, as far as is known."""
         now = time.monotonic()
-        if not self._is_done and now - self._looked >= STATE_SECONDS:
-            self._looked, self._is_done = now, bool(self._job.done())
-        return self._is_done
+        if now - self._looked < LOOK_SECONDS:
+            return False
+        self._looked = now
+        return bool(self._job.done(force_check=self._pace.is_due()))
 
     def cancel(self) -> None:
         """Have SLURM end it, also where it runs."""
         self._job.cancel(check=False)
 
     def result(self) -> Any:
-        """Return what it returned, or raise what it raised."""
-        return self._job.result()
+        """Return what it returned, or raise what it raised; where it left nothing, submitit itself would wait long."""
+        if self._job.paths.result_pickle.exists():
+            return self._job.result()
+        return f"its job {self._job.job_id} ended as {self._job.state} and left no result"
 
 
 class SubmititEngine(PoolEngine):
@@ -55,10 +76,10 @@ class SubmititEngine(PoolEngine):
 
     def __init__(self, pool: Any, folder: str | Path) -> None:
         super().__init__(folder)
-        self._pool = pool
+        self._pool, self._pace = pool, _Pace()
 
     def _submit(self, setup: HostSetup, host: int, folder: str) -> Job:
-        return _SlurmJob(self._pool.submit(run_host, setup, host, folder))
+        return _SlurmJob(self._pool.submit(run_host, setup, host, folder), self._pace)
 
     @property
     def waits_for(self) -> str:
