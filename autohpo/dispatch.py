@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from autohpo.checkpoints import Checkpoints
 from autohpo.errors import OptionError
 from autohpo.execution.base import Executor
-from autohpo.folders import checkpoint_dir
 from autohpo.run_options import MAX_SUSPENDED
 from autohpo.search import Search
 from autohpo.store import RunState
@@ -155,7 +153,7 @@ class Dispatch:
             seed=chain.seed,
             fidelity=suggestion.fidelity,
             root=chain.root,
-            checkpoint_dir=str(checkpoint_dir(self._search.store.files, chain.root)),
+            checkpoint_dir=self._search.place.folder(chain.root),
             is_fork=chain.fork is not None,
             resumed_perf=None if suggestion.resume is None else state[suggestion.resume].perf,
             slot=slot,
@@ -206,20 +204,11 @@ class Dispatch:
         suggestion = self._search.state.running[number].suggestion
         if suggestion.fork is None:
             return
-        files = self._search.store.files
-        source = checkpoint_dir(files, self._search.state.chain(suggestion.fork).root)
-        target = checkpoint_dir(files, number)
-        if target.exists():
-            return
-        if not source.is_dir() or not any(source.iterdir()):
+        if not self._search.place.copy(self._search.state.chain(suggestion.fork).root, number):
             raise OptionError(
                 f"fork: trial {number} starts from trial {suggestion.fork}, which left no checkpoint; "
                 "the objective must save its state in trial.checkpoint_dir before each report or yield"
             )
-        partial = target.with_name(target.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial)
-        partial.rename(target)
 
     def ended(self, slot: int, number: int, attempt: int) -> None:
         """Free the slot of an attempt; that of another attempt stays as it is."""

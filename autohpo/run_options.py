@@ -73,6 +73,7 @@ class RunOptions:
     gpus: Any = None
     max_suspended: int = MAX_SUSPENDED
     keep_checkpoints: Literal["live", "best", "all"] = "live"
+    checkpoints: str | os.PathLike[str] | None = None
     max_consecutive_failures: int | None = 20
     confirm: Any = None
     default_first: bool = False

@@ -20,6 +20,7 @@ from autohpo.algorithms.options import RunArguments, check_names, options_of
 from autohpo.algorithms.parts.missing_space import MissingSpace, trainer_space
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
+from autohpo.checkpoint_places import place_of
 from autohpo.commands import CommandObjective
 from autohpo.confirming import confirming_of, default_of, say_confirmed
 from autohpo.dispatch import on_last_attempt
@@ -145,6 +146,8 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     default = default_of(hpo, call.trainer, options)
     stopping = Stopping(options.stop_rules, hpo.objectives.signs[0], hpo.full_fidelity)
     search.listener = stopping if options.stop_rules.is_any else None
+    if options.checkpoints is not None:
+        search.place = place_of(options.checkpoints)
     search.claim()
     try:
         first = default if options.default_first else None
@@ -156,7 +159,7 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
         hpo.set_up(num_workers, options.time_limit, options.memory_bytes)
         described = _described(objective, "" if trainer is None else type(trainer).__qualname__)
         begun_with = made_with(hpo.f if trainer is None else trainer, objective.dataset)
-        search.begin({"objective": described, "made_with": begun_with, **earlier.header})
+        search.begin({"objective": described, "made_with": begun_with, **_place_of(options), **earlier.header})
         on_begin = session_of(hpo).on_begin
         if on_begin is not None:
             on_begin(search.store)
@@ -201,6 +204,11 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     if options.plan is not None:
         say_confirmed(result, progress)
     return result
+
+
+def _place_of(options: RunOptions) -> dict[str, str]:
+    """What a header says of where checkpoints are kept."""
+    return {} if options.checkpoints is None else {"checkpoints": os.fspath(options.checkpoints)}
 
 
 def _close(search: Search) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.session import Session
+from autohpo.checkpoint_places import LocalPlace, Place
 from autohpo.clock import steady_clock
 from autohpo.errors import StoreError
 from autohpo.listener import Listener
@@ -49,6 +50,18 @@ class SearchLog:
         self._is_synced = True
         self._flushed = time.monotonic()
         self._is_open = False
+        self._place: Place | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the checkpoint folders are; beside the store, unless it was set to another one."""
+        if self._place is None:
+            self._place = LocalPlace(self.store.files)
+        return self._place
+
+    @place.setter
+    def place(self, place: Place) -> None:
+        self._place = place
 
     def _note(
         self, kind: LogKind, number: int, attempt: int, data: dict[str, Any], suggestion: Suggestion | None = None

@@ -13,10 +13,11 @@ from typing import Any
 import cloudpickle
 
 from autohpo.errors import OptionError, SpaceError, short
-from autohpo.objective import Objective, TrialHandle
+from autohpo.objective import Objective
 from autohpo.objectives import as_perf
 from autohpo.spaces import FixedHP, SearchSpace
 from autohpo.trial import Trial, whole
+from autohpo.trial_handle import TrialHandle
 
 _log = logging.getLogger("autohpo")
 

@@ -259,6 +259,9 @@ class OptimizerInterface:
                 all workers. One that was let go starts again when it is promoted, from its checkpoint if it has one.
             keep_checkpoints: Which checkpoint folders stay where an algorithm lets trainings go on: "live" keeps those
                 that may go on and the best trial's, "best" in the end the best trial's alone, "all" everything.
+            checkpoints: Where ``trial.checkpoint_dir`` folders are kept: a folder that all machines see under the same
+                path, or the URL of storage that they share, such as ``"s3://bucket/run"`` (any that fsspec knows).
+                None keeps them beside the store, on the driver's disk.
             max_consecutive_failures: Ends the search when so many trials in a row had no result, also with
                 `continue_on_error`; None never does.
             confirm: How many of the best configurations are trained anew in the end, or a :class:`Confirm`: the answer

@@ -16,8 +16,8 @@ from autohpo.commands.reading import Reading
 from autohpo.commands.template import Placeholder, Template, fill_text, parse_text
 from autohpo.errors import OptionError, shown
 from autohpo.folders import remove_folder, temporary_folder
-from autohpo.objective import TrialHandle
 from autohpo.trial import Task
+from autohpo.trial_handle import TrialHandle
 
 if TYPE_CHECKING:
     from autohpo.spaces import HPSpace, SearchSpace

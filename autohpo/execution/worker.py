@@ -26,8 +26,9 @@ from autohpo.execution.generators import Generators
 from autohpo.execution.limits import tree_memory
 from autohpo.execution.mains import load_objective, load_task
 from autohpo.execution.tree import Strays
-from autohpo.objective import Evaluator, Report, user_traceback
+from autohpo.objective import Evaluator, user_traceback
 from autohpo.trial import Outcome, Perf, TrialState
+from autohpo.trial_handle import Report
 
 # The system's out-of-memory killer takes the process with the highest score: a worker rather than its driver.
 OOM_SCORE_STEP = 500

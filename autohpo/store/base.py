@@ -125,7 +125,7 @@ class Store(ABC):
         """Give the store free; everything is synced before. May be called twice."""
 
 
-NOT_COMPARED = ("name", "version", "made_with", "budget")
+NOT_COMPARED = ("name", "version", "made_with", "budget", "checkpoints")
 """Parts of a header that say more of a run than which one it is."""
 
 

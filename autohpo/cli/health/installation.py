@@ -27,6 +27,7 @@ EXTRAS = {
     "pareto": "the hypervolume of many objectives",
     "limits": "memory limits of trials on macOS and Windows",
     "dask": "workers of a dask cluster, on one machine or many",
+    "remote": "checkpoints on storage that machines share, by URL",
     "ray": "workers of a Ray cluster, on one machine or many",
     "slurm": "workers that are jobs of SLURM",
 }

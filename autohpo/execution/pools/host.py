@@ -18,7 +18,7 @@ INBOX, OUTBOX = "host-{}.in", "host-{}.out"
 """The files of a host, as it sees them: what the driver says, and what it says itself."""
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.001, 0.02
-"""Between two looks at a file: the longer nothing has come, the longer."""
+"""The pause between two looks at a file: the longer nothing has come, the longer it is."""
 
 
 class FolderLink(Link):

@@ -17,11 +17,11 @@ from autohpo.execution.pools.host import run_host
 __all__ = ["SubmititExecutor", "executor_of"]
 
 STATE_SECONDS = 15.0
-"""Between two questions to SLURM's accounting: each is about all jobs, and it is one for all users."""
+"""The time between two questions to SLURM's accounting: each is about all jobs, and it is one for all users."""
 
 
 LOOK_SECONDS = 1.0
-"""Between two looks at whether a job has left its result, on storage that is shared."""
+"""The time between two looks at whether a job has left its result, on storage that is shared."""
 
 
 class _Pace:
