@@ -6,14 +6,17 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autohpo.errors import InvalidPerfError
-from autohpo.mirrors import Mirror, mirror_of
 from autohpo.objectives import Objectives
 from autohpo.odometer import Odometer
 from autohpo.outcome import checked_size
 from autohpo.reported import ReportLog
 from autohpo.trial import Outcome, Task, TrialState, whole
+
+if TYPE_CHECKING:
+    from autohpo.mirrors import Mirror
 
 Report = Callable[..., bool]
 """``report(fidelity, perf)`` tells the search how far a trial came; False asks it to end. Where there are metrics, they
@@ -51,7 +54,10 @@ class TrialHandle:
         self.number, self.attempt, self.seed = task.number, task.attempt, task.seed
         self.fidelity, self.slot, self._most, self._began = task.fidelity, task.slot, task.most, self._done
         self._folder, self._process, self._odometer = task.checkpoint_dir, os.getpid(), Odometer(task)
-        self._mirror = mirror_of(task, self._mirror)
+        if "://" in task.checkpoint_dir:
+            from autohpo.mirrors import mirror_of  # few runs need it, and workers start faster without
+
+            self._mirror = mirror_of(task, self._mirror)
         self._send: Report | None = report
         self._log.is_over, self._log.n_ignored = False, 0
 

@@ -31,9 +31,15 @@ def url(request, tmp_path):
     if request.param == "file":
         yield f"file://{tmp_path}/shared"
         return
-    fsspec.filesystem("memory").store.clear()
+    _clear()
     yield "memory://shared"
-    fsspec.filesystem("memory").store.clear()
+    _clear()
+
+
+def _clear():
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    memory.pseudo_dirs[:] = [""]
 
 
 def task_of(url, number=0, attempt=1, root=0):
