@@ -46,7 +46,8 @@ class TrainerObjective:
         """Return the validation score of a trainer trained with these hyper-parameters; higher is better."""
         trained, perf = self.train(hps, trial)
         rank = (math.inf if trial.fidelity is None else trial.fidelity), perf
-        if self._best is None or rank > self._best[0]:
+        is_here = Path(self.folder).is_dir()  # not on another machine: there it is trained again in the end
+        if is_here and (self._best is None or rank > self._best[0]):
             path = self.path_of(trial.number)
             part = path.with_suffix(".part")
             try:
