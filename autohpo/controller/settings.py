@@ -117,7 +117,7 @@ class Settings:
         """Return the arguments of ``optimize`` that say where jobs run and what is passed on."""
         limit = self.time_limit_per_job
         n = 1 if isinstance(self.executor, Executor) else self.num_workers
-        own = "local" if os.name == "posix" else None  # a job in this very process could not be ended
+        own = "local"  # a job in this very process could not be ended
         return {
             "num_workers": n,
             "trial_time_limit": None if limit is None else limit * MINUTE,
