@@ -1,15 +1,19 @@
-"""Windows as far as it can be had elsewhere: functions of kernel32 that record their calls, over groups of processes."""
+"""Windows as far as it can be had here: functions of kernel32 that record their calls, over groups of processes."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
+import posix  # `os` may have lost what Windows lacks
 import subprocess
 import sys
+from pathlib import Path
 
 from autohpo.execution.platform import jobs
 from autohpo.execution.platform.windows import System, WindowsPlatform
 from autohpo.execution.starting import start_process
+
+KILL = 9
 
 
 class FakeKernel:
@@ -76,10 +80,8 @@ class FakeKernel:
 
     def _end(self, job):
         for leader in self.jobs[job]:
-            try:
-                os.killpg(leader, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                posix.killpg(leader, KILL)
 
     def last_error(self):
         return self._last
@@ -88,12 +90,10 @@ class FakeKernel:
 def group_of(leader):
     """The processes of a group."""
     found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if os.getpgid(int(name)) == leader:
-                found.append(int(name))
-        except OSError:
-            pass
+    for path in Path("/proc").glob("[1-9]*"):
+        with contextlib.suppress(OSError):
+            if posix.getpgid(int(path.name)) == leader:
+                found.append(int(path.name))
     return found
 
 

@@ -162,7 +162,7 @@ class Platform(ABC):
 
         Args:
             readers: The workers to read from.
-            writers: Those to write to.
+            writers: The workers to write to.
             timeout_seconds: How long to wait at most.
         """
 
