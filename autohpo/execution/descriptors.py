@@ -16,7 +16,7 @@ def above_standard(fd: int) -> int:
         return fd
     try:
         import fcntl
-    except ImportError:  # Windows: a stream that is closed leaves its number free, but what is written goes to a handle
+    except ImportError:  # Windows, where processes are given handles, which have numbers of their own
         return fd
     try:
         return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOWEST)

@@ -38,7 +38,7 @@ class LinuxChild(PosixChild):
 
 
 class LinuxPlatform(PosixPlatform):
-    """Linux."""
+    """Linux, where the system tells of every process and of every end."""
 
     name: ClassVar[str] = "linux"
     reads_proc: ClassVar[bool] = True

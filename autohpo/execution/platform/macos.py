@@ -30,7 +30,7 @@ class MacChild(PosixChild):
 
 
 class MacPlatform(PosixPlatform):
-    """macOS."""
+    """macOS, with what every POSIX system has."""
 
     name: ClassVar[str] = "macos"
 

@@ -231,7 +231,7 @@ class _Jobs:
 
 
 class WindowsPlatform(Platform):
-    """Windows.
+    """Windows, with job objects and sockets.
 
     Args:
         system: What Windows does.
