@@ -143,7 +143,7 @@ def test_a_number_that_was_freed_is_signalled_no_more(macos, drive_local, monkey
 
 
 @pytest.mark.parametrize("name", ["macos", "system"])
-def test_the_memory_of_a_tree_is_limited(request, drive_local, name):
+def test_the_memory_of_a_tree_is_limited(request, drive_local, monkeypatch, name):
     """By psutil; what a trial starts counts."""
     pytest.importorskip("psutil")
     request.getfixturevalue(name)
@@ -153,7 +153,10 @@ def test_the_memory_of_a_tree_is_limited(request, drive_local, name):
         subprocess.run([sys.executable, "-c", code], check=False)
         return 1.0
 
+    read = []
+    monkeypatch.setattr("autohpo.execution.limits.read_proc", lambda path: read.append(path) or b"")
     end = drive_local(f, memory_limit=200_000_000).run(0)
+    assert read == []
     assert end.outcome.state is TrialState.MEMORY
     assert "its processes held" in end.outcome.error
 
