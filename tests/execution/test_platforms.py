@@ -261,11 +261,18 @@ def test_a_worker_that_cannot_be_in_a_job_is_an_error(system, how):
 
 def test_the_processes_of_a_job_are_the_tree_of_its_worker(system, drive_local, tmp_path):
     """Also those whose parent is gone; of a process that is no worker, psutil tells."""
-    driver = drive_local(spawning())
-    driver.submit(0, hp={"x": 0, "pid": str(tmp_path / "pid")})
-    pids = pids_in_while(driver, tmp_path / "pid")
-    assert sorted(platform.current().tree_of(pids[0])) == sorted(pids)
+
+    def f(hp):
+        subprocess.run(["sh", "-c", "sleep 600 & echo $! > " + hp["pid"]], check=True)
+        return float(os.getpid())
+
+    driver = drive_local(f)
+    worker = int(driver.run(0, hp={"pid": str(tmp_path / "pid")}).outcome.perf)
+    pids = [worker, int((tmp_path / "pid").read_text())]
+    assert platform.current().tree_of(worker) == pids
     assert platform.current().tree_of(os.getpid())[0] == os.getpid()
+    driver.executor.close()
+    assert wait_until(lambda: not any(map(is_running, pids)), 2)
 
 
 @pytest.mark.parametrize(
@@ -295,14 +302,14 @@ def test_the_python_of_a_virtual_environment_is_started_itself(monkeypatch):
     assert windows.System().interpreter() == ("C:\\venv\\python.exe", {})
 
 
-def test_a_worker_leaves_no_secret_behind(system, drive_local):
-    """What it was given for itself is neither in the environment nor in standard input of what a trial starts."""
-
-    def f(hp):
-        found = [name for name in os.environ if "PYVENV" in name]
-        return float(len(found) + len(os.read(0, 100)))
-
-    assert drive_local(f).run(0).outcome.perf == 0.0
+def test_what_a_worker_was_given_for_itself_is_not_handed_on(system, drive_local, monkeypatch):
+    """What a trial starts finds nothing in standard input, and its own Python."""
+    assert drive_local(lambda hp: float(len(os.read(0, 100)))).run(0).outcome.perf == 0.0
+    monkeypatch.setenv(windows.LAUNCHER, "C:\\venv\\python.exe")
+    monkeypatch.setattr(windows, "read_address", lambda: b"address")
+    monkeypatch.setattr(windows, "connect", lambda address: address)
+    assert platform.current().open_channels(()) == b"address"
+    assert windows.LAUNCHER not in os.environ
 
 
 def test_a_log_is_opened_so_that_children_append(monkeypatch):
@@ -413,8 +420,13 @@ def test_what_there_is_no_room_for_waits(system, drive_local):
     assert driver.run(0, hp={"text": "x" * 20_000_000}).outcome.perf == 20_000_000
 
 
-def test_to_wait_for_nothing_is_to_sleep():
-    """Windows makes an error of it."""
+def test_to_wait_for_nothing_is_to_sleep(monkeypatch):
+    """Windows makes an error of a wait for nothing."""
+
+    def select(*arguments):
+        raise OSError(10022, "An invalid argument was supplied")
+
+    monkeypatch.setattr("select.select", select)
     began = time.monotonic()
     assert wait_for_sockets([], [], 0.02) == []
     assert time.monotonic() - began >= 0.02

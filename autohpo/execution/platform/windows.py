@@ -271,7 +271,7 @@ class WindowsPlatform(Platform):
         """Return the processes of a worker's job; of any other process, what psutil knows below it."""
         child = self._children.get(pid)
         found = [] if child is None else child.processes
-        return [pid, *(other for other in found if other != pid)] if found else [pid, *descendants(pid)]
+        return [pid, *sorted({*found} - {pid})] if found else [pid, *descendants(pid)]
 
     def open_channels(self, words: Sequence[str]) -> Channels:
         """Return the two directions of a socket, whose address the driver writes to standard input."""
