@@ -68,9 +68,11 @@ def test_one_place_asks_which_system_this_is(tmp_path):
     assert [*questions(planted)] == ["planted.py:2"]
 
 
-@pytest.mark.parametrize(("said", "name"), [("linux", "linux"), ("darwin", "macos"), ("win32", "windows")])
+@pytest.mark.parametrize(
+    ("said", "name"), [("linux", "linux"), ("darwin", "macos"), ("win32", "windows"), ("freebsd14", "macos")]
+)
 def test_the_platform_is_that_of_the_system(monkeypatch, said, name):
-    """Another kind of UNIX is taken for Linux, as before."""
+    """Another kind of UNIX has what macOS has, which is what all of them have."""
     monkeypatch.setattr(platform, "_current", None)
     monkeypatch.setattr(sys, "platform", said)
     assert platform.current().name == name

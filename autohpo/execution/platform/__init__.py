@@ -13,10 +13,11 @@ _current: Platform | None = None  # chosen when it is asked for first
 
 
 def current() -> Platform:
-    """Return the platform of this process."""
+    """Return the platform of this process; other systems than the three have that of macOS, which asks for least."""
     global _current  # noqa: PLW0603 - there is one system below a process
     if _current is None:
-        _current = named({"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux"))
+        kinds = {"linux": "linux", "win32": "windows"}
+        _current = named(kinds.get(sys.platform, "macos"))
     return _current
 
 
