@@ -245,7 +245,7 @@ def _logs_of(search: Search) -> Path | None:
 def _protected(executor: Executor, objective: Objective, search: Search, options: RunOptions) -> Executor:
     """The executor, or a worker process where the user chose none and a trial ended the driver's process again."""
     suspects = on_last_attempt(search.state, options.n_retries)
-    if options.executor is not None or not executor.is_inline or not suspects or os.name != "posix":
+    if options.executor is not None or not executor.is_inline or not suspects:
         return executor
     from autohpo.execution.local import LocalExecutor, can_be_sent
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import select
 import time
 import weakref
 from collections import deque
@@ -15,9 +14,10 @@ from typing import Any
 
 from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Event, Executor, OnReport
-from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.limits import Watchdog, require_memory_limits
 from autohpo.execution.mains import dump_objective
+from autohpo.execution.platform import current
+from autohpo.execution.platform.base import Child, Guard
 from autohpo.execution.process import Launch
 from autohpo.execution.slot import CROWDED, Slot
 from autohpo.folders import remove_folder, temporary_folder
@@ -70,10 +70,9 @@ class LocalExecutor(Executor):
         n = self.n_threads
         if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1):
             raise OptionError(f"n_threads: must be an integer of at least 1, or None, got {shown(n)}")
-        if os.name != "posix":
-            raise OptionError("LocalExecutor: needs Linux or macOS; use the serial executor here")
         if self.memory_limit is not None:
             require_memory_limits()
+        self._platform = current()
         self._slots: list[Slot] = []
         self._inbox: deque[Event] = deque()
         self._events: list[Event] = []
@@ -94,7 +93,7 @@ class LocalExecutor(Executor):
         private = temporary_folder()
         try:
             self._write_objective(objective, private / "objective.pickle")
-            guardian = Guardian(private)
+            guardian = self._platform.guard(private)
         except BaseException:
             remove_folder(private)
             raise
@@ -157,18 +156,16 @@ class LocalExecutor(Executor):
     def _listen(self, timeout_seconds: float) -> None:
         """Wait for workers, move bytes both ways, and put what happened into the inbox."""
         until_check = self._next_check - time.monotonic()
-        poller = select.poll()  # made anew: it has no state that could miss a new or a dead process
-        readers: dict[int, Slot] = {}
+        readers: dict[Child, Slot] = {}
+        writers: list[Child] = []
         for slot in self._slots:
             if slot.process is not None and not slot.process.is_eof:
-                readers[slot.process.read_fd] = slot
-                poller.register(slot.process.read_fd, select.POLLIN)
+                readers[slot.process.child] = slot
                 if slot.process.unsent:
-                    poller.register(slot.process.write_fd, select.POLLOUT)
-        ready = poller.poll(max(0.0, min(timeout_seconds, until_check)) * 1000)
-        for fd, _ in ready:
-            if fd in readers:
-                self._inbox += readers[fd].read()
+                    writers.append(slot.process.child)
+        timeout = max(0.0, min(timeout_seconds, until_check))
+        for child in self._platform.wait([*readers], writers, timeout):
+            self._inbox += readers[child].read()
         for slot in self._slots:
             if slot.process is not None and slot.process.unsent:
                 slot.process.flush()
@@ -233,9 +230,7 @@ def can_be_sent(objective: Objective) -> bool:
     return True
 
 
-def _release(
-    private: Path, guardian: Guardian, slots: Sequence[Slot], watchdogs: Sequence[Watchdog], owner: int
-) -> None:
+def _release(private: Path, guardian: Guard, slots: Sequence[Slot], watchdogs: Sequence[Watchdog], owner: int) -> None:
     """End and remove all that an executor has; not in a process that was forked from its owner's."""
     if os.getpid() != owner:
         return
