@@ -19,6 +19,7 @@ from autohpo.hypervolume import hypervolume
 from autohpo.objectives import Objectives, incumbent, pareto
 from autohpo.other_names import explains_names, missing_attribute
 from autohpo.outcome import perfs_of
+from autohpo.packed import TrialList
 from autohpo.ranking import along, followers, given_up_in, last_of_each, rank
 from autohpo.result_text import line, table
 from autohpo.spaces import SearchSpace
@@ -67,6 +68,8 @@ class Result:
     _best: Trial | None = field(default=None, repr=False)  # where it is known already
 
     def __post_init__(self) -> None:
+        if isinstance(self.trials, TrialList):  # of a run, as its state keeps them
+            return
         if not isinstance(self.trials, Sequence) or not all(isinstance(trial, Trial) for trial in self.trials):
             raise OptionError(f"trials: must be trials, got {shown(self.trials)}; Result.load(path) reads a store")
         signs = self.objectives.signs
@@ -95,7 +98,7 @@ class Result:
         files = None if store is None else store.files
         confirmed = confirmed_of(state)
         return cls(
-            state.trials(),
+            state.kept(),
             mode,
             algorithm,
             files,

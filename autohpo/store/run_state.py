@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -11,6 +11,7 @@ from typing import Any
 
 from autohpo.errors import StoreCorruptError, shown
 from autohpo.objectives import Front, Objectives
+from autohpo.packed import RECENT, TrialList
 from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent
 from autohpo.store.batches import BATCH, are_usual
@@ -172,7 +173,7 @@ class RunState:
         self.front = Front()
         self.n_asked = self.n_done = self.n_failed = self.n_known = self.n_late = self.seq = 0
         self._signs = objectives.signs if any(sign < 0 for sign in objectives.signs) else ()
-        self._ended: list[Trial | None] = []  # at the place of their number
+        self._ended = TrialList()  # at the place of their number; None while they run
         self._confirmed: list[Trial | None] = []  # confirming trials, -1 first
         self._chains: dict[int, Chain] = {}  # by root
         self._roots: dict[int, int] = {}  # of trials that resume another
@@ -356,6 +357,16 @@ class RunState:
     def trials(self) -> list[Trial]:
         """Return the trials of the run as they stand, in the order asked."""
         return [self[number] if trial is None else trial for number, trial in enumerate(self._ended)]
+
+    def kept(self) -> Sequence[Trial]:
+        """Return what :meth:`trials` does; of a long run as a sequence that makes trials when they are looked at."""
+        if len(self._ended) <= RECENT:
+            return self.trials()
+        found = self._ended.copy()
+        for number in self.running:
+            if number >= 0:
+                found[number] = self[number]
+        return found
 
     def confirming(self) -> list[Trial]:
         """Return the confirming trials as they stand, in the order asked: -1, -2 and so on."""
