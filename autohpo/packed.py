@@ -25,7 +25,7 @@ _NUMBER = frozenset({int, float})
 _MOST_EXACT = 2**53  # above it an integer may be none as a float
 _STATES = tuple(TrialState)
 _PLACES = {state: place for place, state in enumerate(_STATES)}
-_USUAL = (None, None, None, NOTHING, NOTHING, NOTHING, None, "", "", "", None, ())
+_USUAL: tuple[Any, ...] = (None, None, None, NOTHING, NOTHING, NOTHING, None, "", "", "", None, ())
 
 Kind = tuple[tuple[str, ...], tuple[int, ...]]
 """What many trials share: the names of the active parameters, and the signs of the objectives."""
@@ -75,7 +75,7 @@ def pack(trial: Trial) -> bytes | None:
         more = None
     else:
         more = (*more[:-1], _packed_reports(trial.reports))
-        if not _is_plain(more):
+        if not all(map(_is_plain, more)):
             return None
     rest = (outcome.cost, trial.started, trial.ended, trial.seed, trial.pid, trial.attempt)
     if not (_SCALARS.issuperset(map(type, rest)) and _FLOAT.issuperset(map(type, outcome.perfs))):
@@ -120,7 +120,7 @@ def _are_plain(values: Iterable[object]) -> bool:
 def _is_plain(value: object, depth: int = 0) -> bool:
     """Whether a value is of Python's own types all the way down, and not too deep."""
     kind = type(value)
-    if kind in _SCALARS or kind is bytes:
+    if kind in _SCALARS or kind is bytes or value is NOTHING:
         return True
     if depth > 64:
         return False
@@ -129,7 +129,7 @@ def _is_plain(value: object, depth: int = 0) -> bool:
     return kind in (tuple, list) and all(_is_plain(one, depth + 1) for one in value)  # type: ignore[attr-defined]
 
 
-def _packed_reports(reports: Sequence[tuple[float, Perf]]) -> object:
+def _packed_reports(reports: Sequence[tuple[Any, Perf]]) -> object:
     """Return reports of one objective as eight bytes a number; others as they are.
 
     Fidelities that count 1, 2, 3 and so on need not be said.
