@@ -222,13 +222,24 @@ def incumbent(trials: Iterable[Trial]) -> Trial | None:
     Args:
         trials: Trials of one search, in any order.
     """
-    found = [trial for trial in trials if trial.perf is not None]
-    if len(found) < 2:
-        return found[0] if found else None
-    if len(found[0].perfs) == 1:
-        return max(found, key=lambda t: (*precedence(t), t.score or 0.0, -t.number))
-    best = max(map(precedence, found))
-    return compromise(undominated([trial for trial in found if precedence(trial) == best]))
+    top: tuple[bool, float, float] | None = None
+    rivals: list[Trial] = []  # of several objectives all with the same precedence, of one the best alone
+    for trial in trials:  # one after the other: a long run makes its trials only when they are looked at
+        if trial.perf is None:
+            continue
+        rank = precedence(trial)
+        if top is None or rank > top:
+            top, rivals = rank, [trial]
+        elif rank == top and len(trial.perfs) > 1:
+            rivals.append(trial)
+        elif rank == top and _is_before(trial, rivals[0]):
+            rivals = [trial]
+    return compromise(undominated(rivals)) if len(rivals) > 1 else rivals[0] if rivals else None
+
+
+def _is_before(trial: Trial, other: Trial) -> bool:
+    """Whether a trial is better than another of the same precedence; of equals the one asked first is."""
+    return (trial.score or 0.0, -trial.number) > (other.score or 0.0, -other.number)
 
 
 def compromise(front: Sequence[Trial]) -> Trial:

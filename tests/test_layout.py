@@ -18,7 +18,7 @@ PACKAGE = ROOT / "autohpo"
 
 LAYERS = (  # the table of DESIGN.md, from the bottom
     {"errors", "folders", "forked", "other_names", "version"},
-    {"spaces", "surrogates", "outcome", "trial", "objectives"},
+    {"spaces", "surrogates", "outcome", "packed", "trial", "objectives"},
     {"history", "views", "algorithms", "schedulers"},
     {"store"},
     {
