@@ -1,4 +1,4 @@
-"""In order: results told in the order of the asks, so that a search with many workers can be repeated exactly."""
+"""Results told in the order of the asks, so that a search with many workers can be repeated exactly."""
 
 from __future__ import annotations
 
