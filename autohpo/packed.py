@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 import threading
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, overload
 
@@ -154,7 +154,7 @@ def _unpacked_reports(packed: Any) -> tuple[tuple[float, Perf], ...]:
         return tuple(enumerate(memoryview(packed).cast("d").tolist(), start=1))
     if type(packed[0]) is not bytes:
         return packed  # type: ignore[no-any-return]
-    numbers = memoryview(packed[0]).cast("d").tolist()
+    numbers: list[float] = memoryview(packed[0]).cast("d").tolist()
     n = packed[1]
     fidelities = [int(one) if one.is_integer() else one for one in numbers[:n]]
     return tuple(zip(fidelities, numbers[n:], strict=True))
@@ -236,7 +236,7 @@ class TrialList(Sequence[Trial]):
         item = self._items[index]
         if type(index) is slice:
             return [unpack(one) if type(one) is bytes else one for one in item]
-        return unpack(item) if type(item) is bytes else item  # type: ignore[no-any-return]
+        return unpack(item) if type(item) is bytes else item
 
     def __iter__(self) -> Iterator[Trial]:
         for item in self._items:
@@ -284,7 +284,7 @@ class Costs(Sequence["float | None"]):
     def __getitem__(self, index: int) -> float | None: ...
     @overload
     def __getitem__(self, index: slice) -> list[float | None]: ...
-    def __getitem__(self, index: int | slice) -> float | None | list[float | None]:
+    def __getitem__(self, index: int | slice) -> float | list[float | None] | None:
         if isinstance(index, slice):
             return list(map(_known, self._numbers[index]))
         return _known(self._numbers[index])

@@ -29,6 +29,7 @@ from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
 from autohpo.execution.kinds import Shared, engine_of, executor_of, unknown_executor
 from autohpo.folders import clean_leftovers, remove_folder, temporary_folder
+from autohpo.in_order import check_schedule
 from autohpo.made_with import made_with
 from autohpo.objective import Objective
 from autohpo.progress import Progress, make_progress
@@ -143,6 +144,7 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     hpo.has_fidelity, hpo.is_continued = objective.takes_fidelity, objective.is_continued
     options.stop_rules.check(hpo)
     _check_objective(hpo, objective, options)
+    check_schedule(hpo, options.schedule, ask_ahead=options.ask_ahead)
     default = default_of(hpo, call.trainer, options)
     stopping = Stopping(options.stop_rules, hpo.objectives.signs[0], hpo.full_fidelity)
     search.listener = stopping if options.stop_rules.is_any else None
@@ -155,11 +157,14 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
         if not hpo.n_asked:
             hpo.know(earlier.points)
         executor = make_executor(options, _logs_of(search))
-        num_workers = max(executor.capacity(), options.num_workers)
+        is_ordered = options.schedule == "deterministic"
+        num_workers = options.num_workers if is_ordered else max(executor.capacity(), options.num_workers)
         hpo.set_up(num_workers, options.time_limit, options.memory_bytes)
         described = _described(objective, "" if trainer is None else type(trainer).__qualname__)
         begun_with = made_with(hpo.f if trainer is None else trainer, objective.dataset)
-        search.begin({"objective": described, "made_with": begun_with, **_place_of(options), **earlier.header})
+        more: dict[str, Any] = {"schedule": options.schedule} if is_ordered else {}
+        more |= {} if options.checkpoints is None else {"checkpoints": os.fspath(options.checkpoints)}
+        search.begin({"objective": described, "made_with": begun_with, **earlier.header, **more})
         on_begin = session_of(hpo).on_begin
         if on_begin is not None:
             on_begin(search.store)
@@ -204,11 +209,6 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     if options.plan is not None:
         say_confirmed(result, progress)
     return result
-
-
-def _place_of(options: RunOptions) -> dict[str, str]:
-    """What a header says of where checkpoints are kept."""
-    return {} if options.checkpoints is None else {"checkpoints": os.fspath(options.checkpoints)}
 
 
 def _close(search: Search) -> None:
@@ -345,6 +345,8 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
     given = [name for name, limit in limits.items() if limit is not None]
     kind = options.executor
     refused = [name for name in given if name != "time_limit"] + ["num_workers"] * (options.num_workers > 1)
+    if options.schedule == "deterministic":  # then it says how many trials are open at most, wherever they run
+        refused = [name for name in refused if name != "num_workers"]
     if isinstance(kind, Executor):
         if refused:
             who = type(kind).__name__

@@ -116,6 +116,9 @@ def _packed(events: list[LogEvent]) -> bytes | list[LogEvent]:
 def _rest(blocks: list[bytes | list[LogEvent]], newest: list[LogEvent], skip: int) -> Iterator[LogEvent]:
     """Yield the events of blocks and the newest, without the first ones."""
     for block in [*blocks, newest]:
-        events = [LogEvent(*row) for row in marshal.loads(zlib.decompress(block))] if type(block) is bytes else block
+        if isinstance(block, bytes):
+            events = [LogEvent(*row) for row in marshal.loads(zlib.decompress(block))]
+        else:
+            events = block
         yield from events[skip:]
         skip = max(0, skip - len(events))
