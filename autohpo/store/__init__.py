@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autohpo.errors import OptionError, short, shown
 from autohpo.store.base import LogEvent, Store
+from autohpo.store.copying import copy_run
 from autohpo.store.memory import MemoryStore
 from autohpo.store.postgres import PostgresStore
 from autohpo.store.postgres_url import is_postgres, redacted
@@ -25,7 +26,9 @@ __all__ = [
     "SQLiteStore",
     "Store",
     "check",
+    "copy_run",
     "open_store",
+    "redacted",
     "repair",
 ]
 

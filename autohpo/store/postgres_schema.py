@@ -125,6 +125,7 @@ ASK_TO_STOP = "UPDATE autohpo.drivers SET stop = %s WHERE study = %s"
 STOP = "SELECT stop FROM autohpo.drivers WHERE study = %s AND stop IS NOT NULL"
 STOP_SEEN = "UPDATE autohpo.drivers SET stop = NULL WHERE study = %s AND stop = %s"
 
+RENAME = "UPDATE autohpo.studies SET name = %s, files = %s WHERE id = %s"
 REMOVE = "DELETE FROM autohpo.studies WHERE id = %s"
 
 STUDIES = f"""

@@ -117,6 +117,20 @@ def is_postgres(url: object) -> bool:
     return isinstance(url, str) and url.partition("://")[0].lower() in SCHEMES and "://" in url
 
 
+def with_study(url: str, study: str) -> str:
+    """Return the URL of another study of the same database.
+
+    Args:
+        url: The URL of a study, or of a database.
+        study: The name of the other study.
+    """
+    location, mark, query = url.partition("?")
+    head = location.removesuffix("/")
+    if parse_url(url).study:
+        head = head.rpartition("/")[0]
+    return f"{head}/{study}{mark}{query}"
+
+
 def redacted(url: object) -> str:
     """Return the URL or path of a store as it may be printed, logged and kept: without secrets.
 
