@@ -216,19 +216,20 @@ class PostgresStore(Store):
     # What anybody may read.
 
     def _read(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Return rows; a reader connects again where its connection was lost."""
-        if not self._study or (self._log is None and not self._is_read_only and not self._link.is_open):
+        """Return rows; where the connection was lost it is made again, once."""
+        if not self._study or not (self._is_read_only or self._log is not None or self._link.is_open):
             raise StoreError(f"store: {self.path} is not open")
-        if not self._is_read_only:
-            if self._log is not None:
-                self._log.connect_again()
-            return self._link.rows(statement, values)
         try:
-            self._link.open()
-            return self._link.rows(statement, values)
+            return self._rows(statement, values)
         except StoreOfflineError:
+            return self._rows(statement, values)
+
+    def _rows(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if self._log is not None:
+            self._log.connect_again()
+        elif self._is_read_only:
             self._link.open()
-            return self._link.rows(statement, values)
+        return self._link.rows(statement, values)
 
     @property
     def header(self) -> dict[str, Any] | None:
@@ -311,7 +312,7 @@ class PostgresStore(Store):
 
     @property
     def driver(self) -> Holder | None:
-        """This process, as its claim names it; None where it is not the driver."""
+        """The driver, if it is this process, as its claim names it; else None."""
         return None if self._claim is None else self._claim.holder
 
     def take_stop_request(self) -> str | None:

@@ -25,7 +25,7 @@ class Claim:
 
     Attributes:
         epoch: The number of the epoch that this process has begun; 0 before it has.
-        holder: This process, as others are told of it.
+        holder: The name of this process, as others are told of it.
     """
 
     def __init__(self, link: Link, place: Place, study: int) -> None:

@@ -53,6 +53,12 @@ CREATE UNIQUE INDEX one_end ON autohpo.events (study, trial) WHERE kind = 'end';
 """
 """What makes the tables. A row of *drivers* changes with every append, so its page has room for newer versions."""
 
+HAS_TABLES = """
+SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'autohpo' AND c.relname = 'about'
+"""
+"""Whether there are tables, as of now: `to_regclass` may answer from the cache of a session that has just waited."""
+
 STUDY = "SELECT id, format, files, host FROM autohpo.studies WHERE name = %s"
 
 NEW_STUDY = """
@@ -72,7 +78,7 @@ UPDATE autohpo.drivers SET epoch = epoch + 1, holder = %(holder)s, backend = pg_
 WHERE study = %(study)s AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
 RETURNING epoch, n_events, set_config('synchronous_commit', %(sync)s, true)
 """
-"""Whoever has the lock becomes the driver of a new epoch; with an epoch, only who was the driver of that one."""
+"""The step to a new epoch, by the one who has the lock; with an epoch, only by the driver of that one."""
 
 STANDING = "SELECT epoch, n_events FROM autohpo.drivers WHERE study = %s"
 
@@ -143,7 +149,7 @@ def is_made(link: Link) -> bool:
         StoreError: A newer release made them.
         StoreCorruptError: They do not say which format they have.
     """
-    if link.rows("SELECT to_regclass('autohpo.about')")[0][0] is None:
+    if not link.rows(HAS_TABLES):
         return False
     found = [row[0] for row in link.rows("SELECT format FROM autohpo.about")]
     if len(found) != 1 or found[0] < 1:

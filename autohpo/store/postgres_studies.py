@@ -43,8 +43,8 @@ class Found(NamedTuple):
 
     Attributes:
         number: The number of the study.
-        holder: Who has it open as its driver; None where nobody has.
-        last: Who had it last, or has it; None where its row does not say.
+        holder: The driver that has it open; None where none has.
+        last: The driver that had it last, or has it; None where its row does not say.
         session: The server's session that has its lock; None where none has.
         files: The path of the folder of its files.
     """

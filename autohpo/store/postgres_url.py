@@ -16,7 +16,7 @@ SCHEMES = ("postgresql", "postgres")
 FORM = "postgresql://user@host/database/study"
 """The form of a URL, for errors."""
 
-STUDY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+STUDY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 """The name of a study: it is also the beginning of the name of its folder."""
 
 SHOWN = (
@@ -33,9 +33,9 @@ HIDDEN = ("password", "passfile", "sslpassword", "options", "krbsrvname", "gssli
 OWN = "files"
 """The parameter that is not libpq's: the folder in which the folder of the study's files is made."""
 
-_HOST = re.compile(r"(\[[0-9A-Za-z:.%]+\]|[^:\[\]\s]*)(?::(\d{0,5}))?")
+_HOST = r"(\[[0-9A-Za-z:.%]+\]|[^:\[\]\s]*)(?::(\d{0,5}))?"
 _ESCAPED = "write '@', ':', '/' and '?' in a user or password as %40, %3A, %2F and %3F"
-_SECRET = re.compile(r"pass|pwd|secret|token|key|auth|cred", re.IGNORECASE)
+_SECRET = r"(?i)pass|pwd|secret|token|key|auth|cred"
 
 
 class Place(str):
@@ -150,7 +150,7 @@ def redacted(url: object) -> str:
         rest = "***@" + rest.rpartition("@")[2]
     head, mark_of_query, query = rest.partition("?")
     pairs = [pair.partition("=") for pair in query.split("&")]
-    hidden = [name + sign + ("***" if _SECRET.search(name) else value) for name, sign, value in pairs]
+    hidden = [name + sign + ("***" if re.search(_SECRET, name) else value) for name, sign, value in pairs]
     return f"{scheme}://{head}{mark_of_query}{'&'.join(hidden)}"
 
 
@@ -177,7 +177,7 @@ def parse_url(text: str) -> PostgresUrl:
     names = [unquote(part) for part in parts]
     if not 1 <= len(names) <= 2 or not names[0]:
         raise OptionError(f"store: must have the form {FORM!r}, got a URL whose path is not 'database/study'")
-    if len(names) == 2 and not STUDY.fullmatch(names[1]):
+    if len(names) == 2 and not re.fullmatch(STUDY, names[1]):
         raise OptionError(
             "store: the name of a study must be 1 to 100 letters, digits, '.', '_' or '-', the first a letter or a "
             f"digit, got {shown(names[1])}"
@@ -197,7 +197,7 @@ def _hosts(text: str) -> dict[str, str]:
     """Return the parameters of one or several hosts, of which libpq takes the first that lets it in."""
     if not text:
         return {}
-    found = [_HOST.fullmatch(one) for one in text.split(",")]
+    found = [re.fullmatch(_HOST, one) for one in text.split(",")]
     if not all(found):
         raise OptionError(
             f"store: must have the form {FORM!r}, got a URL whose host and port cannot be read; {_ESCAPED}"
