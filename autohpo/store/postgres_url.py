@@ -35,7 +35,7 @@ OWN = "files"
 
 _HOST = r"(\[[0-9A-Za-z:.%]+\]|[^:\[\]\s]*)(?::(\d{0,5}))?"
 _ESCAPED = "write '@', ':', '/' and '?' in a user or password as %40, %3A, %2F and %3F"
-_SECRET = r"(?i)pass|pwd|secret|token|key|auth|cred"
+_HIDDEN_NAME = r"(?i)pass|pwd|secret|token|key|auth|cred"
 
 
 class Place(str):
@@ -141,7 +141,7 @@ def redacted(url: object) -> str:
     scheme, mark, rest = text.partition("://")
     if not mark or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
         return text
-    if is_postgres(text):
+    if is_ours := is_postgres(text):
         try:
             return parse_url(text).address
         except OptionError:
@@ -150,7 +150,10 @@ def redacted(url: object) -> str:
         rest = "***@" + rest.rpartition("@")[2]
     head, mark_of_query, query = rest.partition("?")
     pairs = [pair.partition("=") for pair in query.split("&")]
-    hidden = [name + sign + ("***" if re.search(_SECRET, name) else value) for name, sign, value in pairs]
+    hidden = [
+        name + sign + ("***" if value and (is_ours or re.search(_HIDDEN_NAME, name)) else value)
+        for name, sign, value in pairs
+    ]
     return f"{scheme}://{head}{mark_of_query}{'&'.join(hidden)}"
 
 

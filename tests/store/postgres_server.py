@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests, from the system's programs: on loopback, in a folder of its own, gone with the tests."""
+"""A PostgreSQL server for tests, from the system's programs: on loopback, in a folder of its own, gone with them."""
 
 from __future__ import annotations
 
@@ -108,9 +108,8 @@ class Server:
         for setting in self._settings:
             words += ["-c", setting]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                words, stdout=log, stderr=log, cwd=self.folder, preexec_fn=_dies_with_us, **self._identity
-            )
+            options: dict[str, Any] = {"stdout": log, "stderr": log, "cwd": self.folder, **self._identity}
+            self._process = subprocess.Popen(words, preexec_fn=_dies_with_us, **options)  # noqa: PLW1509 - it only calls C
         ends = time.monotonic() + START_SECONDS
         while True:
             try:
