@@ -181,7 +181,7 @@ class Watch:
             if type(error) in (StoreError, NoRunError) and (
                 "no run yet" in str(error) or "does not exist" in str(error)
             ):
-                self.note = f"{self.path} holds no run yet"
+                self.note = str(error).removeprefix("store: ")
                 return False
             raise
         header = store.header
