@@ -110,6 +110,10 @@ class StoreGoneError(StoreError):
     """A store's file was removed, moved or replaced while a driver wrote to it; the text says what is not saved."""
 
 
+class StoreOfflineError(StoreError):
+    """The server of a store cannot be reached, or lets nobody in; the text says what is not saved, if anything."""
+
+
 class StoreWarning(UserWarning):
     """Something about a store that a user should know, though the search goes on."""
 
