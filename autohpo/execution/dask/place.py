@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 import logging
 from typing import Any
@@ -51,8 +52,8 @@ class Place:
         declared = [worker.get("resources", {}) for worker in self._workers().values()]
         if declared and not any(all(own.get(name, 0) >= n for name, n in wanted.items()) for own in declared):
             raise OptionError(
-                f"executor: each trial needs {_as_text(wanted)}, and none of the {len(declared)} workers of dask declares "
-                f"that; start them with: {self.command(needs)}"
+                f"executor: each trial needs {_as_text(wanted)}, and none of the {len(declared)} workers of dask "
+                f"declares that; start them with: {self.command(needs)}"
             )
 
     def command(self, needs: Needs) -> str:
@@ -88,10 +89,7 @@ def connect(cluster: Any, n_hosts: int, needs: Needs, security: Any) -> Place:
         MissingExtraError: Dask is not installed.
         OptionError: It is none of these, or it cannot be used.
     """
-    try:
-        import distributed
-    except ImportError as error:
-        raise MissingExtraError("dask is not installed: pip install 'autohpo[dask]'") from error
+    distributed = _import_distributed()
     if security is not None and not isinstance(cluster, str):
         raise OptionError("security: goes with an address; a client or a cluster of dask has its own")
     if getattr(cluster, "asynchronous", False):
@@ -117,11 +115,16 @@ def connect(cluster: Any, n_hosts: int, needs: Needs, security: Any) -> Place:
     return Place(client, closing, workers)
 
 
+def _import_distributed() -> Any:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError as error:
+        raise MissingExtraError("dask is not installed: pip install 'autohpo[dask]'") from error
+
+
 def _start_local(stack: contextlib.ExitStack, n_hosts: int, needs: Needs) -> tuple[Any, LocalWorkers]:
     """Start a scheduler in this process, and workers; nothing listens anywhere but on this machine."""
-    import distributed
-
-    cluster = distributed.LocalCluster(
+    cluster = _import_distributed().LocalCluster(
         n_workers=0, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL
     )
     stack.callback(cluster.close, timeout=10)
@@ -132,11 +135,9 @@ def _start_local(stack: contextlib.ExitStack, n_hosts: int, needs: Needs) -> tup
 
 
 def _connected(stack: contextlib.ExitStack, cluster: Any, security: Any) -> Any:
-    import distributed
-
     options = {} if security is None else {"security": security}
     try:
-        client = distributed.Client(cluster, set_as_default=False, timeout=CONNECT_SECONDS, **options)
+        client = _import_distributed().Client(cluster, set_as_default=False, timeout=CONNECT_SECONDS, **options)
     except (OSError, ValueError, TypeError, ImportError) as fault:
         where = cluster if isinstance(cluster, str) else type(cluster).__name__
         raise OptionError(f"executor: no dask scheduler answers at {where}: {fault}") from fault

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -75,10 +76,8 @@ class LocalWorkers:
         process = self._process
         if process.stdin is not None and not process.stdin.closed:
             process.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(CLOSE_SECONDS)
-            except subprocess.TimeoutExpired:
-                pass
             process.stdin.close()
             _kill_group(process.pid)
             process.wait()
