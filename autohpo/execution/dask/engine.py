@@ -85,6 +85,7 @@ class DaskEngine(Engine):
         self._place: Place | None = None
         self._hosts: dict[int, _Place] = {}  # also those that were given up: they may come back
         self._notices: SimpleQueue[_Said | _Left | _Ended] = SimpleQueue()
+        self._unasked: set[int] = set()  # hosts to be submitted as soon as there is a scheduler again
         self._failure = ""
         self._was_running = True
 
@@ -100,14 +101,14 @@ class DaskEngine(Engine):
             MissingExtraError: Dask is not installed.
         """
         self._setup = YES + pickle.dumps(setup)
-        self._place = connect(*self._given)
+        place = connect(*self._given)
         try:
-            if self._place.workers is None:
-                self._place.check(self._needs)
+            if place.workers is None:
+                place.check(self._needs)
         except BaseException:
-            self._place.close()
+            place.close()
             raise
-        self._client = self._place.client
+        self._place, self._client = place, place.client
         self._mail = Mail(self._client, self._on_unsent)
         self._listen()
 
@@ -144,6 +145,7 @@ class DaskEngine(Engine):
 
     def start(self, host: int) -> None:
         """Submit the task of a host: it waits until a worker has room for it."""
+        self._unasked.discard(host)
         key = f"{GROUP}-{host}-{self._id}"
         options: dict[str, Any] = {"key": key, "pure": False, "retries": 0}
         resources = resources_of(self._needs)
@@ -185,7 +187,12 @@ class DaskEngine(Engine):
             return [heard for number in there for heard in self._lose(number, f"dask worker {notice.worker} is gone")]
         if isinstance(notice, _Ended):
             number = _number_of(notice.key)
-            if notice.is_fault and number in self._hosts and self._hosts[number].future is not None:
+            place = self._hosts.get(number)
+            if place is not None and not place.token and self._client.status == "connecting":
+                place.future = None  # the scheduler has forgotten it, and it had not begun
+                self._unasked.add(number)
+                return []
+            if notice.is_fault and place is not None and place.future is not None:
                 return [Heard(number, Message(BYE, {"why": notice.why, "is_fault": True}).pack())]
             return self._lose(number, notice.why)
         number = notice.fields.get("host", -1)
@@ -226,6 +233,8 @@ class DaskEngine(Engine):
         is_running = status == "running"
         if is_running and not self._was_running:
             self._listen()  # a scheduler that was started again knows nobody who listens
+            for number in [*self._unasked]:
+                self.start(number)
         self._was_running = is_running
         if status in ("closing", "closed"):
             self._failure = f"the dask scheduler at {place.address} is gone, or its client was closed"
@@ -234,6 +243,7 @@ class DaskEngine(Engine):
 
     def cancel(self, host: int) -> None:
         """Give a host up: its task is no longer wanted."""
+        self._unasked.discard(host)
         place = self._hosts.get(host)
         if place is not None:
             self._release(place)

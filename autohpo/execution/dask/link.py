@@ -17,7 +17,10 @@ from autohpo.execution.hosts.setup import HostSetup
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["JOIN", "NO", "YES", "DaskLink", "deliver", "run_host"]
+__all__ = ["DELIVER", "JOIN", "NO", "YES", "DaskLink", "deliver", "run_host"]
+
+DELIVER = "autohpo-deliver"
+"""The name of :func:`deliver` among the handlers of a worker."""
 
 JOIN = "join"
 """The key of what a host says first; what it says later stands under ``data``."""
@@ -103,6 +106,7 @@ class DaskLink(Link):
         self._worker, self._topic, self._number = worker, topic, number
         self._key = worker.get_current_task()
         self._inbox = _inboxes[self._key] = SimpleQueue()
+        worker.handlers[DELIVER] = deliver  # that of any other host in this process is the same
         self._is_leaving = False
 
     def join(self, search: _Search) -> HostSetup | None:

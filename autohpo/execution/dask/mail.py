@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from autohpo.execution.dask.link import deliver
+from autohpo.execution.dask.link import DELIVER
 
 __all__ = ["Mail"]
 
@@ -49,7 +49,8 @@ class Mail:
     async def _call(self, worker: str, batch: list[tuple[str, bytes]]) -> str:
         """Hand messages over, and return why that failed; nothing where it did not."""
         try:
-            await self._client.run(deliver, batch, workers=[worker])  # awaitable, as this is the client's own loop
+            # What Client.run does, but with a handler of our own: of each run, workers log a line.
+            await self._client.scheduler.broadcast(msg={"op": DELIVER, "mail": batch}, workers=[worker])
         except Exception as fault:
             return f"a message could not be brought to it: {fault!r}"
         return ""

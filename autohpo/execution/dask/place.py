@@ -14,6 +14,9 @@ from autohpo.execution.hosts.needs import Needs
 
 __all__ = ["Place", "connect"]
 
+LOOPBACK = "127.0.0.1"
+"""Where a cluster of our own listens: whoever reaches a scheduler of dask can run code there."""
+
 CONNECT_SECONDS = 30.0
 """How long a scheduler may take to answer."""
 
@@ -29,16 +32,13 @@ class Place:
     Attributes:
         client: The client.
         workers: The workers on this machine, where they are our own.
+        address: The address of the scheduler.
     """
 
     def __init__(self, client: Any, closing: contextlib.ExitStack, workers: LocalWorkers | None = None) -> None:
         self.client, self.workers = client, workers
+        self.address = str(client.scheduler.address)  # kept: a client that lost its scheduler does not tell it
         self._closing = closing
-
-    @property
-    def address(self) -> str:
-        """The address of the scheduler."""
-        return str(getattr(self.client.scheduler, "address", "") or "an address that is gone")
 
     def check(self, needs: Needs) -> None:
         """Check that what a trial needs can be had, if there are workers now.
@@ -125,7 +125,12 @@ def _import_distributed() -> Any:
 def _start_local(stack: contextlib.ExitStack, n_hosts: int, needs: Needs) -> tuple[Any, LocalWorkers]:
     """Start a scheduler in this process, and workers; nothing listens anywhere but on this machine."""
     cluster = _import_distributed().LocalCluster(
-        n_workers=0, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL
+        n_workers=0,
+        threads_per_worker=1,
+        host=LOOPBACK,
+        dashboard_address=f"{LOOPBACK}:0",  # with None it listens at 8787, and warns where another search does
+        scheduler_kwargs={"dashboard": False},
+        silence_logs=logging.CRITICAL,
     )
     stack.callback(cluster.close, timeout=10)
     client = _connected(stack, cluster, None)
