@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from autohpo.execution.dask.link import JOIN, NO, YES, run_host
+from autohpo.execution.dask.link import JOIN, NO, RUN_HOST, YES
 from autohpo.execution.dask.mail import Mail
 from autohpo.execution.dask.place import Place, connect
 from autohpo.execution.dask.workers import resources_of
@@ -152,7 +152,7 @@ class DaskEngine(Engine):
         if resources:
             options["resources"] = resources
         try:
-            future = self._client.submit(run_host, self._topic, host, **options)
+            future = self._client.submit(eval, RUN_HOST, {"topic": self._topic, "number": host}, **options)
         except Exception as fault:  # of a client that has just lost its scheduler
             self._hosts[host] = _Place(key, None)
             self._notices.put(_Ended(key, f"it could not be submitted: {fault!r}"))

@@ -17,7 +17,10 @@ from autohpo.execution.hosts.setup import HostSetup
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["DELIVER", "JOIN", "NO", "YES", "DaskLink", "deliver", "run_host"]
+__all__ = ["DELIVER", "JOIN", "NO", "RUN_HOST", "YES", "DaskLink", "deliver", "run_host"]
+
+RUN_HOST = "__import__('autohpo.execution.dask.link', fromlist=['run_host']).run_host(topic, number)"
+"""The task that dask places, as an expression: a worker that cannot import a function of ours would close itself."""
 
 DELIVER = "autohpo-deliver"
 """The name of :func:`deliver` among the handlers of a worker."""
@@ -76,7 +79,7 @@ def _search_of(topic: str) -> Iterator[_Search]:
 
 
 def run_host(topic: str, number: int) -> str:
-    """Run a host; this is the task that dask places. It returns why it ended.
+    """Run a host in a task of dask, and return why it ended.
 
     Args:
         topic: The name under which the driver of the search listens.

@@ -77,9 +77,12 @@ def test_a_client_that_is_asynchronous_is_refused():
     """The driver's thread cannot wait for it."""
 
     async def make():
-        async with distributed.LocalCluster(
-            n_workers=0, processes=False, dashboard_address="127.0.0.1:0", asynchronous=True
-        ) as cluster, distributed.Client(cluster, asynchronous=True) as client:
+        async with (
+            distributed.LocalCluster(
+                n_workers=0, processes=False, dashboard_address="127.0.0.1:0", asynchronous=True
+            ) as cluster,
+            distributed.Client(cluster, asynchronous=True) as client,
+        ):
             for given in (client, cluster):
                 with pytest.raises(OptionError, match="asynchronous=True"):
                     opening(given)
@@ -178,12 +181,12 @@ def test_needs_that_no_worker_declares_are_refused_with_the_command(cluster):
 def test_without_workers_a_warning_says_what_to_start(monkeypatch):
     """A cluster may get them later."""
     monkeypatch.setattr("autohpo.execution.hosts.roster.PATIENCE_SECONDS", 0.1)
-    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0") as cluster:
-        with (
-            driven(DaskExecutor(cluster, cpus=4), identity) as executor,
-            pytest.warns(RuntimeWarning, match='dask worker .* --nthreads 1 --resources "CPU=4"'),
-        ):
-            executor.poll(0.5)
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0") as cluster,
+        driven(DaskExecutor(cluster, cpus=4), identity) as executor,
+        pytest.warns(RuntimeWarning, match='dask worker .* --nthreads 1 --resources "CPU=4"'),
+    ):
+        executor.poll(0.5)
 
 
 # A cluster of our own.
