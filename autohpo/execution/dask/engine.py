@@ -237,7 +237,7 @@ class DaskEngine(Engine):
                 self.start(number)
         self._was_running = is_running
         if status in ("closing", "closed"):
-            self._failure = f"the dask scheduler at {place.address} is gone, or its client was closed"
+            self._failure = f"the dask scheduler at {place.address} is gone; run the same command with one to go on"
         elif place.workers is not None:
             self._failure = place.workers.failure
 

@@ -9,16 +9,13 @@ import logging
 from typing import Any
 
 from autohpo.errors import MissingExtraError, OptionError, shown
-from autohpo.execution.dask.workers import LocalWorkers, resources_of
+from autohpo.execution.dask.workers import LOOPBACK, LocalWorkers, resources_of
 from autohpo.execution.hosts.needs import Needs
 
 __all__ = ["Place", "connect"]
 
-LOOPBACK = "127.0.0.1"
-"""Where a cluster of our own listens: whoever reaches a scheduler of dask can run code there."""
-
 CONNECT_SECONDS = 30.0
-"""How long a scheduler may take to answer."""
+"""How long a scheduler may take to answer, and how long one is waited for that is gone."""
 
 
 class Place:

@@ -20,6 +20,9 @@ from autohpo.execution.starting import start_process
 
 __all__ = ["LocalWorkers", "main"]
 
+LOOPBACK = "127.0.0.1"
+"""Where a cluster of our own listens: whoever reaches a scheduler or worker of dask can run code there."""
+
 CLOSE_SECONDS = 5.0  # for workers to close in order
 _KEPT_CHARACTERS = 2000  # of their output, where they have failed
 
@@ -40,8 +43,16 @@ class LocalWorkers:
         self._folder = Path(tempfile.mkdtemp(prefix="autohpo-dask-"))
         n_workers, n_threads = (1, n_hosts) if needs.gpus else (n_hosts, 1)
         command = [sys.executable, "-m", "autohpo.execution.dask.workers", address]
-        command += ["--nworkers", str(n_workers), "--nthreads", str(n_threads), "--host", "127.0.0.1"]
-        command += ["--no-dashboard", "--memory-limit", "0", "--local-directory", str(self._folder)]
+        command += ["--nworkers", str(n_workers), "--nthreads", str(n_threads), "--host", LOOPBACK]
+        command += [
+            "--no-dashboard",
+            "--dashboard-address",
+            f"{LOOPBACK}:0",
+            "--memory-limit",
+            "0",
+            "--local-directory",
+            str(self._folder),
+        ]
         declared = resources_of(needs)
         if declared:
             every = (f"{name}={n_threads * amount:g}" for name, amount in declared.items())

@@ -216,12 +216,8 @@ def scheduler_of_its_own(folder):
 
 def test_a_search_whose_scheduler_dies_ends_in_order_and_is_resumed(tmp_path, monkeypatch, capsys):
     """It says why, keeps what it has, and the same command goes on with a new scheduler."""
-    import dask
-
-    with (
-        scheduler_of_its_own(tmp_path) as (address, scheduler),
-        dask.config.set({"distributed.comm.timeouts.connect": "5s"}),
-    ):
+    monkeypatch.setattr("autohpo.execution.dask.place.CONNECT_SECONDS", 3.0)
+    with scheduler_of_its_own(tmp_path) as (address, scheduler):
         hpo = build_hpo_from_name("random", SPACE, napping(0.1), max_evals=10_000, seed=0)
         executor = Recorded(address, n_slots=2)
 
@@ -234,8 +230,7 @@ def test_a_search_whose_scheduler_dies_ends_in_order_and_is_resumed(tmp_path, mo
         hpo.optimize(executor=executor, store=tmp_path / "run.db")
         helper.join()
     said = capsys.readouterr()
-    assert f"the dask scheduler at {address} is gone" in said.err + said.out
-    assert "resume" in said.err + said.out, said.err[-900:]
+    assert f"ended early: the dask scheduler at {address} is gone; run the same command with one to go on" in said.err
     done = len(hpo.trials)
     again = build_hpo_from_name("random", SPACE, napping(0.1), max_evals=done + 5, seed=0)
     again.optimize(num_workers=1, store=tmp_path / "run.db", progress=False)
