@@ -131,7 +131,7 @@ def test_a_late_result_is_in_the_log_and_ignored(cluster, tmp_path):
     folder = tmp_path
 
     def stop():
-        wait_for(lambda: (folder / "begun").exists())
+        wait_for((folder / "begun").exists)
         pids.extend(worker_pids(cluster))
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
