@@ -26,6 +26,9 @@ EXTRAS = {
     "optuna": "Optuna's plots and dashboard over a run, and export to it",
     "pareto": "the hypervolume of many objectives",
     "limits": "memory limits of trials on macOS and Windows",
+    "dask": "workers of a dask cluster, on one machine or many",
+    "ray": "workers of a Ray cluster, on one machine or many",
+    "slurm": "workers that are jobs of SLURM",
 }
 """What each extra gives; those for work on autohpo itself are left out."""
 
