@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +26,14 @@ LAST_WORDS_SECONDS = 10.0
 """How long an actor that was given up may still say how its attempt ended, before its process is killed."""
 
 MOST_WHY = 600
+
+LARGE_BYTES = 50_000
+"""From this size on, the objective is kept in Ray's object store, once for all actors; else it goes with each."""
+
+OWNER_DIED = "owner has died"
+"""What Ray says of an actor whose driver it takes for dead: the daemon of Ray beside the driver has crashed."""
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class _Remote:
@@ -98,7 +107,8 @@ class RayEngine(Engine):
         self._died, self._unavailable = ray.exceptions.RayActorError, ray.exceptions.ActorUnavailableError
         fixed = {"max_restarts": 0, "max_task_retries": 0, "concurrency_groups": GROUPS}
         self._actor = ray.remote(**{**self._wanted(), **self._options, **fixed})(HostActor)
-        self._setup = ray.put(dataclasses.replace(setup, n_gpus=0))  # Ray itself says which GPUs an actor may use
+        setup = dataclasses.replace(setup, n_gpus=0)  # Ray itself says which GPUs an actor may use
+        self._setup = setup if len(setup.objective) < LARGE_BYTES else ray.put(setup)
         beat = threading.Thread(target=self._beat, args=(setup.lease_seconds / 4,), name="autohpo-ray", daemon=True)
         beat.start()
         self._thread = beat
@@ -153,7 +163,7 @@ class RayEngine(Engine):
 
     @property
     def failure(self) -> str:
-        """Why there will be no more actors: this process has no Ray any more."""
+        """Why there will be no more actors: this process has no Ray any more, or Ray takes it for dead."""
         if not self._failure and self._cluster is not None and not self._cluster.ray.is_initialized():
             self._failure = "Ray was shut down"
         return self._failure
@@ -207,7 +217,10 @@ class RayEngine(Engine):
             return []
         except Exception as fault:
             self._end(host)
-            return [Heard(host, None, _clause(fault))]
+            why = _clause(fault)
+            if OWNER_DIED in why:
+                self._failure = f"Ray on this machine has crashed: {why}"
+            return [Heard(host, None, why)]
         remote.is_up = True
         remote.unheard.heard(said.n_heard)
         fresh = said.messages[remote.n_heard - said.first :]
@@ -246,9 +259,13 @@ class RayEngine(Engine):
 
 def _clause(fault: BaseException) -> str:
     """What an error of Ray says, short and in one line."""
-    text = " ".join(str(fault).split())
+    lines = [line.strip() for line in _COLOURS.sub("", str(fault)).splitlines() if line.strip()]
+    text = " ".join(lines) or type(fault).__name__
     _, is_there, cause = text.partition("The actor is dead because ")
-    text = cause if is_there else text
-    if len(text) > MOST_WHY:
-        text = f"{text[: MOST_WHY // 3]} ... {text[-2 * MOST_WHY // 3 :]}"  # the end of a traceback says what it was
-    return text or type(fault).__name__
+    if is_there:
+        text = cause
+    elif "creation task" in text:  # the last line of a traceback says what it was
+        text = lines[-1]
+        if "'autohpo" in text and "No module" in text:
+            text += "; install autohpo where the processes of Ray run, or name it in runtime_env"
+    return text if len(text) <= MOST_WHY else f"{text[:MOST_WHY]}..."

@@ -11,7 +11,6 @@ from autohpo.execution.hosts.executor import LEASE_SECONDS, HostedExecutor
 from autohpo.execution.hosts.needs import Needs
 from autohpo.execution.kinds import Shared
 from autohpo.execution.ray.engine import RayEngine
-from autohpo.execution.ray.package import load_ray
 
 __all__ = ["RayExecutor", "executor_of"]
 
@@ -45,8 +44,7 @@ class RayExecutor(HostedExecutor):
         actor_options: Further options of actors, for Ray: ``resources``, ``scheduling_strategy``, ``label_selector``.
 
     Raises:
-        OptionError: An argument is wrong, or Ray is too old.
-        MissingExtraError: Ray is not installed.
+        OptionError: An argument is wrong.
 
     Example:
         ::
@@ -78,7 +76,6 @@ class RayExecutor(HostedExecutor):
                 f"actor_options: must not have {', '.join(refused)}: retries are ours, and for the others there are "
                 "cpus, gpus, memory and runtime_env"
             )
-        load_ray()
         needs = Needs(cpus=cpus, gpus=gpus, memory=memory)
         if runtime_env is not None:
             options["runtime_env"] = dict(runtime_env)
@@ -94,12 +91,7 @@ class RayExecutor(HostedExecutor):
 
 
 def executor_of(given: str, shared: Shared) -> RayExecutor:
-    """Return the executor for ``optimize(executor="ray")``, or with the address of a cluster.
-
-    Raises:
-        OptionError: Ray is too old.
-        MissingExtraError: Ray is not installed.
-    """
+    """Return the executor for ``optimize(executor="ray")``, or with the address of a cluster."""
     return RayExecutor(
         None if given == "ray" else given,
         n_slots=shared.n_slots,
