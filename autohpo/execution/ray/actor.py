@@ -40,7 +40,7 @@ class HostActor:
         self._link.end(why or "it has ended")
         while self._link.is_wanted():  # to hear why
             time.sleep(LOOK_SECONDS)
-        os._exit(0)  # a driver that is cut off cannot end this process, and what it needs must be free for others
+        _leave()
 
     def deliver(self, first: int, messages: Sequence[bytes]) -> None:
         """Take messages of the driver."""
@@ -49,3 +49,8 @@ class HostActor:
     def collect(self, n_heard: int) -> list[Any]:
         """Wait for the host to say something, and return it."""
         return self._link.collect(n_heard)
+
+
+def _leave() -> None:
+    """End this process: a driver that is cut off cannot, and what it holds must be free for others."""
+    os._exit(0)

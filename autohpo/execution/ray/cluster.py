@@ -74,7 +74,7 @@ class Cluster:
         except Exception as fault:  # it may be gone, and this is only for a text
             return f"what the cluster has is not known ({type(fault).__name__})"
         parts = [
-            f"{_amount(name, total[name])} ({_amount(name, free.get(name, 0.0))} free)"
+            f"{_amount(name, total[name])} {name} ({_amount(name, free.get(name, 0.0))} free)"
             for name in sorted(total)
             if not name.startswith(("node:", "object_store"))
         ]
@@ -202,12 +202,11 @@ def _check_reachable(address: str) -> None:
 
 
 def _line(fault: BaseException) -> str:
-    """What an error of Ray says, in one line: it may have many."""
-    return f"{type(fault).__name__}: {' '.join(str(fault).split())[:MOST_TEXT]}"
+    """What an error of Ray says, and the one that it comes from, in one line: each may have many."""
+    text = f"{type(fault).__name__}: {' '.join(str(fault).split())[:MOST_TEXT]}"
+    return text if fault.__cause__ is None else f"{text}; {_line(fault.__cause__)}"
 
 
 def _amount(name: str, value: float) -> str:
     """The amount of a resource, as a human reads it."""
-    if name == "memory":
-        return f"{value / 2**30:.1f} GiB memory"
-    return f"{value:g} {name}"
+    return f"{value / 2**30:.1f} GiB" if name == "memory" else f"{value:g}"

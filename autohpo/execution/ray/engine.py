@@ -25,7 +25,7 @@ AGAIN_SECONDS = 0.5
 LAST_WORDS_SECONDS = 10.0
 """How long an actor that was given up may still say how its attempt ended, before its process is killed."""
 
-MOST_WHY = 600
+MOST_WHY = 400
 
 LARGE_BYTES = 50_000
 """From this size on, the objective is kept in Ray's object store, once for all actors; else it goes with each."""
@@ -48,7 +48,6 @@ class _Remote:
         n_heard: How many messages of it were heard.
         is_up: Whether it has said anything.
         doomed: When it is to be killed, by the monotonic clock, if it was given up.
-        lost_since: Since when there is no connection to it.
     """
 
     def __init__(self, handle: Any) -> None:
@@ -57,7 +56,6 @@ class _Remote:
         self.n_heard = 0
         self.is_up = False
         self.doomed: float | None = None
-        self.lost_since: float | None = None
         self._deliver = handle.deliver.options(num_returns=0, concurrency_group="deliver")
         self._collect = handle.collect.options(concurrency_group="collect")
 
@@ -104,7 +102,7 @@ class RayEngine(Engine):
         n_cpus = self._n_slots * (self._needs.cpus or 1)
         self._cluster = cluster = Cluster(self._address, n_cpus, len(setup.objective))
         ray = cluster.ray
-        self._died, self._unavailable = ray.exceptions.RayActorError, ray.exceptions.ActorUnavailableError
+        self._unavailable = ray.exceptions.ActorUnavailableError
         fixed = {"max_restarts": 0, "max_task_retries": 0, "concurrency_groups": GROUPS}
         self._actor = ray.remote(**{**self._wanted(), **self._options, **fixed})(HostActor)
         setup = dataclasses.replace(setup, n_gpus=0)  # Ray itself says which GPUs an actor may use

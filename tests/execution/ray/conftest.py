@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import signal
 import sys
 from pathlib import Path
@@ -31,13 +32,15 @@ def _time_box():
 
 
 @pytest.fixture(scope="package")
-def home(tmp_path_factory):
-    """A home folder of the tests: Ray keeps its token there."""
+def ray_environment(tmp_path_factory):
+    """What Ray reads: a home of the tests, and a token, without which nobody may connect."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        for name in ("RAY_ADDRESS", "RAY_AUTH_MODE"):
-            patch.setenv(name, "")  # so that both are as they were in the end
-            patch.delenv(name)
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_ADDRESS", "")  # so that it is as it was in the end
+        patch.delenv("RAY_ADDRESS")
         yield
 
 
@@ -49,10 +52,27 @@ def network():
 
 
 @pytest.fixture(scope="package")
-def one_ray(home, network):
+def ray_cluster(ray_environment, network):
+    """A cluster that this process is in, to which machines can be added; None where others could reach it."""
+    import ray
+
+    if not can_have_one:
+        yield None
+        return
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 8, "num_gpus": 2, "include_dashboard": False})
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="package")
+def one_ray(ray_cluster):
     """The module ``ray``, and a Ray that all tests share."""
     from autohpo.execution.ray.cluster import Cluster
 
-    cluster = Cluster("local", 8, 0)
+    cluster = Cluster("local" if ray_cluster is None else None, 8, 0)
     yield cluster.ray
     cluster.close()
