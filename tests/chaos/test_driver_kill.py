@@ -6,9 +6,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from counts import faults
 from oracles import trials_of
 from program import training_of
-from scenarios import HANG_SECONDS, Search, fail_at, faults, kill_driver
+from scenarios import fail_at, kill_driver
+from searches import HANG_SECONDS, Search
 
 from autohpo import TrialState, available_hpos
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scenarios import Search, faults, start_twice
+from counts import faults
+from scenarios import start_twice
+from searches import Search
 
 
 def test_a_second_driver_is_refused_and_the_first_one_does_not_notice(tmp_path: Path) -> None:

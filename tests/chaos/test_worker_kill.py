@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scenarios import Search, faults, kill_workers
+from counts import faults
+from scenarios import kill_workers
+from searches import Search
 
 
 def test_a_killed_worker_takes_its_own_trial_with_it_and_no_other(tmp_path: Path) -> None:
