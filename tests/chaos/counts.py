@@ -29,6 +29,7 @@ MUST_BE_ZERO = (
     "errors",  # calls that raised and should not
     "infinite",  # numbers that are not finite where a model or a best result has them
     "equal_seeds",  # trials whose random numbers are those of another one
+    "over",  # what took more than its limit allows
     "killed",  # trials that were ended though they broke no limit
     "unstored",  # late results that are not in the log
     "leaked",  # files, threads, processes and folders that are more than before

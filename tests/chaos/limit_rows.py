@@ -59,7 +59,7 @@ def crash_matrix(room: Room) -> Counts:
         "bystanders": sum(n not in found or found[n].state is not TrialState.COMPLETE for n in ("good", "good again")),
         "which": [*hung, *((n, str(found[n].state)) for n in untyped if n in found)],
     }
-    refused = crashes.refused()
+    refused = crashes.refused(is_long=room.is_long)
     return total([counts, {"cases": len(refused), "untyped": refused.count(None)}])
 
 

@@ -34,9 +34,10 @@ from autohpo.algorithms.pasha import PASHA
 from autohpo.algorithms.random import RandomSearch
 from autohpo.algorithms.registry import get_hpo
 from autohpo.algorithms.successive_halving import SuccessiveHalving
+from autohpo.errors import StoreWarning
 from autohpo.execution.serial import SerialExecutor
 from autohpo.search import Search
-from autohpo.store import LogEvent, SQLiteStore
+from autohpo.store import LogEvent, SQLiteStore, waiting
 
 SPACE = [
     LogRangeHP("lr", 1e-4, 1.0),
@@ -280,6 +281,12 @@ def acknowledge(path: str) -> None:
     SQLiteStore.append = append  # type: ignore[method-assign,assignment]
 
 
+def store_of(options: dict[str, Any]) -> Any:
+    """The store, which may have a patience of its own."""
+    seconds = options["wait_seconds"]
+    return options["store"] if seconds is None else SQLiteStore(options["store"], wait_seconds=seconds)
+
+
 def run(options: dict[str, Any], begin: Callable[[], None] = lambda: None) -> None:
     """Runs the search, from wherever it is to its end; calls `begin` when it is about to."""
     shape = SHAPES[options["shape"]]
@@ -293,8 +300,9 @@ def run(options: dict[str, Any], begin: Callable[[], None] = lambda: None) -> No
     begin()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # hyperband says that a plain function takes no fidelity
+        warnings.simplefilter("default", StoreWarning)
         hpo.optimize(
-            store=options["store"],
+            store=store_of(options),
             num_workers=options["workers"],
             progress=False,
             retries={"LOST": options["max_lost"]},
@@ -307,6 +315,8 @@ def run(options: dict[str, Any], begin: Callable[[], None] = lambda: None) -> No
 def main(options: dict[str, Any]) -> None:
     """Runs the search with what is to happen to it."""
     plant(options["plant"])
+    if options["quiet_seconds"] is not None:
+        waiting.QUIET_SECONDS = options["quiet_seconds"]
     acknowledge(options["acknowledged"])
     if options["failpoint"]:
         point, k = options["failpoint"].split(":")

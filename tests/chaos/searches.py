@@ -46,6 +46,9 @@ class Search:
         plant: A fault to break it with, see :func:`program.plant`.
         max_lost: How often a trial is started again whose driver died; one that is killed on purpose gives up on none.
         confirm: How many of the best are trained anew in the end, with four seeds.
+        wait_seconds: How long its store waits where it cannot be written, if another time than usual.
+        quiet_seconds: How long it waits for a lock before it says so, if another time than usual.
+        disk: Where its store is, if elsewhere.
         tag: Tells its processes from all others; begins with the number of this process.
     """
 
@@ -58,22 +61,26 @@ class Search:
     plant: str = ""
     max_lost: int = 1000
     confirm: int = 0
+    wait_seconds: float | None = None
+    quiet_seconds: float | None = None
+    disk: Path | None = None
     tag: str = field(default_factory=lambda: f"{os.getpid()}-{uuid.uuid4().hex}")
 
     @property
     def store(self) -> Path:
         """Its log."""
-        return self.folder / "run.db"
+        return (self.disk or self.folder) / "run.db"
 
     def options(self, failpoint: str = "") -> dict[str, Any]:
         """What the program is called with."""
         self.folder.mkdir(parents=True, exist_ok=True)
         files = {"folder": self.folder, "store": self.store, "acknowledged": self.folder / "acknowledged"}
+        files |= {"disk": self.disk or self.folder}
         return dataclasses.asdict(self) | {name: str(path) for name, path in files.items()} | {"failpoint": failpoint}
 
     def undisturbed(self) -> list[tuple[str, int, dict[str, Any]]]:
         """The canonical log of the same search in one go, in this very process."""
-        reference = dataclasses.replace(self, folder=self.folder / "reference", pause=0.0)
+        reference = dataclasses.replace(self, folder=self.folder / "reference", pause=0.0, disk=None)
         options = reference.options()
         reference.release()
         program.run(options)
@@ -181,9 +188,10 @@ class Search:
             "misfolded": int(self.result() != [[*_facts(t)] for t in trials]),
         }
 
-    def result(self) -> list[list[Any]]:
-        """The trials as the driver that finished the search had them."""
-        return json.loads((self.folder / "result").read_text())  # type: ignore[no-any-return]
+    def result(self) -> Any:
+        """The trials as the driver that finished the search had them; None where none has."""
+        path = self.folder / "result"
+        return json.loads(path.read_text()) if path.exists() else None
 
     def right_perf(self, trial: Trial, events: list[LogEvent]) -> float:
         """What a trial must have given, computed anew; a resumed training has the seed of its first trial."""
