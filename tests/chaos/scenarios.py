@@ -13,12 +13,15 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from counts import Counts
+from counts import Counts, faults
 from oracles import canonical, trials_of
 from searches import HANG_SECONDS, Search
 
 from autohpo import TrialState
 from autohpo.store import SQLiteStore
+
+
+__all__ = ["Counts", "Search", "fail_at", "faults", "kill_driver", "kill_workers", "send_signals", "start_twice"]
 
 
 def copy_of(search: Search, name: str) -> Search:
