@@ -15,7 +15,7 @@ from autohpo.run_options import MAX_SUSPENDED
 from autohpo.search import Search
 from autohpo.store import RunState
 from autohpo.suspended import Suspended
-from autohpo.trial import Outcome, Suggestion, Task, TrialState
+from autohpo.trial import Outcome, Suggestion, Task, Trial, TrialState
 
 DRIVER_DIED = "the driver died"
 """How an end is explained that the next driver has written."""
@@ -52,6 +52,7 @@ class Dispatch:
         again: Trials to be started again, in their order.
         first: The trial that was started first, by this driver.
         has_begun: Whether its worker has taken it.
+        finish: Notes the end of a trial; returns it where the optimizer is to be told.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Dispatch:
         self.again: deque[int] = deque()
         self.first: int | None = None
         self.has_begun = False
+        self.finish: Callable[[int, int, Outcome], Trial | None] = search.note_end
         self._parked: dict[int, deque[int]] = {}  # wait for one slot
         self._last: deque[int] = deque()  # may be what ended earlier drivers, and would end this one
         self._forgettable: set[int] = set()  # roots of chains whose training may still be kept somewhere
@@ -120,7 +122,7 @@ class Dispatch:
         n = 1 + self._retries.get(TrialState.LOST, 0)
         why = "" if trained is None else DRIVER_DIED
         outcome = Outcome(TrialState.CRASHED, error=lost_error(n), why=why, trained=trained)
-        trial = self._search.note_end(number, attempt, outcome)
+        trial = self.finish(number, attempt, outcome)
         self._search.save()
         if trial is not None:
             self._search.told(trial)

@@ -10,6 +10,7 @@ from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError, StoreCorruptError, StoreWarning
 from autohpo.made_with import changes
+from autohpo.run_header import is_ordered
 from autohpo.store import RunState, Store
 from autohpo.store.base import LogEvent
 from autohpo.store.run_state import collector_paused, report_from
@@ -33,6 +34,7 @@ def replay(
     """
     session = session_of(hpo)
     is_known = bool(hpo.n_asked) and not state.seq
+    hears_reports = not is_ordered(store.header)
     with collector_paused():
         for event in state.checked(store.events(state.seq)):
             trial = state.apply(event)
@@ -49,7 +51,7 @@ def replay(
                     session.close(trial)
                 elif event.kind == "start" and event.attempt > 1:
                     session.restart(event.trial)
-                elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
+                elif event.kind == "report" and hears_reports and event.attempt == state.attempts[event.trial].n:
                     session.reported(event.trial, *report_from(event.data))
             except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
                 raise _cannot_replay(store, hpo, event, error) from error

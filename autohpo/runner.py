@@ -28,6 +28,7 @@ from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
 from autohpo.execution.kinds import Shared, engine_of, executor_of, unknown_executor
 from autohpo.folders import clean_leftovers, remove_folder, temporary_folder
+from autohpo.in_order import check_schedule
 from autohpo.made_with import made_with
 from autohpo.objective import Objective
 from autohpo.progress import Progress, make_progress
@@ -142,6 +143,7 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     hpo.has_fidelity, hpo.is_continued = objective.takes_fidelity, objective.is_continued
     options.stop_rules.check(hpo)
     _check_objective(hpo, objective, options)
+    check_schedule(hpo, options.schedule, ask_ahead=options.ask_ahead)
     default = default_of(hpo, call.trainer, options)
     stopping = Stopping(options.stop_rules, hpo.objectives.signs[0], hpo.full_fidelity)
     search.listener = stopping if options.stop_rules.is_any else None
@@ -152,11 +154,13 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
         if not hpo.n_asked:
             hpo.know(earlier.points)
         executor = make_executor(options, _logs_of(search))
-        num_workers = max(executor.capacity(), options.num_workers)
+        is_ordered = options.schedule == "deterministic"
+        num_workers = options.num_workers if is_ordered else max(executor.capacity(), options.num_workers)
         hpo.set_up(num_workers, options.time_limit, options.memory_bytes)
         described = _described(objective, "" if trainer is None else type(trainer).__qualname__)
         begun_with = made_with(hpo.f if trainer is None else trainer, objective.dataset)
-        search.begin({"objective": described, "made_with": begun_with, **earlier.header})
+        more = {"schedule": options.schedule} if is_ordered else {}
+        search.begin({"objective": described, "made_with": begun_with, **earlier.header, **more})
         on_begin = session_of(hpo).on_begin
         if on_begin is not None:
             on_begin(search.store)
@@ -337,6 +341,8 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
     given = [name for name, limit in limits.items() if limit is not None]
     kind = options.executor
     refused = [name for name in given if name != "time_limit"] + ["num_workers"] * (options.num_workers > 1)
+    if options.schedule == "deterministic":  # then it says how many trials are open at most, wherever they run
+        refused = [name for name in refused if name != "num_workers"]
     if isinstance(kind, Executor):
         if refused:
             who = type(kind).__name__

@@ -263,6 +263,9 @@ class OptimizerInterface:
                 `continue_on_error`; None never does.
             confirm: How many of the best configurations are trained anew in the end, or a :class:`Confirm`: the answer
                 is then the one that is best there, with its mean. See :meth:`confirm`.
+            schedule: When results are told: "asynchronous" as they come; "deterministic" in the order in which their
+                trials were asked for, so that what is suggested does not depend on how long trials take. See
+                docs/determinism.md.
             default_first: Whether the trainer's own configuration is tried before all others.
 
         Raises:

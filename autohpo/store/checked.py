@@ -228,7 +228,7 @@ def check_kept_header(header: object) -> str:
     if not is_shallow(header):
         return f"it must be at most {MAX_DEPTH} deep, with numbers that are finite"
     wanted: Mapping[str, type] = {
-        **dict.fromkeys(("algorithm", "name", "version"), str),
+        **dict.fromkeys(("algorithm", "name", "version", "schedule"), str),
         **dict.fromkeys(("options", "objective", "made_with", "budget"), dict),
         "earlier": list,
     }

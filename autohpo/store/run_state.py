@@ -112,6 +112,7 @@ class Attempts:
         interrupted: How the last attempt was interrupted, if it was.
         ended: Unix seconds of that.
         counts: How many attempts were interrupted in each state.
+        held: How the last attempt ended, where the turn of the trial to end has not come.
     """
 
     n: int = 0
@@ -120,6 +121,7 @@ class Attempts:
     interrupted: Outcome | None = None
     ended: float | None = None
     counts: Mapping[TrialState, int] | None = None
+    held: Outcome | None = None
 
     def n_of(self, state: TrialState) -> int:
         """Return how many attempts were interrupted in a state."""
@@ -212,7 +214,11 @@ class RunState:
         if kind == "late":
             if not self._was_asked(number):
                 raise self._bad(event, "the trial was never asked")
-            self.n_late += 1
+            attempts = self.attempts.get(number)
+            if attempts is None or not attempts.is_running or attempts.held is not None or event.attempt != attempts.n:
+                self.n_late += 1
+            else:  # the attempt that counts: its trial ends when its turn comes
+                attempts.held, attempts.ended = Outcome.from_json(event.data), event.time
             return None
         attempts = self.attempts.get(number)
         if attempts is None:
@@ -229,7 +235,7 @@ class RunState:
             if event.attempt != attempts.n + 1:
                 raise self._bad(event, f"the next attempt is {attempts.n + 1}")
             attempts.n, attempts.started, attempts.is_running = event.attempt, event.time, True
-            attempts.interrupted = attempts.ended = None
+            attempts.interrupted = attempts.ended = attempts.held = None
             self.running[number].reports.clear()  # of an attempt that was superseded
         elif event.attempt != attempts.n:
             raise self._bad(event, f"attempt {attempts.n} is the last that was started")
@@ -298,7 +304,7 @@ class RunState:
 
     def _interrupt(self, attempts: Attempts, event: LogEvent) -> None:
         outcome = Outcome.from_json(event.data)
-        attempts.is_running, attempts.interrupted, attempts.ended = False, outcome, event.time
+        attempts.is_running, attempts.interrupted, attempts.ended, attempts.held = False, outcome, event.time, None
         attempts.counts = {**(attempts.counts or {}), outcome.state: attempts.n_of(outcome.state) + 1}
 
     def _end(self, event: LogEvent) -> Trial:
@@ -306,7 +312,8 @@ class RunState:
         if outcome.perfs and len(outcome.perfs) != self.objectives.n:
             raise self._bad(event, f"it has {len(outcome.perfs)} results of {self.objectives.n} objectives")
         running, attempts = self.running.pop(event.trial), self.attempts.pop(event.trial)
-        trial = running.ended(outcome, attempt=attempts.n, started=attempts.started, at=event.time)
+        at = attempts.ended if attempts.held is not None and attempts.ended is not None else event.time
+        trial = running.ended(outcome, attempt=attempts.n, started=attempts.started, at=at)
         if event.trial < 0:
             self._confirmed[-1 - event.trial] = trial
             return trial
@@ -350,7 +357,7 @@ class RunState:
         if trial is not None:
             return trial
         attempts, running = self.attempts[number], self.running[number]
-        outcome = attempts.interrupted or Outcome(TrialState.RUNNING)
+        outcome = attempts.interrupted or attempts.held or Outcome(TrialState.RUNNING)
         return running.ended(outcome, attempt=attempts.n, started=attempts.started, at=attempts.ended)
 
     def trials(self) -> list[Trial]:

@@ -20,7 +20,6 @@ from searches import HANG_SECONDS, Search
 from autohpo import TrialState
 from autohpo.store import SQLiteStore
 
-
 __all__ = ["Counts", "Search", "fail_at", "faults", "kill_driver", "kill_workers", "send_signals", "start_twice"]
 
 
@@ -45,7 +44,7 @@ def kill_driver(search: Search, n_kills: int, most_seconds: float = 0.3) -> Coun
         n_kills: SIGKILLs.
         most_seconds: From the start of a search to the kill; drawn uniformly from 0.
     """
-    expected = search.undisturbed() if search.workers == 1 else []
+    expected = search.undisturbed() if search.is_repeatable else []
     counts: Counts = {"kills": 0, "rounds": 0, "lost": 0, "orphans": 0, "different": 0}
     for one, draw in rounds(search, n_kills):
         is_over = False
@@ -66,8 +65,8 @@ def kill_driver(search: Search, n_kills: int, most_seconds: float = 0.3) -> Coun
         counts["rounds"] += 1
         for name, n in one.check().items():
             counts[name] = counts.get(name, 0) + n
-        if one.workers == 1:
-            counts["different"] += canonical(one.events()) != expected
+        if one.is_repeatable:
+            counts["different"] += one.repeatable() != expected
         if counts["kills"] >= n_kills:
             break
     return counts
@@ -89,7 +88,7 @@ def fail_at(search: Search, points: Iterable[str], times: Iterable[int] = (3,)) 
             one.finish()
             for name, n in one.check().items():
                 counts[name] = counts.get(name, 0) + n
-            counts["different"] += canonical(one.events()) != expected
+            counts["different"] += one.repeatable() != expected
     return counts
 
 

@@ -46,6 +46,7 @@ class Search:
         plant: A fault to break it with, see :func:`program.plant`.
         max_lost: How often a trial is started again whose driver died; one that is killed on purpose gives up on none.
         confirm: How many of the best are trained anew in the end, with four seeds.
+        schedule: When results are told; of a deterministic one with many workers the asks and ends are compared.
         wait_seconds: How long its store waits where it cannot be written, if another time than usual.
         quiet_seconds: How long it waits for a lock before it says so, if another time than usual.
         disk: Where its store is, if elsewhere.
@@ -61,6 +62,7 @@ class Search:
     plant: str = ""
     max_lost: int = 1000
     confirm: int = 0
+    schedule: str = "asynchronous"
     wait_seconds: float | None = None
     quiet_seconds: float | None = None
     disk: Path | None = None
@@ -84,7 +86,16 @@ class Search:
         options = reference.options()
         reference.release()
         program.run(options)
-        return canonical(reference.events())
+        return reference.repeatable()
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether two runs of it have equal logs."""
+        return self.workers == 1 or self.schedule == "deterministic"
+
+    def repeatable(self) -> list[tuple[str, int, dict[str, Any]]]:
+        """The part of its log that another run shares: reports of several workers come as they come."""
+        return [entry for entry in canonical(self.events()) if self.workers == 1 or entry[0] != "report"]
 
     def start(self, failpoint: str = "") -> subprocess.Popen[str]:
         """A driver, from where it says that the search begins; `failpoint` is ``name:k``."""
@@ -165,9 +176,14 @@ class Search:
                 print(f"orphan {pid} of {self.folder}:", *said, file=sys.stderr)
         return kill_all(self.tag)
 
+    @property
+    def acknowledged_kinds(self) -> tuple[str, ...]:
+        """The kinds of events that are results which must not get lost."""
+        return ("end", "late") if self.schedule == "deterministic" else ("end",)
+
     def n_lost(self) -> int:
         """Acknowledged results that the log does not have as they were."""
-        kept = {e.trial: repr(e.data["perf"]) for e in self.events() if e.kind == "end"}
+        kept = {e.trial: repr(e.data["perf"]) for e in self.events() if e.kind in self.acknowledged_kinds}
         return sum(kept.get(number) != perf for number, perf in self.acknowledged().items())
 
     def check(self) -> Counts:
