@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import tempfile
 import threading
@@ -173,6 +174,7 @@ def long_run(room: Room) -> Counts:
 
 def _long_run(room: Room) -> Counts:
     build_hpo_from_name("random", SPACE, nothing, max_evals=50, seed=0).optimize(num_workers=4, progress=False)
+    gc.collect()
     before = holdings()
     hpo = build_hpo_from_name("random", SPACE, nothing, max_evals=room.n, seed=0)
 
@@ -191,17 +193,18 @@ def _long_run(room: Room) -> Counts:
         hpo.optimize(num_workers=4, store=room.folder / "run.db", progress=False)
     assert hpo.result is not None
     n_done, states = len(hpo.result), hpo.result.counts()
+    gc.collect()
     after = holdings()
     running = [one for one in found if room.n * 0.1 < one[0] < room.n * 0.98]
     first, last = (running[0], running[-1]) if running else (found[0], found[-1])
     grown = [last[4][pid] - rss for pid, rss in first[4].items() if pid in last[4]]
-    leaked = {name: after[name] - n for name, n in before.items() if name != "threads" or after[name] > n}
+    leaked = {name: max(0, after[name] - n) for name, n in before.items()}  # fewer: garbage of before was collected
     leaked["threads while it ran"] = max(0, last[2] - first[2])
     leaked["files while it ran"] = max(0, last[1] - first[1])
     return {
         "trials": n_done,
         "missing": room.n - states.get("COMPLETE", 0),
-        "leaked": sum(map(abs, leaked.values())),
+        "leaked": sum(leaked.values()),
         "which": [f"{name}: {n}" for name, n in leaked.items() if n],
         "worker_drift_mb": round(max(grown, default=0.0), 1),
         "driver_kb_per_trial": round(1000 * (last[3] - first[3]) / max(1, last[0] - first[0]), 2),

@@ -171,6 +171,7 @@ def readers(room: Room) -> Counts:
     store.close()
     p99, p99_alone = (1000 * sorted(times)[int(0.99 * len(times))] for times in (taken, alone))
     return {
+        "seconds": room.n,
         "reads": sum(n for n, _ in said),
         "appends": len(taken) + len(alone),
         "errors": n_errors + more + sum(n for _, n in said),
