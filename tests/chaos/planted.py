@@ -247,6 +247,10 @@ PLANTS: dict[str, Callable[[Patch], None]] = {
 """All faults by name; "unlimited" is a limit of memory that nobody enforces, "untimed" one of time."""
 
 
+ELSEWHERE = {"orphan", "deaf"}
+"""Faults that concern the processes that a row starts, and would disturb this one."""
+
+
 def plant(name: str) -> None:
     """Plant a fault in this process, for good; the empty string plants none.
 
@@ -268,7 +272,7 @@ def planted(name: str) -> Iterator[None]:
         undo.append((owner, attribute, getattr(owner, attribute)))
         setattr(owner, attribute, value)
 
-    if name:
+    if name and name not in ELSEWHERE:
         PLANTS[name](patch)
     try:
         yield

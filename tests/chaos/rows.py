@@ -56,7 +56,6 @@ ROWS = (
         long=135,
         plant="unseeded",
         proof=("tests/chaos/test_driver_kill.py", "tests/chaos/test_confirm_kill.py"),
-        is_heavy=True,
     ),
     Row(
         name="R5",
@@ -114,7 +113,7 @@ ROWS = (
         long=32,
         plant="untimed",
         proof=("tests/execution/test_limits.py", "tests/chaos/test_interrupts.py"),
-        note="a second is added to each on machines that are busy; the largest values are printed",
+        note="--lateness, a second, is added on machines that are busy; the largest values are printed",
     ),
     Row(
         name="R10",
@@ -197,8 +196,7 @@ ROWS = (
         long=1200,
         plant="journaled",
         proof=("tests/store/test_sqlite.py",),
-        note="the 99th percentiles with and without readers are printed, not judged: the readers and other programs "
-        "take processor time from the driver",
+        note="99th percentiles with and without readers are printed, not judged: readers take processor time, too",
     ),
     Row(
         name="R17",
@@ -264,7 +262,6 @@ ROWS = (
         unit="equal",
         short=30,
         long=30,
-        plant="",
         proof=("tests/chaos/test_determinism.py",),
         note="other versions: --python /path/to/python; its faults are planted by its own tests",
         is_heavy=True,

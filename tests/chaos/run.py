@@ -36,17 +36,20 @@ from row import Row
 from rows import ROWS
 
 
-def measured(row: Row, folder: Path, *, is_long: bool = False, plant: str = "", **how: Any) -> tuple[Counts, Counts]:
+def measured(
+    row: Row, folder: Path, *, n: int = 0, is_long: bool = False, plant: str = "", **how: Any
+) -> tuple[Counts, Counts]:
     """Run a row, and return its counts, and those of them that are not as promised.
 
     Args:
         row: The row.
         folder: An empty folder.
+        n: How often it is to happen, if not as often as the form has it.
         is_long: Whether to run the long form.
         plant: The fault to run it with.
         how: Other attributes of the room.
     """
-    n = row.long if is_long else row.short
+    n = n or (row.long if is_long else row.short)
     assert row.run is not None
     try:
         with planted(plant), warnings.catch_warnings():
