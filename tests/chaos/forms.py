@@ -74,8 +74,7 @@ def points(room: Room) -> Counts:
 
 def worker_kills(room: Room) -> Counts:
     """Kill workers in the midst of trials."""
-    pause = 0.1 if room.is_long else 0.04
-    search = Search(room.folder, "random", "marked", 5 * room.n, 4, pause, room.plant)
+    search = Search(room.folder, "random", "marked", 5 * room.n, 4, pause=0.1, plant=room.plant)
     return kill_workers(search, room.n)
 
 

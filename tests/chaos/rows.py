@@ -145,10 +145,8 @@ ROWS = (
         run=suite("tests/store/test_power_loss.py"),
         short=4,
         long=4,
-        plant="unchecked",
         proof=("tests/store/test_power_loss.py", "tests/store/test_log_order.py"),
-        note="the system calls of a run are recorded and a disk is simulated that loses what was not synced; a power "
-        "loss of a machine needs a virtual one",
+        note="system calls are recorded, and a disk is simulated that loses what was not synced; a real loss needs a VM",
         is_heavy=True,
     ),
     Row(
@@ -229,7 +227,7 @@ ROWS = (
         short=2000,
         long=100_000,
         proof=("tests/chaos/test_fuzz.py", "tests/cli/test_fuzz.py"),
-        note="its faults are planted by its own tests",
+        note="faults are planted by its own tests",
         is_heavy=True,
     ),
     Row(
@@ -308,7 +306,6 @@ ROWS = (
         short=8,
         long=8,
         plant="unseeded",
-        proof=("tests/store/test_formats.py", "tests/store/test_format_2.py"),
         is_heavy=True,
     ),
     Row(
@@ -321,7 +318,7 @@ ROWS = (
         long=100_000,
         most={"worker_drift_mb": 50},
         plant="leaks",
-        note="the driver keeps every trial: its memory for each is printed",
+        note="the driver keeps every trial: its memory a trial is printed",
     ),
     Row(
         name="R28",

@@ -80,7 +80,13 @@ def run_rows(rows: Sequence[Row], options: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix=f"chaos-{row.name}-", ignore_cleanup_errors=True) as folder:
             plant = row.plant if row.name in options.broken else ""
             counts, wrong = measured(
-                row, Path(folder), is_long=options.long, plant=plant, algorithms=algorithms, lateness=options.lateness
+                row,
+                Path(folder),
+                n=options.n,
+                is_long=options.long,
+                plant=plant,
+                algorithms=algorithms,
+                lateness=options.lateness,
             )
         n_red += bool(wrong)
         seconds = time.monotonic() - began
@@ -110,6 +116,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print JSON lines")
     parser.add_argument("--break", dest="broken", default=os.environ.get(VARIABLE, ""), metavar="R5", help="or all")
     parser.add_argument("--algorithms", default="", metavar="NAMES", help="for R1 to R4 and R20")
+    parser.add_argument("--n", type=int, default=0, help="how often it is to happen, in place of the form's number")
     parser.add_argument("--lateness", type=float, default=1.0, help="seconds that a busy machine may add to a limit")
     options = parser.parse_args()
     names = [name for name in options.rows.split(",") if name]
