@@ -146,7 +146,7 @@ ROWS = (
         short=4,
         long=4,
         proof=("tests/store/test_power_loss.py", "tests/store/test_log_order.py"),
-        note="system calls are recorded, and a disk is simulated that loses what was not synced; a real loss needs a VM",
+        note="system calls are recorded, and a disk is simulated that loses what was not synced; a real one needs a VM",
         is_heavy=True,
     ),
     Row(
@@ -398,4 +398,3 @@ ROWS = (
         proof=("tests/store/test_sqlite.py", "tests/store/test_checked.py"),
     ),
 )
-"""All rows, in their order."""

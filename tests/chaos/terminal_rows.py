@@ -43,6 +43,13 @@ def f(hps, trial):
 """
 
 
+def _in_front() -> None:
+    """Become the foreground process of the terminal, with the signals that a shell gives one."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @dataclass
 class Terminal:
     """A command on a terminal of its own, as its foreground process.
@@ -72,7 +79,7 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            preexec_fn=lambda: (fcntl.ioctl(0, termios.TIOCSCTTY, 0), None)[1],  # noqa: PLW1509 - nothing else may
+            preexec_fn=_in_front,  # noqa: PLW1509 - there are no other threads
         )
         os.close(theirs)
 
