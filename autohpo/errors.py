@@ -32,7 +32,7 @@ class SuggestionError(AutoHPOError, ValueError):
 
 
 class AlgorithmError(SuggestionError):
-    """An algorithm raised when it was to suggest something; the text names it, and the cause is chained."""
+    """A hook of an algorithm raised; the text names both, and the cause is chained."""
 
 
 class OptimizationComplete(AutoHPOError):  # noqa: N818 - a state of the search, not a fault

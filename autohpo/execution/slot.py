@@ -284,6 +284,8 @@ class Slot:
             return [attempt.event("report", self.number, report=message)]
         if message.outcome is None:
             return []
+        if process is not None:
+            process.log.shorten(attempt.log_start)  # a trial may have ended before the next look at it
         added = message.held - attempt.held
         with self._lock:
             self.attempt = None
@@ -310,6 +312,8 @@ class Slot:
         if not process.has_exited_within(EXIT_SECONDS):
             self._condemn("its process closed the pipe to the driver")
             return []  # check() comes back to it
+        if attempt is not None:
+            process.log.shorten(attempt.log_start)
         with self._lock:
             tail = "" if attempt is None else process.log.tail(attempt.log_start)
             end = process.bury()
