@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -257,7 +257,7 @@ class WindowsPlatform(Platform):
         """Return a descriptor that appends to a log, for a worker; the caller closes it."""
         return self._system.open_appending(str(log.path))
 
-    def wait(self, readers: Sequence[Child], writers: Sequence[Child], timeout_seconds: float) -> Sequence[Child]:
+    def wait(self, readers: Collection[Child], writers: Collection[Child], timeout_seconds: float) -> list[Child]:
         """Wait until there is something to read, or room to write; return those that something has come from."""
         children = {_socket(child): child for child in readers}
         ready = wait_for_sockets([*children], [_socket(child) for child in writers], timeout_seconds)
