@@ -166,30 +166,27 @@ def _start_in_job(start: Start, system: System) -> tuple[JobObject, subprocess.P
         OSError: It cannot be started, or not be put into a job: then nothing would end what it starts.
     """
     job = JobObject(system.kernel)
-    fault: OSError | None = None
-    for flags in (NEW_GROUP | NO_WINDOW, NEW_GROUP | NO_WINDOW | BREAKAWAY):
-        try:
+    denied: PermissionError | None = None
+    try:
+        for flags in (NEW_GROUP | NO_WINDOW, NEW_GROUP | NO_WINDOW | BREAKAWAY):
             process = _popen(start, system, flags)
-        except OSError as error:
-            fault = fault or error
-            break
-        try:
-            job.assign(system.handle(process))
-        except OSError as error:
-            fault = fault or error
-            _abandon(process)
-            if not isinstance(error, PermissionError):
-                break
-        else:
-            return job, process
+            try:
+                job.assign(system.handle(process))
+            except PermissionError as error:
+                _abandon(process)
+                denied = denied or error
+            except OSError:
+                _abandon(process)
+                raise
+            else:
+                return job, process
+    except OSError:
+        if denied is None:
+            job.close()
+            raise
     job.close()
-    if isinstance(fault, PermissionError):
-        text = (
-            "it cannot be put into a job object, so that nothing would end what it starts; executor='serial' needs none"
-        )
-        raise PermissionError(f"{text} ({fault})") from fault
-    assert fault is not None
-    raise fault
+    why = "it cannot be put into a job object, so nothing would end what it starts; executor='serial' needs none"
+    raise PermissionError(f"{why} ({denied})") from denied
 
 
 def _popen(start: Start, system: System, flags: int) -> subprocess.Popen[bytes]:
