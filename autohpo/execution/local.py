@@ -164,7 +164,7 @@ class LocalExecutor(Executor):
                 if slot.process.unsent:
                     writers.append(slot.process.child)
         timeout = max(0.0, min(timeout_seconds, until_check))
-        for child in self._platform.wait([*readers], writers, timeout):
+        for child in self._platform.wait(readers, writers, timeout):
             self._inbox += readers[child].read()
         for slot in self._slots:
             if slot.process is not None and slot.process.unsent:
