@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autohpo.errors import OptionError
+from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Event, Executor, OnReport
 from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.limits import Watchdog, require_memory_limits
@@ -45,6 +45,8 @@ class LocalExecutor(Executor):
         log_folder: The folder where ``slot-0.log`` and so on keep what the workers print (the last 1 MB of it or
             more); a private folder that ends with the executor by default.
         devices: What ``CUDA_VISIBLE_DEVICES`` says in each slot; empty leaves it as it is.
+        n_threads: How many threads OpenMP and the libraries of linear algebra may start in each worker, whatever the
+            environment says; None is the share of the cores, where the environment does not say it.
     """
 
     runs_here = True
@@ -54,6 +56,7 @@ class LocalExecutor(Executor):
     memory_limit: int | None = None
     log_folder: str | Path | None = None
     devices: tuple[str, ...] = ()
+    n_threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.n_slots < 1:
@@ -64,6 +67,9 @@ class LocalExecutor(Executor):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise OptionError(f"{name}: must be positive and finite, got {value}")
+        n = self.n_threads
+        if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1):
+            raise OptionError(f"n_threads: must be an integer of at least 1, or None, got {shown(n)}")
         if os.name != "posix":
             raise OptionError("LocalExecutor: needs Linux or macOS; use the serial executor here")
         if self.memory_limit is not None:
@@ -100,7 +106,8 @@ class LocalExecutor(Executor):
         if self.log_folder is not None:
             logs = Path(self.log_folder).resolve()
             logs.mkdir(parents=True, exist_ok=True)
-        launch = Launch(private / "objective.pickle", logs, self.n_slots, self.devices, self.memory_limit)
+        objective_file = private / "objective.pickle"
+        launch = Launch(objective_file, logs, self.n_slots, self.devices, self.memory_limit, self.n_threads)
         launch.write()
         self._slots += (Slot(n, launch, guardian, self.trial_time_limit) for n in range(self.n_slots))
         for slot in self._slots:

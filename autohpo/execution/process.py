@@ -22,6 +22,7 @@ from autohpo.execution.frames import FrameReader
 from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.logs import SlotLog
 from autohpo.execution.starting import start_process
+from autohpo.execution.threads import thread_variables
 from autohpo.execution.tree import RUN, kill_marked, kill_tree
 
 # The path of imports is the driver's before anything is imported. `-m` would put the working directory first, where
@@ -31,8 +32,6 @@ BOOT = (
     "import sys; file = open(sys.argv[1], encoding='utf-8', errors='surrogateescape', newline=''); "
     "sys.path[:] = file.read().split(chr(0)); from autohpo.execution.worker import main; main(*sys.argv[2:])"
 )
-
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 DEVICE = "AUTOHPO_DEVICE"
 """The variable that names the GPU of a slot."""
@@ -60,6 +59,7 @@ class Launch:
         n_slots: The number of slots, which share the cores.
         devices: The GPU of each slot, as ``CUDA_VISIBLE_DEVICES`` names it; empty where nothing is said of them.
         memory_limit: The bytes of memory that a worker may hold, if limited.
+        n_threads: The threads that a library may start in a worker; None is its share of the cores.
         folder: The working directory; the empty string where it was removed.
         import_path: The list ``sys.path``.
         arguments: The list ``sys.argv``.
@@ -71,6 +71,7 @@ class Launch:
     n_slots: int
     devices: tuple[str, ...] = ()
     memory_limit: int | None = None
+    n_threads: int | None = None
     folder: str = field(default_factory=_working_directory)
     import_path: tuple[str, ...] = field(default_factory=lambda: tuple(p for p in sys.path if isinstance(p, str)))
     arguments: tuple[str, ...] = field(default_factory=lambda: tuple(map(str, sys.argv)))
@@ -126,11 +127,7 @@ class Launch:
         environment.pop(DEVICE, None)
         if self.devices:
             environment |= dict.fromkeys(("CUDA_VISIBLE_DEVICES", DEVICE), self.devices[slot])
-        if THREADS[0] not in environment:  # where the user set it, the other libraries take it from there
-            n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            for name in THREADS:
-                environment.setdefault(name, str(max(1, n_cores // self.n_slots)))
-        return environment
+        return environment | thread_variables(environment, self.n_slots, self.n_threads)
 
     def log(self, slot: int) -> Path:
         """Return the log of a slot."""
