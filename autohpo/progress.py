@@ -42,6 +42,10 @@ class Standing:
         budget: Full evaluations to spend, if they are limited.
         spent: Full evaluations that were spent, with all that is given to the trials that run.
         spent_earlier: How many of them an earlier run spent that this one resumed.
+        cost: What the attempts cost that have ended.
+        cost_limit: What they may cost together, if that is limited.
+        cost_earlier: What those of an earlier run cost that this one resumed.
+        cost_unit: What stands behind a cost.
     """
 
     n_done: int
@@ -60,6 +64,10 @@ class Standing:
     budget: float | None = None
     spent: float = 0.0
     spent_earlier: float = 0.0
+    cost: float = 0.0
+    cost_limit: float | None = None
+    cost_earlier: float = 0.0
+    cost_unit: str = ""
 
     @property
     def left_seconds(self) -> float | None:
@@ -72,6 +80,8 @@ class Standing:
             limits.append((self.max_evals - ended) * self.seconds / (ended - self.n_earlier))
         if self.budget is not None and ended > self.n_earlier and self.spent > self.spent_earlier:
             limits.append((self.budget - self.spent) * self.seconds / (self.spent - self.spent_earlier))
+        if self.cost_limit is not None and self.cost > self.cost_earlier:
+            limits.append((self.cost_limit - self.cost) * self.seconds / (self.cost - self.cost_earlier))
         return max(min(limits), 0.0) if limits else None
 
     def __str__(self) -> str:
@@ -79,6 +89,8 @@ class Standing:
         parts = [f"{self.n_done}{total} trials"]
         if self.budget is not None:
             parts.append(f"{self.spent:.3g} of {self.budget:g} full evaluations")
+        if self.cost_limit is not None:
+            parts.append(f"cost {self.cost:.3g} of {self.cost_limit:g}{self.cost_unit}")
         if self.confirming is not None:
             parts.append("confirming {} of {}".format(*self.confirming))
         if self.n_running:

@@ -75,6 +75,7 @@ class RunOptions:
     max_consecutive_failures: int | None = 20
     confirm: Any = None
     default_first: bool = False
+    cost_limit: float | None = None
     stop_rules: StopRules = field(init=False, default=StopRules())
     memory_bytes: int | None = field(init=False, default=None)
     n_retries: Mapping[TrialState, int] = field(init=False, default_factory=dict)
@@ -98,6 +99,10 @@ class RunOptions:
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not is_number or not value >= least or sys.float_info.max < value != math.inf:  # an int of any size
                 raise OptionError(f"{name}: must be a positive number of seconds, got {shown(value)}")
+        cost = self.cost_limit
+        is_number = isinstance(cost, (int, float)) and not isinstance(cost, bool)
+        if cost is not None and not (is_number and 0 < cost <= sys.float_info.max):
+            raise OptionError(f"cost_limit: must be a positive, finite number, got {shown(cost)}")
         most = self.max_consecutive_failures
         if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
             raise OptionError(f"max_consecutive_failures: must be an integer of at least 1, or None, got {shown(most)}")

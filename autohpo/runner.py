@@ -162,7 +162,7 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
         _say_resumed(search, progress)
         executor = _protected(executor, objective, search, options)
         max_trials = None
-        if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:
+        if hpo.max_evals is None and not (options.time_limit or options.cost_limit or hpo.is_finite):
             max_trials = session_of(hpo).allowance.default_limit = hpo.default_evals
             _log.info("no budget was given: the search ends after %d trials", max_trials)
         _say_plan(hpo)

@@ -43,6 +43,7 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
         *("driver", "dispatch", "ending", "failures", "holding", "interrupts", "runner", "run_options", "result"),
         *("tables", "warmstart", "stopping", "progress", "suspended", "checkpoints", "confirm", "confirming"),
         *("result_text", "ranking", "arguments", "hypervolume", "quick", "control", "service"),
+        "cost_limit",
     },
     {"report", "integrations", "demo", "controller"},
     {"cli", "__main__"},  # an application: it stands on everything

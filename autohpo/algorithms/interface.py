@@ -264,6 +264,8 @@ class OptimizerInterface:
             confirm: How many of the best configurations are trained anew in the end, or a :class:`Confirm`: the answer
                 is then the one that is best there, with its mean. See :meth:`confirm`.
             default_first: Whether the trainer's own configuration is tried before all others.
+            cost_limit: What all trials may cost together, in the unit of their `cost`: seconds, unless the objective
+                says another. No trial starts beyond it, and those that run may end.
 
         Raises:
             OptionError: An argument is wrong.

@@ -42,6 +42,7 @@ class RunArguments(TypedDict, total=False):
     max_consecutive_failures: int | None
     confirm: Any
     default_first: bool
+    cost_limit: float | None
 
 
 LARGEST = int(sys.float_info.max)

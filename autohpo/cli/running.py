@@ -25,6 +25,7 @@ CHANGING: dict[str, Option] = {
     "num_workers": (int, "N", "trials that run at once, each in a process of its own"),
     "time_limit": (str, "TIME", "time for the whole search: 90, 30m, 2h, 1d"),
     "trial_time_limit": (str, "TIME", "time for each trial"),
+    "cost_limit": (str, "X", "what all trials may cost together: a time, or a number in the objective's own unit"),
     "memory_limit": (str, "SIZE", "memory of each worker, such as 4GB"),
     "target": (number, "X", "end at a result as good as this"),
     "patience": (int, "N", "end after so many results in a row without a better one"),

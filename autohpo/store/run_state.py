@@ -16,6 +16,7 @@ from autohpo.store.base import LogEvent
 from autohpo.store.batches import BATCH, are_usual
 from autohpo.store.checked import BadValueError, check_data
 from autohpo.store.configurations import Configurations
+from autohpo.store.costs import Costs
 from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, whole
 
 
@@ -150,6 +151,8 @@ class RunState:
         n_known: How many were points whose results were known.
         n_late: How many ends came for attempts that no longer counted.
         seq: The place of the last event in the log.
+        at: The time of the last event, in Unix seconds.
+        costs: What all attempts cost that have ended.
         full: The fidelity of full evaluations, where trials get less: known results of an older release have none.
 
     Example:
@@ -166,6 +169,7 @@ class RunState:
         self.space, self.objectives, self._where = space, objectives, where
         self._configurations = Configurations(space)
         self.full: float | None = None
+        self.at, self.costs = 0.0, Costs()
         self.running: dict[int, Running] = {}
         self.attempts: dict[int, Attempts] = {}
         self.clients: dict[int, str] = {}
@@ -205,7 +209,7 @@ class RunState:
             StoreCorruptError: It contradicts the events before it.
         """
         kind, number = event.kind, event.trial
-        self.seq = event.seq or self.seq + 1
+        self.seq, self.at = event.seq or self.seq + 1, event.time
         if kind == "ask":
             self._ask(event, suggestion)
             return None
@@ -298,6 +302,8 @@ class RunState:
 
     def _interrupt(self, attempts: Attempts, event: LogEvent) -> None:
         outcome = Outcome.from_json(event.data)
+        if attempts.is_running:
+            self.costs.ended(outcome, attempts.started, event.time)
         attempts.is_running, attempts.interrupted, attempts.ended = False, outcome, event.time
         attempts.counts = {**(attempts.counts or {}), outcome.state: attempts.n_of(outcome.state) + 1}
 
@@ -306,6 +312,8 @@ class RunState:
         if outcome.perfs and len(outcome.perfs) != self.objectives.n:
             raise self._bad(event, f"it has {len(outcome.perfs)} results of {self.objectives.n} objectives")
         running, attempts = self.running.pop(event.trial), self.attempts.pop(event.trial)
+        if "known" not in running.suggestion.info:
+            self.costs.ended(outcome, attempts.started if attempts.is_running else None, event.time)
         trial = running.ended(outcome, attempt=attempts.n, started=attempts.started, at=event.time)
         if event.trial < 0:
             self._confirmed[-1 - event.trial] = trial

@@ -80,6 +80,7 @@ RUN_FLAGS: dict[str, tuple[bool, Callable[[str, Any], Any]]] = {
     "num_workers": (False, _as_it_is),
     "time_limit": (False, _seconds),
     "trial_time_limit": (False, _seconds),
+    "cost_limit": (False, _seconds),
     "memory_limit": (False, _as_it_is),
     "name": (False, _as_it_is),
     "confirm": (False, _as_it_is),
