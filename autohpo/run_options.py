@@ -17,6 +17,7 @@ from autohpo.confirm import Confirm
 from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Executor
 from autohpo.execution.devices import gpus_of_slots
+from autohpo.execution.kinds import engine_of, unknown_executor
 from autohpo.stopping import StopRules
 from autohpo.store import Store
 from autohpo.trial import TrialState
@@ -126,8 +127,8 @@ class RunOptions:
         for name in ("name", "fidelity"):
             if not isinstance(getattr(self, name), (str, type(None))):
                 raise OptionError(f"{name}: must be a string, got {shown(getattr(self, name))}")
-        if not isinstance(self.executor, (str, Executor, type(None))):
-            raise OptionError(f"executor: must be 'serial', 'local' or an Executor, got {shown(self.executor)}")
+        if not isinstance(self.executor, (str, Executor, type(None))) and engine_of(self.executor) is None:
+            raise unknown_executor(self.executor)
 
 
 def parse_bytes(limit: int | str | None) -> int | None:

@@ -24,8 +24,9 @@ from autohpo.commands import CommandObjective
 from autohpo.confirming import confirming_of, default_of, say_confirmed
 from autohpo.dispatch import on_last_attempt
 from autohpo.driver import Driver
-from autohpo.errors import NoResultError, OptionError, shown
+from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
+from autohpo.execution.kinds import Shared, engine_of, executor_of, unknown_executor
 from autohpo.folders import clean_leftovers, remove_folder, temporary_folder
 from autohpo.made_with import made_with
 from autohpo.objective import Objective
@@ -341,6 +342,10 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
             who = type(kind).__name__
             raise OptionError(f"executor: {who} has slots and limits of its own, so leave out {', '.join(refused)}")
         return kind
+    if engine_of(kind) is not None:
+        if options.gpus is not None:
+            raise OptionError("gpus: an engine has its own; say how many each trial needs, as in DaskExecutor(gpus=1)")
+        return executor_of(kind, Shared(options.num_workers, options.trial_time_limit, options.memory_bytes, logs))
     if kind is None:
         kind = "serial" if options.num_workers == 1 and not given else "local"
     if kind == "serial":
@@ -350,7 +355,7 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
             raise OptionError(f"executor: 'serial' runs one trial in this process and cannot hold {', '.join(refused)}")
         return SerialExecutor()
     if kind != "local":
-        raise OptionError(f"executor: must be 'serial', 'local' or an Executor, got {shown(kind)}")
+        raise unknown_executor(kind)
     from autohpo.execution.local import LocalExecutor
 
     return LocalExecutor(

@@ -93,7 +93,7 @@ class LocalExecutor(Executor):
         self._on_report = on_report
         private = temporary_folder()
         try:
-            dump_objective(objective, private / "objective.pickle")
+            self._write_objective(objective, private / "objective.pickle")
             guardian = Guardian(private)
         except BaseException:
             remove_folder(private)
@@ -106,14 +106,20 @@ class LocalExecutor(Executor):
         if self.log_folder is not None:
             logs = Path(self.log_folder).resolve()
             logs.mkdir(parents=True, exist_ok=True)
-        objective_file = private / "objective.pickle"
-        launch = Launch(objective_file, logs, self.n_slots, self.devices, self.memory_limit, self.n_threads)
+        launch = self._launch(private / "objective.pickle", logs)
         launch.write()
         self._slots += (Slot(n, launch, guardian, self.trial_time_limit) for n in range(self.n_slots))
         for slot in self._slots:
             slot.start()
         if self.trial_time_limit is not None or self.memory_limit is not None:
             watchdogs.append(Watchdog(self._slots, self.memory_limit, launch.run))
+
+    def _write_objective(self, objective: Objective, path: Path) -> None:
+        dump_objective(objective, path)
+
+    def _launch(self, objective: Path, logs: Path) -> Launch:
+        """Return what the workers are started with."""
+        return Launch(objective, logs, self.n_slots, self.devices, self.memory_limit, self.n_threads)
 
     def slots(self) -> Sequence[int]:
         """Return the numbers of the slots, which never change."""
