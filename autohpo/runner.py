@@ -334,6 +334,7 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
     """
     limits = {"time_limit": options.time_limit, "trial_time_limit": options.trial_time_limit}
     limits |= {"memory_limit": options.memory_bytes, "gpus": options.gpus}
+    limits |= {"gpu_memory_limit": options.gpu_memory_bytes}
     given = [name for name, limit in limits.items() if limit is not None]
     kind = options.executor
     refused = [name for name in given if name != "time_limit"] + ["num_workers"] * (options.num_workers > 1)
@@ -343,6 +344,8 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
             raise OptionError(f"executor: {who} has slots and limits of its own, so leave out {', '.join(refused)}")
         return kind
     if engine_of(kind) is not None:
+        if options.gpu_memory_bytes is not None or options.memory_by != "rss":
+            raise OptionError("gpu_memory_limit, memory_by: hold on this machine alone, with executor='local'")
         if options.gpus is not None:
             raise OptionError("gpus: an engine has its own; say how many each trial needs, as in DaskExecutor(gpus=1)")
         return executor_of(kind, Shared(options.num_workers, options.trial_time_limit, options.memory_bytes, logs))
@@ -364,4 +367,6 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
         memory_limit=options.memory_bytes,
         log_folder=logs,
         devices=options.devices,
+        memory_by=options.memory_by,
+        gpu_memory_limit=options.gpu_memory_bytes,
     )

@@ -43,6 +43,8 @@ class RunArguments(TypedDict, total=False):
     confirm: Any
     default_first: bool
     cost_limit: float | None
+    memory_by: Literal["rss", "cgroup", "address-space"]
+    gpu_memory_limit: int | str | None
 
 
 LARGEST = int(sys.float_info.max)

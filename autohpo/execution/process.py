@@ -19,8 +19,10 @@ from pathlib import Path
 from autohpo.errors import AutoHPOError
 from autohpo.execution.descriptors import above_standard, make_pipe
 from autohpo.execution.frames import FrameReader
+from autohpo.execution.gpu_memory import GpuMeter
 from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.logs import SlotLog
+from autohpo.execution.meters import MemoryMeter
 from autohpo.execution.starting import start_process
 from autohpo.execution.threads import thread_variables
 from autohpo.execution.tree import RUN, kill_marked, kill_tree
@@ -60,6 +62,8 @@ class Launch:
         devices: The GPU of each slot, as ``CUDA_VISIBLE_DEVICES`` names it; empty where nothing is said of them.
         memory_limit: The bytes of memory that a worker may hold, if limited.
         n_threads: The threads that a library may start in a worker; None is its share of the cores.
+        meter: What measures it.
+        gpu: What measures the memory of GPUs, if that is limited.
         folder: The working directory; the empty string where it was removed.
         import_path: The list ``sys.path``.
         arguments: The list ``sys.argv``.
@@ -72,6 +76,8 @@ class Launch:
     devices: tuple[str, ...] = ()
     memory_limit: int | None = None
     n_threads: int | None = None
+    meter: MemoryMeter | None = None
+    gpu: GpuMeter | None = None
     folder: str = field(default_factory=_working_directory)
     import_path: tuple[str, ...] = field(default_factory=lambda: tuple(p for p in sys.path if isinstance(p, str)))
     arguments: tuple[str, ...] = field(default_factory=lambda: tuple(map(str, sys.argv)))
@@ -95,7 +101,7 @@ class Launch:
             "objective": str(self.objective),
             "argv": self.arguments,
             "level": self.log_level,
-            "memory_limit": self.memory_limit,
+            "memory": None if self.meter is None else self.meter.described(),
             "run": self.run,
         }
         path = "\0".join(self.import_path)

@@ -26,6 +26,7 @@ EXTRAS = {
     "optuna": "Optuna's plots and dashboard over a run, and export to it",
     "pareto": "the hypervolume of many objectives",
     "limits": "memory limits of trials on macOS and Windows",
+    "gpu": "limits of GPU memory",
 }
 """What each extra gives; those for work on autohpo itself are left out."""
 
