@@ -79,7 +79,7 @@ class MemoryMeter(ABC):
         """
 
     def judged(self, outcome: Outcome) -> Outcome:
-        """Return the outcome of a trial in this process, a worker: MEMORY where the limit made it fail."""
+        """Return the outcome of a trial: MEMORY where the limit made it fail."""
         return outcome
 
     def why_died(self, slot: int, tail: str) -> str:

@@ -88,7 +88,7 @@ class Attempt:
             held: What it holds.
         """
         self.is_judged = True
-        if not self.is_first and self.held_on_gpu > NOISE * limit and held - self.held_on_gpu <= limit:
+        if self.held_on_gpu > NOISE * limit and held - self.held_on_gpu <= limit:
             return Outcome(TrialState.CANCELLED, error=CROWDED)
         text = f"killed at its GPU memory limit of {limit / 1e6:.0f} MB: its processes held {held / 1e6:.0f} MB there"
         return Outcome(TrialState.MEMORY, error=text)
@@ -202,6 +202,8 @@ class Slot:
         process.n_tasks += 1
         attempt.log_start = process.log.begin_trial() if process.is_ready else process.log_start
         attempt.n_sent += 1
+        if self._launch.gpu is not None and not attempt.is_first:
+            attempt.held_on_gpu = self._launch.gpu.held(tree_of(process.pid))
         process.send(attempt.frame)
         if attempt.is_stopping:
             process.send(pack_frame(STOP, KEY.pack(*attempt.key)))
@@ -298,8 +300,6 @@ class Slot:
         if message.kind == "started":
             attempt.is_started = True
             attempt.held = message.held
-            if self._launch.gpu is not None and process is not None:
-                attempt.held_on_gpu = self._launch.gpu.held(tree_of(process.pid))
             self.memory.began()
             return [attempt.event("started", self.number)]
         if message.kind == "report":
@@ -316,7 +316,9 @@ class Slot:
         return [attempt.event(kind, self.number, self._judged(attempt, message.outcome, self.memory.fresh))]
 
     def _judged(self, attempt: Attempt, outcome: Outcome, fresh: int) -> Outcome:
-        """Return an outcome that blames no trial for memory that others hold."""
+        """Return an outcome that blames memory where that is why, and no trial for what others hold of it."""
+        if self._meter is not None:
+            outcome = self._meter.judged(outcome)
         if outcome.state is TrialState.MEMORY and attempt.is_innocent(self._launch.memory_limit, fresh):
             return Outcome(TrialState.CANCELLED, error=CROWDED)
         return outcome

@@ -169,8 +169,6 @@ class Worker:
                 outcome = Outcome(TrialState.FAILED, error=user_traceback())
         if os.getpid() != self._process:  # the objective forked, and this is its child coming back
             os._exit(0)
-        if self._meter is not None:
-            outcome = self._meter.judged(outcome)
         with contextlib.suppress(Exception):  # the objective may have closed or replaced it
             sys.stdout.flush()
         self._last_held = self._held()
