@@ -18,7 +18,7 @@ from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Executor
 from autohpo.execution.devices import gpus_of_slots
 from autohpo.execution.kinds import engine_of, unknown_executor
-from autohpo.execution.meters import check_way
+from autohpo.execution.memory_ways import check_way
 from autohpo.stopping import StopRules
 from autohpo.store import Store
 from autohpo.trial import TrialState
@@ -45,7 +45,7 @@ class RunOptions:
     Attributes:
         stop_rules: What ends the search early.
         memory_bytes: The memory limit in bytes.
-        gpu_memory_bytes: That of GPU memory.
+        gpu_memory_bytes: The limit of GPU memory in bytes.
         n_retries: How often a trial that ends in a state is started again, by state.
         devices: The GPU of each worker; empty where nothing is said of them.
         plan: What is confirmed in the end.

@@ -35,7 +35,6 @@ from autohpo.result import Result
 from autohpo.run_options import RunOptions
 from autohpo.search import Search
 from autohpo.stopping import Stopping
-from autohpo.store import MemoryStore
 from autohpo.store.waiting import PASSING
 from autohpo.trainer import TrainerObjective, check_trainer
 from autohpo.warmstart import Earlier
@@ -229,9 +228,9 @@ def _say_plan(hpo: BaseHPOptimizer) -> None:
         )
 
 
-def _logs_of(search: Search) -> Path | None:
-    """The folder for what workers print; None where a temporary one does."""
-    return None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
+def _logs_of(search: Search) -> Path:
+    """The folder for what workers print; without a store it goes with the result."""
+    return search.store.files / "logs"
 
 
 def _protected(executor: Executor, objective: Objective, search: Search, options: RunOptions) -> Executor:

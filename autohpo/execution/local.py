@@ -19,11 +19,13 @@ from autohpo.execution.gpu_memory import GpuMeter
 from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.limits import Watchdog
 from autohpo.execution.mains import dump_objective
-from autohpo.execution.meters import MemoryMeter, check_way, meter_of
+from autohpo.execution.memory_ways import check_way, meter_of
+from autohpo.execution.meters import MemoryMeter
 from autohpo.execution.process import Launch
 from autohpo.execution.slot import CROWDED, Slot
 from autohpo.folders import remove_folder, temporary_folder
 from autohpo.objective import Objective
+from autohpo.outputs import Outputs
 from autohpo.trial import Outcome, Task, TrialState
 
 CHECK_SECONDS = 0.2  # between looks at what no pipe tells
@@ -45,7 +47,7 @@ class LocalExecutor(Executor):
             then, together with the trainings paused in it.
         memory_limit: The bytes that a worker and its child processes may hold together, while a trial runs.
         log_folder: The folder where ``slot-0.log`` and so on keep what the workers print (the last 1 MB of it or
-            more); a private folder that ends with the executor by default.
+            more), and ``trials`` has the output of each trial; a private folder that ends with the executor by default.
         devices: What ``CUDA_VISIBLE_DEVICES`` says in each slot; empty leaves it as it is.
         memory_by: How that is measured and held: "rss" looks at the resident memory of all its processes every 50 ms,
             "cgroup" has the system hold it (Linux, where control groups may be made), "address-space" limits what each
@@ -124,6 +126,7 @@ class LocalExecutor(Executor):
         if self._gpu is not None:
             self._gpu.open()
         launch = replace(self._launch(private / "objective.pickle", logs), meter=self._meter, gpu=self._gpu)
+        launch = replace(launch, outputs=None if self.log_folder is None else Outputs(logs))
         launch.write()
         self._slots += (Slot(n, launch, guardian, self.trial_time_limit) for n in range(self.n_slots))
         for slot in self._slots:

@@ -1,17 +1,13 @@
-"""Memory meters: the ways to hold a worker to its memory limit, behind one contract."""
+"""Memory meters: the contract of the ways to hold a worker to its memory limit, and the usual way."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any, ClassVar
 
-from autohpo.errors import OptionError, shown
 from autohpo.execution.limits import require_memory_limits, tree_memory
 from autohpo.trial import Outcome
-
-WAYS = ("rss", "cgroup", "address-space")
-"""What ``memory_by`` may be."""
 
 
 class MemoryMeter(ABC):
@@ -105,41 +101,3 @@ class TreeMeter(MemoryMeter):
     def held(self, slot: int, pid: int, strays: Collection[int] = ()) -> int:
         """Return the bytes that the tree of a worker holds."""
         return tree_memory(pid, self.limit, strays)
-
-
-def meter_of(by: str, limit: int, **more: Any) -> MemoryMeter:
-    """Return the meter of a way.
-
-    Args:
-        by: One of `WAYS`.
-        limit: The bytes that a worker may hold.
-        more: What else it needs, in a worker.
-
-    Raises:
-        OptionError: There is no such way.
-    """
-    if by == "cgroup":
-        from autohpo.execution.cgroup import CgroupMeter
-
-        return CgroupMeter(limit, **more)
-    if by == "address-space":
-        from autohpo.execution.address_space import AddressSpaceMeter
-
-        return AddressSpaceMeter(limit)
-    check_way(by)
-    return TreeMeter(limit)
-
-
-def check_way(by: object) -> None:
-    """Check that ``memory_by`` names a way.
-
-    Raises:
-        OptionError: It does not.
-    """
-    if not isinstance(by, str) or by not in WAYS:
-        raise OptionError(f"memory_by: must be one of {', '.join(map(repr, WAYS))}, got {shown(by)}")
-
-
-def meter_from(described: Mapping[str, Any] | None) -> MemoryMeter | None:
-    """Return the meter of a worker from what the driver's says of itself; None where memory is not limited."""
-    return None if described is None else meter_of(**described)

@@ -26,6 +26,7 @@ from autohpo.execution.meters import MemoryMeter
 from autohpo.execution.starting import start_process
 from autohpo.execution.threads import thread_variables
 from autohpo.execution.tree import RUN, kill_marked, kill_tree
+from autohpo.outputs import Outputs
 
 # The path of imports is the driver's before anything is imported. `-m` would put the working directory first, where
 # any file may have the name of a module of the standard library. What may be long comes in files: the system limits
@@ -64,6 +65,7 @@ class Launch:
         n_threads: The threads that a library may start in a worker; None is its share of the cores.
         meter: What measures it.
         gpu: What measures the memory of GPUs, if that is limited.
+        outputs: Where the outputs of trials are kept.
         folder: The working directory; the empty string where it was removed.
         import_path: The list ``sys.path``.
         arguments: The list ``sys.argv``.
@@ -78,6 +80,7 @@ class Launch:
     n_threads: int | None = None
     meter: MemoryMeter | None = None
     gpu: GpuMeter | None = None
+    outputs: Outputs | None = None
     folder: str = field(default_factory=_working_directory)
     import_path: tuple[str, ...] = field(default_factory=lambda: tuple(p for p in sys.path if isinstance(p, str)))
     arguments: tuple[str, ...] = field(default_factory=lambda: tuple(map(str, sys.argv)))

@@ -306,6 +306,7 @@ class Slot:
             return [attempt.event("report", self.number, report=message)]
         if message.outcome is None:
             return []
+        self._keep_output(attempt)
         added = message.held - attempt.held
         with self._lock:
             self.attempt = None
@@ -314,6 +315,10 @@ class Slot:
                 self.memory.paused[attempt.task.root] = max(0, attempt.own + added)
         kind: EventKind = "done" if message.outcome.state.has_perf else "failed"
         return [attempt.event(kind, self.number, self._judged(attempt, message.outcome, self.memory.fresh))]
+
+    def _keep_output(self, attempt: Attempt) -> None:
+        if self._launch.outputs is not None and self.process is not None:
+            self._launch.outputs.keep(*attempt.key, self.process.log.output(attempt.log_start))
 
     def _judged(self, attempt: Attempt, outcome: Outcome, fresh: int) -> Outcome:
         """Return an outcome that blames memory where that is why, and no trial for what others hold of it."""
@@ -342,6 +347,8 @@ class Slot:
             return []  # check() comes back to it
         with self._lock:
             tail = "" if attempt is None else process.log.tail(attempt.log_start)
+            if attempt is not None:
+                self._keep_output(attempt)
             end = process.bury()
             self.process = None
             fresh = self.memory.fresh

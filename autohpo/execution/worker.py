@@ -24,7 +24,8 @@ from autohpo.execution.forks import ForkFilter
 from autohpo.execution.frames import DROP, EXIT, KEY, MAX_ANSWER_BYTES, RELIEVE, ROOT, STOP, TASK, Message, read_frame
 from autohpo.execution.generators import Generators
 from autohpo.execution.mains import load_objective, load_task
-from autohpo.execution.meters import MemoryMeter, meter_from
+from autohpo.execution.memory_ways import meter_from
+from autohpo.execution.meters import MemoryMeter
 from autohpo.execution.tree import Strays
 from autohpo.objective import Evaluator, Report, user_traceback
 from autohpo.trial import Outcome, Perf, TrialState

@@ -20,7 +20,8 @@ from autohpo.execution import cgroup
 from autohpo.execution.cgroup import CgroupMeter
 from autohpo.execution.limits import tree_memory
 from autohpo.execution.local import LocalExecutor
-from autohpo.execution.meters import TreeMeter, meter_from
+from autohpo.execution.memory_ways import meter_from
+from autohpo.execution.meters import TreeMeter
 from autohpo.trial import TrialState
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
