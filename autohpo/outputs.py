@@ -57,6 +57,8 @@ class Outputs:
             if not self._has_said:
                 logger.warning("the output of trial %d cannot be kept in %s: %s", number, self._folder, fault)
             self._has_said = True
+            with contextlib.suppress(OSError):
+                path.unlink()  # half of it
             return
         kept.append((path, len(text)))
         self._n_bytes += len(text)

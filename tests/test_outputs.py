@@ -143,3 +143,20 @@ def test_reading_and_writing_leaves_nothing_open(tmp_path):
         outputs.keep(number, 1, b"text")
         read_output(tmp_path, number, 1)
     assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
+def test_half_of_an_output_does_not_stay(tmp_path, monkeypatch):
+    """Of a disk that is full: the next one may find room again."""
+    import resource
+
+    outputs = Outputs(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(outputs, "_has_said", True)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        outputs.keep(0, 1, b"x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [*(tmp_path / FOLDER).iterdir()] == []
+    outputs.keep(1, 1, b"well")
+    assert read_output(tmp_path, 1, 1) == "well"

@@ -26,6 +26,7 @@ from autohpo.execution.generators import Generators
 from autohpo.execution.mains import load_objective, load_task
 from autohpo.execution.memory_ways import meter_from
 from autohpo.execution.meters import MemoryMeter
+from autohpo.execution.streams import open_streams
 from autohpo.execution.tree import Strays
 from autohpo.objective import Evaluator, Report, user_traceback
 from autohpo.trial import Outcome, Perf, TrialState
@@ -53,9 +54,7 @@ def main(setting_file: str, *numbers: str) -> None:
     if sys.stderr is not None:
         faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then decides
-    for stream in (sys.stdout, sys.stderr):  # what was printed before a crash must be in the log
-        if stream is not None:
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    open_streams()  # what was printed before a crash must be in the log
     logging.getLogger("autohpo").setLevel(setting["level"])
     _raise_oom_score()
     worker = Worker(read_fd, write_fd, meter_from(setting["memory"]), setting["run"])
