@@ -92,6 +92,20 @@ def test_of_a_long_output_the_head_and_the_tail_stay(tmp_path, cuts):
     assert n + 2 * KEPT_BYTES == printed
 
 
+def test_a_log_is_short_when_its_trial_has_ended(tmp_path, monkeypatch):
+    """Also where nobody has looked at it since the flood: 40 MB in a moment, and the search is over."""
+    monkeypatch.setattr("autohpo.execution.slot.Slot.check", lambda slot: [])
+
+    def f(hps):
+        os.write(1, b"x" * 40_000_000)
+        return 1.0
+
+    hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], f, max_evals=1)
+    hpo.optimize(executor="local", store=tmp_path / "run.db", progress=False)
+    assert (tmp_path / "run.db.files" / "logs" / "slot-0.log").stat().st_size < 3_000_000
+    assert len(hpo.result.output(0)) == len("\n... 37902848 bytes left out ...\n") + 2 * KEPT_BYTES
+
+
 def test_the_outputs_of_a_run_are_bounded_together(tmp_path):
     """Those that ended first go, also those of an earlier driver; the last one always stays."""
     first = Outputs(tmp_path, most_bytes=100)

@@ -317,8 +317,11 @@ class Slot:
         return [attempt.event(kind, self.number, self._judged(attempt, message.outcome, self.memory.fresh))]
 
     def _keep_output(self, attempt: Attempt) -> None:
-        if self._launch.outputs is not None and self.process is not None:
-            self._launch.outputs.keep(*attempt.key, self.process.log.output(attempt.log_start))
+        """Keep what an attempt printed that has ended, and no more of it than that."""
+        if self.process is not None:
+            if self._launch.outputs is not None:
+                self._launch.outputs.keep(*attempt.key, self.process.log.output(attempt.log_start))
+            self.process.log.shorten(attempt.log_start)
 
     def _judged(self, attempt: Attempt, outcome: Outcome, fresh: int) -> Outcome:
         """Return an outcome that blames memory where that is why, and no trial for what others hold of it."""
