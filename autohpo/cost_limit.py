@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 
 from autohpo.confirming import Confirming
+from autohpo.progress import CostStanding
 from autohpo.store import RunState
 
 
@@ -46,6 +47,12 @@ class CostLimit:
             expected += max(costs.mean, used)
         reserve = 0.0 if confirming is None else confirming.expected_cost
         return costs.spent + expected + min(reserve, self.limit / 2) >= self.limit
+
+    def standing(self) -> CostStanding | None:
+        """Return how much is spent; None without a limit."""
+        if self.limit is None:
+            return None
+        return CostStanding(self._state.costs.spent, self.limit, self.earlier, self.unit)
 
     @property
     def reason(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Mapping
 
 from autohpo.errors import FailuresError, FirstTrialError
@@ -38,14 +37,6 @@ class Failures:
         self._most, self._may_first, self._say = most, may_first, say
         self.n_in_row = 0
         self.counts: dict[TrialState, int] = {}
-        self._advised = 0
-
-    def advise(self, advice: str) -> None:
-        """Warn once of an objective that goes on when told to end, and before that of one that returns another."""
-        weight = 2 if "went on" in advice else 1
-        if weight > self._advised:
-            self._advised = weight
-            warnings.warn(advice, UserWarning, stacklevel=3)
 
     def ended(self, trial: Trial, *, is_first: bool, is_last: bool) -> None:
         """Take the end of a trial without a result.

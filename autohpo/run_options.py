@@ -32,6 +32,9 @@ MOST_WORKERS = 2**16
 MAX_SUSPENDED = 32
 """How many paused trainings are held at most: each has its model, and often its data, in memory."""
 
+SCHEDULES = ("asynchronous", "deterministic")
+"""What ``schedule`` may be: a result is told when it comes, or when its turn comes."""
+
 KEPT = ("live", "best", "all")
 """What ``keep_checkpoints`` may be: those that are needed, the best one's alone in the end, or all."""
 
@@ -75,12 +78,14 @@ class RunOptions:
     gpus: Any = None
     max_suspended: int = MAX_SUSPENDED
     keep_checkpoints: Literal["live", "best", "all"] = "live"
+    checkpoints: str | os.PathLike[str] | None = None
     max_consecutive_failures: int | None = 20
     confirm: Any = None
     default_first: bool = False
     cost_limit: float | None = None
     memory_by: Literal["rss", "cgroup", "address-space"] = "rss"
     gpu_memory_limit: int | str | None = None
+    schedule: Literal["asynchronous", "deterministic"] = "asynchronous"
     stop_rules: StopRules = field(init=False, default=StopRules())
     memory_bytes: int | None = field(init=False, default=None)
     gpu_memory_bytes: int | None = field(init=False, default=None)
@@ -127,6 +132,8 @@ class RunOptions:
             raise OptionError(f"keep_checkpoints: must be one of {', '.join(KEPT)}, got {shown(self.keep_checkpoints)}")
         if not isinstance(self.keep, str) or self.keep not in ("last", "best"):
             raise OptionError(f"keep: must be 'last' or 'best', got {shown(self.keep)}")
+        if not isinstance(self.schedule, str) or self.schedule not in SCHEDULES:
+            raise OptionError(f"schedule: must be 'asynchronous' or 'deterministic', got {shown(self.schedule)}")
         object.__setattr__(self, "plan", Confirm.of(self.confirm))
         for name in ("ask_ahead", "default_first"):
             if not isinstance(getattr(self, name), bool):

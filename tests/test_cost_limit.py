@@ -10,7 +10,7 @@ from autohpo import RangeHP, SearchSpace, build_hpo_from_name
 from autohpo.cost_limit import CostLimit
 from autohpo.errors import NoResultError, OptionError
 from autohpo.objectives import Objectives
-from autohpo.progress import Standing
+from autohpo.progress import CostStanding, Standing
 from autohpo.result import Result
 from autohpo.search import Search
 from autohpo.store import RunState
@@ -172,10 +172,10 @@ def test_the_limit_of_the_algorithm_comes_first(capsys):
 
 def test_the_progress_shows_what_is_spent_and_when_it_ends():
     """30 of 100 in 3 s: another 7 s; 20 of them were spent before: 28 s."""
-    standing = Standing(3, 0, 1, 0.5, None, 3.0, None, cost=30.0, cost_limit=100.0, cost_unit=" s")
+    standing = Standing(3, 0, 1, 0.5, None, 3.0, None, cost=CostStanding(30.0, 100.0, unit=" s"))
     assert " | cost 30 of 100 s | " in str(standing)
     assert standing.left_seconds == pytest.approx(7.0)
-    earlier = Standing(3, 0, 1, 0.5, None, 4.0, None, cost=30.0, cost_limit=100.0, cost_earlier=20.0)
+    earlier = Standing(3, 0, 1, 0.5, None, 4.0, None, cost=CostStanding(30.0, 100.0, 20.0))
     assert earlier.left_seconds == pytest.approx(28.0)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import select
 import time
 import weakref
 from collections import deque
@@ -16,11 +15,12 @@ from typing import Any
 from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Event, Executor, OnReport
 from autohpo.execution.gpu_memory import GpuMeter
-from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.limits import Watchdog
 from autohpo.execution.mains import dump_objective
 from autohpo.execution.memory_ways import check_way, meter_of
 from autohpo.execution.meters import MemoryMeter
+from autohpo.execution.platform import current
+from autohpo.execution.platform.base import Child, Guard
 from autohpo.execution.process import Launch
 from autohpo.execution.slot import CROWDED, Slot
 from autohpo.folders import remove_folder, temporary_folder
@@ -80,14 +80,13 @@ class LocalExecutor(Executor):
         n = self.n_threads
         if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1):
             raise OptionError(f"n_threads: must be an integer of at least 1, or None, got {shown(n)}")
-        if os.name != "posix":
-            raise OptionError("LocalExecutor: needs Linux or macOS; use the serial executor here")
         check_way(self.memory_by)
         self._meter = None if self.memory_limit is None else meter_of(self.memory_by, self.memory_limit)
         self._gpu = None if self.gpu_memory_limit is None else GpuMeter(self.gpu_memory_limit)
         for meter in (self._meter, self._gpu):
             if meter is not None:
                 meter.check()
+        self._platform = current()
         self._slots: list[Slot] = []
         self._inbox: deque[Event] = deque()
         self._events: list[Event] = []
@@ -108,7 +107,7 @@ class LocalExecutor(Executor):
         private = temporary_folder()
         try:
             self._write_objective(objective, private / "objective.pickle")
-            guardian = Guardian(private)
+            guardian = self._platform.guard(private)
         except BaseException:
             remove_folder(private)
             raise
@@ -177,18 +176,16 @@ class LocalExecutor(Executor):
     def _listen(self, timeout_seconds: float) -> None:
         """Wait for workers, move bytes both ways, and put what happened into the inbox."""
         until_check = self._next_check - time.monotonic()
-        poller = select.poll()  # made anew: it has no state that could miss a new or a dead process
-        readers: dict[int, Slot] = {}
+        readers: dict[Child, Slot] = {}
+        writers: list[Child] = []
         for slot in self._slots:
             if slot.process is not None and not slot.process.is_eof:
-                readers[slot.process.read_fd] = slot
-                poller.register(slot.process.read_fd, select.POLLIN)
+                readers[slot.process.child] = slot
                 if slot.process.unsent:
-                    poller.register(slot.process.write_fd, select.POLLOUT)
-        ready = poller.poll(max(0.0, min(timeout_seconds, until_check)) * 1000)
-        for fd, _ in ready:
-            if fd in readers:
-                self._inbox += readers[fd].read()
+                    writers.append(slot.process.child)
+        timeout = max(0.0, min(timeout_seconds, until_check))
+        for child in self._platform.wait([*readers], writers, timeout):
+            self._inbox += readers[child].read()
         for slot in self._slots:
             if slot.process is not None and slot.process.unsent:
                 slot.process.flush()
@@ -255,7 +252,7 @@ def can_be_sent(objective: Objective) -> bool:
 
 def _release(
     private: Path,
-    guardian: Guardian,
+    guardian: Guard,
     slots: Sequence[Slot],
     held: tuple[Sequence[Watchdog], Sequence[MemoryMeter | GpuMeter]],
     owner: int,

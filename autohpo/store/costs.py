@@ -32,14 +32,17 @@ class Costs:
     n_other: int = 0
     seconds: float = 0.0
 
-    def ended(self, outcome: Outcome, started: float | None, at: float) -> None:
+    def ended(self, outcome: Outcome, started: float | None, at: float, *, is_known: bool = False) -> None:
         """Count the end of an attempt.
 
         Args:
             outcome: How it ended.
             started: When it was started, in Unix seconds; None where no driver started it.
             at: When it ended.
+            is_known: Whether it is a result that was known before, which costs nothing.
         """
+        if is_known:
+            return
         if outcome.cost is not None and outcome.has_own_cost:
             self.n_own += 1
             self.own += outcome.cost
