@@ -152,7 +152,7 @@ def _unpacked_reports(packed: Any) -> tuple[tuple[float, Perf], ...]:
         return tuple(enumerate(memoryview(packed).cast("d").tolist(), start=1))
     if type(packed[0]) is not bytes:
         return packed  # type: ignore[no-any-return]
-    numbers: list[float] = memoryview(packed[0]).cast("d").tolist()
+    numbers: Sequence[float] = memoryview(packed[0]).cast("d").tolist()
     n = packed[1]
     fidelities = [int(one) if one.is_integer() else one for one in numbers[:n]]
     return tuple(zip(fidelities, numbers[n:], strict=True))

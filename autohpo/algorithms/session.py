@@ -12,7 +12,7 @@ import numpy as np
 
 from autohpo.algorithms.options import chance_of
 from autohpo.algorithms.parts.allowance import Allowance
-from autohpo.algorithms.parts.fallback import Fallback
+from autohpo.algorithms.parts.fallback import Fallback, naming
 from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.points import CheckedPoint
 from autohpo.algorithms.parts.values import amount, checked_pid, checked_suggestion, pair, plain
@@ -289,7 +289,7 @@ class Session:
             self._rng = None
             scores: Any = scores_of_perf(perf, running.signs)
             score = scores[0] if len(scores) == 1 else scores
-            with self.telling:
+            with self.telling, naming(self._hpo, "_on_report"):
                 go_on = plain(self._hpo._on_report(running.suggestion.copy(), fidelity, score))
             given = running.fidelity
             if go_on is False or (given is not None and fidelity >= given):
@@ -333,7 +333,7 @@ class Session:
                 return
             scores: Any = trial.scores
             try:
-                with self.telling:
+                with self.telling, naming(hpo, "_update_trials"):
                     hpo._update_trials(trial.pid, running.suggestion.copy(), scores[0] if len(scores) == 1 else scores)
             except BaseException:
                 self.history.take_back(running, order)

@@ -348,6 +348,8 @@ class Slot:
         if not process.has_exited_within(EXIT_SECONDS):
             self._condemn("its process closed the pipe to the driver")
             return []  # check() comes back to it
+        if attempt is not None:
+            process.log.shorten(attempt.log_start)
         with self._lock:
             tail = "" if attempt is None else process.log.tail(attempt.log_start)
             if attempt is not None:

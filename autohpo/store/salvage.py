@@ -30,7 +30,7 @@ class Repaired:
     """What :func:`repair` found, lost, and wrote.
 
     Attributes:
-        path: The path of the damaged store, which is as it was.
+        path: The path of the damaged store, which is as it was; of a study in a database its URL without secrets.
         to: The path of the new one.
         n_found: How many events were found whole.
         n_lost: How many were not, as far as the numbers of the others and the lock file tell.
@@ -41,7 +41,7 @@ class Repaired:
         is_renumbered: Whether trials have other numbers than they had, as some are lost.
     """
 
-    path: Path
+    path: Path | str
     to: Path
     n_found: int
     n_lost: int
