@@ -117,10 +117,10 @@ class SlotLog:
         elif size - start > 2 * KEPT_BYTES:
             head = rest = start + KEPT_BYTES
         else:
-            return os.pread(self._fd, size - start, start) if size > start else b""
+            return read_at(self._fd, size - start, start) if size > start else b""
         tail = max(rest, size - KEPT_BYTES)
         note = f"\n... {self._n_left_out + tail - rest} bytes left out ...\n".encode()
-        return os.pread(self._fd, head - start, start) + note + os.pread(self._fd, size - tail, tail)
+        return read_at(self._fd, head - start, start) + note + read_at(self._fd, size - tail, tail)
 
     def tail(self, start: int) -> str:
         """Return the last lines of the log from the byte `start` on."""
