@@ -118,7 +118,7 @@ class Objectives:
         returned = metrics.pop("cost", None)
         cost = returned if cost is None else cost
         spent = None if cost is None else as_cost(cost)
-        return Outcome(TrialState.COMPLETE, tuple(values), held, metrics, spent)
+        return Outcome(TrialState.COMPLETE, tuple(values), held, metrics, spent, has_own_cost=spent is not None)
 
     def measure_report(self, value: object, metrics: object = None) -> Reported:
         """Return what a report says: the one place that reads what ``trial.report`` and ``yield`` hand over.

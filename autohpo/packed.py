@@ -25,7 +25,7 @@ _NUMBER = frozenset({int, float})
 _MOST_EXACT = 2**53  # above it an integer may be none as a float
 _STATES = tuple(TrialState)
 _PLACES = {state: place for place, state in enumerate(_STATES)}
-_USUAL: tuple[Any, ...] = (None, None, None, NOTHING, NOTHING, NOTHING, None, "", "", "", None, ())
+_USUAL: tuple[Any, ...] = (None, None, None, NOTHING, NOTHING, NOTHING, None, "", "", "", None, False, ())
 
 Kind = tuple[tuple[str, ...], tuple[int, ...]]
 """What many trials share: the names of the active parameters, and the signs of the objectives."""
@@ -69,7 +69,8 @@ def pack(trial: Trial) -> bytes | None:
         return None
     more: Any = (
         *(trial.fidelity, trial.resume, trial.fork, trial.info, outcome.constraints, outcome.metrics),
-        *(outcome.reached, outcome.error, outcome.why, outcome.advice, outcome.trained, trial.reports),
+        *(outcome.reached, outcome.error, outcome.why, outcome.advice, outcome.trained),
+        *(outcome.has_own_cost, trial.reports),
     )
     if more == _USUAL:
         more = None
@@ -96,10 +97,7 @@ def unpack(packed: bytes) -> Trial:
     names, signs = _KINDS.kinds[kind] if type(kind) is int else kind
     n = len(names)
     fidelity, resume, fork, info, constraints, metrics, *rest, reports = more or _USUAL
-    reached, error, why, advice, trained = rest
-    outcome = Outcome(
-        _STATES[state], tuple(values[n:]), constraints, metrics, cost, reached, error, why, advice, trained
-    )
+    outcome = Outcome(_STATES[state], tuple(values[n:]), constraints, metrics, cost, *rest)
     hp = dict(zip(names, values, strict=False))
     reported = _unpacked_reports(reports)
     trial = Trial(

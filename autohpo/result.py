@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from autohpo.arguments import checked_index, checked_numbers, is_index
 from autohpo.confirm import Confirmed, confirmed_of
 from autohpo.errors import NoResultError, NoRunError, OptionError, shown
-from autohpo.folders import checkpoint_dir
 from autohpo.hypervolume import hypervolume
 from autohpo.objectives import Objectives, incumbent, pareto
 from autohpo.other_names import explains_names, missing_attribute
@@ -26,20 +25,21 @@ from autohpo.store import RunState, Store, open_store
 from autohpo.store.described import mode_of, space_of
 from autohpo.tables import to_frame, write_csv
 from autohpo.trial import Trial
+from autohpo.trial_files import TrialFiles
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, repr=False)
-class Result:
+class Result(TrialFiles):
     """The trials of a run; every ``perf`` is the user's own value.
 
     Attributes:
         trials: The trials in the order asked, with every state.
         mode: "max" or "min": which way is better; with several objectives a dict or a list of these.
         algorithm: The registered name of the algorithm.
-        files: The folder of the trials' checkpoints, if any were made.
+        files: The folder of the trials' checkpoints and outputs, if there are any.
         chosen: The number of the trial that is the best by more than its own result: the one that was chosen when the
             best were confirmed, or that the algorithm names where results are noisy.
         name: The name of the run, if it has one.
@@ -291,21 +291,6 @@ class Result:
     def _later(self) -> tuple[dict[int, Trial], dict[int, str]]:
         """What became of trials later: who continued or replaced them, and why they were given up."""
         return followers(self.trials), given_up_in(self.trials)
-
-    def checkpoint_dir(self, number: int) -> Path | None:
-        """Return the checkpoint folder of a trial's training; None where there is none, or none any more.
-
-        Args:
-            number: The number of the trial.
-
-        Raises:
-            OptionError: There is no such trial.
-        """
-        trial = self._trial(number)
-        while trial.resume is not None:
-            trial = self.trials[trial.resume]
-        folder = None if self.files is None else checkpoint_dir(self.files, trial.number)
-        return folder if folder is not None and folder.is_dir() else None
 
     def top(self, k: int) -> list[Trial]:
         """The k best trainings by their last trial, best first: those with more training before those with less.

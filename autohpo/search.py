@@ -395,8 +395,8 @@ class Search(SearchLog):
         if trial.number >= 0:
             self._session.close(trial)
 
-    def interrupt(self, number: int, attempt: int, state: TrialState, error: str, trained: float | None = None) -> None:
-        """Note that an attempt ended and that the trial will be started again."""
+    def interrupt(self, number: int, attempt: int, state: TrialState, error: str, **spent: float | None) -> None:
+        """Note that an attempt ended and that the trial will be started again; what it `trained`, and its `cost`."""
         if self.is_current(number, attempt):
-            more = {} if trained is None else {"trained": trained}
+            more = {name: value for name, value in spent.items() if value is not None}
             self._note("interrupt", number, attempt, {"state": state.value, "error": error, **more})
