@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 import threading
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, overload
 
@@ -92,7 +92,7 @@ def pack(trial: Trial) -> bytes | None:
 
 def unpack(packed: bytes) -> Trial:
     """Return the trial that :func:`pack` was given, as an equal one."""
-    kind, number, state, cost, started, ended, seed, pid, attempt, more, *values = marshal.loads(packed)
+    kind, number, state, cost, started, ended, seed, pid, attempt, more, *values = marshal.loads(packed)  # noqa: S302 - our own
     names, signs = _KINDS.kinds[kind] if type(kind) is int else kind
     n = len(names)
     fidelity, resume, fork, info, constraints, metrics, *rest, reports = more or _USUAL
@@ -141,7 +141,7 @@ def _packed_reports(reports: Sequence[tuple[Any, Perf]]) -> object:
         return tuple(reports)
     if fidelities == tuple(range(1, len(fidelities) + 1)):
         return array("d", perfs).tobytes()
-    if max(fidelities) >= _MOST_EXACT or any(type(one) is float and one.is_integer() for one in fidelities):
+    if max(fidelities) >= _MOST_EXACT or any(isinstance(one, float) and one.is_integer() for one in fidelities):
         return tuple(reports)
     return array("d", fidelities + perfs).tobytes(), len(fidelities)
 
@@ -167,7 +167,7 @@ class TrialList(Sequence[Trial]):
 
     Args:
         trials: What it begins with.
-        recent: How many of the newest stay as they are.
+        recent: How many of the newest stay as they are; None is RECENT.
 
     Example:
         >>> trials = TrialList(recent=1)
@@ -179,9 +179,9 @@ class TrialList(Sequence[Trial]):
 
     __slots__ = ("_items", "_recent")
 
-    def __init__(self, trials: Iterable[Trial | None] = (), *, recent: int = RECENT) -> None:
+    def __init__(self, trials: Iterable[Trial | None] = (), *, recent: int | None = None) -> None:
         self._items: list[Any] = []
-        self._recent = recent
+        self._recent = RECENT if recent is None else recent
         for trial in trials:
             self.append(trial)
 
@@ -221,9 +221,10 @@ class TrialList(Sequence[Trial]):
         made._items = self._items.copy()
         return made
 
-    def missing(self) -> list[int]:
-        """Return the places that are kept."""
-        return [place for place, item in enumerate(self._items) if item is None]
+    @property
+    def is_long(self) -> bool:
+        """Whether there are more than stay as they are."""
+        return len(self._items) > self._recent
 
     def __len__(self) -> int:
         return len(self._items)
@@ -233,8 +234,8 @@ class TrialList(Sequence[Trial]):
     @overload
     def __getitem__(self, index: slice) -> list[Trial]: ...
     def __getitem__(self, index: int | slice) -> Trial | list[Trial]:
-        item = self._items[index]
-        if type(index) is slice:
+        item: Any = self._items[index]
+        if isinstance(index, slice):
             return [unpack(one) if type(one) is bytes else one for one in item]
         return unpack(item) if type(item) is bytes else item  # type: ignore[no-any-return]
 
@@ -284,7 +285,7 @@ class Costs(Sequence["float | None"]):
     def __getitem__(self, index: int) -> float | None: ...
     @overload
     def __getitem__(self, index: slice) -> list[float | None]: ...
-    def __getitem__(self, index: int | slice) -> float | None | list[float | None]:
+    def __getitem__(self, index: int | slice) -> float | list[float | None] | None:
         if isinstance(index, slice):
             return list(map(_known, self._numbers[index]))
         return _known(self._numbers[index])

@@ -7,9 +7,9 @@
 
 The logs are made in bulk of the very events that a driver writes: random search over four parameters, three events a
 trial, and reports where they are asked for. One JSON line is printed for each figure, with its goal where there is one.
-Each is measured by a process of its own, with one thread; seconds are CPU seconds where the name says so. Memory is what
-the process has afterwards beyond what it had before, divided by the trials. Optuna, where it is installed, is measured in
-the same run, with fewer trials: its cost a trial is what counts.
+Each is measured by a process of its own, with one thread; seconds are CPU seconds where the name says so. Memory is
+what the process has afterwards beyond what it had before, divided by the trials. Optuna, where it is installed, is
+measured in the same run, with fewer trials: its cost a trial is what counts.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ MEASURES: dict[str, Callable[[Path, int, int], Figures]] = {
     "append": append,
     "live": lambda path, n, _: live("random", path.with_name("live.db"), min(n, N_LIVE)),
     "live-tpe": lambda path, n, _: live("tpe", path.with_name("tpe.db"), min(n, N_LIVE)),
-    "live-memory": lambda path, n, _: live("random", None, min(n, N_LIVE)),
+    "live-memory": lambda _path, n, _: live("random", None, min(n, N_LIVE)),
     "optuna-journal": lambda path, n, _: rival("journal", path.parent, min(n, N_RIVAL)),
     "optuna-sqlite": lambda path, n, _: rival("SQLite", path.parent, min(n, N_RIVAL // 10)),
 }
