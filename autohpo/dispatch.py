@@ -72,6 +72,7 @@ class Dispatch:
         self.has_begun = False
         self._parked: dict[int, deque[int]] = {}  # wait for one slot
         self._last: deque[int] = deque()  # may be what ended earlier drivers, and would end this one
+        self._folders: str | None = None  # what the paths of all checkpoint folders begin with
         self._forgettable: set[int] = set()  # roots of chains whose training may still be kept somewhere
 
     @property
@@ -155,12 +156,18 @@ class Dispatch:
             seed=chain.seed,
             fidelity=suggestion.fidelity,
             root=chain.root,
-            checkpoint_dir=str(checkpoint_dir(self._search.store.files, chain.root)),
+            checkpoint_dir=self._folder_of(chain.root),
             is_fork=chain.fork is not None,
             resumed_perf=None if suggestion.resume is None else state[suggestion.resume].perf,
             slot=slot,
         )
         return Placed(slot, task)
+
+    def _folder_of(self, root: int) -> str:
+        """Return the checkpoint folder of a chain; a path is made once, as that takes longer than all else here."""
+        if self._folders is None:
+            self._folders = str(checkpoint_dir(self._search.store.files, 0)).removesuffix("0")
+        return f"{self._folders}{root}"
 
     def _choose(self, free: Sequence[int], ask: Callable[[int], Suggestion | None]) -> tuple[int, int] | None:
         self._unpark()

@@ -141,7 +141,7 @@ def _packed_reports(reports: Sequence[tuple[Any, Perf]]) -> object:
         return tuple(reports)
     if fidelities == tuple(range(1, len(fidelities) + 1)):
         return array("d", perfs).tobytes()
-    if max(fidelities) >= _MOST_EXACT or any(isinstance(one, float) and one.is_integer() for one in fidelities):
+    if max(fidelities) >= _MOST_EXACT or any(isinstance(one, float) and one % 1 == 0 for one in fidelities):
         return tuple(reports)
     return array("d", fidelities + perfs).tobytes(), len(fidelities)
 
@@ -154,7 +154,7 @@ def _unpacked_reports(packed: Any) -> tuple[tuple[float, Perf], ...]:
         return tuple(enumerate(memoryview(packed).cast("d").tolist(), start=1))
     if type(packed[0]) is not bytes:
         return packed  # type: ignore[no-any-return]
-    numbers = memoryview(packed[0]).cast("d").tolist()
+    numbers: list[float] = memoryview(packed[0]).cast("d").tolist()
     n = packed[1]
     fidelities = [int(one) if one.is_integer() else one for one in numbers[:n]]
     return tuple(zip(fidelities, numbers[n:], strict=True))
@@ -237,7 +237,7 @@ class TrialList(Sequence[Trial]):
         item: Any = self._items[index]
         if isinstance(index, slice):
             return [unpack(one) if type(one) is bytes else one for one in item]
-        return unpack(item) if type(item) is bytes else item  # type: ignore[no-any-return]
+        return unpack(item) if type(item) is bytes else item
 
     def __iter__(self) -> Iterator[Trial]:
         for item in self._items:

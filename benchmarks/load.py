@@ -211,8 +211,8 @@ def writers(folder: Path) -> Figures:
 MEASURES: dict[str, Callable[[Path], Figures]] = {
     "overhead-sqlite": lambda folder: overhead(2, 3000, folder, has_store=True),
     "overhead-memory": lambda folder: overhead(2, 3000, folder, has_store=False),
-    "busy-64-tpe": lambda folder: busy("tpe", 64, 2000, folder),
-    "busy-64-bohb": lambda folder: busy("bohb", 64, 2000, folder),
+    "busy-64-tpe": lambda folder: busy("tpe", 64, 4000, folder),
+    "busy-64-bohb": lambda folder: busy("bohb", 64, 4000, folder),
     "busy-200-random": lambda folder: busy("random", 200, 4000, folder),
     "busy-200-tpe": lambda folder: busy("tpe", 200, 4000, folder),
     "writers": writers,
