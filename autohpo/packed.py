@@ -139,7 +139,7 @@ def _packed_reports(reports: Sequence[tuple[Any, Perf]]) -> object:
     fidelities, perfs = zip(*reports, strict=True)
     if set(map(type, perfs)) != _FLOAT or not _NUMBER.issuperset(map(type, fidelities)):
         return tuple(reports)
-    if fidelities == tuple(range(1, len(fidelities) + 1)):
+    if fidelities == tuple(range(1, len(fidelities) + 1)) and set(map(type, fidelities)) == {int}:
         return array("d", perfs).tobytes()
     if max(fidelities) >= _MOST_EXACT or any(isinstance(one, float) and one % 1 == 0 for one in fidelities):
         return tuple(reports)
@@ -154,7 +154,7 @@ def _unpacked_reports(packed: Any) -> tuple[tuple[float, Perf], ...]:
         return tuple(enumerate(memoryview(packed).cast("d").tolist(), start=1))
     if type(packed[0]) is not bytes:
         return packed  # type: ignore[no-any-return]
-    numbers: list[float] = memoryview(packed[0]).cast("d").tolist()
+    numbers: Any = memoryview(packed[0]).cast("d").tolist()
     n = packed[1]
     fidelities = [int(one) if one.is_integer() else one for one in numbers[:n]]
     return tuple(zip(fidelities, numbers[n:], strict=True))

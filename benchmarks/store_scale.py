@@ -105,16 +105,21 @@ def append(path: Path, n: int, n_reports: int) -> Figures:
     store = SQLiteStore(path)
     store.open()
     seconds: dict[bool, list[float]] = {True: [], False: []}
+    cpu: dict[bool, list[float]] = {True: [], False: []}
     for number in range(n, n + N_APPENDS):
         *begin, end = events(number, 1, n_reports)
         for sync, batch in ((True, begin), (False, [end])):
-            began = time.perf_counter()
+            began, began_cpu = time.perf_counter(), time.thread_time()
             store.append(batch, sync=sync)
             seconds[sync].append(time.perf_counter() - began)
+            cpu[sync].append(time.thread_time() - began_cpu)
     store.close()
-    full, normal = seconds[True], seconds[False]
-    found = {f"append FULL p{q} ms": 1e3 * float(np.percentile(full, q)) for q in (50, 99)}
-    return found | {f"append NORMAL p{q} ms": 1e3 * float(np.percentile(normal, q)) for q in (50, 99)}
+    return {
+        f"append {'FULL' if sync else 'NORMAL'} {what} p{q} ms": 1e3 * float(np.percentile(times[sync], q))
+        for sync in (True, False)
+        for what, times in (("clock", seconds), ("CPU", cpu))
+        for q in (50, 99)
+    }
 
 
 def resume(path: Path, n: int, _: int) -> Figures:
@@ -225,8 +230,8 @@ MEASURES: dict[str, Callable[[Path, int, int], Figures]] = {
 """What is measured, by name; each in a process of its own."""
 
 GOALS = {
-    "append FULL p99 ms": 25.0,
-    "append NORMAL p99 ms": 1.0,
+    "append FULL clock p99 ms": 25.0,
+    "append NORMAL clock p99 ms": 1.0,
     "resume clock s": 30.0,
     "memory KB a trial, random": 1.0,
     "memory KB a trial, random replayed": 1.0,

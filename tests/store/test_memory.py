@@ -26,11 +26,11 @@ def test_values_that_would_come_back_as_others_stay_as_they_are() -> None:
 def test_a_list_of_events_goes_on_while_others_are_added(trial_events: Trials) -> None:
     """Whoever reads sees what there was when the reading began, without a hole."""
     store = MemoryStore()
-    store.append([event for number in range(100) for event in trial_events(number)])
+    store.append([event for number in range(200) for event in trial_events(number)])
     reader = store.events()
     first = next(reader)
-    store.append([event for number in range(100, 400) for event in trial_events(number)])
-    assert [event.seq for event in (first, *reader)] == list(range(1, 401))
+    store.append([event for number in range(200, 500) for event in trial_events(number)])
+    assert [event.seq for event in (first, *reader)] == list(range(1, 801))
 
 
 @pytest.mark.parametrize("number", [-1, 10**12])
