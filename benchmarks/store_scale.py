@@ -137,7 +137,7 @@ def resume(path: Path, n: int, _: int) -> Figures:
 
 def memory(algorithm: str, path: Path, n: int) -> Figures:
     """What a driver holds of a run, and what the algorithm adds once it suggests."""
-    store, hpo = SQLiteStore(path, read_only=True), search_of(algorithm, n + 10)
+    store, hpo = SQLiteStore(path, read_only=True), search_of(algorithm, n + 2 * N_APPENDS)
     state = RunState(hpo.space, hpo.objectives)
     hpo.set_up()
     before = resident_bytes()
@@ -186,8 +186,8 @@ def rival(kind: str, folder: Path, n: int) -> Figures:
     def storage() -> Any:
         if kind == "SQLite":
             return f"sqlite:///{folder / 'optuna.db'}"
-        journal = optuna.storages.journal
-        return optuna.storages.JournalStorage(journal.JournalFileBackend(str(folder / "optuna.log")))
+        storages: Any = optuna.storages
+        return storages.JournalStorage(storages.journal.JournalFileBackend(str(folder / "optuna.log")))
 
     def objective(trial: Any) -> float:
         trial.suggest_float("lr", 1e-5, 1.0, log=True)
