@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-torch lint types bench clean
+.PHONY: demo test test-torch test-extras chaos lint types bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m autohpo.demo
@@ -16,6 +16,18 @@ test: $(VENV)/tested
 test-torch: $(VENV)/tested
 	$(BIN)/python -m pip install -q torch==2.13.0
 	$(BIN)/python -m pytest -q -m torch
+
+# Tests with cluster engines: not part of `make test`, because they are large, and slow to start.
+test-extras: $(VENV)/tested
+	$(BIN)/python -m pip install -q -e ".[dask,ray,slurm]"
+	$(BIN)/python -m pytest -q -m extras
+
+# Every fault of docs/reliability.md at its full number, then with a fault planted that each row must find: some hours.
+# `make chaos CHAOS="--rows R1,R5 --long"` runs some rows.
+CHAOS ?= --long
+chaos: $(VENV)/tested
+	$(BIN)/python tests/chaos/run.py $(CHAOS)
+	$(BIN)/python tests/chaos/run.py --break all
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -133,7 +133,7 @@ class History(HistoryView):
         Raises:
             OptionError: It is not running.
         """
-        running = self._running.get(number)
+        running = self._running.get(number) if isinstance(number, int) else None
         if running is None:
             raise OptionError(not_running(number, self._n_asked))
         return running
@@ -209,6 +209,6 @@ class History(HistoryView):
 
 def not_running(number: int, n_asked: int) -> str:
     """Return why a suggestion cannot be told: it has ended, or was never made here."""
-    if 0 <= number < n_asked:
+    if isinstance(number, int) and 0 <= number < n_asked:
         return f"suggestion {number} has a result already; tell each suggestion once"
     return f"suggestion {shown(number)} was not asked for here; tell what ask() of this very optimizer returned"

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from autohpo.errors import InvalidPerfError, OptionError, short, shown
 from autohpo.other_names import meant_way
 from autohpo.outcome import NOTHING, Perf
+from autohpo.spaces.doors import reading
 from autohpo.trial import Outcome, Trial, TrialState
 
 Way = Literal["max", "min"]
@@ -56,6 +57,11 @@ class Objectives:
         Raises:
             OptionError: It is neither "max" or "min", nor a dict from name to these, nor a list of these.
         """
+        with reading("mode", OptionError):
+            return cls._of(mode)
+
+    @classmethod
+    def _of(cls, mode: object) -> Objectives:
         named = mode if isinstance(mode, Mapping) else None
         ways = list(named.values()) if named is not None else [mode] if isinstance(mode, str) else mode
         is_list = isinstance(ways, (list, tuple)) and len(ways) > 0
@@ -306,15 +312,18 @@ def as_perf(value: object) -> float:
         InvalidPerfError: The value is refused; the text says what it was.
     """
     number = value
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # numpy and torch, without importing them
-        number = value.item()
+    try:
+        if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # numpy and torch, without importing them
+            number = value.item()
+    except Exception:  # an object that may raise whatever it is asked is none of these
+        number = None
     if not isinstance(number, numbers.Real) and type(number).__name__ != "Decimal":
         raise InvalidPerfError(f"the objective's result must be one number, got {short(value)}{_advice(value)}")
     try:
         perf = float(number)  # type: ignore[arg-type]
     except OverflowError:
         raise InvalidPerfError(f"the objective's result is too large for a float: {short(value)}") from None
-    except ValueError:  # Decimal's signalling NaN
+    except Exception:  # Decimal's signalling NaN; a number of the user's own may raise anything
         raise InvalidPerfError(f"the objective's result must be finite, got {short(value)}") from None
     if not math.isfinite(perf):
         raise InvalidPerfError(f"the objective's result must be finite, got {perf}")

@@ -92,7 +92,7 @@ def pack(trial: Trial) -> bytes | None:
 
 def unpack(packed: bytes) -> Trial:
     """Return the trial that :func:`pack` was given, as an equal one."""
-    kind, number, state, cost, started, ended, seed, pid, attempt, more, *values = marshal.loads(packed)  # noqa: S302 - our own
+    kind, number, state, cost, started, ended, seed, pid, attempt, more, *values = marshal.loads(packed)
     names, signs = _KINDS.kinds[kind] if type(kind) is int else kind
     n = len(names)
     fidelity, resume, fork, info, constraints, metrics, *rest, reports = more or _USUAL
@@ -154,7 +154,7 @@ def _unpacked_reports(packed: Any) -> tuple[tuple[float, Perf], ...]:
         return tuple(enumerate(memoryview(packed).cast("d").tolist(), start=1))
     if type(packed[0]) is not bytes:
         return packed  # type: ignore[no-any-return]
-    numbers: Any = memoryview(packed[0]).cast("d").tolist()
+    numbers: Sequence[float] = memoryview(packed[0]).cast("d").tolist()
     n = packed[1]
     fidelities = [int(one) if one.is_integer() else one for one in numbers[:n]]
     return tuple(zip(fidelities, numbers[n:], strict=True))

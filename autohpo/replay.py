@@ -10,6 +10,7 @@ from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError, StoreCorruptError, StoreWarning
 from autohpo.made_with import changes
+from autohpo.run_header import is_ordered
 from autohpo.store import RunState, Store
 from autohpo.store.base import LogEvent
 from autohpo.store.run_state import collector_paused, report_from
@@ -33,7 +34,8 @@ def replay(
     """
     session = session_of(hpo)
     is_known = bool(hpo.n_asked) and not state.seq
-    hears_reports = _hears_reports(hpo)
+    is_in_order = is_ordered(store.header)
+    hears_reports = _hears_reports(hpo) and not is_in_order
     with collector_paused():
         for event in state.checked(store.events(state.seq)):
             trial = state.apply(event)
@@ -56,7 +58,7 @@ def replay(
                     session.reported(event.trial, *report_from(event.data))
             except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
                 raise _cannot_replay(store, hpo, event, error) from error
-    if not (is_known or hears_reports):
+    if not (is_known or hears_reports or is_in_order):
         for number, running in state.running.items():
             if number >= 0:
                 session.history.find(number).reports[:] = running.reports

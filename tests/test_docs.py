@@ -19,6 +19,7 @@ for _name in _built_in_names():
     get_hpo(_name)  # before a page's own names are taken away again: a module registers only once
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_TORCH = {"docs/pytorch.md"}  # run by `make test-torch`
+WITH_SERVER = {"docs/postgresql.md"}  # run by tests/store/test_postgres_docs.py
 
 
 def blocks_of(page):
@@ -47,6 +48,8 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     """In order, in one namespace, in an empty folder."""
     if name_of(page) in WITH_TORCH:
         pytest.importorskip("torch", reason="PyTorch is not installed; `make test-torch` installs it")
+    if name_of(page) in WITH_SERVER:
+        pytest.skip("needs a server; tests/store/test_postgres_docs.py runs it")
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}
     for number, block in enumerate(blocks_of(page)):

@@ -107,7 +107,7 @@ def _packed(events: list[LogEvent]) -> bytes | list[LogEvent]:
     rows = list(map(tuple, events))
     try:
         packed = marshal.dumps(rows)
-        is_same = marshal.loads(packed) == rows  # noqa: S302 - our own; numpy's floats come back as bytes
+        is_same = marshal.loads(packed) == rows  # numpy's floats come back as bytes
     except ValueError:  # of a type that only its class can make
         return events
     return zlib.compress(packed, 1) if is_same else events
@@ -117,7 +117,7 @@ def _rest(blocks: list[bytes | list[LogEvent]], newest: list[LogEvent], skip: in
     """Yield the events of blocks and the newest, without the first ones."""
     for block in [*blocks, newest]:
         if isinstance(block, bytes):
-            events = [LogEvent(*row) for row in marshal.loads(zlib.decompress(block))]  # noqa: S302 - our own
+            events = [LogEvent(*row) for row in marshal.loads(zlib.decompress(block))]
         else:
             events = block
         yield from events[skip:]

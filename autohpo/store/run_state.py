@@ -113,6 +113,7 @@ class Attempts:
         interrupted: How the last attempt was interrupted, if it was.
         ended: Unix seconds of that.
         counts: How many attempts were interrupted in each state.
+        held: How the last attempt ended, where the turn of the trial to end has not come.
     """
 
     n: int = 0
@@ -121,6 +122,7 @@ class Attempts:
     interrupted: Outcome | None = None
     ended: float | None = None
     counts: Mapping[TrialState, int] | None = None
+    held: Outcome | None = None
 
     def n_of(self, state: TrialState) -> int:
         """Return how many attempts were interrupted in a state."""
@@ -213,7 +215,7 @@ class RunState:
             return None
         attempts = self.attempts.get(number)
         if attempts is None or kind == "late":
-            self._late(event)
+            self._late(event, attempts)
             return None
         if attempt != attempts.n and kind != "start" and (kind != "report" or attempt > attempts.n):
             raise self._bad(event, f"attempt {attempts.n} is the last that was started")
@@ -225,19 +227,22 @@ class RunState:
             if attempt != attempts.n + 1:
                 raise self._bad(event, f"the next attempt is {attempts.n + 1}")
             attempts.n, attempts.started, attempts.is_running = attempt, event.time, True
-            attempts.interrupted = attempts.ended = None
+            attempts.interrupted = attempts.ended = attempts.held = None
             self.running[number].reports.clear()  # of an attempt that was superseded
         else:
             self._interrupt(attempts, event)
         return None
 
-    def _late(self, event: LogEvent) -> None:
-        """Count the end of an attempt that no longer counts; nothing else can come for a trial that has ended."""
+    def _late(self, event: LogEvent, attempts: Attempts | None) -> None:
+        """Take an end that is not the end of a trial: nothing else can come for a trial that has ended."""
         if not self._was_asked(event.trial):
             raise self._bad(event, "the trial was never asked")
         if event.kind != "late":
             raise self._bad(event, "the trial has ended")
-        self.n_late += 1
+        if attempts is None or not attempts.is_running or attempts.held is not None or event.attempt != attempts.n:
+            self.n_late += 1
+        else:  # the attempt that counts: its trial ends when its turn comes
+            attempts.held, attempts.ended = Outcome.from_json(event.data), event.time
 
     def _report(self, event: LogEvent, *, is_late: bool) -> None:
         fidelity, perf = event.data["fidelity"], event.data["perf"]
@@ -309,7 +314,7 @@ class RunState:
 
     def _interrupt(self, attempts: Attempts, event: LogEvent) -> None:
         outcome = Outcome.from_json(event.data)
-        attempts.is_running, attempts.interrupted, attempts.ended = False, outcome, event.time
+        attempts.is_running, attempts.interrupted, attempts.ended, attempts.held = False, outcome, event.time, None
         attempts.counts = {**(attempts.counts or {}), outcome.state: attempts.n_of(outcome.state) + 1}
 
     def _end(self, event: LogEvent) -> Trial:
@@ -317,7 +322,8 @@ class RunState:
         if outcome.perfs and len(outcome.perfs) != self.objectives.n:
             raise self._bad(event, f"it has {len(outcome.perfs)} results of {self.objectives.n} objectives")
         running, attempts = self.running.pop(event.trial), self.attempts.pop(event.trial)
-        trial = running.ended(outcome, attempt=attempts.n, started=attempts.started, at=event.time)
+        at = attempts.ended if attempts.held is not None and attempts.ended is not None else event.time
+        trial = running.ended(outcome, attempt=attempts.n, started=attempts.started, at=at)
         if event.trial < 0:
             self._confirmed[-1 - event.trial] = trial
             return trial
@@ -361,7 +367,7 @@ class RunState:
         if trial is not None:
             return trial
         attempts, running = self.attempts[number], self.running[number]
-        outcome = attempts.interrupted or Outcome(TrialState.RUNNING)
+        outcome = attempts.interrupted or attempts.held or Outcome(TrialState.RUNNING)
         return running.ended(outcome, attempt=attempts.n, started=attempts.started, at=attempts.ended)
 
     def trials(self) -> list[Trial]:
