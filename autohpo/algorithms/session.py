@@ -132,12 +132,6 @@ class Session:
                 self._hopeless = HopelessRule(self.history, chance, self._hpo.full_fidelity)
         return self._hopeless
 
-    @property
-    def hears_reports(self) -> bool:
-        """Whether somebody looks at trials before they end: a hook that may, or the rule that ends hopeless ones."""
-        hooks = self._hpo._on_report, self._hpo._update_trials
-        return any(hook.__module__ != _BASE for hook in hooks) or self.hopeless is not None
-
     def set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         """Call the hook that gets the algorithm ready, once."""
         with self.lock:

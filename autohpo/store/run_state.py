@@ -11,7 +11,7 @@ from typing import Any
 
 from autohpo.errors import StoreCorruptError, shown
 from autohpo.objectives import Front, Objectives
-from autohpo.packed import RECENT, TrialList
+from autohpo.packed import TrialList
 from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent
 from autohpo.store.batches import BATCH, are_usual
@@ -380,7 +380,7 @@ class RunState:
 
     def kept(self) -> Sequence[Trial]:
         """Return what :meth:`trials` does; of a long run as a sequence that makes trials when they are looked at."""
-        if len(self._ended) <= RECENT:
+        if not self._ended.is_long:
             return self.trials()
         found = self._ended.copy()
         for number in self.running:
