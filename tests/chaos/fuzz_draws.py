@@ -46,10 +46,8 @@ class Draws:
     def index(self, n: int) -> int:
         """An integer below n."""
         place = len(self.made)
-        if place < len(self._kept):
-            found = min(self._kept[place], n - 1)
-        else:
-            found = 0 if self._more is None else self._more(n)
+        is_kept = place < len(self._kept)
+        found = min(self._kept[place], n - 1) if is_kept else 0 if self._more is None else self._more(n)
         self.made.append(found)
         return found
 
@@ -82,7 +80,7 @@ def safe(value: object) -> str:
     """A value in words, whatever it is."""
     try:
         text = repr(value)
-    except BaseException as error:  # noqa: BLE001 - that is what some of the values are for
+    except BaseException as error:
         text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
     return text if len(text) <= MOST_TEXT else f"{text[: MOST_TEXT // 2]}...{text[-MOST_TEXT // 3 :]}"
 
