@@ -325,7 +325,7 @@ def _advice(value: object) -> str:
     if value is None:
         return "; is a return missing?"
     if inspect.iscoroutine(value):
-        value.close()  # type: ignore[attr-defined]  # else Python warns that nobody awaited it
+        value.close()  # else Python warns that nobody awaited it
         return "; f must not be async: run it with asyncio.run"
     if isinstance(value, (tuple, list)):
         return "; give one number, or {'perf': ...} with further numbers as metrics"

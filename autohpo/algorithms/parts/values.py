@@ -146,7 +146,7 @@ def pair(item: object) -> tuple[object, object]:
 
 
 def is_same_suggestion(kept: Suggestion, given: Suggestion, space: SearchSpace) -> bool:
-    """Return whether two suggestions have the same configuration and fidelity; values may be equal, and other objects."""
+    """Return whether two suggestions have the same configuration and fidelity; values may be other objects."""
     fidelity = plain(given.fidelity)
     if kept.keys() != given.keys() or not isinstance(fidelity, (int, float, type(None))):
         return False
