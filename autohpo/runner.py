@@ -146,8 +146,8 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     default = default_of(hpo, call.trainer, options)
     stopping = Stopping(options.stop_rules, hpo.objectives.signs[0], hpo.full_fidelity)
     search.listener = stopping if options.stop_rules.is_any else None
-    search.claim()
     try:
+        search.claim()
         first = default if options.default_first else None
         earlier = Earlier.of(options.warm_start, hpo, search.store.header, first)
         if not hpo.n_asked:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +28,9 @@ from autohpo import (
     open_store,
 )
 from autohpo.algorithms.registry import register_hpo
+from autohpo.errors import StoreCorruptError
+from autohpo.store import repair
+from autohpo.store.rows import crc_of
 
 N_OF_EACH = 40
 
@@ -177,6 +182,22 @@ def test_a_class_with_an_attribute_in_place_of_a_hook_is_refused() -> None:
     for name, value in [("training_plan", 0.5), ("linear_algebra", True), ("supports", "constraints"), ("ask", None)]:
         with pytest.raises(RegistryError, match=name):
             register_hpo("odd_one")(type("Odd", (base,), {name: value}))
+
+
+def test_a_store_with_a_damaged_header_is_given_free(tmp_path: Path) -> None:
+    """At once: whoever is told to repair it must be able to."""
+    path = tmp_path / "run.db"
+    build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], lambda hps: 0.5, max_evals=2).optimize(
+        store=path, progress=False
+    )
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE header SET data = '[]', crc = ?", (crc_of("[]"),))
+    before = list(Path("/proc/self/fd").iterdir())
+    hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], lambda hps: 0.5, max_evals=2)
+    with pytest.raises(StoreCorruptError):
+        hpo.optimize(store=path, progress=False)
+    assert len(list(Path("/proc/self/fd").iterdir())) == len(before)
+    assert repair(path, tmp_path / "saved.db").n_lost == 0
 
 
 def test_a_name_too_long_for_a_file_is_an_error_of_ours() -> None:
