@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
@@ -334,8 +335,8 @@ def _advice(value: object) -> str:
     """What to do about a result that is no number; the empty string where that is plain."""
     if value is None:
         return "; is a return missing?"
-    if hasattr(value, "cr_await"):
-        value.close()  # type: ignore[attr-defined]  # else Python warns that nobody awaited it
+    if inspect.iscoroutine(value):
+        value.close()  # else Python warns that nobody awaited it
         return "; f must not be async: run it with asyncio.run"
     if isinstance(value, (tuple, list)):
         return "; give one number, or {'perf': ...} with further numbers as metrics"

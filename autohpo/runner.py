@@ -149,8 +149,8 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     search.listener = stopping if options.stop_rules.is_any else None
     if options.checkpoints is not None:
         search.place = place_of(options.checkpoints)
-    search.claim()
     try:
+        search.claim()
         first = default if options.default_first else None
         earlier = Earlier.of(options.warm_start, hpo, search.store.header, first)
         if not hpo.n_asked:

@@ -136,15 +136,15 @@ class Search(SearchLog):
         """
         if self._is_open:
             return
-        self.claim()
         try:
+            self.claim()
             self.begin(header or {})
         except BaseException:
             self.close()
             raise
 
     def claim(self) -> None:
-        """Claim the store, and take over its seed where the user gave none."""
+        """Claim the store, and take over its seed where the user gave none; :meth:`close` it where this raises."""
         self.store.open()
         self._is_open = True
         try:
