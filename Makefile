@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-torch lint types bench clean
+.PHONY: demo test test-torch test-extras lint types bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m autohpo.demo
@@ -16,6 +16,11 @@ test: $(VENV)/tested
 test-torch: $(VENV)/tested
 	$(BIN)/python -m pip install -q torch==2.13.0
 	$(BIN)/python -m pytest -q -m torch
+
+# Tests with cluster engines: not part of `make test`, because they are large, and slow to start.
+test-extras: $(VENV)/tested
+	$(BIN)/python -m pip install -q -e ".[dask,ray,slurm]"
+	$(BIN)/python -m pytest -q -m extras
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

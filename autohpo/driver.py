@@ -5,10 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from autohpo.algorithms.session import session_of
 from autohpo.checkpoints import Checkpoints
@@ -20,7 +18,9 @@ from autohpo.errors import AutoHPOError, NotReady, OptimizationComplete, StoreEr
 from autohpo.execution.base import Event, Executor
 from autohpo.failures import WORDS, Failures
 from autohpo.holding import Holding
+from autohpo.in_order import InOrder
 from autohpo.interrupts import Interrupted
+from autohpo.judged import Judge, has_all
 from autohpo.objective import Objective
 from autohpo.progress import Progress, Standing
 from autohpo.run_options import RunOptions
@@ -76,12 +76,17 @@ class Driver:
         self._stopping = stopping
         self._failures = Failures(options.max_consecutive_failures, progress.say, may_first=options.continue_on_error)
         self._n_earlier, self._spent_earlier = 0, 0.0
-        self._advised = 0
+        self._judge = Judge(search, executor, self.ending)
         self._is_complete, self._is_closed = is_over, False  # the algorithm has nothing more to suggest; all is closed
         self._why_complete = ""
         self._unsaved = ""  # what the store did not take before a signal
         self._confirming, self._is_over_before = confirming, is_over
         self._is_confirming = False
+        self._order: InOrder | None = None
+        if search.is_ordered:
+            n, ends = options.num_workers, lambda: bool(self.ending.reason)
+            self._order = InOrder(search, n, self._ask_in_order, self._tell, ends)
+            self.dispatch.finish = self._order.ended
 
     def run(self) -> None:
         """Run the search to its end.
@@ -95,7 +100,7 @@ class Driver:
         self._n_earlier, self._spent_earlier = self.state.n_done + self.state.n_failed, self._spent()
         self.executor.recall(self.search.store.events(), self.search.lasting_files)
         if not self._is_over_before:
-            self.dispatch.recover()
+            self.dispatch.recover(self._order.is_unended if self._order is not None else lambda number: number >= 0)
         self.executor.open(self.objective, self._on_report)
         self.search.store.pause = self.holding.pause
         with self._hooks_watched(), self.ending.signals():
@@ -119,6 +124,8 @@ class Driver:
         if signum is not None:
             self._say_interrupted()
             raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
+        if self._order is not None and self._order.held:
+            self.progress.say(self._order.notice())
         why = self.ending.reason or self._stopping.reason or self._why_complete
         if self.ending.is_stopped:
             self.progress.say("stopped")
@@ -144,9 +151,7 @@ class Driver:
 
     def _loop(self) -> None:
         while True:
-            if self._stopping.reason:
-                session_of(self.hpo).why_over = self._stopping.reason
-                self._is_complete = True  # what runs may end: it may be better still
+            self._heed_rules()
             self.ending.check(self.dispatch.running)
             self._fill()
             if not self.dispatch.busy and self._is_over():
@@ -159,6 +164,11 @@ class Driver:
                 self.ending.leave_user_code()
             self._take(self.holding.taken(events))
             self.progress.update(self._standing)
+
+    def _heed_rules(self) -> None:
+        if self._stopping.reason:
+            session_of(self.hpo).why_over = self._stopping.reason
+            self._is_complete = True  # what runs may end: it may be better still
 
     def _confirm(self) -> None:
         """Train the best anew, now that the search has ended by itself."""
@@ -185,6 +195,8 @@ class Driver:
         """Give every free slot a trial, as long as there are any; those found quickly share a commit."""
         placed: list[Placed] = []
         since = 0.0
+        if self._order is not None and not self._is_confirming:
+            self.dispatch.again.extend(self._order.advance())
         while not self.ending.reason:
             free = self.dispatch.free()
             found = self.dispatch.next(free, self._ask) if free else None
@@ -218,6 +230,13 @@ class Driver:
         """Return a new suggestion, noted in the log; None where there is none now."""
         if self._is_confirming and self._confirming is not None:
             return self._confirming.next(slot)
+        return None if self._order is not None else self._suggest(slot)
+
+    def _ask_in_order(self, worker: int) -> Suggestion | None:
+        self._heed_rules()
+        return self._suggest(worker)
+
+    def _suggest(self, slot: int) -> Suggestion | None:
         if self._is_complete or self._has_all_trials or self._must_confirm:
             return None
         try:
@@ -266,7 +285,7 @@ class Driver:
         self.ending.check(self.dispatch.running)
         self.ending.enter_user_code()
         running = self.state.running.get(event.number)
-        if running is not None and _has_all(running.fidelity, event.fidelity):
+        if running is not None and has_all(running.fidelity, event.fidelity):
             return True  # it ends by itself
         return go and not self.ending.reason
 
@@ -283,18 +302,19 @@ class Driver:
         for trial in trials:  # when all were told: the algorithm may want to continue any of them
             self._after(trial)
 
+    def _tell(self, trial: Trial) -> None:
+        self.search.told(trial)
+        self._after(trial)
+
     def _note(self, event: Event) -> Trial | None:
         """Note the end of an attempt; return the trial if it is over."""
         outcome, number = event.outcome, event.number
         assert outcome is not None  # an end
-        if outcome.advice:
-            if not self.ending.reason:  # then it was told to end for another reason than its own training
-                self._advise(outcome.advice)
-            outcome = replace(outcome, advice="")
+        outcome = self._judge.without_advice(outcome)
         self.dispatch.ended(event.slot, number, event.attempt)
         if not self.search.is_current(number, event.attempt):
             return self.search.note_end(number, event.attempt, outcome)
-        outcome = self._judged(number, outcome)
+        outcome = self._judge.judged(number, outcome)
         if not self.dispatch.is_over(number, outcome):
             error = outcome.error or self.ending.reason
             self.search.interrupt(number, event.attempt, outcome.state, error, outcome.trained)
@@ -303,28 +323,7 @@ class Driver:
         if outcome.state is TrialState.LOST:
             n = self.state.attempts[number].n_of(TrialState.LOST) + 1
             outcome = Outcome(TrialState.CRASHED, cost=outcome.cost, error=lost_error(n), trained=outcome.trained)
-        return self.search.note_end(number, event.attempt, outcome)
-
-    def _advise(self, advice: str) -> None:
-        """Warn once of an objective that goes on when told to end, and before that of one that returns another."""
-        weight = 2 if "went on" in advice else 1
-        if weight > self._advised:
-            self._advised = weight
-            warnings.warn(advice, UserWarning, stacklevel=2)
-
-    def _judged(self, number: int, outcome: Outcome) -> Outcome:
-        """Return the outcome with the state that fits why the trial was asked to end."""
-        if self.executor.is_inline and self.ending.signal is not None and not outcome.perfs:
-            return replace(outcome, state=TrialState.CANCELLED)  # the signal interrupted it, whatever it made of that
-        if outcome.state is not TrialState.STOPPED:
-            return outcome
-        if _has_all(self.state.running[number].fidelity, outcome.reached):
-            state = TrialState.COMPLETE  # it was asked to end when it had all it was given
-        elif self.ending.reason:
-            state = TrialState.CANCELLED  # it ended early because we asked it to, not because it had enough
-        else:
-            return replace(outcome, why=self.hpo.why(number))
-        return replace(outcome, state=state)
+        return self.dispatch.finish(number, event.attempt, outcome)
 
     def _after(self, trial: Trial) -> None:
         """Act on the end of a trial: paused trainings, and the rules of the first trial and of failures in a row."""
@@ -349,7 +348,8 @@ class Driver:
             with self.ending.user_code():  # a second signal ends paused trainings that do not end by themselves
                 self.executor.close()
         finally:
-            for number in list(self.state.running):
+            held = set() if self._order is None else set(self._order.held)
+            for number in [number for number in self.state.running if number not in held]:
                 n = self.state.attempts[number].n
                 self.search.interrupt(number, n, TrialState.CANCELLED, reason, self.executor.trained(number, n))
             self.dispatch.busy.clear()
@@ -393,8 +393,3 @@ class Driver:
         """The full evaluations that were spent, where they are limited; else 0."""
         allowance = session_of(self.hpo).allowance
         return 0.0 if allowance.budget is None else allowance.spending.update()
-
-
-def _has_all(given: float | None, reached: float | None) -> bool:
-    """Whether a trial has come as far as the fidelity it was given."""
-    return given is not None and reached is not None and reached >= given - 1e-9

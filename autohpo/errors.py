@@ -78,6 +78,10 @@ def _label(suggestion: object) -> str:
     return shown(suggestion) if number is None else f"trial {shown(number)}"
 
 
+class CheckpointError(AutoHPOError):
+    """Checkpoints cannot be read or saved where they are kept; the text says where, and why."""
+
+
 class StoreError(AutoHPOError):
     """A store cannot be used."""
 

@@ -19,7 +19,7 @@ from autohpo.hypervolume import hypervolume
 from autohpo.objectives import Objectives, incumbent, pareto
 from autohpo.other_names import explains_names, missing_attribute
 from autohpo.outcome import perfs_of
-from autohpo.ranking import along, followers, given_up_in, last_of_each, rank
+from autohpo.ranking import along, followers, given_up_in, last_of_each, of_signs, rank
 from autohpo.result_text import line, table
 from autohpo.spaces import SearchSpace
 from autohpo.store import RunState, Store, open_store
@@ -67,12 +67,7 @@ class Result:
     _best: Trial | None = field(default=None, repr=False)  # where it is known already
 
     def __post_init__(self) -> None:
-        if not isinstance(self.trials, Sequence) or not all(isinstance(trial, Trial) for trial in self.trials):
-            raise OptionError(f"trials: must be trials, got {shown(self.trials)}; Result.load(path) reads a store")
-        signs = self.objectives.signs
-        wanted = signs if any(sign < 0 for sign in signs) else ()
-        if any(trial.signs != wanted for trial in self.trials):
-            object.__setattr__(self, "trials", [replace(trial, signs=wanted) for trial in self.trials])
+        object.__setattr__(self, "trials", of_signs(self.trials, self.objectives.signs))
 
     if not TYPE_CHECKING:  # a type checker would take every attribute for one
 
@@ -95,7 +90,7 @@ class Result:
         files = None if store is None else store.files
         confirmed = confirmed_of(state)
         return cls(
-            state.trials(),
+            state.kept(),
             mode,
             algorithm,
             files,
@@ -276,6 +271,10 @@ class Result:
         Raises:
             OptionError: There is none.
         """
+        if is_index(number, len(self.trials)):  # in a run a trial stands at the place of its number
+            at_place = self.trials[number]
+            if at_place.number == number:
+                return at_place
         found = self._by_number.get(number) if type(number) is int else None
         return self.trials[checked_index("number", number, len(self.trials))] if found is None else found
 

@@ -17,6 +17,7 @@ from autohpo.confirm import Confirm
 from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Executor
 from autohpo.execution.devices import gpus_of_slots
+from autohpo.execution.kinds import engine_of, unknown_executor
 from autohpo.stopping import StopRules
 from autohpo.store import Store
 from autohpo.trial import TrialState
@@ -29,6 +30,9 @@ MOST_WORKERS = 2**16
 
 MAX_SUSPENDED = 32
 """How many paused trainings are held at most: each has its model, and often its data, in memory."""
+
+SCHEDULES = ("asynchronous", "deterministic")
+"""What ``schedule`` may be: a result is told when it comes, or when its turn comes."""
 
 KEPT = ("live", "best", "all")
 """What ``keep_checkpoints`` may be: those that are needed, the best one's alone in the end, or all."""
@@ -72,9 +76,11 @@ class RunOptions:
     gpus: Any = None
     max_suspended: int = MAX_SUSPENDED
     keep_checkpoints: Literal["live", "best", "all"] = "live"
+    checkpoints: str | os.PathLike[str] | None = None
     max_consecutive_failures: int | None = 20
     confirm: Any = None
     default_first: bool = False
+    schedule: Literal["asynchronous", "deterministic"] = "asynchronous"
     stop_rules: StopRules = field(init=False, default=StopRules())
     memory_bytes: int | None = field(init=False, default=None)
     n_retries: Mapping[TrialState, int] = field(init=False, default_factory=dict)
@@ -114,6 +120,8 @@ class RunOptions:
             raise OptionError(f"keep_checkpoints: must be one of {', '.join(KEPT)}, got {shown(self.keep_checkpoints)}")
         if not isinstance(self.keep, str) or self.keep not in ("last", "best"):
             raise OptionError(f"keep: must be 'last' or 'best', got {shown(self.keep)}")
+        if not isinstance(self.schedule, str) or self.schedule not in SCHEDULES:
+            raise OptionError(f"schedule: must be 'asynchronous' or 'deterministic', got {shown(self.schedule)}")
         object.__setattr__(self, "plan", Confirm.of(self.confirm))
         for name in ("ask_ahead", "default_first"):
             if not isinstance(getattr(self, name), bool):
@@ -121,8 +129,8 @@ class RunOptions:
         for name in ("name", "fidelity"):
             if not isinstance(getattr(self, name), (str, type(None))):
                 raise OptionError(f"{name}: must be a string, got {shown(getattr(self, name))}")
-        if not isinstance(self.executor, (str, Executor, type(None))):
-            raise OptionError(f"executor: must be 'serial', 'local' or an Executor, got {shown(self.executor)}")
+        if not isinstance(self.executor, (str, Executor, type(None))) and engine_of(self.executor) is None:
+            raise unknown_executor(self.executor)
 
 
 def parse_bytes(limit: int | str | None) -> int | None:

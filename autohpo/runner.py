@@ -20,13 +20,16 @@ from autohpo.algorithms.options import RunArguments, check_names, options_of
 from autohpo.algorithms.parts.missing_space import MissingSpace, trainer_space
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
+from autohpo.checkpoint_places import place_of
 from autohpo.commands import CommandObjective
 from autohpo.confirming import confirming_of, default_of, say_confirmed
 from autohpo.dispatch import on_last_attempt
 from autohpo.driver import Driver
-from autohpo.errors import NoResultError, OptionError, shown
+from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
+from autohpo.execution.kinds import Shared, engine_of, executor_of, unknown_executor
 from autohpo.folders import clean_leftovers, remove_folder, temporary_folder
+from autohpo.in_order import check_schedule
 from autohpo.made_with import made_with
 from autohpo.objective import Objective
 from autohpo.progress import Progress, make_progress
@@ -141,9 +144,12 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     hpo.has_fidelity, hpo.is_continued = objective.takes_fidelity, objective.is_continued
     options.stop_rules.check(hpo)
     _check_objective(hpo, objective, options)
+    check_schedule(hpo, options.schedule, ask_ahead=options.ask_ahead)
     default = default_of(hpo, call.trainer, options)
     stopping = Stopping(options.stop_rules, hpo.objectives.signs[0], hpo.full_fidelity)
     search.listener = stopping if options.stop_rules.is_any else None
+    if options.checkpoints is not None:
+        search.place = place_of(options.checkpoints)
     search.claim()
     try:
         first = default if options.default_first else None
@@ -151,11 +157,14 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
         if not hpo.n_asked:
             hpo.know(earlier.points)
         executor = make_executor(options, _logs_of(search))
-        num_workers = max(executor.capacity(), options.num_workers)
+        is_ordered = options.schedule == "deterministic"
+        num_workers = options.num_workers if is_ordered else max(executor.capacity(), options.num_workers)
         hpo.set_up(num_workers, options.time_limit, options.memory_bytes)
         described = _described(objective, "" if trainer is None else type(trainer).__qualname__)
         begun_with = made_with(hpo.f if trainer is None else trainer, objective.dataset)
-        search.begin({"objective": described, "made_with": begun_with, **earlier.header})
+        more: dict[str, Any] = {"schedule": options.schedule} if is_ordered else {}
+        more |= {} if options.checkpoints is None else {"checkpoints": os.fspath(options.checkpoints)}
+        search.begin({"objective": described, "made_with": begun_with, **earlier.header, **more})
         on_begin = session_of(hpo).on_begin
         if on_begin is not None:
             on_begin(search.store)
@@ -236,7 +245,7 @@ def _logs_of(search: Search) -> Path | None:
 def _protected(executor: Executor, objective: Objective, search: Search, options: RunOptions) -> Executor:
     """The executor, or a worker process where the user chose none and a trial ended the driver's process again."""
     suspects = on_last_attempt(search.state, options.n_retries)
-    if options.executor is not None or not executor.is_inline or not suspects or os.name != "posix":
+    if options.executor is not None or not executor.is_inline or not suspects:
         return executor
     from autohpo.execution.local import LocalExecutor, can_be_sent
 
@@ -336,11 +345,17 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
     given = [name for name, limit in limits.items() if limit is not None]
     kind = options.executor
     refused = [name for name in given if name != "time_limit"] + ["num_workers"] * (options.num_workers > 1)
+    if options.schedule == "deterministic":  # then it says how many trials are open at most, wherever they run
+        refused = [name for name in refused if name != "num_workers"]
     if isinstance(kind, Executor):
         if refused:
             who = type(kind).__name__
             raise OptionError(f"executor: {who} has slots and limits of its own, so leave out {', '.join(refused)}")
         return kind
+    if engine_of(kind) is not None:
+        if options.gpus is not None:
+            raise OptionError("gpus: an engine has its own; say how many each trial needs, as in DaskExecutor(gpus=1)")
+        return executor_of(kind, Shared(options.num_workers, options.trial_time_limit, options.memory_bytes, logs))
     if kind is None:
         kind = "serial" if options.num_workers == 1 and not given else "local"
     if kind == "serial":
@@ -350,7 +365,7 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
             raise OptionError(f"executor: 'serial' runs one trial in this process and cannot hold {', '.join(refused)}")
         return SerialExecutor()
     if kind != "local":
-        raise OptionError(f"executor: must be 'serial', 'local' or an Executor, got {shown(kind)}")
+        raise unknown_executor(kind)
     from autohpo.execution.local import LocalExecutor
 
     return LocalExecutor(

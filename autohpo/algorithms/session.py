@@ -15,7 +15,7 @@ from autohpo.algorithms.parts.allowance import Allowance
 from autohpo.algorithms.parts.fallback import Fallback
 from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.points import CheckedPoint
-from autohpo.algorithms.parts.values import amount, checked_suggestion, pair, plain
+from autohpo.algorithms.parts.values import amount, checked_pid, checked_suggestion, pair, plain
 from autohpo.algorithms.parts.wanted import KnownResults, WantedPoints
 from autohpo.errors import (
     EvaluationsError,
@@ -132,6 +132,12 @@ class Session:
                 self._hopeless = HopelessRule(self.history, chance, self._hpo.full_fidelity)
         return self._hopeless
 
+    @property
+    def hears_reports(self) -> bool:
+        """Whether somebody looks at trials before they end: a hook that may, or the rule that ends hopeless ones."""
+        hooks = self._hpo._on_report, self._hpo._update_trials
+        return any(hook.__module__ != _BASE for hook in hooks) or self.hopeless is not None
+
     def set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         """Call the hook that gets the algorithm ready, once."""
         with self.lock:
@@ -146,7 +152,7 @@ class Session:
     def ask(self, pid: int) -> Suggestion:
         """Return the next suggestion, which is then running; see ``BaseHPOptimizer.ask``."""
         with self.lock:
-            suggestion = self.propose(pid)
+            suggestion = self.propose(checked_pid(pid))
             self._add(suggestion)
             return suggestion.copy()
 
@@ -242,7 +248,7 @@ class Session:
         running = self.history.find(suggestion.number)
         if not _is_same(running.suggestion, suggestion, self._hpo):
             wanted, got = (
-                shown(dict(s), 1000) + ("" if s.fidelity is None else f" at fidelity {s.fidelity}")
+                shown(dict(s), 1000) + ("" if s.fidelity is None else f" at fidelity {shown(s.fidelity)}")
                 for s in (running.suggestion, suggestion)
             )
             raise OptionError(f"suggestion: trial {suggestion.number} was asked with {wanted}, got {got}")

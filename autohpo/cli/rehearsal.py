@@ -15,11 +15,12 @@ from autohpo.cli.running import quoted, shown_hp
 from autohpo.control import driver_of
 from autohpo.errors import NoRunError, OptionError, RunBusyError
 from autohpo.folders import remove_folder, temporary_folder
-from autohpo.objective import Objective, TrialHandle
+from autohpo.objective import Objective
 from autohpo.run_header import run_header
 from autohpo.store import open_store, redacted
 from autohpo.store.base import check_header
 from autohpo.trial import Suggestion, Task
+from autohpo.trial_handle import TrialHandle
 
 
 def rehearse(plan: Plan, output: Output) -> None:

@@ -11,9 +11,10 @@ import math
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from autohpo.errors import AutoHPOError
+from autohpo.execution.platform.base import Pipe
 from autohpo.objective import clip
 from autohpo.outcome import MAX_RESULT_BYTES
 from autohpo.trial import Outcome, Perf, TrialState
@@ -38,7 +39,7 @@ def pack_frame(*parts: bytes) -> bytes:
     return LENGTH.pack(sum(map(len, parts))) + b"".join(parts)
 
 
-def read_frame(pipe: BinaryIO) -> bytes | None:
+def read_frame(pipe: Pipe) -> bytes | None:
     """Return the next frame of a blocking pipe, or None at its end."""
     head = pipe.read(LENGTH.size)
     if len(head) < LENGTH.size:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from autohpo.errors import MissingExtraError
 from autohpo.execution.memory import FULL
-from autohpo.execution.tree import IS_LINUX, Strays, read_proc, tree_of
+from autohpo.execution.platform import current
+from autohpo.execution.tree import finder_of, read_proc, tree_of
 from autohpo.trial import Outcome, TrialState
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Watchdog:
 
     def __init__(self, slots: Sequence[Slot], memory_limit: int | None, run: str) -> None:
         self._slots = slots
-        self._strays = Strays(run)
+        self._strays = finder_of(run)
         self._memory_limit = memory_limit
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="autohpo-watchdog", daemon=True)
@@ -109,7 +110,7 @@ def require_memory_limits() -> None:
     Raises:
         MissingExtraError: It is not Linux, and psutil is not installed.
     """
-    if not IS_LINUX:
+    if not current().reads_proc:
         try:
             import psutil  # noqa: F401
         except ImportError as fault:
@@ -123,7 +124,7 @@ def tree_memory(pid: int, limit: int, strays: Collection[int] = ()) -> int:
     Resident pages count for each process, so forked children that share their parent's data count it again. Only
     where that sum breaks `limit` are shared pages divided among those who share them, which is slow to measure.
     """
-    if not IS_LINUX:
+    if not current().reads_proc:
         return _psutil_memory(pid)
     tree = {*tree_of(pid), *strays}
     resident = sum(map(_resident_bytes, tree))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import select
 import time
 import weakref
 from collections import deque
@@ -13,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autohpo.errors import OptionError
+from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Event, Executor, OnReport
-from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.limits import Watchdog, require_memory_limits
 from autohpo.execution.mains import dump_objective
+from autohpo.execution.platform import current
+from autohpo.execution.platform.base import Child, Guard
 from autohpo.execution.process import Launch
 from autohpo.execution.slot import CROWDED, Slot
 from autohpo.folders import remove_folder, temporary_folder
@@ -45,6 +45,8 @@ class LocalExecutor(Executor):
         log_folder: The folder where ``slot-0.log`` and so on keep what the workers print (the last 1 MB of it or
             more); a private folder that ends with the executor by default.
         devices: What ``CUDA_VISIBLE_DEVICES`` says in each slot; empty leaves it as it is.
+        n_threads: How many threads OpenMP and the libraries of linear algebra may start in each worker, whatever the
+            environment says; None is the share of the cores, where the environment does not say it.
     """
 
     runs_here = True
@@ -54,6 +56,7 @@ class LocalExecutor(Executor):
     memory_limit: int | None = None
     log_folder: str | Path | None = None
     devices: tuple[str, ...] = ()
+    n_threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.n_slots < 1:
@@ -64,10 +67,12 @@ class LocalExecutor(Executor):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise OptionError(f"{name}: must be positive and finite, got {value}")
-        if os.name != "posix":
-            raise OptionError("LocalExecutor: needs Linux or macOS; use the serial executor here")
+        n = self.n_threads
+        if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1):
+            raise OptionError(f"n_threads: must be an integer of at least 1, or None, got {shown(n)}")
         if self.memory_limit is not None:
             require_memory_limits()
+        self._platform = current()
         self._slots: list[Slot] = []
         self._inbox: deque[Event] = deque()
         self._events: list[Event] = []
@@ -87,8 +92,8 @@ class LocalExecutor(Executor):
         self._on_report = on_report
         private = temporary_folder()
         try:
-            dump_objective(objective, private / "objective.pickle")
-            guardian = Guardian(private)
+            self._write_objective(objective, private / "objective.pickle")
+            guardian = self._platform.guard(private)
         except BaseException:
             remove_folder(private)
             raise
@@ -100,13 +105,20 @@ class LocalExecutor(Executor):
         if self.log_folder is not None:
             logs = Path(self.log_folder).resolve()
             logs.mkdir(parents=True, exist_ok=True)
-        launch = Launch(private / "objective.pickle", logs, self.n_slots, self.devices, self.memory_limit)
+        launch = self._launch(private / "objective.pickle", logs)
         launch.write()
         self._slots += (Slot(n, launch, guardian, self.trial_time_limit) for n in range(self.n_slots))
         for slot in self._slots:
             slot.start()
         if self.trial_time_limit is not None or self.memory_limit is not None:
             watchdogs.append(Watchdog(self._slots, self.memory_limit, launch.run))
+
+    def _write_objective(self, objective: Objective, path: Path) -> None:
+        dump_objective(objective, path)
+
+    def _launch(self, objective: Path, logs: Path) -> Launch:
+        """Return what the workers are started with."""
+        return Launch(objective, logs, self.n_slots, self.devices, self.memory_limit, self.n_threads)
 
     def slots(self) -> Sequence[int]:
         """Return the numbers of the slots, which never change."""
@@ -144,18 +156,16 @@ class LocalExecutor(Executor):
     def _listen(self, timeout_seconds: float) -> None:
         """Wait for workers, move bytes both ways, and put what happened into the inbox."""
         until_check = self._next_check - time.monotonic()
-        poller = select.poll()  # made anew: it has no state that could miss a new or a dead process
-        readers: dict[int, Slot] = {}
+        readers: dict[Child, Slot] = {}
+        writers: list[Child] = []
         for slot in self._slots:
             if slot.process is not None and not slot.process.is_eof:
-                readers[slot.process.read_fd] = slot
-                poller.register(slot.process.read_fd, select.POLLIN)
+                readers[slot.process.child] = slot
                 if slot.process.unsent:
-                    poller.register(slot.process.write_fd, select.POLLOUT)
-        ready = poller.poll(max(0.0, min(timeout_seconds, until_check)) * 1000)
-        for fd, _ in ready:
-            if fd in readers:
-                self._inbox += readers[fd].read()
+                    writers.append(slot.process.child)
+        timeout = max(0.0, min(timeout_seconds, until_check))
+        for child in self._platform.wait([*readers], writers, timeout):
+            self._inbox += readers[child].read()
         for slot in self._slots:
             if slot.process is not None and slot.process.unsent:
                 slot.process.flush()
@@ -220,9 +230,7 @@ def can_be_sent(objective: Objective) -> bool:
     return True
 
 
-def _release(
-    private: Path, guardian: Guardian, slots: Sequence[Slot], watchdogs: Sequence[Watchdog], owner: int
-) -> None:
+def _release(private: Path, guardian: Guard, slots: Sequence[Slot], watchdogs: Sequence[Watchdog], owner: int) -> None:
     """End and remove all that an executor has; not in a process that was forked from its owner's."""
     if os.getpid() != owner:
         return

@@ -17,6 +17,7 @@ import pickle
 import sys
 from collections import ChainMap
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
@@ -110,12 +111,25 @@ def dump_objective(objective: Objective, path: Path) -> None:
         raise not_picklable(objective, fault) from fault
 
 
+@dataclass(frozen=True)
+class PickledTask(Task):
+    """A task that was pickled elsewhere: of its parts it has what a slot needs to know.
+
+    Attributes:
+        data: What :func:`dump_task` returned there.
+    """
+
+    data: bytes = b""
+
+
 def dump_task(task: Task) -> bytes:
     """Return a pickled task, with the definitions of ``__main__`` that its configuration needs.
 
     Raises:
         OptionError: A value of the configuration cannot be pickled.
     """
+    if isinstance(task, PickledTask):
+        return task.data
     buffer = io.BytesIO()
     try:
         with _scripts_by_value():

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from autohpo.errors import AutoHPOError, OptionError
 from autohpo.execution.base import Event, EventKind
 from autohpo.execution.frames import DROP, EXIT, KEY, RELIEVE, ROOT, STOP, TASK, FrameError, Message, pack_frame
-from autohpo.execution.guardian_client import Guardian
 from autohpo.execution.limits import tree_memory
 from autohpo.execution.mains import dump_task
 from autohpo.execution.memory import WorkerMemory
+from autohpo.execution.platform.base import Guard
 from autohpo.execution.process import Launch, WorkerProcess
 from autohpo.trial import Outcome, Task, TrialState
 
@@ -111,7 +111,7 @@ class Slot:
         memory: What its worker holds, and the trainings that are paused there.
     """
 
-    def __init__(self, number: int, launch: Launch, guardian: Guardian, time_limit: float | None) -> None:
+    def __init__(self, number: int, launch: Launch, guardian: Guard, time_limit: float | None) -> None:
         self.number = number
         self.time_limit = time_limit
         self.attempt: Attempt | None = None
@@ -352,5 +352,5 @@ class Slot:
         process.kill()
         if process.has_exited_within(until - time.monotonic()):
             process.bury()
-        else:  # the system cannot end it now (a dead network file system); its pipes must not stay
-            process.close_pipes()
+        else:  # the system cannot end it now (a dead network file system); its channels must not stay
+            process.close_channels()

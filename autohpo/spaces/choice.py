@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace, checked_name
+from autohpo.spaces.doors import as_tuple, check_depth
 from autohpo.spaces.formula_rows import as_column
 from autohpo.spaces.index import Index, first_places
 from autohpo.spaces.priors import Prior, Scale, as_prior
@@ -271,6 +272,7 @@ class FixedHP(HPSpace):
 
     def __post_init__(self) -> None:
         checked_name(self.name)
+        check_depth(self.name, [self.value])
 
     @property
     def width(self) -> int:
@@ -320,7 +322,8 @@ def checked_values(name: str, field: str, values: Any) -> tuple[Any, ...]:
         values = values.tolist()
     if isinstance(values, (str, bytes, Mapping, AbstractSet)) or not isinstance(values, Iterable):
         raise SpaceError(f"{name}: {field} must be a list of values, got {type(values).__name__}")
-    listed = tuple(values)
+    listed = as_tuple(name, f"{field} must be a list of values", values)
+    check_depth(name, listed)
     if not listed:
         raise SpaceError(f"{name}: {field} must hold at least one value, got none")
     places = first_places(listed)

@@ -56,7 +56,7 @@ def open_store(url: str | os.PathLike[str], *, read_only: bool = False) -> Store
     """
     if not isinstance(url, (str, os.PathLike)):
         raise OptionError(f"store: must be a path or a URL, got {short(url)}")
-    text = os.fsdecode(url)
+    text = str(os.fsdecode(url))  # of a subclass, too
     if "\0" in text:
         raise OptionError(f"store: must be a path or a URL, got {shown(redacted(text))}, which has a NUL character")
     if text == "memory:":
@@ -73,7 +73,7 @@ def _path_of(text: str) -> str:
         OptionError: It is a URL of another kind.
     """
     scheme, colon, rest = text.partition(":")
-    if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", scheme) or Path(text).exists():
+    if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", scheme) or _exists(text):
         return text  # a drive of Windows has one letter
     path = rest.removeprefix("///")
     if scheme != "sqlite" or path == rest or not path or "?" in path:
@@ -82,6 +82,13 @@ def _path_of(text: str) -> str:
             f"{shown(redacted(text))}{_advice(scheme, rest)}"
         )
     return path
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # too long a name, or one with characters that no file has
+        return False
 
 
 def _advice(scheme: str, rest: str) -> str:

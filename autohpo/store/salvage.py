@@ -310,7 +310,9 @@ class _Log:
         if trial is None:
             return "the suggestion of its trial is lost"
         attempt = trial.attempt
-        if event.kind != "late":
+        if event.kind == "late" and event.attempt != trial.old_attempt:
+            attempt = max(0, attempt - 1)  # one that does not count stays so
+        elif event.kind != "late":
             if trial.has_ended:
                 return "its trial has ended before"
             if event.kind == "start":

@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from autohpo.execution.base import Event
-from autohpo.objective import TrialHandle
 from autohpo.outcome import perfs_of
 from autohpo.testing.checks import CheckFailed, expect, expect_equal
 from autohpo.testing.executor_case import ExecutorCase, ended_well
 from autohpo.trial import Outcome, TrialState
+from autohpo.trial_handle import TrialHandle
 
 MAX_ERROR_CHARACTERS = 100_000
 """How long the text of an error may be: it goes into the log of every search."""

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -258,7 +258,7 @@ def arm(point: str, k: int) -> None:
     setattr(owner, name, transaction if moment == "inside" else wrapped)
 
 
-def acknowledge(path: str) -> None:
+def acknowledge(path: str, kinds: Sequence[str] = ("end",)) -> None:
     """Writes a line for every result whose append returned; what is written here must never be lost."""
     original = SQLiteStore.append
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -266,7 +266,7 @@ def acknowledge(path: str) -> None:
     def append(store: SQLiteStore, events: list[LogEvent], *, sync: bool = True) -> None:
         original(store, events, sync=sync)
         for event in events:
-            if event.kind == "end":
+            if event.kind in kinds:
                 os.write(file, f"{event.trial} {event.data['perf']!r}\n".encode())
 
     SQLiteStore.append = append  # type: ignore[method-assign,assignment]
@@ -325,6 +325,7 @@ def run(options: dict[str, Any], begin: Callable[[], None] = lambda: None) -> No
             store=options["store"],
             num_workers=options["workers"],
             progress=False,
+            schedule=options["schedule"],
             retries={"LOST": options["max_lost"]},
             confirm={"k": options["confirm"], "seeds": 4} if options["confirm"] else None,
         )
@@ -333,7 +334,7 @@ def run(options: dict[str, Any], begin: Callable[[], None] = lambda: None) -> No
 def main(options: dict[str, Any]) -> None:
     """Runs the search with what is to happen to it."""
     plant(options["plant"])
-    acknowledge(options["acknowledged"])
+    acknowledge(options["acknowledged"], ("end", "late") if options["schedule"] == "deterministic" else ("end",))
     if options["failpoint"]:
         point, k = options["failpoint"].split(":")
         arm(point, int(k))

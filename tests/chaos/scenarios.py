@@ -72,6 +72,7 @@ class Search:
         plant: A fault to break it with, see :func:`program.plant`.
         max_lost: How often a trial is started again whose driver died; one that is killed on purpose gives up on none.
         confirm: How many of the best are trained anew in the end, with four seeds.
+        schedule: When results are told; of a deterministic one with many workers the asks and ends are compared.
         tag: Tells its processes from all others; begins with the number of this process.
     """
 
@@ -84,6 +85,7 @@ class Search:
     plant: str = ""
     max_lost: int = 1000
     confirm: int = 0
+    schedule: str = "asynchronous"
     tag: str = field(default_factory=lambda: f"{os.getpid()}-{uuid.uuid4().hex}")
 
     @property
@@ -103,7 +105,16 @@ class Search:
         options = reference.options()
         reference.release()
         program.run(options)
-        return canonical(reference.events())
+        return reference.repeatable()
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether two runs of it have equal logs."""
+        return self.workers == 1 or self.schedule == "deterministic"
+
+    def repeatable(self) -> list[tuple[str, int, dict[str, Any]]]:
+        """The part of its log that another run shares: reports of several workers come as they come."""
+        return [entry for entry in canonical(self.events()) if self.workers == 1 or entry[0] != "report"]
 
     def start(self, failpoint: str = "") -> subprocess.Popen[str]:
         """A driver, from where it says that the search begins; `failpoint` is ``name:k``."""
@@ -172,9 +183,14 @@ class Search:
             time.sleep(0.02)
         return kill_all(self.tag)
 
+    @property
+    def acknowledged_kinds(self) -> tuple[str, ...]:
+        """The kinds of events that are results which must not get lost."""
+        return ("end", "late") if self.schedule == "deterministic" else ("end",)
+
     def n_lost(self) -> int:
         """Acknowledged results that the log does not have as they were."""
-        kept = {e.trial: repr(e.data["perf"]) for e in self.events() if e.kind == "end"}
+        kept = {e.trial: repr(e.data["perf"]) for e in self.events() if e.kind in self.acknowledged_kinds}
         return sum(kept.get(number) != perf for number, perf in self.acknowledged().items())
 
     def check(self) -> Counts:
@@ -246,7 +262,7 @@ def kill_driver(search: Search, n_kills: int, most_seconds: float = 0.3) -> Coun
         n_kills: SIGKILLs.
         most_seconds: From the start of a search to the kill; drawn uniformly from 0.
     """
-    expected = search.undisturbed() if search.workers == 1 else []
+    expected = search.undisturbed() if search.is_repeatable else []
     counts: Counts = {"kills": 0, "rounds": 0, "lost": 0, "orphans": 0, "different": 0}
     for one, draw in rounds(search, n_kills):
         is_over = False
@@ -267,8 +283,8 @@ def kill_driver(search: Search, n_kills: int, most_seconds: float = 0.3) -> Coun
         counts["rounds"] += 1
         for name, n in one.check().items():
             counts[name] = counts.get(name, 0) + n
-        if one.workers == 1:
-            counts["different"] += canonical(one.events()) != expected
+        if one.is_repeatable:
+            counts["different"] += one.repeatable() != expected
         if counts["kills"] >= n_kills:
             break
     return counts
@@ -290,7 +306,7 @@ def fail_at(search: Search, points: Iterable[str], times: Iterable[int] = (3,)) 
             one.finish()
             for name, n in one.check().items():
                 counts[name] = counts.get(name, 0) + n
-            counts["different"] += canonical(one.events()) != expected
+            counts["different"] += one.repeatable() != expected
     return counts
 
 

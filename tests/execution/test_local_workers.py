@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from processes import is_running, pid_of, wait_until
 
-from autohpo.errors import AutoHPOError
+from autohpo.errors import AutoHPOError, OptionError
 from autohpo.execution.local import LocalExecutor
 from autohpo.execution.serial import SerialExecutor
+from autohpo.execution.threads import THREADS, thread_variables
 from autohpo.objective import Objective
 from autohpo.trial import Task, TrialState
 
@@ -287,7 +288,7 @@ def test_a_worker_knows_its_slot_and_its_share_of_the_cores(drive_local, monkeyp
         )
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for name in THREADS:
         monkeypatch.delenv(name, raising=False)
     error = drive_local(f, n_slots=3).run(0, 2).outcome.error
     assert f"2 2 2 2 0 {Path.cwd()}" in error
@@ -295,6 +296,33 @@ def test_a_worker_knows_its_slot_and_its_share_of_the_cores(drive_local, monkeyp
     assert "0 2 5 2" in drive_local(f, n_slots=3).run(0, 0).outcome.error
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert "0 7 5 -" in drive_local(f, n_slots=3).run(0, 0).outcome.error
+
+
+def test_a_worker_gets_the_threads_that_are_said(drive_local, monkeypatch):
+    """Each library's variable has that number, also where the environment has another one, as dask's workers do."""
+
+    def f(hp):
+        import os
+
+        names = ("OMP", "MKL", "OPENBLAS", "BLIS", "NUMEXPR")
+        raise ValueError(" ".join(os.environ.get(f"{name}_NUM_THREADS", "-") for name in names))
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("NUMEXPR_NUM_THREADS", raising=False)
+    assert "3 3 3 3 3" in drive_local(f, n_threads=3).run(0).outcome.error
+    for wrong in (0, -1, 1.5, True, "2"):
+        with pytest.raises(OptionError, match="n_threads: must be an integer of at least 1, or None, got"):
+            LocalExecutor(n_threads=wrong)
+
+
+def test_the_share_of_the_cores_is_at_least_one_thread(monkeypatch):
+    """More workers than cores get one each; what the environment says stays, and OpenMP's stands for all."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(4)))
+    assert set(thread_variables({}, 9).values()) == {"1"}
+    assert thread_variables({"NUMEXPR_NUM_THREADS": "7"}, 2) == dict.fromkeys(
+        set(THREADS) - {"NUMEXPR_NUM_THREADS"}, "2"
+    )
+    assert thread_variables({"OMP_NUM_THREADS": "1"}, 2) == {}
 
 
 def test_workers_raise_their_oom_score(drive_local):

@@ -15,6 +15,21 @@ from autohpo.spaces import SearchSpace
 from autohpo.spaces.usual import Usual
 from autohpo.trial import Suggestion, whole
 
+MOST_PID = 2**63 - 1
+"""The largest number of a worker that a log can hold."""
+
+
+def checked_pid(pid: object) -> int:
+    """Return the number of a worker that asks.
+
+    Raises:
+        OptionError: It is no integer of a usual size.
+    """
+    number = plain(pid)
+    if not isinstance(number, int) or abs(number) > MOST_PID:
+        raise OptionError(f"pid: must be an integer, the number of the worker that asks, got {shown(pid)}")
+    return int(number)
+
 
 def checked_suggestion(
     who: str, hp: Any, space: SearchSpace, history: History, usual: Usual | None = None

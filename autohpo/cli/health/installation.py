@@ -27,6 +27,10 @@ EXTRAS = {
     "pareto": "the hypervolume of many objectives",
     "postgres": "stores in a PostgreSQL database",
     "limits": "memory limits of trials on macOS and Windows",
+    "dask": "workers of a dask cluster, on one machine or many",
+    "remote": "checkpoints on storage that machines share, by URL",
+    "ray": "workers of a Ray cluster, on one machine or many",
+    "slurm": "workers that are jobs of SLURM",
 }
 """What each extra gives; those for work on autohpo itself are left out."""
 

@@ -102,7 +102,10 @@ def readable_space(header: Mapping[str, Any], where: object) -> SearchSpace:
         return space_of(header, where)
     except SpaceError:
         named = _named(header["space"], {})
-        constraints = [one for one in named.get("constraints", ()) if one.get("kind") != "PredicateConstraint"]
+        given = named.get("constraints", []) if isinstance(named, dict) else []
+        if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+            raise
+        constraints = [one for one in given if one.get("kind") != "PredicateConstraint"]
         return space_of({**header, "space": {**named, "constraints": constraints}}, where)
 
 
