@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from autohpo import ChoiceHP, TrialState, build_hpo_from_name
@@ -186,8 +187,13 @@ def refused(*, is_long: bool) -> list[AutoHPOError | None]:
     return found
 
 
-def hangs() -> Function:
-    """Return an objective that hangs for four seconds: asleep, in C with the interpreter held, deaf to signals."""
+def hangs(folder: Path) -> Function:
+    """Return an objective that hangs for four seconds: asleep, in C with the interpreter held, deaf to signals.
+
+    Args:
+        folder: Where it says when it began, as a worker may take a while to be ready.
+    """
+    place = str(folder)
 
     def f(hps: dict[str, Any]) -> float:
         import contextlib
@@ -195,6 +201,8 @@ def hangs() -> Function:
         import signal
         import time
 
+        with open(f"{place}/{hps['kind']}", "w") as file:
+            file.write(str(time.time()))
         if hps["kind"] == "sleep":
             time.sleep(4)
         elif hps["kind"] == "c_loop":

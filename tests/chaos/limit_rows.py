@@ -101,23 +101,23 @@ def hung_objectives(room: Room) -> Counts:
     every: list[Counts] = []
     hangs = ["sleep", "c_loop", "ignores"]
     for _ in range(max(1, room.n // len(hangs))):
-        hpo = search(crashes.hangs(), [*hangs, "good"], num_workers=2, trial_time_limit=TIME_LIMIT)
+        hpo = search(crashes.hangs(room.folder), [*hangs, "good"], num_workers=2, trial_time_limit=TIME_LIMIT)
         assert hpo.result is not None
         trials = {t.hp["kind"]: t for t in hpo.result}
-        took = {name: (trials[name].ended or 0.0) - (trials[name].started or 0.0) for name in hangs}
+        took = {name: (trials[name].ended or 0.0) - float((room.folder / name).read_text()) for name in hangs}
         every.append(
             {
                 "hung": len(hangs),
                 "untyped": sum(trials[name].state is not TrialState.TIMEOUT for name in hangs),
                 "late": sum(seconds > TIME_LIMIT + LATE_SECONDS + room.lateness for seconds in took.values()),
-                "killed": sum(seconds < TIME_LIMIT for seconds in took.values()),
+                "killed": sum(seconds < TIME_LIMIT - 0.1 for seconds in took.values()),
                 "bystanders": int(trials["good"].state is not TrialState.COMPLETE),
                 "kill_max_s": round(max(took.values()), 2),
             }
         )
     for executor in ("serial", "local"):
         began = time.monotonic()
-        search(crashes.hangs(), ["sleep"], TIME_LIMIT, executor=executor, grace_seconds=GRACE)
+        search(crashes.hangs(room.folder), ["sleep"], TIME_LIMIT, executor=executor, grace_seconds=GRACE)
         seconds = time.monotonic() - began
         every.append({"hung": 1, "late": int(seconds > TIME_LIMIT + GRACE + 1.0 + room.lateness)})
         every[-1]["total_max_s"] = round(seconds, 2)

@@ -49,6 +49,14 @@ def test_the_register_is_whole() -> None:
         assert row.run is None or row.plant in PLANTS or row.name in OWN, row.name
 
 
+def test_the_manual_has_every_row() -> None:
+    """As the register has it, with what is weaker."""
+    text = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+    for row in ROWS:
+        assert f"\n| {row.name} | {row.fault} | {row.promise} | " in text, row.name
+        assert not row.note or f"\n| {row.name} | {row.note} |\n" in text, row.name
+
+
 @pytest.mark.parametrize("name", [row.name for row in ROWS if row.run is not None and not row.is_heavy])
 def test_a_row_holds(name: str, tmp_path: Path) -> None:
     """In its short form."""
