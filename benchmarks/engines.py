@@ -84,8 +84,9 @@ class Dask:
                     done.add(client.submit(abs, -i, pure=False))
 
     def pids(self, cluster: Any) -> list[int]:
-        """The processes of the workers that run now."""
-        return [worker.pid for worker in list(cluster.workers.values()) if worker.pid]
+        """The processes of the workers that run now; a nanny whose worker is killed while it starts gives up."""
+        there = set(cluster.scheduler.workers)
+        return [nanny.pid for nanny in list(cluster.workers.values()) if nanny.pid and nanny.worker_address in there]
 
 
 ENGINES = {"dask": Dask}
@@ -301,10 +302,9 @@ def large(engine: Any, megabytes: int, n_workers: int = 8) -> None:
         settled = psutil.Process().memory_info().rss
         over.set()
         executor.close()
+    peak, settled = ((rss_then - rss) / 2**20 for rss_then in (most[0], settled))
     print(f"{megabytes} MB to {n_workers} workers in 2 processes: {took:.1f} s, {after[0] - before[0]:.1f} s CPU here;")
-    print(
-        f"the memory of the driver grows by {(most[0] - rss) / 2**20:.0f} MB at most, {(settled - rss) / 2**20:.0f} MB then"
-    )
+    print(f"this process grows by {peak:.0f} MB at most, and by {settled:.0f} MB in the end")
 
 
 def main() -> None:
