@@ -53,8 +53,10 @@ class Dask:
     @contextlib.contextmanager
     def cluster(self, n_workers: int, n_threads: int = 1) -> Iterator[Any]:
         """A cluster of worker processes."""
+        import dask
         from distributed import LocalCluster
 
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "5m"})  # on a busy machine a start takes its time
         with LocalCluster(
             n_workers=n_workers,
             threads_per_worker=n_threads,
