@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Event, Executor, OnReport
@@ -50,6 +50,9 @@ class LocalExecutor(Executor):
     """
 
     runs_here = True
+
+    is_guardian_apart: ClassVar[bool] = False
+    """Whether what ends the workers of a driver that dies is no child of its process."""
 
     n_slots: int = 1
     trial_time_limit: float | None = None
@@ -94,7 +97,7 @@ class LocalExecutor(Executor):
         private = temporary_folder()
         try:
             self._write_objective(objective, private / "objective.pickle")
-            guardian = Guardian(private)
+            guardian = Guardian(private, is_apart=self.is_guardian_apart)
         except BaseException:
             remove_folder(private)
             raise

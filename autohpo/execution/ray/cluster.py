@@ -202,9 +202,12 @@ def _check_reachable(address: str) -> None:
 
 
 def _line(fault: BaseException) -> str:
-    """What an error of Ray says, and the one that it comes from, in one line: each may have many."""
-    text = f"{type(fault).__name__}: {' '.join(str(fault).split())[:MOST_TEXT]}"
-    return text if fault.__cause__ is None else f"{text}; {_line(fault.__cause__)}"
+    """What an error of Ray says, in one line, and what the one says that is behind it: each may have many."""
+    root = fault
+    while root.__cause__ is not None:
+        root = root.__cause__
+    texts = [f"{type(one).__name__}: {' '.join(str(one).split())[:MOST_TEXT]}" for one in dict.fromkeys((fault, root))]
+    return "; ".join(texts)
 
 
 def _amount(name: str, value: float) -> str:

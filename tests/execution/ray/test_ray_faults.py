@@ -18,7 +18,7 @@ from autohpo.execution.ray.executor import RayExecutor
 from autohpo.execution.ray.sockets import tree_of
 from autohpo.testing import wrong_states
 from autohpo.testing.executor_case import ExecutorCase
-from autohpo.trial import TrialState
+from autohpo.trial import Outcome, TrialState
 
 pytestmark = [pytest.mark.extras, pytest.mark.usefixtures("one_ray")]
 
@@ -88,7 +88,7 @@ def test_what_an_actor_says_after_it_was_given_up_is_kept_and_ignored(tmp_path):
     assert wrong_states(hpo, executor.delivered) == []
     assert hpo.result.counts() == {"COMPLETE": 6}
     late = [event for event in hpo.run_store.events() if event.kind == "late"]
-    assert [(event.trial, event.attempt, event.data["perfs"]) for event in late] == [(0, 1, [7.0])]
+    assert [(event.trial, event.attempt, Outcome.from_json(event.data).perfs) for event in late] == [(0, 1, (7.0,))]
     assert hpo.result.best.outcome.perf < 1.0
 
 
