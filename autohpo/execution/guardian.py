@@ -4,7 +4,7 @@ A worker ends itself when its driver is gone, but not while a C loop holds its i
 means (PR_SET_PDEATHSIG) ends the worker without the processes that it started. This file is run as a script by its
 path, without site and package, so that it costs little: it imports nothing of ours.
 
-Lines on standard input: ``+123`` a process group to end, ``-123`` no more, ``.`` the end without any of this. The driver
+Lines on standard input: ``+123`` a process group to end, ``-123`` no more, ``.`` to leave and end nothing. The driver
 says ``-`` before it reaps the leader of a group, so no number in the list can belong to anybody else.
 """
 

@@ -53,7 +53,9 @@ def test_nothing_stays_of_a_host_whose_children_are_killed_before_it(tmp_path):
     """Also not what an objective has started: the process that sees to that is no child of the host."""
     pids = tmp_path / "pids"
     folder = str(Path(__file__).parent)
-    host = subprocess.Popen([sys.executable, "-c", HOST, str(pids), folder], env={**os.environ, "TMPDIR": str(tmp_path)})
+    host = subprocess.Popen(
+        [sys.executable, "-c", HOST, str(pids), folder], env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
     try:
         assert wait_until(pids.exists, 25)
         started = list(map(int, pids.read_text().split()))
