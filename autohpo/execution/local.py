@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Event, Executor, OnReport
@@ -58,6 +58,9 @@ class LocalExecutor(Executor):
     """
 
     runs_here = True
+
+    is_guardian_apart: ClassVar[bool] = False
+    """Whether what ends the workers of a driver that dies is no child of its process."""
 
     n_slots: int = 1
     trial_time_limit: float | None = None
@@ -107,7 +110,7 @@ class LocalExecutor(Executor):
         private = temporary_folder()
         try:
             self._write_objective(objective, private / "objective.pickle")
-            guardian = self._platform.guard(private)
+            guardian = self._platform.guard(private, is_apart=self.is_guardian_apart)
         except BaseException:
             remove_folder(private)
             raise

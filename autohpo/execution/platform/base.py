@@ -167,8 +167,12 @@ class Platform(ABC):
         """
 
     @abstractmethod
-    def guard(self, folder: Path) -> Guard:
+    def guard(self, folder: Path, *, is_apart: bool = False) -> Guard:
         """Start what ends the workers if this process is killed, and then removes a folder, if it can.
+
+        Args:
+            folder: The folder.
+            is_apart: Whether it is to be no child of this process, so that who kills its children spares it.
 
         Raises:
             AutoHPOError: It cannot be started.

@@ -99,11 +99,11 @@ class PosixPlatform(Platform):
             poller.register(child.write_fd, select.POLLOUT)
         return [by_fd[fd] for fd, _ in poller.poll(timeout_seconds * 1000) if fd in by_fd]
 
-    def guard(self, folder: Path) -> Guard:
+    def guard(self, folder: Path, *, is_apart: bool = False) -> Guard:
         """Start the guardian."""
         from autohpo.execution.guardian_client import Guardian  # a worker needs none of it
 
-        return Guardian(folder)
+        return Guardian(folder, is_apart=is_apart)
 
     def open_channels(self, words: Sequence[str]) -> Channels:
         """Return the two pipes, whose descriptors the last words are."""

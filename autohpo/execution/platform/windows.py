@@ -260,7 +260,7 @@ class WindowsPlatform(Platform):
         ready = wait_for_sockets([*children], [_socket(child) for child in writers], timeout_seconds)
         return [children[socket] for socket in ready]
 
-    def guard(self, folder: Path) -> Guard:
+    def guard(self, folder: Path, *, is_apart: bool = False) -> Guard:
         """Return a guard that has nothing to do; what a killed driver leaves in the folder stays."""
         return _Jobs()
 
