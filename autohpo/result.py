@@ -25,7 +25,7 @@ from autohpo.store import RunState, Store, open_store
 from autohpo.store.described import mode_of, space_of
 from autohpo.tables import to_frame, write_csv
 from autohpo.trial import Trial
-from autohpo.trial_files import TrialFiles
+from autohpo.trial_files import TrialFiles, files_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +46,7 @@ class Result(TrialFiles):
         confirmed: The configurations that were trained anew with fresh seeds, the chosen one first; empty where none
             were, or where the search has found a better one since.
         repeats: The trials of that, with numbers below 0.
+        checkpoints: Where checkpoints are kept, as ``optimize`` was told; empty where they are beside the store.
 
     Example:
         >>> from autohpo import RangeHP, build_hpo_from_name
@@ -63,6 +64,7 @@ class Result(TrialFiles):
     name: str = ""
     confirmed: tuple[Confirmed, ...] = ()
     repeats: Sequence[Trial] = ()
+    checkpoints: str = ""
     _keep: Any = field(default=None, repr=False)  # a store whose temporary folder lives as long as this does
     _best: Trial | None = field(default=None, repr=False)  # where it is known already
 
@@ -87,13 +89,13 @@ class Result(TrialFiles):
             store: The store, whose folder of files lives as long as the result.
             name: The name of the run.
         """
-        files = None if store is None else store.files
+        files = {} if store is None else files_of(store)
         confirmed = confirmed_of(state)
         return cls(
             state.kept(),
             mode,
             algorithm,
-            files,
+            **files,
             chosen=confirmed[0].trial.number
             if confirmed and confirmed[0].perfs and not confirmed[0].n_failed
             else None,
@@ -144,7 +146,7 @@ class Result(TrialFiles):
         space = space_of(header, where) if space is None else space
         state = RunState(space, Objectives.of(mode), where).follow(store.events())
         result = cls.of(state, mode, algorithm=header.get("algorithm", ""), name=header.get("name", ""))
-        return replace(result, files=store.files)
+        return replace(result, **files_of(store))
 
     def __iter__(self) -> Iterator[Trial]:
         return iter(self.trials)
