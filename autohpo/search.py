@@ -147,11 +147,7 @@ class Search(SearchLog):
         """Claim the store, and take over its seed where the user gave none; :meth:`close` it where this raises."""
         self.store.open()
         self._is_open = True
-        try:
-            kept = self.store.header
-        except BaseException:  # it is damaged: nobody would ever close it
-            self.close()
-            raise
+        kept = self.store.header
         if self.hpo.is_seed_drawn and kept is not None:
             self.hpo.seed = kept.get("options", {}).get("seed", self.hpo.seed)
 

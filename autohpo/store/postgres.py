@@ -143,8 +143,9 @@ class PostgresStore(Store):
             if not is_current:
                 self._link.count(sql.MOVED, [str(self._files), socket.gethostname(), FORMAT, self._study])
             self._log = LogEnd(self._link, self._claim, self.path, n_events)
+            _ = self.header  # a damaged one is an error now, while nobody has the study open
         except BaseException:
-            self._claim = None
+            self._log = self._claim = None
             self._link.close()
             raise
 
