@@ -279,7 +279,7 @@ class RandomLog:
     def late(self) -> None:
         """An end that no longer counts, of a trial that runs or has ended."""
         number = self.draw.randrange(self.n_asked)
-        self.add("late", number, 1, {"state": "COMPLETE", "perf": 9.0, "fidelity": None, "error": ""})
+        self.add("late", number, 0, {"state": "COMPLETE", "perf": 9.0, "fidelity": None, "error": ""})
 
     def run(self, n: int) -> list[LogEvent]:
         """Makes at least n events, and returns all."""
@@ -371,6 +371,20 @@ def test_an_interrupted_trial_shows_how_and_runs_again_from_nothing(state: str) 
     assert trial.reports == ((1.0, 0.5),)
     log.append(event("start", 0, 2, 4.0, slot=1))
     assert state_of(log).trials() == [Trial(0, HP, attempt=2, started=4.0, seed=9)]
+
+
+def test_an_end_before_its_turn_is_held_until_the_trial_ends_or_starts_again() -> None:
+    """A *late* event of the attempt that counts; the first one, and with the time at which that was."""
+    space = SearchSpace([RangeHP("x", 0.0, 1.0)])
+    ask = {"hp": {"x": 0.5}, "fidelity": None, "resume": None, "pid": 0, "seed": 1, "info": {}}
+    ends = [{"state": "COMPLETE", "perf": perf, "fidelity": None, "error": ""} for perf in (0.25, 0.5)]
+    state = RunState(space, Objectives.of("max"))
+    state.follow([LogEvent("ask", 0, 0, ask, 1.0), LogEvent("start", 0, 1, {"slot": 0}, 2.0)])
+    state.follow([LogEvent("late", 0, 1, ends[0], 3.0), LogEvent("late", 0, 1, ends[1], 4.0)])
+    assert (state[0].perf, state[0].ended, state.n_late, state.n_done, list(state.running)) == (0.25, 3.0, 1, 0, [0])
+    trial = state.apply(LogEvent("end", 0, 1, ends[0], 9.0))
+    assert trial is not None
+    assert (trial.ended, state.n_done) == (3.0, 1)
 
 
 def test_reports_of_a_superseded_attempt_are_left_out_even_if_they_come_late() -> None:
