@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 from autohpo.errors import InvalidPerfError, OptionError, short, shown
 from autohpo.other_names import meant_way
 from autohpo.outcome import NOTHING, Perf
-from autohpo.spaces.doors import reading
 from autohpo.trial import Outcome, Trial, TrialState
+from autohpo.untrusted import reading
 
 Way = Literal["max", "min"]
 Mode = Way | Mapping[str, Way] | Sequence[Way]
