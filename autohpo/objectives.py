@@ -239,14 +239,9 @@ def incumbent(trials: Iterable[Trial]) -> Trial | None:
             top, rivals = rank, [trial]
         elif rank == top and len(trial.perfs) > 1:
             rivals.append(trial)
-        elif rank == top and _is_before(trial, rivals[0]):
-            rivals = [trial]
+        elif rank == top and (trial.score or 0.0, -trial.number) > (rivals[0].score or 0.0, -rivals[0].number):
+            rivals = [trial]  # of equals the one asked first
     return compromise(undominated(rivals)) if len(rivals) > 1 else rivals[0] if rivals else None
-
-
-def _is_before(trial: Trial, other: Trial) -> bool:
-    """Whether a trial is better than another of the same precedence; of equals the one asked first is."""
-    return (trial.score or 0.0, -trial.number) > (other.score or 0.0, -other.number)
 
 
 def compromise(front: Sequence[Trial]) -> Trial:
