@@ -10,7 +10,8 @@ from itertools import islice
 from typing import Any
 
 from autohpo.errors import StoreCorruptError, shown
-from autohpo.objectives import Front, Objectives
+from autohpo.front import Front
+from autohpo.objectives import Objectives
 from autohpo.packed import TrialList
 from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent

@@ -21,7 +21,7 @@ class Said(NamedTuple):
 
     Attributes:
         first: The number of its first message.
-        messages: Its messages that the driver has not heard yet.
+        messages: The messages that the driver has not heard yet.
         n_heard: How many messages of the driver have come to it.
         why_ended: Why its host has come to an end, and has no more to say than this; None while it runs.
     """
