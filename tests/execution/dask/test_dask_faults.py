@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -179,6 +180,8 @@ def test_a_memory_hog_is_killed_by_our_slot_and_runs_once(cluster, tmp_path):
         submit(executor, ready(executor)[0], 0)
         outcome = end_of(executor, 0).outcome
     assert outcome.state is TrialState.MEMORY
+    held = float(re.search(r"its processes held (\d+) MB", outcome.error)[1]) * 1e6
+    assert limit < held < 1.2 * limit + 20e6  # MB are rounded, and a busy machine looks late
     assert marks.read_text() == "x"
     assert worker_pids(cluster) == before
 
