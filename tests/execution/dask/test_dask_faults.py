@@ -240,6 +240,16 @@ def test_a_search_whose_scheduler_dies_ends_in_order_and_is_resumed(tmp_path, mo
     assert len([trial for trial in again.trials if trial.outcome.state is TrialState.COMPLETE]) == done + 5
 
 
+def test_a_search_on_a_cluster_of_its_own_ends_in_order_when_that_dies():
+    """The process that all its workers belong to; the text has what it printed."""
+    with driven(Recorded(n_slots=1), napping(60)) as executor:
+        submit(executor, ready(executor)[0], 0)
+        os.killpg(executor._engine._place.workers._process.pid, signal.SIGKILL)
+        assert end_of(executor, 0).outcome.state is TrialState.LOST
+        poll_until(executor, lambda _: executor.closing)
+        assert "the process of its dask workers ended with status -9" in executor.closing
+
+
 # Workers that cannot serve; they are killed in the end, so these tests come last.
 
 
