@@ -19,6 +19,7 @@ for _name in _built_in_names():
     get_hpo(_name)  # before a page's own names are taken away again: a module registers only once
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_TORCH = {"docs/pytorch.md"}  # run by `make test-torch`
+WITH_EXTRAS = {"docs/ray.md"}  # run by `make test-extras`
 
 
 def blocks_of(page):
@@ -38,9 +39,15 @@ def name_of(page):
     return page.relative_to(ROOT).as_posix()
 
 
+def _marks_of(page):
+    if name_of(page) in WITH_EXTRAS:
+        return pytest.mark.extras
+    return pytest.mark.torch if name_of(page) in WITH_TORCH else ()
+
+
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=pytest.mark.torch if name_of(page) in WITH_TORCH else ()) for page in PAGES],
+    [pytest.param(page, marks=_marks_of(page)) for page in PAGES],
     ids=name_of,
 )
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ LAST_WORDS_SECONDS = 10.0
 MOST_WHY = 400
 
 LARGE_BYTES = 50_000
-"""From this size on, the objective is kept in Ray's object store, once for all actors; else it goes with each."""
+"""The size from which the objective is kept in Ray's object store, once for all actors; else it goes with each."""
 
 OWNER_DIED = "owner has died"
 """What Ray says of an actor whose driver it takes for dead: the daemon of Ray beside the driver has crashed."""
