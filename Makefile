@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-torch test-extras lint types bench clean
+.PHONY: demo test test-torch test-extras chaos lint types bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m autohpo.demo
@@ -21,6 +21,13 @@ test-torch: $(VENV)/tested
 test-extras: $(VENV)/tested
 	$(BIN)/python -m pip install -q -e ".[dask,ray,slurm]"
 	$(BIN)/python -m pytest -q -m extras
+
+# Every fault of docs/reliability.md at its full number, then with a fault planted that each row must find: some hours.
+# `make chaos CHAOS="--rows R1,R5 --long"` runs some rows.
+CHAOS ?= --long
+chaos: $(VENV)/tested
+	$(BIN)/python tests/chaos/run.py $(CHAOS)
+	$(BIN)/python tests/chaos/run.py --break all
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

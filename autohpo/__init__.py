@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from autohpo.controller import HyperParameterOptimizer
     from autohpo.errors import (
         AutoHPOError,
+        CheckpointError,
         CommandError,
         EvaluationsError,
         FailuresError,
@@ -58,6 +59,7 @@ __all__ = [
     "BaseHPOptimizer",
     "Belief",
     "BetaPrior",
+    "CheckpointError",
     "ChoiceHP",
     "CommandError",
     "CommandObjective",
@@ -114,7 +116,7 @@ _HOMES = {
     "errors": (
         *("AutoHPOError", "CommandError", "EvaluationsError", "FailuresError", "FirstTrialError", "InvalidPerfError"),
         *("NoResultError", "NotReady", "OptimizationComplete", "OptionError", "RegistryError"),
-        *("SpaceError", "StoreError"),
+        *("CheckpointError", "SpaceError", "StoreError"),
     ),
     "result": ("Result",),
     "search": ("Search",),

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import re
-import shutil
 from bisect import insort
-from pathlib import Path
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.folders import checkpoint_dir
 from autohpo.objectives import precedence
 from autohpo.search import Search
 from autohpo.trial import Trial
-
-_log = logging.getLogger("autohpo")
-
-_NAME = re.compile(r"trial-(\d+)(\.partial|\.removed)?")
 
 
 class Checkpoints:
@@ -38,10 +29,6 @@ class Checkpoints:
         self._there: set[int] = set()  # roots of chains that have a folder
         self._due: set[int] = set()  # those of them to be removed next time
         self._best: list[tuple[tuple[bool, float, float], int]] = []  # precedence and root, the best last
-
-    @property
-    def _files(self) -> Path:
-        return self._search.store.files
 
     def begin(self, resumable: frozenset[int]) -> None:
         """Remove what an earlier driver left over; to be called before anything is started.
@@ -70,7 +57,7 @@ class Checkpoints:
         if number not in state.running:
             self._rank(state[number])
         root = state.chain(number).root
-        if root not in self._there and checkpoint_dir(self._files, root).is_dir():
+        if root not in self._there and self._search.place.has(root):
             self._there.add(root)
         if not self._there:
             return
@@ -78,7 +65,7 @@ class Checkpoints:
         over = {root for root in self._there if root not in best and self._is_over(root, resumable)}
         for gone in over & self._due:
             self._there.discard(gone)
-            _remove(checkpoint_dir(self._files, gone))
+            self._search.place.remove(gone)
         self._due = over
 
     def finish(self, resumable: frozenset[int], *, is_whole: bool) -> None:
@@ -88,24 +75,17 @@ class Checkpoints:
             resumable: The trials that may still be promoted or forked.
             is_whole: Whether the search came to its own end.
         """
-        if not self._keeps_all and (self._there or self._search.store.files.is_dir()):
+        if not self._keeps_all and (self._there or self._search.place.is_there):
             self._sweep(frozenset() if self._keep == "best" and is_whole else resumable)
+        self._search.place.close()
 
     def _sweep(self, resumable: frozenset[int]) -> None:
-        """Go through the folder of the run; what of it is no trial's is left alone."""
-        if not self._files.is_dir():
-            return
+        """Go through the folders of all trainings."""
         best = self._best_roots()
-        for folder in list(self._files.iterdir()):
-            found = _NAME.fullmatch(folder.name)
-            if found is None:
-                continue
-            root = int(found[1])
-            if found[2] or root >= self._search.state.n_asked:
-                _remove(folder)  # half a copy, half removed, or of a log that lost its end
-            elif root not in best and self._is_over(root, resumable):
+        for root in self._search.place.roots(self._search.state.n_asked):
+            if root not in best and self._is_over(root, resumable):
                 self._there.discard(root)
-                _remove(folder)
+                self._search.place.remove(root)
 
     def _is_over(self, root: int, resumable: frozenset[int]) -> bool:
         leaf = self._search.state.chain(root).leaf
@@ -131,16 +111,3 @@ def _lets_go(hpo: BaseHPOptimizer) -> bool:
     """Whether an algorithm has trainings go on, and lets go of others."""
     has_levels = hpo.has_fidelity and getattr(hpo, "max_fidelity", 1.0) is not None
     return has_levels and type(hpo).resumable is not BaseHPOptimizer.resumable
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder; under another name first, so that nobody finds half of it."""
-    gone = folder if folder.name.endswith(".removed") else folder.with_name(f"{folder.name}.removed")
-    try:
-        if folder.is_symlink():
-            folder.unlink()
-            return
-        folder.rename(gone)
-        shutil.rmtree(gone)
-    except OSError as fault:  # it is tried again when the search goes on
-        _log.debug("the checkpoints %s cannot be removed: %s", folder, fault)

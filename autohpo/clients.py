@@ -24,7 +24,7 @@ def checked_client(client_id: object) -> str:
     if not isinstance(client_id, str) or not 0 < len(client_id) <= MAX_CLIENT or not client_id.isprintable():
         rule = f"must be a string of 1 to {MAX_CLIENT} characters that can be printed"
         raise OptionError(f"client_id: {rule}, got {shown(client_id)}")
-    return client_id
+    return str(client_id)
 
 
 def check_owner(state: RunState, number: int, client: str) -> None:

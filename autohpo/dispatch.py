@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +9,11 @@ from dataclasses import dataclass
 from autohpo.checkpoints import Checkpoints
 from autohpo.errors import OptionError
 from autohpo.execution.base import Executor
-from autohpo.folders import checkpoint_dir
 from autohpo.run_options import MAX_SUSPENDED
 from autohpo.search import Search
 from autohpo.store import RunState
 from autohpo.suspended import Suspended
-from autohpo.trial import Outcome, Suggestion, Task, TrialState
+from autohpo.trial import Outcome, Suggestion, Task, Trial, TrialState
 
 DRIVER_DIED = "the driver died"
 """How an end is explained that the next driver has written."""
@@ -52,6 +50,7 @@ class Dispatch:
         again: Trials to be started again, in their order.
         first: The trial that was started first, by this driver.
         has_begun: Whether its worker has taken it.
+        finish: Notes the end of a trial; returns it where the optimizer is to be told.
     """
 
     def __init__(
@@ -70,6 +69,7 @@ class Dispatch:
         self.again: deque[int] = deque()
         self.first: int | None = None
         self.has_begun = False
+        self.finish: Callable[[int, int, Outcome], Trial | None] = search.note_end
         self._parked: dict[int, deque[int]] = {}  # wait for one slot
         self._last: deque[int] = deque()  # may be what ended earlier drivers, and would end this one
         self._forgettable: set[int] = set()  # roots of chains whose training may still be kept somewhere
@@ -99,28 +99,30 @@ class Dispatch:
         Args:
             is_wanted: Whether a trial is to go on, by its number; by default those of the search itself.
         """
-        state = self._search.state
+        state, died_at = self._search.state, self._search.state.at
         suspects = on_last_attempt(state, self._retries) if self._executor.is_inline else []
         for number in sorted(filter(is_wanted, state.running), key=lambda number: (number < 0, abs(number))):
             attempts = state.attempts[number]
             if attempts.is_running and attempts.n:
                 trained = self._executor.trained(number, attempts.n)
+                cost = max(0.0, died_at - (attempts.started or died_at))  # as far as the log knows
                 outcome = Outcome(TrialState.LOST, error=DRIVER_DIED, trained=trained)
                 if self.is_over(number, outcome):
-                    self._end_lost(number, attempts.n, trained)
+                    self._end_lost(number, attempts.n, trained, cost)
                     continue
-                self._search.interrupt(number, attempts.n, TrialState.LOST, outcome.error, trained)
+                spent = {"trained": trained, "cost": cost}
+                self._search.interrupt(number, attempts.n, TrialState.LOST, outcome.error, **spent)
             (self._last if number in suspects else self.again).append(number)
         self._search.save()
         for number in [*self.again, *self._last]:
             self.prepare(number)
         self.checkpoints.begin(self._search.hpo.resumable)
 
-    def _end_lost(self, number: int, attempt: int, trained: float | None) -> None:
+    def _end_lost(self, number: int, attempt: int, trained: float | None, cost: float) -> None:
         n = 1 + self._retries.get(TrialState.LOST, 0)
         why = "" if trained is None else DRIVER_DIED
-        outcome = Outcome(TrialState.CRASHED, error=lost_error(n), why=why, trained=trained)
-        trial = self._search.note_end(number, attempt, outcome)
+        outcome = Outcome(TrialState.CRASHED, cost=cost, error=lost_error(n), why=why, trained=trained)
+        trial = self.finish(number, attempt, outcome)
         self._search.save()
         if trial is not None:
             self._search.told(trial)
@@ -155,7 +157,7 @@ class Dispatch:
             seed=chain.seed,
             fidelity=suggestion.fidelity,
             root=chain.root,
-            checkpoint_dir=str(checkpoint_dir(self._search.store.files, chain.root)),
+            checkpoint_dir=self._search.place.folder(chain.root),
             is_fork=chain.fork is not None,
             resumed_perf=None if suggestion.resume is None else state[suggestion.resume].perf,
             slot=slot,
@@ -206,20 +208,11 @@ class Dispatch:
         suggestion = self._search.state.running[number].suggestion
         if suggestion.fork is None:
             return
-        files = self._search.store.files
-        source = checkpoint_dir(files, self._search.state.chain(suggestion.fork).root)
-        target = checkpoint_dir(files, number)
-        if target.exists():
-            return
-        if not source.is_dir() or not any(source.iterdir()):
+        if not self._search.place.copy(self._search.state.chain(suggestion.fork).root, number):
             raise OptionError(
                 f"fork: trial {number} starts from trial {suggestion.fork}, which left no checkpoint; "
                 "the objective must save its state in trial.checkpoint_dir before each report or yield"
             )
-        partial = target.with_name(target.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial)
-        partial.rename(target)
 
     def ended(self, slot: int, number: int, attempt: int) -> None:
         """Free the slot of an attempt; that of another attempt stays as it is."""

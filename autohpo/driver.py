@@ -5,22 +5,23 @@ from __future__ import annotations
 import signal
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from autohpo.algorithms.session import session_of
 from autohpo.checkpoints import Checkpoints
 from autohpo.confirming import Confirming
 from autohpo.control import StopRequests
+from autohpo.cost_limit import CostLimit
 from autohpo.dispatch import Dispatch, Placed, lost_error
 from autohpo.ending import Ending
 from autohpo.errors import AutoHPOError, NotReady, OptimizationComplete, StoreError, short
 from autohpo.execution.base import Event, Executor
 from autohpo.failures import WORDS, Failures
 from autohpo.holding import Holding
+from autohpo.in_order import InOrder
 from autohpo.interrupts import Interrupted
+from autohpo.judged import Judge, has_all
 from autohpo.objective import Objective
 from autohpo.progress import Progress, Standing
 from autohpo.run_options import RunOptions
@@ -73,15 +74,17 @@ class Driver:
         kept = Checkpoints(search, options.keep_checkpoints)
         self.dispatch = Dispatch(search, executor, options.n_retries, options.max_suspended, kept)
         self.holding = Holding(search, executor, self.ending, options.grace_seconds)
-        self._stopping = stopping
+        self._stopping, self._cost = stopping, CostLimit(options.cost_limit, self.state)
         self._failures = Failures(options.max_consecutive_failures, progress.say, may_first=options.continue_on_error)
-        self._n_earlier, self._spent_earlier = 0, 0.0
-        self._advised = 0
+        self._judge = Judge(search, executor, self.ending)
         self._is_complete, self._is_closed = is_over, False  # the algorithm has nothing more to suggest; all is closed
-        self._why_complete = ""
-        self._unsaved = ""  # what the store did not take before a signal
-        self._confirming, self._is_over_before = confirming, is_over
-        self._is_confirming = False
+        self._why_complete, self._unsaved = "", ""  # the second one: what the store did not take before a signal
+        self._confirming, self._is_over_before, self._is_confirming = confirming, is_over, False
+        self._order: InOrder | None = None
+        if search.is_ordered:
+            n, ends = options.num_workers, lambda: bool(self.ending.reason)
+            self._order = InOrder(search, n, self._ask_in_order, self._tell, ends)
+            self.dispatch.finish = self._order.ended
 
     def run(self) -> None:
         """Run the search to its end.
@@ -92,10 +95,11 @@ class Driver:
             KeyboardInterrupt: A SIGINT came; everything is saved, or what is not was said.
             SystemExit: A SIGTERM or SIGHUP came; likewise.
         """
-        self._n_earlier, self._spent_earlier = self.state.n_done + self.state.n_failed, self._spent()
+        self._n_earlier = self.state.n_done + self.state.n_failed
+        self._spent_earlier = session_of(self.hpo).allowance.spent
         self.executor.recall(self.search.store.events(), self.search.lasting_files)
         if not self._is_over_before:
-            self.dispatch.recover()
+            self.dispatch.recover(self._order.is_unended if self._order is not None else lambda number: number >= 0)
         self.executor.open(self.objective, self._on_report)
         self.search.store.pause = self.holding.pause
         with self._hooks_watched(), self.ending.signals():
@@ -119,6 +123,8 @@ class Driver:
         if signum is not None:
             self._say_interrupted()
             raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
+        if self._order is not None and self._order.held:
+            self.progress.say(self._order.notice())
         why = self.ending.reason or self._stopping.reason or self._why_complete
         if self.ending.is_stopped:
             self.progress.say("stopped")
@@ -144,9 +150,7 @@ class Driver:
 
     def _loop(self) -> None:
         while True:
-            if self._stopping.reason:
-                session_of(self.hpo).why_over = self._stopping.reason
-                self._is_complete = True  # what runs may end: it may be better still
+            self._heed_rules()
             self.ending.check(self.dispatch.running)
             self._fill()
             if not self.dispatch.busy and self._is_over():
@@ -160,6 +164,11 @@ class Driver:
             self._take(self.holding.taken(events))
             self.progress.update(self._standing)
 
+    def _heed_rules(self) -> None:
+        if self._stopping.reason:
+            session_of(self.hpo).why_over = self._stopping.reason
+            self._is_complete = True  # what runs may end: it may be better still
+
     def _confirm(self) -> None:
         """Train the best anew, now that the search has ended by itself."""
         if self._confirming is not None and not self.ending.reason:
@@ -170,14 +179,21 @@ class Driver:
 
     def _is_over(self) -> bool:
         """Whether nothing will start any more, as nothing runs: if slots are free, nothing was found for them."""
-        if self.ending.reason or self.dispatch.free():
+        if self.ending.reason or self._starts_nothing:
             return True
-        return self._starts_nothing
+        if self._is_spent:
+            self._why_complete, session_of(self.hpo).why_over = self._cost.reason, self._cost.remedy
+        return self._is_spent or bool(self.dispatch.free())
 
     @property
     def _starts_nothing(self) -> bool:
         """Whether no trial waits, and no new one may come."""
         return not self.dispatch.n_waiting and (self._is_complete or self.hpo.n_left <= 0 or self._has_all_trials)
+
+    @property
+    def _is_spent(self) -> bool:
+        """Whether nothing may start for its cost; before the best are confirmed, some is set aside for that."""
+        return self._cost.is_reached(self.dispatch.running, None if self._is_confirming else self._confirming)
 
     # What starts.
 
@@ -185,7 +201,9 @@ class Driver:
         """Give every free slot a trial, as long as there are any; those found quickly share a commit."""
         placed: list[Placed] = []
         since = 0.0
-        while not self.ending.reason:
+        if self._order is not None and not self._is_confirming:
+            self.dispatch.again.extend(self._order.advance())
+        while not self.ending.reason and not self._is_spent:
             free = self.dispatch.free()
             found = self.dispatch.next(free, self._ask) if free else None
             if found is None:
@@ -201,7 +219,8 @@ class Driver:
 
     def _ask_ahead(self) -> None:
         """Make the next suggestion while all slots are busy; it waits for the first that is free."""
-        if self.dispatch.busy and not (self.ending.reason or self.dispatch.again or self.dispatch.free()):
+        is_due = self.dispatch.busy and not (self.ending.reason or self.dispatch.again or self.dispatch.free())
+        if is_due and not self._is_spent:
             suggestion = self._ask(0)
             if suggestion is not None:
                 self.dispatch.again.append(suggestion.number)
@@ -218,6 +237,13 @@ class Driver:
         """Return a new suggestion, noted in the log; None where there is none now."""
         if self._is_confirming and self._confirming is not None:
             return self._confirming.next(slot)
+        return None if self._order is not None else self._suggest(slot)
+
+    def _ask_in_order(self, worker: int) -> Suggestion | None:
+        self._heed_rules()
+        return self._suggest(worker)
+
+    def _suggest(self, slot: int) -> Suggestion | None:
         if self._is_complete or self._has_all_trials or self._must_confirm:
             return None
         try:
@@ -227,7 +253,7 @@ class Driver:
             return None
         except OptimizationComplete as complete:
             self._is_complete, session_of(self.hpo).why_over = True, str(complete)
-            if self.hpo.n_left > 0 and (self.hpo.max_evals or self.options.time_limit):
+            if self.hpo.n_left > 0 and (self.hpo.max_evals or self.options.time_limit or self.options.cost_limit):
                 self._why_complete = str(complete)
             return None
         except NotReady:
@@ -266,7 +292,7 @@ class Driver:
         self.ending.check(self.dispatch.running)
         self.ending.enter_user_code()
         running = self.state.running.get(event.number)
-        if running is not None and _has_all(running.fidelity, event.fidelity):
+        if running is not None and has_all(running.fidelity, event.fidelity):
             return True  # it ends by itself
         return go and not self.ending.reason
 
@@ -283,48 +309,28 @@ class Driver:
         for trial in trials:  # when all were told: the algorithm may want to continue any of them
             self._after(trial)
 
+    def _tell(self, trial: Trial) -> None:
+        self.search.told(trial)
+        self._after(trial)
+
     def _note(self, event: Event) -> Trial | None:
         """Note the end of an attempt; return the trial if it is over."""
         outcome, number = event.outcome, event.number
         assert outcome is not None  # an end
-        if outcome.advice:
-            if not self.ending.reason:  # then it was told to end for another reason than its own training
-                self._advise(outcome.advice)
-            outcome = replace(outcome, advice="")
+        outcome = self._judge.without_advice(outcome)
         self.dispatch.ended(event.slot, number, event.attempt)
         if not self.search.is_current(number, event.attempt):
             return self.search.note_end(number, event.attempt, outcome)
-        outcome = self._judged(number, outcome)
+        outcome = self._judge.judged(number, outcome)
         if not self.dispatch.is_over(number, outcome):
             error = outcome.error or self.ending.reason
-            self.search.interrupt(number, event.attempt, outcome.state, error, outcome.trained)
+            self.search.interrupt(number, event.attempt, outcome.state, error, trained=outcome.trained)
             self.dispatch.again.append(number)
             return None
         if outcome.state is TrialState.LOST:
             n = self.state.attempts[number].n_of(TrialState.LOST) + 1
             outcome = Outcome(TrialState.CRASHED, cost=outcome.cost, error=lost_error(n), trained=outcome.trained)
-        return self.search.note_end(number, event.attempt, outcome)
-
-    def _advise(self, advice: str) -> None:
-        """Warn once of an objective that goes on when told to end, and before that of one that returns another."""
-        weight = 2 if "went on" in advice else 1
-        if weight > self._advised:
-            self._advised = weight
-            warnings.warn(advice, UserWarning, stacklevel=2)
-
-    def _judged(self, number: int, outcome: Outcome) -> Outcome:
-        """Return the outcome with the state that fits why the trial was asked to end."""
-        if self.executor.is_inline and self.ending.signal is not None and not outcome.perfs:
-            return replace(outcome, state=TrialState.CANCELLED)  # the signal interrupted it, whatever it made of that
-        if outcome.state is not TrialState.STOPPED:
-            return outcome
-        if _has_all(self.state.running[number].fidelity, outcome.reached):
-            state = TrialState.COMPLETE  # it was asked to end when it had all it was given
-        elif self.ending.reason:
-            state = TrialState.CANCELLED  # it ended early because we asked it to, not because it had enough
-        else:
-            return replace(outcome, why=self.hpo.why(number))
-        return replace(outcome, state=state)
+        return self.dispatch.finish(number, event.attempt, outcome)
 
     def _after(self, trial: Trial) -> None:
         """Act on the end of a trial: paused trainings, and the rules of the first trial and of failures in a row."""
@@ -349,9 +355,11 @@ class Driver:
             with self.ending.user_code():  # a second signal ends paused trainings that do not end by themselves
                 self.executor.close()
         finally:
-            for number in list(self.state.running):
+            held = set() if self._order is None else set(self._order.held)
+            for number in [number for number in self.state.running if number not in held]:
                 n = self.state.attempts[number].n
-                self.search.interrupt(number, n, TrialState.CANCELLED, reason, self.executor.trained(number, n))
+                trained = self.executor.trained(number, n)
+                self.search.interrupt(number, n, TrialState.CANCELLED, reason, trained=trained)
             self.dispatch.busy.clear()
             try:
                 self.search.save()
@@ -385,16 +393,7 @@ class Driver:
             is_over=self._is_closed,
             confirming=self._confirming.counts if self._is_confirming and self._confirming is not None else None,
             budget=session_of(self.hpo).allowance.budget,
-            spent=self._spent(),
+            spent=session_of(self.hpo).allowance.spent,
             spent_earlier=self._spent_earlier,
+            cost=self._cost.standing(),
         )
-
-    def _spent(self) -> float:
-        """The full evaluations that were spent, where they are limited; else 0."""
-        allowance = session_of(self.hpo).allowance
-        return 0.0 if allowance.budget is None else allowance.spending.update()
-
-
-def _has_all(given: float | None, reached: float | None) -> bool:
-    """Whether a trial has come as far as the fidelity it was given."""
-    return given is not None and reached is not None and reached >= given - 1e-9

@@ -32,7 +32,7 @@ class SuggestionError(AutoHPOError, ValueError):
 
 
 class AlgorithmError(SuggestionError):
-    """An algorithm raised when it was to suggest something; the text names it, and the cause is chained."""
+    """A hook of an algorithm raised; the text names both, and the cause is chained."""
 
 
 class OptimizationComplete(AutoHPOError):  # noqa: N818 - a state of the search, not a fault
@@ -74,8 +74,15 @@ class EvaluationsError(AutoHPOError, ValueError):
 
 
 def _label(suggestion: object) -> str:
-    number = suggestion if isinstance(suggestion, int) else getattr(suggestion, "number", None)
+    try:
+        number = suggestion if isinstance(suggestion, int) else getattr(suggestion, "number", None)
+    except Exception:  # an object that may raise whatever it is asked
+        number = None
     return shown(suggestion) if number is None else f"trial {shown(number)}"
+
+
+class CheckpointError(AutoHPOError):
+    """Checkpoints cannot be read or saved where they are kept; the text says where, and why."""
 
 
 class StoreError(AutoHPOError):
@@ -104,6 +111,10 @@ class StoreLockedError(StoreError):
 
 class StoreGoneError(StoreError):
     """A store's file was removed, moved or replaced while a driver wrote to it; the text says what is not saved."""
+
+
+class StoreOfflineError(StoreError):
+    """The server of a store cannot be reached, or lets nobody in; the text says what is not saved, if anything."""
 
 
 class StoreWarning(UserWarning):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Sequence
 
 from autohpo.errors import OptionError, SuggestionError, shown
 from autohpo.objectives import Objectives
+from autohpo.packed import Costs, TrialList
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Running, Suggestion, Trial
 from autohpo.views import Cursor, HistoryView, LastValues, LevelView, ReadOnly, Step
@@ -25,9 +27,9 @@ class History(HistoryView):
         self._space = space
         self._n_asked = 0
         self._signs = objectives.signs if any(sign < 0 for sign in objectives.signs) else ()
-        self._told: list[Trial] = []
-        self._costs: list[float | None] = []
-        self._by_number: list[Trial | None] = []  # finished trials at the place of their number
+        self._told = TrialList()
+        self._costs = Costs()
+        self._places = array("q")  # of finished trials among those told, by number; -1 where there is none
         self._running: dict[int, Running] = {}
         self._roots: dict[int, int] = {}  # of trials that resume another
         self._leaves: dict[int, int] = {}  # newest trial of chains with more than one, by root
@@ -77,7 +79,8 @@ class History(HistoryView):
 
     def get(self, number: int) -> Trial | None:
         """Return a finished trial by its number; None where no trial of that number has ended."""
-        return self._by_number[number] if 0 <= number < len(self._by_number) else None
+        place = self._places[number] if 0 <= number < len(self._places) else -1
+        return self._told[place] if place >= 0 else None
 
     def root(self, number: int) -> int:
         """Return the first trial of the chain that a trial belongs to."""
@@ -130,7 +133,7 @@ class History(HistoryView):
         Raises:
             OptionError: It is not running.
         """
-        running = self._running.get(number)
+        running = self._running.get(number) if isinstance(number, int) else None
         if running is None:
             raise OptionError(not_running(number, self._n_asked))
         return running
@@ -138,11 +141,11 @@ class History(HistoryView):
     def finish(self, trial: Trial) -> None:
         """Move a trial from running to finished."""
         del self._running[trial.number]
+        missing = trial.number + 1 - len(self._places)
+        self._places.extend([-1] * missing)
+        self._places[trial.number] = len(self._told)
         self._told.append(trial)
         self._costs.append(trial.cost)
-        missing = trial.number + 1 - len(self._by_number)
-        self._by_number.extend([None] * missing)
-        self._by_number[trial.number] = trial
 
     def take_back(self, running: Running, order: Sequence[int]) -> None:
         """Undo the last :meth:`finish`: what a hook raised must leave nothing behind.
@@ -153,7 +156,7 @@ class History(HistoryView):
         """
         self._told.pop()
         self._costs.pop()
-        self._by_number[running.number] = None
+        self._places[running.number] = -1
         self.revision += 1  # the hook may have looked
         for level in self._levels.values():
             level.reread()
@@ -206,6 +209,6 @@ class History(HistoryView):
 
 def not_running(number: int, n_asked: int) -> str:
     """Return why a suggestion cannot be told: it has ended, or was never made here."""
-    if 0 <= number < n_asked:
+    if isinstance(number, int) and 0 <= number < n_asked:
         return f"suggestion {number} has a result already; tell each suggestion once"
     return f"suggestion {shown(number)} was not asked for here; tell what ask() of this very optimizer returned"

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 from autohpo.execution.descriptors import above_standard
 from autohpo.execution.forks import ForkFilter
 
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""The signals that end a search in order; there is no SIGHUP on Windows."""
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+"""The signals that end a search in order; Windows has Ctrl-Break and the end of a console in place of SIGHUP."""
 
 POKE: int | None = getattr(signal, "SIGURG", None) if hasattr(signal, "pthread_kill") else None
 """What the watch sends to the driver's thread: ignored by default, and used by nobody else."""

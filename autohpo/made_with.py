@@ -120,8 +120,12 @@ def _parts_of(item: Any) -> list[Any] | None:
     kind: Any = type(item)
     usual: Any = object
     is_usual = kind.__reduce_ex__ is usual.__reduce_ex__ and kind.__reduce__ is usual.__reduce__
-    is_plain = is_usual and hasattr(item, "__dict__") and kind.__module__.split(".")[0] not in ("torch", "builtins")
-    return list(vars(item).values()) if is_plain else None
+    if not is_usual or kind.__module__.split(".")[0] in ("torch", "builtins"):
+        return None
+    try:
+        return list(vars(item).values())
+    except Exception:  # it has none, or its class raises where it is asked
+        return None
 
 
 def _content(cell: types.CellType) -> Any:

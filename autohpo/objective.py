@@ -4,155 +4,38 @@ from __future__ import annotations
 
 import inspect
 import logging
-import math
-import os
 import sys
 import time
 import traceback
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from autohpo.errors import AutoHPOError, InvalidPerfError, OptionError, short
 from autohpo.forked import OnlyHere
 from autohpo.objectives import Objectives, as_perf
-from autohpo.odometer import Odometer
 from autohpo.outcome import checked_size
-from autohpo.reported import Keep, ReportLog, ReportRules
+from autohpo.reported import Keep, ReportRules
 from autohpo.signatures import is_any, is_generator, names_in
 from autohpo.trial import Outcome, Task, TrialState, whole
+from autohpo.trial_handle import Report, TrialHandle
 
 _log = logging.getLogger("autohpo")
 
 OFFERED = ("dataset", "fidelity", "trial", "seed")
 
-OURS = ("autohpo.objective", "autohpo.objectives", "autohpo.odometer", "autohpo.reported", "autohpo.trainer")
+OURS = (
+    "autohpo.mirrors",
+    "autohpo.objective",
+    "autohpo.objectives",
+    "autohpo.odometer",
+    "autohpo.reported",
+    "autohpo.trainer",
+    "autohpo.trial_handle",
+)
 """Modules whose frames say nothing to a user whose objective raised; those of executors are left out, too."""
 
 MAX_ERROR_CHARACTERS = 16_000
-
-Report = Callable[..., bool]
-"""``report(fidelity, perf)`` tells the search how far a trial came; False asks it to end. Where there are metrics, they
-are a third argument."""
-
-
-class TrialHandle:
-    """The ``trial`` that an objective may ask for: it reports through it, and finds its checkpoints.
-
-    It belongs to one attempt at one trial. What is reported when that attempt has ended, by a thread that it left
-    behind, is ignored.
-
-    Attributes:
-        number: The number of the trial.
-        attempt: Which start of the trial this is, from 1; above 1 an earlier one did not come to its end.
-        seed: A number for every random choice of the training.
-        fidelity: How much training the trial gets in all, counted from nothing; None means full.
-        slot: The number of the worker that runs it, from 0.
-        reports: ``(fidelity, perf)`` in the order reported.
-        is_stopped: Whether the search said that the trial should end.
-    """
-
-    def __init__(self, task: Task, report: Report, objectives: Objectives | None = None) -> None:
-        self._log = ReportLog()
-        self.reports = self._log.reports
-        self.is_stopped = False
-        self._objectives = Objectives.of("max") if objectives is None else objectives
-        self._done: float = 0
-        self._beyond: float = 0  # how far a program went on before it was ended
-        self._bind(task, report)
-
-    def _bind(self, task: Task, report: Report) -> None:
-        """Take over the next task of the same training."""
-        self.number, self.attempt, self.seed = task.number, task.attempt, task.seed
-        self.fidelity, self.slot, self._most, self._began = task.fidelity, task.slot, task.most, self._done
-        self._folder, self._process, self._odometer = task.checkpoint_dir, os.getpid(), Odometer(task)
-        self._send: Report | None = report
-        self._log.is_over, self._log.n_ignored = False, 0
-
-    @property
-    def device(self) -> str | None:
-        """The GPU that its worker was given, as ``optimize(gpus=...)`` names it; None where none was."""
-        return os.environ.get("AUTOHPO_DEVICE")
-
-    def _release(self) -> None:
-        """Ignore what is reported from now on: the attempt has ended."""
-        self._send = None
-        self._odometer.close()
-
-    @property
-    def checkpoint_dir(self) -> Path:
-        """The folder of this training: the same one after a pause, a promotion and a crash."""
-        folder = Path(self._folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def report(self, perf: object, fidelity: float | None = None, *, metrics: object = None) -> bool:
-        """Tell the search how good the training is so far; False means: stop here, and later reports are ignored.
-
-        Args:
-            perf: One finite number, or what else ``Objectives.measure_report`` takes.
-            fidelity: How much training is done, counted from nothing; by default one more than at the last report.
-            metrics: Further numbers by name, kept in the log; the trial has the last, the least and the largest of
-                each as ``metrics["loss"]``, ``["loss.min"]`` and ``["loss.max"]``.
-
-        Raises:
-            InvalidPerfError: `perf` or `fidelity` is not one finite number. Uncaught, it makes the trial INVALID.
-        """
-        send = self._send
-        if send is None or os.getpid() != self._process:  # a forked child has no say in the search
-            return False
-        if self._log.is_over:
-            self._log.n_ignored += 1
-            return False
-        value, more = self._objectives.measure_report(perf, metrics)
-        if more:
-            checked_size(Outcome(TrialState.RUNNING, metrics=more))
-        done = self._done + 1 if fidelity is None else whole(float(fidelity))
-        if not 0 <= done < math.inf:
-            raise InvalidPerfError(f"fidelity: must be finite and at least 0, got {done}")
-        self._done = done
-        self.reports.append((done, value))
-        self._odometer.note(done - self._began)
-        if more:
-            self._log.tally.count(more)
-        is_wanted = send(done, value, more) if more else send(done, value)
-        if not is_wanted or (self._has_all and not self.is_enough):
-            self.is_stopped = True
-        self._log.is_over = self._odometer.is_over = self.is_stopped or self.is_enough
-        return not self._log.is_over
-
-    @property
-    def is_asked_to_end(self) -> bool:
-        """Whether the search asked this trial to end: before the next report only where its executor can tell."""
-        asked = getattr(self._send, "is_asked_to_end", None)
-        if asked is not None and not self._log.is_over and asked():
-            self.is_stopped = self._log.is_over = True
-        return self.is_stopped
-
-    def resume_at(self, fidelity: float) -> None:
-        """Say that training state up to `fidelity` was loaded from :attr:`checkpoint_dir`."""
-        done = whole(float(fidelity))
-        self._done, self._began = done, self._began + done - self._done
-
-    @property
-    def trained(self) -> float | None:
-        """How much training this attempt did, as far as it was said; None where nothing was."""
-        return done - self._began if (done := max(self._done, self._beyond)) > self._began else None
-
-    @property
-    def is_continued(self) -> bool:
-        """Whether this attempt goes on from where a training stood."""
-        return self._began > 0
-
-    @property
-    def _has_all(self) -> bool:
-        return self._most is not None and self._done - self._began >= self._most - 1e-9
-
-    @property
-    def is_enough(self) -> bool:
-        """Whether the training has come as far as this trial's fidelity."""
-        return self.fidelity is not None and self._done >= self.fidelity - 1e-9
 
 
 @dataclass(frozen=True)
@@ -299,7 +182,7 @@ class Evaluator:
         try:
             outcome = self._run(task, handle, paused)
         finally:
-            handle._release()
+            handle._release(keeps_folder=task.root in self._paused)
         cost = time.perf_counter() - began if outcome.cost is None else outcome.cost
         is_more = task.most is not None and (handle.is_continued or not outcome.perfs or handle._beyond > 0)
         trained = handle.trained if is_more else None  # else it is all that it reached, or nobody asks
@@ -351,6 +234,7 @@ class Evaluator:
         if paused is not None:
             try:
                 paused.steps.close()
+                paused.handle._release(keeps_folder=False)
             except Exception:  # one of those blocks raised: it harms no trial
                 _log.warning("the paused training of trial %d could not be closed", root, exc_info=True)
 
@@ -379,7 +263,7 @@ def user_traceback() -> str:
     try:
         told = traceback.TracebackException(kind, fault, frames)
         if isinstance(fault, AutoHPOError):  # what we raised on purpose was caused by the line that called us
-            ours = {__file__, as_perf.__code__.co_filename, checked_size.__code__.co_filename}
+            ours = {function.__code__.co_filename for function in (clip, as_perf, checked_size, TrialHandle.report)}
             while told.stack and told.stack[-1].filename in ours:
                 del told.stack[-1]
         return clip("".join(told.format()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from autohpo.errors import InvalidPerfError, OptionError, short, shown
 from autohpo.other_names import meant_way
 from autohpo.outcome import NOTHING, Perf
+from autohpo.spaces.doors import reading
 from autohpo.trial import Outcome, Trial, TrialState
 
 Way = Literal["max", "min"]
@@ -56,6 +58,11 @@ class Objectives:
         Raises:
             OptionError: It is neither "max" or "min", nor a dict from name to these, nor a list of these.
         """
+        with reading("mode", OptionError):
+            return cls._of(mode)
+
+    @classmethod
+    def _of(cls, mode: object) -> Objectives:
         named = mode if isinstance(mode, Mapping) else None
         ways = list(named.values()) if named is not None else [mode] if isinstance(mode, str) else mode
         is_list = isinstance(ways, (list, tuple)) and len(ways) > 0
@@ -112,7 +119,7 @@ class Objectives:
         returned = metrics.pop("cost", None)
         cost = returned if cost is None else cost
         spent = None if cost is None else as_cost(cost)
-        return Outcome(TrialState.COMPLETE, tuple(values), held, metrics, spent)
+        return Outcome(TrialState.COMPLETE, tuple(values), held, metrics, spent, has_own_cost=spent is not None)
 
     def measure_report(self, value: object, metrics: object = None) -> Reported:
         """Return what a report says: the one place that reads what ``trial.report`` and ``yield`` hand over.
@@ -222,13 +229,24 @@ def incumbent(trials: Iterable[Trial]) -> Trial | None:
     Args:
         trials: Trials of one search, in any order.
     """
-    found = [trial for trial in trials if trial.perf is not None]
-    if len(found) < 2:
-        return found[0] if found else None
-    if len(found[0].perfs) == 1:
-        return max(found, key=lambda t: (*precedence(t), t.score or 0.0, -t.number))
-    best = max(map(precedence, found))
-    return compromise(undominated([trial for trial in found if precedence(trial) == best]))
+    top: tuple[bool, float, float] | None = None
+    rivals: list[Trial] = []  # of several objectives all with the same precedence, of one the best alone
+    for trial in trials:  # one after the other: a long run makes its trials only when they are looked at
+        if trial.perf is None:
+            continue
+        rank = precedence(trial)
+        if top is None or rank > top:
+            top, rivals = rank, [trial]
+        elif rank == top and len(trial.perfs) > 1:
+            rivals.append(trial)
+        elif rank == top and _is_before(trial, rivals[0]):
+            rivals = [trial]
+    return compromise(undominated(rivals)) if len(rivals) > 1 else rivals[0] if rivals else None
+
+
+def _is_before(trial: Trial, other: Trial) -> bool:
+    """Whether a trial is better than another of the same precedence; of equals the one asked first is."""
+    return (trial.score or 0.0, -trial.number) > (other.score or 0.0, -other.number)
 
 
 def compromise(front: Sequence[Trial]) -> Trial:
@@ -295,15 +313,18 @@ def as_perf(value: object) -> float:
         InvalidPerfError: The value is refused; the text says what it was.
     """
     number = value
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # numpy and torch, without importing them
-        number = value.item()
+    try:
+        if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # numpy and torch, without importing them
+            number = value.item()
+    except Exception:  # an object that may raise whatever it is asked is none of these
+        number = None
     if not isinstance(number, numbers.Real) and type(number).__name__ != "Decimal":
         raise InvalidPerfError(f"the objective's result must be one number, got {short(value)}{_advice(value)}")
     try:
         perf = float(number)  # type: ignore[arg-type]
     except OverflowError:
         raise InvalidPerfError(f"the objective's result is too large for a float: {short(value)}") from None
-    except ValueError:  # Decimal's signalling NaN
+    except Exception:  # Decimal's signalling NaN; a number of the user's own may raise anything
         raise InvalidPerfError(f"the objective's result must be finite, got {short(value)}") from None
     if not math.isfinite(perf):
         raise InvalidPerfError(f"the objective's result must be finite, got {perf}")
@@ -314,8 +335,8 @@ def _advice(value: object) -> str:
     """What to do about a result that is no number; the empty string where that is plain."""
     if value is None:
         return "; is a return missing?"
-    if hasattr(value, "cr_await"):
-        value.close()  # type: ignore[attr-defined]  # else Python warns that nobody awaited it
+    if inspect.iscoroutine(value):
+        value.close()  # else Python warns that nobody awaited it
         return "; f must not be async: run it with asyncio.run"
     if isinstance(value, (tuple, list)):
         return "; give one number, or {'perf': ...} with further numbers as metrics"

@@ -5,8 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from autohpo.errors import OptionError, shown
 from autohpo.outcome import perfs_of
+from autohpo.packed import TrialList
 from autohpo.trial import Trial
+
+
+def of_signs(trials: Sequence[Trial], signs: tuple[int, ...]) -> Sequence[Trial]:
+    """Return trials for which the same way is better in each objective.
+
+    Args:
+        trials: Any trials; those that a state keeps all have the same signs.
+        signs: A sign for each objective: 1 where higher is better, -1 where lower is.
+
+    Raises:
+        OptionError: They are no trials.
+    """
+    looked_at = trials[:1] if isinstance(trials, TrialList) else trials
+    if not isinstance(looked_at, Sequence) or not all(isinstance(trial, Trial) for trial in looked_at):
+        raise OptionError(f"trials: must be trials, got {shown(trials)}; Result.load(path) reads a store")
+    wanted = signs if any(sign < 0 for sign in signs) else ()
+    if any(trial.signs != wanted for trial in looked_at):
+        return [replace(trial, signs=wanted) for trial in trials]
+    return trials
 
 
 def last_of_each(trials: Sequence[Trial]) -> list[Trial]:

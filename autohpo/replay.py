@@ -10,6 +10,7 @@ from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.session import session_of
 from autohpo.errors import OptionError, StoreCorruptError, StoreWarning
 from autohpo.made_with import changes
+from autohpo.run_header import is_ordered
 from autohpo.store import RunState, Store
 from autohpo.store.base import LogEvent
 from autohpo.store.run_state import collector_paused, report_from
@@ -33,6 +34,8 @@ def replay(
     """
     session = session_of(hpo)
     is_known = bool(hpo.n_asked) and not state.seq
+    is_in_order = is_ordered(store.header)
+    hears_reports = _hears_reports(hpo) and not is_in_order
     with collector_paused():
         for event in state.checked(store.events(state.seq)):
             trial = state.apply(event)
@@ -47,15 +50,28 @@ def replay(
                     session.adopt(state.running[event.trial].suggestion)
                 elif trial is not None:
                     session.close(trial)
+                elif not hears_reports:
+                    pass  # they are handed over at the end, of trials that still run
                 elif event.kind == "start" and event.attempt > 1:
                     session.restart(event.trial)
                 elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
                     session.reported(event.trial, *report_from(event.data))
             except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
                 raise _cannot_replay(store, hpo, event, error) from error
+    if not (is_known or hears_reports or is_in_order):
+        for number, running in state.running.items():
+            if number >= 0:
+                session.history.find(number).reports[:] = running.reports
     n_ended = state.n_done + state.n_failed + state.n_known
     if (state.n_asked, n_ended) != (hpo.n_asked, hpo.n_told):
         raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
+
+
+def _hears_reports(hpo: BaseHPOptimizer) -> bool:
+    """Whether somebody looks at trials before they end: a hook that may, or the rule that ends hopeless ones."""
+    hooks = (hpo._on_report, BaseHPOptimizer._on_report), (hpo._update_trials, BaseHPOptimizer._update_trials)
+    is_heard = any(getattr(own, "__func__", None) is not base for own, base in hooks)
+    return is_heard or session_of(hpo).hopeless is not None
 
 
 def _cannot_replay(store: Store, hpo: BaseHPOptimizer, event: LogEvent, error: Exception) -> StoreCorruptError:

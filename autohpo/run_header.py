@@ -64,6 +64,16 @@ def with_objective(
         return header
     if "objective" in kept:
         hpo.has_fidelity = kept["objective"].get("takes_fidelity", False)
-        return {**header, "objective": kept["objective"]}
+        followed = {name: kept[name] for name in ("objective", "schedule") if name in kept}
+        return {**header, **followed}
     can_go_on = header["objective"]["takes_fidelity"] or not hpo.is_multi_fidelity
     return {name: value for name, value in header.items() if name != "objective" or not can_go_on}
+
+
+def is_ordered(header: Mapping[str, Any] | None) -> bool:
+    """Return whether the trials of a run end in the order in which they were asked for.
+
+    Args:
+        header: The header of its store; None where none has begun.
+    """
+    return header is not None and header.get("schedule") == "deterministic"

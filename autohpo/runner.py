@@ -20,6 +20,7 @@ from autohpo.algorithms.options import RunArguments, check_names, options_of
 from autohpo.algorithms.parts.missing_space import MissingSpace, trainer_space
 from autohpo.algorithms.registry import name_of
 from autohpo.algorithms.session import session_of
+from autohpo.checkpoint_places import place_of
 from autohpo.commands import CommandObjective
 from autohpo.confirming import confirming_of, default_of, say_confirmed
 from autohpo.dispatch import on_last_attempt
@@ -28,6 +29,7 @@ from autohpo.errors import NoResultError, OptionError
 from autohpo.execution.base import Executor
 from autohpo.execution.kinds import Shared, engine_of, executor_of, unknown_executor
 from autohpo.folders import clean_leftovers, remove_folder, temporary_folder
+from autohpo.in_order import check_schedule
 from autohpo.made_with import made_with
 from autohpo.objective import Objective
 from autohpo.progress import Progress, make_progress
@@ -35,7 +37,6 @@ from autohpo.result import Result
 from autohpo.run_options import RunOptions
 from autohpo.search import Search
 from autohpo.stopping import Stopping
-from autohpo.store import MemoryStore
 from autohpo.store.waiting import PASSING
 from autohpo.trainer import TrainerObjective, check_trainer
 from autohpo.warmstart import Earlier
@@ -142,28 +143,34 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     hpo.has_fidelity, hpo.is_continued = objective.takes_fidelity, objective.is_continued
     options.stop_rules.check(hpo)
     _check_objective(hpo, objective, options)
+    check_schedule(hpo, options.schedule, ask_ahead=options.ask_ahead)
     default = default_of(hpo, call.trainer, options)
     stopping = Stopping(options.stop_rules, hpo.objectives.signs[0], hpo.full_fidelity)
     search.listener = stopping if options.stop_rules.is_any else None
-    search.claim()
+    if options.checkpoints is not None:
+        search.place = place_of(options.checkpoints)
     try:
+        search.claim()
         first = default if options.default_first else None
         earlier = Earlier.of(options.warm_start, hpo, search.store.header, first)
         if not hpo.n_asked:
             hpo.know(earlier.points)
         executor = make_executor(options, _logs_of(search))
-        num_workers = max(executor.capacity(), options.num_workers)
+        is_ordered = options.schedule == "deterministic"
+        num_workers = options.num_workers if is_ordered else max(executor.capacity(), options.num_workers)
         hpo.set_up(num_workers, options.time_limit, options.memory_bytes)
         described = _described(objective, "" if trainer is None else type(trainer).__qualname__)
         begun_with = made_with(hpo.f if trainer is None else trainer, objective.dataset)
-        search.begin({"objective": described, "made_with": begun_with, **earlier.header})
+        more: dict[str, Any] = {"schedule": options.schedule} if is_ordered else {}
+        more |= {} if options.checkpoints is None else {"checkpoints": os.fspath(options.checkpoints)}
+        search.begin({"objective": described, "made_with": begun_with, **earlier.header, **more})
         on_begin = session_of(hpo).on_begin
         if on_begin is not None:
             on_begin(search.store)
         _say_resumed(search, progress)
         executor = _protected(executor, objective, search, options)
         max_trials = None
-        if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:
+        if hpo.max_evals is None and not (options.time_limit or options.cost_limit or hpo.is_finite):
             max_trials = session_of(hpo).allowance.default_limit = hpo.default_evals
             _log.info("no budget was given: the search ends after %d trials", max_trials)
         _say_plan(hpo)
@@ -229,15 +236,15 @@ def _say_plan(hpo: BaseHPOptimizer) -> None:
         )
 
 
-def _logs_of(search: Search) -> Path | None:
-    """The folder for what workers print; None where a temporary one does."""
-    return None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
+def _logs_of(search: Search) -> Path:
+    """The folder for what workers print; without a store it goes with the result."""
+    return search.store.files / "logs"
 
 
 def _protected(executor: Executor, objective: Objective, search: Search, options: RunOptions) -> Executor:
     """The executor, or a worker process where the user chose none and a trial ended the driver's process again."""
     suspects = on_last_attempt(search.state, options.n_retries)
-    if options.executor is not None or not executor.is_inline or not suspects or os.name != "posix":
+    if options.executor is not None or not executor.is_inline or not suspects:
         return executor
     from autohpo.execution.local import LocalExecutor, can_be_sent
 
@@ -334,15 +341,20 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
     """
     limits = {"time_limit": options.time_limit, "trial_time_limit": options.trial_time_limit}
     limits |= {"memory_limit": options.memory_bytes, "gpus": options.gpus}
+    limits |= {"gpu_memory_limit": options.gpu_memory_bytes}
     given = [name for name, limit in limits.items() if limit is not None]
     kind = options.executor
     refused = [name for name in given if name != "time_limit"] + ["num_workers"] * (options.num_workers > 1)
+    if options.schedule == "deterministic":  # then it says how many trials are open at most, wherever they run
+        refused = [name for name in refused if name != "num_workers"]
     if isinstance(kind, Executor):
         if refused:
             who = type(kind).__name__
             raise OptionError(f"executor: {who} has slots and limits of its own, so leave out {', '.join(refused)}")
         return kind
     if engine_of(kind) is not None:
+        if options.gpu_memory_bytes is not None or options.memory_by != "rss":
+            raise OptionError("gpu_memory_limit, memory_by: hold on this machine alone, with executor='local'")
         if options.gpus is not None:
             raise OptionError("gpus: an engine has its own; say how many each trial needs, as in DaskExecutor(gpus=1)")
         return executor_of(kind, Shared(options.num_workers, options.trial_time_limit, options.memory_bytes, logs))
@@ -364,4 +376,6 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
         memory_limit=options.memory_bytes,
         log_folder=logs,
         devices=options.devices,
+        memory_by=options.memory_by,
+        gpu_memory_limit=options.gpu_memory_bytes,
     )

@@ -19,7 +19,7 @@ from autohpo.made_with import made_with
 from autohpo.objectives import as_metrics
 from autohpo.other_names import explains_names
 from autohpo.replay import replay, warn_of_changes
-from autohpo.run_header import run_header, with_objective
+from autohpo.run_header import is_ordered, run_header, with_objective
 from autohpo.search_log import FLUSH_SECONDS, SearchLog
 from autohpo.spaces.identity import check_identity
 from autohpo.store import MemoryStore, RunState, Store, open_store
@@ -136,15 +136,15 @@ class Search(SearchLog):
         """
         if self._is_open:
             return
-        self.claim()
         try:
+            self.claim()
             self.begin(header or {})
         except BaseException:
             self.close()
             raise
 
     def claim(self) -> None:
-        """Claim the store, and take over its seed where the user gave none."""
+        """Claim the store, and take over its seed where the user gave none; :meth:`close` it where this raises."""
         self.store.open()
         self._is_open = True
         kept = self.store.header
@@ -162,6 +162,7 @@ class Search(SearchLog):
         if kept is not None:
             self.name = kept.get("name", "")
         self.state.full = self.hpo.full_fidelity
+        self.is_ordered = is_ordered(self.store.header)
         replay(self.store, self.state, self.hpo, None if self.listener is None else self._tell_listener)
         if kept is not None and self.state.n_asked:
             self.resumed_from = str(getattr(self.store, "path", ""))
@@ -317,6 +318,8 @@ class Search(SearchLog):
         """End the attempt that counts: on disk, then told. A trial that has ended must have ended just so."""
         if number not in self.state.running:
             return told_before(self.state, number, outcome)
+        if self.state.attempts[number].held is not None:
+            raise EvaluationsError([(number, "it has a result, which is told once all trials before it have theirs")])
         trial = self.note_end(number, self._attempt(number), outcome)
         assert trial is not None  # it was the one that counts
         self.save()
@@ -357,7 +360,7 @@ class Search(SearchLog):
     def is_current(self, number: int, attempt: int) -> bool:
         """Whether an attempt is the one that counts: others were given up, or have ended."""
         attempts = self.state.attempts.get(number)
-        return attempts is not None and attempts.n == attempt and attempts.interrupted is None
+        return attempts is not None and attempts.n == attempt and attempts.interrupted is attempts.held is None
 
     def take_report(
         self, number: int, attempt: int, fidelity: float, perf: Perf, metrics: Mapping[str, float] | None = None
@@ -370,7 +373,7 @@ class Search(SearchLog):
                 return True  # a restart goes over known ground
             data: dict[str, Any] = {"fidelity": float(fidelity), "perf": perf}
             self._note("report", number, attempt, data | {"metrics": dict(metrics)} if metrics else data)
-            is_wanted = number < 0 or self._session.reported(number, fidelity, perf)
+            is_wanted = number < 0 or self.is_ordered or self._session.reported(number, fidelity, perf)
             if time.monotonic() - self._flushed > FLUSH_SECONDS:
                 self.save(sync=False)
             return is_wanted
@@ -388,8 +391,8 @@ class Search(SearchLog):
         if trial.number >= 0:
             self._session.close(trial)
 
-    def interrupt(self, number: int, attempt: int, state: TrialState, error: str, trained: float | None = None) -> None:
-        """Note that an attempt ended and that the trial will be started again."""
+    def interrupt(self, number: int, attempt: int, state: TrialState, error: str, **spent: float | None) -> None:
+        """Note that an attempt ended and that the trial will be started again; what it `trained`, and its `cost`."""
         if self.is_current(number, attempt):
-            more = {} if trained is None else {"trained": trained}
+            more = {name: value for name, value in spent.items() if value is not None}
             self._note("interrupt", number, attempt, {"state": state.value, "error": error, **more})

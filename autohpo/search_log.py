@@ -10,13 +10,14 @@ from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.session import Session
+from autohpo.checkpoint_places import LocalPlace, Place
 from autohpo.clock import steady_clock
 from autohpo.errors import StoreError
 from autohpo.listener import Listener
 from autohpo.store import MemoryStore, RunState, Store
 from autohpo.store.base import LogEvent, LogKind
 from autohpo.store.run_state import suggestion_data
-from autohpo.trial import Suggestion, Trial
+from autohpo.trial import Outcome, Suggestion, Trial
 
 FLUSH_SECONDS = 0.5
 """How old a report may get before it is on disk: one may be lost with the process, a suggestion or a result may not."""
@@ -33,6 +34,7 @@ class SearchLog:
 
     Attributes:
         on_saved: Hears of all that is in the log, once it is; None where nobody asks.
+        is_ordered: Whether trials end in the order in which they were asked for, and their reports are told with that.
     """
 
     def __init__(self, hpo: BaseHPOptimizer, session: Session, store: Store, state: RunState) -> None:
@@ -49,6 +51,19 @@ class SearchLog:
         self._is_synced = True
         self._flushed = time.monotonic()
         self._is_open = False
+        self.is_ordered = False
+        self._place: Place | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the checkpoint folders are; beside the store, unless it was set to another one."""
+        if self._place is None:
+            self._place = LocalPlace(self.store.files)
+        return self._place
+
+    @place.setter
+    def place(self, place: Place) -> None:
+        self._place = place
 
     def _note(
         self, kind: LogKind, number: int, attempt: int, data: dict[str, Any], suggestion: Suggestion | None = None
@@ -80,6 +95,18 @@ class SearchLog:
             suggestion = trial.suggestion
             self._note("ask", trial.number, 0, suggestion_data(suggestion, self.hpo.space), suggestion)
             self._note("end", trial.number, 0, trial.outcome.to_json())
+
+    def hold(self, number: int, attempt: int, outcome: Outcome) -> None:
+        """Note how a trial has ended whose turn to end has not come: :meth:`release` ends it."""
+        self._note("late", number, attempt, outcome.to_json())
+
+    def release(self, number: int) -> Trial:
+        """Note the end of a trial that was held, and return it; :meth:`save` it before the optimizer is told."""
+        attempts = self.state.attempts[number]
+        assert attempts.held is not None  # only called where it is
+        trial = self._note("end", number, attempts.n, attempts.held.to_json())
+        assert trial is not None  # it had no end before
+        return trial
 
     def save(self, *, sync: bool = True) -> None:
         """Commit what is not saved yet.

@@ -18,10 +18,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from autohpo.control import driver_of, store_path, write_json
-from autohpo.errors import DetachedError, OptionError, PathError, StoreError, shown
+from autohpo.control import driver_of, files_of, place_of, write_json
+from autohpo.errors import DetachedError, OptionError, PathError, RunBusyError, StoreError, shown
 from autohpo.store.lock import Holder
-from autohpo.store.opening import beside
+from autohpo.store.postgres_studies import reserve_study
+from autohpo.store.postgres_url import is_postgres, redacted
 from autohpo.version import __version__
 
 LAUNCH = "launch.json"
@@ -48,6 +49,12 @@ _EXECUTE = (  # a closed terminal, and the end of a login, must not end it; `exe
     "hasattr(signal, 'SIGHUP') and signal.signal(signal.SIGHUP, signal.SIG_IGN); "
     "os.execvp(sys.argv[1], sys.argv[1:])"
 )
+
+
+def without_secrets(word: str) -> str:
+    """Return a word of a command line as it may be recorded: without the password of a URL, which may be all of it."""
+    option, sign, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    return option + sign + redacted(value) if is_postgres(value) else word
 
 
 class _Detached(subprocess.Popen[bytes]):
@@ -100,6 +107,7 @@ class Launch:
             budget: The budget that it has.
         """
         words = [sys.executable, *sys.orig_argv[1:]] if argv is None else argv
+        words = [without_secrets(word) for word in words]
         kept = {name: os.environ[name] for name in ALLOWED if name in os.environ}
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         there = socket.gethostname(), os.getpid(), since
@@ -126,7 +134,7 @@ class Launch:
         Raises:
             StoreError: There is a record, but it cannot be read, or another user wrote it: it says what is to be run.
         """
-        path = beside(store_path(store), ".files") / LAUNCH
+        path = files_of(store) / LAUNCH
         try:
             if hasattr(os, "getuid") and path.stat().st_uid not in (os.getuid(), 0):
                 raise StoreError(f"store: {path} is of another user, so what it says is not run")
@@ -183,10 +191,15 @@ def start_detached(
         PathError: The log cannot be written.
         OptionError: There is no such program or working directory.
     """
-    path = store_path(store)
-    _check_free(path)
+    path = place_of(store)
+    holder = driver_of(store)
+    if holder is not None:
+        who = f"this very process ({os.getpid()})" if holder.is_here and holder.process == os.getpid() else holder
+        raise RunBusyError(f"store: {path.name} is in use by {who}")
+    if is_postgres(store):
+        reserve_study(str(store))  # so that the driver has the folder in which its log is
     words = _checked_command(argv, cwd, environment)
-    log_path = beside(path, ".files") / LOG if log is None else Path(log)
+    log_path = files_of(store) / LOG if log is None else Path(log)
     options: dict[str, Any] = {"cwd": cwd, "env": environment, "stdin": subprocess.DEVNULL}
     if sys.platform == "win32":
         flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
@@ -198,7 +211,8 @@ def start_detached(
         log_path.parent.mkdir(parents=True, exist_ok=True)
         with log_path.open("ab") as file:
             begin = file.tell()
-            file.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} started: {shlex.join(argv)}\n".encode())
+            command = shlex.join(map(without_secrets, argv))
+            file.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} started: {command}\n".encode())
             file.flush()
             process = _Detached(words, stdout=file, stderr=subprocess.STDOUT, **options)
     except OSError as error:
@@ -211,20 +225,20 @@ def start_detached(
         if code:
             said = f"the driver ended with code {code}; {log_path} ends with:\n{tail(log_path, begin)}"
             raise DetachedError(said, code)
-        holder = driver_of(path)
+        holder = driver_of(store)
         if code == 0:
             break
         is_ours = holder is not None and holder.is_here and process.pid in (holder.process, _session_of(holder.process))
-        if is_ours and holder is not None and (not has_record or _is_recorded(path, holder.process)):
+        if is_ours and holder is not None and (not has_record or _is_recorded(store, holder.process)):
             return holder.process
         time.sleep(0.05)
     return process.pid
 
 
-def _is_recorded(path: Path, process: int) -> bool:
+def _is_recorded(store: str | os.PathLike[str], process: int) -> bool:
     """Whether the record beside a store is that of a process."""
     try:
-        launch = Launch.read(path)
+        launch = Launch.read(store)
     except StoreError:
         return False
     return launch is not None and launch.process == process
@@ -236,12 +250,6 @@ def _session_of(process: int) -> int:
         return os.getsid(process) if hasattr(os, "getsid") else 0
     except OSError:
         return 0
-
-
-def _check_free(path: Path) -> None:
-    from autohpo.store.lock import RunLock
-
-    RunLock(beside(path, ".lock")).check_free()
 
 
 def _checked_command(

@@ -13,10 +13,11 @@ from typing import Any
 import cloudpickle
 
 from autohpo.errors import OptionError, SpaceError, short
-from autohpo.objective import Objective, TrialHandle
+from autohpo.objective import Objective
 from autohpo.objectives import as_perf
 from autohpo.spaces import FixedHP, SearchSpace
 from autohpo.trial import Trial, whole
+from autohpo.trial_handle import TrialHandle
 
 _log = logging.getLogger("autohpo")
 
@@ -45,7 +46,8 @@ class TrainerObjective:
         """Return the validation score of a trainer trained with these hyper-parameters; higher is better."""
         trained, perf = self.train(hps, trial)
         rank = (math.inf if trial.fidelity is None else trial.fidelity), perf
-        if self._best is None or rank > self._best[0]:
+        is_here = Path(self.folder).is_dir()  # not on another machine: there it is trained again in the end
+        if is_here and (self._best is None or rank > self._best[0]):
             path = self.path_of(trial.number)
             part = path.with_suffix(".part")
             try:

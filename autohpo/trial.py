@@ -101,8 +101,30 @@ def _copied(info: Mapping[str, Any]) -> dict[str, Any]:
 _RUNNING = Outcome(TrialState.RUNNING)
 
 
+class _Packable:
+    """Has room for the bytes that a trial was packed into, so that all who keep it share them."""
+
+    __slots__ = ("_packed",)
+
+
+_PACKED: Any = _Packable.__dict__["_packed"]
+
+
+def packed_of(trial: Trial) -> bytes | None:
+    """Return what a trial was packed into; None where it was not."""
+    try:
+        return _PACKED.__get__(trial)  # type: ignore[no-any-return]
+    except AttributeError:
+        return None
+
+
+def remember_packed(trial: Trial, packed: bytes) -> None:
+    """Note what a trial was packed into, which changes nothing of it."""
+    _PACKED.__set__(trial, packed)
+
+
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(_Packable):
     """A numbered configuration and its outcome.
 
     What was measured reads as ``perf``, the user's own value, and as ``score``, which is higher where it is better,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar, overload
 
 from autohpo.outcome import perfs_of
+from autohpo.packed import TrialList
 from autohpo.spaces import SearchSpace
 from autohpo.trial import Outcome, Running, Trial, TrialState
 
@@ -64,7 +65,7 @@ class HistoryView(ABC):
 class ReadOnly(Sequence[T]):
     """A list that others may only look at."""
 
-    def __init__(self, items: list[T]) -> None:
+    def __init__(self, items: Sequence[T]) -> None:
         self._items = items
 
     @overload
@@ -72,7 +73,7 @@ class ReadOnly(Sequence[T]):
     @overload
     def __getitem__(self, index: slice) -> list[T]: ...
     def __getitem__(self, index: int | slice) -> T | list[T]:
-        return self._items[index]
+        return self._items[index]  # type: ignore[return-value]  # a list, as those that are wrapped return
 
     def __len__(self) -> int:
         return len(self._items)
@@ -179,7 +180,7 @@ class LevelView(PartView):
         super().__init__(history)
         self._fidelity = fidelity
         self.revision = 0
-        self._trials: list[Trial] = []
+        self._trials = TrialList()
         self._chains: set[int] = set()  # roots that are in there
         self._n_read = 0  # finished trials of the history looked at
 
@@ -236,7 +237,7 @@ class LastValues(PartView):
     def __init__(self, history: History) -> None:
         super().__init__(history)
         self._places: dict[int, int] = {}  # by root
-        self._trials: list[Trial] = []
+        self._trials = TrialList()
         self._n_read = 0
         self._revision = 0
 

@@ -18,7 +18,7 @@ from autohpo.objectives import as_perf
 from autohpo.result import Result
 from autohpo.spaces import SearchSpace
 from autohpo.spaces.identity import as_kept
-from autohpo.store import open_store
+from autohpo.store import open_store, redacted
 from autohpo.store.checked import BadValueError, is_number
 from autohpo.store.configurations import Configurations
 from autohpo.trial import Outcome, Trial, TrialState, whole
@@ -132,7 +132,7 @@ def _result_of(source: Any, space: SearchSpace) -> Result:
     except SpaceError as error:
         if _is_space_of(source, space):  # it holds functions or objects, and they are the same ones
             return Result.load(source, space)
-        raise OptionError(f"warm_start: {source}: {error}; give the Result of that search instead") from None
+        raise OptionError(f"warm_start: {redacted(source)}: {error}; give the Result of that search instead") from None
 
 
 def _is_space_of(source: str | os.PathLike[Any], space: SearchSpace) -> bool:

@@ -19,7 +19,10 @@ for _name in _built_in_names():
     get_hpo(_name)  # before a page's own names are taken away again: a module registers only once
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_TORCH = {"docs/pytorch.md"}  # run by `make test-torch`
-WITH_EXTRAS = {"docs/ray.md"}  # run by `make test-extras`
+WITH_SERVER = {"docs/postgresql.md"}  # run by tests/store/test_postgres_docs.py
+WITH_RAY = {"docs/ray.md"}  # run by tests/execution/ray/test_ray_docs.py
+WITH_DASK = {"docs/clusters.md"}  # run by `make test-extras`
+MARKS = dict.fromkeys(WITH_TORCH, pytest.mark.torch) | dict.fromkeys(WITH_DASK, pytest.mark.extras)
 
 
 def blocks_of(page):
@@ -39,21 +42,21 @@ def name_of(page):
     return page.relative_to(ROOT).as_posix()
 
 
-def _marks_of(page):
-    if name_of(page) in WITH_EXTRAS:
-        return pytest.mark.extras
-    return pytest.mark.torch if name_of(page) in WITH_TORCH else ()
-
-
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=_marks_of(page)) for page in PAGES],
+    [pytest.param(page, marks=MARKS.get(name_of(page), ())) for page in PAGES],
     ids=name_of,
 )
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     """In order, in one namespace, in an empty folder."""
     if name_of(page) in WITH_TORCH:
         pytest.importorskip("torch", reason="PyTorch is not installed; `make test-torch` installs it")
+    if name_of(page) in WITH_SERVER:
+        pytest.skip("needs a server; tests/store/test_postgres_docs.py runs it")
+    if name_of(page) in WITH_RAY:
+        pytest.skip("needs Ray in a process of its own; tests/execution/ray/test_ray_docs.py runs it")
+    if name_of(page) in WITH_DASK:
+        pytest.importorskip("distributed", reason="dask is not installed; `make test-extras` installs it")
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}
     for number, block in enumerate(blocks_of(page)):

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "autohpo"
 
 LAYERS = (  # the table of DESIGN.md, from the bottom
-    {"errors", "folders", "forked", "other_names", "version"},
-    {"spaces", "surrogates", "outcome", "trial", "objectives"},
+    {"errors", "folders", "outputs", "forked", "other_names", "version"},
+    {"spaces", "surrogates", "outcome", "packed", "trial", "objectives"},
     {"history", "views", "algorithms", "schedulers"},
     {"store"},
     {
@@ -33,6 +33,10 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
         "made_with",
         "commands",
         "execution",
+        "checkpoint_places",
+        "mirrors",
+        "shared_storage",
+        "trial_handle",
         "objective",
         "odometer",
         "reported",
@@ -40,9 +44,22 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
         "trainer",
     },
     {
-        *("driver", "dispatch", "ending", "failures", "holding", "interrupts", "runner", "run_options", "result"),
+        *(
+            "driver",
+            "dispatch",
+            "ending",
+            "failures",
+            "holding",
+            "in_order",
+            "interrupts",
+            "judged",
+            "runner",
+            "run_options",
+            "result",
+        ),
         *("tables", "warmstart", "stopping", "progress", "suspended", "checkpoints", "confirm", "confirming"),
         *("result_text", "ranking", "arguments", "hypervolume", "quick", "control", "service"),
+        *("cost_limit", "trial_files"),
     },
     {"report", "integrations", "demo", "controller"},
     {"cli", "__main__"},  # an application: it stands on everything

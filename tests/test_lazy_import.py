@@ -89,6 +89,7 @@ def test_a_worker_imports_neither_numpy_nor_spaces_nor_algorithms():
             "autohpo.reported",
             "autohpo.signatures",
             "autohpo.trial",
+            "autohpo.trial_handle",
             "autohpo.version",
         ),
     }

@@ -259,11 +259,22 @@ class OptimizerInterface:
                 all workers. One that was let go starts again when it is promoted, from its checkpoint if it has one.
             keep_checkpoints: Which checkpoint folders stay where an algorithm lets trainings go on: "live" keeps those
                 that may go on and the best trial's, "best" in the end the best trial's alone, "all" everything.
+            checkpoints: Where ``trial.checkpoint_dir`` folders are kept: a folder that all machines see under the same
+                path, or the URL of storage that they share, such as ``"s3://bucket/run"`` (any that fsspec knows).
+                None keeps them beside the store, on the driver's disk.
             max_consecutive_failures: Ends the search when so many trials in a row had no result, also with
                 `continue_on_error`; None never does.
             confirm: How many of the best configurations are trained anew in the end, or a :class:`Confirm`: the answer
                 is then the one that is best there, with its mean. See :meth:`confirm`.
+            schedule: When results are told: "asynchronous" as they come; "deterministic" in the order in which their
+                trials were asked for, so that what is suggested does not depend on how long trials take. See
+                docs/determinism.md.
             default_first: Whether the trainer's own configuration is tried before all others.
+            cost_limit: What all trials may cost together, in the unit of their `cost`: seconds, unless the objective
+                says another. No trial starts beyond it, and those that run may end.
+            memory_by: How `memory_limit` is held: "rss" measures the resident memory of each worker's processes,
+                "cgroup" has the system hold it, "address-space" limits what each process may reserve.
+            gpu_memory_limit: GPU memory of each worker with its child processes: bytes, or a string such as "8GB".
 
         Raises:
             OptionError: An argument is wrong.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import sys
 import types
 from collections.abc import Iterable, Mapping
@@ -39,9 +40,14 @@ class RunArguments(TypedDict, total=False):
     gpus: Any
     max_suspended: int
     keep_checkpoints: Literal["live", "best", "all"]
+    checkpoints: str | os.PathLike[str] | None
     max_consecutive_failures: int | None
     confirm: Any
     default_first: bool
+    cost_limit: float | None
+    memory_by: Literal["rss", "cgroup", "address-space"]
+    gpu_memory_limit: int | str | None
+    schedule: Literal["asynchronous", "deterministic"]
 
 
 LARGEST = int(sys.float_info.max)

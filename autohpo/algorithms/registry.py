@@ -25,6 +25,8 @@ from autohpo.spaces.autogl_form import AutoGLForm
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+NAME, NAME_RULE = r"[a-z][a-z0-9_]*", "lower-case letters, digits and underscores"
+
 GROUP = "autohpo.algorithms"
 """Entry-point group of plug-ins: ``my_name = "my_package.my_module:MyOptimizer"``."""
 
@@ -215,16 +217,36 @@ def _supports(name: str) -> frozenset[str]:
         return frozenset()
 
 
+_ATTRIBUTES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("is_multi_fidelity", "reads_fidelity", "reaches_full", "needs_checkpoints"), (bool,)),
+    **dict.fromkeys(("ends_with_space", "is_deterministic", "takes_budget"), (bool,)),
+    **dict.fromkeys(("supports", "budget_options"), (frozenset, set)),
+    "option_aliases": (Mapping,),
+    "says_improvement": (bool, type(None)),
+}
+"""What the attributes of a class may be that say what an algorithm can do."""
+
+
 def _check_class(name: str, cls: object) -> None:
     """Raise RegistryError unless a class can be an algorithm: a fault shows when it is registered, not when used."""
-    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise RegistryError(f"name: must be lower-case letters, digits and underscores, got {shown(name)}")
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
+        raise RegistryError(f"name: must be {NAME_RULE}, got {shown(name)}")
     if not (inspect.isclass(cls) and issubclass(cls, BaseHPOptimizer)):
         raise RegistryError(f"{name}: must be a subclass of BaseHPOptimizer, got {shown(cls)}")
     has_own = any(getattr(cls, hook) is not getattr(BaseHPOptimizer, hook) for hook in ("_get_suggestion", "optimize"))
     if not has_own:
         rule = "must define _get_suggestion(self, pid), or an optimize() of its own"
         raise RegistryError(f"{name}: {cls.__name__} {rule}")
+    for hook, ours in {k: v for base in BaseHPOptimizer.__mro__[-2::-1] for k, v in vars(base).items()}.items():
+        theirs = inspect.getattr_static(cls, hook, None)
+        if inspect.isfunction(ours) and not (callable(theirs) or isinstance(theirs, (staticmethod, classmethod))):
+            raise RegistryError(f"{name}: {cls.__name__}.{hook} must be a method, got {shown(theirs)}")
+        if hook in _ATTRIBUTES and not isinstance(theirs, (property, *_ATTRIBUTES[hook])):
+            wanted = " or ".join(kind.__name__ for kind in _ATTRIBUTES[hook])
+            raise RegistryError(f"{name}: {cls.__name__}.{hook} must be {wanted}, got {shown(theirs)}")
+    library: Any = inspect.getattr_static(cls, "linear_algebra")
+    if not isinstance(library, property) and not (isinstance(library, str) and library in ("", "numpy", "scipy")):
+        raise RegistryError(f"{name}: linear_algebra must be '', 'numpy' or 'scipy', got {shown(library)}")
 
 
 @lru_cache(maxsize=1)
@@ -245,7 +267,11 @@ def _plug_ins() -> dict[str, EntryPoint]:
 
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
-        if point.name in _reserved_names():
+        if not isinstance(point.name, str) or not re.fullmatch(NAME, point.name):
+            _log.warning(
+                "plug-in %s is ignored: its name must be %s, got %s", point.value, NAME_RULE, shown(point.name)
+            )
+        elif point.name in _reserved_names():
             _log.warning("plug-in %s is ignored: %s is the name of a built-in algorithm", point.value, point.name)
         elif found.setdefault(point.name, point).value != point.value:
             first = found[point.name].value

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
 from autohpo.algorithms.base import BaseHPOptimizer
@@ -14,7 +15,7 @@ from autohpo.algorithms.parts.sampler import Sampler, SamplerSpec, spec_of
 from autohpo.algorithms.registry import get_hpo
 from autohpo.algorithms.session import session_of
 from autohpo.errors import OptimizationComplete, OptionError, SuggestionError, shown
-from autohpo.history import HistoryView
+from autohpo.history import Cursor, HistoryView
 from autohpo.schedulers.base import Decision, Fork, Promote, Scheduler, Start
 from autohpo.schedulers.chains import Chains, ResultCounts, informative_fidelity
 from autohpo.schedulers.limits import Limits, TrainingPlan
@@ -65,6 +66,8 @@ class Scheduled(BaseHPOptimizer):
         self._counts = ResultCounts(self.history, self.max_fidelity)
         self._scheduler = self._make_scheduler()
         self._has_warned = False
+        self._decided = Cursor(self.history)
+        self._given_up: dict[int, str] = {}  # why, by the number of the trial
 
     def _take_sampler(self, sampler: object) -> None:
         """Draws new configurations from another sampler from now on; nothing may have been suggested yet."""
@@ -122,14 +125,23 @@ class Scheduled(BaseHPOptimizer):
             number: The number of a trial.
         """
         history = self.history
-        known: list[Trial | Running] = [*history.trials, *history.running]
         if history.leaf(number) != number:
+            known: Iterable[Trial | Running] = chain(history.trials, history.running)
             later = next(one for one in known if one.resume == number)
             return f"{later.info.get('why', 'the scheduler chose it')}; went on as trial {later.number}"
         found = super().why(number) or self._scheduler.why(history, number)
-        notes = (note for item in known for note in item.info.get("given_up", ()))
-        end = next((why for given_up, why in notes if given_up == number), None)
+        end = self._reason_given_up(number)
         return found if end is None else f"{found}; {end}" if found else end
+
+    def _reason_given_up(self, number: int) -> str | None:
+        """Return why a trial was given up; each suggestion is looked at once, as a driver asks at every early end."""
+        step = self._decided.step()
+        if step.is_reset:
+            self._given_up.clear()
+        for item in step.asked:
+            for given_up, why in item.info.get("given_up", ()):
+                self._given_up.setdefault(given_up, why)
+        return self._given_up.get(number)
 
     def fidelity_schedule(self) -> Any:
         """Return the levels of fidelity, with Hyperband as a table of its brackets; print it to read it.

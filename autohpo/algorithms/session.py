@@ -12,10 +12,10 @@ import numpy as np
 
 from autohpo.algorithms.options import chance_of
 from autohpo.algorithms.parts.allowance import Allowance
-from autohpo.algorithms.parts.fallback import Fallback
+from autohpo.algorithms.parts.fallback import Fallback, naming
 from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.points import CheckedPoint
-from autohpo.algorithms.parts.values import amount, checked_suggestion, pair, plain
+from autohpo.algorithms.parts.values import amount, checked_pid, checked_suggestion, is_same_suggestion, pair, plain
 from autohpo.algorithms.parts.wanted import KnownResults, WantedPoints
 from autohpo.errors import (
     EvaluationsError,
@@ -146,7 +146,7 @@ class Session:
     def ask(self, pid: int) -> Suggestion:
         """Return the next suggestion, which is then running; see ``BaseHPOptimizer.ask``."""
         with self.lock:
-            suggestion = self.propose(pid)
+            suggestion = self.propose(checked_pid(pid))
             self._add(suggestion)
             return suggestion.copy()
 
@@ -240,9 +240,9 @@ class Session:
                 "points=[(configuration, result)]"
             )
         running = self.history.find(suggestion.number)
-        if not _is_same(running.suggestion, suggestion, self._hpo):
+        if not is_same_suggestion(running.suggestion, suggestion, self._hpo.space):
             wanted, got = (
-                shown(dict(s), 1000) + ("" if s.fidelity is None else f" at fidelity {s.fidelity}")
+                shown(dict(s), 1000) + ("" if s.fidelity is None else f" at fidelity {shown(s.fidelity)}")
                 for s in (running.suggestion, suggestion)
             )
             raise OptionError(f"suggestion: trial {suggestion.number} was asked with {wanted}, got {got}")
@@ -283,7 +283,7 @@ class Session:
             self._rng = None
             scores: Any = scores_of_perf(perf, running.signs)
             score = scores[0] if len(scores) == 1 else scores
-            with self.telling:
+            with self.telling, naming(self._hpo, "_on_report"):
                 go_on = plain(self._hpo._on_report(running.suggestion.copy(), fidelity, score))
             given = running.fidelity
             if go_on is False or (given is not None and fidelity >= given):
@@ -327,7 +327,7 @@ class Session:
                 return
             scores: Any = trial.scores
             try:
-                with self.telling:
+                with self.telling, naming(hpo, "_update_trials"):
                     hpo._update_trials(trial.pid, running.suggestion.copy(), scores[0] if len(scores) == 1 else scores)
             except BaseException:
                 self.history.take_back(running, order)
@@ -371,19 +371,6 @@ def _with_state(outcome: Outcome, state: TrialState, running: Running) -> Outcom
     """The outcome of a trial that was stopped: how far it came is what it reported last."""
     reached = running.reports[-1][0] if running.reports else None
     return Outcome(state, outcome.perfs, outcome.constraints, outcome.metrics, outcome.cost, reached)
-
-
-def _is_same(kept: Suggestion, given: Suggestion, hpo: BaseHPOptimizer) -> bool:
-    """Whether two suggestions have the same configuration and fidelity; values may be equal, and other objects."""
-    if kept.keys() != given.keys() or given.fidelity not in (None, kept.fidelity):
-        return False
-    if all(kept[name] is given[name] for name in kept):
-        return True
-    space = hpo.space
-    try:
-        return space.key(space.checked(kept)) == space.key(space.checked(given))
-    except Exception:  # a value that is none of the parameter's
-        return False
 
 
 def session_of(hpo: object) -> Session:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+from pathlib import Path
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
@@ -13,13 +13,14 @@ from autohpo.cli.look.facts import space_facts, space_lines
 from autohpo.cli.output import Output
 from autohpo.cli.running import quoted, shown_hp
 from autohpo.control import driver_of
-from autohpo.errors import OptionError, RunBusyError
+from autohpo.errors import NoRunError, OptionError, RunBusyError
 from autohpo.folders import remove_folder, temporary_folder
-from autohpo.objective import Objective, TrialHandle
+from autohpo.objective import Objective
 from autohpo.run_header import run_header
-from autohpo.store import open_store
+from autohpo.store import open_store, redacted
 from autohpo.store.base import check_header
 from autohpo.trial import Suggestion, Task
+from autohpo.trial_handle import TrialHandle
 
 
 def rehearse(plan: Plan, output: Output) -> None:
@@ -45,7 +46,8 @@ def rehearse(plan: Plan, output: Output) -> None:
             "options": dict(plan.options),
             "arguments": dict(plan.arguments),
         }
-        said |= {"space": [parameter.to_dict() for parameter in hpo.space], "store": plan.store, "n": n_there}
+        where = None if plan.store is None else redacted(plan.store)
+        said |= {"space": [parameter.to_dict() for parameter in hpo.space], "store": where, "n": n_there}
         said |= {"plan": None if training is None else str(training), "hp": first, "fidelity": first.fidelity}
         output.value({**said, "command": command})
         return
@@ -118,13 +120,19 @@ def _look_at(plan: Plan, hpo: BaseHPOptimizer) -> tuple[str, int]:
     """
     if plan.store is None:
         return "none, so nothing is kept", 0
+    where = redacted(plan.store)
     holder = driver_of(plan.store)
     if holder is not None:
-        raise RunBusyError(f"store: {plan.store} is in use by {holder}")
+        raise RunBusyError(f"store: {where} is in use by {holder}")
     path: Any = getattr(open_store(plan.store), "path", None)
-    if path is None or not os.path.exists(path) or not os.path.getsize(path):  # noqa: PTH110, PTH202
-        return f"{plan.store}, which is new", 0
-    store = open_store(plan.store, read_only=True)
+    if path is None or (isinstance(path, Path) and (not path.exists() or not path.stat().st_size)):
+        return f"{where}, which is new", 0
+    try:
+        store = open_store(plan.store, read_only=True)
+    except NoRunError:
+        if isinstance(path, Path):
+            raise
+        return f"{where}, which is new", 0
     try:
         kept = store.header
         n = sum(event.kind == "ask" and event.trial >= 0 for event in store.events())
@@ -135,7 +143,7 @@ def _look_at(plan: Plan, hpo: BaseHPOptimizer) -> tuple[str, int]:
             check_header(kept, {**rest, **run_header(hpo, kept)}, str(path))
     finally:
         store.close()
-    return f"{plan.store}, in which {n} trials are: they are taken over", n
+    return f"{where}, in which {n} trials are: they are taken over", n
 
 
 def _command_of(plan: Plan, first: Suggestion) -> Any:

@@ -12,8 +12,8 @@ from typing import Any
 
 from autohpo.commands.template import RESERVED
 from autohpo.commands.words import json_of, word_of
-from autohpo.objective import TrialHandle
 from autohpo.trial import whole
+from autohpo.trial_handle import TrialHandle
 
 MAX_VARIABLE_BYTES = 100_000
 """The longest configuration that goes into a variable: Linux takes 128 kB."""

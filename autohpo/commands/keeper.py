@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from autohpo.execution.guardian_client import Guardian
-from autohpo.execution.tree import RUN, Strays, read_proc, tree_of
+from autohpo.execution.tree import RUN, finder_of, read_proc, tree_of
 
 _NOWHERE = Path(os.devnull)  # nothing can be below it: the guardian finds no folder to remove
 
@@ -24,7 +24,7 @@ class Keeper:
         name = os.urandom(8).hex()
         self.variable = f"{RUN}{name}"
         self.guardian = Guardian(_NOWHERE / name)
-        self._strays = Strays(name)
+        self._strays = finder_of(name)
 
     def alive(self, leader: int, number: int) -> set[int]:
         """Return the processes of a command that have not ended (Linux).

@@ -16,8 +16,9 @@ from autohpo.commands.reading import Reading
 from autohpo.commands.template import Placeholder, Template, fill_text, parse_text
 from autohpo.errors import OptionError, shown
 from autohpo.folders import remove_folder, temporary_folder
-from autohpo.objective import TrialHandle
+from autohpo.spaces.doors import reading
 from autohpo.trial import Task
+from autohpo.trial_handle import TrialHandle
 
 if TYPE_CHECKING:
     from autohpo.spaces import HPSpace, SearchSpace
@@ -87,6 +88,10 @@ class CommandObjective:
     full_fidelity: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        with reading("command", OptionError):
+            self._check()
+
+    def _check(self) -> None:
         check_options(self)
         command = (
             self.command

@@ -28,7 +28,7 @@ def check_options(options: Any) -> None:
     )
     if wrong:
         raise OptionError(f"command: its words must be strings, got {short(wrong[0])}")
-    if options.stream not in STREAMS:
+    if not isinstance(options.stream, str) or options.stream not in STREAMS:
         raise OptionError(f"stream: must be one of {', '.join(STREAMS)}, got {shown(options.stream)}")
     for name in ("shell", "uses_env"):
         if not isinstance(getattr(options, name), bool):

@@ -15,8 +15,8 @@ from types import TracebackType
 
 from autohpo.commands.keeper import shared
 from autohpo.errors import CommandError, OptionError
+from autohpo.execution.platform import current
 from autohpo.execution.starting import start_process
-from autohpo.execution.tree import IS_LINUX
 
 PIPE_BYTES = 1 << 16
 TICK_SECONDS = 0.1  # between two looks at what no pipe tells
@@ -56,7 +56,7 @@ class Running:
     """
 
     def __init__(self, start: Start) -> None:
-        if os.name != "posix":
+        if not current().has_groups:
             raise OptionError("CommandObjective: needs Linux or macOS, for commands are ended with all they started")
         self._start = start
         self._keeper, self._number = shared.take()
@@ -209,7 +209,7 @@ class Running:
 
     def _alive(self) -> set[int]:
         """Return what has not ended of the command and of all it started; only Linux knows the latter."""
-        if IS_LINUX:
+        if current().reads_proc:
             return self._keeper.alive(self._popen.pid, self._number)
         return set() if self._has_exited() else {self._popen.pid}
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from autohpo.controller.metrics import Metrics
 from autohpo.errors import InvalidPerfError, MetricError
-from autohpo.objective import TrialHandle
 from autohpo.objectives import as_metrics, as_perf
 from autohpo.outcome import Perf
 from autohpo.reported import Tally
+from autohpo.trial_handle import TrialHandle
 
 
 class Book:

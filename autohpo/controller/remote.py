@@ -7,12 +7,13 @@ import sys
 import time
 from pathlib import Path
 
-from autohpo.control import driver_of, request_stop, store_path, wait_until_free
+from autohpo.control import driver_of, place_of, request_stop, wait_until_free
 from autohpo.controller.account import Past
 from autohpo.errors import OptionError, RunBusyError, StoreError
 from autohpo.service import start_detached
 from autohpo.store import open_store
 from autohpo.store.lock import Holder
+from autohpo.store.postgres_url import is_postgres
 
 VARIABLE = "AUTOHPO_CONTROLLER_SERVICE"
 """The variable that tells the process of a service which store's search it is to run itself."""
@@ -20,7 +21,7 @@ VARIABLE = "AUTOHPO_CONTROLLER_SERVICE"
 
 def is_service_of(store: str) -> bool:
     """Return whether this very process is the service that runs the search of a store."""
-    return os.environ.get(VARIABLE) == str(store_path(store))
+    return os.environ.get(VARIABLE) == str(place_of(store))
 
 
 def own_command() -> list[str]:
@@ -48,12 +49,13 @@ class Remote:
     It has the methods of :class:`autohpo.controller.drive.Drive`.
 
     Args:
-        store: The path of the store.
+        store: The path or URL of the store.
         most: The iterations of a job that was given no number of them.
     """
 
     def __init__(self, store: str, most: float | None) -> None:
-        self._store, self._most = str(store_path(store)), most
+        self._place, self._most = str(place_of(store)), most
+        self._store = store if is_postgres(store) else self._place
         self.error: BaseException | None = None
 
     def start(self) -> None:
@@ -66,7 +68,7 @@ class Remote:
         command = own_command()
         if driver_of(self._store) is None:
             try:
-                start_detached(command, store=self._store, environment={**os.environ, VARIABLE: self._store})
+                start_detached(command, store=self._store, environment={**os.environ, VARIABLE: self._place})
             except RunBusyError:  # another one was faster
                 return
 

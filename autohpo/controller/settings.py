@@ -117,11 +117,10 @@ class Settings:
         """Return the arguments of ``optimize`` that say where jobs run and what is passed on."""
         limit = self.time_limit_per_job
         n = 1 if isinstance(self.executor, Executor) else self.num_workers
-        own = "local" if os.name == "posix" else None  # a job in this very process could not be ended
         return {
             "num_workers": n,
             "trial_time_limit": None if limit is None else limit * MINUTE,
-            "executor": own if self.executor is None else self.executor,
+            "executor": "local" if self.executor is None else self.executor,  # else no job could be ended
             "grace_seconds": self.grace_seconds,
             "progress": False,
             **self.more,

@@ -7,8 +7,8 @@ from typing import Any
 
 from autohpo.controller.metrics import Metrics
 from autohpo.errors import OptionError
-from autohpo.objective import TrialHandle
 from autohpo.trainer import TrainerObjective, check_trainer
+from autohpo.trial_handle import TrialHandle
 
 
 def is_trainer(job: object) -> bool:

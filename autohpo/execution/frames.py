@@ -11,9 +11,10 @@ import math
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from autohpo.errors import AutoHPOError
+from autohpo.execution.platform.base import Pipe
 from autohpo.objective import clip
 from autohpo.outcome import MAX_RESULT_BYTES
 from autohpo.trial import Outcome, Perf, TrialState
@@ -38,7 +39,7 @@ def pack_frame(*parts: bytes) -> bytes:
     return LENGTH.pack(sum(map(len, parts))) + b"".join(parts)
 
 
-def read_frame(pipe: BinaryIO) -> bytes | None:
+def read_frame(pipe: Pipe) -> bytes | None:
     """Return the next frame of a blocking pipe, or None at its end."""
     head = pipe.read(LENGTH.size)
     if len(head) < LENGTH.size:
@@ -165,7 +166,11 @@ def _checked(data: dict[str, Any]) -> Outcome:
     """
     outcome = Outcome.from_json(data)
     is_known = outcome.state in _ENDS and bool(outcome.perfs) == outcome.state.has_perf
-    if not is_known or any(type(text) is not str for text in (outcome.error, outcome.why, outcome.advice)):
+    if (
+        not is_known
+        or type(outcome.has_own_cost) is not bool
+        or any(type(text) is not str for text in (outcome.error, outcome.why, outcome.advice))
+    ):
         raise ValueError("outcome")
     numbers = [*outcome.perfs, *outcome.constraints.values(), *outcome.metrics.values()]
     numbers += [number for number in (outcome.cost, outcome.reached, outcome.trained) if number is not None]

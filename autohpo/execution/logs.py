@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import logging
 import os
 import stat
 from pathlib import Path
 
 from autohpo.errors import AutoHPOError
+from autohpo.execution.descriptors import above_standard, read_at, write_at
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,9 @@ KEPT_BYTES = 1 << 20  # of the head and of the tail, where a log is cut
 
 # A run folder from elsewhere may hold a link: nothing behind it is to be written to, or emptied. And to open a named
 # pipe must not wait for its other end.
-_FLAGS = os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_FLAGS = os.O_CREAT
+for _name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # no system has all of them
+    _FLAGS |= getattr(os, _name, 0)
 
 
 class SlotLog:
@@ -59,8 +61,7 @@ class SlotLog:
             if fault.errno in (errno.ELOOP, errno.EMLINK):
                 raise _not_regular(path) from fault
             raise
-        low, self._fd = self._fd, fcntl.fcntl(self._fd, fcntl.F_DUPFD_CLOEXEC, 3)  # a standard stream may be closed
-        os.close(low)
+        self._fd = above_standard(self._fd)
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
             os.close(self._fd)
             raise _not_regular(path)
@@ -104,16 +105,29 @@ class SlotLog:
             self._n_left_out += last - first - (n_note if place == first else 0)
             note = f"\n... {self._n_left_out} bytes left out ...\n".encode()
             self._mark = first, len(note)
-            rest = note + os.pread(self._fd, size - last, last)
-            os.pwrite(self._fd, rest, first)
+            rest = note + read_at(self._fd, size - last, last)
+            write_at(self._fd, rest, first)
             os.ftruncate(self._fd, first + len(rest))
+
+    def output(self, start: int) -> bytes:
+        """Return the output of a trial that began at byte `start`; of a long one, its head and its tail with a note."""
+        size, (place, n_note) = self.size, self._mark
+        if self._n_left_out:  # a note stands in it already
+            head, rest = place, place + n_note
+        elif size - start > 2 * KEPT_BYTES:
+            head = rest = start + KEPT_BYTES
+        else:
+            return read_at(self._fd, size - start, start) if size > start else b""
+        tail = max(rest, size - KEPT_BYTES)
+        note = f"\n... {self._n_left_out + tail - rest} bytes left out ...\n".encode()
+        return read_at(self._fd, head - start, start) + note + read_at(self._fd, size - tail, tail)
 
     def tail(self, start: int) -> str:
         """Return the last lines of the log from the byte `start` on."""
         if self._fd < 0:
             return ""
         place = max(start, self.size - ERROR_BYTES)
-        return os.pread(self._fd, ERROR_BYTES, place).decode(errors="replace").strip()
+        return read_at(self._fd, ERROR_BYTES, place).decode(errors="replace").strip()
 
 
 def _not_regular(path: Path) -> AutoHPOError:

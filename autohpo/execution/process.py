@@ -1,29 +1,28 @@
-"""A worker process as its driver sees it: a process group, two pipes, a log, and how it ended."""
+"""A worker process as its driver sees it: frames each way, a log, and how it ended."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
-import signal
-import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from autohpo.errors import AutoHPOError
-from autohpo.execution.descriptors import above_standard, make_pipe
+from autohpo.execution.descriptors import above_standard
 from autohpo.execution.frames import FrameReader
-from autohpo.execution.guardian_client import Guardian
+from autohpo.execution.gpu_memory import GpuMeter
 from autohpo.execution.logs import SlotLog
-from autohpo.execution.starting import start_process
+from autohpo.execution.meters import MemoryMeter
+from autohpo.execution.platform import current
+from autohpo.execution.platform.base import RUN, Child, Guard, Platform, Start
 from autohpo.execution.threads import thread_variables
-from autohpo.execution.tree import RUN, kill_marked, kill_tree
+from autohpo.outputs import Outputs
 
 # The path of imports is the driver's before anything is imported. `-m` would put the working directory first, where
 # any file may have the name of a module of the standard library. What may be long comes in files: the system limits
@@ -35,9 +34,6 @@ BOOT = (
 
 DEVICE = "AUTOHPO_DEVICE"
 """The variable that names the GPU of a slot."""
-
-# A pipe holds no more than this (pipe(7)), so one read takes all there is.
-PIPE_BYTES = 1 << 16
 
 
 def _working_directory() -> str:
@@ -60,10 +56,14 @@ class Launch:
         devices: The GPU of each slot, as ``CUDA_VISIBLE_DEVICES`` names it; empty where nothing is said of them.
         memory_limit: The bytes of memory that a worker may hold, if limited.
         n_threads: The threads that a library may start in a worker; None is its share of the cores.
+        meter: What measures it.
+        gpu: What measures the memory of GPUs, if that is limited.
+        outputs: Where the outputs of trials are kept.
         folder: The working directory; the empty string where it was removed.
         import_path: The list ``sys.path``.
         arguments: The list ``sys.argv``.
         log_level: The level of the logger ``autohpo``.
+        platform: The operating system.
     """
 
     objective: Path
@@ -72,10 +72,14 @@ class Launch:
     devices: tuple[str, ...] = ()
     memory_limit: int | None = None
     n_threads: int | None = None
+    meter: MemoryMeter | None = None
+    gpu: GpuMeter | None = None
+    outputs: Outputs | None = None
     folder: str = field(default_factory=_working_directory)
     import_path: tuple[str, ...] = field(default_factory=lambda: tuple(p for p in sys.path if isinstance(p, str)))
     arguments: tuple[str, ...] = field(default_factory=lambda: tuple(map(str, sys.argv)))
     log_level: int = field(default_factory=lambda: logging.getLogger("autohpo").level)
+    platform: Platform = field(default_factory=current)
 
     @property
     def _path_file(self) -> Path:
@@ -95,8 +99,9 @@ class Launch:
             "objective": str(self.objective),
             "argv": self.arguments,
             "level": self.log_level,
-            "memory_limit": self.memory_limit,
+            "memory": None if self.meter is None else self.meter.described(),
             "run": self.run,
+            "platform": self.platform.name,
         }
         path = "\0".join(self.import_path)
         try:
@@ -106,10 +111,10 @@ class Launch:
             text = f"what workers need cannot be written to {self.objective.parent}: {fault}"
             raise AutoHPOError(text) from fault
 
-    def command(self, read_fd: int, write_fd: int) -> list[str]:
-        """Return the command line of a worker that has these two ends of its pipes."""
+    def command(self, words: Sequence[str]) -> list[str]:
+        """Return the command line of a worker that finds its channels by some words."""
         files = str(self._path_file), str(self._setting_file)
-        return [sys.executable, "-c", BOOT, *files, str(read_fd), str(write_fd)]
+        return [sys.executable, "-c", BOOT, *files, *words]
 
     def where(self) -> str | None:
         """Return the working directory; None where it was removed: the driver itself may still be in it."""
@@ -135,7 +140,7 @@ class Launch:
 
 
 class WorkerProcess:
-    """A worker process, with whatever it starts, as one process group.
+    """A worker process, with whatever it starts.
 
     Args:
         launch: What it is started with.
@@ -143,20 +148,18 @@ class WorkerProcess:
         guardian: What ends it if the driver dies.
 
     Attributes:
-        pid: The number of the worker, and of its group.
-        read_fd: The pipe with frames of the worker; reading does not block.
-        write_fd: The pipe with frames for the worker; writing does not block.
+        pid: The number of the worker.
+        child: The process as the operating system has it.
         log: What it prints.
         started: When it was started, in seconds of the monotonic clock.
         log_start: The byte of the log where its output begins.
         is_ready: Whether it has loaded the objective; set by the slot.
-        is_eof: Whether its pipe has ended.
+        is_eof: Whether its channel has ended.
         n_tasks: How many tasks were sent to it.
-        unsent: Frames, or the rest of one, that the pipe to it had no room for.
+        unsent: Frames, or the rest of one, that the channel to it had no room for.
     """
 
-    def __init__(self, launch: Launch, slot: int, guardian: Guardian) -> None:
-        self._launch, self._slot = launch, slot
+    def __init__(self, launch: Launch, slot: int, guardian: Guard) -> None:
         self.log = SlotLog(launch.log(slot), launch.objective.parent / f"slot-{slot}.log")
         self.started = time.monotonic()
         self.is_ready = self.is_eof = False
@@ -165,37 +168,25 @@ class WorkerProcess:
         self.unsent: deque[memoryview] = deque()
         self._frames = FrameReader()
         self._guardian = guardian
-        fds: list[int] = []
         try:
-            fds += make_pipe()
-            fds += make_pipe()
-            fds.append(above_standard(self.log.writer()))
-            their_read, self.write_fd, self.read_fd, their_write, log = fds
-            self.log_start = self.log.begin_trial()
-            self._popen = start_process(
-                launch.command(their_read, their_write),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=(their_read, their_write),
-                start_new_session=True,
-                cwd=launch.where(),
-                env=launch.environment(slot),
-            )
+            self.child = self._start(launch, slot)
         except OSError as fault:
-            for fd in fds:
-                os.close(fd)
             self.log.close()
             raise AutoHPOError(f"a worker process cannot be started: {fault}") from fault
-        for fd in (their_read, their_write, log):
-            os.close(fd)
-        self.pid = self._popen.pid
+        self.pid = self.child.pid
         guardian.watch(self.pid)
-        for fd in (self.read_fd, self.write_fd):
-            os.set_blocking(fd, False)
+
+    def _start(self, launch: Launch, slot: int) -> Child:
+        log = above_standard(launch.platform.log_writer(self.log))
+        try:
+            self.log_start = self.log.begin_trial()
+            where, environment = launch.where(), launch.environment(slot)
+            return launch.platform.start(Start(launch.command, log, where, environment, launch.run, slot))
+        finally:
+            os.close(log)
 
     def send(self, frame: bytes) -> None:
-        """Send a frame, at once as far as the pipe has room; :meth:`flush` sends the rest."""
+        """Send a frame, at once as far as the channel has room; :meth:`flush` sends the rest."""
         with self._sending:
             self.unsent.append(memoryview(frame))
         self.flush()
@@ -205,14 +196,14 @@ class WorkerProcess:
         with self._sending:
             try:
                 while self.unsent:
-                    rest = self.unsent[0][os.write(self.write_fd, self.unsent[0]) :]
+                    rest = self.unsent[0][self.child.write(self.unsent[0]) :]
                     if rest:
                         self.unsent[0] = rest
                     else:
                         self.unsent.popleft()
             except BlockingIOError:
                 pass
-            except BrokenPipeError:  # it is dead, as its other pipe will tell
+            except BrokenPipeError:  # it is dead, as its other channel will tell
                 self.unsent.clear()
 
     def receive(self) -> Iterator[bytes]:
@@ -222,7 +213,7 @@ class WorkerProcess:
             FrameError: What came is no frame.
         """
         try:
-            data = os.read(self.read_fd, PIPE_BYTES)
+            data = self.child.read()
         except BlockingIOError:
             data = b""
         else:
@@ -230,13 +221,8 @@ class WorkerProcess:
         return self._frames.feed(data)
 
     def has_exited(self) -> bool:
-        """Return whether the worker itself ended. It is not reaped, so its number still belongs to its group."""
-        if not hasattr(os, "waitid"):  # macOS before Python 3.13
-            return self._popen.poll() is not None
-        try:
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:  # somebody else in the driver reaped it
-            return True
+        """Return whether the worker itself ended."""
+        return self.child.has_exited()
 
     def has_exited_within(self, seconds: float) -> bool:
         """Return whether the worker ends within some seconds."""
@@ -249,30 +235,17 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the worker and all that it started at once; only before :meth:`bury`."""
-        kill_tree(self.pid)
-        kill_marked(self._launch.run, self._slot)
+        self.child.kill()
 
     def bury(self) -> str:
-        """Return how an exited worker ended; end what it left behind, and free its number and pipes."""
+        """Return how an exited worker ended; end what it left behind, and free its number and channels."""
         self.kill()
         self._guardian.forget(self.pid)
-        code = self._popen.wait()
-        self.close_pipes()
-        if code >= 0:
-            return f"exited with code {code}"
-        hint = ", perhaps by the system for lack of memory" if code == -signal.SIGKILL else ""
-        return f"was killed by {_signal_name(-code)}{hint}"
+        end = self.child.reap()
+        self.close_channels()
+        return end
 
-    def close_pipes(self) -> None:
-        """Close the driver's ends of the pipes, and the log."""
-        for fd in (self.read_fd, self.write_fd):
-            with contextlib.suppress(OSError):
-                os.close(fd)
+    def close_channels(self) -> None:
+        """Close the driver's ends of the channels, and the log."""
+        self.child.close()
         self.log.close()
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # the real-time signals have no names
-        return f"signal {number}"

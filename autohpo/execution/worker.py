@@ -12,7 +12,6 @@ import gc
 import json
 import logging
 import os
-import signal
 import sys
 import threading
 import traceback
@@ -23,67 +22,41 @@ from autohpo.errors import InvalidPerfError
 from autohpo.execution.forks import ForkFilter
 from autohpo.execution.frames import DROP, EXIT, KEY, MAX_ANSWER_BYTES, RELIEVE, ROOT, STOP, TASK, Message, read_frame
 from autohpo.execution.generators import Generators
-from autohpo.execution.limits import tree_memory
 from autohpo.execution.mains import load_objective, load_task
-from autohpo.execution.tree import Strays
-from autohpo.objective import Evaluator, Report, user_traceback
+from autohpo.execution.memory_ways import meter_from
+from autohpo.execution.meters import MemoryMeter
+from autohpo.execution.platform import current, named, use
+from autohpo.execution.platform.base import Channels
+from autohpo.execution.streams import open_streams
+from autohpo.execution.tree import finder_of
+from autohpo.objective import Evaluator, user_traceback
 from autohpo.trial import Outcome, Perf, TrialState
-
-# The system's out-of-memory killer takes the process with the highest score: a worker rather than its driver.
-OOM_SCORE_STEP = 500
-
-PR_SET_PDEATHSIG = 1  # of prctl(2)
+from autohpo.trial_handle import Report
 
 
-def main(setting_file: str, *numbers: str) -> None:
+def main(setting_file: str, *words: str) -> None:
     """Serve the driver that started this process, until told to exit.
 
     Args:
         setting_file: What :meth:`autohpo.execution.process.Launch.write` wrote.
-        numbers: The descriptors of the two pipes.
+        words: What its channels are found by.
     """
-    read_fd, write_fd = map(int, numbers)
-    _end_with_driver()
     with open(setting_file, encoding="utf-8") as file:
         setting = json.load(file)
+    platform = named(setting["platform"])
+    use(platform)
+    platform.end_with_driver()
     sys.argv = setting["argv"]
-    for fd in (read_fd, write_fd):  # whoever inherits them would keep the pipe open after this process ended
-        os.set_inheritable(fd, False)  # noqa: FBT003
+    channels = platform.open_channels(words)
     if sys.stderr is not None:
         faulthandler.enable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then decides
-    for stream in (sys.stdout, sys.stderr):  # what was printed before a crash must be in the log
-        if stream is not None:
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    platform.ignore_interrupts()
+    open_streams()  # what was printed before a crash must be in the log
     logging.getLogger("autohpo").setLevel(setting["level"])
-    _raise_oom_score()
-    worker = Worker(read_fd, write_fd, setting["memory_limit"], setting["run"])
+    platform.expose_to_oom_killer()
+    worker = Worker(channels, meter_from(setting["memory"]), setting["run"])
     worker.load(setting["objective"])
     worker.serve()
-
-
-def _end_with_driver() -> None:
-    """Have the system end this process with its driver, also while a C loop holds the interpreter lock.
-
-    The guardian does that too, but it may have been killed first. The death of the driver sends SIGHUP, whose handler
-    is the C function ``alarm``: called with the number of that signal, 1, it ends this process a second later. Until
-    then the lifeline ends it with what it started, if it can.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    with contextlib.suppress(ImportError, AttributeError, OSError):
-        import ctypes
-
-        libc = ctypes.CDLL(None)
-        libc.signal(int(signal.SIGHUP), ctypes.cast(libc.alarm, ctypes.c_void_p))
-        libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGHUP), 0, 0, 0)
-
-
-def _raise_oom_score() -> None:
-    with contextlib.suppress(OSError, ValueError), open("/proc/self/oom_score_adj", "r+") as file:
-        score = int(file.read())
-        file.seek(0)
-        file.write(str(min(1000, score + OOM_SCORE_STEP)))
 
 
 class Worker:
@@ -93,20 +66,18 @@ class Worker:
     own process group at once, whatever the objective is doing.
 
     Args:
-        read_fd: The pipe from the driver.
-        write_fd: The pipe to the driver.
-        memory_limit: The bytes of memory that it may hold, if limited; then it says how much that is.
+        channels: The channels from and to the driver.
+        meter: What measures its memory, if that is limited; then it says how much it holds.
         run: The name of the run, by which it finds its processes.
     """
 
-    def __init__(self, read_fd: int, write_fd: int, memory_limit: int | None = None, run: str = "") -> None:
-        self._strays, self._slot = Strays(run), int(os.environ.get("AUTOHPO_SLOT", "0"))
-        self._memory_limit = memory_limit
+    def __init__(self, channels: Channels, meter: MemoryMeter | None = None, run: str = "") -> None:
+        self._strays, self._slot = finder_of(run), int(os.environ.get("AUTOHPO_SLOT", "0"))
+        self._meter = meter
         self._has_dropped, self._last_held = False, 0  # what it held when it was measured last
         self._generators = Generators()
         sys.meta_path.insert(0, self._generators)
-        self._pipe = open(read_fd, "rb")  # noqa: SIM115 - for the life of the process
-        self._write_fd = write_fd
+        self._channels = channels
         self._write_lock = threading.Lock()  # an objective may report from several threads
         self._todo: SimpleQueue[tuple[bytes, bytes]] = SimpleQueue()
         self._stopped: tuple[int, int] | None = None
@@ -118,6 +89,8 @@ class Worker:
 
     def load(self, path: str) -> None:
         """Load the objective; if that fails, every task fails with the reason."""
+        if self._meter is not None:
+            self._meter.enter(self._slot)
         try:
             self._evaluator = Evaluator(load_objective(path))
         except BaseException:  # the user's modules are imported here: they may even call sys.exit
@@ -127,10 +100,10 @@ class Worker:
 
     def _held(self) -> int:
         """Return the bytes that this process and its children hold; 0 where nobody asks."""
-        if self._memory_limit is None:
+        if self._meter is None:
             return 0
-        strays = self._strays.find({os.getpid(): self._slot})
-        return tree_memory(os.getpid(), self._memory_limit, strays.get(self._slot, ()))
+        strays = self._strays.find({os.getpid(): self._slot}) if self._meter.needs_strays else {}
+        return self._meter.held(self._slot, os.getpid(), strays.get(self._slot, ()))
 
     def serve(self) -> None:
         """Do what the driver says, in its order; return when told to exit."""
@@ -149,7 +122,7 @@ class Worker:
 
     def _run(self, body: bytes) -> None:
         number, attempt = KEY.unpack_from(body)
-        if self._has_dropped and self._memory_limit is not None:
+        if self._has_dropped and self._meter is not None:
             give_back_memory()
             self._last_held = self._held()
         self._has_dropped = False
@@ -185,13 +158,11 @@ class Worker:
         if len(frame) > MAX_ANSWER_BYTES and message.kind == "report":
             raise InvalidPerfError(f"a report has {len(frame)} bytes, and may have {MAX_ANSWER_BYTES}")
         with self._write_lock:
-            rest = memoryview(frame)
-            while rest:
-                rest = rest[os.write(self._write_fd, rest) :]
+            self._channels.send(frame)
 
     def _listen(self) -> None:
         try:
-            while (frame := read_frame(self._pipe)) is not None:
+            while (frame := read_frame(self._channels.pipe)) is not None:
                 kind, body = frame[:1], frame[1:]
                 if kind == STOP:  # not through the queue: the trial it is for is running
                     self._stopped = KEY.unpack(body)
@@ -200,7 +171,7 @@ class Worker:
                 else:
                     self._todo.put((kind, body))
         finally:  # a worker that does not listen would wait for ever
-            os.killpg(0, signal.SIGKILL)
+            current().end_worker()
 
     def _relieve(self, root: int) -> None:
         """Let go of a paused training while a trial runs."""

@@ -20,7 +20,7 @@ from autohpo.report.series import added_training
 from autohpo.report.style import STYLE
 from autohpo.result import Result
 from autohpo.spaces import HPSpace, SearchSpace
-from autohpo.store import open_store
+from autohpo.store import open_store, redacted
 from autohpo.store.described import space_of
 from autohpo.trial import Trial, TrialState
 
@@ -92,8 +92,8 @@ def write_html_from_store(
     try:
         header = log.header
         if header is None:
-            raise NoRunError(f"store: {store} holds no run yet")
-        known = space_of(header, store) if space is None else SearchSpace(space)
+            raise NoRunError(f"store: {redacted(store)} holds no run yet")
+        known = space_of(header, redacted(store)) if space is None else SearchSpace(space)
         result = Result.read(log, known)
     finally:
         log.close()

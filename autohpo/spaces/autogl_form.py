@@ -198,7 +198,7 @@ def _range(name: str, kind: str, item: Item, low: Any, high: Any) -> HPSpace:
     """Return the range between two ends, or the fixed value where they are equal."""
     low, high = _number(name, "minValue", low), _number(name, "maxValue", high)
     scaling = item["scalingType"]
-    if scaling not in ("LINEAR", "LOG"):
+    if not isinstance(scaling, str) or scaling not in ("LINEAR", "LOG"):
         raise SpaceError(f"{name}: scalingType must be 'LINEAR' or 'LOG', got {shown(scaling)}")
     if kind == "INTEGER" and not (low == int(low) and high == int(high)):
         raise SpaceError(f"{name}: minValue and maxValue of INTEGER must be integers, got {low}, {high}")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace, checked_name
+from autohpo.spaces.doors import as_tuple, check_depth
 from autohpo.spaces.formula_rows import as_column
 from autohpo.spaces.index import Index, first_places
 from autohpo.spaces.priors import Prior, Scale, as_prior
@@ -116,6 +117,8 @@ class _Values(HPSpace):
         if not self.width:
             return np.empty((len(values), 0))
         k = np.array([self.index_of(v) for v in values], dtype=np.int64)
+        if len(k) and k.min() < 0:
+            raise SpaceError(f"{self.name}: must be a value of {self}, got {shown(values[int(k.argmin())])}")
         if self.prior is None:
             return ((k + 0.5) / len(self._listed))[:, None]
         return ((self._edges[k] + self._edges[k + 1]) / 2)[:, None]
@@ -133,10 +136,15 @@ class _Values(HPSpace):
 
     def to_json(self, value: Any) -> int:
         """Return the index of a value: the values themselves stand in the saved space."""
-        return self.index_of(value)
+        place = self.index_of(value)
+        if place < 0:
+            raise SpaceError(f"{self.name}: must be a value of {self}, got {shown(value)}")
+        return place
 
     def from_json(self, data: Any) -> Any:
         """Return the value with an index."""
+        if type(data) is not int or data < 0:
+            raise SpaceError(f"{self.name}: must be a place among {len(self._listed)} values, got {shown(data)}")
         return self._listed[data]
 
 
@@ -271,6 +279,7 @@ class FixedHP(HPSpace):
 
     def __post_init__(self) -> None:
         checked_name(self.name)
+        check_depth(self.name, [self.value])
 
     @property
     def width(self) -> int:
@@ -320,7 +329,8 @@ def checked_values(name: str, field: str, values: Any) -> tuple[Any, ...]:
         values = values.tolist()
     if isinstance(values, (str, bytes, Mapping, AbstractSet)) or not isinstance(values, Iterable):
         raise SpaceError(f"{name}: {field} must be a list of values, got {type(values).__name__}")
-    listed = tuple(values)
+    listed = as_tuple(name, f"{field} must be a list of values", values)
+    check_depth(name, listed)
     if not listed:
         raise SpaceError(f"{name}: {field} must hold at least one value, got none")
     places = first_places(listed)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from autohpo.errors import SpaceError, shown, text_of
+from autohpo.spaces.doors import as_tuple
 from autohpo.spaces.expression import Expression
 from autohpo.spaces.formula_rows import BoolArray, Column, NotInRows, evaluate
 from autohpo.spaces.tagged import Described, opaque_function
@@ -188,10 +189,9 @@ def as_constraints(given: Any) -> tuple[Any, ...]:
     """
     if isinstance(given, (str, Described)) or callable(given):
         return (given,)
-    try:
-        return tuple(given)
-    except TypeError:
-        raise SpaceError(f"space: constraints must be a list, got {shown(given)}") from None
+    if not isinstance(given, Iterable):
+        raise SpaceError(f"space: constraints must be a list, got {shown(given)}")
+    return as_tuple("space", "constraints must be a list", given)
 
 
 def as_constraint(item: Any) -> Constraint:

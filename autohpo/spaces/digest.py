@@ -47,8 +47,8 @@ def digest_of(value: object, *, by_name: bool = False, with_state: bool = True) 
         >>> digest_of(lambda x: x + 1) == digest_of(lambda x: x + 1), digest_of(lambda x: x) == digest_of(lambda x: -x)
         (True, False)
     """
-    digester = _Digester(getattr(value, "__module__", None), by_name, with_state)
     try:
+        digester = _Digester(getattr(value, "__module__", None), by_name, with_state)
         parts = digester.digest(value, is_root=True)
     except Exception:  # a user's __reduce__ and __getattr__ may raise anything; some objects have no value at all
         return None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from autohpo.errors import SpaceError, short, shown
 from autohpo.spaces.autogl_form import must_be_parameters
 from autohpo.spaces.base import HPSpace
+from autohpo.spaces.doors import as_tuple
 
 
 def as_formulas(conditions: Any) -> dict[str, str]:
@@ -34,7 +35,7 @@ def as_parameters(given: Any) -> tuple[HPSpace, ...]:
     """
     if isinstance(given, (str, bytes, Mapping, HPSpace)) or not isinstance(given, Iterable):
         raise SpaceError(f"space: {must_be_parameters(given)}")
-    parameters = tuple(given)
+    parameters = as_tuple("space", "parameters must be a list", given)
     if not parameters:
         raise SpaceError("space: must hold at least one parameter, got none")
     return parameters
@@ -48,7 +49,7 @@ def as_units(units: Any, n_columns: int) -> NDArray[np.float64]:
     """
     try:
         found = np.asarray(units, dtype=float)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # an object of the user's may raise anything, and a range may be as long as it likes
         raise SpaceError(f"units: must be an array of numbers, got {short(units)}") from None
     if found.ndim != 2 or found.shape[1] != n_columns:
         raise SpaceError(f"units: must have shape (n, {n_columns}), got {found.shape}")
@@ -72,7 +73,8 @@ def checked_count(n: Any) -> int:
     Raises:
         SpaceError: It is no integer of at least 0.
     """
-    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or not 0 <= n < 2**31:
+    is_count = isinstance(n, (int, np.integer)) and not isinstance(n, (bool, np.timedelta64))
+    if not is_count or not 0 <= n < 2**31:
         raise SpaceError(f"n: must be an integer of at least 0, got {shown(n)}")
     return int(n)
 

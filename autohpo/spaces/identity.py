@@ -16,8 +16,13 @@ def check_identity(space: SearchSpace) -> None:
     """Check that a store can tell the values of every parameter apart: it holds no more of them than their place.
 
     Raises:
-        SpaceError: A value has no digest, or two have the same name and the same digest.
+        SpaceError: A value has no digest, two have the same name and the same digest, or parameters below choices lie
+            too deep for a store.
     """
+    if not _is_shallow(space.to_dict()):
+        raise SpaceError(
+            f"space: must be at most {MOST_LEVELS} lists and dicts deep to be kept; put fewer choices below each other"
+        )
     for parameter in space.parameters:
         for values in _groups(parameter.to_dict()):
             seen: dict[tuple[Any, Any], int] = {}
@@ -34,6 +39,20 @@ def check_identity(space: SearchSpace) -> None:
 
 
 _ADVICE = "for a store to tell them apart (give names=[...], or their class a __repr__)"
+
+
+MOST_LEVELS = 390
+"""How deep the description of a space may be, so that a store that holds it can be read."""
+
+
+def _is_shallow(data: Any) -> bool:
+    level = [data]
+    for _ in range(MOST_LEVELS):
+        lists = [[*item.values()] if isinstance(item, dict) else item for item in level]
+        level = [below for items in lists for below in items if isinstance(below, (dict, list))]
+        if not level:
+            return True
+    return False
 
 
 def _groups(data: Any) -> Iterator[list[Mapping[str, Any]]]:

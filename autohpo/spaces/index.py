@@ -47,13 +47,16 @@ class Index:
         kind = type(value)
         if kind is str or kind is int or kind is bool:
             return self._places.get((kind, value), -1)
-        key = _key(value)
-        if key is not None:
-            return self._places.get(key, -1)
-        place = self._by_id.get(id(value), -1)
-        if place >= 0:
-            return place
-        return next((i for i in self._others if is_same(self._values[i], value)), -1)
+        try:
+            key = _key(value)
+            if key is not None:
+                return self._places.get(key, -1)
+            place = self._by_id.get(id(value), -1)
+            if place >= 0:
+                return place
+            return next((i for i in self._others if is_same(self._values[i], value)), -1)
+        except RecursionError:  # deeper than a value may be
+            return -1
 
     def all_of(self, values: Sequence[Any]) -> list[int]:
         """Return the place of each of several values; -1 for what is none of them."""
@@ -76,7 +79,10 @@ class Index:
         place = self.of(value)
         if place >= 0:
             return place
-        key = _loose(value)
+        try:
+            key = _loose(value)
+        except RecursionError:  # deeper than a value may be
+            return -1
         if key is None:
             return -1
         if self._meant is None:

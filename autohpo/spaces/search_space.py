@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -16,10 +15,11 @@ from autohpo.spaces.autogl_form import AutoGLForm, is_autogl_form, read_form
 from autohpo.spaces.base import HPSpace
 from autohpo.spaces.conditions import Conditions
 from autohpo.spaces.constraints import Constraint, as_constraints, read_constraints
+from autohpo.spaces.doors import illegal, reading
 from autohpo.spaces.draws import Draws, meet
 from autohpo.spaces.finite import count, walk
 from autohpo.spaces.given import as_dict, as_formulas, as_parameters, as_units, check_counts, checked_count, count_of
-from autohpo.spaces.numeric import LogRangeHP, RangeHP
+from autohpo.spaces.json_form import JsonForm
 from autohpo.spaces.tagged import Described, without_caches
 
 
@@ -71,16 +71,17 @@ class SearchSpace:
         conditions: Mapping[str, str] | None = None,
         constraints: Iterable[Any] | Described | Callable[[Mapping[str, Any]], bool] = (),
     ) -> None:
-        formulas, given = as_formulas(conditions), as_constraints(constraints)
-        self.modules: tuple[str, ...] | None = None
-        self.autogl_items: Mapping[str, Mapping[str, Any]] = {}
-        if isinstance(parameters, SearchSpace):
-            known: SearchSpace = parameters
-            formulas, given = known.formulas | formulas, known.constraints + given
-            self.modules, self.autogl_items, parameters = known.modules, known.autogl_items, known.roots
-        elif is_autogl_form(parameters):
-            parameters, self.modules, self.autogl_items = read_form(parameters)
-        self.roots: tuple[HPSpace, ...] = as_parameters(parameters)
+        with reading("space"):
+            formulas, given = as_formulas(conditions), as_constraints(constraints)
+            self.modules: tuple[str, ...] | None = None
+            self.autogl_items: Mapping[str, Mapping[str, Any]] = {}
+            if isinstance(parameters, SearchSpace):
+                known: SearchSpace = parameters
+                formulas, given = known.formulas | formulas, known.constraints + given
+                self.modules, self.autogl_items, parameters = known.modules, known.autogl_items, known.roots
+            elif is_autogl_form(parameters):
+                parameters, self.modules, self.autogl_items = read_form(parameters)
+            self.roots: tuple[HPSpace, ...] = as_parameters(parameters)
         self._conditions = Conditions(self.roots, formulas)
         self.parameters = self._conditions.parameters
         check_counts(self.parameters)
@@ -214,9 +215,16 @@ class SearchSpace:
         """Return ``(n, d)`` points in the unit cube for n configurations; columns that are not active hold .5.
 
         Raises:
-            SpaceError: A parameter is missing in a configuration.
+            SpaceError: A parameter is missing in a configuration, or one has a value that cannot be encoded.
         """
         units = np.full((count_of(hps), self.n_columns), 0.5)
+        try:
+            return self._encoded(hps, units)
+        except Exception as error:  # whatever a value that is none of the parameter's leads to
+            raise illegal(self.check, hps, error) from error
+
+    def _encoded(self, hps: Sequence[Mapping[str, Any]], units: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Fill the points of configurations in, and return them."""
         for parameter, columns in zip(self.parameters, self._columns, strict=True):
             name = parameter.name
             if columns.start == columns.stop:
@@ -337,36 +345,30 @@ class SearchSpace:
                 raise SpaceError(f"configuration: must meet {constraint}, got {shown(dict(hp), 1000)}")
 
     def to_json(self, hp: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a legal configuration as JSON types; a choice is written as its index."""
-        data = {name: hp[name] for name in self.names if name in hp}
-        for parameter in self._coded:
-            if parameter.name in data:
-                data[parameter.name] = parameter.to_json(data[parameter.name])
-        return data
+        """Return a legal configuration as JSON types; a choice is written as its index.
+
+        Raises:
+            SpaceError: It has a value that cannot be written.
+        """
+        return self._json_form.to_json(hp)
 
     def from_json(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the configuration that :meth:`to_json` gave `data` for; a choice is the very object of this space."""
-        hp = dict(data)
-        for parameter in self._coded:
-            if parameter.name in hp:
-                hp[parameter.name] = parameter.from_json(hp[parameter.name])
-        return hp
+        """Return the configuration that :meth:`to_json` gave `data` for; a choice is the very object of this space.
 
-    @cached_property
-    def _coded(self) -> list[HPSpace]:
-        """The parameters whose values are not just what JSON holds: all but numbers."""
-        own = HPSpace.to_json, HPSpace.from_json
-        return [
-            parameter
-            for parameter in self.parameters
-            if not isinstance(parameter, (RangeHP, LogRangeHP))
-            or (type(parameter).to_json, type(parameter).from_json) != own
-        ]
+        Raises:
+            SpaceError: It is nothing that :meth:`to_json` gives.
+        """
+        return self._json_form.from_json(data)
 
     def key(self, hp: Mapping[str, Any]) -> str:
         """Return a string that two legal configurations share only when they are the same."""
-        return json.dumps(self.to_json(hp), sort_keys=True)
+        return self._json_form.key(hp)
 
+    @cached_property
+    def _json_form(self) -> JsonForm:
+        return JsonForm(self.parameters, self.check)
+
+    @reading("space")  # parameters below choices may lie deeper than Python goes
     def to_dict(self) -> dict[str, Any]:
         """Return the space as JSON types."""
         data: dict[str, Any] = {"parameters": [parameter.to_dict() for parameter in self.roots]}

@@ -14,6 +14,7 @@ import numpy as np
 
 from autohpo.errors import SpaceError, shown, text_of
 from autohpo.spaces.digest import can_import, digest_of
+from autohpo.spaces.doors import reading
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
@@ -77,6 +78,11 @@ class Described:
         Raises:
             SpaceError: The kind is not known here or is no subclass of this class, or JSON cannot hold its values.
         """
+        with reading(cls.__name__):
+            return cls._from_dict(data)
+
+    @classmethod
+    def _from_dict(cls, data: dict[str, Any]) -> Self:
         if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
             raise SpaceError(f"{cls.__name__}: must be made from a dict such as to_dict() returns, got {shown(data)}")
         fields = dict(data)
@@ -235,13 +241,13 @@ def is_same(a: Any, b: Any) -> bool:
         return True
     if type(a) is not type(b):
         return False
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(is_same, a, b))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(is_same(a[k], b[k]) for k in a)
-    if isinstance(a, float) and math.isnan(a):
-        return math.isnan(b)
     try:
+        if isinstance(a, (list, tuple)):
+            return len(a) == len(b) and all(map(is_same, a, b))
+        if isinstance(a, dict):
+            return a.keys() == b.keys() and all(is_same(a[k], b[k]) for k in a)
+        if isinstance(a, float) and math.isnan(a):
+            return math.isnan(b)
         return bool(a == b)
     except Exception:  # an array's == is no truth value, and a user's may raise anything
         return False
@@ -249,10 +255,10 @@ def is_same(a: Any, b: Any) -> bool:
 
 def _name_of(value: Any) -> str | None:
     """Return a name that is equal in every process; None where there is only one with a memory address."""
-    if hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
     kind = type(value)
     try:
+        if hasattr(value, "__qualname__"):  # a method of a built-in class has no module
+            return f"{getattr(value, '__module__', None) or kind.__module__}.{value.__qualname__}"
         text = repr(value)
         if isinstance(value, (set, frozenset)):  # their order is another one in each process
             text = ", ".join(sorted(map(repr, value)))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace, checked_name
+from autohpo.spaces.doors import check_depth
 from autohpo.spaces.index import Index
 from autohpo.spaces.tagged import is_same
 
@@ -45,6 +46,7 @@ class TiedHP(HPSpace):
         checked_name(self.to)
         if not isinstance(self.values, Mapping) or not self.values:
             raise SpaceError(f"{self.name}: values must be a dict that is not empty, got {shown(self.values)}")
+        check_depth(self.name, self.values.values())
         self._set(values=dict(self.values))
 
     @property

@@ -17,6 +17,9 @@ from autohpo.outcome import TrialState
 MAX_DEPTH = 64
 """How deep lists and dicts may lie in each other."""
 
+MAX_HEADER_DEPTH = 400
+"""How deep those of a header may lie: parameters below choices lie in each other, and every value has its tags."""
+
 MAX_INTEGER = 2**63 - 1
 """The largest integer that a row may hold, as SQLite's."""
 
@@ -95,11 +98,9 @@ def _is_count(value: object) -> bool:
 
 
 def _are_numbers(value: object) -> bool:
-    """Whether a value is one finite number, or a list or dict of such."""
+    """Whether a value is one finite number, or a list of such."""
     if type(value) is list:
         return bool(value) and all(map(is_number, value))
-    if type(value) is dict:
-        return bool(value) and all(map(is_number, value.values()))
     return is_number(value)
 
 
@@ -160,7 +161,9 @@ def _check_report(data: dict[str, Any]) -> str:
         return f"fidelity must be a number of at least 0, got {shown(fidelity)}"
     if type(perf) in _NUMBERS and -MAX_NUMBER <= perf <= MAX_NUMBER:  # type: ignore[operator] # the usual case
         return "" if len(data) == 2 else _check_extras(data)
-    return "" if _are_numbers(perf) else f"perf must be finite, got {shown(perf)}"
+    if not is_number(perf) and not (type(perf) is list and _are_numbers(perf)):
+        return f"perf must be finite, got {shown(perf)}"
+    return _check_extras(data)
 
 
 def _check_extras(data: dict[str, Any]) -> str:
@@ -187,6 +190,8 @@ def _check_end(data: dict[str, Any]) -> str:
         value = data.get(name)
         if value is not None and not is_number(value):
             return f"{name} must be a number, got {shown(value)}"
+    if type(data.get("own_cost", False)) is not bool:
+        return f"own_cost must be true or false, got {shown(data['own_cost'])}"
     for name in ("error", "why"):
         if type(data.get(name, "")) is not str:
             return f"{name} must be a string, got {shown(data[name])}"
@@ -201,9 +206,11 @@ def _check_interrupt(data: dict[str, Any]) -> str:
     state = data.get("state")
     if type(state) is not str or state not in _INTERRUPTS:
         return f"state must be how an attempt is interrupted, got {shown(state)}"
-    error, trained = data.get("error", ""), data.get("trained")
-    if trained is not None and not is_number(trained):
-        return f"trained must be a number, got {shown(trained)}"
+    error = data.get("error", "")
+    for name in ("trained", "cost"):
+        value = data.get(name)
+        if value is not None and not is_number(value):
+            return f"{name} must be a number, got {shown(value)}"
     return "" if type(error) is str else f"error must be a string, got {shown(error)}"
 
 
@@ -225,10 +232,10 @@ def check_kept_header(header: object) -> str:
     """
     if type(header) is not dict:
         return f"it must be a dict, got {type(header).__name__}"
-    if not is_shallow(header):
-        return f"it must be at most {MAX_DEPTH} deep, with numbers that are finite"
+    if not is_shallow(header, MAX_HEADER_DEPTH):
+        return f"it must be at most {MAX_HEADER_DEPTH} deep, with numbers that are finite"
     wanted: Mapping[str, type] = {
-        **dict.fromkeys(("algorithm", "name", "version"), str),
+        **dict.fromkeys(("algorithm", "name", "version", "schedule"), str),
         **dict.fromkeys(("options", "objective", "made_with", "budget"), dict),
         "earlier": list,
     }

@@ -238,7 +238,7 @@ class _Scan:
     def _end(self, number: int, data: Mapping[str, Any]) -> None:
         if not -self._n_confirming <= number < self.n_asked:
             raise _UnusualError
-        perf = data["perf"]
+        perf = data.get("perf")
         if perf is None or number < 0:
             return
         if type(perf) is list or self._n_objectives > 1:

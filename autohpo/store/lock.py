@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import socket
-import struct
 import sys
 import threading
 import time
@@ -18,6 +17,17 @@ from typing import Any, BinaryIO, NamedTuple
 from weakref import WeakValueDictionary
 
 from autohpo.errors import RunBusyError, StoreError
+
+if sys.platform == "win32":
+    from autohpo.store.windows_files import lock as _lock
+    from autohpo.store.windows_files import locked_by as _locked_by
+    from autohpo.store.windows_files import read_at as _read_at
+    from autohpo.store.windows_files import write_at as _write_at
+else:
+    from autohpo.store.posix_files import lock as _lock
+    from autohpo.store.posix_files import locked_by as _locked_by
+    from autohpo.store.posix_files import read_at as _read_at
+    from autohpo.store.posix_files import write_at as _write_at
 
 _HELD: WeakValueDictionary[Path, RunLock] = WeakValueDictionary()
 """The locks of this process: POSIX record locks never exclude their own process, so this does."""
@@ -270,60 +280,3 @@ def _read_count(handle: BinaryIO) -> Count | None:
     if found is None or zlib.crc32(found[0][:-10]) != int(found[4], 16):
         return None
     return Count(int(found[1], 16), int(found[2]), int(found[3]))
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _read_at(handle: BinaryIO, n_bytes: int, at: int) -> bytes:
-        handle.seek(at)
-        return handle.read(n_bytes)
-
-    def _write_at(handle: BinaryIO, data: bytes, at: int) -> None:
-        handle.seek(at)
-        handle.write(data)
-
-    def _lock(handle: BinaryIO) -> None:
-        handle.seek(2**30)  # a byte far behind the text, so that the text stays readable
-        msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-        handle.seek(0)
-
-    def _locked_by(handle: BinaryIO) -> int | None:
-        try:
-            _lock(handle)  # which closing it releases
-        except OSError:
-            return 0
-        return None
-
-else:
-    import fcntl
-
-    def _read_at(handle: BinaryIO, n_bytes: int, at: int) -> bytes:
-        return os.pread(handle.fileno(), n_bytes, at)  # which moves nothing: other threads may read, too
-
-    def _write_at(handle: BinaryIO, data: bytes, at: int) -> None:
-        os.pwrite(handle.fileno(), data, at)
-
-    def _lock(handle: BinaryIO) -> None:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    # How the system's struct flock is laid out, and where it has type and process; elsewhere a lock is tried.
-    _FLOCKS = {"linux": ("@hhqqi4x", 0, 4), "darwin": ("@qqihh", 3, 2)}
-    _FLOCK = _FLOCKS.get(sys.platform) if sys.maxsize > 2**32 else None
-
-    def _locked_by(handle: BinaryIO) -> int | None:
-        """Return the process that has a file locked, 0 if it is unknown, None if nobody has: nothing is locked here."""
-        if _FLOCK is None:
-            try:
-                _lock(handle)  # which closing it releases
-            except OSError:
-                return 0
-            return None
-        layout, kind, process = _FLOCK
-        asked = [0] * 5
-        asked[kind] = fcntl.F_WRLCK  # from the start of the file, to its end: all other fields are 0
-        try:
-            said = struct.unpack(layout, fcntl.fcntl(handle.fileno(), fcntl.F_GETLK, struct.pack(layout, *asked)))
-        except OSError:  # a file system without locks: nobody can have one
-            return None
-        return None if said[kind] == fcntl.F_UNLCK else max(0, int(said[process]))

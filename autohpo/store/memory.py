@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import marshal
 import weakref
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,22 @@ from autohpo.errors import StoreError
 from autohpo.folders import remove_folder, temporary_folder
 from autohpo.store.base import LogEvent, Store, check_header, check_json
 
+BLOCK = 256  # events that are packed together
+_ONCE = {"ask": 1, "end": 2}
+_FAR = 4_096  # how much further a number may be than those before it, to get a byte of its own
+
 
 class MemoryStore(Store):
-    """A store in a list, with checkpoints in a temporary folder that goes with it."""
+    """A store in a list, with checkpoints in a temporary folder that goes with it.
+
+    All but the newest events are packed: they are only read again where a search goes on with another optimizer.
+    """
 
     def __init__(self) -> None:
-        self._events: list[LogEvent] = []
+        self._blocks: list[bytes | list[LogEvent]] = []  # of as many events each
+        self._newest: list[LogEvent] = []
         self._header: dict[str, Any] | None = None
-        self._once: set[tuple[str, int]] = set()  # asks and ends: at most one of each for a trial
+        self._once = _Once()
         self._files: Path | None = None
 
     def open(self) -> None:
@@ -45,18 +55,70 @@ class MemoryStore(Store):
 
     def append(self, events: Sequence[LogEvent], *, sync: bool = True) -> None:
         """Add the events."""
-        keys = [(event.kind, event.trial) for event in events if event.kind in ("ask", "end")]
-        if len({*keys} - self._once) < len(keys):
-            raise StoreError(f"store: a second ask or end of a trial among {keys}")
         for event in events:
             check_json(event.data)
-        self._once.update(keys)
-        for event in events:
-            self._events.append(LogEvent(*event[:5], len(self._events) + 1))
+        self._once.add([(event.kind, event.trial) for event in events if event.kind in _ONCE])
+        n = len(self._blocks) * BLOCK + len(self._newest)
+        self._newest += [LogEvent(*event[:5], seq) for seq, event in enumerate(events, start=n + 1)]
+        while len(self._newest) >= 2 * BLOCK:
+            self._blocks.append(_packed(self._newest[:BLOCK]))
+            del self._newest[:BLOCK]
 
     def events(self, after: int = 0) -> Iterator[LogEvent]:
         """Return the events behind a place in the log."""
-        return iter(self._events[after:])
+        first = min(after // BLOCK, len(self._blocks))
+        return _rest(self._blocks[first:], self._newest.copy(), after - first * BLOCK)
 
     def close(self) -> None:
         """Give nothing free."""
+
+
+class _Once:
+    """Sees to it that a trial is asked and ends at most once; a byte for each trial."""
+
+    def __init__(self) -> None:
+        self._seen = bytearray()  # by number
+        self._others: set[tuple[str, int]] = set()  # of trials below 0, or far beyond those before them
+
+    def add(self, keys: Sequence[tuple[str, int]]) -> None:
+        """Take asks and ends, all or none.
+
+        Raises:
+            StoreError: One of them has come before.
+        """
+        if len(set(keys)) < len(keys) or any(map(self._has, keys)):
+            raise StoreError(f"store: a second ask or end of a trial among {list(keys)}")
+        for kind, trial in keys:
+            if not 0 <= trial < len(self._seen) + _FAR:
+                self._others.add((kind, trial))
+                continue
+            if trial >= len(self._seen):
+                self._seen.extend(bytes(trial + 1 - len(self._seen)))
+            self._seen[trial] |= _ONCE[kind]
+
+    def _has(self, key: tuple[str, int]) -> bool:
+        kind, trial = key
+        is_seen = 0 <= trial < len(self._seen) and bool(self._seen[trial] & _ONCE[kind])
+        return is_seen or key in self._others
+
+
+def _packed(events: list[LogEvent]) -> bytes | list[LogEvent]:
+    """Return events as bytes for this process alone; as they are where one would not be read back as the same."""
+    rows = list(map(tuple, events))
+    try:
+        packed = marshal.dumps(rows)
+        is_same = marshal.loads(packed) == rows  # numpy's floats come back as bytes
+    except ValueError:  # of a type that only its class can make
+        return events
+    return zlib.compress(packed, 1) if is_same else events
+
+
+def _rest(blocks: list[bytes | list[LogEvent]], newest: list[LogEvent], skip: int) -> Iterator[LogEvent]:
+    """Yield the events of blocks and the newest, without the first ones."""
+    for block in [*blocks, newest]:
+        if isinstance(block, bytes):
+            events = [LogEvent(*row) for row in marshal.loads(zlib.decompress(block))]
+        else:
+            events = block
+        yield from events[skip:]
+        skip = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -11,11 +11,13 @@ from typing import Any
 
 from autohpo.errors import StoreCorruptError, shown
 from autohpo.objectives import Front, Objectives
+from autohpo.packed import TrialList
 from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent
 from autohpo.store.batches import BATCH, are_usual
 from autohpo.store.checked import BadValueError, check_data
 from autohpo.store.configurations import Configurations
+from autohpo.store.costs import Costs
 from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, whole
 
 
@@ -112,6 +114,7 @@ class Attempts:
         interrupted: How the last attempt was interrupted, if it was.
         ended: Unix seconds of that.
         counts: How many attempts were interrupted in each state.
+        held: How the last attempt ended, where the turn of the trial to end has not come.
     """
 
     n: int = 0
@@ -120,6 +123,7 @@ class Attempts:
     interrupted: Outcome | None = None
     ended: float | None = None
     counts: Mapping[TrialState, int] | None = None
+    held: Outcome | None = None
 
     def n_of(self, state: TrialState) -> int:
         """Return how many attempts were interrupted in a state."""
@@ -149,7 +153,8 @@ class RunState:
         n_failed: How many ended without one.
         n_known: How many were points whose results were known.
         n_late: How many ends came for attempts that no longer counted.
-        seq: The place of the last event in the log.
+        seq: The place of the last event in the log; `at` is its time, in Unix seconds.
+        costs: What all attempts cost that have ended.
         full: The fidelity of full evaluations, where trials get less: known results of an older release have none.
 
     Example:
@@ -169,10 +174,11 @@ class RunState:
         self.running: dict[int, Running] = {}
         self.attempts: dict[int, Attempts] = {}
         self.clients: dict[int, str] = {}
-        self.front = Front()
+        self.front, self.costs, self.at = Front(), Costs(), 0.0
         self.n_asked = self.n_done = self.n_failed = self.n_known = self.n_late = self.seq = 0
         self._signs = objectives.signs if any(sign < 0 for sign in objectives.signs) else ()
-        self._ended: list[Trial | None] = []  # at the place of their number
+        self._is_single = objectives.n == 1
+        self._ended = TrialList()  # at the place of their number; None while they run
         self._confirmed: list[Trial | None] = []  # confirming trials, -1 first
         self._chains: dict[int, Chain] = {}  # by root
         self._roots: dict[int, int] = {}  # of trials that resume another
@@ -204,40 +210,52 @@ class RunState:
         Raises:
             StoreCorruptError: It contradicts the events before it.
         """
-        kind, number = event.kind, event.trial
-        self.seq = event.seq or self.seq + 1
+        kind, number, attempt, _, self.at, seq = event
+        self.seq = seq or self.seq + 1
         if kind == "ask":
             self._ask(event, suggestion)
             return None
-        if kind == "late":
-            if not self._was_asked(number):
-                raise self._bad(event, "the trial was never asked")
-            self.n_late += 1
-            return None
         attempts = self.attempts.get(number)
-        if attempts is None:
-            raise self._bad(event, "the trial has ended" if self._was_asked(number) else "the trial was never asked")
-        if kind == "report":
-            if event.attempt > attempts.n:
-                raise self._bad(event, f"attempt {attempts.n} is the last that was started")
-            perf = event.data["perf"]
-            if (len(perf) if isinstance(perf, (list, tuple)) else 1) != self.objectives.n:
-                raise self._bad(event, f"perf must have {self.objectives.n} numbers, got {shown(perf)}")
-            if event.attempt == attempts.n:
-                self.running[number].reports.append(report_from(event.data))
-        elif kind == "start":
-            if event.attempt != attempts.n + 1:
-                raise self._bad(event, f"the next attempt is {attempts.n + 1}")
-            attempts.n, attempts.started, attempts.is_running = event.attempt, event.time, True
-            attempts.interrupted = attempts.ended = None
-            self.running[number].reports.clear()  # of an attempt that was superseded
-        elif event.attempt != attempts.n:
+        if attempts is None or kind == "late":
+            self._late(event, attempts)
+            return None
+        if attempt != attempts.n and kind != "start" and (kind != "report" or attempt > attempts.n):
             raise self._bad(event, f"attempt {attempts.n} is the last that was started")
+        if kind == "report":
+            self._report(event, is_late=attempt < attempts.n)
         elif kind == "end":
             return self._end(event)
+        elif kind == "start":
+            if attempt != attempts.n + 1:
+                raise self._bad(event, f"the next attempt is {attempts.n + 1}")
+            attempts.n, attempts.started, attempts.is_running = attempt, event.time, True
+            attempts.interrupted = attempts.ended = attempts.held = None
+            self.running[number].reports.clear()  # of an attempt that was superseded
         else:
             self._interrupt(attempts, event)
         return None
+
+    def _late(self, event: LogEvent, attempts: Attempts | None) -> None:
+        """Take an end that is not the end of a trial: nothing else can come for a trial that has ended."""
+        if not self._was_asked(event.trial):
+            raise self._bad(event, "the trial was never asked")
+        if event.kind != "late":
+            raise self._bad(event, "the trial has ended")
+        if attempts is None or not attempts.is_running or attempts.held is not None or event.attempt != attempts.n:
+            self.n_late += 1
+        else:  # the attempt that counts: its trial ends when its turn comes
+            attempts.held, attempts.ended = Outcome.from_json(event.data), event.time
+
+    def _report(self, event: LogEvent, *, is_late: bool) -> None:
+        fidelity, perf = event.data["fidelity"], event.data["perf"]
+        if type(perf) is not float or not self._is_single:
+            if (len(perf) if isinstance(perf, (list, tuple)) else 1) != self.objectives.n:
+                raise self._bad(event, f"perf must have {self.objectives.n} numbers, got {shown(perf)}")
+            fidelity, perf = report_from(event.data)
+        elif type(fidelity) is float and fidelity.is_integer():  # as in whole
+            fidelity = int(fidelity)
+        if not is_late:
+            self.running[event.trial].reports.append((fidelity, perf))
 
     def follow(self, events: Iterable[LogEvent]) -> RunState:
         """Take events, and return this state.
@@ -298,7 +316,8 @@ class RunState:
 
     def _interrupt(self, attempts: Attempts, event: LogEvent) -> None:
         outcome = Outcome.from_json(event.data)
-        attempts.is_running, attempts.interrupted, attempts.ended = False, outcome, event.time
+        self.costs.ended(outcome, attempts.started if attempts.is_running else None, event.time)
+        attempts.is_running, attempts.interrupted, attempts.ended, attempts.held = False, outcome, event.time, None
         attempts.counts = {**(attempts.counts or {}), outcome.state: attempts.n_of(outcome.state) + 1}
 
     def _end(self, event: LogEvent) -> Trial:
@@ -306,7 +325,9 @@ class RunState:
         if outcome.perfs and len(outcome.perfs) != self.objectives.n:
             raise self._bad(event, f"it has {len(outcome.perfs)} results of {self.objectives.n} objectives")
         running, attempts = self.running.pop(event.trial), self.attempts.pop(event.trial)
-        trial = running.ended(outcome, attempt=attempts.n, started=attempts.started, at=event.time)
+        at = attempts.ended if attempts.held is not None and attempts.ended is not None else event.time
+        self.costs.ended(outcome, attempts.started, at, is_known="known" in running.suggestion.info)
+        trial = running.ended(outcome, attempt=attempts.n, started=attempts.started, at=at)
         if event.trial < 0:
             self._confirmed[-1 - event.trial] = trial
             return trial
@@ -350,12 +371,22 @@ class RunState:
         if trial is not None:
             return trial
         attempts, running = self.attempts[number], self.running[number]
-        outcome = attempts.interrupted or Outcome(TrialState.RUNNING)
+        outcome = attempts.interrupted or attempts.held or Outcome(TrialState.RUNNING)
         return running.ended(outcome, attempt=attempts.n, started=attempts.started, at=attempts.ended)
 
     def trials(self) -> list[Trial]:
         """Return the trials of the run as they stand, in the order asked."""
         return [self[number] if trial is None else trial for number, trial in enumerate(self._ended)]
+
+    def kept(self) -> Sequence[Trial]:
+        """Return what :meth:`trials` does; of a long run as a sequence that makes trials when they are looked at."""
+        if not self._ended.is_long:
+            return self.trials()
+        found = self._ended.copy()
+        for number in self.running:
+            if number >= 0:
+                found[number] = self[number]
+        return found
 
     def confirming(self) -> list[Trial]:
         """Return the confirming trials as they stand, in the order asked: -1, -2 and so on."""

@@ -30,7 +30,7 @@ class Repaired:
     """What :func:`repair` found, lost, and wrote.
 
     Attributes:
-        path: The path of the damaged store, which is as it was.
+        path: The path of the damaged store, which is as it was; of a study in a database its URL without secrets.
         to: The path of the new one.
         n_found: How many events were found whole.
         n_lost: How many were not, as far as the numbers of the others and the lock file tell.
@@ -41,7 +41,7 @@ class Repaired:
         is_renumbered: Whether trials have other numbers than they had, as some are lost.
     """
 
-    path: Path
+    path: Path | str
     to: Path
     n_found: int
     n_lost: int
@@ -310,7 +310,9 @@ class _Log:
         if trial is None:
             return "the suggestion of its trial is lost"
         attempt = trial.attempt
-        if event.kind != "late":
+        if event.kind == "late" and event.attempt != trial.old_attempt:
+            attempt = max(0, attempt - 1)  # one that does not count stays so
+        elif event.kind != "late":
             if trial.has_ended:
                 return "its trial has ended before"
             if event.kind == "start":

@@ -1,4 +1,4 @@
-"""Waiting: what a store does where it cannot write now, but perhaps soon: a full disk, a locked file, a file moved."""
+"""Waiting: what a store does where it cannot write now, but perhaps soon: a full disk, a lock, a server away."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from autohpo.errors import (
     StoreFullError,
     StoreGoneError,
     StoreLockedError,
+    StoreOfflineError,
     StoreWarning,
     short,
 )
@@ -33,7 +34,7 @@ FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 0.5
 N_NAMED = 5
 
-PASSING = (StoreFullError, StoreGoneError, StoreLockedError)
+PASSING = (StoreFullError, StoreGoneError, StoreLockedError, StoreOfflineError)
 """What may pass by itself."""
 
 _log = logging.getLogger("autohpo")
@@ -43,7 +44,7 @@ class Waiting:
     """Tries again and again to write what is held, and gives up after a time.
 
     Args:
-        path: The path of the store.
+        path: The path of the store, or its URL without secrets.
         wait_seconds: How long to wait for room, or for another process.
 
     Attributes:
@@ -53,7 +54,7 @@ class Waiting:
         OptionError: The time is no number of seconds.
     """
 
-    def __init__(self, path: Path, wait_seconds: float) -> None:
+    def __init__(self, path: Path | str, wait_seconds: float) -> None:
         if isinstance(wait_seconds, bool) or not isinstance(wait_seconds, (int, float)) or not wait_seconds >= 0:
             raise OptionError(f"wait_seconds: must be a number of seconds, at least 0, got {short(wait_seconds)}")
         self._path, self._wait_seconds = path, wait_seconds
@@ -79,6 +80,7 @@ class Waiting:
             StoreFullError: There is no room for too long.
             StoreGoneError: The file does not come back.
             StoreLockedError: Another process does not let go of the file.
+            StoreOfflineError: The server is away for too long.
         """
         began, pause_seconds, is_said = time.monotonic(), FIRST_PAUSE_SECONDS, False
         while not self.has_given_up:

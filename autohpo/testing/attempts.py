@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from autohpo.execution.base import Event
-from autohpo.objective import TrialHandle
 from autohpo.outcome import perfs_of
 from autohpo.testing.checks import CheckFailed, expect, expect_equal
 from autohpo.testing.executor_case import ExecutorCase, ended_well
 from autohpo.trial import Outcome, TrialState
+from autohpo.trial_handle import TrialHandle
 
 MAX_ERROR_CHARACTERS = 100_000
 """How long the text of an error may be: it goes into the log of every search."""
@@ -72,9 +72,8 @@ def carries_the_outcome_whole(case: ExecutorCase) -> None:
 
     with case.session(f, mode={"acc": "max", "ms": "min"}) as session:
         given = outcome_of(session.run(0))
-        wanted: Outcome = Outcome(
-            TrialState.COMPLETE, (0.1 + 0.2, 12.0), {"room": -0.1, "time": 2.5}, {"loss": 1e-17}, 3.25
-        )
+        perfs, constraints = (0.1 + 0.2, 12.0), {"room": -0.1, "time": 2.5}
+        wanted = Outcome(TrialState.COMPLETE, perfs, constraints, {"loss": 1e-17}, 3.25, has_own_cost=True)
         expect(given == wanted, wanted, given)
         cost = outcome_of(session.run(1)).cost
         expect(cost is not None and 0 <= cost < case.timeout_seconds, "the seconds that the objective took", cost)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from autohpo.errors import OptionError
-from autohpo.objective import Objective, TrialHandle
+from autohpo.objective import Objective
 from autohpo.testing.checks import expect, expect_equal, expect_error
 from autohpo.testing.executor_case import ExecutorCase, ExecutorSession, ended_well
 from autohpo.trial import Task
+from autohpo.trial_handle import TrialHandle
 
 MAX_IDLE_SECONDS = 5.0
 """How long a poll of hundredths of a second may take where nothing runs."""

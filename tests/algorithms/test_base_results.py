@@ -19,6 +19,7 @@ from autohpo import (
     Suggestion,
     TrialState,
 )
+from autohpo.errors import AlgorithmError
 
 SPACE = [RangeHP("x", 0.0, 1.0), ChoiceHP("c", ["a", "b"])]
 
@@ -97,8 +98,9 @@ def test_hook_that_raises_leaves_everything_as_it_was():
 
     hpo = Moody(SPACE)
     first, second, third = hpo.ask(), hpo.ask(), hpo.ask()
-    with pytest.raises(RuntimeError, match="no"):
+    with pytest.raises(AlgorithmError, match=r"Moody._update_trials: raised RuntimeError: no") as caught:
         hpo.tell(second, 0.5)
+    assert isinstance(caught.value.__cause__, RuntimeError)
     assert hpo.running == [first, second, third]
     assert len(hpo.trials) == 0
     hpo.is_angry = False

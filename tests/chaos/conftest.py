@@ -15,7 +15,7 @@ if not sys.platform.startswith("linux"):
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
 
-from scenarios import kill_all
+from searches import kill_all
 
 LIMIT_SECONDS = 120
 

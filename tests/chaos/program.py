@@ -7,6 +7,7 @@ knows of this: what is to happen at some point of its loop is wrapped around its
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import inspect
 import json
@@ -18,12 +19,13 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from planted import plant
 
 from autohpo import BaseHPOptimizer, ChoiceHP, LogRangeHP, RangeHP, Suggestion
 from autohpo.algorithms.asha import ASHA
@@ -31,14 +33,11 @@ from autohpo.algorithms.median_stopping import MedianStoppingSearch
 from autohpo.algorithms.pasha import PASHA
 from autohpo.algorithms.random import RandomSearch
 from autohpo.algorithms.registry import get_hpo
-from autohpo.algorithms.session import Session
 from autohpo.algorithms.successive_halving import SuccessiveHalving
-from autohpo.ending import Ending
-from autohpo.execution.local import LocalExecutor
+from autohpo.errors import StoreWarning
 from autohpo.execution.serial import SerialExecutor
 from autohpo.search import Search
-from autohpo.store import LogEvent, SQLiteStore
-from autohpo.store import lock as lock_module
+from autohpo.store import LogEvent, SQLiteStore, waiting
 
 SPACE = [
     LogRangeHP("lr", 1e-4, 1.0),
@@ -207,6 +206,14 @@ def stubborn(hps: dict[str, Any], *, pause: float) -> float:
     return value(hps)
 
 
+def parental(hps: dict[str, Any], *, pause: float, folder: str) -> float:
+    """Starts a child, and sleeps like it: in Python, or in C with the interpreter held."""
+    child = subprocess.Popen(["sleep", "600"])
+    (Path(folder) / f"child-{child.pid}").touch()
+    (ctypes.PyDLL(None).sleep if hps["hops"] % 2 else time.sleep)(int(pause))
+    return value(hps)
+
+
 def deadly(hps: dict[str, Any], trial: Any, *, pause: float) -> float:
     """Ends its own process in trial 3, whenever that is tried."""
     if trial.number == 3:
@@ -215,7 +222,9 @@ def deadly(hps: dict[str, Any], trial: Any, *, pause: float) -> float:
     return value(hps)
 
 
-SHAPES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (plain, epochs, saved, marked, held, stubborn, deadly)}
+SHAPES: dict[str, Callable[..., Any]] = {
+    f.__name__: f for f in (plain, epochs, saved, marked, held, stubborn, parental, deadly)
+}
 """The objectives by name."""
 
 
@@ -258,7 +267,7 @@ def arm(point: str, k: int) -> None:
     setattr(owner, name, transaction if moment == "inside" else wrapped)
 
 
-def acknowledge(path: str) -> None:
+def acknowledge(path: str, kinds: Sequence[str] = ("end",)) -> None:
     """Writes a line for every result whose append returned; what is written here must never be lost."""
     original = SQLiteStore.append
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -266,46 +275,16 @@ def acknowledge(path: str) -> None:
     def append(store: SQLiteStore, events: list[LogEvent], *, sync: bool = True) -> None:
         original(store, events, sync=sync)
         for event in events:
-            if event.kind == "end":
+            if event.kind in kinds:
                 os.write(file, f"{event.trial} {event.data['perf']!r}\n".encode())
 
     SQLiteStore.append = append  # type: ignore[method-assign,assignment]
 
 
-def plant(fault: str) -> None:
-    """Breaks autohpo in one way, so that a check shows that it can fail."""
-    if fault == "forgets":  # every tenth result is acknowledged but not written
-        append = SQLiteStore.append
-
-        def forget(store: SQLiteStore, events: list[LogEvent], *, sync: bool = True) -> None:
-            append(store, [e for e in events if not (e.kind == "end" and e.trial % 10 == 5)], sync=sync)
-
-        SQLiteStore.append = forget  # type: ignore[method-assign,assignment]
-    elif fault == "unseeded":  # suggestions do not follow from the history
-        BaseHPOptimizer.rng = property(lambda self: __import__("numpy").random.default_rng())  # type: ignore[assignment]
-    elif fault == "unlocked":  # the lock excludes nobody
-        lock_module._lock = lambda handle: None
-    elif fault == "orphan":  # a process that nobody ends
-        subprocess.Popen(["sleep", "30"], start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    elif fault == "harms":  # where one worker dies, its neighbour is ended too
-        original = LocalExecutor._handle
-
-        def handle(executor: LocalExecutor, event: Any) -> None:
-            original(executor, event)
-            if event.kind == "died":
-                others = (slot for slot in executor._slots if slot.process is not None and slot.attempt is not None)
-                for slot in [slot for slot in others if slot.attempt.is_started][:1]:
-                    slot.process.kill()
-
-        LocalExecutor._handle = handle  # type: ignore[method-assign]
-    elif fault == "unruled":  # what a stopping rule says is asked for, and forgotten
-        reported = Session.reported
-        Session.reported = lambda *args: reported(*args) or True  # type: ignore[method-assign]
-    elif fault == "deaf":  # signals end it at once, with nothing saved
-        Ending.signals = lambda self: contextlib.nullcontext()  # type: ignore[assignment,method-assign]
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    elif fault:
-        raise ValueError(f"plant: no such fault: {fault}")
+def store_of(options: dict[str, Any]) -> Any:
+    """The store, which may have a patience of its own."""
+    seconds = options["wait_seconds"]
+    return options["store"] if seconds is None else SQLiteStore(options["store"], wait_seconds=seconds)
 
 
 def run(options: dict[str, Any], begin: Callable[[], None] = lambda: None) -> None:
@@ -321,19 +300,25 @@ def run(options: dict[str, Any], begin: Callable[[], None] = lambda: None) -> No
     begin()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # hyperband says that a plain function takes no fidelity
+        warnings.simplefilter("default", StoreWarning)
         hpo.optimize(
-            store=options["store"],
+            store=store_of(options),
             num_workers=options["workers"],
             progress=False,
+            schedule=options["schedule"],
             retries={"LOST": options["max_lost"]},
             confirm={"k": options["confirm"], "seeds": 4} if options["confirm"] else None,
         )
+    found = [[t.number, t.attempt, t.state.value, t.perf if t.state.has_perf else None] for t in hpo.result.trials]
+    Path(options["folder"], "result").write_text(json.dumps(found))
 
 
 def main(options: dict[str, Any]) -> None:
     """Runs the search with what is to happen to it."""
     plant(options["plant"])
-    acknowledge(options["acknowledged"])
+    if options["quiet_seconds"] is not None:
+        waiting.QUIET_SECONDS = options["quiet_seconds"]
+    acknowledge(options["acknowledged"], ("end", "late") if options["schedule"] == "deterministic" else ("end",))
     if options["failpoint"]:
         point, k = options["failpoint"].split(":")
         arm(point, int(k))

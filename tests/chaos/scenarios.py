@@ -1,228 +1,26 @@
-"""What may happen to a search, and what must hold afterwards. Each scenario returns counts.
-
-Tests run them small and ``benchmarks/faults.py`` runs them large. Counts named in :data:`MUST_BE_ZERO` are faults.
-"""
+"""What may happen to a search, and what must hold afterwards. Each scenario returns counts; see :mod:`counts`."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import math
 import os
 import random
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import program
-from oracles import canonical, root_of, saved_values, trials_of, verdicts
-from program import value
+from counts import Counts, faults
+from oracles import canonical, trials_of
+from searches import HANG_SECONDS, Search
 
-from autohpo import StoreError, Trial, TrialState
-from autohpo.store import LogEvent, SQLiteStore
+from autohpo import TrialState
+from autohpo.store import SQLiteStore
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-MARK = "AUTOHPO_CHAOS"  # in the environment of every process of a search
-HANG_SECONDS = 60.0
-GONE_SECONDS = 2.0  # that the processes of a killed driver may take to end
-
-Counts = dict[str, Any]
-MUST_BE_ZERO = (
-    "lost",  # results that were acknowledged and are not there, or not the same
-    "twice",  # trials with more than one ask or end
-    "wrong",  # trials with another value than theirs
-    "missing",  # trials that the finished search does not have
-    "running",  # trials that a finished or interrupted search left without an end
-    "different",  # runs whose log is not that of a run that nobody disturbed
-    "orphans",  # processes that outlived their driver
-    "bystanders",  # trials that ended badly though their worker was not touched
-    "unnamed",  # killed workers whose trial does not say so
-    "unreached",  # points that the search never came to
-    "late",  # drivers that took too long to end
-    "exits",  # drivers that ended with another code than they should
-    "admitted",  # second drivers that were let in
-    "unruly",  # trials that ended otherwise than the stopping rule says
-)
-
-
-def faults(counts: Counts) -> Counts:
-    """The counts that should be zero and are not."""
-    return {name: counts[name] for name in MUST_BE_ZERO if counts.get(name)}
-
-
-@dataclass(frozen=True)
-class Search:
-    """One search, which can be started again and again until it is finished.
-
-    Attributes:
-        folder: Where its files are.
-        algorithm: A registered name, or one of :data:`program.OWN`.
-        shape: Of the objective, see :data:`program.SHAPES`.
-        max_evals: Trials.
-        workers: At once.
-        pause: Seconds that an evaluation or an epoch takes.
-        plant: A fault to break it with, see :func:`program.plant`.
-        max_lost: How often a trial is started again whose driver died; one that is killed on purpose gives up on none.
-        confirm: How many of the best are trained anew in the end, with four seeds.
-        tag: Tells its processes from all others; begins with the number of this process.
-    """
-
-    folder: Path
-    algorithm: str = "random"
-    shape: str = "plain"
-    max_evals: int = 40
-    workers: int = 1
-    pause: float = 0.005
-    plant: str = ""
-    max_lost: int = 1000
-    confirm: int = 0
-    tag: str = field(default_factory=lambda: f"{os.getpid()}-{uuid.uuid4().hex}")
-
-    @property
-    def store(self) -> Path:
-        """Its log."""
-        return self.folder / "run.db"
-
-    def options(self, failpoint: str = "") -> dict[str, Any]:
-        """What the program is called with."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        files = {"folder": self.folder, "store": self.store, "acknowledged": self.folder / "acknowledged"}
-        return dataclasses.asdict(self) | {name: str(path) for name, path in files.items()} | {"failpoint": failpoint}
-
-    def undisturbed(self) -> list[tuple[str, int, dict[str, Any]]]:
-        """The canonical log of the same search in one go, in this very process."""
-        reference = dataclasses.replace(self, folder=self.folder / "reference", pause=0.0)
-        options = reference.options()
-        reference.release()
-        program.run(options)
-        return canonical(reference.events())
-
-    def start(self, failpoint: str = "") -> subprocess.Popen[str]:
-        """A driver, from where it says that the search begins; `failpoint` is ``name:k``."""
-        options = self.options(failpoint)
-        environment = {**os.environ, MARK: self.tag, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        with (self.folder / "stderr").open("a") as errors:
-            driver = subprocess.Popen(
-                [sys.executable, str(HERE / "program.py"), json.dumps(options)],
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env=environment,
-                start_new_session=True,  # a process group of its own, as a job of a terminal has
-            )
-        assert driver.stdout is not None
-        with driver.stdout:
-            if driver.stdout.readline() != "go\n":
-                raise AssertionError(f"the driver did not begin: {self.errors()}")
-        return driver
-
-    def finish(self) -> float:
-        """Runs it to its end, and returns the seconds that took."""
-        began = time.monotonic()
-        code = self.start().wait(HANG_SECONDS)
-        if code:
-            raise AssertionError(f"the driver ended with {code}: {self.errors()}")
-        return time.monotonic() - began
-
-    def errors(self) -> str:
-        """The end of what its drivers printed."""
-        return (self.folder / "stderr").read_text()[-3000:]
-
-    def events(self) -> list[LogEvent]:
-        """Its log as anybody may read it."""
-        try:
-            store = SQLiteStore(self.store, read_only=True)
-        except StoreError as error:
-            if "does not exist" in str(error) or "no run yet" in str(error):  # the driver died that early
-                return []
-            raise
-        with contextlib.closing(store):
-            return list(store.events())
-
-    def acknowledged(self) -> dict[int, str]:
-        """The results whose commit returned, by trial; a line that was cut off is none."""
-        path = self.folder / "acknowledged"
-        lines = path.read_text().split("\n")[:-1] if path.exists() else []
-        return {int(number): perf for number, perf in (line.split() for line in lines)}
-
-    def release(self) -> None:
-        """Lets the objective "held" end."""
-        (self.folder / "release").touch()
-
-    def wait_for(self, kind: str, n: int, driver: subprocess.Popen[str]) -> None:
-        """Returns when the log has n events of a kind, or its driver has ended."""
-        until = time.monotonic() + HANG_SECONDS
-        while driver.poll() is None and sum(event.kind == kind for event in self.events()) < n:
-            if time.monotonic() > until:
-                raise AssertionError(f"no {n} events of kind {kind}: {self.errors()}")
-            time.sleep(0.01)
-
-    def orphans(self) -> int:
-        """How many processes are there though no driver is; they get a moment to go, then are killed."""
-        until = time.monotonic() + GONE_SECONDS
-        while processes(self.tag) and time.monotonic() < until:
-            time.sleep(0.02)
-        return kill_all(self.tag)
-
-    def n_lost(self) -> int:
-        """Acknowledged results that the log does not have as they were."""
-        kept = {e.trial: repr(e.data["perf"]) for e in self.events() if e.kind == "end"}
-        return sum(kept.get(number) != perf for number, perf in self.acknowledged().items())
-
-    def check(self) -> Counts:
-        """What must hold of a finished search."""
-        events = self.events()
-        once = [(e.kind, e.trial) for e in events if e.kind in ("ask", "end")]
-        trials = trials_of(events)
-        done = [t for t in trials if t.state.has_perf]
-        ruled = verdicts(events, is_exact=self.workers == 1) if self.algorithm == "median_rule" else {}
-        return {
-            **ruled,
-            "lost": self.n_lost(),
-            "twice": len(once) - len(set(once)),
-            "missing": self.max_evals - len(trials),
-            "running": sum(not t.state.is_final for t in trials),
-            "wrong": sum(t.perf != self.right_perf(t, events) for t in done),
-        }
-
-    def right_perf(self, trial: Trial, events: list[LogEvent]) -> float:
-        """What a trial must have given, computed anew; a resumed training has the seed of its first trial."""
-        if self.shape not in ("epochs", "saved"):
-            return value(dict(trial.hp))
-        asks = {event.trial: event.data for event in events if event.kind == "ask"}
-        if self.shape == "saved":
-            perfs = saved_values(asks, trial.number)
-        else:
-            perfs = list(program.epochs(dict(trial.hp), asks[root_of(asks, trial.number)]["seed"], pause=0.0))
-        given = trial.reached if trial.state is TrialState.STOPPED else trial.fidelity or program.EPOCHS
-        return perfs[math.ceil(given) - 1]  # an epoch is given whole or not at all
-
-
-def processes(tag: str) -> list[int]:
-    """Numbers of the processes that live and whose tag begins like this."""
-    mark, found = f"{MARK}={tag}".encode(), []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if any(entry.startswith(mark) for entry in (folder / "environ").read_bytes().split(b"\0")):
-                found.append(int(folder.name))
-    return found
-
-
-def kill_all(tag: str) -> int:
-    """Kills those processes, and returns how many there were."""
-    found = processes(tag)
-    for pid in found:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return len(found)
+__all__ = ["Counts", "Search", "fail_at", "faults", "kill_driver", "kill_workers", "send_signals", "start_twice"]
 
 
 def copy_of(search: Search, name: str) -> Search:
@@ -246,7 +44,7 @@ def kill_driver(search: Search, n_kills: int, most_seconds: float = 0.3) -> Coun
         n_kills: SIGKILLs.
         most_seconds: From the start of a search to the kill; drawn uniformly from 0.
     """
-    expected = search.undisturbed() if search.workers == 1 else []
+    expected = search.undisturbed() if search.is_repeatable else []
     counts: Counts = {"kills": 0, "rounds": 0, "lost": 0, "orphans": 0, "different": 0}
     for one, draw in rounds(search, n_kills):
         is_over = False
@@ -267,8 +65,8 @@ def kill_driver(search: Search, n_kills: int, most_seconds: float = 0.3) -> Coun
         counts["rounds"] += 1
         for name, n in one.check().items():
             counts[name] = counts.get(name, 0) + n
-        if one.workers == 1:
-            counts["different"] += canonical(one.events()) != expected
+        if one.is_repeatable:
+            counts["different"] += one.repeatable() != expected
         if counts["kills"] >= n_kills:
             break
     return counts
@@ -290,7 +88,7 @@ def fail_at(search: Search, points: Iterable[str], times: Iterable[int] = (3,)) 
             one.finish()
             for name, n in one.check().items():
                 counts[name] = counts.get(name, 0) + n
-            counts["different"] += canonical(one.events()) != expected
+            counts["different"] += one.repeatable() != expected
     return counts
 
 
@@ -323,6 +121,7 @@ def kill_workers(search: Search, n_kills: int) -> Counts:
     others = [t for t in trials.values() if t.number not in killed]
     named = [t for t in hit if t.state is TrialState.CRASHED and "SIGKILL" in t.error]
     seconds = sorted(t.ended - killed[t.number] for t in named if t.ended is not None)
+    back = slots_back(search, killed)
     return {
         "kills": len(killed),
         "unnamed": len(hit) - len(named),
@@ -331,8 +130,35 @@ def kill_workers(search: Search, n_kills: int) -> Counts:
         "orphans": search.orphans(),
         "detected_p50_ms": round(1000 * seconds[len(seconds) // 2], 1) if seconds else None,
         "detected_max_ms": round(1000 * seconds[-1], 1) if seconds else None,
+        "slot_back_max_ms": round(1000 * max(back), 1) if back else None,
         **search.check(),
     }
+
+
+def slots_back(search: Search, killed: dict[int, float]) -> list[float]:
+    """The seconds from the kill of a worker to the next start in its slot, where there is one."""
+    starts = [(e.data["slot"], e.time, e.trial) for e in search.events() if e.kind == "start"]
+    slots = {number: slot for slot, _, number in starts}
+    later = [[at for slot, at, _ in starts if slot == slots[n] and at > when] for n, when in killed.items()]
+    return [min(times) - when for times, when in zip(later, killed.values(), strict=True) if times]
+
+
+def leave_children(search: Search, n: int) -> Counts:
+    """Kills the driver while every worker runs a trial of ten minutes that has a child of its own, n times."""
+    counts: Counts = {"kills": 0, "orphans": 0, "slowest_s": 0.0}
+    for i in range(n):
+        one = copy_of(search, f"round-{i}")
+        driver = one.start()
+        until = time.monotonic() + HANG_SECONDS
+        while len(list(one.folder.glob("child-*"))) < one.workers and time.monotonic() < until:
+            time.sleep(0.01)
+        driver.kill()
+        driver.wait()
+        began = time.monotonic()
+        counts["kills"] += 1
+        counts["orphans"] += one.orphans()
+        counts["slowest_s"] = max(counts["slowest_s"], round(time.monotonic() - began, 2))
+    return counts
 
 
 def _state_of(pid: int) -> str:
@@ -391,6 +217,25 @@ def start_twice(search: Search) -> Counts:
     return {
         "admitted": int(not is_refused),
         "exits": exits,
+        "drivers": 2,
         "different": int(canonical(one.events()) != search.undisturbed()),
         **one.check(),
     }
+
+
+def take_over(search: Search) -> Counts:
+    """Kills a driver in the midst of a trial: the next one has the store within a second, and finishes it."""
+    one = dataclasses.replace(search, folder=search.folder / "killed", shape="held")
+    first = one.start()
+    one.wait_for("start", 4, first)
+    first.kill()
+    first.wait()
+    began = time.monotonic()
+    store = SQLiteStore(one.store)
+    with contextlib.closing(store):
+        store.open()
+        seconds = time.monotonic() - began
+    one.release()
+    one.finish()
+    is_equal = canonical(one.events()) == search.undisturbed()
+    return {"takeovers": 1, "takeover_s": round(seconds, 3), "different": int(not is_equal), **one.check()}

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scenarios import MARK, kill_all, processes
+from searches import MARK, kill_all, processes
 
 from autohpo.control import driver_of
 from autohpo.store import check, open_store

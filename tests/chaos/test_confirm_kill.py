@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scenarios import Search, fail_at, faults, kill_driver
+from counts import faults
+from scenarios import fail_at, kill_driver
+from searches import Search
 
 from autohpo import Result
 

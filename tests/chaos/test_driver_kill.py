@@ -6,19 +6,15 @@ import signal
 from pathlib import Path
 
 import pytest
+from counts import faults
 from oracles import trials_of
 from program import training_of
-from scenarios import HANG_SECONDS, Search, fail_at, faults, kill_driver
+from scenarios import fail_at, kill_driver
+from searches import HANG_SECONDS, Search
 
 from autohpo import TrialState, available_hpos
 
 OTHERS = [*sorted({*available_hpos()} - {"random"}), "asha_stopping", "median_bayes", "pasha_tpe", "halving_kde"]
-
-
-def test_a_search_that_was_killed_again_and_again_equals_one_that_was_not(tmp_path: Path) -> None:
-    """One worker, six kills: no acknowledged result is lost, and the two logs are the same event for event."""
-    counts = kill_driver(Search(tmp_path, max_evals=60, pause=0.01), 6)
-    assert (counts["kills"], faults(counts)) == (6, {}), counts
 
 
 @pytest.mark.parametrize("algorithm", OTHERS)
@@ -26,19 +22,6 @@ def test_every_algorithm_goes_on_as_if_nothing_had_been(tmp_path: Path, algorith
     """Also where a kill ends paused trainings: they are trained again, and their known reports not logged twice."""
     counts = kill_driver(Search(tmp_path, algorithm, training_of(algorithm), pause=0.01), 1)
     assert (counts["kills"], faults(counts)) == (1, {}), counts
-
-
-@pytest.mark.parametrize("point", ["after_ask", "inside_commit", "after_commit", "after_submit", "before_tell"])
-def test_a_kill_between_two_steps_of_the_loop_changes_nothing(tmp_path: Path, point: str) -> None:
-    """Log first: whatever was or was not committed then, the search continues to the same log."""
-    counts = fail_at(Search(tmp_path, "hyperband", "epochs", max_evals=15, pause=0.0), [point], [11])
-    assert (counts["kills"], faults(counts)) == (1, {}), counts
-
-
-def test_with_four_workers_nothing_is_lost_and_nothing_stays_behind(tmp_path: Path) -> None:
-    """No result counts twice, no trial runs for ever, and no process outlives its driver, nor does its child."""
-    counts = kill_driver(Search(tmp_path, "random", "stubborn", max_evals=60, workers=4, pause=0.04), 3, 1.0)
-    assert (counts["kills"], faults(counts)) == (3, {}), counts
 
 
 @pytest.mark.parametrize("algorithm", ["asha", "median_bayes", "pasha_tpe", "halving_kde"])
@@ -58,15 +41,6 @@ def test_a_trial_that_ended_its_driver_twice_is_tried_a_last_time_in_a_worker(tm
     assert trials[3].attempt == 3
     assert "its process was killed by SIGKILL" in trials[3].error
     assert faults(search.check()) == {}
-
-
-@pytest.mark.parametrize(
-    ("fault", "found"), [("forgets", {"lost", "different"}), ("unseeded", {"different"}), ("orphan", {"orphans"})]
-)
-def test_a_planted_fault_is_found(tmp_path: Path, fault: str, found: set[str]) -> None:
-    """The checks above can fail."""
-    counts = kill_driver(Search(tmp_path, max_evals=25, pause=0.02, plant=fault), 1)
-    assert found <= set(faults(counts)), counts
 
 
 def test_a_point_that_is_never_reached_is_found(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from scenarios import Search, faults, kill_driver
+from counts import faults
+from scenarios import kill_driver
+from searches import Search
 
 
 @pytest.mark.parametrize(("algorithm", "max_evals"), [("hopeless_random", 30), ("hopeless_asha", 150)])

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenarios import Search, faults, send_signals
+from counts import faults
+from scenarios import send_signals
+from searches import Search
 
 from autohpo import RangeHP, Suggestion, build_hpo_from_name
 from autohpo.algorithms.random import RandomSearch

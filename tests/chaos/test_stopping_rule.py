@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scenarios import Search, faults, kill_driver
+from counts import faults
+from scenarios import kill_driver
+from searches import Search
 
 KIND = ("median_rule", "epochs")
 

@@ -303,7 +303,8 @@ def test_a_search_without_any_result_ends_with_its_own_code(here, capsys):
         (["train.py", "--memory-limit", "much"], "memory_limit: must be bytes or a string such as '4GB', got 'much'"),
         (["train.py", "--mode", "up="], "mode: must be max, min, or a list such as acc=max,latency=min, got 'up='"),
         (["train.py", "--progress", "loud"], "progress: must be 'auto', 'rich', 'plain', 'none' or False, got 'loud'"),
-        (["train.py", "--store", "postgres://x/y"], "store: must be a path, 'sqlite:///path' or 'memory:'"),
+        (["train.py", "--store", "postgres://x/y"], "store: must name a study, as in 'postgresql://user@host/data"),
+        (["train.py", "--store", "mysql://x/y"], "store: must be a path, 'sqlite:///path', 'postgresql://host/data"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_a_sentence(here, capsys, words, said):

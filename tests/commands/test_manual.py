@@ -35,8 +35,8 @@ def test_every_placeholder_has_a_row():
 def test_every_variable_has_a_row():
     """Those that a command gets."""
     from autohpo.commands.given import Given
-    from autohpo.objective import TrialHandle
     from autohpo.trial import Task
+    from autohpo.trial_handle import TrialHandle
 
     given = Given({}, TrialHandle(Task(0, 1, {}), lambda *_: True), 3.0, "/folder")
     names = {name for cell in first_cells() for name in re.findall(r"`([A-Z_]+)`", cell)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -10,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from autohpo.store import LogEvent, MemoryStore, SQLiteStore, Store
+from autohpo.store import LogEvent, MemoryStore, PostgresStore, SQLiteStore, Store
+
+sys.path.insert(0, str(Path(__file__).parent))  # pytest imports test files by their path alone
+
+from postgres_server import Server, why_not
+
+_studies = itertools.count()
 
 ROOT = Path(__file__).parents[2]
 HEADER = {"algorithm": "random", "options": {"seed": 3, "mode": "max"}, "space": [{"name": "lr", "low": 0.1}]}
@@ -41,10 +48,30 @@ def header() -> dict[str, object]:
     return dict(HEADER)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server that all tests share; they are skipped where there can be none."""
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    made = Server()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def study(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a new study; the folder of its files is made in the folder of the test."""
+    monkeypatch.chdir(tmp_path)
+    return server.url(f"study-{next(_studies)}")
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An open store of each kind."""
     store: Store = MemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "run.db")
+    if request.param == "postgres":
+        store = PostgresStore(request.getfixturevalue("study"))
     store.open()
     yield store
     store.close()

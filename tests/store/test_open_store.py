@@ -82,8 +82,8 @@ def test_a_store_that_is_only_read_needs_no_lock(folder: Path) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://host/runs",
-        "postgresql:///run.db",
+        "postgresql+psycopg2://host/lab/runs",
+        "postgresql:run.db",
         "sqlite://run.db",
         "sqlite:run.db",
         "sqlite:///",
@@ -96,7 +96,9 @@ def test_a_store_that_is_only_read_needs_no_lock(folder: Path) -> None:
 )
 def test_a_url_of_another_kind_is_refused_with_those_there_are(folder: Path, url: str) -> None:
     """Before any file is made."""
-    with pytest.raises(OptionError, match="must be a path, 'sqlite:///path' or 'memory:', got") as caught:
+    with pytest.raises(
+        OptionError, match=r"must be a path, 'sqlite:///path', 'postgresql://.*' or 'memory:', got"
+    ) as caught:
         search(url)
     assert repr(url) in str(caught.value)
     assert list(folder.iterdir()) == []
@@ -111,7 +113,8 @@ def test_a_url_of_another_kind_is_told_what_was_probably_meant(folder: Path) -> 
         ("file:run.db?mode=ro", "'sqlite:///run.db'"),
         ("sqlite://", "'memory:'"),
         ("memory://", "'memory:'"),
-        ("postgresql://host/runs", "one file on a local disk"),
+        ("postgresql+psycopg://host/lab/runs", "'postgresql://user@host/database/study'"),
+        ("mysql://host/runs", "one file on a local disk"),
         ("odd:run.db", "'./odd:run.db'"),
     ]:
         with pytest.raises(OptionError) as caught:

@@ -47,6 +47,7 @@ def state_of(log: Sequence[LogEvent], mode: Any = "max") -> RunState:
 def plain_fold(log: Sequence[LogEvent], signs: tuple[int, ...]) -> list[Trial]:
     """The trials in the order asked: the fields of each as its events set them, one after the other."""
     trials: dict[int, dict[str, Any]] = {}
+    held: dict[int, float] = {}  # when the attempt that counts has ended, of trials whose turn has not come
     for one in log:
         data = one.data
         if one.kind == "ask":
@@ -65,11 +66,12 @@ def plain_fold(log: Sequence[LogEvent], signs: tuple[int, ...]) -> list[Trial]:
         if one.kind == "start":
             trial.update(outcome=Outcome(TrialState.RUNNING), attempt=one.attempt, started=one.time)
             trial.update(ended=None, reports=[])
+            held.pop(one.trial, None)
         elif one.kind == "report":
             if one.attempt == trial.get("attempt", 0):
                 perf = data["perf"]
                 trial["reports"].append((data["fidelity"], tuple(perf) if isinstance(perf, list) else perf))
-        elif one.kind != "late":
+        elif one.kind != "late" or is_held(one, trial):
             perf = data.get("perf")
             outcome = Outcome(
                 TrialState(data["state"]),
@@ -81,11 +83,35 @@ def plain_fold(log: Sequence[LogEvent], signs: tuple[int, ...]) -> list[Trial]:
                 data.get("error", ""),
                 data.get("why", ""),
             )
-            trial.update(outcome=outcome, ended=one.time)
+            if one.kind == "late":
+                held[one.trial] = one.time
+            elif one.kind == "interrupt":
+                held.pop(one.trial, None)
+            trial.update(outcome=outcome, ended=held.get(one.trial, one.time))
     return [Trial(**{**trial, "reports": tuple(trial["reports"])}) for trial in trials.values()]
 
 
-def plain_chains(trials: Sequence[Trial]) -> dict[int, tuple[int, int, int, float, int | None]]:
+def is_held(late: LogEvent, trial: dict[str, Any]) -> bool:
+    """Whether a late end is that of the attempt that counts, which runs: then its trial ends when its turn comes."""
+    is_running = "attempt" in trial and trial["outcome"].state is TrialState.RUNNING
+    return is_running and late.attempt == trial["attempt"]
+
+
+def n_held(log: Sequence[LogEvent]) -> int:
+    """How many late ends of a log are such."""
+    n, running = 0, dict[int, int]()
+    for one in log:
+        if one.kind == "start":
+            running[one.trial] = one.attempt
+        elif one.kind == "late" and running.get(one.trial) == one.attempt:
+            n += 1
+            del running[one.trial]
+        elif one.kind in ("end", "interrupt"):
+            running.pop(one.trial, None)
+    return n
+
+
+def plain_chains(trials: Sequence[Trial], done: Sequence[Trial]) -> dict[int, tuple[int, int, int, float, int | None]]:
     """For each trial the root, seed, newest trial, known fidelity and origin of its chain."""
     roots: dict[int, int] = {}
     for trial in trials:
@@ -96,7 +122,7 @@ def plain_chains(trials: Sequence[Trial]) -> dict[int, tuple[int, int, int, floa
         levels = [
             trial.outcome.reached or trial.fidelity or 0.0
             for trial in members
-            if trial.perfs and (trial.fidelity is not None or trial.resume is not None)
+            if trial.perfs and trial in done and (trial.fidelity is not None or trial.resume is not None)
         ]
         first = trials[root]
         chains[number] = (root, first.seed, members[-1].number, max([-1.0, *levels]), first.fork)
@@ -116,7 +142,7 @@ def expect_state(state: RunState, log: Sequence[LogEvent]) -> None:
     ]
     chains = [state.chain(trial.number) for trial in trials]
     found = {i: (chain.root, chain.seed, chain.leaf, chain.reached, chain.fork) for i, chain in enumerate(chains)}
-    assert found == plain_chains(trials)
+    assert found == plain_chains(trials, done)
     for trial in running:
         expect_attempts(state, trial, [e for e in log if e.trial == trial.number])
     assert sorted(state.attempts) == [trial.number for trial in running]
@@ -128,7 +154,7 @@ def expect_state(state: RunState, log: Sequence[LogEvent]) -> None:
     assert state.n_known == len(known)
     assert state.n_done == sum(bool(trial.perfs) for trial in done if trial not in known)
     assert state.n_failed == sum(not trial.perfs for trial in done if trial not in known)
-    assert state.n_late == sum(e.kind == "late" for e in log)
+    assert state.n_late == sum(e.kind == "late" for e in log) - n_held(log)
 
 
 def expect_attempts(state: RunState, trial: Trial, log: Sequence[LogEvent]) -> None:
@@ -253,7 +279,7 @@ class RandomLog:
     def late(self) -> None:
         """An end that no longer counts, of a trial that runs or has ended."""
         number = self.draw.randrange(self.n_asked)
-        self.add("late", number, 1, {"state": "COMPLETE", "perf": 9.0, "fidelity": None, "error": ""})
+        self.add("late", number, 0, {"state": "COMPLETE", "perf": 9.0, "fidelity": None, "error": ""})
 
     def run(self, n: int) -> list[LogEvent]:
         """Makes at least n events, and returns all."""
@@ -286,7 +312,7 @@ def test_random_logs_hold_everything_that_can_happen() -> None:
     assert sum(data["resume"] is not None for data in asks) > 50
     assert sum("fork" in data for data in asks) > 20
     assert sum("known" in data["info"] for data in asks) > 20
-    longest = max(chain[2] - root for log in logs for root, chain in plain_chains(plain_fold(log, ())).items())
+    longest = max(chain[2] - root for log in logs for root, chain in plain_chains(plain_fold(log, ()), ()).items())
     assert longest > 1
     assert {e.data["state"] for log in logs for e in log if e.kind == "interrupt"} == {"CANCELLED", "LOST", "CRASHED"}
 
@@ -345,6 +371,20 @@ def test_an_interrupted_trial_shows_how_and_runs_again_from_nothing(state: str) 
     assert trial.reports == ((1.0, 0.5),)
     log.append(event("start", 0, 2, 4.0, slot=1))
     assert state_of(log).trials() == [Trial(0, HP, attempt=2, started=4.0, seed=9)]
+
+
+def test_an_end_before_its_turn_is_held_until_the_trial_ends_or_starts_again() -> None:
+    """A *late* event of the attempt that counts; the first one, and with the time at which that was."""
+    space = SearchSpace([RangeHP("x", 0.0, 1.0)])
+    ask = {"hp": {"x": 0.5}, "fidelity": None, "resume": None, "pid": 0, "seed": 1, "info": {}}
+    ends = [{"state": "COMPLETE", "perf": perf, "fidelity": None, "error": ""} for perf in (0.25, 0.5)]
+    state = RunState(space, Objectives.of("max"))
+    state.follow([LogEvent("ask", 0, 0, ask, 1.0), LogEvent("start", 0, 1, {"slot": 0}, 2.0)])
+    state.follow([LogEvent("late", 0, 1, ends[0], 3.0), LogEvent("late", 0, 1, ends[1], 4.0)])
+    assert (state[0].perf, state[0].ended, state.n_late, state.n_done, list(state.running)) == (0.25, 3.0, 1, 0, [0])
+    trial = state.apply(LogEvent("end", 0, 1, ends[0], 9.0))
+    assert trial is not None
+    assert (trial.ended, state.n_done) == (3.0, 1)
 
 
 def test_reports_of_a_superseded_attempt_are_left_out_even_if_they_come_late() -> None:

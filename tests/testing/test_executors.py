@@ -10,7 +10,7 @@ import pytest
 from autohpo.execution.base import Event
 from autohpo.execution.local import LocalExecutor
 from autohpo.execution.serial import SerialExecutor
-from autohpo.objective import Evaluator, TrialHandle
+from autohpo.objective import Evaluator
 from autohpo.testing import (
     EXECUTOR_CHECKS,
     ConformanceError,
@@ -21,6 +21,7 @@ from autohpo.testing import (
 )
 from autohpo.testing.checks import run_checks
 from autohpo.trial import Outcome, TrialState
+from autohpo.trial_handle import TrialHandle
 
 ENDS = ("done", "failed", "died", "killed")
 SECONDS = 1.5

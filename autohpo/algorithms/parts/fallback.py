@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,29 @@ if TYPE_CHECKING:
 
 BUILT_IN = "autohpo.algorithms."
 MAX_CHARACTERS = 200  # of the reason that is kept
+
+
+@contextmanager
+def naming(hpo: BaseHPOptimizer, hook: str) -> Iterator[None]:
+    """Name the algorithm and its hook in what the hook raises, where that is none of our errors.
+
+    Args:
+        hpo: The algorithm.
+        hook: The name of the hook that is called inside.
+
+    Raises:
+        AlgorithmError: The hook raised; the cause is chained.
+    """
+    try:
+        yield
+    except (AutoHPOError, NotImplementedError, Warning):
+        raise
+    except Exception as fault:
+        raise AlgorithmError(f"{type(hpo).__name__}.{hook}: raised {_text_of(fault)}") from fault
+
+
+def _text_of(fault: Exception) -> str:
+    return f"{type(fault).__name__}: {fault}".rstrip(": ")[:MAX_CHARACTERS]
 
 
 class Fallback:
@@ -52,7 +77,7 @@ class Fallback:
         except (AutoHPOError, NotImplementedError, Warning):  # the last: somebody wants warnings to be errors
             raise
         except Exception as fault:
-            text = f"{type(fault).__name__}: {fault}".rstrip(": ")[:MAX_CHARACTERS]
+            text = _text_of(fault)
             try:
                 made = self._drawn(pid, np.random.default_rng((seed, number, 2)))
             except Exception:

@@ -15,6 +15,21 @@ from autohpo.spaces import SearchSpace
 from autohpo.spaces.usual import Usual
 from autohpo.trial import Suggestion, whole
 
+MOST_PID = 2**63 - 1
+"""The largest number of a worker that a log can hold."""
+
+
+def checked_pid(pid: object) -> int:
+    """Return the number of a worker that asks.
+
+    Raises:
+        OptionError: It is no integer of a usual size.
+    """
+    number = plain(pid)
+    if not isinstance(number, int) or abs(number) > MOST_PID:
+        raise OptionError(f"pid: must be an integer, the number of the worker that asks, got {shown(pid)}")
+    return int(number)
+
 
 def checked_suggestion(
     who: str, hp: Any, space: SearchSpace, history: History, usual: Usual | None = None
@@ -128,3 +143,18 @@ def pair(item: object) -> tuple[object, object]:
     if not (isinstance(item, (tuple, list)) and len(item) == 2):
         raise OptionError(f"result: must be a pair (suggestion, perf), got {short(item)}")
     return item[0], item[1]
+
+
+def is_same_suggestion(kept: Suggestion, given: Suggestion, space: SearchSpace) -> bool:
+    """Return whether two suggestions have the same configuration and fidelity; values may be other objects."""
+    fidelity = plain(given.fidelity)
+    if kept.keys() != given.keys() or not isinstance(fidelity, (int, float, type(None))):
+        return False
+    if fidelity not in (None, kept.fidelity):
+        return False
+    if all(kept[name] is given[name] for name in kept):
+        return True
+    try:
+        return space.key(space.checked(kept)) == space.key(space.checked(given))
+    except Exception:  # a value that is none of the parameter's
+        return False

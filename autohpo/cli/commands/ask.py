@@ -96,6 +96,7 @@ def _search_of(args: argparse.Namespace) -> Search:
     from autohpo.clients import checked_client
     from autohpo.errors import NoRunError, StoreMismatchError
     from autohpo.search import Search
+    from autohpo.store import redacted
 
     url = store_of(args, must_exist=False)
     checked_client(args.client_id)  # before a store is made
@@ -111,7 +112,7 @@ def _search_of(args: argparse.Namespace) -> Search:
     kept = name_of(type(search.hpo))
     if args.algorithm and canonical_name(args.algorithm) != kept:
         raise StoreMismatchError(
-            f"store: {url} holds another run; use another file, or the same settings as before\n"
+            f"store: {redacted(url)} holds another run; use another file, or the same settings as before\n"
             f"  algorithm: the store has {kept!r}, here it is {args.algorithm!r}"
         )
     return search

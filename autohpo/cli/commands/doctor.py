@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EPILOG = """\
 examples:
   autohpo doctor run.db   is the store whole, who has it, what waits in it?
+  autohpo doctor postgresql://host/lab/run
   autohpo doctor          is this installation complete, what has this machine?
 
 exit code 8: the store is damaged, and the last line is the command that saves what is whole; 1: something else
@@ -45,9 +46,15 @@ def run(args: argparse.Namespace, output: Output) -> int:
         from autohpo.cli.health import installation
 
         return _say(findings_of(installation.checks()), output, "the installation")
+    from autohpo.store.postgres_url import is_postgres
+
+    if is_postgres(url := store_of(args, must_exist=False)):
+        from autohpo.cli.health import study_checks
+
+        return _say(findings_of(study_checks.checks(url)), output, study_checks.place_of(url))
     from autohpo.cli.health import store_checks
 
-    path = path_of(store_of(args, must_exist=False))
+    path = path_of(url)
     return _say(findings_of(store_checks.checks(path)), output, str(path))
 
 
@@ -58,14 +65,14 @@ def path_of(url: str) -> Path:
         NoStoreError: There is none, or it is no file.
     """
     from autohpo.errors import StoreError
-    from autohpo.store import SQLiteStore, open_store
+    from autohpo.store import SQLiteStore, open_store, redacted
 
     try:
         store = open_store(url)
     except StoreError as error:
         raise NoStoreError(str(error)) from None
     if not isinstance(store, SQLiteStore):
-        raise NoStoreError(f"store: must be a file, got {url}")
+        raise NoStoreError(f"store: must be a file, got {redacted(url)}")
     if not store.path.is_file() and not store.path.with_name(f"{store.path.name}-wal").is_file():
         raise NoStoreError(f"store: there is no {url}")
     return store.path

@@ -60,7 +60,8 @@ def run(args: argparse.Namespace, output: Output) -> None:
     if not is_stream:
         check_free(place, is_forced=args.force)
     with opened(url) as run:
-        if not is_stream and place.exists() and run.path.exists() and place.samefile(run.path):
+        path = run.path
+        if not is_stream and isinstance(path, Path) and place.exists() and path.exists() and place.samefile(path):
             raise UsageError(f"to: {place} is the store itself")
         n = _write_stream(run, kind, output.stream) if is_stream else _write(run, kind, place)
     if output.is_json and not is_stream:

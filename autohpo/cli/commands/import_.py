@@ -11,21 +11,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from autohpo.cli.output import Output
+    from autohpo.store import Store
 
 KNOWN = (
-    "the event log that `autohpo export --format jsonl` writes, a folder of HpBandSter with configs.json and "
-    "results.json, or a table of results (.csv or .json) with --space"
+    "the event log that `autohpo export --format jsonl` writes, a store that goes into a database or comes from one, a "
+    "folder of HpBandSter with configs.json and results.json, or a table of results (.csv or .json) with --space"
 )
 
 EPILOG = """\
 formats:
   the event log that `autohpo export` writes as .jsonl, back without loss
+  a store: a file that goes into a PostgreSQL database, or a study from there
   a folder of HpBandSter, with configs.json and results.json
   a table of known results, .csv or .json, with --space; they become known
   results of a new run
 
 examples:
   autohpo import run.jsonl --to run.db
+  autohpo import run.db --to postgresql://host/lab/run
+  autohpo import postgresql://host/lab/run --to run.db
   autohpo import bohb_logs/ --to run.db
   autohpo import results.csv --space space.yaml --mode min --to run.db
 """
@@ -33,8 +37,8 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("file", metavar="FILE", help="the file or folder to read")
-    parser.add_argument("--to", metavar="NEW.db", required=True, help="the store to write")
+    parser.add_argument("file", metavar="FILE", help="the file or folder to read, or the URL of a store")
+    parser.add_argument("--to", metavar="NEW.db", required=True, help="path or URL of the store to write")
     parser.add_argument("--force", action="store_true", help="overwrite a store that is there")
     parser.add_argument("--name", default="", help="a name of the run, where the file has none")
     parser.add_argument("--space", metavar="FILE", help="of a table: a YAML or TOML file with the space")
@@ -56,16 +60,21 @@ def run(args: argparse.Namespace, output: Output) -> None:
     """
     from pathlib import Path
 
-    from autohpo.cli.look.target import Target
+    from autohpo.cli.look.target import target_of
+    from autohpo.store.postgres_url import is_postgres, redacted
 
-    source = Path(args.file)
-    kind = _kind_of(source)
+    source = Path(redacted(args.file))
+    is_study = is_postgres(args.file)
+    kind = "store" if is_study else _kind_of(source, is_copied=is_postgres(args.to))
     if kind != "table":
         given = [name for name in ("space", "mode", "perf", "algorithm") if getattr(args, name) is not None]
         if given:
             raise UsageError(f"{given[0]}: is for tables of results; {source} says itself what it is")
-    with Target(args.to, is_forced=args.force) as target:
-        n, what = _written(kind, source, target.made, args)
+    with target_of(args.to, is_forced=args.force) as target:
+        if kind == "store":
+            n, what = _copied(args.file, target.made, args, output), "events"
+        else:
+            n, what = _written(kind, source, target.made, args)
         target.take_place()
     if output.is_json:
         output.value({"path": str(target.place), "from": kind, "n": n})
@@ -73,8 +82,12 @@ def run(args: argparse.Namespace, output: Output) -> None:
         output.note(f"{target.place}: {n:,} {what}")
 
 
-def _kind_of(source: Path) -> str:
+def _kind_of(source: Path, *, is_copied: bool) -> str:
     """Return what a file or folder is.
+
+    Args:
+        source: Its path.
+        is_copied: Whether a store is to be copied.
 
     Raises:
         UsageError: It is nothing that can be read; the text says what can.
@@ -91,6 +104,8 @@ def _kind_of(source: Path) -> str:
     except OSError as error:
         raise UsageError(f"file: {source} cannot be read: {error}") from None
     if head.startswith(b"SQLite format 3\0"):
+        if is_copied:
+            return "store"
         raise UsageError(f"file: {source} is a store already; autohpo reads it as it is")
     if head.lstrip().startswith(b'{"autohpo"') or source.suffix == ".jsonl":
         return "jsonl"
@@ -99,7 +114,30 @@ def _kind_of(source: Path) -> str:
     raise UsageError(f"file: the format of {source} is not known; known are {KNOWN}")
 
 
-def _written(kind: str, source: Path, made: Path, args: argparse.Namespace) -> tuple[int, str]:
+def _copied(url: str, made: Path | str, args: argparse.Namespace, output: Output) -> int:
+    """Copy a run from one kind of store into another, and return how many events it has."""
+    from autohpo.cli.look.reading import opened
+    from autohpo.control import driver_of
+    from autohpo.store import copy_run, open_store
+
+    with opened(url) as run:
+        holder = driver_of(url)
+        if holder is not None:
+            output.note(f"autohpo: {run.path} is in use by {holder}; what is copied is the run as it is now")
+        if args.name:
+            output.note("autohpo: a run that is copied keeps the name that it has")
+        target: Store = open_store(made)
+        target.open()
+        try:
+            n = copy_run(run.store, target)
+        finally:
+            target.close()
+        if run.store.files.is_dir():
+            output.note(f"autohpo: checkpoints and logs are not copied: {run.store.files}")
+    return n
+
+
+def _written(kind: str, source: Path, made: Path | str, args: argparse.Namespace) -> tuple[int, str]:
     """Write a store, and return how many events or trials it has, and which of these."""
     if kind == "jsonl":
         return _import_log(source, made, args.name), "events"
@@ -123,10 +161,10 @@ def _written(kind: str, source: Path, made: Path, args: argparse.Namespace) -> t
     return n, "known results" + f"; {n_without:,} rows have none and are left out" * (n_without > 0)
 
 
-def _import_log(source: Path, made: Path, name: str) -> int:
+def _import_log(source: Path, made: Path | str, name: str) -> int:
     from autohpo.arguments import path_errors
     from autohpo.cli.look.event_log import read_log
-    from autohpo.store import SQLiteStore
+    from autohpo.store import open_store
 
     with path_errors(source), source.open(encoding="utf-8") as file:
         try:
@@ -135,7 +173,7 @@ def _import_log(source: Path, made: Path, name: str) -> int:
             raise UsageError(f"file: {source} is no text: {error}") from None
     if name and not header.get("name"):
         header["name"] = name
-    store = SQLiteStore(made)
+    store = open_store(made)
     store.open()
     try:
         store.begin(header)

@@ -1,10 +1,10 @@
-"""``autohpo ls``: the stores of a folder, and how each run stands."""
+"""``autohpo ls``: the stores of a folder, or the studies of a database, and how each run stands."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autohpo.cli.arguments import VARIABLE, NoStoreError
 
@@ -15,6 +15,7 @@ EPILOG = """\
 examples:
   autohpo ls
   autohpo ls runs --recursive
+  autohpo ls postgresql://host/lab
 """
 
 MOST = 240
@@ -24,7 +25,10 @@ MOST = 240
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument(
-        "folder", nargs="?", metavar="FOLDER", help=f"the folder; by default that of ${VARIABLE}, else the current one"
+        "folder",
+        nargs="?",
+        metavar="FOLDER",
+        help=f"a folder, or the URL of a database; by default that of ${VARIABLE}, else the current folder",
     )
     parser.add_argument("-r", "--recursive", action="store_true", help="also the folders in it")
     parser.add_argument(
@@ -38,24 +42,38 @@ def run(args: argparse.Namespace, output: Output) -> None:
     Raises:
         NoStoreError: There is no such folder.
     """
-    import time
-    from pathlib import Path
-
-    from autohpo.cli.look.listing import TRIALS_READ, listed, stores_in
-    from autohpo.cli.look.tables import print_fitting
-    from autohpo.cli.look.words import ago, brief
-    from autohpo.control import store_path
+    from autohpo.store.postgres_url import is_postgres
 
     named = os.environ.get(VARIABLE, "")
+    if is_postgres(args.folder or named):
+        from autohpo.cli.look.studies import database_of, listed_studies
+
+        url = args.folder or named
+        _print(listed_studies(url, is_all=args.best), database_of(url), args, output)
+        return
+    from pathlib import Path
+
+    from autohpo.cli.look.listing import listed, stores_in
+    from autohpo.control import store_path
+
     folder = Path(args.folder) if args.folder else store_path(named).parent if named else Path()
     if not folder.is_dir():
         raise NoStoreError(f"folder: there is no folder {folder}")
-    rows = listed(stores_in(folder, is_deep=args.recursive), folder, is_all=args.best)
+    _print(listed(stores_in(folder, is_deep=args.recursive), folder, is_all=args.best), str(folder), args, output)
+
+
+def _print(rows: list[dict[str, Any]], where: str, args: argparse.Namespace, output: Output) -> None:
+    import time
+
+    from autohpo.cli.look.listing import TRIALS_READ
+    from autohpo.cli.look.tables import print_fitting
+    from autohpo.cli.look.words import ago, brief
+
     if output.is_json:
         output.value(rows)
         return
     if not rows:
-        output.note(f"there is no store in {folder}")
+        output.note(f"there is no store in {where}")
         return
     now = time.time()
     ages = [None if row["changed"] is None else ago(now - row["changed"]).removesuffix(" ago") for row in rows]

@@ -17,6 +17,7 @@ EPILOG = """\
 examples:
   autohpo repair run.db                     makes run.repaired.db
   autohpo repair run.db --to saved.db
+  autohpo repair postgresql://host/lab/run --to saved.db
 
 The damaged store stays as it is. Checkpoints and logs (run.db.files) are not copied."""
 
@@ -31,10 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, output: Output) -> None:
     """Write the new store, and say what is in it."""
+    from autohpo.cli.arguments import UsageError
     from autohpo.cli.commands.doctor import path_of
     from autohpo.store import repair
+    from autohpo.store.postgres_salvage import repair_study
+    from autohpo.store.postgres_url import is_postgres
 
-    made = repair(path_of(store_of(args, must_exist=False)), args.to)
+    url = store_of(args, must_exist=False)
+    if is_postgres(url):
+        if args.to is None:
+            raise UsageError("to: must name a new file where a study of a database is repaired, as in --to saved.db")
+        made = repair_study(url, args.to)
+    else:
+        made = repair(path_of(url), args.to)
     if output.is_json:
         output.value(_dict(made))
         return

@@ -42,7 +42,8 @@ def run(args: argparse.Namespace, output: Output) -> None:
     from autohpo.report.origin import origin_of
 
     with opened(store_of(args)) as run:
-        place = run.path.with_suffix(".html") if args.to is None else Path(args.to)
+        beside = run.path.with_suffix(".html") if isinstance(run.path, Path) else Path(f"{run.path.name}.html")
+        place = beside if args.to is None else Path(args.to)
         if not args.force:
             _check_free(place)
         title = args.title or run.header.get("name") or TITLE

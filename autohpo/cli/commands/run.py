@@ -81,27 +81,27 @@ def _detach(args: argparse.Namespace, plan: Plan, output: Output) -> int:
     """Start the search in a process of its own."""
     from autohpo.cli.arguments import UsageError
     from autohpo.cli.rehearsal import check_first
-    from autohpo.control import store_path
+    from autohpo.control import files_of
     from autohpo.errors import DetachedError
     from autohpo.service import LOG, start_detached
-    from autohpo.store.opening import beside
+    from autohpo.store import redacted
 
     if plan.store is None:
         raise UsageError("--detach: needs a store, as nobody could see the search or stop it otherwise")
     check_first(plan)
-    log = beside(store_path(plan.store), ".files") / LOG
     try:
         own = argparse.Namespace(**{**vars(args), "json": False})  # its log is for people
         process = start_detached(command_of(own), store=plan.store, has_record=True)
     except DetachedError as error:
         output.error(error)
         return error.code if error.code > 0 else 128 - error.code
+    log, store = files_of(plan.store) / LOG, redacted(plan.store)
     if output.is_json:
-        output.value({"process": process, "store": str(plan.store), "log": str(log)})
+        output.value({"process": process, "store": store, "log": str(log)})
         return 0
     output.line(f"started: process {process}; it prints to {log}")
     for what, command in (("look at it", "top"), ("stop it", "stop"), ("go on after that", "resume")):
-        output.line(f"{what + ':':17} {quoted(['autohpo', command, plan.store])}")
+        output.line(f"{what + ':':17} {quoted(['autohpo', command, store])}")
     return 0
 
 
@@ -116,13 +116,14 @@ def _search(args: argparse.Namespace, plan: Plan, output: Output) -> int:
     from autohpo.cli.rehearsal import check_first
     from autohpo.errors import FirstTrialError, NoResultError
     from autohpo.service import Launch
+    from autohpo.store import redacted
 
     check_first(plan)
     hpo = plan.build()
     budget = {"max_evals": hpo.max_evals, "budget": session_of(hpo).allowance.budget}
     launch = Launch.of_this_process(command_of(args), {name: n for name, n in budget.items() if n is not None})
     if plan.store is not None:
-        output.note(f"store: {plan.store}")
+        output.note(f"store: {redacted(plan.store)}")
         session_of(hpo).on_begin = lambda store: launch.write(store.files) if hasattr(store, "path") else None
     if output.is_json and "progress" not in plan.arguments:
         plan.arguments["progress"] = "none"
@@ -147,20 +148,25 @@ def _search(args: argparse.Namespace, plan: Plan, output: Output) -> int:
 
 def _say_how_to_go_on(plan: Plan, hpo: BaseHPOptimizer, output: Output) -> None:
     """Say how a search goes on that has ended before its budget."""
+    from autohpo.store import redacted
+
     if plan.store is not None and "result" in vars(hpo):
-        output.note(f"autohpo: resume with: {quoted(['autohpo', 'resume', plan.store])}")
+        output.note(f"autohpo: resume with: {quoted(['autohpo', 'resume', redacted(plan.store)])}")
 
 
 def _print_result(plan: Plan, hpo: BaseHPOptimizer, output: Output) -> None:
+    from autohpo.store import redacted
+
     result, (hp, perf) = hpo.result, hpo.best()
     trial = result.best.number
     end = _why_it_ended(hpo)
+    store = None if plan.store is None else redacted(plan.store)
     if output.is_json:
         said: dict[str, Any] = {"hp": hp, "perf": perf, "trial": trial, "n": len(result), "states": result.counts()}
         if hpo.objectives.n > 1:
             said["pareto"] = [{"trial": t.number, "hp": t.hp, "perfs": t.perfs} for t in result.pareto]
         output.value(
-            {**said, "store": plan.store, "algorithm": result.algorithm, "name": result.name, "is_finished": bool(end)}
+            {**said, "store": store, "algorithm": result.algorithm, "name": result.name, "is_finished": bool(end)}
         )
         return
     names = result.objectives.names
@@ -187,7 +193,7 @@ def _why_it_ended(hpo: BaseHPOptimizer) -> str:
     why, most = session_of(hpo).why_over, session_of(hpo).allowance.most_evals
     if not why and hpo.n_left <= 0:
         return f"all {most:g} trials of a search without a limit were made; give --max-evals to go on"
-    for name in ("max_evals", "budget"):
+    for name in ("max_evals", "budget", "cost_limit"):
         if why.startswith(f"{name}:"):
             return why.replace("raise it", f"raise {flag_of(name)}").replace("give it", f"give {flag_of(name)}")
     return why

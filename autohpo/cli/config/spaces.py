@@ -23,6 +23,7 @@ from autohpo.spaces import (
     RangeHP,
     SearchSpace,
 )
+from autohpo.spaces.doors import reading
 
 KEYS = {
     "range": ("low", "high", "log", "step", "type", "prior", "when"),
@@ -80,6 +81,11 @@ def read_space(given: Any, constraints: Any = ()) -> SearchSpace:
         ConfigError: It breaks a rule, and stands in a file.
         SpaceError: It breaks a rule.
     """
+    with reading("space"):
+        return _read_space(given, constraints)
+
+
+def _read_space(given: Any, constraints: Any) -> SearchSpace:
     formulas = [constraints] if isinstance(constraints, str) else constraints
     if not isinstance(formulas, (list, tuple)):
         raise SpaceError(
@@ -300,6 +306,9 @@ def _hint(key: Any, known: Sequence[str]) -> str:
 
 def _range(name: str, spec: Mapping[str, Any]) -> HPSpace:
     ends = {key: _number(name, key, spec[key]) for key in ("low", "high", "step") if spec.get(key) is not None}
+    for key in ("low", "high"):
+        if key not in ends:
+            raise SpaceError(f"{name}: {key} must be a number, got {shown(spec.get(key))}")
     kind = spec.get("type")
     if kind not in (None, "int", "float"):
         raise SpaceError(f"{name}: type must be int or float, got {shown(kind)}")

@@ -25,8 +25,11 @@ EXTRAS = {
     "configspace": "spaces of ConfigSpace",
     "optuna": "Optuna's plots and dashboard over a run, and export to it",
     "pareto": "the hypervolume of many objectives",
+    "postgres": "stores in a PostgreSQL database",
     "limits": "memory limits of trials on macOS and Windows",
+    "gpu": "limits of GPU memory",
     "dask": "workers of a dask cluster, on one machine or many",
+    "remote": "checkpoints on storage that machines share, by URL",
     "ray": "workers of a Ray cluster, on one machine or many",
     "slurm": "workers that are jobs of SLURM",
 }

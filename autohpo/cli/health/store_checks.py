@@ -169,7 +169,7 @@ class _Health:
         yield machine.free_room("disk", self.path.parent, "make room: a search waits where the disk is full", least)
 
 
-def _trials(state: RunState, events: list[LogEvent], *, is_busy: bool, path: Path) -> Iterator[Finding]:
+def _trials(state: RunState, events: list[LogEvent], *, is_busy: bool, path: Path | str) -> Iterator[Finding]:
     """Yield how many trials there are, and which ones wait."""
     best = "" if state.best is None else f"; the best is trial {state.best.number}"
     known = f", {state.n_known} were known" if state.n_known else ""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from autohpo.errors import StoreError
@@ -12,7 +12,7 @@ from autohpo.service import Launch
 NAMES = ("max_evals", "budget")
 
 
-def budget_of(header: Mapping[str, Any], path: Path) -> dict[str, float]:
+def budget_of(header: Mapping[str, Any], url: str | os.PathLike[str]) -> dict[str, float]:
     """Return ``max_evals`` and ``budget`` of a run, where they are limited.
 
     The header of a store has those of the first call; the record of how its driver was started has those of the last
@@ -20,10 +20,10 @@ def budget_of(header: Mapping[str, Any], path: Path) -> dict[str, float]:
 
     Args:
         header: The header of the store.
-        path: The path of the store.
+        url: The path or URL of the store.
     """
     try:
-        launch = Launch.read(path)
+        launch = Launch.read(url)
     except StoreError:  # a record that cannot be read, or is not to be trusted
         launch = None
     last = launch.budget if launch is not None and isinstance(launch.budget, dict) else {}

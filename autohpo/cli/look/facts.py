@@ -178,7 +178,7 @@ def _driver_text(driver: dict[str, Any]) -> str:
 
 def budget_facts(run: Opened, state: RunState) -> dict[str, Any]:
     """Return how much of the budget is used."""
-    budget = budget_of(run.header, run.path)
+    budget = budget_of(run.header, run.url)
     used = state.n_asked - state.n_known
     facts: dict[str, Any] = {**budget, "n_suggested": used}
     if "max_evals" in budget:

@@ -63,13 +63,22 @@ def listed(paths: list[Path], folder: Path, *, is_all: bool = False) -> list[dic
         folder: The folder that they are named from.
         is_all: Whether the best of each is told, whatever its size.
     """
-    rows = {path: _row(path, folder) for path in paths}
+    return with_best({str(path): _row(path, folder) for path in paths}, is_all=is_all)
+
+
+def with_best(rows: dict[str, dict[str, Any]], *, is_all: bool) -> list[dict[str, Any]]:
+    """Return rows with what is best in each store, of those that changed last as many as are worth the time.
+
+    Args:
+        rows: What is known of each store, by its path or URL.
+        is_all: Whether the best of each is told, whatever its size.
+    """
     left = float("inf") if is_all else float(TRIALS_READ)
-    for path in sorted(paths, key=lambda path: -(rows[path]["changed"] or 0.0)):
-        n = rows[path]["trials"]
+    for url in sorted(rows, key=lambda url: -(rows[url]["changed"] or 0.0)):
+        n = rows[url]["trials"]
         if n and n <= left:
             left -= n
-            rows[path] |= _best(path)
+            rows[url] |= _best(url)
     return list(rows.values())
 
 
@@ -117,9 +126,9 @@ def _fault(error: Exception) -> dict[str, Any]:
     return {"state": "unreadable", "error": str(error)}
 
 
-def _best(path: Path) -> dict[str, Any]:
+def _best(url: str) -> dict[str, Any]:
     try:
-        with opened(str(path)) as run:
+        with opened(url) as run:
             return {"best": best_text(run)}
     except NoResultError:
         return {}

@@ -14,8 +14,10 @@ from autohpo.objectives import Objectives
 from autohpo.quick import read_leading_result
 from autohpo.result import Result
 from autohpo.spaces import SearchSpace
-from autohpo.store import RunState, Store, open_store
+from autohpo.store import RunState, Store, open_store, redacted
 from autohpo.store.described import mode_of, space_of
+from autohpo.store.postgres_url import Place
+from autohpo.trial_files import files_of
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,10 @@ class Opened:
         return Objectives.of(self.mode)
 
     @property
-    def path(self) -> Path:
-        """The path of its file."""
-        return Path(str(getattr(self.store, "path", self.url)))
+    def path(self) -> Path | Place:
+        """Where the store is: the path of its file, or its URL without secrets."""
+        path = getattr(self.store, "path", None)
+        return path if isinstance(path, (Path, Place)) else Path(redacted(self.url))
 
     def state(self) -> RunState:
         """Return what all of the log says now."""
@@ -56,7 +59,7 @@ class Opened:
             return Result.read(self.store, self.space)
         header = self.header
         made = Result.of(state, self.mode, algorithm=header.get("algorithm", ""), name=header.get("name", ""))
-        return replace(made, files=self.store.files)
+        return replace(made, **files_of(self.store))
 
     def leading(self, k: int = 1) -> Result:
         """Return a result with the best trials alone, which is quick also where there are very many."""
@@ -77,11 +80,12 @@ def opened(url: str) -> Iterator[Opened]:
         if type(error) is StoreError and ("holds no run yet" in str(error) or "does not exist" in str(error)):
             raise NoStoreError(str(error)) from None
         raise
+    where = redacted(url)
     try:
         header = store.header
         if header is None:
-            raise NoStoreError(f"store: {url} holds no run yet")
-        yield Opened(url, store, header, readable_space(header, url), mode_of(header, url))
+            raise NoStoreError(f"store: {where} holds no run yet")
+        yield Opened(url, store, header, readable_space(header, where), mode_of(header, where))
     finally:
         store.close()
 
@@ -99,7 +103,10 @@ def readable_space(header: Mapping[str, Any], where: object) -> SearchSpace:
         return space_of(header, where)
     except SpaceError:
         named = _named(header["space"], {})
-        constraints = [one for one in named.get("constraints", ()) if one.get("kind") != "PredicateConstraint"]
+        given = named.get("constraints", []) if isinstance(named, dict) else []
+        if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+            raise
+        constraints = [one for one in given if one.get("kind") != "PredicateConstraint"]
         return space_of({**header, "space": {**named, "constraints": constraints}}, where)
 
 

@@ -21,13 +21,13 @@ Row = Mapping[str, Any]
 
 
 def import_table(
-    source: Path, made: Path, space_file: str, *, perf: str, mode: str, algorithm: str, name: str
+    source: Path, made: Path | str, space_file: str, *, perf: str, mode: str, algorithm: str, name: str
 ) -> tuple[int, int]:
     """Write a new run with the results of a table; return how many there are, and how many rows have none.
 
     Args:
         source: A CSV file, or a JSON file with a list of objects.
-        made: The path of the new store.
+        made: The path or URL of the new store.
         space_file: A file with the space, as that of ``autohpo run``.
         perf: The name of the column with the results; several objectives have commas between.
         mode: Which way is better; a word for each of several objectives.

@@ -13,10 +13,10 @@ from typing import Any
 
 from autohpo.cli.look.budgets import budget_of
 from autohpo.cli.look.reading import readable_space
-from autohpo.control import driver_of, store_path
-from autohpo.errors import StoreError, StoreLockedError
+from autohpo.control import driver_of, place_of
+from autohpo.errors import NoRunError, StoreError, StoreLockedError, StoreOfflineError
 from autohpo.objectives import Objectives
-from autohpo.store import RunState, SQLiteStore
+from autohpo.store import RunState, Store, open_store
 from autohpo.store.described import mode_of
 from autohpo.store.lock import Holder
 from autohpo.store.run_state import collector_paused
@@ -124,8 +124,8 @@ class Watch:
     """
 
     def __init__(self, url: str) -> None:
-        self.path = store_path(url)
-        self._store: SQLiteStore | None = None
+        self.path, self._url = place_of(url), url
+        self._store: Store | None = None
         self._file: tuple[int, int] = (0, 0)
         self._forget()
         self.holder: Holder | None = None
@@ -153,33 +153,35 @@ class Watch:
         """
         self.note = ""
         try:
-            self.holder = driver_of(self.path)
+            self.holder = driver_of(self._url)
             if self._is_another_file():
                 self.close()
                 self._forget()
             if self._store is None and not self._open():
                 return
-            self.budget = budget_of(self.header, self.path)
+            self.budget = budget_of(self.header, self._url)
             self._follow(seconds)
-        except StoreLockedError as error:
+        except (StoreLockedError, StoreOfflineError) as error:
             self.note = str(error)
 
     def _is_another_file(self) -> bool:
         """Whether the file is gone, or was replaced by another."""
-        if self._store is None:
+        if self._store is None or not isinstance(self.path, Path):
             return False
         return _identity(self.path) != self._file
 
     def _open(self) -> bool:
         """Open the store, and return whether there is a run in it."""
-        if not self.path.exists():
+        if isinstance(self.path, Path) and not self.path.exists():
             self.note = f"there is no {self.path} yet"
             return False
         try:
-            store = SQLiteStore(self.path, read_only=True)
+            store = open_store(self._url, read_only=True)
         except StoreError as error:
-            if type(error) is StoreError and ("no run yet" in str(error) or "does not exist" in str(error)):
-                self.note = f"{self.path} holds no run yet"
+            if type(error) in (StoreError, NoRunError) and (
+                "no run yet" in str(error) or "does not exist" in str(error)
+            ):
+                self.note = str(error).removeprefix("store: ")
                 return False
             raise
         header = store.header
@@ -187,7 +189,8 @@ class Watch:
             store.close()
             self.note = f"{self.path} holds no run yet"
             return False
-        self._store, self._file, self.header = store, _identity(self.path), header
+        self._store, self.header = store, header
+        self._file = _identity(self.path) if isinstance(self.path, Path) else self._file
         space, mode = readable_space(header, self.path), mode_of(header, self.path)
         self.state = RunState(space, Objectives.of(mode), str(self.path))
         return True

@@ -102,3 +102,8 @@ class Link(ABC):
     @abstractmethod
     def is_wanted(self) -> bool:
         """Return whether the driver still wants this host; called several times a second, so it must be quick."""
+
+    @property
+    def why_unwanted(self) -> str:
+        """Why :meth:`is_wanted` says no, as a clause; by default that the driver is gone."""
+        return "its driver is gone"

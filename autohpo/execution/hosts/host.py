@@ -142,7 +142,7 @@ class _Host:
             events = self._slot.poll(BUSY_SECONDS if self._running is not None else 0.0)
             self._pass_on(events)
             if not self._link.is_wanted():
-                self._why = self._why or "its driver is gone"
+                self._why = self._why or self._link.why_unwanted
             if time.monotonic() - self._said > beat:
                 self._say(Message(ALIVE))
         return self._why

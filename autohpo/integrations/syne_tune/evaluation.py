@@ -17,7 +17,7 @@ from autohpo.integrations.syne_tune.points import Configurations
 from autohpo.integrations.syne_tune.report import Stopped, reports_go_to
 from autohpo.integrations.syne_tune.script import ScriptError, run_script
 from autohpo.integrations.syne_tune.values import numbers_of, resource_of, value_of
-from autohpo.objective import TrialHandle
+from autohpo.trial_handle import TrialHandle
 
 __all__ = ["FunctionObjective", "Reading", "ScriptObjective"]
 
