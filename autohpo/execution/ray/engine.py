@@ -221,9 +221,8 @@ class RayEngine(Engine):
             return [Heard(host, None, why)]
         remote.is_up = True
         remote.unheard.heard(said.n_heard)
-        fresh = said.messages[remote.n_heard - said.first :]
-        remote.n_heard += len(fresh)
-        found = [Heard(host, message) for message in fresh]
+        remote.n_heard = said.first + len(said.messages)
+        found = [Heard(host, message) for message in said.messages]
         if said.why_ended is None:
             self._try(lambda: self._listen(host, remote))
             return found

@@ -25,7 +25,7 @@ def test_the_template_is_a_job_with_tokens_that_is_run_again_when_its_head_is_lo
 
 
 @pytest.mark.extras
-def test_the_autoscaler_of_ray_reads_the_template():
+def test_the_autoscaler_of_ray_reads_the_template(ray_environment):
     """It finds no room for trials on the head, and machines with a GPU for up to 16 others."""
     pytest.importorskip("jsonschema")
     from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
