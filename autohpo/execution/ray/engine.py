@@ -28,7 +28,7 @@ LAST_WORDS_SECONDS = 10.0
 MOST_WHY = 400
 
 LARGE_BYTES = 50_000
-"""The size from which on the objective is kept in Ray's object store, once for all actors; else it goes with each."""
+"""The size from which the objective is kept in Ray's object store, once for all actors; else it goes with each."""
 
 OWNER_DIED = "owner has died"
 """What Ray says of an actor whose driver it takes for dead: the daemon of Ray beside the driver has crashed."""
@@ -221,9 +221,8 @@ class RayEngine(Engine):
             return [Heard(host, None, why)]
         remote.is_up = True
         remote.unheard.heard(said.n_heard)
-        fresh = said.messages[remote.n_heard - said.first :]
-        remote.n_heard += len(fresh)
-        found = [Heard(host, message) for message in fresh]
+        remote.n_heard = said.first + len(said.messages)
+        found = [Heard(host, message) for message in said.messages]
         if said.why_ended is None:
             self._try(lambda: self._listen(host, remote))
             return found

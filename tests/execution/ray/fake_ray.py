@@ -81,6 +81,12 @@ class Handle:
             self.actor = cls(*args)
         self.deliver, self.collect = (Method(self, name) for name in ("deliver", "collect"))
 
+    def cut(self):
+        """Break the connection for a moment: whoever waits for an answer gets none."""
+        for future in self.futures:
+            if not future.done():
+                future.set_exception(ActorUnavailableError("Socket closed"))
+
     def die(self, why):
         died = "The actor died unexpectedly before finishing this task.\nThe actor is dead because"
         self.why = self.why or (why if why.startswith("The actor died") else f"{died} {why}")
