@@ -41,7 +41,7 @@ class Confirming:
     ) -> None:
         self._search, self._plan, self._default, self._fidelity = search, plan, default, fidelity
         self._chosen: dict[str, Contender] | None = None
-        self._expected = 0, 0.0  # results, and the seconds that they let expect
+        self._expected = 0, 0.0, 0.0  # results, and what a training takes by them: seconds, and cost
 
     def begin(self) -> None:
         """Choose what is confirmed, now that the search has ended: what was before, the default, and the best."""
@@ -112,20 +112,34 @@ class Confirming:
 
     def expected_seconds(self, capacity: int) -> float:
         """Return how long confirming will take, by how long the trials so far took; 0 without any."""
-        state, (n_done, expected) = self._search.state, self._expected
-        if state.n_done > 1.05 * n_done:  # so that all of these looks together cost a few
-            expected = self._seconds([t for t in state.trials() if t.perfs and t.seconds is not None])
-            self._expected = state.n_done, expected
-        n_trainings = (self._plan.k + (self._default is not None)) * self._plan.seeds
-        return math.ceil(n_trainings / max(capacity, 1)) * expected
+        return math.ceil(self._n_trainings / max(capacity, 1)) * self._each()[1]
 
-    def _seconds(self, trials: Sequence[Trial]) -> float:
-        """The seconds of one full training: a mean, or where there are fidelities by what a unit of them took."""
-        seconds = sum(trial.seconds or 0.0 for trial in trials)
+    @property
+    def expected_cost(self) -> float:
+        """What confirming will cost, by what the trials so far cost; 0 without any."""
+        return self._n_trainings * self._each()[2]
+
+    @property
+    def _n_trainings(self) -> int:
+        return (self._plan.k + (self._default is not None)) * self._plan.seeds
+
+    def _each(self) -> tuple[int, float, float]:
+        """The results so far, and the seconds and the cost of one full training that they let expect."""
+        state = self._search.state
+        if state.n_done > 1.05 * self._expected[0]:  # so that all of these looks together cost a few
+            trials = [trial for trial in state.trials() if trial.perfs]
+            timed, costly = ([t for t in trials if getattr(t, of) is not None] for of in ("seconds", "cost"))
+            seconds = self._mean(timed, sum(trial.seconds or 0.0 for trial in timed))
+            cost = self._mean(costly, sum(trial.cost or 0.0 for trial in costly))
+            self._expected = state.n_done, seconds, cost
+        return self._expected
+
+    def _mean(self, trials: Sequence[Trial], total: float) -> float:
+        """The share of one full training: a mean, or where there are fidelities by what a unit of them took."""
         trained = sum(trial.reached for trial in last_of_each(trials))
         if self._fidelity is not None and 0 < trained < math.inf:
-            return seconds / trained * self._fidelity
-        return seconds / len(trials) if trials else 0.0
+            return total / trained * self._fidelity
+        return total / len(trials) if trials else 0.0
 
 
 def fresh_seed(seed: int, place: int) -> int:

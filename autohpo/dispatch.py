@@ -99,27 +99,29 @@ class Dispatch:
         Args:
             is_wanted: Whether a trial is to go on, by its number; by default those of the search itself.
         """
-        state = self._search.state
+        state, died_at = self._search.state, self._search.state.at
         suspects = on_last_attempt(state, self._retries) if self._executor.is_inline else []
         for number in sorted(filter(is_wanted, state.running), key=lambda number: (number < 0, abs(number))):
             attempts = state.attempts[number]
             if attempts.is_running and attempts.n:
                 trained = self._executor.trained(number, attempts.n)
+                cost = max(0.0, died_at - (attempts.started or died_at))  # as far as the log knows
                 outcome = Outcome(TrialState.LOST, error=DRIVER_DIED, trained=trained)
                 if self.is_over(number, outcome):
-                    self._end_lost(number, attempts.n, trained)
+                    self._end_lost(number, attempts.n, trained, cost)
                     continue
-                self._search.interrupt(number, attempts.n, TrialState.LOST, outcome.error, trained)
+                spent = {"trained": trained, "cost": cost}
+                self._search.interrupt(number, attempts.n, TrialState.LOST, outcome.error, **spent)
             (self._last if number in suspects else self.again).append(number)
         self._search.save()
         for number in [*self.again, *self._last]:
             self.prepare(number)
         self.checkpoints.begin(self._search.hpo.resumable)
 
-    def _end_lost(self, number: int, attempt: int, trained: float | None) -> None:
+    def _end_lost(self, number: int, attempt: int, trained: float | None, cost: float) -> None:
         n = 1 + self._retries.get(TrialState.LOST, 0)
         why = "" if trained is None else DRIVER_DIED
-        outcome = Outcome(TrialState.CRASHED, error=lost_error(n), why=why, trained=trained)
+        outcome = Outcome(TrialState.CRASHED, cost=cost, error=lost_error(n), why=why, trained=trained)
         trial = self.finish(number, attempt, outcome)
         self._search.save()
         if trial is not None:

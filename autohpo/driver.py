@@ -12,6 +12,7 @@ from autohpo.algorithms.session import session_of
 from autohpo.checkpoints import Checkpoints
 from autohpo.confirming import Confirming
 from autohpo.control import StopRequests
+from autohpo.cost_limit import CostLimit
 from autohpo.dispatch import Dispatch, Placed, lost_error
 from autohpo.ending import Ending
 from autohpo.errors import AutoHPOError, NotReady, OptimizationComplete, StoreError, short
@@ -73,15 +74,12 @@ class Driver:
         kept = Checkpoints(search, options.keep_checkpoints)
         self.dispatch = Dispatch(search, executor, options.n_retries, options.max_suspended, kept)
         self.holding = Holding(search, executor, self.ending, options.grace_seconds)
-        self._stopping = stopping
+        self._stopping, self._cost = stopping, CostLimit(options.cost_limit, self.state)
         self._failures = Failures(options.max_consecutive_failures, progress.say, may_first=options.continue_on_error)
-        self._n_earlier, self._spent_earlier = 0, 0.0
         self._judge = Judge(search, executor, self.ending)
         self._is_complete, self._is_closed = is_over, False  # the algorithm has nothing more to suggest; all is closed
-        self._why_complete = ""
-        self._unsaved = ""  # what the store did not take before a signal
-        self._confirming, self._is_over_before = confirming, is_over
-        self._is_confirming = False
+        self._why_complete, self._unsaved = "", ""  # the second one: what the store did not take before a signal
+        self._confirming, self._is_over_before, self._is_confirming = confirming, is_over, False
         self._order: InOrder | None = None
         if search.is_ordered:
             n, ends = options.num_workers, lambda: bool(self.ending.reason)
@@ -97,7 +95,8 @@ class Driver:
             KeyboardInterrupt: A SIGINT came; everything is saved, or what is not was said.
             SystemExit: A SIGTERM or SIGHUP came; likewise.
         """
-        self._n_earlier, self._spent_earlier = self.state.n_done + self.state.n_failed, self._spent()
+        self._n_earlier = self.state.n_done + self.state.n_failed
+        self._spent_earlier = session_of(self.hpo).allowance.spent
         self.executor.recall(self.search.store.events(), self.search.lasting_files)
         if not self._is_over_before:
             self.dispatch.recover(self._order.is_unended if self._order is not None else lambda number: number >= 0)
@@ -180,14 +179,21 @@ class Driver:
 
     def _is_over(self) -> bool:
         """Whether nothing will start any more, as nothing runs: if slots are free, nothing was found for them."""
-        if self.ending.reason or self.dispatch.free():
+        if self.ending.reason or self._starts_nothing:
             return True
-        return self._starts_nothing
+        if self._is_spent:
+            self._why_complete, session_of(self.hpo).why_over = self._cost.reason, self._cost.remedy
+        return self._is_spent or bool(self.dispatch.free())
 
     @property
     def _starts_nothing(self) -> bool:
         """Whether no trial waits, and no new one may come."""
         return not self.dispatch.n_waiting and (self._is_complete or self.hpo.n_left <= 0 or self._has_all_trials)
+
+    @property
+    def _is_spent(self) -> bool:
+        """Whether nothing may start for its cost; before the best are confirmed, some is set aside for that."""
+        return self._cost.is_reached(self.dispatch.running, None if self._is_confirming else self._confirming)
 
     # What starts.
 
@@ -197,7 +203,7 @@ class Driver:
         since = 0.0
         if self._order is not None and not self._is_confirming:
             self.dispatch.again.extend(self._order.advance())
-        while not self.ending.reason:
+        while not self.ending.reason and not self._is_spent:
             free = self.dispatch.free()
             found = self.dispatch.next(free, self._ask) if free else None
             if found is None:
@@ -213,7 +219,8 @@ class Driver:
 
     def _ask_ahead(self) -> None:
         """Make the next suggestion while all slots are busy; it waits for the first that is free."""
-        if self.dispatch.busy and not (self.ending.reason or self.dispatch.again or self.dispatch.free()):
+        is_due = self.dispatch.busy and not (self.ending.reason or self.dispatch.again or self.dispatch.free())
+        if is_due and not self._is_spent:
             suggestion = self._ask(0)
             if suggestion is not None:
                 self.dispatch.again.append(suggestion.number)
@@ -246,7 +253,7 @@ class Driver:
             return None
         except OptimizationComplete as complete:
             self._is_complete, session_of(self.hpo).why_over = True, str(complete)
-            if self.hpo.n_left > 0 and (self.hpo.max_evals or self.options.time_limit):
+            if self.hpo.n_left > 0 and (self.hpo.max_evals or self.options.time_limit or self.options.cost_limit):
                 self._why_complete = str(complete)
             return None
         except NotReady:
@@ -317,7 +324,7 @@ class Driver:
         outcome = self._judge.judged(number, outcome)
         if not self.dispatch.is_over(number, outcome):
             error = outcome.error or self.ending.reason
-            self.search.interrupt(number, event.attempt, outcome.state, error, outcome.trained)
+            self.search.interrupt(number, event.attempt, outcome.state, error, trained=outcome.trained)
             self.dispatch.again.append(number)
             return None
         if outcome.state is TrialState.LOST:
@@ -351,7 +358,8 @@ class Driver:
             held = set() if self._order is None else set(self._order.held)
             for number in [number for number in self.state.running if number not in held]:
                 n = self.state.attempts[number].n
-                self.search.interrupt(number, n, TrialState.CANCELLED, reason, self.executor.trained(number, n))
+                trained = self.executor.trained(number, n)
+                self.search.interrupt(number, n, TrialState.CANCELLED, reason, trained=trained)
             self.dispatch.busy.clear()
             try:
                 self.search.save()
@@ -385,11 +393,7 @@ class Driver:
             is_over=self._is_closed,
             confirming=self._confirming.counts if self._is_confirming and self._confirming is not None else None,
             budget=session_of(self.hpo).allowance.budget,
-            spent=self._spent(),
+            spent=session_of(self.hpo).allowance.spent,
             spent_earlier=self._spent_earlier,
+            cost=self._cost.standing(),
         )
-
-    def _spent(self) -> float:
-        """The full evaluations that were spent, where they are limited; else 0."""
-        allowance = session_of(self.hpo).allowance
-        return 0.0 if allowance.budget is None else allowance.spending.update()

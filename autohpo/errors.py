@@ -74,7 +74,10 @@ class EvaluationsError(AutoHPOError, ValueError):
 
 
 def _label(suggestion: object) -> str:
-    number = suggestion if isinstance(suggestion, int) else getattr(suggestion, "number", None)
+    try:
+        number = suggestion if isinstance(suggestion, int) else getattr(suggestion, "number", None)
+    except Exception:  # an object that may raise whatever it is asked
+        number = None
     return shown(suggestion) if number is None else f"trial {shown(number)}"
 
 

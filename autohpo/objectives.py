@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
@@ -118,7 +119,7 @@ class Objectives:
         returned = metrics.pop("cost", None)
         cost = returned if cost is None else cost
         spent = None if cost is None else as_cost(cost)
-        return Outcome(TrialState.COMPLETE, tuple(values), held, metrics, spent)
+        return Outcome(TrialState.COMPLETE, tuple(values), held, metrics, spent, has_own_cost=spent is not None)
 
     def measure_report(self, value: object, metrics: object = None) -> Reported:
         """Return what a report says: the one place that reads what ``trial.report`` and ``yield`` hand over.
@@ -334,8 +335,8 @@ def _advice(value: object) -> str:
     """What to do about a result that is no number; the empty string where that is plain."""
     if value is None:
         return "; is a return missing?"
-    if hasattr(value, "cr_await"):
-        value.close()  # type: ignore[attr-defined]  # else Python warns that nobody awaited it
+    if inspect.iscoroutine(value):
+        value.close()  # else Python warns that nobody awaited it
         return "; f must not be async: run it with asyncio.run"
     if isinstance(value, (tuple, list)):
         return "; give one number, or {'perf': ...} with further numbers as metrics"

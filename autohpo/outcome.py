@@ -59,6 +59,7 @@ class Outcome:
         why: Why the algorithm ended it early, if it did.
         advice: What the user should know of the objective: the driver says it once, and does not keep it.
         trained: How much training the attempt did, where somebody meters that and it is not all that it reached.
+        has_own_cost: Whether the objective said the cost; else it is seconds.
     """
 
     state: TrialState
@@ -71,6 +72,7 @@ class Outcome:
     why: str = ""
     advice: str = ""
     trained: float | None = None
+    has_own_cost: bool = False
 
     @property
     def perf(self) -> float | None:
@@ -97,6 +99,8 @@ class Outcome:
             data["metrics"] = dict(self.metrics)
         if self.cost is not None:
             data["cost"] = self.cost
+        if self.has_own_cost:
+            data["own_cost"] = True
         if self.why:
             data["why"] = self.why
         if self.advice:
@@ -124,6 +128,7 @@ class Outcome:
             data.get("why", ""),
             data.get("advice", ""),
             data.get("trained"),
+            data.get("own_cost", False),
         )
 
 

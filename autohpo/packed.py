@@ -25,7 +25,7 @@ _NUMBER = frozenset({int, float})
 _MOST_EXACT = 2**53  # above it an integer may be none as a float
 _STATES = tuple(TrialState)
 _PLACES = {state: place for place, state in enumerate(_STATES)}
-_USUAL: tuple[Any, ...] = (None, None, None, NOTHING, NOTHING, NOTHING, None, "", "", "", None, ())
+_USUAL: tuple[Any, ...] = (None, None, None, NOTHING, NOTHING, NOTHING, None, "", "", "", None, False, ())
 
 Kind = tuple[tuple[str, ...], tuple[int, ...]]
 """What many trials share: the names of the active parameters, and the signs of the objectives."""
@@ -69,7 +69,8 @@ def pack(trial: Trial) -> bytes | None:
         return None
     more: Any = (
         *(trial.fidelity, trial.resume, trial.fork, trial.info, outcome.constraints, outcome.metrics),
-        *(outcome.reached, outcome.error, outcome.why, outcome.advice, outcome.trained, trial.reports),
+        *(outcome.reached, outcome.error, outcome.why, outcome.advice, outcome.trained),
+        *(outcome.has_own_cost, trial.reports),
     )
     if more == _USUAL:
         more = None
@@ -96,10 +97,7 @@ def unpack(packed: bytes) -> Trial:
     names, signs = _KINDS.kinds[kind] if type(kind) is int else kind
     n = len(names)
     fidelity, resume, fork, info, constraints, metrics, *rest, reports = more or _USUAL
-    reached, error, why, advice, trained = rest
-    outcome = Outcome(
-        _STATES[state], tuple(values[n:]), constraints, metrics, cost, reached, error, why, advice, trained
-    )
+    outcome = Outcome(_STATES[state], tuple(values[n:]), constraints, metrics, cost, *rest)
     hp = dict(zip(names, values, strict=False))
     reported = _unpacked_reports(reports)
     trial = Trial(
@@ -139,9 +137,9 @@ def _packed_reports(reports: Sequence[tuple[Any, Perf]]) -> object:
     fidelities, perfs = zip(*reports, strict=True)
     if set(map(type, perfs)) != _FLOAT or not _NUMBER.issuperset(map(type, fidelities)):
         return tuple(reports)
-    if fidelities == tuple(range(1, len(fidelities) + 1)):
+    if fidelities == tuple(range(1, len(fidelities) + 1)) and set(map(type, fidelities)) == {int}:
         return array("d", perfs).tobytes()
-    if max(fidelities) >= _MOST_EXACT or any(type(one) is float and one.is_integer() for one in fidelities):
+    if max(fidelities) >= _MOST_EXACT or any(isinstance(one, float) and one % 1 == 0 for one in fidelities):
         return tuple(reports)
     return array("d", fidelities + perfs).tobytes(), len(fidelities)
 
@@ -167,7 +165,7 @@ class TrialList(Sequence[Trial]):
 
     Args:
         trials: What it begins with.
-        recent: How many of the newest stay as they are.
+        recent: How many of the newest stay as they are; None is RECENT.
 
     Example:
         >>> trials = TrialList(recent=1)
@@ -179,9 +177,9 @@ class TrialList(Sequence[Trial]):
 
     __slots__ = ("_items", "_recent")
 
-    def __init__(self, trials: Iterable[Trial | None] = (), *, recent: int = RECENT) -> None:
+    def __init__(self, trials: Iterable[Trial | None] = (), *, recent: int | None = None) -> None:
         self._items: list[Any] = []
-        self._recent = recent
+        self._recent = RECENT if recent is None else recent
         for trial in trials:
             self.append(trial)
 
@@ -221,9 +219,10 @@ class TrialList(Sequence[Trial]):
         made._items = self._items.copy()
         return made
 
-    def missing(self) -> list[int]:
-        """Return the places that are kept."""
-        return [place for place, item in enumerate(self._items) if item is None]
+    @property
+    def is_long(self) -> bool:
+        """Whether there are more than stay as they are."""
+        return len(self._items) > self._recent
 
     def __len__(self) -> int:
         return len(self._items)
@@ -233,8 +232,8 @@ class TrialList(Sequence[Trial]):
     @overload
     def __getitem__(self, index: slice) -> list[Trial]: ...
     def __getitem__(self, index: int | slice) -> Trial | list[Trial]:
-        item = self._items[index]
-        if type(index) is slice:
+        item: Any = self._items[index]
+        if isinstance(index, slice):
             return [unpack(one) if type(one) is bytes else one for one in item]
         return unpack(item) if type(item) is bytes else item
 

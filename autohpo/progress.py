@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO
 
 from autohpo.errors import OptionError, shown
 
@@ -18,6 +18,22 @@ if TYPE_CHECKING:
 
 TERMINAL_SECONDS = 0.5  # between two updates of the line: twice a second is calm, and costs nothing
 PLAIN_SECONDS = 10.0  # between two lines of a log file
+
+
+class CostStanding(NamedTuple):
+    """How much of a limit of cost is spent.
+
+    Attributes:
+        spent: What the attempts cost that have ended.
+        limit: What they may cost together.
+        earlier: What those of an earlier run cost that this one resumed.
+        unit: What stands behind a cost.
+    """
+
+    spent: float
+    limit: float
+    earlier: float = 0.0
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,7 @@ class Standing:
         budget: Full evaluations to spend, if they are limited.
         spent: Full evaluations that were spent, with all that is given to the trials that run.
         spent_earlier: How many of them an earlier run spent that this one resumed.
+        cost: What the attempts cost that have ended, if that is limited.
     """
 
     n_done: int
@@ -60,6 +77,7 @@ class Standing:
     budget: float | None = None
     spent: float = 0.0
     spent_earlier: float = 0.0
+    cost: CostStanding | None = None
 
     @property
     def left_seconds(self) -> float | None:
@@ -72,6 +90,8 @@ class Standing:
             limits.append((self.max_evals - ended) * self.seconds / (ended - self.n_earlier))
         if self.budget is not None and ended > self.n_earlier and self.spent > self.spent_earlier:
             limits.append((self.budget - self.spent) * self.seconds / (self.spent - self.spent_earlier))
+        if self.cost is not None and self.cost.spent > self.cost.earlier:
+            limits.append((self.cost.limit - self.cost.spent) * self.seconds / (self.cost.spent - self.cost.earlier))
         return max(min(limits), 0.0) if limits else None
 
     def __str__(self) -> str:
@@ -79,6 +99,8 @@ class Standing:
         parts = [f"{self.n_done}{total} trials"]
         if self.budget is not None:
             parts.append(f"{self.spent:.3g} of {self.budget:g} full evaluations")
+        if self.cost is not None:
+            parts.append(f"cost {self.cost.spent:.3g} of {self.cost.limit:g}{self.cost.unit}")
         if self.confirming is not None:
             parts.append("confirming {} of {}".format(*self.confirming))
         if self.n_running:

@@ -12,6 +12,7 @@ from autohpo.spaces import SearchSpace
 from autohpo.store import SQLiteStore, Store, open_store
 from autohpo.store.described import mode_of, space_of
 from autohpo.store.leading import read_leading
+from autohpo.trial_files import files_of
 
 
 def load_leading(url: str | os.PathLike[str], k: int = 1, space: SearchSpace | None = None) -> Result:
@@ -59,4 +60,4 @@ def read_leading_result(store: Store, k: int = 1, space: SearchSpace | None = No
     if state is None:
         return Result.read(store, space)
     result = Result.of(state, mode, algorithm=header.get("algorithm", ""), name=header.get("name", ""))
-    return replace(result, files=store.files)
+    return replace(result, **files_of(store))

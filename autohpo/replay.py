@@ -35,7 +35,7 @@ def replay(
     session = session_of(hpo)
     is_known = bool(hpo.n_asked) and not state.seq
     is_in_order = is_ordered(store.header)
-    hears_reports = session.hears_reports and not is_in_order
+    hears_reports = _hears_reports(hpo) and not is_in_order
     with collector_paused():
         for event in state.checked(store.events(state.seq)):
             trial = state.apply(event)
@@ -65,6 +65,13 @@ def replay(
     n_ended = state.n_done + state.n_failed + state.n_known
     if (state.n_asked, n_ended) != (hpo.n_asked, hpo.n_told):
         raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
+
+
+def _hears_reports(hpo: BaseHPOptimizer) -> bool:
+    """Whether somebody looks at trials before they end: a hook that may, or the rule that ends hopeless ones."""
+    hooks = (hpo._on_report, BaseHPOptimizer._on_report), (hpo._update_trials, BaseHPOptimizer._update_trials)
+    is_heard = any(getattr(own, "__func__", None) is not base for own, base in hooks)
+    return is_heard or session_of(hpo).hopeless is not None
 
 
 def _cannot_replay(store: Store, hpo: BaseHPOptimizer, event: LogEvent, error: Exception) -> StoreCorruptError:

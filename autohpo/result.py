@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from autohpo.arguments import checked_index, checked_numbers, is_index
 from autohpo.confirm import Confirmed, confirmed_of
 from autohpo.errors import NoResultError, NoRunError, OptionError, shown
-from autohpo.folders import checkpoint_dir
 from autohpo.hypervolume import hypervolume
 from autohpo.objectives import Objectives, incumbent, pareto
 from autohpo.other_names import explains_names, missing_attribute
@@ -26,26 +25,28 @@ from autohpo.store import RunState, Store, open_store
 from autohpo.store.described import mode_of, space_of
 from autohpo.tables import to_frame, write_csv
 from autohpo.trial import Trial
+from autohpo.trial_files import TrialFiles, files_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, repr=False)
-class Result:
+class Result(TrialFiles):
     """The trials of a run; every ``perf`` is the user's own value.
 
     Attributes:
         trials: The trials in the order asked, with every state.
         mode: "max" or "min": which way is better; with several objectives a dict or a list of these.
         algorithm: The registered name of the algorithm.
-        files: The folder of the trials' checkpoints, if any were made.
+        files: The folder of the trials' checkpoints and outputs, if there are any.
         chosen: The number of the trial that is the best by more than its own result: the one that was chosen when the
             best were confirmed, or that the algorithm names where results are noisy.
         name: The name of the run, if it has one.
         confirmed: The configurations that were trained anew with fresh seeds, the chosen one first; empty where none
             were, or where the search has found a better one since.
         repeats: The trials of that, with numbers below 0.
+        checkpoints: Where checkpoints are kept, as ``optimize`` was told; empty where they are beside the store.
 
     Example:
         >>> from autohpo import RangeHP, build_hpo_from_name
@@ -63,6 +64,7 @@ class Result:
     name: str = ""
     confirmed: tuple[Confirmed, ...] = ()
     repeats: Sequence[Trial] = ()
+    checkpoints: str = ""
     _keep: Any = field(default=None, repr=False)  # a store whose temporary folder lives as long as this does
     _best: Trial | None = field(default=None, repr=False)  # where it is known already
 
@@ -87,13 +89,13 @@ class Result:
             store: The store, whose folder of files lives as long as the result.
             name: The name of the run.
         """
-        files = None if store is None else store.files
+        files = {} if store is None else files_of(store)
         confirmed = confirmed_of(state)
         return cls(
             state.kept(),
             mode,
             algorithm,
-            files,
+            **files,
             chosen=confirmed[0].trial.number
             if confirmed and confirmed[0].perfs and not confirmed[0].n_failed
             else None,
@@ -144,7 +146,7 @@ class Result:
         space = space_of(header, where) if space is None else space
         state = RunState(space, Objectives.of(mode), where).follow(store.events())
         result = cls.of(state, mode, algorithm=header.get("algorithm", ""), name=header.get("name", ""))
-        return replace(result, files=store.files)
+        return replace(result, **files_of(store))
 
     def __iter__(self) -> Iterator[Trial]:
         return iter(self.trials)
@@ -291,21 +293,6 @@ class Result:
     def _later(self) -> tuple[dict[int, Trial], dict[int, str]]:
         """What became of trials later: who continued or replaced them, and why they were given up."""
         return followers(self.trials), given_up_in(self.trials)
-
-    def checkpoint_dir(self, number: int) -> Path | None:
-        """Return the checkpoint folder of a trial's training; None where there is none, or none any more.
-
-        Args:
-            number: The number of the trial.
-
-        Raises:
-            OptionError: There is no such trial.
-        """
-        trial = self._trial(number)
-        while trial.resume is not None:
-            trial = self.trials[trial.resume]
-        folder = None if self.files is None else checkpoint_dir(self.files, trial.number)
-        return folder if folder is not None and folder.is_dir() else None
 
     def top(self, k: int) -> list[Trial]:
         """The k best trainings by their last trial, best first: those with more training before those with less.

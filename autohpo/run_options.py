@@ -18,6 +18,7 @@ from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Executor
 from autohpo.execution.devices import gpus_of_slots
 from autohpo.execution.kinds import engine_of, unknown_executor
+from autohpo.execution.memory_ways import check_way
 from autohpo.stopping import StopRules
 from autohpo.store import Store
 from autohpo.trial import TrialState
@@ -47,6 +48,7 @@ class RunOptions:
     Attributes:
         stop_rules: What ends the search early.
         memory_bytes: The memory limit in bytes.
+        gpu_memory_bytes: The limit of GPU memory in bytes.
         n_retries: How often a trial that ends in a state is started again, by state.
         devices: The GPU of each worker; empty where nothing is said of them.
         plan: What is confirmed in the end.
@@ -80,9 +82,13 @@ class RunOptions:
     max_consecutive_failures: int | None = 20
     confirm: Any = None
     default_first: bool = False
+    cost_limit: float | None = None
+    memory_by: Literal["rss", "cgroup", "address-space"] = "rss"
+    gpu_memory_limit: int | str | None = None
     schedule: Literal["asynchronous", "deterministic"] = "asynchronous"
     stop_rules: StopRules = field(init=False, default=StopRules())
     memory_bytes: int | None = field(init=False, default=None)
+    gpu_memory_bytes: int | None = field(init=False, default=None)
     n_retries: Mapping[TrialState, int] = field(init=False, default_factory=dict)
     devices: tuple[str, ...] = field(init=False, default=())
     plan: Confirm | None = field(init=False, default=None)
@@ -104,11 +110,17 @@ class RunOptions:
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not is_number or not value >= least or sys.float_info.max < value != math.inf:  # an int of any size
                 raise OptionError(f"{name}: must be a positive number of seconds, got {shown(value)}")
+        cost = self.cost_limit
+        is_number = isinstance(cost, (int, float)) and not isinstance(cost, bool)
+        if cost is not None and not (is_number and 0 < cost <= sys.float_info.max):
+            raise OptionError(f"cost_limit: must be a positive, finite number, got {shown(cost)}")
         most = self.max_consecutive_failures
         if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
             raise OptionError(f"max_consecutive_failures: must be an integer of at least 1, or None, got {shown(most)}")
         object.__setattr__(self, "stop_rules", StopRules(self.target, self.patience, self.min_improvement))
+        check_way(self.memory_by)
         object.__setattr__(self, "memory_bytes", parse_bytes(self.memory_limit))
+        object.__setattr__(self, "gpu_memory_bytes", parse_bytes(self.gpu_memory_limit, "gpu_memory_limit"))
         object.__setattr__(self, "n_retries", parse_retries(self.retries))
         if not isinstance(self.store, (str, os.PathLike, Store, type(None))):
             raise OptionError(f"store: must be a path, a URL or a Store, got {type(self.store).__name__}")
@@ -133,7 +145,7 @@ class RunOptions:
             raise unknown_executor(self.executor)
 
 
-def parse_bytes(limit: int | str | None) -> int | None:
+def parse_bytes(limit: int | str | None, name: str = "memory_limit") -> int | None:
     """Return the bytes of a memory limit: 4_000_000_000, "4GB", "300M" and "2GiB" are understood.
 
     Raises:
@@ -148,7 +160,7 @@ def parse_bytes(limit: int | str | None) -> int | None:
     elif isinstance(number, (int, float)) and not isinstance(number, bool) and 1 <= number < 2**63:
         n_bytes = int(number)
     if n_bytes < 1:
-        raise OptionError(f"memory_limit: must be bytes or a string such as '4GB', got {shown(limit)}")
+        raise OptionError(f"{name}: must be bytes or a string such as '4GB', got {shown(limit)}")
     return n_bytes
 
 

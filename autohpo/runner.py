@@ -37,7 +37,6 @@ from autohpo.result import Result
 from autohpo.run_options import RunOptions
 from autohpo.search import Search
 from autohpo.stopping import Stopping
-from autohpo.store import MemoryStore
 from autohpo.store.waiting import PASSING
 from autohpo.trainer import TrainerObjective, check_trainer
 from autohpo.warmstart import Earlier
@@ -150,8 +149,8 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
     search.listener = stopping if options.stop_rules.is_any else None
     if options.checkpoints is not None:
         search.place = place_of(options.checkpoints)
-    search.claim()
     try:
+        search.claim()
         first = default if options.default_first else None
         earlier = Earlier.of(options.warm_start, hpo, search.store.header, first)
         if not hpo.n_asked:
@@ -171,7 +170,7 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
         _say_resumed(search, progress)
         executor = _protected(executor, objective, search, options)
         max_trials = None
-        if hpo.max_evals is None and options.time_limit is None and not hpo.is_finite:
+        if hpo.max_evals is None and not (options.time_limit or options.cost_limit or hpo.is_finite):
             max_trials = session_of(hpo).allowance.default_limit = hpo.default_evals
             _log.info("no budget was given: the search ends after %d trials", max_trials)
         _say_plan(hpo)
@@ -237,9 +236,9 @@ def _say_plan(hpo: BaseHPOptimizer) -> None:
         )
 
 
-def _logs_of(search: Search) -> Path | None:
-    """The folder for what workers print; None where a temporary one does."""
-    return None if isinstance(search.store, MemoryStore) else search.store.files / "logs"
+def _logs_of(search: Search) -> Path:
+    """The folder for what workers print; without a store it goes with the result."""
+    return search.store.files / "logs"
 
 
 def _protected(executor: Executor, objective: Objective, search: Search, options: RunOptions) -> Executor:
@@ -342,6 +341,7 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
     """
     limits = {"time_limit": options.time_limit, "trial_time_limit": options.trial_time_limit}
     limits |= {"memory_limit": options.memory_bytes, "gpus": options.gpus}
+    limits |= {"gpu_memory_limit": options.gpu_memory_bytes}
     given = [name for name, limit in limits.items() if limit is not None]
     kind = options.executor
     refused = [name for name in given if name != "time_limit"] + ["num_workers"] * (options.num_workers > 1)
@@ -353,6 +353,8 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
             raise OptionError(f"executor: {who} has slots and limits of its own, so leave out {', '.join(refused)}")
         return kind
     if engine_of(kind) is not None:
+        if options.gpu_memory_bytes is not None or options.memory_by != "rss":
+            raise OptionError("gpu_memory_limit, memory_by: hold on this machine alone, with executor='local'")
         if options.gpus is not None:
             raise OptionError("gpus: an engine has its own; say how many each trial needs, as in DaskExecutor(gpus=1)")
         return executor_of(kind, Shared(options.num_workers, options.trial_time_limit, options.memory_bytes, logs))
@@ -374,4 +376,6 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
         memory_limit=options.memory_bytes,
         log_folder=logs,
         devices=options.devices,
+        memory_by=options.memory_by,
+        gpu_memory_limit=options.gpu_memory_bytes,
     )

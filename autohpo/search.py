@@ -136,22 +136,18 @@ class Search(SearchLog):
         """
         if self._is_open:
             return
-        self.claim()
         try:
+            self.claim()
             self.begin(header or {})
         except BaseException:
             self.close()
             raise
 
     def claim(self) -> None:
-        """Claim the store, and take over its seed where the user gave none."""
+        """Claim the store, and take over its seed where the user gave none; :meth:`close` it where this raises."""
         self.store.open()
         self._is_open = True
-        try:
-            kept = self.store.header
-        except BaseException:  # it is damaged: nobody would ever close it
-            self.close()
-            raise
+        kept = self.store.header
         if self.hpo.is_seed_drawn and kept is not None:
             self.hpo.seed = kept.get("options", {}).get("seed", self.hpo.seed)
 
@@ -395,8 +391,8 @@ class Search(SearchLog):
         if trial.number >= 0:
             self._session.close(trial)
 
-    def interrupt(self, number: int, attempt: int, state: TrialState, error: str, trained: float | None = None) -> None:
-        """Note that an attempt ended and that the trial will be started again."""
+    def interrupt(self, number: int, attempt: int, state: TrialState, error: str, **spent: float | None) -> None:
+        """Note that an attempt ended and that the trial will be started again; what it `trained`, and its `cost`."""
         if self.is_current(number, attempt):
-            more = {} if trained is None else {"trained": trained}
+            more = {name: value for name, value in spent.items() if value is not None}
             self._note("interrupt", number, attempt, {"state": state.value, "error": error, **more})

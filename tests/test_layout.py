@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "autohpo"
 
 LAYERS = (  # the table of DESIGN.md, from the bottom
-    {"errors", "folders", "forked", "other_names", "version"},
+    {"errors", "folders", "outputs", "forked", "other_names", "version"},
     {"spaces", "surrogates", "outcome", "packed", "trial", "objectives"},
     {"history", "views", "algorithms", "schedulers"},
     {"store"},
@@ -59,6 +59,7 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
         ),
         *("tables", "warmstart", "stopping", "progress", "suspended", "checkpoints", "confirm", "confirming"),
         *("result_text", "ranking", "arguments", "hypervolume", "quick", "control", "service"),
+        *("cost_limit", "trial_files"),
     },
     {"report", "integrations", "demo", "controller"},
     {"cli", "__main__"},  # an application: it stands on everything

@@ -12,7 +12,7 @@ from collections import Counter
 import fsspec
 import pytest
 
-from autohpo import CheckpointError, OptionError, RangeHP, build_hpo_from_name, shared_storage
+from autohpo import CheckpointError, OptionError, RangeHP, Result, build_hpo_from_name, shared_storage
 from autohpo.checkpoint_places import LocalPlace, SharedPlace, place_of
 from autohpo.errors import MissingExtraError
 from autohpo.mirrors import Mirror, mirror_of
@@ -339,3 +339,26 @@ def test_a_worker_that_is_killed_while_it_saves_leaves_a_whole_state(tmp_path):
         state = int(found["a"][: len(found["a"]) // 1000])
         assert state in (last, last + 1)
         sizes[state - last] += 1
+
+
+@pytest.mark.parametrize("kind", ["url", "path", "beside"])
+def test_the_best_checkpoint_is_fetched_wherever_it_is_kept(tmp_path, kind):
+    """From the result, and from the store later; what is not there is named."""
+
+    def f(hps, trial):
+        (trial.checkpoint_dir / "model").write_text(str(hps["x"]))
+        return hps["x"]
+
+    places = {"url": f"file://{tmp_path}/shared", "path": tmp_path / "shared", "beside": None}
+    hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], f, max_evals=5, seed=0)
+    best_hp, _ = hpo.optimize(checkpoints=places[kind], store=tmp_path / "run.db", progress=False)
+    for n, result in enumerate((hpo.result, Result.load(tmp_path / "run.db"))):
+        folder = result.fetch_checkpoint(result.best.number, tmp_path / f"best-{n}")
+        assert (folder / "model").read_text() == str(best_hp["x"])
+        assert (result.checkpoint_dir(result.best.number) is None) == (kind == "url")
+        with pytest.raises(OptionError, match="folder: must be empty, or not there yet"):
+            result.fetch_checkpoint(0, folder)
+    fs, path = fsspec.core.url_to_fs(str(tmp_path / ("run.db.files" if kind == "beside" else "shared")))
+    fs.rm(f"{path}/trial-0", recursive=True)
+    with pytest.raises(OptionError, match="number: trial 0 has left no checkpoint, or has none any more"):
+        hpo.result.fetch_checkpoint(0, tmp_path / "nothing")

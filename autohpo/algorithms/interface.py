@@ -270,6 +270,11 @@ class OptimizerInterface:
                 trials were asked for, so that what is suggested does not depend on how long trials take. See
                 docs/determinism.md.
             default_first: Whether the trainer's own configuration is tried before all others.
+            cost_limit: What all trials may cost together, in the unit of their `cost`: seconds, unless the objective
+                says another. No trial starts beyond it, and those that run may end.
+            memory_by: How `memory_limit` is held: "rss" measures the resident memory of each worker's processes,
+                "cgroup" has the system hold it, "address-space" limits what each process may reserve.
+            gpu_memory_limit: GPU memory of each worker with its child processes: bytes, or a string such as "8GB".
 
         Raises:
             OptionError: An argument is wrong.

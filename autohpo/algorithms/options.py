@@ -44,6 +44,9 @@ class RunArguments(TypedDict, total=False):
     max_consecutive_failures: int | None
     confirm: Any
     default_first: bool
+    cost_limit: float | None
+    memory_by: Literal["rss", "cgroup", "address-space"]
+    gpu_memory_limit: int | str | None
     schedule: Literal["asynchronous", "deterministic"]
 
 

@@ -237,7 +237,7 @@ def _check_class(name: str, cls: object) -> None:
     if not has_own:
         rule = "must define _get_suggestion(self, pid), or an optimize() of its own"
         raise RegistryError(f"{name}: {cls.__name__} {rule}")
-    for hook, ours in vars(BaseHPOptimizer).items():
+    for hook, ours in {k: v for base in BaseHPOptimizer.__mro__[-2::-1] for k, v in vars(base).items()}.items():
         theirs = inspect.getattr_static(cls, hook, None)
         if inspect.isfunction(ours) and not (callable(theirs) or isinstance(theirs, (staticmethod, classmethod))):
             raise RegistryError(f"{name}: {cls.__name__}.{hook} must be a method, got {shown(theirs)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class RegularizedEvolution(BaseHPOptimizer):
 
     def _set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         self._seen, self._cursor = SeenSet(self.history), Cursor(self.history)
-        self._population: deque[Trial] = deque(maxlen=self.population_size)
+        self._population: deque[Trial] = deque(maxlen=min(self.population_size, sys.maxsize))
         ends = np.cumsum([0, *(hp.width for hp in self.space)])
         self._columns = [np.arange(start, end) for start, end in pairwise(ends)]  # of each parameter
 

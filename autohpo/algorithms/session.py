@@ -15,7 +15,7 @@ from autohpo.algorithms.parts.allowance import Allowance
 from autohpo.algorithms.parts.fallback import Fallback, naming
 from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.points import CheckedPoint
-from autohpo.algorithms.parts.values import amount, checked_pid, checked_suggestion, pair, plain
+from autohpo.algorithms.parts.values import amount, checked_pid, checked_suggestion, is_same_suggestion, pair, plain
 from autohpo.algorithms.parts.wanted import KnownResults, WantedPoints
 from autohpo.errors import (
     EvaluationsError,
@@ -132,12 +132,6 @@ class Session:
                 self._hopeless = HopelessRule(self.history, chance, self._hpo.full_fidelity)
         return self._hopeless
 
-    @property
-    def hears_reports(self) -> bool:
-        """Whether somebody looks at trials before they end: a hook that may, or the rule that ends hopeless ones."""
-        hooks = self._hpo._on_report, self._hpo._update_trials
-        return any(hook.__module__ != _BASE for hook in hooks) or self.hopeless is not None
-
     def set_up(self, num_workers: int, time_limit: float | None, memory_limit: int | None) -> None:
         """Call the hook that gets the algorithm ready, once."""
         with self.lock:
@@ -246,7 +240,7 @@ class Session:
                 "points=[(configuration, result)]"
             )
         running = self.history.find(suggestion.number)
-        if not _is_same(running.suggestion, suggestion, self._hpo):
+        if not is_same_suggestion(running.suggestion, suggestion, self._hpo.space):
             wanted, got = (
                 shown(dict(s), 1000) + ("" if s.fidelity is None else f" at fidelity {shown(s.fidelity)}")
                 for s in (running.suggestion, suggestion)
@@ -377,19 +371,6 @@ def _with_state(outcome: Outcome, state: TrialState, running: Running) -> Outcom
     """The outcome of a trial that was stopped: how far it came is what it reported last."""
     reached = running.reports[-1][0] if running.reports else None
     return Outcome(state, outcome.perfs, outcome.constraints, outcome.metrics, outcome.cost, reached)
-
-
-def _is_same(kept: Suggestion, given: Suggestion, hpo: BaseHPOptimizer) -> bool:
-    """Whether two suggestions have the same configuration and fidelity; values may be equal, and other objects."""
-    if kept.keys() != given.keys() or given.fidelity not in (None, kept.fidelity):
-        return False
-    if all(kept[name] is given[name] for name in kept):
-        return True
-    space = hpo.space
-    try:
-        return space.key(space.checked(kept)) == space.key(space.checked(given))
-    except Exception:  # a value that is none of the parameter's
-        return False
 
 
 def session_of(hpo: object) -> Session:

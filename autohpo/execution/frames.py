@@ -166,7 +166,11 @@ def _checked(data: dict[str, Any]) -> Outcome:
     """
     outcome = Outcome.from_json(data)
     is_known = outcome.state in _ENDS and bool(outcome.perfs) == outcome.state.has_perf
-    if not is_known or any(type(text) is not str for text in (outcome.error, outcome.why, outcome.advice)):
+    if (
+        not is_known
+        or type(outcome.has_own_cost) is not bool
+        or any(type(text) is not str for text in (outcome.error, outcome.why, outcome.advice))
+    ):
         raise ValueError("outcome")
     numbers = [*outcome.perfs, *outcome.constraints.values(), *outcome.metrics.values()]
     numbers += [number for number in (outcome.cost, outcome.reached, outcome.trained) if number is not None]

@@ -4,8 +4,8 @@ A worker ends itself when its driver is gone, but not while a C loop holds its i
 means (PR_SET_PDEATHSIG) ends the worker without the processes that it started. This file is run as a script by its
 path, without site and package, so that it costs little: it imports nothing of ours.
 
-Lines on standard input: ``+123`` a process group to end, ``-123`` no more. The driver says ``-`` before it reaps the
-leader of a group, so no number in the list can belong to anybody else.
+Lines on standard input: ``+123`` a process group to end, ``-123`` no more, ``.`` to leave and end nothing. The driver
+says ``-`` before it reaps the leader of a group, so no number in the list can belong to anybody else.
 """
 
 import contextlib
@@ -15,13 +15,16 @@ import signal
 import sys
 
 
-def main(driver: int, folder: str) -> None:
+def main(driver: int, folder: str, is_apart: bool) -> None:
     """Wait for the end of the driver; then end the groups and remove a folder, which holds files only.
 
     Args:
         driver: The number of the driver's process.
         folder: The folder.
+        is_apart: Whether to be no child of the driver: engines that end a task kill the child processes that it has.
     """
+    if is_apart and os.fork():
+        os._exit(0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # it ends with its driver, not before
         signal.signal(number, signal.SIG_IGN)
     os.set_blocking(0, False)
@@ -31,11 +34,13 @@ def main(driver: int, folder: str) -> None:
     groups: set[int] = set()
     rest, is_over = b"", False
     while not is_over:
-        is_over = os.getppid() != driver or select.select(sources, [], [])[0] != [0]
+        is_over = (not is_apart and os.getppid() != driver) or select.select(sources, [], [])[0] != [0]
         data, is_closed = _read()
         is_over = is_over or is_closed
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
+            if line == b".":
+                return
             (groups.add if line[:1] == b"+" else groups.discard)(int(line[1:]))
     for group in groups:
         with contextlib.suppress(OSError):
@@ -89,4 +94,4 @@ def _read() -> tuple[bytes, bool]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:] == ["apart"])

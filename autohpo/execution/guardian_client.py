@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -18,18 +20,20 @@ class Guardian:
 
     Args:
         folder: The driver's private folder, which it removes then.
+        is_apart: Whether it is to be no child of the driver, so that who kills the driver's children spares it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, is_apart: bool = False) -> None:
+        self._folder, self._is_apart = folder, is_apart
         self._groups: set[int] = set()
         self._start()
 
     def _start(self) -> None:
         read_fd, self._write_fd = make_pipe()
+        command = [sys.executable, "-I", "-S", guardian_script.__file__, str(os.getpid()), str(self._folder)]
         try:
             self._popen = start_process(
-                [sys.executable, "-I", "-S", guardian_script.__file__, str(os.getpid()), str(self._folder)],
+                [*command, "apart"] if self._is_apart else command,
                 stdin=read_fd,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -42,6 +46,8 @@ class Guardian:
         finally:
             os.close(read_fd)
         os.set_blocking(self._write_fd, False)
+        if self._is_apart:
+            self._popen.wait()  # this was only its parent
 
     def watch(self, group: int) -> None:
         """End a process group if the driver dies."""
@@ -55,8 +61,14 @@ class Guardian:
 
     def check(self) -> None:
         """Replace the guardian where it was killed; to be called every now and then."""
-        if self._popen.poll() is not None:
+        if self._popen.poll() is not None and not (self._is_apart and self._is_read()):
             self._replace()
+
+    def _is_read(self) -> bool:
+        """Whether somebody has the other end of the pipe."""
+        poller = select.poll()
+        poller.register(self._write_fd, 0)
+        return not poller.poll(0)
 
     def _say(self, line: str) -> None:
         try:
@@ -71,6 +83,9 @@ class Guardian:
 
     def close(self) -> None:
         """End the guardian itself, and no group."""
-        self._popen.kill()  # first: at the end of the pipe it would do its work
-        self._popen.wait()
+        with contextlib.suppress(OSError):
+            os.write(self._write_fd, b".\n")  # first: at the end of the pipe it would do its work
+        if not self._is_apart:
+            self._popen.kill()
+            self._popen.wait()
         os.close(self._write_fd)

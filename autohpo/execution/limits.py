@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from autohpo.errors import MissingExtraError
@@ -16,6 +16,8 @@ from autohpo.execution.tree import finder_of, read_proc, tree_of
 from autohpo.trial import Outcome, TrialState
 
 if TYPE_CHECKING:
+    from autohpo.execution.gpu_memory import GpuMeter
+    from autohpo.execution.meters import MemoryMeter
     from autohpo.execution.slot import Slot
 
 TICK_SECONDS = 0.05
@@ -51,12 +53,21 @@ class Watchdog:
     """A thread that ends trials at their limits, also while the driver is busy with something else.
 
     It lives in the driver, because a trial that takes all memory will not wait until an optimizer's model is fitted.
+
+    Args:
+        slots: Where the trials run.
+        run: The name of the run.
+        memory: What measures memory, if that is limited.
+        gpu: What measures the memory of GPUs, if that is limited.
     """
 
-    def __init__(self, slots: Sequence[Slot], memory_limit: int | None, run: str) -> None:
+    def __init__(
+        self, slots: Sequence[Slot], run: str, memory: MemoryMeter | None = None, gpu: GpuMeter | None = None
+    ) -> None:
         self._slots = slots
         self._strays = finder_of(run)
-        self._memory_limit = memory_limit
+        self._memory, self._gpu = memory, gpu
+        self._needs_strays = gpu is not None or (memory is not None and memory.needs_strays)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="autohpo-watchdog", daemon=True)
         self._thread.start()
@@ -73,11 +84,12 @@ class Watchdog:
         while not self._closing.wait(pause):
             slept = clock.slept(pause)
             start = time.monotonic()
-            strays = {} if self._memory_limit is None else self._strays.find(self._workers())
+            strays = self._strays.find(self._workers()) if self._needs_strays else {}
+            on_gpu = {} if self._gpu is None else self._gpu.by_process()
             for slot in self._slots:
                 if slept and slot.attempt is not None:
                     slot.attempt.deadline += slept
-                self._check(slot, start, strays.get(slot.number, ()))
+                self._check(slot, start, strays.get(slot.number, ()), on_gpu)
             clock.mark()
             # Where measuring is slow, it must not take more than a tenth of the time.
             pause = min(max(TICK_SECONDS, 10 * (time.monotonic() - start)), MAX_PAUSE_SECONDS)
@@ -87,21 +99,26 @@ class Watchdog:
         processes = [(slot.process, slot.number) for slot in self._slots]
         return {process.pid: number for process, number in processes if process is not None}
 
-    def _check(self, slot: Slot, now: float, strays: Collection[int]) -> None:
+    def _check(self, slot: Slot, now: float, strays: Collection[int], on_gpu: Mapping[int, int]) -> None:
         attempt, process = slot.attempt, slot.process
         if attempt is None or process is None or attempt.verdict is not None:
             return
         if now >= attempt.deadline:
             text = f"killed at its time limit of {slot.time_limit:g} s"
             slot.kill(attempt, process, "killed", Outcome(TrialState.TIMEOUT, error=text))
-        elif self._memory_limit is not None:
-            held = tree_memory(process.pid, self._memory_limit, strays)
+            return
+        if self._memory is not None:
+            held = self._memory.held(slot.number, process.pid, strays)
             attempt.peak = max(attempt.peak, held)
-            has_hope = held > FULL * self._memory_limit and slot.relieve(attempt, process, held, now)
-            if held > self._memory_limit and not has_hope:
-                limit = f"limit of {self._memory_limit / 1e6:.0f} MB"
+            has_hope = held > FULL * self._memory.limit and slot.relieve(attempt, process, held, now)
+            if held > self._memory.limit and not has_hope and not self._memory.is_enforced:
+                limit = f"limit of {self._memory.limit / 1e6:.0f} MB"
                 text = f"killed at its memory {limit}: its processes held {held / 1e6:.0f} MB"
                 slot.kill(attempt, process, "killed", Outcome(TrialState.MEMORY, error=text))
+        if self._gpu is not None and on_gpu:
+            held = sum(on_gpu.get(pid, 0) for pid in {*tree_of(process.pid), *strays})
+            if held > self._gpu.limit:
+                slot.kill(attempt, process, "killed", attempt.on_full_gpu(self._gpu.limit, held))
 
 
 def require_memory_limits() -> None:

@@ -8,20 +8,24 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Event, Executor, OnReport
-from autohpo.execution.limits import Watchdog, require_memory_limits
+from autohpo.execution.gpu_memory import GpuMeter
+from autohpo.execution.limits import Watchdog
 from autohpo.execution.mains import dump_objective
+from autohpo.execution.memory_ways import check_way, meter_of
+from autohpo.execution.meters import MemoryMeter
 from autohpo.execution.platform import current
 from autohpo.execution.platform.base import Child, Guard
 from autohpo.execution.process import Launch
 from autohpo.execution.slot import CROWDED, Slot
 from autohpo.folders import remove_folder, temporary_folder
 from autohpo.objective import Objective
+from autohpo.outputs import Outputs
 from autohpo.trial import Outcome, Task, TrialState
 
 CHECK_SECONDS = 0.2  # between looks at what no pipe tells
@@ -43,13 +47,20 @@ class LocalExecutor(Executor):
             then, together with the trainings paused in it.
         memory_limit: The bytes that a worker and its child processes may hold together, while a trial runs.
         log_folder: The folder where ``slot-0.log`` and so on keep what the workers print (the last 1 MB of it or
-            more); a private folder that ends with the executor by default.
+            more), and ``trials`` has the output of each trial; a private folder that ends with the executor by default.
         devices: What ``CUDA_VISIBLE_DEVICES`` says in each slot; empty leaves it as it is.
+        memory_by: How that is measured and held: "rss" looks at the resident memory of all its processes every 50 ms,
+            "cgroup" has the system hold it (Linux, where control groups may be made), "address-space" limits what each
+            process may reserve (``RLIMIT_AS``; Linux).
+        gpu_memory_limit: The bytes of GPU memory that a worker and its child processes may hold together.
         n_threads: How many threads OpenMP and the libraries of linear algebra may start in each worker, whatever the
             environment says; None is the share of the cores, where the environment does not say it.
     """
 
     runs_here = True
+
+    is_guardian_apart: ClassVar[bool] = False
+    """Whether what ends the workers of a driver that dies is no child of its process."""
 
     n_slots: int = 1
     trial_time_limit: float | None = None
@@ -57,21 +68,27 @@ class LocalExecutor(Executor):
     log_folder: str | Path | None = None
     devices: tuple[str, ...] = ()
     n_threads: int | None = None
+    memory_by: str = "rss"
+    gpu_memory_limit: int | None = None
 
     def __post_init__(self) -> None:
         if self.n_slots < 1:
             raise OptionError(f"n_slots: must be at least 1, got {self.n_slots}")
         if self.devices and len(self.devices) < self.n_slots:
             raise OptionError(f"devices: must have one for each of {self.n_slots} slots, got {len(self.devices)}")
-        for name in ("trial_time_limit", "memory_limit"):
+        for name in ("trial_time_limit", "memory_limit", "gpu_memory_limit"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise OptionError(f"{name}: must be positive and finite, got {value}")
         n = self.n_threads
         if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1):
             raise OptionError(f"n_threads: must be an integer of at least 1, or None, got {shown(n)}")
-        if self.memory_limit is not None:
-            require_memory_limits()
+        check_way(self.memory_by)
+        self._meter = None if self.memory_limit is None else meter_of(self.memory_by, self.memory_limit)
+        self._gpu = None if self.gpu_memory_limit is None else GpuMeter(self.gpu_memory_limit)
+        for meter in (self._meter, self._gpu):
+            if meter is not None:
+                meter.check()
         self._platform = current()
         self._slots: list[Slot] = []
         self._inbox: deque[Event] = deque()
@@ -93,25 +110,31 @@ class LocalExecutor(Executor):
         private = temporary_folder()
         try:
             self._write_objective(objective, private / "objective.pickle")
-            guardian = self._platform.guard(private)
+            guardian = self._platform.guard(private, is_apart=self.is_guardian_apart)
         except BaseException:
             remove_folder(private)
             raise
         self._guardian = guardian
         watchdogs: list[Watchdog] = []
-        resources = (private, guardian, self._slots, watchdogs, os.getpid())
+        meters = [meter for meter in (self._meter, self._gpu) if meter is not None]
+        resources = (private, guardian, self._slots, (watchdogs, meters), os.getpid())
         self._finalizer = weakref.finalize(self, _release, *resources)  # runs at exit, too
         logs = private
         if self.log_folder is not None:
             logs = Path(self.log_folder).resolve()
             logs.mkdir(parents=True, exist_ok=True)
-        launch = self._launch(private / "objective.pickle", logs)
+        if self._meter is not None:
+            self._meter.open(self.n_slots)
+        if self._gpu is not None:
+            self._gpu.open()
+        launch = replace(self._launch(private / "objective.pickle", logs), meter=self._meter, gpu=self._gpu)
+        launch = replace(launch, outputs=None if self.log_folder is None else Outputs(logs))
         launch.write()
         self._slots += (Slot(n, launch, guardian, self.trial_time_limit) for n in range(self.n_slots))
         for slot in self._slots:
             slot.start()
-        if self.trial_time_limit is not None or self.memory_limit is not None:
-            watchdogs.append(Watchdog(self._slots, self.memory_limit, launch.run))
+        if self.trial_time_limit is not None or meters:
+            watchdogs.append(Watchdog(self._slots, launch.run, self._meter, self._gpu))
 
     def _write_objective(self, objective: Objective, path: Path) -> None:
         dump_objective(objective, path)
@@ -164,7 +187,7 @@ class LocalExecutor(Executor):
                 if slot.process.unsent:
                     writers.append(slot.process.child)
         timeout = max(0.0, min(timeout_seconds, until_check))
-        for child in self._platform.wait([*readers], writers, timeout):
+        for child in self._platform.wait(readers, writers, timeout):
             self._inbox += readers[child].read()
         for slot in self._slots:
             if slot.process is not None and slot.process.unsent:
@@ -230,10 +253,17 @@ def can_be_sent(objective: Objective) -> bool:
     return True
 
 
-def _release(private: Path, guardian: Guard, slots: Sequence[Slot], watchdogs: Sequence[Watchdog], owner: int) -> None:
+def _release(
+    private: Path,
+    guardian: Guard,
+    slots: Sequence[Slot],
+    held: tuple[Sequence[Watchdog], Sequence[MemoryMeter | GpuMeter]],
+    owner: int,
+) -> None:
     """End and remove all that an executor has; not in a process that was forked from its owner's."""
     if os.getpid() != owner:
         return
+    watchdogs, meters = held
     for watchdog in watchdogs:
         watchdog.close()
     try:
@@ -251,5 +281,7 @@ def _release(private: Path, guardian: Guard, slots: Sequence[Slot], watchdogs: S
                 slot.process.kill()
         for slot in slots:
             slot.close(until)
+        for meter in meters:
+            meter.close()
         guardian.close()
         remove_folder(private)

@@ -109,6 +109,19 @@ class SlotLog:
             write_at(self._fd, rest, first)
             os.ftruncate(self._fd, first + len(rest))
 
+    def output(self, start: int) -> bytes:
+        """Return the output of a trial that began at byte `start`; of a long one, its head and its tail with a note."""
+        size, (place, n_note) = self.size, self._mark
+        if self._n_left_out:  # a note stands in it already
+            head, rest = place, place + n_note
+        elif size - start > 2 * KEPT_BYTES:
+            head = rest = start + KEPT_BYTES
+        else:
+            return read_at(self._fd, size - start, start) if size > start else b""
+        tail = max(rest, size - KEPT_BYTES)
+        note = f"\n... {self._n_left_out + tail - rest} bytes left out ...\n".encode()
+        return read_at(self._fd, head - start, start) + note + read_at(self._fd, size - tail, tail)
+
     def tail(self, start: int) -> str:
         """Return the last lines of the log from the byte `start` on."""
         if self._fd < 0:

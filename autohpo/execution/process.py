@@ -16,10 +16,13 @@ from pathlib import Path
 from autohpo.errors import AutoHPOError
 from autohpo.execution.descriptors import above_standard
 from autohpo.execution.frames import FrameReader
+from autohpo.execution.gpu_memory import GpuMeter
 from autohpo.execution.logs import SlotLog
+from autohpo.execution.meters import MemoryMeter
 from autohpo.execution.platform import current
 from autohpo.execution.platform.base import RUN, Child, Guard, Platform, Start
 from autohpo.execution.threads import thread_variables
+from autohpo.outputs import Outputs
 
 # The path of imports is the driver's before anything is imported. `-m` would put the working directory first, where
 # any file may have the name of a module of the standard library. What may be long comes in files: the system limits
@@ -53,6 +56,9 @@ class Launch:
         devices: The GPU of each slot, as ``CUDA_VISIBLE_DEVICES`` names it; empty where nothing is said of them.
         memory_limit: The bytes of memory that a worker may hold, if limited.
         n_threads: The threads that a library may start in a worker; None is its share of the cores.
+        meter: What measures it.
+        gpu: What measures the memory of GPUs, if that is limited.
+        outputs: Where the outputs of trials are kept.
         folder: The working directory; the empty string where it was removed.
         import_path: The list ``sys.path``.
         arguments: The list ``sys.argv``.
@@ -66,6 +72,9 @@ class Launch:
     devices: tuple[str, ...] = ()
     memory_limit: int | None = None
     n_threads: int | None = None
+    meter: MemoryMeter | None = None
+    gpu: GpuMeter | None = None
+    outputs: Outputs | None = None
     folder: str = field(default_factory=_working_directory)
     import_path: tuple[str, ...] = field(default_factory=lambda: tuple(p for p in sys.path if isinstance(p, str)))
     arguments: tuple[str, ...] = field(default_factory=lambda: tuple(map(str, sys.argv)))
@@ -90,7 +99,7 @@ class Launch:
             "objective": str(self.objective),
             "argv": self.arguments,
             "level": self.log_level,
-            "memory_limit": self.memory_limit,
+            "memory": None if self.meter is None else self.meter.described(),
             "run": self.run,
             "platform": self.platform.name,
         }

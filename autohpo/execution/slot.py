@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from autohpo.errors import AutoHPOError, OptionError
 from autohpo.execution.base import Event, EventKind
 from autohpo.execution.frames import DROP, EXIT, KEY, RELIEVE, ROOT, STOP, TASK, FrameError, Message, pack_frame
-from autohpo.execution.limits import tree_memory
 from autohpo.execution.mains import dump_task
 from autohpo.execution.memory import WorkerMemory
 from autohpo.execution.platform.base import Guard
 from autohpo.execution.process import Launch, WorkerProcess
+from autohpo.execution.tree import tree_of
 from autohpo.trial import Outcome, Task, TrialState
 
 logger = logging.getLogger(__name__)
@@ -48,6 +48,8 @@ class Attempt:
         own: The bytes of memory of the paused training that it continues.
         held: The bytes that its worker held when it began, where memory is limited.
         peak: The most that was measured since.
+        held_on_gpu: The bytes that its worker held on GPUs when it began, where that is limited.
+        is_judged: Whether its verdict says already whose memory it was.
         verdict: Why its process was killed, if it was.
     """
 
@@ -62,6 +64,8 @@ class Attempt:
     own: int = 0
     held: int = 0
     peak: int = 0
+    held_on_gpu: int = 0
+    is_judged: bool = False
     verdict: tuple[EventKind, Outcome] | None = None
 
     def is_innocent(self, limit: int | None, fresh: int) -> bool:
@@ -71,10 +75,23 @@ class Attempt:
             limit: The bytes of memory that the worker may hold.
             fresh: What it held before it ran anything.
         """
-        if limit is None or self.is_first:
+        if limit is None or self.is_first or self.is_judged:
             return False
         of_others = max(0.0, self.held - fresh - self.own - NOISE * limit)
         return not self.is_started or (of_others > 0 and self.peak - of_others <= limit)
+
+    def on_full_gpu(self, limit: int, held: int) -> Outcome:
+        """Return the outcome of an attempt that is ended for the memory of GPUs: MEMORY, unless others left too much.
+
+        Args:
+            limit: The bytes of it that a worker may hold.
+            held: What it holds.
+        """
+        self.is_judged = True
+        if self.held_on_gpu > NOISE * limit and held - self.held_on_gpu <= limit:
+            return Outcome(TrialState.CANCELLED, error=CROWDED)
+        text = f"killed at its GPU memory limit of {limit / 1e6:.0f} MB: its processes held {held / 1e6:.0f} MB there"
+        return Outcome(TrialState.MEMORY, error=text)
 
     @property
     def key(self) -> tuple[int, int]:
@@ -117,7 +134,7 @@ class Slot:
         self.attempt: Attempt | None = None
         self.process: WorkerProcess | None = None
         self.memory = WorkerMemory(launch.memory_limit)
-        self._launch = launch
+        self._launch, self._meter = launch, launch.meter
         self._guardian = guardian
         self._lock = threading.Lock()  # held to kill a process, to free its number, and to begin and end an attempt
 
@@ -160,9 +177,12 @@ class Slot:
     def _make_room(self) -> None:
         """Let go of paused trainings, where they and another trial would not fit into the memory of the worker."""
         if self.memory.paused and self.memory.limit is not None and self.process is not None:
-            held = tree_memory(self.process.pid, self.memory.limit)
+            held = self._held(self.process)
             for root in self.memory.to_let_go(held, self.memory.growth):
                 self.drop(root)
+
+    def _held(self, process: WorkerProcess) -> int:
+        return 0 if self._meter is None else self._meter.held(self.number, process.pid)
 
     def _renew(self) -> None:
         """End an idle worker that has run something: the next one is clean."""
@@ -182,6 +202,8 @@ class Slot:
         process.n_tasks += 1
         attempt.log_start = process.log.begin_trial() if process.is_ready else process.log_start
         attempt.n_sent += 1
+        if self._launch.gpu is not None and not attempt.is_first:
+            attempt.held_on_gpu = self._launch.gpu.held(tree_of(process.pid))
         process.send(attempt.frame)
         if attempt.is_stopping:
             process.send(pack_frame(STOP, KEY.pack(*attempt.key)))
@@ -284,8 +306,7 @@ class Slot:
             return [attempt.event("report", self.number, report=message)]
         if message.outcome is None:
             return []
-        if process is not None:
-            process.log.shorten(attempt.log_start)  # a trial may have ended before the next look at it
+        self._keep_output(attempt)
         added = message.held - attempt.held
         with self._lock:
             self.attempt = None
@@ -293,7 +314,22 @@ class Slot:
             if message.is_paused:
                 self.memory.paused[attempt.task.root] = max(0, attempt.own + added)
         kind: EventKind = "done" if message.outcome.state.has_perf else "failed"
-        return [attempt.event(kind, self.number, message.outcome)]
+        return [attempt.event(kind, self.number, self._judged(attempt, message.outcome, self.memory.fresh))]
+
+    def _keep_output(self, attempt: Attempt) -> None:
+        """Keep what an attempt printed that has ended, and no more of it than that."""
+        if self.process is not None:
+            if self._launch.outputs is not None:
+                self._launch.outputs.keep(*attempt.key, self.process.log.output(attempt.log_start))
+            self.process.log.shorten(attempt.log_start)
+
+    def _judged(self, attempt: Attempt, outcome: Outcome, fresh: int) -> Outcome:
+        """Return an outcome that blames memory where that is why, and no trial for what others hold of it."""
+        if self._meter is not None:
+            outcome = self._meter.judged(outcome)
+        if outcome.state is TrialState.MEMORY and attempt.is_innocent(self._launch.memory_limit, fresh):
+            return Outcome(TrialState.CANCELLED, error=CROWDED)
+        return outcome
 
     def _condemn(self, text: str) -> None:
         """End a process that lives but cannot be worked with."""
@@ -316,6 +352,8 @@ class Slot:
             process.log.shorten(attempt.log_start)
         with self._lock:
             tail = "" if attempt is None else process.log.tail(attempt.log_start)
+            if attempt is not None:
+                self._keep_output(attempt)
             end = process.bury()
             self.process = None
             fresh = self.memory.fresh
@@ -333,10 +371,10 @@ class Slot:
                 end += f"; {fault}"
         text = f"its process {end}" + (f"; its last output:\n{tail}" if tail else "")
         kind, outcome = attempt.verdict or ("died", Outcome(TrialState.CRASHED, error=text))
-        if outcome.state is TrialState.MEMORY and attempt.is_innocent(self._launch.memory_limit, fresh):
-            outcome = Outcome(TrialState.CANCELLED, error=CROWDED)
+        if attempt.verdict is None and self._meter is not None and (why := self._meter.why_died(self.number, tail)):
+            kind, outcome = "killed", Outcome(TrialState.MEMORY, error=why)
         self.attempt = None
-        return [attempt.event(kind, self.number, outcome)]
+        return [attempt.event(kind, self.number, self._judged(attempt, outcome, fresh))]
 
     def ask_exit(self) -> None:
         """Ask an idle worker to exit, which ends its paused trainings in order; kill a busy one."""

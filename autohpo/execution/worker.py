@@ -22,10 +22,12 @@ from autohpo.errors import InvalidPerfError
 from autohpo.execution.forks import ForkFilter
 from autohpo.execution.frames import DROP, EXIT, KEY, MAX_ANSWER_BYTES, RELIEVE, ROOT, STOP, TASK, Message, read_frame
 from autohpo.execution.generators import Generators
-from autohpo.execution.limits import tree_memory
 from autohpo.execution.mains import load_objective, load_task
+from autohpo.execution.memory_ways import meter_from
+from autohpo.execution.meters import MemoryMeter
 from autohpo.execution.platform import current, named, use
 from autohpo.execution.platform.base import Channels
+from autohpo.execution.streams import open_streams
 from autohpo.execution.tree import finder_of
 from autohpo.objective import Evaluator, user_traceback
 from autohpo.trial import Outcome, Perf, TrialState
@@ -49,12 +51,10 @@ def main(setting_file: str, *words: str) -> None:
     if sys.stderr is not None:
         faulthandler.enable()
     platform.ignore_interrupts()
-    for stream in (sys.stdout, sys.stderr):  # what was printed before a crash must be in the log
-        if stream is not None:
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    open_streams()  # what was printed before a crash must be in the log
     logging.getLogger("autohpo").setLevel(setting["level"])
     platform.expose_to_oom_killer()
-    worker = Worker(channels, setting["memory_limit"], setting["run"])
+    worker = Worker(channels, meter_from(setting["memory"]), setting["run"])
     worker.load(setting["objective"])
     worker.serve()
 
@@ -67,13 +67,13 @@ class Worker:
 
     Args:
         channels: The channels from and to the driver.
-        memory_limit: The bytes of memory that it may hold, if limited; then it says how much that is.
+        meter: What measures its memory, if that is limited; then it says how much it holds.
         run: The name of the run, by which it finds its processes.
     """
 
-    def __init__(self, channels: Channels, memory_limit: int | None = None, run: str = "") -> None:
+    def __init__(self, channels: Channels, meter: MemoryMeter | None = None, run: str = "") -> None:
         self._strays, self._slot = finder_of(run), int(os.environ.get("AUTOHPO_SLOT", "0"))
-        self._memory_limit = memory_limit
+        self._meter = meter
         self._has_dropped, self._last_held = False, 0  # what it held when it was measured last
         self._generators = Generators()
         sys.meta_path.insert(0, self._generators)
@@ -89,6 +89,8 @@ class Worker:
 
     def load(self, path: str) -> None:
         """Load the objective; if that fails, every task fails with the reason."""
+        if self._meter is not None:
+            self._meter.enter(self._slot)
         try:
             self._evaluator = Evaluator(load_objective(path))
         except BaseException:  # the user's modules are imported here: they may even call sys.exit
@@ -98,10 +100,10 @@ class Worker:
 
     def _held(self) -> int:
         """Return the bytes that this process and its children hold; 0 where nobody asks."""
-        if self._memory_limit is None:
+        if self._meter is None:
             return 0
-        strays = self._strays.find({os.getpid(): self._slot})
-        return tree_memory(os.getpid(), self._memory_limit, strays.get(self._slot, ()))
+        strays = self._strays.find({os.getpid(): self._slot}) if self._meter.needs_strays else {}
+        return self._meter.held(self._slot, os.getpid(), strays.get(self._slot, ()))
 
     def serve(self) -> None:
         """Do what the driver says, in its order; return when told to exit."""
@@ -120,7 +122,7 @@ class Worker:
 
     def _run(self, body: bytes) -> None:
         number, attempt = KEY.unpack_from(body)
-        if self._has_dropped and self._memory_limit is not None:
+        if self._has_dropped and self._meter is not None:
             give_back_memory()
             self._last_held = self._held()
         self._has_dropped = False

@@ -117,6 +117,8 @@ class _Values(HPSpace):
         if not self.width:
             return np.empty((len(values), 0))
         k = np.array([self.index_of(v) for v in values], dtype=np.int64)
+        if len(k) and k.min() < 0:
+            raise SpaceError(f"{self.name}: must be a value of {self}, got {shown(values[int(k.argmin())])}")
         if self.prior is None:
             return ((k + 0.5) / len(self._listed))[:, None]
         return ((self._edges[k] + self._edges[k + 1]) / 2)[:, None]
@@ -134,10 +136,15 @@ class _Values(HPSpace):
 
     def to_json(self, value: Any) -> int:
         """Return the index of a value: the values themselves stand in the saved space."""
-        return self.index_of(value)
+        place = self.index_of(value)
+        if place < 0:
+            raise SpaceError(f"{self.name}: must be a value of {self}, got {shown(value)}")
+        return place
 
     def from_json(self, data: Any) -> Any:
         """Return the value with an index."""
+        if type(data) is not int or data < 0:
+            raise SpaceError(f"{self.name}: must be a place among {len(self._listed)} values, got {shown(data)}")
         return self._listed[data]
 
 

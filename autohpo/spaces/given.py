@@ -73,7 +73,8 @@ def checked_count(n: Any) -> int:
     Raises:
         SpaceError: It is no integer of at least 0.
     """
-    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or not 0 <= n < 2**31:
+    is_count = isinstance(n, (int, np.integer)) and not isinstance(n, (bool, np.timedelta64))
+    if not is_count or not 0 <= n < 2**31:
         raise SpaceError(f"n: must be an integer of at least 0, got {shown(n)}")
     return int(n)
 

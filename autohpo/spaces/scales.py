@@ -83,7 +83,8 @@ class LogScale(_Ends):
             return math.log(self.low), math.log(self.high)
         half = 0.5 * self.step
         below = self.low - half if self.low > half else self.low**2 / (self.low + half)  # as far in the logarithm
-        return math.log(below), math.log(self.high + half)
+        lowest = math.log(below) if below else 2 * math.log(self.low) - math.log(self.low + half)  # it underflowed
+        return lowest, math.log(self.high + half)
 
     @property
     def length(self) -> float:

@@ -368,6 +368,7 @@ class SearchSpace:
     def _json_form(self) -> JsonForm:
         return JsonForm(self.parameters, self.check)
 
+    @reading("space")  # parameters below choices may lie deeper than Python goes
     def to_dict(self) -> dict[str, Any]:
         """Return the space as JSON types."""
         data: dict[str, Any] = {"parameters": [parameter.to_dict() for parameter in self.roots]}

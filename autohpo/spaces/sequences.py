@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace, Listing, checked_name
 from autohpo.spaces.choice import checked_names, checked_values, with_names
+from autohpo.spaces.doors import as_tuple
 from autohpo.spaces.expression import Expression
 from autohpo.spaces.index import Index, as_list, plain
 from autohpo.spaces.tagged import Described, opaque_function
@@ -102,7 +103,7 @@ class ListHP(HPSpace):
         if not isinstance(self.item, HPSpace):
             if not isinstance(self.item, Iterable):
                 raise SpaceError(f"{self.name}: item must be a parameter, or a list of them, got {shown(self.item)}")
-            self._set(item=tuple(self.item))
+            self._set(item=as_tuple(self.name, "item must be a parameter, or a list of them", self.item))
         self._set(length=plain(self.length), max_length=plain(self.max_length))
         if isinstance(self.length, bool) or not isinstance(self.length, (int, str, Cut)):
             raise SpaceError(f"{self.name}: length must be an integer, a formula or a Cut, got {shown(self.length)}")

@@ -30,9 +30,10 @@ class LogEvent(NamedTuple):
     report       an attempt told how good it is so far                  fidelity, perf; metrics if any
     end          the trial is over; once for each trial                 state, perf (a list of several objectives),
                                                                         fidelity, error; constraints, metrics,
-                                                                        cost and trained if any
+                                                                        cost and trained if any, own_cost where
+                                                                        the objective said it
     interrupt    an attempt ended, and the trial will be started again: state (CANCELLED, LOST, or one that is
-                 with the search or its driver, or where it is retried  retried), error; trained if known
+                 with the search or its driver, or where it is retried  retried), error; trained and cost if known
     late         an attempt that no longer counts has ended; or the one as *end*; it changes nothing, or waits for
                  that counts has, and the turn of its trial to end has  the *end*, which says the same
                  not come (``schedule="deterministic"``)

@@ -190,6 +190,8 @@ def _check_end(data: dict[str, Any]) -> str:
         value = data.get(name)
         if value is not None and not is_number(value):
             return f"{name} must be a number, got {shown(value)}"
+    if type(data.get("own_cost", False)) is not bool:
+        return f"own_cost must be true or false, got {shown(data['own_cost'])}"
     for name in ("error", "why"):
         if type(data.get(name, "")) is not str:
             return f"{name} must be a string, got {shown(data[name])}"
@@ -204,9 +206,11 @@ def _check_interrupt(data: dict[str, Any]) -> str:
     state = data.get("state")
     if type(state) is not str or state not in _INTERRUPTS:
         return f"state must be how an attempt is interrupted, got {shown(state)}"
-    error, trained = data.get("error", ""), data.get("trained")
-    if trained is not None and not is_number(trained):
-        return f"trained must be a number, got {shown(trained)}"
+    error = data.get("error", "")
+    for name in ("trained", "cost"):
+        value = data.get(name)
+        if value is not None and not is_number(value):
+            return f"{name} must be a number, got {shown(value)}"
     return "" if type(error) is str else f"error must be a string, got {shown(error)}"
 
 

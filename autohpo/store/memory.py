@@ -121,4 +121,4 @@ def _rest(blocks: list[bytes | list[LogEvent]], newest: list[LogEvent], skip: in
         else:
             events = block
         yield from events[skip:]
-        skip = max(0, skip - len(events))
+        skip = 0

@@ -143,8 +143,9 @@ class PostgresStore(Store):
             if not is_current:
                 self._link.count(sql.MOVED, [str(self._files), socket.gethostname(), FORMAT, self._study])
             self._log = LogEnd(self._link, self._claim, self.path, n_events)
+            _ = self.header  # a damaged one is an error now, while nobody has the study open
         except BaseException:
-            self._claim = None
+            self._log = self._claim = None
             self._link.close()
             raise
 
@@ -202,12 +203,14 @@ class PostgresStore(Store):
     def _driven(self) -> tuple[LogEnd, Claim]:
         if self._log is None or self._claim is None:
             raise StoreError(f"store: {self.path} is not open")
+        if not self._claim.is_here:  # a child that an objective has forked
+            raise StoreError(f"store: {self.path} is open in process {self._claim.holder.process}, not in this one")
         return self._log, self._claim
 
     def close(self) -> None:
         """Sync what is not synced yet, and disconnect, which gives the lock free."""
         try:
-            if self._log is not None and not self._log.is_synced:
+            if self._log is not None and not self._log.is_synced and self._claim is not None and self._claim.is_here:
                 self.append([])
         finally:
             self._log = self._claim = None

@@ -33,6 +33,11 @@ class Claim:
         self.epoch = 0
         self.holder = Holder.of_this_process()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this process has made the claim, and is no child that has a copy of it."""
+        return self.holder.process == os.getpid()
+
     def take(self) -> int:
         """Take the lock, begin an epoch, and return how many events there are.
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from autohpo.errors import StoreCorruptError, shown
 from autohpo.objectives import Front, Objectives
-from autohpo.packed import RECENT, TrialList
+from autohpo.packed import TrialList
 from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent
 from autohpo.store.batches import BATCH, are_usual
 from autohpo.store.checked import BadValueError, check_data
 from autohpo.store.configurations import Configurations
+from autohpo.store.costs import Costs
 from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, whole
 
 
@@ -152,7 +153,8 @@ class RunState:
         n_failed: How many ended without one.
         n_known: How many were points whose results were known.
         n_late: How many ends came for attempts that no longer counted.
-        seq: The place of the last event in the log.
+        seq: The place of the last event in the log; `at` is its time, in Unix seconds.
+        costs: What all attempts cost that have ended.
         full: The fidelity of full evaluations, where trials get less: known results of an older release have none.
 
     Example:
@@ -172,7 +174,7 @@ class RunState:
         self.running: dict[int, Running] = {}
         self.attempts: dict[int, Attempts] = {}
         self.clients: dict[int, str] = {}
-        self.front = Front()
+        self.front, self.costs, self.at = Front(), Costs(), 0.0
         self.n_asked = self.n_done = self.n_failed = self.n_known = self.n_late = self.seq = 0
         self._signs = objectives.signs if any(sign < 0 for sign in objectives.signs) else ()
         self._is_single = objectives.n == 1
@@ -208,7 +210,7 @@ class RunState:
         Raises:
             StoreCorruptError: It contradicts the events before it.
         """
-        kind, number, attempt, _, _, seq = event
+        kind, number, attempt, _, self.at, seq = event
         self.seq = seq or self.seq + 1
         if kind == "ask":
             self._ask(event, suggestion)
@@ -314,6 +316,7 @@ class RunState:
 
     def _interrupt(self, attempts: Attempts, event: LogEvent) -> None:
         outcome = Outcome.from_json(event.data)
+        self.costs.ended(outcome, attempts.started if attempts.is_running else None, event.time)
         attempts.is_running, attempts.interrupted, attempts.ended, attempts.held = False, outcome, event.time, None
         attempts.counts = {**(attempts.counts or {}), outcome.state: attempts.n_of(outcome.state) + 1}
 
@@ -323,6 +326,7 @@ class RunState:
             raise self._bad(event, f"it has {len(outcome.perfs)} results of {self.objectives.n} objectives")
         running, attempts = self.running.pop(event.trial), self.attempts.pop(event.trial)
         at = attempts.ended if attempts.held is not None and attempts.ended is not None else event.time
+        self.costs.ended(outcome, attempts.started, at, is_known="known" in running.suggestion.info)
         trial = running.ended(outcome, attempt=attempts.n, started=attempts.started, at=at)
         if event.trial < 0:
             self._confirmed[-1 - event.trial] = trial
@@ -376,7 +380,7 @@ class RunState:
 
     def kept(self) -> Sequence[Trial]:
         """Return what :meth:`trials` does; of a long run as a sequence that makes trials when they are looked at."""
-        if len(self._ended) <= RECENT:
+        if not self._ended.is_long:
             return self.trials()
         found = self._ended.copy()
         for number in self.running:

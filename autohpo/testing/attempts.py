@@ -72,9 +72,8 @@ def carries_the_outcome_whole(case: ExecutorCase) -> None:
 
     with case.session(f, mode={"acc": "max", "ms": "min"}) as session:
         given = outcome_of(session.run(0))
-        wanted: Outcome = Outcome(
-            TrialState.COMPLETE, (0.1 + 0.2, 12.0), {"room": -0.1, "time": 2.5}, {"loss": 1e-17}, 3.25
-        )
+        perfs, constraints = (0.1 + 0.2, 12.0), {"room": -0.1, "time": 2.5}
+        wanted = Outcome(TrialState.COMPLETE, perfs, constraints, {"loss": 1e-17}, 3.25, has_own_cost=True)
         expect(given == wanted, wanted, given)
         cost = outcome_of(session.run(1)).cost
         expect(cost is not None and 0 <= cost < case.timeout_seconds, "the seconds that the objective took", cost)

@@ -46,10 +46,8 @@ class Draws:
     def index(self, n: int) -> int:
         """An integer below n."""
         place = len(self.made)
-        if place < len(self._kept):
-            found = min(self._kept[place], n - 1)
-        else:
-            found = 0 if self._more is None else self._more(n)
+        is_kept = place < len(self._kept)
+        found = min(self._kept[place], n - 1) if is_kept else 0 if self._more is None else self._more(n)
         self.made.append(found)
         return found
 

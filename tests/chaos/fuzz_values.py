@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -52,6 +52,8 @@ class Shy:
 
 class Text(str):
     """A string whose methods lie."""
+
+    __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
         raise TypeError("no comparison")
@@ -157,7 +159,13 @@ OBJECTS: list[Any] = [
         Pair(1, 2),
         SimpleNamespace(x=1),
     ),
-    *(datetime.datetime(2020, 1, 1), datetime.timedelta(seconds=3), datetime.date(2020, 1, 1), {1, 2}, frozenset()),
+    *(
+        dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc),
+        dt.timedelta(seconds=3),
+        dt.date(2020, 1, 1),
+        {1, 2},
+        frozenset(),
+    ),
     *(
         OrderedDict(x=1),
         UserDict(x=1),

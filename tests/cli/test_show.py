@@ -143,3 +143,22 @@ def test_a_trial_that_is_not_there_is_a_wrong_use(store, capsys, number):
     """It is told which there are."""
     assert main(["show", store, "--trial", number]) == exits.USAGE
     assert "there are 0 to 29" in capsys.readouterr().err
+
+
+def test_the_output_of_a_trial_is_printed(tmp_path, capsys):
+    """As it was printed; as a string of JSON; and what has none says so."""
+    hpo = build_hpo_from_name(
+        "random", SPACE[:2], lambda hps, trial: print(f"out of {trial.number}") or 1.0, max_evals=2
+    )
+    hpo.optimize(store=tmp_path / "run.db", executor="local", progress=False)
+    store = str(tmp_path / "run.db")
+    assert printed(capsys, store, "--trial", "1", "--output") == "out of 1\n"
+    assert json.loads(printed(capsys, store, "--trial", "1", "--output", "--json")) == {
+        "number": 1,
+        "output": "out of 1\n",
+    }
+    (tmp_path / "run.db.files" / "logs" / "trials" / "1-1.txt").unlink()
+    assert main(["show", store, "--trial", "1", "--output"]) == exits.OK
+    assert capsys.readouterr() == ("", "trial 1 printed nothing that was kept\n")
+    assert main(["show", store, "--output"]) == exits.USAGE
+    assert "--output: needs --trial N" in capsys.readouterr().err

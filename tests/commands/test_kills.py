@@ -17,6 +17,7 @@ import autohpo
 from autohpo import CommandObjective, FirstTrialError, NoResultError, RangeHP, TrialState, build_hpo_from_name
 from autohpo.commands.keeper import shared
 from autohpo.execution.local import LocalExecutor
+from autohpo.execution.platform.macos import MacPlatform
 from autohpo.objective import Evaluator, Objective
 from autohpo.trial import Task
 
@@ -53,7 +54,7 @@ def test_what_a_command_leaves_running_ends_with_it(tree, tmp_path):
 @pytest.mark.parametrize("report", [REPORT + "sleep 600", REPORT + "exit 0"])
 def test_a_group_ends_also_where_there_is_no_proc(tree, tmp_path, monkeypatch, report):
     """As on macOS: no descendants are known, and no descriptor tells of an end; what is in the group ends."""
-    monkeypatch.setattr("autohpo.commands.running.IS_LINUX", False)
+    monkeypatch.setattr("autohpo.commands.running.current", MacPlatform)
     monkeypatch.setattr("autohpo.commands.running._pidfd", lambda pid: -1)
     text = f"sleep 600 & echo $$ > {tree.pids_file}; echo $! >> {tree.pids_file}; {report}"
     f = objective(["sh", "-c", text.replace("{", "{{").replace("}", "}}")])

@@ -71,6 +71,26 @@ def test_the_log_of_a_trial_that_prints_for_ever_keeps_its_head_and_its_tail(dri
     assert len(text) - len(note) + n_left_out == pytest.approx(50_000_000 + 22, abs=3e6)  # what came while it was cut
 
 
+def test_no_room_for_output_fails_no_trial(drive_local, tmp_path):
+    """A full disk, here a limit of 100 kB, takes what a trial prints, and nothing else; what came before stays."""
+
+    def f(hp):
+        import os
+        import resource
+        import sys
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        for _ in range(100):
+            print("o" * 5000)
+            print("e" * 5000, end="", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return float(os.fstat(1).st_size)
+
+    assert drive_local(f, log_folder=tmp_path).run(0).outcome.perf == 100_000.0
+    assert (tmp_path / "slot-0.log").read_bytes().startswith(b"o" * 5000)
+
+
 def test_a_link_in_place_of_a_log_is_not_followed(drive_local, tmp_path):
     """A run folder from elsewhere may hold one: what it points to is neither emptied nor written to."""
     victim = tmp_path / "precious"

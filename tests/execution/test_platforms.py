@@ -261,6 +261,16 @@ def test_a_worker_that_cannot_be_in_a_job_is_an_error(system, how):
     assert system.kernel.jobs == {}
 
 
+def test_a_worker_that_cannot_be_started_is_another_error(system):
+    """A policy may forbid the program: that has nothing to do with jobs. None is left open."""
+    system.refused = windows.NEW_GROUP
+    executor = LocalExecutor(1)
+    with pytest.raises(AutoHPOError, match=r"a worker process cannot be started: .*Access is denied$"):
+        executor.open(Objective.of(lambda hp: 1.0), lambda event: True)
+    executor.close()
+    assert system.kernel.jobs == {}
+
+
 def test_the_processes_of_a_job_are_the_tree_of_its_worker(system, drive_local, tmp_path):
     """Also those whose parent is gone; of a process that is no worker, psutil tells."""
 

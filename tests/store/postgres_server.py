@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -45,7 +44,9 @@ def why_not() -> str:
     return "" if os.getuid() or _account() else "the server does not run as root, and there is no other account"
 
 
-def _account() -> pwd.struct_passwd | None:
+def _account() -> Any:
+    import pwd  # which Windows has not
+
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)

@@ -110,3 +110,16 @@ def test_a_number_comes_back_to_the_last_bit(store: Store) -> None:
     store.append([LogEvent("report", 0, 1, {"fidelity": 1.0, "perf": value}, 1.0) for value in values])
     got = [event.data["perf"] for event in store.events()]
     assert np.array(got).tobytes() == np.array(values).tobytes()
+
+
+def test_a_long_log_comes_back_from_every_place(store: Store, trial_events: Trials) -> None:
+    """Also what was packed; and no trial can end twice, however long ago that was."""
+    given_events = [event for number in range(300) for event in trial_events(number)]
+    for place in range(0, len(given_events), 100):
+        store.append(given_events[place : place + 100])
+    wanted = [event._replace(seq=i) for i, event in enumerate(given_events, start=1)]
+    for after in (0, 1, 255, 256, 257, 700, len(wanted) - 1, len(wanted), len(wanted) + 5):
+        assert list(store.events(after)) == wanted[after:]
+    for trial in (0, 299):
+        with pytest.raises(StoreError):
+            store.append([trial_events(trial)[0]])

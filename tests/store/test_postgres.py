@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -170,15 +171,20 @@ def test_a_second_driver_is_refused_with_the_name_of_the_first(
     assert numbers(driver) == [0]
 
 
-def test_a_fork_does_not_take_the_connection_along(driver: PostgresStore) -> None:
-    """A child that an objective forks ends, and closes what it has: the driver goes on."""
+@pytest.mark.parametrize("act", ["close", "append"])
+def test_a_fork_does_not_take_the_connection_along(server: Server, driver: PostgresStore, act: str) -> None:
+    """A child that an objective forks ends, and closes what it has: the driver goes on, in the same session."""
+    driver.append([report(0)], sync=False)
+    session = session_of(server, driver)
     child = os.fork()
     if not child:
-        driver.close()
+        with contextlib.suppress(StoreError):
+            driver.close() if act == "close" else driver.append([report(9)])
         os._exit(0)
-    os.waitpid(child, 0)
-    driver.append([report(0)])
-    assert numbers(driver) == [0]
+    assert os.waitpid(child, 0)[1] == 0
+    driver.append([report(1)])
+    assert numbers(driver) == [0, 1]
+    assert session_of(server, driver) == session
 
 
 # The death of a connection, and of a server.
@@ -321,6 +327,16 @@ def test_a_reader_connects_again(server: Server, driver: PostgresStore, study: s
     )
     assert numbers(reader) == [0]
     reader.close()
+
+
+def test_events_of_somebody_else_in_the_place_of_ours_are_noticed(server: Server, driver: PostgresStore) -> None:
+    """When the connection is made again, what is there is compared with what was written."""
+    driver.append([report(0)], sync=False)
+    server.sql("UPDATE autohpo.events SET time = 7 WHERE study = %s", [driver._study])
+    cut(server, driver)
+    with pytest.raises(StoreCorruptError, match="has other events than this search has written to it"):
+        driver.append([report(1)])
+    driver._log = None
 
 
 # Fencing.

@@ -22,11 +22,21 @@ from postgres_server import PASSWORD, Server
 from autohpo import RangeHP, Result, build_hpo_from_name
 from autohpo.cli import exits
 from autohpo.cli.main import main
-from autohpo.control import driver_of, files_of, place_of, request_stop, store_path, wait_until_free
+from autohpo.control import (
+    StopRequests,
+    driver_of,
+    files_of,
+    is_request_seen,
+    place_of,
+    request_stop,
+    store_path,
+    wait_until_free,
+)
 from autohpo.errors import StoreError
 from autohpo.service import kill_driver
-from autohpo.store import open_store, redacted
-from autohpo.store.postgres_studies import studies_of
+from autohpo.store import PostgresStore, open_store, redacted
+from autohpo.store.lock import Holder
+from autohpo.store.postgres_studies import ask_to_stop, studies_of
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
@@ -246,6 +256,23 @@ def test_a_search_is_asked_to_end_through_its_row(server: Server, study: str) ->
     with pytest.raises(StoreError, match="must be a file, got postgresql://.*, which is in a database"):
         store_path(study)
     assert place_of(study) == server.place(name_of(study))
+
+
+def test_a_request_is_for_one_driver_and_seen_once(server: Server, study: str) -> None:
+    """One that was meant for its predecessor, and came late, is only removed."""
+    store = PostgresStore(study)
+    store.open()
+    requests = StopRequests.of(store)
+    assert requests is not None
+    assert not requests.is_asked()
+    for holder, is_asked in [(Holder.of_this_process(), False), (store.driver, True)]:
+        assert holder is not None
+        ask_to_stop(study, holder)
+        assert not is_request_seen(study)
+        assert [requests.is_asked(), requests.is_asked()] == [is_asked, False]
+        assert is_request_seen(study)
+    store.close()
+    assert StopRequests.of(store) is None
 
 
 @pytest.fixture

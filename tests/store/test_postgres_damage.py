@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -210,9 +211,10 @@ def test_a_folder_that_several_hosts_share_may_be_named(
     assert search(f"{study}?files={shared}", 7).files == shared / first.name
     assert open_store(study).files == shared / first.name
     fresh = open_store(f"{study}-new?files={shared}")
-    assert fresh.files.parent == shared
+    folder = fresh.files
+    assert folder.parent == shared
     fresh.open()
-    assert fresh.files.parent == shared
+    assert fresh.files == folder
     fresh.close()
 
 
@@ -255,7 +257,31 @@ def test_a_copy_is_whole_or_refused(server: Server, study: str, number: int, tmp
         assert [trial.perf for trial in search(store, 12)] == [trial.perf for trial in whole]
 
 
+def test_a_copy_that_does_not_come_back_as_it_was_written_is_told(
+    study: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read again, and compared event by event."""
+    with (
+        closing(open_store(study, read_only=True)) as source,
+        closing(open_store(tmp_path / "run.db")) as target,
+    ):
+        target.open()
+        honest = target.events
+        monkeypatch.setattr(target, "events", lambda after=0: islice(honest(after), 17))
+        with pytest.raises(StoreCorruptError, match="does not give back what was written: 17 of 18 events"):
+            copy_run(source, target)
+
+
 # Secrets.
+
+
+def test_a_server_that_says_the_password_is_not_quoted(study: str) -> None:
+    """Neither in the error, nor in the one that it comes from."""
+    with closing(PostgresStore(study)) as store:
+        store.open()
+        with pytest.raises(StoreError, match="got the password \\*\\*\\*, and not") as caught:
+            store._link.rows(f"DO $$ BEGIN RAISE EXCEPTION 'got the password {PASSWORD}, and not another'; END $$")
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
 
 
 def test_no_password_is_in_any_text(

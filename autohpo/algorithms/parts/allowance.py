@@ -58,6 +58,11 @@ class Allowance:
         return self._spending[1]
 
     @property
+    def spent(self) -> float:
+        """The full evaluations that were spent, where they are limited; else 0."""
+        return 0.0 if self.budget is None else self.spending.update()
+
+    @property
     def limits(self) -> Limits:
         """What may be spent, in all and from now on; runs in full that the user wants of points are set aside."""
         hpo, wanted, n, budget = self._hpo, self._wanted, self.most_evals, self.budget

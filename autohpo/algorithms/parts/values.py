@@ -143,3 +143,18 @@ def pair(item: object) -> tuple[object, object]:
     if not (isinstance(item, (tuple, list)) and len(item) == 2):
         raise OptionError(f"result: must be a pair (suggestion, perf), got {short(item)}")
     return item[0], item[1]
+
+
+def is_same_suggestion(kept: Suggestion, given: Suggestion, space: SearchSpace) -> bool:
+    """Return whether two suggestions have the same configuration and fidelity; values may be other objects."""
+    fidelity = plain(given.fidelity)
+    if kept.keys() != given.keys() or not isinstance(fidelity, (int, float, type(None))):
+        return False
+    if fidelity not in (None, kept.fidelity):
+        return False
+    if all(kept[name] is given[name] for name in kept):
+        return True
+    try:
+        return space.key(space.checked(kept)) == space.key(space.checked(given))
+    except Exception:  # a value that is none of the parameter's
+        return False

@@ -128,7 +128,8 @@ def _check_change(text: str) -> None:
     from autohpo.cli.config.values import pair
 
     name, _ = pair("--set", text)
-    if name not in {*RunArguments.__annotations__, "max_evals", "budget"} - {"store", "name", "keep", "fidelity"}:
+    fixed = {"store", "name", "keep", "fidelity", "schedule"}
+    if name not in {*RunArguments.__annotations__, "max_evals", "budget"} - fixed:
         raise UsageError(
             f"--set: {name} cannot change at a resume, as it is part of what the run is; start another run"
         )

@@ -193,7 +193,7 @@ def _why_it_ended(hpo: BaseHPOptimizer) -> str:
     why, most = session_of(hpo).why_over, session_of(hpo).allowance.most_evals
     if not why and hpo.n_left <= 0:
         return f"all {most:g} trials of a search without a limit were made; give --max-evals to go on"
-    for name in ("max_evals", "budget"):
+    for name in ("max_evals", "budget", "cost_limit"):
         if why.startswith(f"{name}:"):
             return why.replace("raise it", f"raise {flag_of(name)}").replace("give it", f"give {flag_of(name)}")
     return why

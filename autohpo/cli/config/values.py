@@ -11,7 +11,7 @@ from autohpo.cli.arguments import UsageError
 from autohpo.cli.config.documents import parse_yaml, plain_scalar
 from autohpo.errors import OptionError, shown
 
-DURATIONS = ("time_limit", "trial_time_limit", "grace_seconds")
+DURATIONS = ("time_limit", "trial_time_limit", "cost_limit", "grace_seconds")
 """The arguments of ``optimize`` that are durations."""
 
 _SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}

@@ -27,6 +27,7 @@ EXTRAS = {
     "pareto": "the hypervolume of many objectives",
     "postgres": "stores in a PostgreSQL database",
     "limits": "memory limits of trials on macOS and Windows",
+    "gpu": "limits of GPU memory",
     "dask": "workers of a dask cluster, on one machine or many",
     "remote": "checkpoints on storage that machines share, by URL",
     "ray": "workers of a Ray cluster, on one machine or many",

@@ -17,6 +17,7 @@ from autohpo.spaces import SearchSpace
 from autohpo.store import RunState, Store, open_store, redacted
 from autohpo.store.described import mode_of, space_of
 from autohpo.store.postgres_url import Place
+from autohpo.trial_files import files_of
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Opened:
             return Result.read(self.store, self.space)
         header = self.header
         made = Result.of(state, self.mode, algorithm=header.get("algorithm", ""), name=header.get("name", ""))
-        return replace(made, files=self.store.files)
+        return replace(made, **files_of(self.store))
 
     def leading(self, k: int = 1) -> Result:
         """Return a result with the best trials alone, which is quick also where there are very many."""

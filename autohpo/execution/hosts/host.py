@@ -72,6 +72,8 @@ def serve(setup: HostSetup, number: int, link: Link) -> str:
 class _HostedSlot(LocalExecutor):
     """A slot that gets its objective pickled."""
 
+    is_guardian_apart = True  # engines such as Ray kill the children of a task that they end, and no others
+
     def __init__(self, setup: HostSetup, number: int, devices: tuple[str, ...]) -> None:
         super().__init__(
             1,

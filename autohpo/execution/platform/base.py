@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -157,7 +157,7 @@ class Platform(ABC):
         return log.writer()
 
     @abstractmethod
-    def wait(self, readers: Sequence[Child], writers: Sequence[Child], timeout_seconds: float) -> Sequence[Child]:
+    def wait(self, readers: Collection[Child], writers: Collection[Child], timeout_seconds: float) -> list[Child]:
         """Wait until there is something to read, or room to write; return those that something has come from.
 
         Args:
@@ -167,8 +167,12 @@ class Platform(ABC):
         """
 
     @abstractmethod
-    def guard(self, folder: Path) -> Guard:
+    def guard(self, folder: Path, *, is_apart: bool = False) -> Guard:
         """Start what ends the workers if this process is killed, and then removes a folder, if it can.
+
+        Args:
+            folder: The folder.
+            is_apart: Whether it is to be no child of this process, so that who kills its children spares it.
 
         Raises:
             AutoHPOError: It cannot be started.

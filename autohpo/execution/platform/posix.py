@@ -7,8 +7,9 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import cast
 
 from autohpo.execution.descriptors import make_pipe
 from autohpo.execution.platform.base import Channels, Child, Guard, Platform, Start
@@ -87,24 +88,22 @@ def _signal_name(number: int) -> str:
 class PosixPlatform(Platform):
     """A system with groups of processes, and pipes that can be polled."""
 
-    def wait(self, readers: Sequence[Child], writers: Sequence[Child], timeout_seconds: float) -> Sequence[Child]:
+    def wait(self, readers: Collection[Child], writers: Collection[Child], timeout_seconds: float) -> list[Child]:
         """Wait until there is something to read, or room to write; return those that something has come from."""
         poller = select.poll()  # made anew: it has no state that could miss a new or a dead process
         by_fd: dict[int, Child] = {}
-        for child in readers:
-            assert isinstance(child, PosixChild)
+        for child in cast("Collection[PosixChild]", readers):
             by_fd[child.read_fd] = child
             poller.register(child.read_fd, select.POLLIN)
-        for child in writers:
-            assert isinstance(child, PosixChild)
+        for child in cast("Collection[PosixChild]", writers):
             poller.register(child.write_fd, select.POLLOUT)
         return [by_fd[fd] for fd, _ in poller.poll(timeout_seconds * 1000) if fd in by_fd]
 
-    def guard(self, folder: Path) -> Guard:
+    def guard(self, folder: Path, *, is_apart: bool = False) -> Guard:
         """Start the guardian."""
         from autohpo.execution.guardian_client import Guardian  # a worker needs none of it
 
-        return Guardian(folder)
+        return Guardian(folder, is_apart=is_apart)
 
     def open_channels(self, words: Sequence[str]) -> Channels:
         """Return the two pipes, whose descriptors the last words are."""

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -166,30 +166,27 @@ def _start_in_job(start: Start, system: System) -> tuple[JobObject, subprocess.P
         OSError: It cannot be started, or not be put into a job: then nothing would end what it starts.
     """
     job = JobObject(system.kernel)
-    fault: OSError | None = None
-    for flags in (NEW_GROUP | NO_WINDOW, NEW_GROUP | NO_WINDOW | BREAKAWAY):
-        try:
+    denied: PermissionError | None = None
+    try:
+        for flags in (NEW_GROUP | NO_WINDOW, NEW_GROUP | NO_WINDOW | BREAKAWAY):
             process = _popen(start, system, flags)
-        except OSError as error:
-            fault = fault or error
-            break
-        try:
-            job.assign(system.handle(process))
-        except OSError as error:
-            fault = fault or error
-            _abandon(process)
-            if not isinstance(error, PermissionError):
-                break
-        else:
-            return job, process
+            try:
+                job.assign(system.handle(process))
+            except PermissionError as error:
+                _abandon(process)
+                denied = denied or error
+            except OSError:
+                _abandon(process)
+                raise
+            else:
+                return job, process
+    except OSError:
+        if denied is None:
+            job.close()
+            raise
     job.close()
-    if isinstance(fault, PermissionError):
-        text = (
-            "it cannot be put into a job object, so that nothing would end what it starts; executor='serial' needs none"
-        )
-        raise PermissionError(f"{text} ({fault})") from fault
-    assert fault is not None
-    raise fault
+    why = "it cannot be put into a job object, so nothing would end what it starts; executor='serial' needs none"
+    raise PermissionError(f"{why} ({denied})") from denied
 
 
 def _popen(start: Start, system: System, flags: int) -> subprocess.Popen[bytes]:
@@ -257,13 +254,13 @@ class WindowsPlatform(Platform):
         """Return a descriptor that appends to a log, for a worker; the caller closes it."""
         return self._system.open_appending(str(log.path))
 
-    def wait(self, readers: Sequence[Child], writers: Sequence[Child], timeout_seconds: float) -> Sequence[Child]:
+    def wait(self, readers: Collection[Child], writers: Collection[Child], timeout_seconds: float) -> list[Child]:
         """Wait until there is something to read, or room to write; return those that something has come from."""
         children = {_socket(child): child for child in readers}
         ready = wait_for_sockets([*children], [_socket(child) for child in writers], timeout_seconds)
         return [children[socket] for socket in ready]
 
-    def guard(self, folder: Path) -> Guard:
+    def guard(self, folder: Path, *, is_apart: bool = False) -> Guard:
         """Return a guard that has nothing to do; what a killed driver leaves in the folder stays."""
         return _Jobs()
 

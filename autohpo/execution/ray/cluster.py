@@ -11,7 +11,6 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from autohpo.errors import AutoHPOError, MissingExtraError, OptionError
 from autohpo.execution.ray.package import load_ray
@@ -42,7 +41,7 @@ class Cluster:
     """A connection of this process to Ray.
 
     Args:
-        address: Where the head of a cluster is, ``"auto"`` for the one of this machine or of ``RAY_ADDRESS``, ``"local"``
+        address: Where the head of a cluster is, ``"auto"`` for that of this machine or of ``RAY_ADDRESS``, ``"local"``
             for one of our own. None is the Ray that this process is in, else that of ``RAY_ADDRESS``, else our own.
         n_cpus: How many cores one of our own has at least: as many slots are to fit in.
         n_bytes: The bytes of the objective.
@@ -202,9 +201,17 @@ def _check_reachable(address: str) -> None:
 
 
 def _line(fault: BaseException) -> str:
-    """What an error of Ray says, and the one that it comes from, in one line: each may have many."""
-    text = f"{type(fault).__name__}: {' '.join(str(fault).split())[:MOST_TEXT]}"
-    return text if fault.__cause__ is None else f"{text}; {_line(fault.__cause__)}"
+    """What an error of Ray says, in one line, and what the one says that is behind it: each may have many."""
+    root = fault
+    while root.__cause__ is not None:
+        root = root.__cause__
+    return "; ".join(f"{type(one).__name__}: {_clip(str(one))}" for one in dict.fromkeys((fault, root)))
+
+
+def _clip(text: str) -> str:
+    """A text in one line, without its middle where it is long: what it is about may be at either end."""
+    text = " ".join(text.split())
+    return text if len(text) <= MOST_TEXT else f"{text[: MOST_TEXT // 2]} ... {text[-MOST_TEXT // 2 :]}"
 
 
 def _amount(name: str, value: float) -> str:

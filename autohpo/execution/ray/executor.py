@@ -29,8 +29,8 @@ class RayExecutor(HostedExecutor):
 
     Args:
         address: ``"auto"``, ``"host:port"`` or ``"ray://host:port"`` for a cluster, ``"local"`` for a Ray of our own
-            that listens on loopback only and ends with the search. None is the Ray that this process is in, else the one
-            that the variable ``RAY_ADDRESS`` names, else one of our own.
+            that listens on loopback only and ends with the search. None is the Ray that this process is in, else that
+            of the variable ``RAY_ADDRESS``, else one of our own.
         n_slots: How many trials run at a time, where there is room.
         cpus: The cores that Ray keeps free for each trial, one if not said; its numerical libraries start as many
             threads.

@@ -35,7 +35,7 @@ def inodes_of(pid: int, proc: Path = Path("/proc")) -> set[str]:
     found = set()
     try:
         for entry in os.scandir(proc / str(pid) / "fd"):
-            target = os.readlink(entry.path)
+            target = str(Path(entry.path).readlink())
             if target.startswith("socket:["):
                 found.add(target[len("socket:[") : -1])
     except OSError:

@@ -25,6 +25,9 @@ def cluster_in_threads(n_threads: int = 4, **options: Any) -> Any:
 
 def cluster_of_processes(n_workers: int = 2, **options: Any) -> Any:
     """A scheduler in this process, and workers that are processes with one thread each."""
+    import dask
+
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "5m"})  # on a busy machine a start takes its time
     return distributed.LocalCluster(
         n_workers=n_workers,
         threads_per_worker=1,

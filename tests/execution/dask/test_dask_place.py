@@ -212,3 +212,25 @@ def test_with_gpus_the_hosts_are_threads_of_one_process():
         workers.close()
     assert "--nworkers 1 --nthreads 4" in command
     assert command.endswith("--resources GPU=2")
+
+
+# TLS.
+
+
+def test_a_scheduler_with_tls_is_reached_with_its_security():
+    """All that the search sends goes through connections of dask, which are encrypted then."""
+    pytest.importorskip("cryptography", reason="temporary certificates need cryptography")
+    security = distributed.Security.temporary()
+    with distributed.LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tls",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        security=security,
+    ) as cluster:
+        assert cluster.scheduler_address.startswith("tls://")
+        with driven(DaskExecutor(cluster.scheduler_address, security=security), identity) as executor:
+            submit(executor, ready(executor)[0], 0, x=0.5)
+            assert end_of(executor, 0).outcome.perfs == (0.5,)

@@ -82,7 +82,8 @@ class Handle:
         self.deliver, self.collect = (Method(self, name) for name in ("deliver", "collect"))
 
     def die(self, why):
-        self.why = self.why or f"The actor died unexpectedly.\nThe actor is dead because {why}"
+        died = "The actor died unexpectedly before finishing this task.\nThe actor is dead because"
+        self.why = self.why or (why if why.startswith("The actor died") else f"{died} {why}")
         if self.actor is not None:
             self.actor._link._lease = 0.0  # the host's thread ends, as its process would
             self.actor._link.end("killed")

@@ -19,7 +19,7 @@ can_have_one = sys.platform == "linux" and os.geteuid() == 0
 
 @contextlib.contextmanager
 def loopback_only():
-    """Let this thread, and all threads and processes that it starts, have no other network than a loopback of theirs."""
+    """Let this thread, and all threads and processes that it starts, have no network but a loopback of theirs."""
     libc = ctypes.CDLL(None, use_errno=True)
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def test_a_large_objective_travels(one_ray):
     data = os.urandom(3_000_000)
     hpo = build_hpo_from_name("random", SPACE, lambda hp: float(len(data)), max_evals=4, seed=0)
     hpo.optimize(executor="ray", num_workers=2, progress=False)
-    assert hpo.best_perf == len(data)
+    assert hpo.result.best.outcome.perf == len(data)
 
 
 def test_threads_and_devices_are_those_of_the_actor(one_ray, ray_cluster):
@@ -124,7 +125,9 @@ def test_threads_and_devices_are_those_of_the_actor(one_ray, ray_cluster):
         pytest.skip("needs a cluster with GPUs, if only in name")
 
     def f(hp):
-        return {"objective": 1.0, "threads": float(os.environ["OMP_NUM_THREADS"]), "gpu": float(os.environ["CUDA_VISIBLE_DEVICES"])}
+        seen = {"threads": os.environ["OMP_NUM_THREADS"], "gpu": os.environ["CUDA_VISIBLE_DEVICES"]}
+        time.sleep(0.1)
+        return {"perf": 1.0, **{name: float(value) for name, value in seen.items()}}
 
     hpo = build_hpo_from_name("random", SPACE, f, max_evals=8, seed=0)
     hpo.optimize(executor=RayExecutor(n_slots=2, cpus=3, gpus=1), progress=False)

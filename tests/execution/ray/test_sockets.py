@@ -33,7 +33,7 @@ def proc(tmp_path):
         (tmp_path / str(pid) / "fd").mkdir(parents=True)
         (tmp_path / str(pid) / "stat").write_text(f"{pid} (a) b) S {parent} 0 0")
         for fd, inode in enumerate(inodes):
-            os.symlink(f"socket:[{inode}]", tmp_path / str(pid) / "fd" / str(fd))
+            (tmp_path / str(pid) / "fd" / str(fd)).symlink_to(f"socket:[{inode}]")
     return tmp_path
 
 
