@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 from autohpo.errors import InvalidPerfError, OptionError, short, shown
 from autohpo.other_names import meant_way
 from autohpo.outcome import NOTHING, Perf
-from autohpo.spaces.doors import reading
 from autohpo.trial import Outcome, Trial, TrialState
+from autohpo.untrusted import reading
 
 Way = Literal["max", "min"]
 Mode = Way | Mapping[str, Way] | Sequence[Way]
@@ -239,14 +239,9 @@ def incumbent(trials: Iterable[Trial]) -> Trial | None:
             top, rivals = rank, [trial]
         elif rank == top and len(trial.perfs) > 1:
             rivals.append(trial)
-        elif rank == top and _is_before(trial, rivals[0]):
-            rivals = [trial]
+        elif rank == top and (trial.score or 0.0, -trial.number) > (rivals[0].score or 0.0, -rivals[0].number):
+            rivals = [trial]  # of equals the one asked first
     return compromise(undominated(rivals)) if len(rivals) > 1 else rivals[0] if rivals else None
-
-
-def _is_before(trial: Trial, other: Trial) -> bool:
-    """Whether a trial is better than another of the same precedence; of equals the one asked first is."""
-    return (trial.score or 0.0, -trial.number) > (other.score or 0.0, -other.number)
 
 
 def compromise(front: Sequence[Trial]) -> Trial:
@@ -341,62 +336,3 @@ def _advice(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return "; give one number, or {'perf': ...} with further numbers as metrics"
     return ""
-
-
-class Front:
-    """The best of the trials so far, kept up to date: each new one is compared with the front alone.
-
-    With one objective it is the incumbent, with several the Pareto front; what :func:`incumbent` and :func:`pareto`
-    say of all trials, without looking at all of them.
-    """
-
-    def __init__(self) -> None:
-        self._precedence: tuple[bool, float, float] | None = None
-        self._members: list[tuple[tuple[float, ...], Trial]] = []
-        self._best: Trial | None = None
-
-    def __len__(self) -> int:
-        """Return how many trials share the front; 1 with one objective."""
-        return len(self._members)
-
-    def add(self, trial: Trial) -> None:
-        """Take a finished trial; one without a result changes nothing."""
-        mine = trial.scores
-        if not mine:
-            return
-        rank = precedence(trial)
-        if self._precedence is None or rank > self._precedence:
-            self._precedence, self._members, self._best = rank, [(mine, trial)], None
-        elif rank == self._precedence and len(mine) == 1:
-            ((theirs, other),) = self._members
-            if mine > theirs or (mine == theirs and trial.number < other.number):
-                self._members, self._best = [(mine, trial)], None
-        elif rank == self._precedence:
-            for theirs, other in self._members:
-                if all(a >= b for a, b in zip(theirs, mine, strict=True)) and not (
-                    theirs == mine and trial.number < other.number
-                ):
-                    return
-            kept = [
-                (theirs, other)
-                for theirs, other in self._members
-                if not all(a >= b for a, b in zip(mine, theirs, strict=True))
-            ]
-            self._members, self._best = [*kept, (mine, trial)], None
-
-    @property
-    def best(self) -> Trial | None:
-        """The incumbent; with several objectives the compromise."""
-        if self._best is None and self._members:
-            self._best = compromise(self._sorted()) if len(self._members) > 1 else self._members[0][1]
-        return self._best
-
-    @property
-    def trials(self) -> list[Trial]:
-        """The Pareto front, the best in the first objective first; empty where no trial meets its constraints."""
-        is_feasible = self._precedence is not None and self._precedence[0]
-        return self._sorted() if is_feasible else []
-
-    def _sorted(self) -> list[Trial]:
-        order = sorted(self._members, key=lambda m: (*(-value for value in m[0]), m[1].number))
-        return [trial for _, trial in order]

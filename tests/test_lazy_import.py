@@ -90,6 +90,7 @@ def test_a_worker_imports_neither_numpy_nor_spaces_nor_algorithms():
             "autohpo.signatures",
             "autohpo.trial",
             "autohpo.trial_handle",
+            "autohpo.untrusted",
             "autohpo.version",
         ),
     }

@@ -131,6 +131,9 @@ def test_a_list_of_trials_does_what_a_list_does(monkeypatch: pytest.MonkeyPatch)
             assert trials.pop() == plain.pop()
         a, b = sorted((rng.randrange(-9, 99), rng.randrange(-9, 99)))
         assert (len(trials), trials[a:b], trials[::-7]) == (len(plain), plain[a:b], plain[::-7])
+    for number in range(300, 303):
+        plain.append(any_trial(rng, number))
+        trials.append(plain[-1])
     assert trials == plain
     assert list(trials) == plain == [trials[place] for place in range(-len(plain), 0)]
     assert all(trials[-k] is plain[-k] for k in (1, 2, 3))

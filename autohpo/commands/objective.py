@@ -16,9 +16,9 @@ from autohpo.commands.reading import Reading
 from autohpo.commands.template import Placeholder, Template, fill_text, parse_text
 from autohpo.errors import OptionError, shown
 from autohpo.folders import remove_folder, temporary_folder
-from autohpo.spaces.doors import reading
 from autohpo.trial import Task
 from autohpo.trial_handle import TrialHandle
+from autohpo.untrusted import reading
 
 if TYPE_CHECKING:
     from autohpo.spaces import HPSpace, SearchSpace

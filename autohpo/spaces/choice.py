@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace, checked_name
-from autohpo.spaces.doors import as_tuple, check_depth
 from autohpo.spaces.formula_rows import as_column
 from autohpo.spaces.index import Index, first_places
 from autohpo.spaces.priors import Prior, Scale, as_prior
 from autohpo.spaces.tagged import is_same
+from autohpo.untrusted import as_tuple, check_depth
 
 MOST_BOUNDED = 256
 """The most values that have bounds: each part of the unit interval compares all of them."""

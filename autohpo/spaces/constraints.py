@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from autohpo.errors import SpaceError, shown, text_of
-from autohpo.spaces.doors import as_tuple
 from autohpo.spaces.expression import Expression
 from autohpo.spaces.formula_rows import BoolArray, Column, NotInRows, evaluate
 from autohpo.spaces.tagged import Described, opaque_function
+from autohpo.untrusted import as_tuple
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from autohpo.errors import SpaceError, short, shown
 from autohpo.spaces.autogl_form import must_be_parameters
 from autohpo.spaces.base import HPSpace
-from autohpo.spaces.doors import as_tuple
+from autohpo.untrusted import as_tuple
 
 
 def as_formulas(conditions: Any) -> dict[str, str]:

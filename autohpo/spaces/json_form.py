@@ -8,8 +8,8 @@ from typing import Any
 
 from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace
-from autohpo.spaces.doors import illegal
 from autohpo.spaces.numeric import LogRangeHP, RangeHP
+from autohpo.untrusted import illegal
 
 
 class JsonForm:

@@ -15,12 +15,12 @@ from autohpo.spaces.autogl_form import AutoGLForm, is_autogl_form, read_form
 from autohpo.spaces.base import HPSpace
 from autohpo.spaces.conditions import Conditions
 from autohpo.spaces.constraints import Constraint, as_constraints, read_constraints
-from autohpo.spaces.doors import illegal, reading
 from autohpo.spaces.draws import Draws, meet
 from autohpo.spaces.finite import count, walk
 from autohpo.spaces.given import as_dict, as_formulas, as_parameters, as_units, check_counts, checked_count, count_of
 from autohpo.spaces.json_form import JsonForm
 from autohpo.spaces.tagged import Described, without_caches
+from autohpo.untrusted import illegal, reading
 
 
 class SearchSpace:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace, Listing, checked_name
 from autohpo.spaces.choice import checked_names, checked_values, with_names
-from autohpo.spaces.doors import as_tuple
 from autohpo.spaces.expression import Expression
 from autohpo.spaces.index import Index, as_list, plain
 from autohpo.spaces.tagged import Described, opaque_function
+from autohpo.untrusted import as_tuple
 
 LONGEST_LIST = 100_000
 """The most entries of a list: each is a parameter of its own."""

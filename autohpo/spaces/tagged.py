@@ -14,7 +14,7 @@ import numpy as np
 
 from autohpo.errors import SpaceError, shown, text_of
 from autohpo.spaces.digest import can_import, digest_of
-from autohpo.spaces.doors import reading
+from autohpo.untrusted import reading
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on

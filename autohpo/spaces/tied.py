@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace, checked_name
-from autohpo.spaces.doors import check_depth
 from autohpo.spaces.index import Index
 from autohpo.spaces.tagged import is_same
+from autohpo.untrusted import check_depth
 
 
 @dataclass(frozen=True, eq=False, repr=False)

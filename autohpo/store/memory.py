@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import marshal
+import json
 import weakref
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -103,22 +103,18 @@ class _Once:
 
 
 def _packed(events: list[LogEvent]) -> bytes | list[LogEvent]:
-    """Return events as bytes for this process alone; as they are where one would not be read back as the same."""
-    rows = list(map(tuple, events))
+    """Return events as compressed JSON; as they are where others would be read back, such as lists for tuples."""
+    rows = list(map(list, events))
     try:
-        packed = marshal.dumps(rows)
-        is_same = marshal.loads(packed) == rows  # numpy's floats come back as bytes
-    except ValueError:  # of a type that only its class can make
+        text = json.dumps(rows)
+    except TypeError:  # a number of numpy's, where no data are
         return events
-    return zlib.compress(packed, 1) if is_same else events
+    return zlib.compress(text.encode(), 1) if json.loads(text) == rows else events
 
 
 def _rest(blocks: list[bytes | list[LogEvent]], newest: list[LogEvent], skip: int) -> Iterator[LogEvent]:
     """Yield the events of blocks and the newest, without the first ones."""
     for block in [*blocks, newest]:
-        if isinstance(block, bytes):
-            events = [LogEvent(*row) for row in marshal.loads(zlib.decompress(block))]
-        else:
-            events = block
+        events = [LogEvent(*row) for row in json.loads(zlib.decompress(block))] if isinstance(block, bytes) else block
         yield from events[skip:]
         skip = 0

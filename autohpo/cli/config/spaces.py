@@ -23,7 +23,7 @@ from autohpo.spaces import (
     RangeHP,
     SearchSpace,
 )
-from autohpo.spaces.doors import reading
+from autohpo.untrusted import reading
 
 KEYS = {
     "range": ("low", "high", "log", "step", "type", "prior", "when"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -179,6 +180,8 @@ def test_a_memory_hog_is_killed_by_our_slot_and_runs_once(cluster, tmp_path):
         submit(executor, ready(executor)[0], 0)
         outcome = end_of(executor, 0).outcome
     assert outcome.state is TrialState.MEMORY
+    held = float(re.search(r"its processes held (\d+) MB", outcome.error)[1]) * 1e6
+    assert limit < held < 1.2 * limit + 20e6  # MB are rounded, and a busy machine looks late
     assert marks.read_text() == "x"
     assert worker_pids(cluster) == before
 
@@ -235,6 +238,16 @@ def test_a_search_whose_scheduler_dies_ends_in_order_and_is_resumed(tmp_path, mo
     again = build_hpo_from_name("random", SPACE, napping(0.1), max_evals=done + 5, seed=0)
     again.optimize(num_workers=1, store=tmp_path / "run.db", progress=False)
     assert len([trial for trial in again.trials if trial.outcome.state is TrialState.COMPLETE]) == done + 5
+
+
+def test_a_search_on_a_cluster_of_its_own_ends_in_order_when_that_dies():
+    """The process that all its workers belong to; the text has what it printed."""
+    with driven(Recorded(n_slots=1), napping(60)) as executor:
+        submit(executor, ready(executor)[0], 0)
+        os.killpg(executor._engine._place.workers._process.pid, signal.SIGKILL)
+        assert end_of(executor, 0).outcome.state is TrialState.LOST
+        poll_until(executor, lambda _: executor.closing)
+        assert "the process of its dask workers ended with status -9" in executor.closing
 
 
 # Workers that cannot serve; they are killed in the end, so these tests come last.

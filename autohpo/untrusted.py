@@ -1,4 +1,4 @@
-"""Doors: what stands between a space and values that anybody may hand over."""
+"""Values that anybody may hand over: reading, listing and checking them raises typed errors only."""
 
 from __future__ import annotations
 
