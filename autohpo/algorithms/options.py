@@ -207,9 +207,16 @@ def _fits(value: Any, hint: Any) -> bool:
     return any(_fits_one(value, h) for h in _alternatives(hint))
 
 
+def _equals(value: Any, one: Any) -> bool:
+    try:
+        return bool(value == one)
+    except Exception:  # a class of the user's may compare as it likes
+        return False
+
+
 def _fits_one(value: Any, hint: Any) -> bool:
     if get_origin(hint) is Literal:
-        return any(isinstance(value, type(one)) and value == one for one in get_args(hint))
+        return any(isinstance(value, type(one)) and _equals(value, one) for one in get_args(hint))
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if hint is int:

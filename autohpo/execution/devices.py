@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from autohpo.errors import OptionError, short
+from autohpo.untrusted import reading
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -47,7 +48,8 @@ def _shares(gpus: Any) -> dict[int | str, int]:
         return dict.fromkeys(range(min(gpus, MOST_DEVICES)), 1)
     shares: dict[int | str, int] = {}
     if isinstance(gpus, Mapping):
-        shares = dict(gpus)
+        with reading("gpus", OptionError):
+            shares = dict(gpus)
     elif isinstance(gpus, Sequence) and not isinstance(gpus, (str, bytes)):
         for device in gpus:
             if _is_device(device):

@@ -147,6 +147,8 @@ class Link:
                 self.close()
             said = str(error)
             raise ours from (error if self._scrubbed(said) == said else None)
+        except UnicodeError as error:  # a name of a host that cannot be one
+            raise StoreOfflineError(f"store: {self.url.place} cannot be reached: {error}") from None
 
     def _as_ours(self, error: psycopg.Error, *, is_connecting: bool) -> StoreError:
         import psycopg

@@ -55,10 +55,20 @@ class CheckedPoint:
     fidelity: FidelitySpec = None
 
 
+MOST_POINTS = 1_000_000
+"""How many points there may be: all of them are in memory, and in the store."""
+
+
 def plain_points(points: Any) -> Any:
-    """Return the points of an option with every :class:`Point` as a tuple or a configuration, as a store keeps them."""
+    """Return the points of an option with every :class:`Point` as a tuple or a configuration, as a store keeps them.
+
+    Raises:
+        OptionError: There are too many.
+    """
     if isinstance(points, (str, Mapping)) or not isinstance(points, Sequence):
         return points
+    if len(points) > MOST_POINTS:
+        raise OptionError(f"points: must be at most {MOST_POINTS}, got {len(points)}")
     found = [_plain(item) for item in points]
     return tuple(found) if isinstance(points, tuple) else found
 
