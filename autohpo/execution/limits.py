@@ -36,7 +36,8 @@ def check_limits(**limits: Any) -> None:
     for name, value in limits.items():
         if value is None:
             continue
-        if not isinstance(value, Real) or isinstance(value, bool):
+        is_number = not isinstance(value, bool) and isinstance(value, Real)
+        if not is_number:
             unit = "seconds" if name.endswith(("_seconds", "time_limit")) else "bytes, such as 4 * 2**30"
             raise OptionError(f"{name}: must be a number of {unit}, got {shown(value)}")
         if not 0 < value < math.inf:
