@@ -52,6 +52,12 @@ class Shared:
     memory_by: str = "rss"
     gpu_memory_limit: int | None = None
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What every executor of hosts takes by name."""
+        bounds = {"trial_time_limit": self.trial_time_limit, "memory_limit": self.memory_limit}
+        return {**bounds, "log_folder": self.log_folder}
+
 
 def engine_of(given: Any) -> str | None:
     """Return the name of the engine that the user's ``executor`` means; None where it means none.

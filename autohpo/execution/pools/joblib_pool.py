@@ -103,7 +103,5 @@ def executor_of(_: Any, shared: Shared) -> HostedExecutor:
     return JoblibExecutor(
         shared.n_slots,
         name,
-        trial_time_limit=shared.trial_time_limit,
-        memory_limit=shared.memory_limit,
-        log_folder=shared.log_folder,
+        **shared.options,
     )
