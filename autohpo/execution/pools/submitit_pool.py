@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +24,6 @@ LOOK_SECONDS = 1.0
 """The time between two looks at whether a job has left its result, on storage that is shared."""
 
 
-LOCAL_SECONDS = 1.0
-"""How long jobs on this machine have to end once their hosts have."""
-
-
 class _Pace:
     """When SLURM was asked last."""
 
@@ -46,14 +40,10 @@ class _Pace:
 
 
 class _SlurmJob:
-    """A job of submitit, which asks SLURM no more often than is good for it.
-
-    Attributes:
-        job: The job.
-    """
+    """A job of submitit, which asks SLURM no more often than is good for it."""
 
     def __init__(self, job: Any, pace: _Pace) -> None:
-        self.job, self._pace, self._looked = job, pace, time.monotonic()
+        self._job, self._pace, self._looked = job, pace, time.monotonic()
 
     def done(self) -> bool:
         """Return whether it has ended, as far as is known."""
@@ -61,17 +51,18 @@ class _SlurmJob:
         if now - self._looked < LOOK_SECONDS:
             return False
         self._looked = now
-        return bool(self.job.done(force_check=self._pace.is_due()))
+        return bool(self._job.done(force_check=self._pace.is_due()))
 
     def cancel(self) -> None:
-        """Have SLURM end it, also where it runs."""
-        self.job.cancel(check=False)
+        """Have SLURM end it, also where it runs; one on this machine ends by itself, as its channel is gone."""
+        if getattr(self._job, "_process", None) is None:  # submitit would interrupt it, and that prints a traceback
+            self._job.cancel(check=False)
 
     def result(self) -> Any:
         """Return what it returned, or raise what it raised; where it left nothing, submitit itself would wait long."""
-        if self.job.paths.result_pickle.exists():
-            return self.job.result()
-        return f"its job {self.job.job_id} ended as {self.job.state} and left no result"
+        if self._job.paths.result_pickle.exists():
+            return self._job.result()
+        return f"its job {self._job.job_id} ended as {self._job.state} and left no result"
 
 
 class SubmititEngine(PoolEngine):
@@ -90,15 +81,6 @@ class SubmititEngine(PoolEngine):
 
     def _submit(self, setup: HostSetup, host: int, folder: str) -> Job:
         return _SlurmJob(self._pool.submit(run_host, setup, host, folder), self._pace)
-
-    def close(self) -> None:
-        """End all jobs; those on this machine have some time to end by themselves, for a signal makes them complain."""
-        processes = [getattr(job.job, "_process", None) for job in self._jobs.values() if isinstance(job, _SlurmJob)]
-        until = time.monotonic() + LOCAL_SECONDS
-        for process in filter(None, processes):
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, until - time.monotonic()))
-        super().close()
 
     @property
     def waits_for(self) -> str:

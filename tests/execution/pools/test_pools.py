@@ -122,7 +122,7 @@ def test_a_worker_of_loky_that_is_killed_costs_no_result():
 
 
 def test_a_pool_that_breaks_ends_the_search_in_order(tmp_path, caplog):
-    """Python's process pools do not recover: a warning says so without progress, too, and the store has every result."""
+    """Python's process pools do not recover: a warning says so, and the store has every result."""
 
     def f(hps, trial):
         import os
@@ -181,6 +181,7 @@ def test_a_folder_that_workers_do_not_see_is_named(tmp_path):
     ],
 )
 def test_a_limit_that_is_none_is_named(threads, limit, message):
+    """Here, and not where it is compared."""
     with pytest.raises(OptionError, match=message):
         FuturesExecutor(threads, 1, **limit)
 
