@@ -56,8 +56,7 @@ class _Remote:
         self.n_heard = 0
         self.is_up = False
         self.doomed: float | None = None
-        self._deliver = handle.deliver.options(num_returns=0, concurrency_group="deliver")
-        self._collect = handle.collect.options(concurrency_group="collect")
+        self._deliver, self._collect = handle.deliver, handle.collect
 
     def send(self, message: bytes) -> None:
         """Send a message."""
@@ -97,12 +96,13 @@ class RayEngine(Engine):
 
     def open(self, setup: HostSetup) -> None:
         """Connect to Ray, or start it."""
-        from autohpo.execution.ray.actor import GROUPS, HostActor
+        from autohpo.execution.ray.actor import GROUPS, HostActor, mark_methods
 
         n_cpus = self._n_slots * (self._needs.cpus or 1)
         self._cluster = cluster = Cluster(self._address, n_cpus, len(setup.objective))
         ray = cluster.ray
         self._unavailable = ray.exceptions.ActorUnavailableError
+        mark_methods(ray)
         fixed = {"max_restarts": 0, "max_task_retries": 0, "concurrency_groups": GROUPS}
         self._actor = ray.remote(**{**self._wanted(), **self._options, **fixed})(HostActor)
         setup = dataclasses.replace(setup, n_gpus=0)  # Ray itself says which GPUs an actor may use
