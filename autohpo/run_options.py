@@ -97,6 +97,8 @@ class RunOptions:
         for name, value in vars(self).items():
             if isinstance(value, np.generic):  # numpy's numbers are as good as Python's
                 object.__setattr__(self, name, value.item())
+            elif isinstance(value, str) and type(value) is not str:  # a class of the user's may compare as it likes
+                object.__setattr__(self, name, str.__str__(value))
         n = self.num_workers
         if not isinstance(n, int) or isinstance(n, bool) or n < 1:
             raise OptionError(f"num_workers: must be an integer of at least 1, got {shown(n)}")

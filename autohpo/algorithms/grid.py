@@ -11,10 +11,13 @@ from typing import Any, ClassVar, Literal
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.lattice import Lattice
 from autohpo.algorithms.registry import register_hpo
-from autohpo.errors import OptimizationComplete, OptionError
+from autohpo.errors import OptimizationComplete, OptionError, SpaceError
 from autohpo.history import Cursor
 from autohpo.spaces.finite import Digits, walk
 from autohpo.trial import Suggestion
+
+MOST_MISSES = 300_000
+"""How many points of the grid in a row may be not allowed: looking at so many takes some ten seconds."""
 
 
 @register_hpo("grid")
@@ -95,6 +98,7 @@ class GridSearch(BaseHPOptimizer):
             hp = {hp.name: hp.join(value) for hp, value in zip(self.space, values, strict=True)}
             if self._is_new(hp):
                 return Suggestion(hp, info={"place": place})
+            _check_misses(place - self._next)
         raise OptimizationComplete("every point of the grid was suggested, so it is exhausted")
 
     @cached_property
@@ -112,8 +116,25 @@ class GridSearch(BaseHPOptimizer):
         """The next point in the order in which the first parameter changes fastest."""
         if self._walk is None or self._walked != self._last:  # after a resume: the last suggestion says where
             self._walk = walk(self.space, self.steps, self._last)
-        for digits, hp in self._walk:
+        for n, (digits, hp) in enumerate(self._walk):
             if self._is_new(hp):
                 self._walked = digits
                 return Suggestion(hp, info={"digits": digits})
+            _check_misses(n)
         raise OptimizationComplete("every point of the grid was suggested, so it is exhausted")
+
+
+def _check_misses(n: int) -> None:
+    """Check that points of the grid may still be expected.
+
+    Args:
+        n: How many in a row are not allowed, or were suggested before.
+
+    Raises:
+        SpaceError: They are too many.
+    """
+    if n >= MOST_MISSES:
+        raise SpaceError(
+            f"constraints: none of {n} points of the grid in a row is allowed and new; give fewer steps, or take an "
+            "algorithm that draws configurations"
+        )

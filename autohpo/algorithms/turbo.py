@@ -14,7 +14,7 @@ from autohpo.algorithms.parts.seen import SeenSet
 from autohpo.algorithms.parts.start import SobolStart
 from autohpo.algorithms.parts.trust_region import Region, best_of
 from autohpo.algorithms.registry import register_hpo
-from autohpo.errors import OptionError
+from autohpo.errors import OptionError, shown
 from autohpo.surrogates.blas import LinearAlgebra
 from autohpo.trial import Suggestion, Trial
 
@@ -32,6 +32,10 @@ _N_MOVED = 20  # columns in which a candidate differs from the centre, on averag
 _MOST_STEPS = 40  # of the fit
 _N_KEPT = 64  # candidates that may be suggested
 _FAILED = -1.0  # in deviations; a failed trial is no better than that, even where all others are alike
+
+
+MOST_REGIONS = 1_000
+"""How many regions there may be: each has a model of its own."""
 
 
 @register_hpo("turbo")
@@ -77,8 +81,8 @@ class TuRBO(BaseHPOptimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_regions < 1:
-            raise OptionError(f"n_regions: must be at least 1, got {self.n_regions}")
+        if not 1 <= self.n_regions <= MOST_REGIONS:
+            raise OptionError(f"n_regions: must be from 1 to {MOST_REGIONS}, got {shown(self.n_regions)}")
         if self.n_startup is not None and self.n_startup < 2:
             raise OptionError(f"n_startup: must be at least 2, got {self.n_startup}")
 

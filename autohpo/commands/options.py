@@ -10,6 +10,9 @@ from typing import Any
 
 from autohpo.errors import OptionError, short, shown
 
+MOST_WORDS = 100_000
+"""How many words a command may have: systems take no more."""
+
 STREAMS = ("stdout", "stderr", "both")
 
 
@@ -21,8 +24,8 @@ def check_options(options: Any) -> None:
     """
     command = options.command
     is_list = isinstance(command, Sequence) and not isinstance(command, (str, bytes))
-    if not isinstance(command, str) and not is_list:
-        raise OptionError(f"command: must be a string or a list of words, got {short(command)}")
+    if not isinstance(command, str) and (not is_list or len(command) > MOST_WORDS):
+        raise OptionError(f"command: must be a string or a list of at most {MOST_WORDS} words, got {short(command)}")
     wrong = (
         [] if isinstance(command, str) else [w for w in command if not isinstance(w, (str, int, float, os.PathLike))]
     )

@@ -190,7 +190,7 @@ def checked_levels(levels: object) -> tuple[float, ...]:
     is_list = isinstance(levels, Iterable) and not isinstance(levels, (str, bytes))
     try:  # an array without an axis is iterable by its type alone
         found = tuple(whole(float(level)) for level in levels) if isinstance(levels, Iterable) and is_list else ()
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # a list or a number of the user's own may raise anything
         found = ()
     is_rising = all(low < high for low, high in zip((0.0, *found), found, strict=False))
     if not found or not is_rising or found[-1] == math.inf:

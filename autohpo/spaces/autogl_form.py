@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import islice, pairwise, product
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
@@ -110,13 +110,17 @@ def read_form(form: AutoGLForm) -> ReadForm:
     return ReadForm(parameters, tuple(module for module in modules if module is not None), items)
 
 
+MOST_LOOKS = 10_000
+"""How many items of a list are looked at to see whether it is a module: a range may have very many."""
+
+
 def _has_dicts(items: object) -> bool:
     """Return whether something is meant as a module of AutoGL's form: a dict, a list of dicts, or an empty list."""
     if isinstance(items, Mapping):
         return True
     if isinstance(items, str) or not isinstance(items, Sequence):
         return False
-    return not items or any(isinstance(item, Mapping) for item in items)
+    return not items or any(isinstance(item, Mapping) for item in islice(items, MOST_LOOKS))
 
 
 def _items(modules: Mapping[str | None, Any]) -> list[tuple[str, str | None, Item]]:

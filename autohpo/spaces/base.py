@@ -201,4 +201,4 @@ def checked_name(name: object) -> str:
     """
     if not isinstance(name, str) or not name:
         raise SpaceError(f"name: must be a string that is not empty, got {shown(name)}")
-    return name
+    return name if type(name) is str else str.__str__(name)  # a class of the user's may compare as it likes

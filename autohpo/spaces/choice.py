@@ -278,7 +278,7 @@ class FixedHP(HPSpace):
     value: Any
 
     def __post_init__(self) -> None:
-        checked_name(self.name)
+        self._set(name=checked_name(self.name))
         check_depth(self.name, [self.value])
 
     @property

@@ -13,7 +13,7 @@ from autohpo.errors import SpaceError, shown, text_of
 from autohpo.spaces.expression import Expression
 from autohpo.spaces.formula_rows import BoolArray, Column, NotInRows, evaluate
 from autohpo.spaces.tagged import Described, opaque_function
-from autohpo.untrusted import as_tuple
+from autohpo.untrusted import as_tuple, reading, text_of_error
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,12 +40,13 @@ class LinearConstraint(Described):
     def __post_init__(self) -> None:
         if not isinstance(self.weights, Mapping):
             raise SpaceError(f"LinearConstraint: weights must be a dict by name, got {shown(self.weights)}")
+        with reading("LinearConstraint"):
+            self._set(weights=dict(self.weights))
         numbers = [*self.weights.values(), *(b for b in (self.lower, self.upper) if b is not None)]
         if not self.weights or len(numbers) == len(self.weights):
             raise SpaceError(f"LinearConstraint: must have weights, and a lower or an upper bound, got {self}")
         if not all(type(n) in (int, float) and abs(n) <= sys.float_info.max for n in numbers):
             raise SpaceError(f"LinearConstraint: weights and bounds must be finite numbers, got {self}")
-        self._set(weights=dict(self.weights))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -175,7 +176,7 @@ class PredicateConstraint(Described):
             return bool(self.predicate(dict(hp)))  # a copy: the function may change it
         except Exception as error:  # the user's function may raise anything
             name = getattr(self.predicate, "__qualname__", text_of(self.predicate))
-            raise SpaceError(f"constraint {name}: raised {type(error).__name__}: {error} for {dict(hp)}") from error
+            raise SpaceError(f"constraint {name}: raised {text_of_error(error)} for {shown(dict(hp), 400)}") from error
 
 
 Constraint = LinearConstraint | ExpressionConstraint | PredicateConstraint

@@ -48,7 +48,7 @@ class _Numbers(HPSpace):
     _warp: Warp | None = field(init=False)
 
     def __post_init__(self) -> None:
-        checked_name(self.name)
+        self._set(name=checked_name(self.name))
         self._set_ends()
         if self.step is not None:
             self._set_step(self.step)

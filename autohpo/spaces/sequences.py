@@ -99,7 +99,7 @@ class ListHP(HPSpace):
     _rule: Expression | Cut | None = field(init=False)
 
     def __post_init__(self) -> None:
-        checked_name(self.name)
+        self._set(name=checked_name(self.name))
         if not isinstance(self.item, HPSpace):
             if not isinstance(self.item, Iterable):
                 raise SpaceError(f"{self.name}: item must be a parameter, or a list of them, got {shown(self.item)}")
@@ -294,7 +294,7 @@ class PermutationHP(HPSpace):
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        checked_name(self.name)
+        self._set(name=checked_name(self.name))
         self._set(items=checked_values(self.name, "items", self.items))
         self._set(names=checked_names(self.name, self.names, len(self.items)))
         if len(self.items) > LONGEST_PERMUTATION:

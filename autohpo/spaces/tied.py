@@ -42,8 +42,8 @@ class TiedHP(HPSpace):
     values: Mapping[Any, Any]
 
     def __post_init__(self) -> None:
-        checked_name(self.name)
-        checked_name(self.to)
+        self._set(name=checked_name(self.name))
+        self._set(to=checked_name(self.to))
         if not isinstance(self.values, Mapping) or not self.values:
             raise SpaceError(f"{self.name}: values must be a dict that is not empty, got {shown(self.values)}")
         check_depth(self.name, self.values.values())

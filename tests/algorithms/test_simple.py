@@ -13,6 +13,7 @@ from scipy import stats
 from autohpo import (
     ChoiceHP,
     FixedHP,
+    LinearConstraint,
     LogRangeHP,
     OptimizationComplete,
     OptionError,
@@ -279,3 +280,18 @@ def test_random_search_keeps_to_constraints_and_priors():
     counts = [sum(hp["n"] == n for hp in asked) for n in (1, 2, 3)]
     assert counts[1] == 0
     assert stats.chisquare(counts[::2], [750, 250]).pvalue > 1e-6
+
+
+def test_a_grid_that_constraints_leave_nothing_of_ends_with_a_reason(monkeypatch):
+    """After so many points in a row, and not after hours; a few misses are normal."""
+    from autohpo.algorithms import grid
+
+    monkeypatch.setattr(grid, "MOST_MISSES", 50)
+    ranges = [RangeHP("x", 0, 99), RangeHP("y", 0, 99)]
+    some, none = LinearConstraint({"x": 1, "y": 1}, lower=60), LinearConstraint({"x": 1, "y": 1}, lower=500)
+    for order in ("spread", "nested"):
+        space = SearchSpace(ranges, constraints=[some])
+        assert space.is_allowed(build_hpo_from_name("grid", space, steps=10, order=order).ask())
+        hpo = build_hpo_from_name("grid", SearchSpace(ranges, constraints=[none]), steps=10, order=order)
+        with pytest.raises(SpaceError, match="constraints: none of 50 points of the grid in a row is allowed and new"):
+            hpo.ask()

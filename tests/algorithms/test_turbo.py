@@ -146,7 +146,7 @@ def test_results_are_put_on_one_scale():
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"n_regions": 0}, "n_regions: must be at least 1, got 0"),
+        ({"n_regions": 0}, "n_regions: must be from 1 to 1000, got 0"),
         ({"n_startup": 1}, "n_startup: must be at least 2, got 1"),
     ],
 )

@@ -119,7 +119,7 @@ def test_placeholders_become_words(command, hp, wanted):
         ("a 'b", {}, "cannot be split into words (No closing quotation)"),
         ("", {}, "must have at least one word"),
         ([], {}, "must have at least one word"),
-        (3, {}, "must be a string or a list of words, got int 3"),
+        (3, {}, "must be a string or a list of at most 100000 words, got int 3"),
         (["a", None], {}, "its words must be strings, got None"),
         ("a b{--x}", {}, "{--x} must be a word of its own, got 'b{--x}'"),
         ("a b{args}", {}, "{args} must be a word of its own"),

@@ -122,7 +122,7 @@ class ReverseLogHP(HPSpace):
     high: float
 
     def __post_init__(self) -> None:
-        checked_name(self.name)
+        self._set(name=checked_name(self.name))
         if not 0 <= self.low < self.high < 1:
             raise SpaceError(f"{self.name}: ends must be rising, from 0 on and below 1, got {self.low}, {self.high}")
 
