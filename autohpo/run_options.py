@@ -121,6 +121,8 @@ class RunOptions:
             raise OptionError(f"max_consecutive_failures: must be an integer of at least 1, or None, got {shown(most)}")
         object.__setattr__(self, "stop_rules", StopRules(self.target, self.patience, self.min_improvement))
         check_way(self.memory_by)
+        if self.memory_by != "rss" and self.memory_limit is None:
+            raise OptionError(f"memory_by: {self.memory_by!r} says how memory_limit is held, so give that, too")
         object.__setattr__(self, "memory_bytes", parse_bytes(self.memory_limit))
         object.__setattr__(self, "gpu_memory_bytes", parse_bytes(self.gpu_memory_limit, "gpu_memory_limit"))
         object.__setattr__(self, "n_retries", parse_retries(self.retries))

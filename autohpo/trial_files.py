@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from autohpo.arguments import checked_index
-from autohpo.errors import OptionError
+from autohpo.errors import OptionError, shown
 from autohpo.folders import checkpoint_dir
 from autohpo.outputs import read_output
 from autohpo.shared_storage import SharedFolder, is_url
@@ -71,6 +71,8 @@ class TrialFiles:
             CheckpointError: The storage that has it does not answer.
             MissingExtraError: It is kept under a URL, and fsspec is not installed.
         """
+        if not isinstance(folder, (str, os.PathLike)):
+            raise OptionError(f"folder: must be a path, got {shown(folder)}")
         root, target = self._root_of(number), Path(folder)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise OptionError(f"folder: must be empty, or not there yet, got {target}")

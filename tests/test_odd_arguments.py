@@ -132,6 +132,12 @@ def test_a_memory_limit_beyond_all_memory_is_none(text):
     assert RunOptions(memory_limit=np.int64(5)).memory_bytes == 5
 
 
+def test_a_way_to_hold_a_limit_needs_the_limit():
+    """Without it nothing would be held, and nobody told."""
+    with pytest.raises(OptionError, match="memory_by: 'cgroup' says how memory_limit is held, so give that, too"):
+        RunOptions(memory_by="cgroup")
+
+
 @each("value", [v for v in ODD if v is not None])
 def test_warm_start_takes_stores_and_results_alone(value):
     """An empty list or dict has none of them; a scalar array cannot be gone through."""

@@ -358,6 +358,8 @@ def test_the_best_checkpoint_is_fetched_wherever_it_is_kept(tmp_path, kind):
         assert (result.checkpoint_dir(result.best.number) is None) == (kind == "url")
         with pytest.raises(OptionError, match="folder: must be empty, or not there yet"):
             result.fetch_checkpoint(0, folder)
+        with pytest.raises(OptionError, match="folder: must be a path, got 5"):
+            result.fetch_checkpoint(0, 5)
     fs, path = fsspec.core.url_to_fs(str(tmp_path / ("run.db.files" if kind == "beside" else "shared")))
     fs.rm(f"{path}/trial-0", recursive=True)
     with pytest.raises(OptionError, match="number: trial 0 has left no checkpoint, or has none any more"):

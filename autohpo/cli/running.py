@@ -31,7 +31,11 @@ CHANGING: dict[str, Option] = {
     "target": (number, "X", "end at a result as good as this"),
     "patience": (int, "N", "end after so many results in a row without a better one"),
     "confirm": (int, "K", "train the K best anew in the end, with fresh seeds"),
-    "executor": (str, "NAME", "where trials run: serial or local"),
+    "executor": (
+        str,
+        "NAME",
+        "where trials run: serial, local, dask, ray, joblib, or an address such as tcp://host:8786",
+    ),
     "progress": (str, "KIND", "auto, rich, plain or none"),
 }
 """The options that a resume may change: type, name of the value, help."""

@@ -81,7 +81,8 @@ def engine_of(given: Any) -> str | None:
 def unknown_executor(given: Any) -> OptionError:
     """Return the error for an ``executor`` that is none."""
     names = ", ".join(map(repr, NAMES))
-    kinds = "an Executor, or a dask client or cluster, a concurrent.futures.Executor or a submitit executor"
+    kinds = "an Executor, a dask client or cluster, a concurrent.futures.Executor, a submitit executor, or an address "
+    kinds += "such as 'tcp://host:8786' (dask) or 'ray://host:10001'"
     return OptionError(f"executor: must be {names}, {kinds}, got {shown(given)}")
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
-from autohpo.errors import MissingExtraError
+from autohpo.errors import MissingExtraError, OptionError, shown
 from autohpo.execution.memory import FULL
 from autohpo.execution.platform import current
 from autohpo.execution.tree import finder_of, read_proc, tree_of
@@ -23,6 +25,23 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.05
 MAX_LATE_SECONDS = 1.0  # that a thread may come late on a busy machine
 MAX_PAUSE_SECONDS = 0.4  # with a kill allowed to come half a second late
+
+
+def check_limits(**limits: Any) -> None:
+    """Check the limits of an executor, by their names: numbers of seconds or bytes, or None.
+
+    Raises:
+        OptionError: A limit is no number, or is not positive and finite.
+    """
+    for name, value in limits.items():
+        if value is None:
+            continue
+        is_number = not isinstance(value, bool) and isinstance(value, Real)
+        if not is_number:
+            unit = "seconds" if name.endswith(("_seconds", "time_limit")) else "bytes, such as 4 * 2**30"
+            raise OptionError(f"{name}: must be a number of {unit}, got {shown(value)}")
+        if not 0 < value < math.inf:
+            raise OptionError(f"{name}: must be positive and finite, got {shown(value)}")
 
 
 class Awake:

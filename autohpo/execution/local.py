@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 import weakref
@@ -15,7 +14,7 @@ from typing import Any, ClassVar
 from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Event, Executor, OnReport
 from autohpo.execution.gpu_memory import GpuMeter
-from autohpo.execution.limits import Watchdog
+from autohpo.execution.limits import Watchdog, check_limits
 from autohpo.execution.mains import dump_objective
 from autohpo.execution.memory_ways import check_way, meter_of
 from autohpo.execution.meters import MemoryMeter
@@ -76,10 +75,8 @@ class LocalExecutor(Executor):
             raise OptionError(f"n_slots: must be at least 1, got {self.n_slots}")
         if self.devices and len(self.devices) < self.n_slots:
             raise OptionError(f"devices: must have one for each of {self.n_slots} slots, got {len(self.devices)}")
-        for name in ("trial_time_limit", "memory_limit", "gpu_memory_limit"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise OptionError(f"{name}: must be positive and finite, got {value}")
+        limits = ("trial_time_limit", "memory_limit", "gpu_memory_limit")
+        check_limits(**{name: getattr(self, name) for name in limits})
         n = self.n_threads
         if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1):
             raise OptionError(f"n_threads: must be an integer of at least 1, or None, got {shown(n)}")

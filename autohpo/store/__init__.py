@@ -101,5 +101,5 @@ def _advice(scheme: str, rest: str) -> str:
     if kind in ("postgres", "postgresql"):
         return "; for a study in PostgreSQL write 'postgresql://user@host/database/study'"
     if kind in ("mysql", "mariadb", "redis", "journal", "http", "https", "grpc") or "@" in rest:
-        return "; a store is one file on a local disk, for all workers: give its path, such as 'run.db'"
+        return "; a store is one file on a local disk, such as 'run.db', or a study in PostgreSQL"
     return f"; for a file of that name write './{scheme}:{rest}'"

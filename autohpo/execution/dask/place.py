@@ -11,6 +11,7 @@ from typing import Any
 from autohpo.errors import MissingExtraError, OptionError, shown
 from autohpo.execution.dask.workers import LOOPBACK, LocalWorkers, resources_of
 from autohpo.execution.hosts.needs import Needs
+from autohpo.folders import remove_folder, temporary_folder
 
 __all__ = ["Place", "connect"]
 
@@ -121,12 +122,14 @@ def _import_distributed() -> Any:
 
 def _start_local(stack: contextlib.ExitStack, n_hosts: int, needs: Needs) -> tuple[Any, LocalWorkers]:
     """Start a scheduler in this process, and workers; nothing listens anywhere but on this machine."""
+    folder = temporary_folder()
+    stack.callback(remove_folder, folder)
     cluster = _import_distributed().LocalCluster(
         n_workers=0,
         threads_per_worker=1,
         host=LOOPBACK,
         dashboard_address=f"{LOOPBACK}:0",  # with None it listens at 8787, and warns where another search does
-        scheduler_kwargs={"dashboard": False},
+        scheduler_kwargs={"dashboard": False, "local_directory": str(folder)},
         silence_logs=logging.CRITICAL,
     )
     stack.callback(cluster.close, timeout=10)
@@ -143,6 +146,7 @@ def _connected(stack: contextlib.ExitStack, cluster: Any, security: Any) -> Any:
     except (OSError, ValueError, TypeError, ImportError) as fault:
         where = cluster if isinstance(cluster, str) else type(cluster).__name__
         why = str(fault) or f"nothing came within {CONNECT_SECONDS:g} s"
-        raise OptionError(f"executor: no dask scheduler answers at {where}: {why}") from fault
+        hint = "`dask scheduler` starts one, and says where"
+        raise OptionError(f"executor: no dask scheduler answers at {where}: {why}; {hint}") from fault
     stack.callback(client.close, timeout=10)
     return client

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
 from autohpo.execution.hosts.needs import Needs
 from autohpo.execution.starting import start_process
+from autohpo.folders import remove_folder, temporary_folder
 
 __all__ = ["LocalWorkers", "main"]
 
@@ -40,7 +39,7 @@ class LocalWorkers:
     """
 
     def __init__(self, address: str, n_hosts: int, needs: Needs) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="autohpo-dask-"))
+        self._folder = temporary_folder()
         n_workers, n_threads = (1, n_hosts) if needs.gpus else (n_hosts, 1)
         command = [sys.executable, "-m", "autohpo.execution.dask.workers", address]
         command += ["--nworkers", str(n_workers), "--nthreads", str(n_threads), "--host", LOOPBACK]
@@ -92,7 +91,7 @@ class LocalWorkers:
             process.stdin.close()
             _kill_group(process.pid)
             process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_folder(self._folder)
 
 
 def resources_of(needs: Needs) -> dict[str, float]:

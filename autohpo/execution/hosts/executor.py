@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import tempfile
 import time
 from collections import deque
@@ -31,6 +30,7 @@ from autohpo.execution.hosts.messages import (
 from autohpo.execution.hosts.needs import Needs
 from autohpo.execution.hosts.roster import Host, Roster
 from autohpo.execution.hosts.setup import HostSetup
+from autohpo.execution.limits import check_limits
 from autohpo.execution.mains import dump_objective, dump_task
 from autohpo.execution.memory_ways import check_way
 from autohpo.objective import Objective
@@ -80,10 +80,7 @@ class HostedExecutor(Executor):
     ) -> None:
         if not isinstance(n_slots, int) or isinstance(n_slots, bool) or n_slots < 1:
             raise OptionError(f"n_slots: must be an integer of at least 1, got {n_slots!r}")
-        limits = {"trial_time_limit": trial_time_limit, "memory_limit": memory_limit, "lease_seconds": lease_seconds}
-        for name, value in limits.items():
-            if value is not None and not 0 < value < math.inf:
-                raise OptionError(f"{name}: must be positive and finite, got {value!r}")
+        check_limits(trial_time_limit=trial_time_limit, memory_limit=memory_limit, lease_seconds=lease_seconds)
         self.n_slots, self.needs = n_slots, needs or Needs()
         self._engine, self._lease = engine, lease_seconds
         self._limits = trial_time_limit, memory_limit
@@ -340,6 +337,8 @@ class HostedExecutor(Executor):
                 self._give_up(host, f"it was silent for {now - host.heard:.0f} s")
         if self._engine.failure and not self._failure:
             self._failure = self._engine.failure
+            if self._roster.has_had_some:  # else an error says it
+                _log.warning("executor: the search ends, as %s", self._failure)
             for host in [*self._hosts.values()]:
                 self._lose(host, self._failure)
         if not self._failure:

@@ -57,6 +57,7 @@ class Roster:
 
     Attributes:
         hosts: The hosts that were asked for and are not lost, by number.
+        has_had_some: Whether any has ever said hello.
     """
 
     def __init__(self, engine: Engine, n_slots: int) -> None:
@@ -64,7 +65,7 @@ class Roster:
         self._engine, self._n_slots = engine, n_slots
         self._n_asked = self._n_failed = 0
         self._began = self._may_ask_at = 0.0
-        self._has_had_some = self._has_warned = False
+        self.has_had_some = self._has_warned = False
 
     def ask(self, now: float) -> None:
         """Ask the engine for the hosts that are missing; warn once where none has come for long.
@@ -78,7 +79,7 @@ class Roster:
                 number, self._n_asked = self._n_asked, self._n_asked + 1
                 self.hosts[number] = Host(number, now)
                 self._engine.start(number)
-        if not self._has_had_some and not self._has_warned and now - self._began > PATIENCE_SECONDS:
+        if not self.has_had_some and not self._has_warned and now - self._began > PATIENCE_SECONDS:
             self._has_warned = True
             seconds = now - self._began
             text = f"executor: after {seconds:.0f} s no worker has started; waiting for {self._engine.waits_for}"
@@ -93,7 +94,7 @@ class Roster:
             where: The machine it runs on.
         """
         host.is_ready, host.where = True, where
-        self._has_had_some, self._n_failed = True, 0
+        self.has_had_some, self._n_failed = True, 0
 
     def start_failed(self, why: str) -> None:
         """Take note that a host was lost before it was ready.
@@ -102,7 +103,7 @@ class Roster:
             AutoHPOError: It was one of the first ones, which all were.
         """
         self._n_failed += 1
-        if self._n_failed >= MAX_FAILED_STARTS and not self._has_had_some:
+        if self._n_failed >= MAX_FAILED_STARTS and not self.has_had_some:
             raise AutoHPOError(f"executor: {self._n_failed} workers of {self._engine.name} could not start: {why}")
         pause = min(FIRST_PAUSE_SECONDS * 2 ** (self._n_failed - 1), LONGEST_PAUSE_SECONDS)
         self._may_ask_at = time.monotonic() + pause

@@ -16,6 +16,9 @@ from autohpo.execution.pools.host import run_host
 
 __all__ = ["JoblibExecutor", "executor_of"]
 
+IDLE_SECONDS = 60
+"""How long a worker of loky stays that has nothing to do: the only end that one whose driver was killed comes to."""
+
 
 class _OwnPool(PoolEngine):
     """An engine over a pool that is made when it is needed, made anew when it breaks, and shut down in the end."""
@@ -51,7 +54,7 @@ def _pool(backend: str, n_jobs: int) -> Any:
         return futures.ProcessPoolExecutor(n_jobs)
     from joblib.externals.loky import get_reusable_executor
 
-    return get_reusable_executor(max_workers=n_jobs, timeout=None)
+    return get_reusable_executor(max_workers=n_jobs, timeout=IDLE_SECONDS)
 
 
 class JoblibExecutor(HostedExecutor):

@@ -54,8 +54,9 @@ class _SlurmJob:
         return bool(self._job.done(force_check=self._pace.is_due()))
 
     def cancel(self) -> None:
-        """Have SLURM end it, also where it runs."""
-        self._job.cancel(check=False)
+        """Have SLURM end it, also where it runs; one on this machine ends by itself, as its channel is gone."""
+        if getattr(self._job, "_process", None) is None:  # submitit would interrupt it, and that prints a traceback
+            self._job.cancel(check=False)
 
     def result(self) -> Any:
         """Return what it returned, or raise what it raised; where it left nothing, submitit itself would wait long."""

@@ -198,6 +198,7 @@ def test_workers_of_our_own_say_why_they_failed(monkeypatch):
     workers = LocalWorkers("tcp://127.0.0.1:1", 1, Needs())
     workers._process.wait(10)
     assert "ended with status 1: it said nothing" in workers.failure
+    assert (workers._folder / "lock").exists()  # so the next search removes what a killed one leaves
     workers.close()
     workers.close()
     assert not workers._folder.exists()

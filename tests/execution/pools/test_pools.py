@@ -121,8 +121,8 @@ def test_a_worker_of_loky_that_is_killed_costs_no_result():
     assert {event.data["state"] for event in interrupts} == {"LOST"}
 
 
-def test_a_pool_that_breaks_ends_the_search_in_order(tmp_path):
-    """Python's process pools do not recover: the text says so, and the store has every result."""
+def test_a_pool_that_breaks_ends_the_search_in_order(tmp_path, caplog):
+    """Python's process pools do not recover: a warning says so, and the store has every result."""
 
     def f(hps, trial):
         import os
@@ -137,6 +137,8 @@ def test_a_pool_that_breaks_ends_the_search_in_order(tmp_path):
     hpo = build_hpo_from_name("random", SPACE, f, max_evals=50, seed=0)
     with futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         hpo.optimize(executor=FuturesExecutor(pool, 1), progress=False, store=tmp_path / "run.db")
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [text for text in warned if text.startswith("executor: the search ends, as the pool takes no work any more")]
     assert hpo.result.counts()["COMPLETE"] == 5
     assert hpo.result.counts().get("RUNNING", 0) + hpo.result.counts().get("CANCELLED", 0) <= 1
     assert search(None, n=50).result.counts() == {"COMPLETE": 50}
@@ -167,6 +169,21 @@ def test_a_folder_that_workers_do_not_see_is_named(tmp_path):
         pytest.raises(OptionError, match="folder: must be a folder"),
     ):
         FuturesExecutor(pool, 1, folder=tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ({"memory_limit": "4GB"}, r"memory_limit: must be a number of bytes, such as 4 \* 2\*\*30, got '4GB'"),
+        ({"trial_time_limit": "1h"}, "trial_time_limit: must be a number of seconds, got '1h'"),
+        ({"lease_seconds": True}, "lease_seconds: must be a number of seconds, got True"),
+        ({"memory_limit": 0}, "memory_limit: must be positive and finite, got 0"),
+    ],
+)
+def test_a_limit_that_is_none_is_named(threads, limit, message):
+    """Here, and not where it is compared."""
+    with pytest.raises(OptionError, match=message):
+        FuturesExecutor(threads, 1, **limit)
 
 
 def test_what_is_no_pool_is_named():

@@ -54,12 +54,13 @@ def search(executor, f=None, n=12, **how):
 
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # submitit's own
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_executor_of_submitit_may_be_given_as_it_is(tmp_path):
-    """On this machine, without SLURM; the channel is in its folder, and is gone in the end."""
+def test_an_executor_of_submitit_may_be_given_as_it_is(tmp_path, capfd):
+    """On this machine, without SLURM; the channel is in its folder, and is gone in the end. Nothing complains."""
     hpo = search(pool_of(tmp_path / "jobs", "local"), num_workers=2)
     assert hpo.result.counts() == {"COMPLETE": 12}
     assert list((tmp_path / "jobs" / "autohpo").iterdir()) == []
     gc.collect()  # what submitit leaves behind
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_jobs_of_slurm_that_come_late_are_waited_for(slurm, tmp_path):
