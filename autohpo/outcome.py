@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from operator import itemgetter
 from typing import Any
 
 from autohpo.errors import InvalidPerfError
@@ -116,6 +117,14 @@ class Outcome:
         Raises:
             KeyError: `data` names no state, or one that does not exist is raised as ValueError.
         """
+        if len(data) == 5 and "cost" in data:  # as nearly all are
+            try:
+                name, perf, reached, error, cost = _USUAL(data)
+            except KeyError:
+                pass
+            else:
+                if type(perf) is float and reached is None:
+                    return cls(_STATES[name], (perf,), NOTHING, NOTHING, cost, None, error)
         perf, reached = data.get("perf"), data.get("fidelity")
         return cls(
             _STATES[data["state"]],
@@ -141,6 +150,7 @@ def perfs_of(perf: Perf) -> tuple[float, ...]:
     return perf if isinstance(perf, tuple) else (perf,)
 
 
+_USUAL = itemgetter("state", "perf", "fidelity", "error", "cost")
 _STATES = {state.value: state for state in TrialState}
 NOTHING: Mapping[str, Any] = {}
 """An empty mapping that all outcomes and trials without constraints, metrics or notes share; never written to."""
