@@ -85,6 +85,13 @@ class Outcome:
         """The amount by which the constraints are missed, all together; 0 where they are met or there are none."""
         return sum((value for value in self.constraints.values() if value > 0), 0.0)  # fsum raises where it overflows
 
+    def with_cost(self, cost: float, trained: float | None) -> Outcome:
+        """Return the same with what it cost, and how much training that was; sooner than ``replace`` does."""
+        return Outcome(
+            *(self.state, self.perfs, self.constraints, self.metrics, cost, self.reached),
+            *(self.error, self.why, self.advice, trained, self.has_own_cost),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the outcome in JSON types, as the log and the frames of a worker hold it."""
         perfs = self.perfs
