@@ -35,9 +35,9 @@ def replay(
     session = session_of(hpo)
     is_known = bool(hpo.n_asked) and not state.seq
     is_in_order = is_ordered(store.header)
-    is_heard = _hears_reports(hpo)
-    hears_reports = is_heard and not is_in_order
-    is_quiet = not (is_known or is_heard or hear is not None or session.history.running)
+    is_loud = is_heard(hpo)
+    hears_reports = is_loud and not is_in_order
+    is_quiet = not (is_known or is_loud or hear is not None or session.history.running)
     with collector_paused():
         events = state.checked(store.events(state.seq))
         if is_quiet:
@@ -106,11 +106,11 @@ def _tell(
             raise _cannot_replay(store, hpo, event, error) from error
 
 
-def _hears_reports(hpo: BaseHPOptimizer) -> bool:
-    """Whether somebody looks at trials before they end: a hook that may, or the rule that ends hopeless ones."""
+def is_heard(hpo: BaseHPOptimizer) -> bool:
+    """Return whether somebody hears of results or reports: a hook, or the rule that ends hopeless trials."""
     hooks = (hpo._on_report, BaseHPOptimizer._on_report), (hpo._update_trials, BaseHPOptimizer._update_trials)
-    is_heard = any(getattr(own, "__func__", None) is not base for own, base in hooks)
-    return is_heard or session_of(hpo).hopeless is not None
+    is_own = any(getattr(own, "__func__", None) is not base for own, base in hooks)
+    return is_own or session_of(hpo).hopeless is not None
 
 
 def _cannot_replay(store: Store, hpo: BaseHPOptimizer, event: LogEvent, error: Exception) -> StoreCorruptError:
