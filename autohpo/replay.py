@@ -13,7 +13,8 @@ from autohpo.made_with import changes
 from autohpo.run_header import is_ordered
 from autohpo.store import RunState, Store
 from autohpo.store.base import LogEvent
-from autohpo.store.run_state import collector_paused, report_from
+from autohpo.store.collecting import collector_paused
+from autohpo.store.run_state import report_from
 from autohpo.trial import Trial
 
 

@@ -353,11 +353,11 @@ def make_executor(options: RunOptions, logs: Path | None) -> Executor:
             raise OptionError(f"executor: {who} has slots and limits of its own, so leave out {', '.join(refused)}")
         return kind
     if engine_of(kind) is not None:
-        if options.gpu_memory_bytes is not None or options.memory_by != "rss":
-            raise OptionError("gpu_memory_limit, memory_by: hold on this machine alone, with executor='local'")
         if options.gpus is not None:
             raise OptionError("gpus: an engine has its own; say how many each trial needs, as in DaskExecutor(gpus=1)")
-        return executor_of(kind, Shared(options.num_workers, options.trial_time_limit, options.memory_bytes, logs))
+        bounds = options.trial_time_limit, options.memory_bytes
+        ways = options.memory_by, options.gpu_memory_bytes
+        return executor_of(kind, Shared(options.num_workers, *bounds, logs, *ways))
     if kind is None:
         kind = "serial" if options.num_workers == 1 and not given else "local"
     if kind == "serial":

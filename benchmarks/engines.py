@@ -85,6 +85,13 @@ class Dask:
                 if i + at_once < n:
                     done.add(client.submit(abs, -i, pure=False))
 
+    def call(self, cluster: Any, function: Callable[..., Any], *given: Any) -> None:
+        """Call a function in each worker process."""
+        from distributed import Client
+
+        with Client(cluster, set_as_default=False) as client:
+            client.run(function, *given)
+
     def pids(self, cluster: Any) -> list[int]:
         """The processes of the workers that run now; a nanny whose worker is killed while it starts gives up."""
         there = set(cluster.scheduler.workers)
@@ -258,22 +265,51 @@ def kill(engine: Any, seconds: float, n: int) -> bool:
     return not wrong
 
 
+def simulated(setup: Any, number: int, link: Any) -> str:  # noqa: ARG001 - the number
+    """A host as its driver sees it, whose trials take 1 s and no CPU: it starts no process."""
+    import time as clock
+
+    from autohpo.execution.base import Event as Said
+    from autohpo.execution.hosts import messages
+    from autohpo.trial import Outcome as End
+    from autohpo.trial import TrialState as State
+
+    link.send(messages.Message(messages.HELLO, {"where": "here"}).pack())
+    said = clock.monotonic()
+    while link.is_wanted():
+        if clock.monotonic() - said > setup.lease_seconds / 4:
+            said = clock.monotonic()
+            link.send(messages.Message(messages.ALIVE).pack())
+        for data in link.receive(0.5):
+            message = messages.Message.unpack(data)
+            if message.kind == messages.END:
+                link.send(messages.Message(messages.BYE, {"why": "told"}).pack())
+                return "told"
+            if message.kind == messages.TASK:
+                which = message.fields["number"], message.fields["attempt"], 0
+                link.send(messages.events_message([Said("started", *which)], ()).pack())
+                link.receive(1.0)
+                end = End(State.COMPLETE, perfs=(1.0,), cost=1.0)
+                link.send(messages.events_message([Said("done", *which, end)], ()).pack())
+    return "not wanted"
+
+
+def simulate(host: Callable[..., str]) -> None:
+    """Let this worker of an engine simulate its hosts."""
+    from autohpo.execution.dask import link
+
+    link.serve = host
+
+
 def many(engine: Any, n_workers: int, n_threads: int = 25) -> None:
-    """A search with many workers, threads of a few processes of the engine; how busy trials of 1 s keep them."""
-
-    def naps(hps: dict[str, Any]) -> float:
-        import time as clock
-
-        clock.sleep(1.0)
-        return hps["x0"]
-
+    """Simulated workers, threads of a few processes of the engine; how busy trials of 1 s keep them."""
     with engine.cluster(-(-n_workers // n_threads), n_threads) as cluster:
+        engine.call(cluster, simulate, simulated)
         executor = engine.executor(cluster, n_workers)
-        executor.open(Objective.of(naps), lambda _: True)
+        executor.open(Objective.of(nothing()), lambda _: True)
         began = time.monotonic()
         ready(executor, n_workers)
         came = time.monotonic() - began
-        run(executor, n_workers)  # each slot has started its process
         before, began = cpu(), time.perf_counter()
         n = 10 * n_workers
         run(executor, n)
@@ -315,7 +351,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=400, help="trials of each of three runs (default: 400)")
     parser.add_argument("--kill", action="store_true", help="kill workers")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long workers are killed (default: 60)")
-    parser.add_argument("--many", type=int, metavar="N", help="use so many workers")
+    parser.add_argument("--many", type=int, metavar="N", help="simulate so many workers")
     parser.add_argument("--large", type=int, metavar="MB", help="send a large objective")
     options = parser.parse_args()
     engine = ENGINES[options.engine]()

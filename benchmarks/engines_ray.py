@@ -26,10 +26,10 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from engines import SPACE, Recorded, cost, cpu, kill, stops
+from engines import Recorded, cost, cpu, kill, nothing, ready, run, stops
 
-from autohpo import build_hpo_from_name
 from autohpo.execution.hosts.executor import HostedExecutor
+from autohpo.objective import Objective
 
 
 class Ray:
@@ -70,26 +70,36 @@ class Ray:
                 running.append(task.remote(i))
 
     def pids(self, cluster: Any) -> list[int]:
-        """The processes of the actors that run now."""
+        """The processes of the actors that run now; what they fork has their name for a moment."""
         found = []
-        for child in psutil.Process().children(recursive=True):
+        for daemon in psutil.Process().children():
             with contextlib.suppress(psutil.Error):
-                if child.cmdline()[:1] and child.cmdline()[0].startswith("ray::HostActor"):
-                    found.append(child.pid)
+                for child in daemon.children() if daemon.name() == "raylet" else ():
+                    with contextlib.suppress(psutil.Error, IndexError):
+                        if child.cmdline()[0].startswith("ray::HostActor"):
+                            found.append(child.pid)
         return found
 
 
 def start() -> None:
-    """From the call to the first result of two slots, and the whole of a search of one trial for each."""
-    before, began, first = cpu(), time.monotonic(), []
+    """From nothing to the first result in a Ray of our own, and to the end of it."""
+    from autohpo.execution.ray.executor import RayExecutor
 
-    def note(*_: Any) -> None:
-        first.append(time.monotonic() - began)
-
-    hpo = build_hpo_from_name("random", SPACE, lambda hps: hps["x0"], max_evals=2, seed=0)
-    hpo.optimize(executor="ray", num_workers=2, progress=False, callbacks=[note])
-    wall, after = time.monotonic() - began, cpu()
-    print(f"first result after {first[0]:.1f} s, all over after {wall:.1f} s, {after[0] - before[0]:.2f} s CPU here")
+    before, began = cpu(), time.monotonic()
+    executor = RayExecutor("local", n_slots=2)
+    executor.open(Objective.of(nothing()), lambda _: True)
+    try:
+        started = time.monotonic()
+        ready(executor, 2)
+        came = time.monotonic()
+        run(executor, 2)
+        ended, after = time.monotonic(), cpu()
+    finally:
+        executor.close()
+    steps = {"Ray": started - began, "two slots": came - started, "two trials": ended - came}
+    steps["the end"] = time.monotonic() - ended
+    print(", ".join(f"{step} {seconds:.1f} s" for step, seconds in steps.items()))
+    print(f"until the last result {after[0] - before[0]:.2f} s CPU here, {after[1] - before[1]:.2f} s in all processes")
 
 
 def main() -> None:

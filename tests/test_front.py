@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autohpo.objectives import Front, incumbent, pareto
+from autohpo.front import Front
+from autohpo.objectives import incumbent, pareto
 from autohpo.trial import Outcome, Trial, TrialState
 
 N_TRIALS = 60

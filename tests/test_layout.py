@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "autohpo"
 
 LAYERS = (  # the table of DESIGN.md, from the bottom
-    {"errors", "folders", "outputs", "forked", "other_names", "version"},
-    {"spaces", "surrogates", "outcome", "packed", "trial", "objectives"},
+    {"errors", "folders", "outputs", "forked", "other_names", "untrusted", "version"},
+    {"spaces", "surrogates", "front", "outcome", "packed", "trial", "objectives"},
     {"history", "views", "algorithms", "schedulers"},
     {"store"},
     {

@@ -19,7 +19,7 @@ from autohpo.controller.strategy import SearchStrategy, called
 from autohpo.execution.base import Event, Executor
 from autohpo.execution.watch import AttemptListener
 from autohpo.folders import checkpoint_dir
-from autohpo.objectives import Front
+from autohpo.front import Front
 from autohpo.trial import Task, Trial, TrialState
 
 _log = logging.getLogger("autohpo")

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autohpo.errors import OptionError, shown
 from autohpo.execution.base import Executor
+
+if TYPE_CHECKING:
+    from autohpo.execution.hosts.executor import HostedExecutor
 
 __all__ = ["NAMES", "Shared", "engine_of", "executor_of", "unknown_executor"]
 
@@ -38,12 +41,22 @@ class Shared:
         trial_time_limit: The seconds that an attempt may take, if limited.
         memory_limit: The bytes that a worker and its child processes may hold, if limited.
         log_folder: The folder for what workers print; None is a temporary one.
+        memory_by: How the memory of a worker is measured, as ``optimize`` takes it.
+        gpu_memory_limit: The bytes of GPU memory that a trial may hold, if limited.
     """
 
     n_slots: int = 1
     trial_time_limit: float | None = None
     memory_limit: int | None = None
     log_folder: Path | None = None
+    memory_by: str = "rss"
+    gpu_memory_limit: int | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What every executor of hosts takes by name."""
+        bounds = {"trial_time_limit": self.trial_time_limit, "memory_limit": self.memory_limit}
+        return {**bounds, "log_folder": self.log_folder}
 
 
 def engine_of(given: Any) -> str | None:
@@ -72,7 +85,7 @@ def unknown_executor(given: Any) -> OptionError:
     return OptionError(f"executor: must be {names}, {kinds}, got {shown(given)}")
 
 
-def executor_of(given: Any, shared: Shared) -> Executor:
+def executor_of(given: Any, shared: Shared) -> HostedExecutor:
     """Return the executor of an engine.
 
     Args:
@@ -83,6 +96,8 @@ def executor_of(given: Any, shared: Shared) -> Executor:
         OptionError: The engine cannot be used so; the text says why.
         MissingExtraError: Its package is not installed.
     """
-    make: Callable[[Any, Shared], Executor]
+    make: Callable[[Any, Shared], HostedExecutor]
     make = importlib.import_module(_ENGINES[engine_of(given) or ""]).executor_of
-    return make(given, shared)
+    executor = make(given, shared)
+    executor.measure(memory_by=shared.memory_by, gpu_memory_limit=shared.gpu_memory_limit)
+    return executor

@@ -19,8 +19,9 @@ from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent, Store
 from autohpo.store.batches import are_usual
 from autohpo.store.checked import BadValueError, check_data, parse_json
+from autohpo.store.collecting import collector_paused
 from autohpo.store.rows import check_written, data_of
-from autohpo.store.run_state import RunState, collector_paused
+from autohpo.store.run_state import RunState
 from autohpo.store.sqlite import SQLiteStore, _event_of
 from autohpo.trial import Trial
 

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from autohpo.errors import StoreCorruptError, shown
-from autohpo.objectives import Front, Objectives
+from autohpo.front import Front
+from autohpo.objectives import Objectives
 from autohpo.packed import TrialList
 from autohpo.spaces import SearchSpace
 from autohpo.store.base import LogEvent
 from autohpo.store.batches import BATCH, are_usual
 from autohpo.store.checked import BadValueError, check_data
+from autohpo.store.collecting import collector_paused
 from autohpo.store.configurations import Configurations
 from autohpo.store.costs import Costs
 from autohpo.trial import Outcome, Perf, Running, Suggestion, Trial, TrialState, whole
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Pause Python's search for cyclic garbage while a log is read: it would look at every trial again and again.
-
-    A log makes no cycles, and without this half of the time to read a long one is spent there.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def suggestion_data(suggestion: Suggestion, space: SearchSpace, client: str = "") -> dict[str, Any]:

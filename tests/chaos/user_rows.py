@@ -231,7 +231,7 @@ def plug_ins(room: Room) -> Counts:
         hpo.how = how
         began, error = time.monotonic(), None
         try:
-            hpo.optimize(progress=False, time_limit=0.5 if how == "hang" else None, grace_seconds=0.2)
+            hpo.optimize(progress=False, time_limit=2.0 if how == "hang" else None, grace_seconds=0.2)
         except Exception as fault:
             error = fault
         is_named = how == "hang" or "Own" in str(error)
@@ -241,7 +241,7 @@ def plug_ins(room: Room) -> Counts:
                 "plug_ins": 1,
                 "untyped": int(not is_typed),
                 "unnamed": int(not is_named),
-                "late": int(time.monotonic() - began > 3.0 + room.lateness),
+                "late": int(time.monotonic() - began > 4.0 + room.lateness),
                 "missing": int(hpo.result is None or hpo.result.counts().get("COMPLETE") != 3),
             }
         )

@@ -17,9 +17,9 @@ from autohpo.control import driver_of, place_of
 from autohpo.errors import NoRunError, StoreError, StoreLockedError, StoreOfflineError
 from autohpo.objectives import Objectives
 from autohpo.store import RunState, Store, open_store
+from autohpo.store.collecting import collector_paused
 from autohpo.store.described import mode_of
 from autohpo.store.lock import Holder
-from autohpo.store.run_state import collector_paused
 from autohpo.trial import Trial
 
 LAST = 50

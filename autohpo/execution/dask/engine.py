@@ -91,7 +91,7 @@ class DaskEngine(Engine):
 
     @property
     def _topic(self) -> str:
-        return f"{GROUP}-{self._id}"
+        return str(self._client.id)  # the scheduler clears the log of a client that is gone
 
     def open(self, setup: HostSetup) -> None:
         """Connect to the scheduler, and listen.
@@ -119,7 +119,9 @@ class DaskEngine(Engine):
     # In dask's threads.
 
     def _on_message(self, event: tuple[float, Any]) -> None:
-        self._notices.put(_Said(event[1]))
+        fields = event[1]
+        if isinstance(fields, dict) and "host" in fields:  # the scheduler writes there, too
+            self._notices.put(_Said(fields))
 
     def _on_event(self, event: tuple[float, Any]) -> None:
         fields = event[1]

@@ -73,7 +73,5 @@ def executor_of(given: Any, shared: Shared) -> DaskExecutor:
     return DaskExecutor(
         None if given == "dask" else given,
         n_slots=shared.n_slots,
-        trial_time_limit=shared.trial_time_limit,
-        memory_limit=shared.memory_limit,
-        log_folder=shared.log_folder,
+        **shared.options,
     )

@@ -142,6 +142,7 @@ def _connected(stack: contextlib.ExitStack, cluster: Any, security: Any) -> Any:
         client = _import_distributed().Client(cluster, set_as_default=False, timeout=CONNECT_SECONDS, **options)
     except (OSError, ValueError, TypeError, ImportError) as fault:
         where = cluster if isinstance(cluster, str) else type(cluster).__name__
-        raise OptionError(f"executor: no dask scheduler answers at {where}: {fault}") from fault
+        why = str(fault) or f"nothing came within {CONNECT_SECONDS:g} s"
+        raise OptionError(f"executor: no dask scheduler answers at {where}: {why}") from fault
     stack.callback(client.close, timeout=10)
     return client

@@ -32,6 +32,7 @@ from autohpo.execution.hosts.needs import Needs
 from autohpo.execution.hosts.roster import Host, Roster
 from autohpo.execution.hosts.setup import HostSetup
 from autohpo.execution.mains import dump_objective, dump_task
+from autohpo.execution.memory_ways import check_way
 from autohpo.objective import Objective
 from autohpo.store.base import LogEvent
 from autohpo.trial import Outcome, Task, TrialState
@@ -86,6 +87,7 @@ class HostedExecutor(Executor):
         self.n_slots, self.needs = n_slots, needs or Needs()
         self._engine, self._lease = engine, lease_seconds
         self._limits = trial_time_limit, memory_limit
+        self._ways: tuple[str, int | None] = ("rss", None)
         self._log_folder = "" if log_folder is None else str(Path(log_folder).resolve())
         self._roster = Roster(engine, n_slots)
         self._hosts = self._roster.hosts
@@ -95,6 +97,19 @@ class HostedExecutor(Executor):
         self._has_changed = False
         self._failure = ""
         self._is_open = self._is_closed = False
+
+    def measure(self, *, memory_by: str = "rss", gpu_memory_limit: int | None = None) -> None:
+        """Say how the memory of trials is measured, and limit that of their GPUs; before :meth:`open`.
+
+        Args:
+            memory_by: "rss", "cgroup" or "address-space", as ``optimize`` takes it.
+            gpu_memory_limit: The bytes of GPU memory that a trial may hold.
+
+        Raises:
+            OptionError: There is no such way.
+        """
+        check_way(memory_by)
+        self._ways = memory_by, gpu_memory_limit
 
     # The contract.
 
@@ -128,10 +143,11 @@ class HostedExecutor(Executor):
             pickled,
             time_limit,
             memory_limit,
-            self.needs.cpus,
-            self.needs.gpus,
-            self._log_folder,
-            self._lease,
+            *self._ways,
+            n_threads=self.needs.cpus,
+            n_gpus=self.needs.gpus,
+            log_folder=self._log_folder,
+            lease_seconds=self._lease,
         )
         self._is_open, self._on_report = True, on_report
         self._engine.open(setup)

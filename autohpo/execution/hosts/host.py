@@ -82,6 +82,8 @@ class _HostedSlot(LocalExecutor):
             log_folder=_log_folder(setup, number),
             devices=devices,
             n_threads=setup.n_threads,
+            memory_by=setup.memory_by,
+            gpu_memory_limit=setup.gpu_memory_limit,
         )
         self._setup = setup
 

@@ -33,6 +33,8 @@ class HostSetup:
         objective: The pickled objective, which only workers unpickle.
         trial_time_limit: The seconds that an attempt may take, if limited.
         memory_limit: The bytes that a worker and its child processes may hold, if limited.
+        memory_by: How the memory of a worker is measured: see :mod:`autohpo.execution.memory_ways`.
+        gpu_memory_limit: The bytes of GPU memory that a trial may hold, if limited.
         n_threads: The threads that numerical libraries of a worker may use; None leaves it to the host.
         n_gpus: The GPUs of each host; 0 leaves alone what the engine has set.
         log_folder: Where the output of workers is kept, if hosts see that folder; else it goes with them.
@@ -48,6 +50,8 @@ class HostSetup:
     objective: bytes
     trial_time_limit: float | None = None
     memory_limit: int | None = None
+    memory_by: str = "rss"
+    gpu_memory_limit: int | None = None
     n_threads: int | None = None
     n_gpus: float = 0
     log_folder: str = ""

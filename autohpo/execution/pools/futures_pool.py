@@ -97,7 +97,5 @@ def executor_of(given: Any, shared: Shared) -> FuturesExecutor:
     return FuturesExecutor(
         given,
         shared.n_slots,
-        trial_time_limit=shared.trial_time_limit,
-        memory_limit=shared.memory_limit,
-        log_folder=shared.log_folder,
+        **shared.options,
     )

@@ -7,7 +7,6 @@ from concurrent import futures
 from typing import Any
 
 from autohpo.errors import MissingExtraError, OptionError, shown
-from autohpo.execution.base import Executor
 from autohpo.execution.hosts.executor import HostedExecutor
 from autohpo.execution.hosts.setup import HostSetup
 from autohpo.execution.kinds import Shared
@@ -77,7 +76,7 @@ class JoblibExecutor(HostedExecutor):
         super().__init__(_OwnPool(backend, n_slots), n_slots, **options)
 
 
-def executor_of(_: Any, shared: Shared) -> Executor:
+def executor_of(_: Any, shared: Shared) -> HostedExecutor:
     """Return the executor for the backend that joblib uses now: that of dask or Ray where one is active.
 
     Raises:
@@ -104,7 +103,5 @@ def executor_of(_: Any, shared: Shared) -> Executor:
     return JoblibExecutor(
         shared.n_slots,
         name,
-        trial_time_limit=shared.trial_time_limit,
-        memory_limit=shared.memory_limit,
-        log_folder=shared.log_folder,
+        **shared.options,
     )

@@ -147,7 +147,5 @@ def executor_of(given: Any, shared: Shared) -> SubmititExecutor:
     return SubmititExecutor(
         given,
         shared.n_slots,
-        trial_time_limit=shared.trial_time_limit,
-        memory_limit=shared.memory_limit,
-        log_folder=shared.log_folder,
+        **shared.options,
     )

@@ -1,7 +1,8 @@
-"""The actor: a process of Ray that runs one host, and carries its messages. Nothing of Ray is imported here."""
+"""The actor: a process of Ray that runs one host, and carries its messages."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -12,10 +13,15 @@ from autohpo.execution.hosts.host import serve
 from autohpo.execution.hosts.setup import HostSetup
 from autohpo.execution.ray.link import RayLink
 
-__all__ = ["GROUPS", "HostActor"]
+__all__ = ["GROUPS", "HostActor", "mark_methods"]
 
 GROUPS = {"deliver": 1, "collect": 1}
 """The threads of an actor that calls run in: one that waits for the host must not hold up messages to it."""
+
+_METHODS: dict[str, dict[str, Any]] = {
+    "deliver": {"concurrency_group": "deliver", "num_returns": 0},
+    "collect": {"concurrency_group": "collect"},
+}
 
 LOOK_SECONDS = 1.0
 
@@ -51,6 +57,22 @@ class HostActor:
         return self._link.collect(n_heard)
 
 
+def mark_methods(ray: Any) -> None:
+    """Tell Ray in which group each method of an actor runs.
+
+    Args:
+        ray: The module ``ray``.
+    """
+    for name, options in _METHODS.items():
+        ray.method(**options)(getattr(HostActor, name))
+
+
 def _leave() -> None:
     """End this process: a driver that is cut off cannot, and what it holds must be free for others."""
     os._exit(0)
+
+
+with contextlib.suppress(ImportError, AttributeError):  # a client's actors are made by Ray's server, which imports this
+    import ray as _ray
+
+    mark_methods(_ray)

@@ -28,7 +28,7 @@ LAST_WORDS_SECONDS = 10.0
 MOST_WHY = 400
 
 LARGE_BYTES = 50_000
-"""From this size on, the objective is kept in Ray's object store, once for all actors; else it goes with each."""
+"""The size from which the objective is kept in Ray's object store, once for all actors; else it goes with each."""
 
 OWNER_DIED = "owner has died"
 """What Ray says of an actor whose driver it takes for dead: the daemon of Ray beside the driver has crashed."""
@@ -56,8 +56,7 @@ class _Remote:
         self.n_heard = 0
         self.is_up = False
         self.doomed: float | None = None
-        self._deliver = handle.deliver.options(num_returns=0, concurrency_group="deliver")
-        self._collect = handle.collect.options(concurrency_group="collect")
+        self._deliver, self._collect = handle.deliver, handle.collect
 
     def send(self, message: bytes) -> None:
         """Send a message."""
@@ -97,12 +96,13 @@ class RayEngine(Engine):
 
     def open(self, setup: HostSetup) -> None:
         """Connect to Ray, or start it."""
-        from autohpo.execution.ray.actor import GROUPS, HostActor
+        from autohpo.execution.ray.actor import GROUPS, HostActor, mark_methods
 
         n_cpus = self._n_slots * (self._needs.cpus or 1)
         self._cluster = cluster = Cluster(self._address, n_cpus, len(setup.objective))
         ray = cluster.ray
         self._unavailable = ray.exceptions.ActorUnavailableError
+        mark_methods(ray)
         fixed = {"max_restarts": 0, "max_task_retries": 0, "concurrency_groups": GROUPS}
         self._actor = ray.remote(**{**self._wanted(), **self._options, **fixed})(HostActor)
         setup = dataclasses.replace(setup, n_gpus=0)  # Ray itself says which GPUs an actor may use
@@ -221,9 +221,8 @@ class RayEngine(Engine):
             return [Heard(host, None, why)]
         remote.is_up = True
         remote.unheard.heard(said.n_heard)
-        fresh = said.messages[remote.n_heard - said.first :]
-        remote.n_heard += len(fresh)
-        found = [Heard(host, message) for message in fresh]
+        remote.n_heard = said.first + len(said.messages)
+        found = [Heard(host, message) for message in said.messages]
         if said.why_ended is None:
             self._try(lambda: self._listen(host, remote))
             return found

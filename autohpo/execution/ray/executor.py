@@ -95,7 +95,5 @@ def executor_of(given: str, shared: Shared) -> RayExecutor:
     return RayExecutor(
         None if given == "ray" else given,
         n_slots=shared.n_slots,
-        trial_time_limit=shared.trial_time_limit,
-        memory_limit=shared.memory_limit,
-        log_folder=shared.log_folder,
+        **shared.options,
     )

@@ -20,8 +20,8 @@ class Said(NamedTuple):
     """What an actor answers when it has something to say; calls of Ray carry its parts, which are plain values.
 
     Attributes:
-        first: The number of its first message.
-        messages: Its messages that the driver has not heard yet.
+        first: The number of the first message.
+        messages: The messages that the driver has not heard yet.
         n_heard: How many messages of the driver have come to it.
         why_ended: Why its host has come to an end, and has no more to say than this; None while it runs.
     """

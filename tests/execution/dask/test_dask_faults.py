@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -130,16 +131,19 @@ def test_a_late_result_is_in_the_log_and_ignored(cluster, tmp_path):
 
     folder = tmp_path
 
+    def ends_of_first():
+        return [one for one in executor.delivered if one.outcome and (one.number, one.attempt) == (0, 1)]
+
     def stop():
         wait_for((folder / "begun").exists)
         pids.extend(worker_pids(cluster))
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         (folder / "stopped").touch()
-        wait_for(lambda: [event for event in executor.delivered if event.outcome and event.number == 0])
+        wait_for(ends_of_first)
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
-        wait_for(lambda: [event for event in executor.delivered if event.outcome and event.number == 0][1:])
+        wait_for(lambda: ends_of_first()[1:])
         (folder / "over").touch()
 
     hpo = build_hpo_from_name("random", SPACE, first_is_slow, max_evals=8, seed=0)
@@ -149,10 +153,10 @@ def test_a_late_result_is_in_the_log_and_ignored(cluster, tmp_path):
     hpo.optimize(executor=executor, store=folder / "run.db", progress=False)
     helper.join()
     assert wrong_states(hpo, executor.delivered) == []
-    ends = [event for event in executor.delivered if event.number == 0 and event.outcome is not None]
-    assert ends[0].outcome.state is TrialState.LOST
-    assert "it was silent for" in ends[0].outcome.error
-    assert {event.outcome.perfs for event in ends[1:] if event.attempt == 1} == {(1.0,)}  # the late one
+    lost, *late = ends_of_first()
+    assert lost.outcome.state is TrialState.LOST
+    assert "it was silent for" in lost.outcome.error
+    assert [one.outcome.perfs for one in late] == [(1.0,)]
     assert next(trial for trial in hpo.trials if trial.number == 0).outcome.perfs[0] > 1
 
 
@@ -179,6 +183,8 @@ def test_a_memory_hog_is_killed_by_our_slot_and_runs_once(cluster, tmp_path):
         submit(executor, ready(executor)[0], 0)
         outcome = end_of(executor, 0).outcome
     assert outcome.state is TrialState.MEMORY
+    held = float(re.search(r"its processes held (\d+) MB", outcome.error)[1]) * 1e6
+    assert limit < held < 1.2 * limit + 20e6  # MB are rounded, and a busy machine looks late
     assert marks.read_text() == "x"
     assert worker_pids(cluster) == before
 
@@ -214,15 +220,15 @@ def scheduler_of_its_own(folder):
                 process.wait()
 
 
-def test_a_search_whose_scheduler_dies_ends_in_order_and_is_resumed(tmp_path, monkeypatch, capsys):
+def test_a_search_whose_scheduler_dies_ends_in_order_and_is_resumed(tmp_path, capsys):
     """It says why, keeps what it has, and the same command goes on with a new scheduler."""
-    monkeypatch.setattr("autohpo.execution.dask.place.CONNECT_SECONDS", 3.0)
     with scheduler_of_its_own(tmp_path) as (address, scheduler):
         hpo = build_hpo_from_name("random", SPACE, napping(0.1), max_evals=10_000, seed=0)
         executor = Recorded(address, n_slots=2)
 
         def kill():
             wait_for(lambda: len(getattr(executor, "delivered", ())) >= 20)
+            executor._engine._client._timeout = 2.0  # how long it is waited for
             scheduler.kill()
 
         helper = threading.Thread(target=kill)
@@ -235,6 +241,16 @@ def test_a_search_whose_scheduler_dies_ends_in_order_and_is_resumed(tmp_path, mo
     again = build_hpo_from_name("random", SPACE, napping(0.1), max_evals=done + 5, seed=0)
     again.optimize(num_workers=1, store=tmp_path / "run.db", progress=False)
     assert len([trial for trial in again.trials if trial.outcome.state is TrialState.COMPLETE]) == done + 5
+
+
+def test_a_search_on_a_cluster_of_its_own_ends_in_order_when_that_dies():
+    """The process that all its workers belong to; the text has what it printed."""
+    with driven(Recorded(n_slots=1), napping(60)) as executor:
+        submit(executor, ready(executor)[0], 0)
+        os.killpg(executor._engine._place.workers._process.pid, signal.SIGKILL)
+        assert end_of(executor, 0).outcome.state is TrialState.LOST
+        poll_until(executor, lambda _: executor.closing)
+        assert "the process of its dask workers ended with status -9" in executor.closing
 
 
 # Workers that cannot serve; they are killed in the end, so these tests come last.

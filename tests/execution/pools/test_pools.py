@@ -14,7 +14,7 @@ from pathlib import Path
 import joblib
 import pytest
 
-from autohpo import OptionError, RangeHP, build_hpo_from_name
+from autohpo import AutoHPOError, OptionError, RangeHP, build_hpo_from_name
 from autohpo.execution.kinds import Shared, engine_of, executor_of
 from autohpo.execution.pools.futures_pool import FuturesExecutor
 from autohpo.execution.pools.joblib_pool import JoblibExecutor
@@ -228,3 +228,21 @@ def test_a_driver_that_is_killed_leaves_no_trial_behind(tmp_path):
         for pid in pids:
             if Path(f"/proc/{pid}").exists():
                 os.kill(pid, signal.SIGKILL)
+
+
+def test_ways_to_measure_memory_reach_the_worker_of_a_pool(threads):
+    """The hog ends where the way that was chosen says so; a way that a worker does not have is named."""
+
+    def f(hps, trial):
+        if trial.number == 1:
+            held = b"x" * 3_000_000_000
+            return float(len(held))
+        return hps["x"]
+
+    hpo = build_hpo_from_name("random", SPACE, f, max_evals=4, seed=0)
+    hpo.optimize(executor=threads, num_workers=2, memory_limit="1GB", memory_by="address-space", progress=False)
+    assert hpo.result.counts() == {"COMPLETE": 3, "MEMORY": 1}
+    assert "address space" in hpo.result.trials[1].error
+    with pytest.raises(AutoHPOError, match="could not start: .*gpu"):
+        hpo = build_hpo_from_name("random", SPACE, f, max_evals=4, seed=0)
+        hpo.optimize(executor=threads, gpu_memory_limit="1GB", progress=False)

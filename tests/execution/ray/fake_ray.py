@@ -44,6 +44,9 @@ class FakeRay:
     def shutdown(self):
         self.is_up = False
 
+    def method(self, **options):
+        return lambda function: function
+
     def put(self, value):
         return value
 
@@ -81,6 +84,12 @@ class Handle:
             self.actor = cls(*args)
         self.deliver, self.collect = (Method(self, name) for name in ("deliver", "collect"))
 
+    def cut(self):
+        """Break the connection for a moment: whoever waits for an answer gets none."""
+        for future in self.futures:
+            if not future.done():
+                future.set_exception(ActorUnavailableError("Socket closed"))
+
     def die(self, why):
         died = "The actor died unexpectedly before finishing this task.\nThe actor is dead because"
         self.why = self.why or (why if why.startswith("The actor died") else f"{died} {why}")
@@ -97,9 +106,6 @@ class Method:
 
     def __init__(self, handle, name):
         self.handle, self.name = handle, name
-
-    def options(self, **options):
-        return self
 
     def remote(self, *args):
         handle, future = self.handle, Future()

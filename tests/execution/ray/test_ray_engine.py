@@ -72,6 +72,16 @@ def test_nothing_is_lost_or_doubled_where_calls_and_answers_are(ray):
     assert min(fake.counts.values()) > 12
 
 
+def test_what_was_lost_with_a_connection_is_sent_again_once_there_is_one(ray):
+    """At once, and not with the next sign of life, which is far away here."""
+    fake = ray(loses=lambda kind, n: (kind, n) == ("deliver", 1))
+    with case(lease_seconds=10_000.0).session(reporting) as session:
+        session.submit(3)
+        assert fake.counts["deliver"] == 1
+        fake.handles[0].cut()
+        assert session.end_of(3).outcome.perf == 3.0
+
+
 def test_retries_of_ray_are_off_and_resources_are_asked_for(ray):
     """Whatever else a user wants of an actor."""
     fake = ray()
