@@ -101,3 +101,25 @@ def test_an_optimizer_goes_on_where_the_log_ends() -> None:
     replay(store, RunState(again.space, again.objectives), again, None)
     found = again.ask()
     assert (found, found.number, found.seed) == (expected, 5, expected.seed)
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_search_returns_the_best_of_all_trials(mode: str) -> None:
+    """It is known from the log; ``best`` looks at the trials. Of equals it is the first."""
+
+    def f(hps: dict[str, Any]) -> float:
+        return round(hps["x"] * 4) / 4 - 0.5
+
+    hpo = build_hpo_from_name("random", SPACE, f, max_evals=40, seed=0, mode=mode)
+    assert hpo.optimize(progress=False) == hpo.best()
+
+
+def test_an_algorithm_that_says_itself_what_is_best_is_asked() -> None:
+    """Also where the log knows a better one."""
+
+    class Own(Steps):
+        def _best_hp(self) -> tuple[dict[str, Any], float]:
+            return {"x": 0.25, "y": 0.5}, 7.0
+
+    hpo = Own(SPACE, lambda hps: float(hps["x"]), max_evals=3, seed=0)
+    assert hpo.optimize(progress=False) == ({"x": 0.25, "y": 0.5}, 7.0)
