@@ -194,9 +194,10 @@ class Dispatch:
 
     def _home(self, number: int) -> int | None:
         """Return the slot that holds the paused training this trial continues, if any."""
-        root = self._search.state.chain(number).root
-        if root == number:
+        state = self._search.state
+        if state.running[number].resume is None:  # it begins a chain
             return None
+        root = state.chain(number).root
         return next((slot for slot in self._executor.slots() if self._executor.holds(slot, root)), None)
 
     def prepare(self, number: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from autohpo.errors import OptionError, SuggestionError, shown
 from autohpo.objectives import Objectives
@@ -119,13 +119,21 @@ class History(HistoryView):
 
     def add(self, suggestion: Suggestion) -> Running:
         """Add the next suggestion, as running."""
-        running = Running(suggestion, [], self._signs)
+        self.follow(suggestion)
+        running = self._running[suggestion.number] = Running(suggestion, [], self._signs)
+        return running
+
+    def follow(self, suggestion: Suggestion) -> None:
+        """Count the next suggestion, of which nobody hears before it has ended: it is not seen as running."""
         if suggestion.resume is not None:
             root = self._roots[suggestion.number] = self.root(suggestion.resume)
             self._leaves[root] = suggestion.number
-        self._running[suggestion.number] = running
         self._n_asked = suggestion.number + 1
-        return running
+
+    def go_on(self, suggestions: Iterable[Suggestion]) -> None:
+        """Add those that were counted alone and have not ended, in the order asked."""
+        for suggestion in suggestions:
+            self._running[suggestion.number] = Running(suggestion, [], self._signs)
 
     def find(self, number: int) -> Running:
         """Return a running suggestion by its number.
@@ -141,11 +149,18 @@ class History(HistoryView):
     def finish(self, trial: Trial) -> None:
         """Move a trial from running to finished."""
         del self._running[trial.number]
-        missing = trial.number + 1 - len(self._places)
-        self._places.extend([-1] * missing)
-        self._places[trial.number] = len(self._told)
+        self.followed(trial)
+
+    def followed(self, trial: Trial) -> None:
+        """Add a finished trial that was not seen as running."""
+        places, number = self._places, trial.number
+        if number == len(places):
+            places.append(len(self._told))
+        else:
+            places.extend([-1] * (number + 1 - len(places)))
+            places[number] = len(self._told)
         self._told.append(trial)
-        self._costs.append(trial.cost)
+        self._costs.append(trial.outcome.cost)
 
     def take_back(self, running: Running, order: Sequence[int]) -> None:
         """Undo the last :meth:`finish`: what a hook raised must leave nothing behind.

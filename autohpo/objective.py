@@ -186,7 +186,7 @@ class Evaluator:
         cost = time.perf_counter() - began if outcome.cost is None else outcome.cost
         is_more = task.most is not None and (handle.is_continued or not outcome.perfs or handle._beyond > 0)
         trained = handle.trained if is_more else None  # else it is all that it reached, or nobody asks
-        return outcome if cost == outcome.cost and trained is None else replace(outcome, cost=cost, trained=trained)
+        return outcome if cost == outcome.cost and trained is None else outcome.with_cost(cost, trained)
 
     def _run(self, task: Task, handle: TrialHandle, paused: _Paused | None) -> Outcome:
         try:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from operator import itemgetter
 from typing import Any
 
 from autohpo.errors import InvalidPerfError
@@ -84,6 +85,13 @@ class Outcome:
         """The amount by which the constraints are missed, all together; 0 where they are met or there are none."""
         return sum((value for value in self.constraints.values() if value > 0), 0.0)  # fsum raises where it overflows
 
+    def with_cost(self, cost: float, trained: float | None) -> Outcome:
+        """Return the same with what it cost, and how much training that was; sooner than ``replace`` does."""
+        return Outcome(
+            *(self.state, self.perfs, self.constraints, self.metrics, cost, self.reached),
+            *(self.error, self.why, self.advice, trained, self.has_own_cost),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the outcome in JSON types, as the log and the frames of a worker hold it."""
         perfs = self.perfs
@@ -116,6 +124,14 @@ class Outcome:
         Raises:
             KeyError: `data` names no state, or one that does not exist is raised as ValueError.
         """
+        if len(data) == 5 and "cost" in data:  # as nearly all are
+            try:
+                name, perf, reached, error, cost = _USUAL(data)
+            except KeyError:
+                pass
+            else:
+                if type(perf) is float and reached is None:
+                    return cls(_STATES[name], (perf,), NOTHING, NOTHING, cost, None, error)
         perf, reached = data.get("perf"), data.get("fidelity")
         return cls(
             _STATES[data["state"]],
@@ -141,6 +157,7 @@ def perfs_of(perf: Perf) -> tuple[float, ...]:
     return perf if isinstance(perf, tuple) else (perf,)
 
 
+_USUAL = itemgetter("state", "perf", "fidelity", "error", "cost")
 _STATES = {state.value: state for state in TrialState}
 NOTHING: Mapping[str, Any] = {}
 """An empty mapping that all outcomes and trials without constraints, metrics or notes share; never written to."""

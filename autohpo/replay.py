@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
@@ -36,29 +36,15 @@ def replay(
     session = session_of(hpo)
     is_known = bool(hpo.n_asked) and not state.seq
     is_in_order = is_ordered(store.header)
-    hears_reports = _hears_reports(hpo) and not is_in_order
+    is_loud = is_heard(hpo)
+    hears_reports = is_loud and not is_in_order
+    is_quiet = not (is_known or is_loud or hear is not None or session.history.running)
     with collector_paused():
-        for event in state.checked(store.events(state.seq)):
-            trial = state.apply(event)
-            if event.trial < 0:  # a confirming trial: nobody but the state learns of it
-                continue
-            if hear is not None:
-                hear(event, trial)
-            if is_known:
-                continue
-            try:
-                if event.kind == "ask":
-                    session.adopt(state.running[event.trial].suggestion)
-                elif trial is not None:
-                    session.close(trial)
-                elif not hears_reports:
-                    pass  # they are handed over at the end, of trials that still run
-                elif event.kind == "start" and event.attempt > 1:
-                    session.restart(event.trial)
-                elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
-                    session.reported(event.trial, *report_from(event.data))
-            except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-                raise _cannot_replay(store, hpo, event, error) from error
+        events = state.checked(store.events(state.seq))
+        if is_quiet:
+            _follow(store, state, hpo, events)
+        else:
+            _tell(store, state, hpo, events, hear, is_known=is_known, hears_reports=hears_reports)
     if not (is_known or hears_reports or is_in_order):
         for number, running in state.running.items():
             if number >= 0:
@@ -68,11 +54,64 @@ def replay(
         raise OptionError("store: it and this optimizer have different histories; build a new optimizer")
 
 
-def _hears_reports(hpo: BaseHPOptimizer) -> bool:
-    """Whether somebody looks at trials before they end: a hook that may, or the rule that ends hopeless ones."""
+def _follow(store: Store, state: RunState, hpo: BaseHPOptimizer, events: Iterable[LogEvent]) -> None:
+    """Fold events of which nobody hears: the history takes trials when they have ended, and the others afterwards."""
+    session, apply, running = session_of(hpo), state.apply, state.running
+    follow, followed = session.follow, session.followed
+    for event in events:
+        trial = apply(event)
+        if event[1] < 0:  # a confirming trial: nobody but the state learns of it
+            continue
+        try:
+            if trial is not None:
+                followed(trial)
+            elif event[0] == "ask":
+                follow(running[event[1]].suggestion)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise _cannot_replay(store, hpo, event, error) from error
+    session.history.go_on(one.suggestion for number, one in running.items() if number >= 0)
+
+
+def _tell(
+    store: Store,
+    state: RunState,
+    hpo: BaseHPOptimizer,
+    events: Iterable[LogEvent],
+    hear: Callable[[LogEvent, Trial | None], None] | None,
+    *,
+    is_known: bool,
+    hears_reports: bool,
+) -> None:
+    """Fold events one by one, and tell each to whom it is for."""
+    session = session_of(hpo)
+    for event in events:
+        trial = state.apply(event)
+        if event.trial < 0:  # a confirming trial: nobody but the state learns of it
+            continue
+        if hear is not None:
+            hear(event, trial)
+        if is_known:
+            continue
+        try:
+            if event.kind == "ask":
+                session.adopt(state.running[event.trial].suggestion)
+            elif trial is not None:
+                session.close(trial)
+            elif not hears_reports:
+                pass  # they are handed over at the end, of trials that still run
+            elif event.kind == "start" and event.attempt > 1:
+                session.restart(event.trial)
+            elif event.kind == "report" and event.attempt == state.attempts[event.trial].n:
+                session.reported(event.trial, *report_from(event.data))
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise _cannot_replay(store, hpo, event, error) from error
+
+
+def is_heard(hpo: BaseHPOptimizer) -> bool:
+    """Return whether somebody hears of results or reports: a hook, or the rule that ends hopeless trials."""
     hooks = (hpo._on_report, BaseHPOptimizer._on_report), (hpo._update_trials, BaseHPOptimizer._update_trials)
-    is_heard = any(getattr(own, "__func__", None) is not base for own, base in hooks)
-    return is_heard or session_of(hpo).hopeless is not None
+    is_own = any(getattr(own, "__func__", None) is not base for own, base in hooks)
+    return is_own or session_of(hpo).hopeless is not None
 
 
 def _cannot_replay(store: Store, hpo: BaseHPOptimizer, event: LogEvent, error: Exception) -> StoreCorruptError:

@@ -39,6 +39,7 @@ from autohpo.search import Search
 from autohpo.stopping import Stopping
 from autohpo.store.waiting import PASSING
 from autohpo.trainer import TrainerObjective, check_trainer
+from autohpo.trial import Trial
 from autohpo.warmstart import Earlier
 
 _log = logging.getLogger("autohpo")
@@ -99,8 +100,17 @@ def _run(hpo: BaseHPOptimizer, call: Call, *, is_over: bool) -> tuple[Any, Any]:
     if options.default_first:
         raise OptionError("default_first: there is no trainer; build_hpo_from_name takes points=[{...}] to try first")
     objective = Objective.of(hpo.f, call.dataset, hpo.mode, fidelity_name=options.fidelity, keep=options.keep)
-    _search(hpo, objective, call, is_over)
+    best = _known_best(hpo, _search(hpo, objective, call, is_over))
+    if best is not None:
+        return dict(best.hp), best.perf
     return BaseHPOptimizer.best(hpo)  # by the class: an algorithm may keep an attribute of that name
+
+
+def _known_best(hpo: BaseHPOptimizer, result: Result) -> Trial | None:
+    """Return what ``hpo.best`` would find by a look at all trials; None where it looks for something else."""
+    is_own = type(hpo)._best_hp is not BaseHPOptimizer._best_hp or "_best_hp" in vars(hpo)
+    is_other = is_own or hpo.noise or hpo.objectives.n > 1 or result.winner is not None
+    return None if is_other else result._best
 
 
 def _run_trainer(hpo: BaseHPOptimizer, call: Call, *, is_over: bool) -> tuple[Any, dict[str, Any]]:

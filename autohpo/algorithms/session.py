@@ -17,14 +17,7 @@ from autohpo.algorithms.parts.missing_space import check_given
 from autohpo.algorithms.parts.points import CheckedPoint
 from autohpo.algorithms.parts.values import amount, checked_pid, checked_suggestion, is_same_suggestion, pair, plain
 from autohpo.algorithms.parts.wanted import KnownResults, WantedPoints
-from autohpo.errors import (
-    EvaluationsError,
-    InvalidPerfError,
-    OptimizationComplete,
-    OptionError,
-    short,
-    shown,
-)
+from autohpo.errors import EvaluationsError, InvalidPerfError, OptimizationComplete, OptionError, short, shown
 from autohpo.history import History
 from autohpo.spaces.usual import Usual
 from autohpo.surrogates.blas import one_blas_thread
@@ -194,11 +187,30 @@ class Session:
     def adopt(self, suggestion: Suggestion) -> None:
         """Add a suggestion that was made earlier; see ``BaseHPOptimizer.adopt``."""
         with self.lock:
-            self._hpo.set_up()
-            if suggestion.number != self.history.n_asked:
-                rule = f"number must be the next, {self.history.n_asked}"
-                raise OptionError(f"suggestion: {rule}, got {shown(suggestion.number)}")
             self._add(suggestion)
+
+    def follow(self, suggestion: Suggestion) -> None:
+        """Count a suggestion of a log, of which nobody hears before it has ended; ``go_on`` adds what has not.
+
+        Raises:
+            OptionError: It is not the next one.
+        """
+        if not self._is_set_up:
+            self._hpo.set_up()
+        if suggestion.number != self.history.n_asked:
+            rule = f"number must be the next, {self.history.n_asked}"
+            raise OptionError(f"suggestion: {rule}, got {shown(suggestion.number)}")
+        if suggestion.info:
+            self.wanted.follow(suggestion, self._hpo.full_fidelity)
+            self.known.n_taken += "known" in suggestion.info
+        self.history.follow(suggestion)
+        self._hpo.number, self._rng = suggestion.number + 1, None
+
+    def followed(self, trial: Trial) -> None:
+        """Take the end of a trial of a log, where no hook hears of it."""
+        self.history.followed(trial)
+        if trial.constraints and trial.perfs:
+            self._warn_of_constraints()
 
     def know(self, points: Sequence[CheckedPoint]) -> None:
         """Add points before the first suggestion: what a search brings along from earlier ones."""
@@ -341,11 +353,8 @@ class Session:
 
     def _add(self, suggestion: Suggestion) -> None:
         """Add a suggestion, asked or adopted; both leave the same state behind."""
-        if suggestion.info:
-            self.wanted.follow(suggestion, self._hpo.full_fidelity)
-            self.known.n_taken += "known" in suggestion.info
-        self.history.add(suggestion)
-        self._hpo.number, self._rng = self.history.n_asked, None
+        self.follow(suggestion)
+        self.history.go_on((suggestion,))
 
     def _take_known(self) -> None:
         """Take the points whose results are known as if they had been suggested and told, before anything else."""

@@ -27,6 +27,7 @@ TASK, STOP, DROP, RELIEVE, EXIT = b"T", b"S", b"D", b"R", b"X"  # the kinds that
 
 MAX_ANSWER_BYTES = MAX_RESULT_BYTES + (1 << 20)  # a longer frame is not from our worker
 
+_FLOAT = frozenset({float})
 _ENDS = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED, TrialState.INVALID)
 
 
@@ -106,6 +107,8 @@ class Message:
 
     def pack(self) -> bytes:
         """Return the frame of this message; the error of an outcome is cut to its allowed length."""
+        if self.kind == "started" and not self.held:  # as json writes it
+            return pack_frame(b'{"kind": "started", "number": %d, "attempt": %d}' % (self.number, self.attempt))
         fields: dict[str, Any] = {"kind": self.kind, "number": self.number, "attempt": self.attempt}
         if self.held:
             fields["held"] = self.held
@@ -115,7 +118,9 @@ class Message:
                 fields["metrics"] = dict(self.metrics)
         if self.outcome is not None:
             data = self.outcome.to_json()
-            fields |= {"outcome": data | {"error": clip(data["error"])}, "is_paused": self.is_paused}
+            if data["error"]:
+                data["error"] = clip(data["error"])
+            fields["outcome"], fields["is_paused"] = data, self.is_paused
         return pack_frame(json.dumps(fields).encode())
 
     @classmethod
@@ -126,7 +131,7 @@ class Message:
             FrameError: It holds none, whatever the bytes are.
         """
         try:
-            fields = json.loads(body)
+            fields = json.loads(body.decode())
             if fields.get("outcome") is not None:
                 fields["outcome"] = _checked(fields["outcome"])
             if type(fields.get("perf")) is list:
@@ -141,10 +146,7 @@ class Message:
     def _is_valid(self) -> bool:
         if self.kind not in ("ready", "started", "report", "end") or (self.outcome is None) == (self.kind == "end"):
             return False
-        if (
-            not all(type(value) is int for value in (self.number, self.attempt, self.held))
-            or type(self.is_paused) is not bool
-        ):
+        if not type(self.number) is type(self.attempt) is type(self.held) is int or type(self.is_paused) is not bool:
             return False
         if self.metrics is not None and not (
             type(self.metrics) is dict and all(map(_is_finite, self.metrics.values()))
@@ -172,9 +174,9 @@ def _checked(data: dict[str, Any]) -> Outcome:
         or any(type(text) is not str for text in (outcome.error, outcome.why, outcome.advice))
     ):
         raise ValueError("outcome")
-    numbers = [*outcome.perfs, *outcome.constraints.values(), *outcome.metrics.values()]
+    numbers: list[Any] = [*outcome.perfs, *outcome.constraints.values(), *outcome.metrics.values()]
     numbers += [number for number in (outcome.cost, outcome.reached, outcome.trained) if number is not None]
-    if not all(map(_is_finite, numbers)):
+    if not all(map(math.isfinite if set(map(type, numbers)) <= _FLOAT else _is_finite, numbers)):
         raise ValueError("outcome")
     return outcome
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 MAINS = ("__main__", "__mp_main__")
 """The names of the user's script: the second in a process that was started with *spawn*."""
 
+_PLAIN = frozenset({bool, int, float, str, type(None)})  # values that name no class
+_NO_DEFINITIONS = pickle.dumps(None, pickle.DEFAULT_PROTOCOL)
+
 VARIABLE = "AUTOHPO_MAIN"
 """The variable that names the file of the objective, for processes that a worker starts."""
 
@@ -130,6 +133,8 @@ def dump_task(task: Task) -> bytes:
     """
     if isinstance(task, PickledTask):
         return task.data
+    if type(task) is Task and _PLAIN.issuperset(map(type, task.hp.values())):
+        return pickle.dumps(task, pickle.DEFAULT_PROTOCOL) + _NO_DEFINITIONS
     buffer = io.BytesIO()
     try:
         with _scripts_by_value():

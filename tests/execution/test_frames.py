@@ -19,8 +19,9 @@ from autohpo.execution.frames import (
     pack_frame,
     read_frame,
 )
+from autohpo.execution.mains import dump_task, load_task
 from autohpo.objective import MAX_ERROR_CHARACTERS, clip
-from autohpo.trial import Outcome, TrialState
+from autohpo.trial import Outcome, Task, TrialState
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 numbers = st.dictionaries(st.text(max_size=5), finite, max_size=2)
@@ -161,3 +162,20 @@ def test_long_texts_keep_head_and_tail():
     assert cut.endswith("tail")
     assert "8 characters left out" in cut
     assert clip("\ud800") == "\\ud800"
+
+
+def test_a_started_message_is_the_json_of_its_fields():
+    """It is written without json, and reads as every other one."""
+    message = Message("started", 12, 3)
+    frame = message.pack()
+    assert frame[LENGTH.size :] == json.dumps({"kind": "started", "number": 12, "attempt": 3}).encode()
+    assert Message.unpack(frame[LENGTH.size :]) == message
+
+
+@pytest.mark.parametrize("hp", [{"x": 0.5, "n": 3, "on": True, "a": "relu", "b": None}, {"x": (1, 2)}, {}])
+def test_a_task_comes_back_whichever_way_it_was_pickled(hp):
+    """Plain values go by pickle alone; those of other types by the pickler that knows the user's script."""
+    task = Task(7, 1, hp, seed=5, fidelity=3, root=7, checkpoint_dir="somewhere")
+    found = load_task(dump_task(task))
+    assert found == task
+    assert [type(value) for value in found.hp.values()] == [type(value) for value in hp.values()]
