@@ -94,11 +94,9 @@ def test_random_bytes_are_refused_or_framed(data):
         pass
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+flat = scalars | st.lists(scalars, max_size=3) | st.dictionaries(st.text(max_size=5), scalars, max_size=3)
+json_values = flat | st.lists(flat, max_size=3) | st.dictionaries(st.text(max_size=5), flat, max_size=3)
 NAMES = ["kind", "number", "attempt", "fidelity", "perf", "outcome", "is_paused", "other"]
 PARTS = ["state", "perf", "fidelity", "error", "constraints", "metrics", "cost", "why", "other"]
 outcomes = st.dictionaries(st.sampled_from(PARTS), json_values | st.sampled_from(["COMPLETE", "FAILED", 1.0]))
