@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Collection
 from dataclasses import replace
 
 from autohpo.errors import OptionError
 from autohpo.execution.meters import MemoryMeter
+from autohpo.execution.platform import current
 from autohpo.execution.tree import read_proc
 from autohpo.trial import Outcome, TrialState
 
@@ -37,7 +37,7 @@ class AddressSpaceMeter(MemoryMeter):
         Raises:
             OptionError: It does not.
         """
-        if not sys.platform.startswith("linux"):
+        if current().name != "linux":
             raise OptionError("memory_by: 'address-space' needs Linux; use 'rss' here")
 
     def enter(self, slot: int) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import re
-import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from autohpo.errors import OptionError
 from autohpo.execution.meters import MemoryMeter
+from autohpo.execution.platform import current
 from autohpo.execution.tree import tree_of
 
 ROOT = Path("/sys/fs/cgroup")
@@ -172,7 +172,7 @@ def own_group() -> Path:
     Raises:
         OptionError: There is none that can limit memory.
     """
-    if not sys.platform.startswith("linux"):
+    if current().name != "linux":
         raise OptionError("memory_by: 'cgroup' needs Linux; use 'rss' here")
     wanted = "memory_by: 'cgroup' needs control groups of version 2 with the controller of memory"
     try:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from autohpo.errors import MissingExtraError, OptionError
+from autohpo.execution.platform import current
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ def _sums(processes: Iterable[Any]) -> dict[int, int]:
 
 
 def _exists(pid: int) -> bool:
-    if os.name != "posix":  # there a signal would end it, and no container has numbers of its own
+    if current().name == "windows":  # there a signal would end it, and no container has numbers of its own
         return True
     try:
         os.kill(pid, 0)
