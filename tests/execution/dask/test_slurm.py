@@ -22,7 +22,9 @@ from autohpo.trial import TrialState
 
 pytestmark = pytest.mark.extras
 
+_before = signal.getsignal(signal.SIGINT)
 jobqueue = pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed: pip install 'autohpo[slurm]'")
+signal.signal(signal.SIGINT, _before)  # the import sets a handler that ends this process as if all were well
 
 SBATCH = """#!/bin/bash
 # Starts the job as a process group of its own, as soon as the file `hold` is gone.

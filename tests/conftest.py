@@ -1,0 +1,42 @@
+"""A run of the tests that ends before its last one, or in which one failed, is a failure, whatever ended it.
+
+A handler of a signal that some library has set may end the process with the code of success.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+
+
+class Progress:
+    """How far the run has come."""
+
+    def __init__(self) -> None:
+        self.n_tests = self.n_over = self.n_failed = 0
+
+    def pytest_collection_finish(self, session):
+        """Count what is to be run."""
+        if not session.config.option.collectonly:
+            self.n_tests = len(session.items)
+
+    def pytest_runtest_logfinish(self):
+        """Count what was."""
+        self.n_over += 1
+
+    def check(self) -> None:
+        """End with a failure where tests are missing."""
+        if self.n_over < self.n_tests:
+            sys.stdout.flush()
+            print(
+                f"\n{self.n_over} of {self.n_tests} tests were run, so this is a failure", file=sys.stderr, flush=True
+            )
+            os._exit(1)
+
+
+def pytest_configure(config):
+    """Look at the progress when the process ends."""
+    progress = Progress()
+    config.pluginmanager.register(progress, "autohpo-progress")
+    atexit.register(progress.check)
