@@ -25,13 +25,16 @@ class Progress:
         """Count what was."""
         self.n_over += 1
 
+    def pytest_runtest_logreport(self, report):
+        """Count failures."""
+        self.n_failed += report.failed
+
     def check(self) -> None:
-        """End with a failure where tests are missing."""
-        if self.n_over < self.n_tests:
+        """End with a failure where tests are missing, or failed."""
+        if self.n_over < self.n_tests or self.n_failed:
             sys.stdout.flush()
-            print(
-                f"\n{self.n_over} of {self.n_tests} tests were run, so this is a failure", file=sys.stderr, flush=True
-            )
+            counts = f"{self.n_over} of {self.n_tests} tests were run, {self.n_failed} failures"
+            print(f"\n{counts}: the run has failed", file=sys.stderr, flush=True)
             os._exit(1)
 
 
