@@ -156,7 +156,7 @@ def test_reading_and_writing_leaves_nothing_open(tmp_path):
     for number in range(50):
         outputs.keep(number, 1, b"text")
         read_output(tmp_path, number, 1)
-    assert len([*Path("/proc/self/fd").iterdir()]) == before
+    assert len([*Path("/proc/self/fd").iterdir()]) <= before
 
 
 def test_half_of_an_output_does_not_stay(tmp_path, monkeypatch):

@@ -271,14 +271,14 @@ def test_crashes_leave_nothing_behind(drive_local, tmp_path):
         os._exit(1)
 
     path = str(tmp_path / "pids")
-    before = count()
+    before = count()  # what other tests have left in this process may end meanwhile, so less is as well
     driver = drive_local(f, n_slots=2, trial_time_limit=60, memory_limit=10**10)
     private = driver.executor._slots[0]._launch.objective.parent
     assert private.stat().st_mode & 0o777 == 0o700
     for number in range(20):
         driver.run(number, number % 2)
     driver.executor.close()
-    assert count() == before
+    assert all(now <= then for now, then in zip(count(), before, strict=True)), (count(), before)
     pids = [int(pid) for pid in Path(path).read_text().split()]
     assert len(pids) == 20
     assert wait_until(lambda: not any(map(is_running, pids)))

@@ -153,7 +153,7 @@ def test_messages_to_one_host_arrive_in_their_order(cluster):
 def test_workers_with_another_version_say_so(cluster, setup, text, monkeypatch):
     """The search ends with the reason: no worker could load what it pickles."""
     with pytest.raises(AutoHPOError, match=text):
-        monkeypatch.setattr("autohpo.execution.hosts.executor.HostSetup", lambda *_: setup)
+        monkeypatch.setattr("autohpo.execution.hosts.executor.HostSetup", lambda *_, **__: setup)
         with driven(DaskExecutor(cluster), identity) as executor:
             ready(executor)
 
