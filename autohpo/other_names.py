@@ -83,7 +83,7 @@ _OPTIONS = {  # an option of build_hpo_from_name, or an argument of optimize: wh
     "max_consecutive_failures": "max_failures failure_limit max_errors",
     "gpus": "n_gpus num_gpus gpu gpu_ids devices device cuda_visible_devices",
     "keep": "restore_best_weights scope",
-    "checkpoints": "checkpoint_path checkpoint_root checkpoint_url storage_path",
+    "checkpoints": "checkpoint_root checkpoint_url checkpoint_storage",
     "keep_checkpoints": "save_top_k_tasks_only checkpoint_config keep_checkpoints_num",
     "retries": "max_retries failure_config retry_failed n_retries",
 }

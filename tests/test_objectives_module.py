@@ -16,7 +16,8 @@ NAMED = {"acc": "max", "latency": "min"}
 
 def done(perfs, constraints=None, metrics=None, cost=None):
     """The outcome of an attempt that was complete."""
-    return Outcome(TrialState.COMPLETE, perfs, constraints or {}, metrics or {}, cost)
+    own = cost is not None
+    return Outcome(TrialState.COMPLETE, perfs, constraints or {}, metrics or {}, cost, has_own_cost=own)
 
 
 @pytest.mark.parametrize(
