@@ -245,8 +245,9 @@ class OptimizerInterface:
                 they are legal here; of the others the best few, with what is illegal replaced, are tried first.
             fidelity: The hyper-parameter that is the fidelity, such as ``"trainer:max_epoch"``: each trial gets it
                 with the value that the algorithm gives it. It must not be searched.
-            executor: Where trials run: "serial" in this process, "local" in processes of this machine, or an
-                :class:`autohpo.execution.base.Executor`. None chooses between the first two.
+            executor: Where trials run: "serial" in this process, "local" in processes of this machine, "dask", "ray",
+                "joblib", the address, client or cluster of dask, a ``concurrent.futures.Executor``, an executor of
+                submitit, or an :class:`autohpo.execution.base.Executor`. None chooses between the first two.
             retries: How often a trial that ends in a state is started again, such as ``{"CRASHED": 1}``. A trial whose
                 machine or driver died (LOST) is started again twice, others are not.
             ask_ahead: Whether the next suggestion is made while all workers are busy: none waits for it, but it is made
