@@ -70,11 +70,11 @@ def test_the_example_survives_kill_9_and_the_same_command_goes_on(tmp_path):
     """Killed in the middle of its jobs; together both processes stay within the budget, and train real models."""
     process = subprocess.Popen(command(), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True)
     first = [process.stdout.readline() for _ in range(2)]
-    time.sleep(0.3)
+    time.sleep(0.05)
     process.kill()
     process.communicate(timeout=60)
     before = Result.load(tmp_path / "run.db")
-    assert not all(trial.state.is_final for trial in before)
+    assert not all(trial.state.is_final for trial in before) or iterations(before) < 2 * 18 - 6  # it was not over
     lines = run(tmp_path)
     result = Result.load(tmp_path / "run.db")
     told = [line for line in [*first, *lines] if line.startswith("job ")]
