@@ -90,6 +90,24 @@ def test_only_what_has_changed_is_saved(url):
     assert content(Mirror(task_of(url, 1)).folder) == {"model": "large", "log": "12"}
 
 
+def test_a_paused_training_saves_under_the_attempt_that_goes_on(url):
+    """Everything anew, once it has changed anything: objects of an earlier attempt are not the later one's to keep."""
+    mirror = mirror_of(task_of(url))
+    (mirror.folder / "model").write_text("large")
+    (mirror.folder / "log").write_text("1")
+    mirror.end(keeps_folder=True)
+    first = mirror._shared.state()
+    assert mirror_of(task_of(url, number=4), mirror) is mirror
+    mirror.save()
+    assert mirror._shared.state() == first
+    (mirror.folder / "log").write_text("12")
+    mirror.save()
+    mirror.save()
+    assert mirror._n == 1, "a save without a change is no new state"
+    assert all(name.startswith(f"objects/{key_of(4, 1)}-") for name in mirror._shared.state().values())
+    assert content(Mirror(task_of(url, 5)).folder) == {"model": "large", "log": "12"}
+
+
 def test_an_objective_that_asks_for_no_folder_costs_nothing(url):
     """The storage is not even looked at."""
     mirror = Mirror(task_of("nothing-of-the-kind://x"))
