@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 import uuid
 from dataclasses import dataclass
@@ -100,7 +99,7 @@ class DaskEngine(Engine):
             OptionError: There is no such scheduler, or none of its workers has what a trial needs.
             MissingExtraError: Dask is not installed.
         """
-        self._setup = YES + pickle.dumps(setup)
+        self._setup = YES + setup.pack()
         place = connect(*self._given)
         try:
             if place.workers is None:

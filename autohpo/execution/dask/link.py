@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 import uuid
 from collections.abc import Iterable
@@ -125,7 +124,7 @@ class DaskLink(Link):
             if not answer.startswith(YES):
                 return None
             if answer != YES:
-                search.setup = pickle.loads(answer[len(YES) :])
+                search.setup = HostSetup.unpack(answer[len(YES) :])
             return search.setup
 
     def _first_message(self) -> bytes:

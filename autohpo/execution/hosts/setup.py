@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autohpo.errors import AutoHPOError
@@ -62,6 +63,25 @@ class HostSetup:
     log_level: int = field(default_factory=lambda: logging.getLogger("autohpo").level)
     python: str = field(default_factory=_python)
     version: str = __version__
+
+    def pack(self) -> bytes:
+        """Return the setup as bytes: JSON, and behind it the objective, which only workers unpickle."""
+        fields = {name: value for name, value in vars(self).items() if name != "objective"}
+        return json.dumps(fields).encode() + b"\n" + self.objective
+
+    @classmethod
+    def unpack(cls, data: bytes) -> HostSetup:
+        """Return the setup that :meth:`pack` wrote.
+
+        Raises:
+            AutoHPOError: The bytes are none.
+        """
+        head, _, objective = data.partition(b"\n")
+        try:
+            setup = cls(objective, **json.loads(head))
+        except (ValueError, TypeError) as fault:
+            raise AutoHPOError(f"bytes that are no setup of a host: {data[:80]!r}") from fault
+        return replace(setup, import_path=tuple(setup.import_path), arguments=tuple(setup.arguments))
 
     def check(self) -> None:
         """Check that this process can load what the driver pickled.

@@ -77,6 +77,15 @@ def test_a_host_that_cannot_serve_says_why(setup, change, text):
     assert link.heard[0].fields == {"why": why, "is_fault": True}
 
 
+def test_a_setup_goes_as_bytes_that_are_no_pickle(setup):
+    """JSON with the objective behind it; other bytes are named."""
+    whole = replace(setup, trial_time_limit=1.5, import_path=("/a", "/b\nc"), arguments=("x",), log_folder="/logs")
+    assert HostSetup.unpack(whole.pack()) == whole
+    for junk in (b"", b"[1]", b'{"no": 1}\nabc'):
+        with pytest.raises(AutoHPOError, match="bytes that are no setup of a host"):
+            HostSetup.unpack(junk)
+
+
 def test_a_host_that_hears_nonsense_ends(setup):
     """What is no message of ours comes from somebody else."""
     link = Recorder(5, b"GET / HTTP/1.1")
