@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-torch test-extras chaos lint types bench clean
+.PHONY: demo test test-torch test-autogl test-extras chaos lint types bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m autohpo.demo
@@ -14,13 +14,17 @@ test: $(VENV)/tested
 
 # Tests with PyTorch: not part of `make test`, because it is large.
 test-torch: $(VENV)/tested
-	$(BIN)/python -m pip install -q torch==2.13.0
-	$(BIN)/python -m pytest -q -m torch
+	$(BIN)/python tests/run_extras.py --strict torch
 
-# Tests with cluster engines: not part of `make test`, because they are large, and slow to start.
+# Tests with AutoGL itself, with stand-ins for what it cannot be installed with.
+test-autogl: $(VENV)/tested
+	$(BIN)/python tests/run_extras.py --strict autogl
+
+# Tests with large packages, each group in an environment of its own: says what ran, what was skipped, and why.
+# `make test-extras EXTRAS="trackers loops"` runs some groups.
+EXTRAS ?=
 test-extras: $(VENV)/tested
-	$(BIN)/python -m pip install -q -e ".[dask,ray,slurm]"
-	$(BIN)/python -m pytest -q -m extras
+	$(BIN)/python tests/run_extras.py $(EXTRAS)
 
 # Every fault of docs/reliability.md at its full number, then with a fault planted that each row must find: some hours.
 # `make chaos CHAOS="--rows R1,R5 --long"` runs some rows.
@@ -57,4 +61,4 @@ $(VENV)/dev: $(VENV)/tested
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-extras build dist *.egg-info

@@ -32,6 +32,21 @@ EXTRAS = {
     "remote": "checkpoints on storage that machines share, by URL",
     "ray": "workers of a Ray cluster, on one machine or many",
     "slurm": "workers that are jobs of SLURM",
+    "dashboard": "Optuna's dashboard and plots over a run",
+    "torch": "the helpers of a PyTorch training loop",
+    "pyg": "trainers of PyTorch Geometric",
+    "lightning": "a callback of Lightning",
+    "keras": "a callback of Keras",
+    "transformers": "a callback of Hugging Face's Trainer",
+    "xgboost": "boosting with XGBoost, stopped and continued",
+    "lightgbm": "boosting with LightGBM, stopped and continued",
+    "catboost": "boosting with CatBoost, stopped",
+    "mlflow": "runs in MLflow",
+    "tensorboard": "runs in TensorBoard",
+    "wandb": "runs in Weights & Biases",
+    "clearml": "runs in ClearML",
+    "raytune": "spaces of Ray Tune",
+    "ax": "spaces of Ax",
 }
 """What each extra gives; those for work on autohpo itself are left out."""
 
