@@ -40,7 +40,11 @@ class Group:
 
 GROUPS = {
     "engines": Group((".[dask,ray,slurm]",), ("tests/execution", "tests/test_docs.py::test_the_code_of_a_page_runs")),
-    "torch": Group((TORCH,), ("tests/test_torch.py", "tests/test_docs.py"), marker="torch"),
+    "torch": Group(
+        (TORCH, "torch_geometric"),
+        ("tests/test_torch.py", "tests/test_docs.py", "tests/integrations/pyg"),
+        marker="torch",
+    ),
 }
 
 
