@@ -95,8 +95,8 @@ class Tuner:
         Args:
             trainer: A trainer of AutoGL's, whose combined space is searched.
             dataset: What its ``train`` takes.
-            time_limit: Seconds. None, and a negative integer as in ``fit(time_limit=-1)``, are no limit; another number
-                that is not above 0 is what a solver has left after the models before took too long.
+            time_limit: Seconds for this model. None, and a negative integer as in ``fit(time_limit=-1)``, are no limit;
+                another number that is not above 0 is what a solver has left after the models before took too long.
             memory_limit: Memory of each worker: bytes, or a string such as "4GB".
 
         Raises:
