@@ -162,11 +162,7 @@ def default_configuration(trainer: Any, space: SearchSpace) -> dict[str, Any] | 
     Raises:
         OptionError: It is no configuration of the space.
     """
-    found: dict[str, Any] = {}
-    for name, value in _own_values(trainer):
-        full = name if name in space.names else f"trainer:{name}"
-        if full in space.names:
-            found[full] = value
+    found = own_values(trainer, space)
     if not found:
         return None
     hp: dict[str, Any] = {}
@@ -180,6 +176,16 @@ def default_configuration(trainer: Any, space: SearchSpace) -> dict[str, Any] | 
     except SpaceError as error:
         raise OptionError(f"default_first: the trainer's own configuration does not fit the space; {error}") from None
     return hp
+
+
+def own_values(trainer: Any, space: SearchSpace) -> dict[str, Any]:
+    """Return what a trainer has by itself for the parameters of a space, by their names there; it may be illegal."""
+    found: dict[str, Any] = {}
+    for name, value in _own_values(trainer):
+        full = name if name in space.names else f"trainer:{name}"
+        if full in space.names:
+            found[full] = value
+    return found
 
 
 def _own_values(trainer: Any) -> Iterator[tuple[str, Any]]:
