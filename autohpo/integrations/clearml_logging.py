@@ -41,6 +41,8 @@ class ClearMLTracker:
         tags: Tags of the task.
         offline: Whether to write into a folder instead, which ``Task.import_offline_session`` sends later.
         trials: Whether each trial has a series of its own.
+        wait_seconds: How long the end of a search waits for ClearML where it does not get on; it reads all imported
+            modules of the program before it lets a task be closed.
 
     Raises:
         OptionError: An option is wrong.
@@ -52,6 +54,7 @@ class ClearMLTracker:
     tags: Sequence[str] = field(default_factory=tuple)
     offline: bool = False
     trials: bool = True
+    wait_seconds: float = 120.0
 
     def __post_init__(self) -> None:
         check_texts(self, "project", "task_name")
@@ -88,6 +91,8 @@ class ClearMLTracker:
             auto_connect_streams=False,
             auto_resource_monitoring=False,
         )
+        if self._is_own:
+            self._task.set_initial_iteration(0)  # it would add the last iteration of before to all that follow
         self._task.connect({name: plain(value) for name, value in run.settings.items()}, name="search")
         return {"task": self._task.id}
 
@@ -114,7 +119,7 @@ class ClearMLTracker:
             [
                 name_of(trial),
                 trial.state.value,
-                *(list(trial.perfs) or [""] * len(self._names)),
+                *(trial.perfs or [""] * len(self._names)),
                 str({name: plain(value) for name, value in trial.hp.items()}),
                 notes_of(trial).get("error", "")[-200:],
             ]

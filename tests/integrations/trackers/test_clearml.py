@@ -40,7 +40,7 @@ def session(folder, begin="", end="", n=12):
     """Run a search offline, and return the task, and its reports as ``{(title, series): [(iteration, value)]}``."""
     environment = {**os.environ, "CLEARML_CACHE_DIR": str(folder), "PYTHONPATH": str(Path(__file__).parents[3])}
     code = PROGRAM.format(begin=begin, end=end, n=n)
-    subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, check=True, timeout=200)
+    subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, check=True, timeout=400)
     (task,) = (folder / "offline").glob("offline-*/task.json")
     curves = {}
     for line in (task.parent / "metrics.jsonl").read_text().splitlines():

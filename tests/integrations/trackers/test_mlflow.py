@@ -96,7 +96,7 @@ def test_several_objectives_and_names_that_mlflow_does_not_take(searched, uri):
     result = searched(
         MLflowTracker(tracking_uri=uri), f=lambda hps: {"acc@1": hps["x"], "size": 2.0}, name="nsga2", mode=mode
     )
-    client, parent, children = runs_of(uri)
+    _, parent, children = runs_of(uri)
     assert children[3].data.metrics["acc_1"] == result.trials[3].perfs[0]
     assert {"best.acc_1", "best.size"} <= set(parent.data.metrics)
 
