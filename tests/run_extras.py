@@ -47,7 +47,11 @@ AUTOGL = (  # of 2022: it asks for a hyperopt and a networkx of then, and import
 
 GROUPS = {
     "engines": Group((".[dask,ray,slurm]",), ("tests/execution", "tests/test_docs.py::test_the_code_of_a_page_runs")),
-    "torch": Group((TORCH,), ("tests/test_torch.py", "tests/test_docs.py"), marker="torch"),
+    "torch": Group(
+        (TORCH, "torch_geometric"),
+        ("tests/test_torch.py", "tests/test_docs.py", "tests/integrations/pyg"),
+        marker="torch",
+    ),
     "autogl": Group(
         (TORCH, "torch_geometric"),
         ("tests/integrations/test_autogl_real.py", "tests/test_docs.py"),
