@@ -47,6 +47,10 @@ AUTOGL = (  # of 2022: it asks for a hyperopt and a networkx of then, and import
 
 GROUPS = {
     "engines": Group((".[dask,ray,slurm]",), ("tests/execution", "tests/test_docs.py::test_the_code_of_a_page_runs")),
+    "trackers": Group(
+        (".[mlflow,tensorboard,wandb]", "clearml"),
+        ("tests/integrations/trackers", "tests/test_docs.py::test_the_code_of_a_page_runs"),
+    ),
     "torch": Group(
         (TORCH, "torch_geometric"),
         ("tests/test_torch.py", "tests/test_docs.py", "tests/integrations/pyg"),

@@ -5,8 +5,8 @@
 In each ``with_LIBRARY.py`` stand a random search and a model-based search (a forest with expected improvement; the
 model is in ``shared.py`` and counts nowhere), both written as that library wants them, and both run for real: that
 library's own loop calls them. Counted are the lines between ``# begin`` and ``# end`` that are neither blank nor
-comments nor docstrings; imports, the space and the call that runs the search are not counted. A library that is not installed is
-counted all the same, and not run.
+comments nor docstrings; imports, the space and the call that runs the search are not counted. A library that is not
+installed is counted all the same, and not run.
 """
 
 from __future__ import annotations
