@@ -78,21 +78,19 @@ class ClearMLTracker:
         if self.offline:
             Task.set_offline(True)
         self._names, current = run.objective_names, Task.current_task()
-        self._is_own = current is None
+        self._is_own, known = current is None, run.kept.get("task")
         self._task = current or Task.init(
             project_name=self.project,
             task_name=self.task_name or run.name,
             task_type=Task.TaskTypes.optimizer,
             tags=[*self.tags],
-            reuse_last_task_id=False,
-            continue_last_task=run.kept.get("task", False),
+            reuse_last_task_id=known or False,
+            continue_last_task=0 if known else False,  # 0: from no iteration on; True would add the last one to all
             auto_connect_arg_parser=False,
             auto_connect_frameworks=False,
             auto_connect_streams=False,
             auto_resource_monitoring=False,
         )
-        if self._is_own:
-            self._task.set_initial_iteration(0)  # it would add the last iteration of before to all that follow
         self._task.connect({name: plain(value) for name, value in run.settings.items()}, name="search")
         return {"task": self._task.id}
 

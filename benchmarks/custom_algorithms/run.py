@@ -50,8 +50,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("libraries", nargs="*", metavar="LIBRARY", help=f"of {', '.join(LIBRARIES)}; all by default")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=25)
     args = parser.parse_args()
     sys.path.insert(0, str(HERE))
+    importlib.import_module("shared").N_TRIALS = args.trials  # before the modules take it from there
     print(f"{'library':<14}{'lines random':>13}{'model':>7}   median best loss: random, model")
     for library in args.libraries or LIBRARIES:
         n = counts(library)
