@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autohpo.integrations.optuna.exporting import to_optuna_storage
     from autohpo.integrations.optuna.importing import from_optuna_storage
+    from autohpo.integrations.optuna.serving import DashboardServer
     from autohpo.integrations.optuna.spaces import from_optuna, to_optuna
     from autohpo.integrations.optuna.view import StorageView, study
 
-__all__ = ["StorageView", "from_optuna", "from_optuna_storage", "study", "to_optuna", "to_optuna_storage"]
+__all__ = [
+    "DashboardServer",
+    "StorageView",
+    "from_optuna",
+    "from_optuna_storage",
+    "study",
+    "to_optuna",
+    "to_optuna_storage",
+]
 
 _HOME_OF = {
+    "DashboardServer": "serving",
     "StorageView": "view",
     "from_optuna": "spaces",
     "from_optuna_storage": "importing",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -75,18 +76,19 @@ class Columns:
 
     Args:
         space: The space.
+        levels: To how many levels of its scale a number is rounded that may have more values; None rounds none.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: SearchSpace, levels: int | None = None) -> None:
         self._single: dict[str, Column] = {}
         self._entries: dict[str, list[Column]] = {}
         self._shared: dict[tuple[str, ...], dict[str, Any]] = {}
         names = set(space.names)
         for parameter in space:
-            entries = _entries_of(parameter)
+            entries = _entries_of(parameter, levels)
             if entries is not None and names.isdisjoint(entry.name for entry in entries):
                 self._entries[parameter.name] = entries
-            column = _column_of(parameter.name, parameter)
+            column = _column_of(parameter.name, parameter, levels)
             if column is not None:
                 self._single[parameter.name] = column
 
@@ -113,7 +115,7 @@ class Columns:
         return Converted(params, found, others)
 
 
-def _column_of(name: str, parameter: HPSpace) -> Column | None:
+def _column_of(name: str, parameter: HPSpace, levels: int | None) -> Column | None:
     """Return a parameter as one of Optuna; None where that has no such kind."""
     library = load_optuna().distributions
     match parameter:
@@ -125,6 +127,8 @@ def _column_of(name: str, parameter: HPSpace) -> Column | None:
             return Column(name, library.FloatDistribution(value, value))
         case FixedHP(value=value):
             return _categorical(name, (value,))
+        case RangeHP() | LogRangeHP() if levels is not None and not 0 < (parameter.n_values or 0) <= levels:
+            return _rounded(name, parameter, levels)
         case RangeHP(low=low, high=high, step=step) if parameter.is_int:
             return Column(name, library.IntDistribution(low, high, step=step or 1))
         case RangeHP(low=low, high=high, step=step):
@@ -135,6 +139,21 @@ def _column_of(name: str, parameter: HPSpace) -> Column | None:
     return None
 
 
+def _rounded(name: str, parameter: RangeHP | LogRangeHP, levels: int) -> Column:
+    """Return a range whose values are rounded to levels of its scale."""
+    library = load_optuna().distributions
+    low, high, is_log = parameter.low, parameter.high, isinstance(parameter, LogRangeHP)
+    kind = library.IntDistribution if parameter.is_int else library.FloatDistribution
+    to, back = (math.log, math.exp) if is_log else (float, float)
+    first, width = to(low), (to(high) - to(low)) / (levels - 1)
+
+    def rounded(value: float) -> float:
+        level = back(first + round((to(value) - first) / width) * width)
+        return min(max(round(level) if parameter.is_int else level, low), high)
+
+    return Column(name, kind(low, high, log=is_log), rounded)
+
+
 def _step_of(low: float, high: float, step: float | None) -> float | None:
     """Return a step where Optuna's decimals see it lead from end to end, else None: it would move the upper end."""
     if step is None or (high - low) / step > MOST_STEPS:
@@ -143,14 +162,15 @@ def _step_of(low: float, high: float, step: float | None) -> float | None:
     return None if (exact[1] - exact[0]) % exact[2] else step
 
 
-def _entries_of(parameter: HPSpace) -> list[Column] | None:
+def _entries_of(parameter: HPSpace, levels: int | None) -> list[Column] | None:
     """Return a list, or an order of items, as a parameter for each entry; None where it is neither, or too long."""
     if isinstance(parameter, PermutationHP):
         n = len(parameter.items)
         found = [_categorical(f"{parameter.name}[{i}]", parameter.items, parameter.names) for i in range(n)]
     elif isinstance(parameter, ListHP):
         made = [
-            _column_of(f"{parameter.name}[{i}]", item) for i, item in enumerate(parameter._items[: MOST_ENTRIES + 1])
+            _column_of(f"{parameter.name}[{i}]", item, levels)
+            for i, item in enumerate(parameter._items[: MOST_ENTRIES + 1])
         ]
         found = [column for column in made if column is not None]
         if len(found) < len(made):

@@ -25,6 +25,7 @@ class Followed:
     Args:
         store: The store with the run.
         has_records: Whether each trial has a system attribute with all of ours.
+        levels: To how many levels numbers are rounded; None rounds none.
 
     Attributes:
         header: The header of the run.
@@ -36,7 +37,7 @@ class Followed:
         StoreCorruptError: It is damaged.
     """
 
-    def __init__(self, store: Store, *, has_records: bool = False) -> None:
+    def __init__(self, store: Store, *, has_records: bool = False, levels: int | None = None) -> None:
         header = store.header
         self.where = str(getattr(store, "path", "the log"))
         if header is None:
@@ -47,7 +48,7 @@ class Followed:
         space = readable_space(header, self.where)
         self._store, self._has_records = store, has_records
         self._state = RunState(space, self.objectives, self.where)
-        self._converter = Converter(space, self.kept)
+        self._converter = Converter(space, self.kept, levels)
         self._lock = threading.RLock()
         self._seq = 0
         self._asked: list[float] = []

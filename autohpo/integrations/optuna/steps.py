@@ -52,4 +52,4 @@ class Steps:
 
 
 def _is_whole(number: float) -> bool:
-    return abs(number - round(number)) <= 1e-9 * max(1.0, abs(number))
+    return abs(number - round(number)) <= 1e-9 * abs(number)

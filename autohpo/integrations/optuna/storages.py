@@ -12,6 +12,7 @@ from autohpo.errors import MissingExtraError, OptionError, PathError, shown
 from autohpo.store import redacted
 
 try:
+    import optuna
     from optuna.storages import BaseStorage, JournalStorage, RDBStorage
     from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 except ImportError as error:
@@ -111,6 +112,8 @@ class _Held(BaseJournalBackend):
         self._lines: list[dict[str, Any]] = []
         if path.exists():
             self._lines = list(JournalFileBackend(str(path)).read_logs(0))
+            if not self._lines and path.stat().st_size:
+                raise ValueError("it has no line that can be read")
         self._n_read = len(self._lines)
 
     def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
@@ -145,3 +148,14 @@ def one_study(storage: BaseStorage, study_name: str | None) -> str:
         return str(study_name)
     what = f"must be one of {shown(names, 400)}" if names else "the storage has no study"
     raise OptionError(f"study_name: {what}, got {shown(study_name)}")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Optuna from telling of every study that it makes."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,41 @@ def copied(trial: Any) -> Any:
         dict(one) if all(type(value) in _SHARED for value in one.values()) else copy.deepcopy(one) for one in attributes
     )
     return made
+
+
+def thinned(trials: list[Any], most: int | None, signs: Sequence[int]) -> list[Any]:
+    """Return at most so many trials: the best of every moment, those without an end, and others evenly spaced.
+
+    Args:
+        trials: All trials, in order.
+        most: How many; None keeps all.
+        signs: A sign for each objective: 1 where higher is better, -1 where lower is.
+    """
+    if most is None or len(trials) <= most:
+        return trials
+    kept = _leading(trials, signs) | {place for place, trial in enumerate(trials) if not trial.state.is_finished()}
+    if len(kept) > most:
+        kept = set(sorted(kept)[-most:])
+    others = [place for place in range(len(trials)) if place not in kept]
+    n = most - len(kept)
+    kept.update(others[i * len(others) // n] for i in range(n))
+    return [trials[place] for place in sorted(kept)]
+
+
+def _leading(trials: Sequence[Any], signs: Sequence[int]) -> set[int]:
+    """Return the places of trials that none before them beats in all objectives, of several those that none beats."""
+    complete = load_optuna().trial.TrialState.COMPLETE
+    scores = [
+        (place, tuple(sign * value for sign, value in zip(signs, trial.values, strict=True)))
+        for place, trial in enumerate(trials)
+        if trial.state == complete
+    ]
+    if len(signs) > 1:
+        scores.sort(key=lambda item: item[1], reverse=True)
+    front: list[tuple[float, ...]] = []
+    places = set()
+    for place, mine in scores:
+        if not any(all(a >= b for a, b in zip(other, mine, strict=True)) for other in front):
+            front = [*front, mine] if len(signs) > 1 else [mine]
+            places.add(place)
+    return places

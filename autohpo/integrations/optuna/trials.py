@@ -31,13 +31,15 @@ class Converter:
     Args:
         space: The space of the run.
         kept: What the run keeps of an Optuna study that it was imported from.
+        levels: To how many levels numbers are rounded; None rounds none.
 
     Attributes:
         steps: How fidelities become steps.
     """
 
-    def __init__(self, space: SearchSpace, kept: KeptStudy) -> None:
-        self._space, self._columns, self._kept = space, Columns(space), kept
+    def __init__(self, space: SearchSpace, kept: KeptStudy, levels: int | None = None) -> None:
+        self._space, self._columns, self._kept = space, Columns(space, levels), kept
+        self._has_notes = levels is None
         self.steps = Steps()
         library = load_optuna().trial
         self._make, self._states = library.FrozenTrial, library.TrialState
@@ -54,7 +56,7 @@ class Converter:
             asked: Unix seconds of its suggestion.
             has_record: Whether a system attribute has all of it, so that an import loses nothing.
         """
-        known = self._kept.trial(trial, is_running=is_running)
+        known = self._kept.trial(trial, is_running=is_running) if self._has_notes else None
         if known is not None:
             return known
         there = self._columns.of(trial.hp)

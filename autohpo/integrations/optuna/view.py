@@ -7,9 +7,9 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from autohpo.errors import MissingExtraError, StoreError
+from autohpo.errors import MissingExtraError, OptionError, StoreError, shown
 from autohpo.integrations.optuna.following import Followed
-from autohpo.integrations.optuna.studies import copied, directions_of, name_of, system_attrs_of, user_attrs_of
+from autohpo.integrations.optuna.studies import copied, directions_of, name_of, system_attrs_of, thinned, user_attrs_of
 from autohpo.store import Store, open_store
 
 try:
@@ -24,18 +24,24 @@ STUDY_ID = 0
 """The number of the only study."""
 
 
-def study(store: Store | str | os.PathLike[str]) -> optuna.Study:
+def study(
+    store: Store | str | os.PathLike[str], *, levels: int | None = None, most_trials: int | None = None
+) -> optuna.Study:
     """Return a run as a study of Optuna that can be read: for its plots, tables and dashboard.
 
     Args:
         store: The path or URL of a store, or the store itself; its run may still go on.
+        levels: To how many levels numbers are rounded; see :class:`StorageView`.
+        most_trials: How many trials are shown at most; see there.
 
     Raises:
         MissingExtraError: Optuna is not installed.
+        OptionError: Levels or trials are fewer than 2.
         StoreError: There is no such store, or it holds no run yet.
 
     Example:
-        >>> from autohpo import MemoryStore, RangeHP, build_hpo_from_name
+        >>> from autohpo import RangeHP, build_hpo_from_name
+        >>> from autohpo.store import MemoryStore
         >>> store = MemoryStore()
         >>> hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], lambda hps: hps["x"], max_evals=5, seed=0)
         >>> best_hp, best_perf = hpo.optimize(store=store, progress=False)
@@ -43,7 +49,7 @@ def study(store: Store | str | os.PathLike[str]) -> optuna.Study:
         >>> seen.best_params == best_hp, seen.best_value == best_perf, len(seen.trials)
         (True, True, 5)
     """
-    view = StorageView(store)
+    view = StorageView(store, levels=levels, most_trials=most_trials)
     return optuna.load_study(study_name=view.study_name, storage=view)
 
 
@@ -74,11 +80,17 @@ class StorageView(BaseStorage):
 
     Args:
         store: The path or URL of a store, or the store itself.
+        levels: To how many levels of its scale a number is rounded that may have more values; None rounds none. A plot
+            of contours draws a point for each pair of values that occur: with 10,000 trials, rounding to 50 makes it
+            possible.
+        most_trials: How many trials are shown at most, of more the best of every moment, those that run, and others
+            evenly spaced; None shows all. Plots that draw a line for each trial take a thousandth of a second for it.
 
     Attributes:
         study_name: The name of the study.
 
     Raises:
+        OptionError: Levels or trials are fewer than 2.
         StoreError: There is no such store, or it holds no run yet.
         StoreCorruptError: It is damaged.
 
@@ -91,11 +103,17 @@ class StorageView(BaseStorage):
         ['COMPLETE', 'COMPLETE', 'COMPLETE', 'COMPLETE', 'COMPLETE']
     """
 
-    def __init__(self, store: Store | str | os.PathLike[str]) -> None:
+    def __init__(
+        self, store: Store | str | os.PathLike[str], *, levels: int | None = None, most_trials: int | None = None
+    ) -> None:
+        for name, number in (("levels", levels), ("most_trials", most_trials)):
+            if number is not None and (type(number) is not int or number < 2):
+                raise OptionError(f"{name}: must be an integer of at least 2, or None, got {shown(number)}")
+        self._most = most_trials
         self._store = store if isinstance(store, Store) else open_store(store, read_only=True)
         self._is_own = self._store is not store
         try:
-            self._followed = Followed(self._store)
+            self._followed = Followed(self._store, levels=levels)
         except BaseException:
             self.close()
             raise
@@ -173,7 +191,7 @@ class StorageView(BaseStorage):
             states: The states of those wanted; None wants all.
         """
         _check(study_id)
-        trials = self._followed.trials()
+        trials = thinned(self._followed.trials(), self._most, self._followed.objectives.signs)
         if states is not None:
             trials = [trial for trial in trials if trial.state in states]
         return [copied(trial) for trial in trials] if deepcopy else trials

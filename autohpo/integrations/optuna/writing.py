@@ -22,6 +22,7 @@ def first_step(trials: Sequence[Any]) -> int:
 
 
 def seconds_of(time: Any) -> float:
+    """Return a time of Optuna, which is local, in Unix seconds."""
     seconds: float = time.timestamp()
     return seconds
 

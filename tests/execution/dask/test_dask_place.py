@@ -115,9 +115,7 @@ def test_something_else_is_refused():
 
 def test_a_word_that_is_no_address_is_an_error_at_once():
     """Not after half a minute of waiting for a host of that name."""
-    with pytest.raises(
-        OptionError, match=r"must be an address such as tcp://host:8786, got 'dask'; .*DaskExecutor"
-    ):
+    with pytest.raises(OptionError, match=r"must be an address such as tcp://host:8786, got 'dask'; .*DaskExecutor"):
         opening("dask")
 
 
