@@ -318,6 +318,47 @@ def test_a_copy_may_be_changed_and_the_view_stays(searched):
     assert view.get_all_trials(0, deepcopy=False) == kept
 
 
+@pytest.mark.parametrize("most", [2, 10, 30])
+def test_a_view_with_fewer_trials_keeps_the_best_of_every_moment(searched, most):
+    """And those without an end; numbered anew, with our number as an attribute."""
+    hpo, store = searched
+    there = study(store, most_trials=most)
+    trials = there.trials
+    assert [trial.number for trial in trials] == list(range(most))
+    ours = [trial.user_attrs["trial"] for trial in trials]
+    assert ours == sorted(set(ours))
+    assert there.best_value == hpo.result.best.perf
+    assert there.best_trial.user_attrs["trial"] == hpo.result.best.number
+    full = study(store).trials
+    best, leading = -1.0, []
+    for trial in full:
+        if trial.state == State.COMPLETE and trial.value > best:
+            best = trial.value
+            leading.append(trial.number)
+    assert set(leading[-most:]) <= set(ours)
+    for trial in trials:
+        same = full[trial.user_attrs["trial"]]
+        assert (trial.values, trial.params, trial.state) == (same.values, same.params, same.state)
+        assert there._storage.get_trial(trial.number) == trial
+
+
+def test_a_view_with_fewer_trials_keeps_the_front(tmp_path):
+    """Of several objectives."""
+    store = MemoryStore()
+    hpo = build_hpo_from_name(
+        "random",
+        [RangeHP("x", 0.0, 1.0), RangeHP("y", 0.0, 1.0)],
+        lambda hps: (hps["x"], hps["y"]),
+        mode=["max", "max"],
+        max_evals=200,
+        seed=0,
+    )
+    hpo.optimize(store=store, progress=False)
+    there = study(store, most_trials=30)
+    assert len(there.trials) == 30
+    assert {trial.user_attrs["trial"] for trial in there.best_trials} == {trial.number for trial in hpo.result.pareto}
+
+
 def test_the_study_is_listed_with_its_attributes(searched):
     """As optuna-dashboard reads it; Optuna says nothing while it is made."""
     (summary,) = optuna.get_all_study_summaries(StorageView(searched[1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,26 @@ from autohpo.integrations.optuna.following import Followed
 from autohpo.integrations.optuna.library import load_optuna
 from autohpo.store import Store
 
-_SHARED = (bool, int, float, str, type(None))
+STUDY_ID = 0
+"""The number of the only study."""
+
+_NESTED = frozenset({list, dict})
+
+
+@dataclass
+class ListedStudy:
+    """A study as a storage lists it; Optuna's own class for that has no public name."""
+
+    study_name: str
+    directions: list[Any]
+    user_attrs: dict[str, Any]
+    system_attrs: dict[str, Any]
+    _study_id: int = STUDY_ID
+
+    @property
+    def direction(self) -> Any:
+        """The direction of the only objective; of several that of the first."""
+        return self.directions[0]
 
 
 def name_of(followed: Followed, store: Store) -> str:
@@ -45,20 +65,44 @@ def system_attrs_of(followed: Followed) -> dict[str, Any]:
 
 
 def copied(trial: Any) -> Any:
-    """Return a trial that may be changed; much sooner than ``copy.deepcopy`` does."""
-    attributes = (trial.user_attrs, trial.system_attrs)
-    made = copy.copy(trial)
-    made.params, made.distributions = dict(trial.params), dict(trial.distributions)
-    made.intermediate_values = dict(trial.intermediate_values)
-    made.values = trial.values
-    made.user_attrs, made.system_attrs = (
-        dict(one) if all(type(value) in _SHARED for value in one.values()) else copy.deepcopy(one) for one in attributes
-    )
+    """Return a trial that may be changed; much sooner than ``copy.deepcopy`` does.
+
+    Some functions of Optuna ask for copies of all trials for each parameter.
+    """
+    made: Any = object.__new__(type(trial))
+    state = vars(made)
+    for name, value in vars(trial).items():
+        if type(value) is dict:
+            is_flat = _NESTED.isdisjoint(map(type, value.values()))
+            state[name] = value.copy() if is_flat else copy.deepcopy(value)
+        else:
+            state[name] = value.copy() if type(value) is list else value
     return made
+
+
+def renumbered(trial: Any, number: int) -> Any:
+    """Return a copy of a trial with another number."""
+    made = copied(trial)
+    return type(trial)(
+        number=number,
+        trial_id=number,
+        state=made.state,
+        value=None,
+        values=made.values,
+        datetime_start=made.datetime_start,
+        datetime_complete=made.datetime_complete,
+        params=made.params,
+        distributions=made.distributions,
+        user_attrs=made.user_attrs,
+        system_attrs=made.system_attrs,
+        intermediate_values=made.intermediate_values,
+    )
 
 
 def thinned(trials: list[Any], most: int | None, signs: Sequence[int]) -> list[Any]:
     """Return at most so many trials: the best of every moment, those without an end, and others evenly spaced.
+
+    Where some are left out the others are numbered anew, as Optuna's plots look trials up by the places of a list.
 
     Args:
         trials: All trials, in order.
@@ -73,7 +117,7 @@ def thinned(trials: list[Any], most: int | None, signs: Sequence[int]) -> list[A
     others = [place for place in range(len(trials)) if place not in kept]
     n = most - len(kept)
     kept.update(others[i * len(others) // n] for i in range(n))
-    return [trials[place] for place in sorted(kept)]
+    return [renumbered(trials[place], number) for number, place in enumerate(sorted(kept))]
 
 
 def _leading(trials: Sequence[Any], signs: Sequence[int]) -> set[int]:

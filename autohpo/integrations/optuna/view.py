@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from autohpo.errors import MissingExtraError, OptionError, StoreError, shown
 from autohpo.integrations.optuna.following import Followed
-from autohpo.integrations.optuna.studies import copied, directions_of, name_of, system_attrs_of, thinned, user_attrs_of
+from autohpo.integrations.optuna.studies import (
+    STUDY_ID,
+    ListedStudy,
+    copied,
+    directions_of,
+    name_of,
+    system_attrs_of,
+    thinned,
+    user_attrs_of,
+)
 from autohpo.store import Store, open_store
+from autohpo.store.collecting import collector_paused
 
 try:
     import optuna
@@ -19,9 +28,6 @@ except ImportError as error:
     raise MissingExtraError("Optuna is not installed: pip install 'autohpo[optuna]'") from error
 
 __all__ = ["StorageView", "study"]
-
-STUDY_ID = 0
-"""The number of the only study."""
 
 
 def study(
@@ -53,22 +59,6 @@ def study(
     return optuna.load_study(study_name=view.study_name, storage=view)
 
 
-@dataclass
-class _Study:
-    """A study as a storage lists it; Optuna's own class for that has no public name."""
-
-    study_name: str
-    directions: list[optuna.study.StudyDirection]
-    user_attrs: dict[str, Any]
-    system_attrs: dict[str, Any]
-    _study_id: int = STUDY_ID
-
-    @property
-    def direction(self) -> optuna.study.StudyDirection:
-        """The direction of the only objective; of several that of the first."""
-        return self.directions[0]
-
-
 class StorageView(BaseStorage):
     """A run as a storage of Optuna that nobody can write to; any thread may read, also while the search goes on.
 
@@ -85,6 +75,7 @@ class StorageView(BaseStorage):
             possible.
         most_trials: How many trials are shown at most, of more the best of every moment, those that run, and others
             evenly spaced; None shows all. Plots that draw a line for each trial take a thousandth of a second for it.
+            They have numbers of their own then; the attribute ``trial`` has ours.
 
     Attributes:
         study_name: The name of the study.
@@ -157,7 +148,7 @@ class StorageView(BaseStorage):
     def get_all_studies(self) -> list[Any]:
         """Return the study."""
         return [
-            _Study(
+            ListedStudy(
                 self.study_name,
                 directions_of(self._followed),
                 self.get_study_user_attrs(STUDY_ID),
@@ -165,13 +156,16 @@ class StorageView(BaseStorage):
             )
         ]
 
+    def _shown(self) -> list[Any]:
+        return thinned(self._followed.trials(), self._most, self._followed.objectives.signs)
+
     def get_trial(self, trial_id: int) -> optuna.trial.FrozenTrial:
         """Return a trial.
 
         Raises:
             KeyError: There is none of that number.
         """
-        trials = self._followed.trials()
+        trials = self._shown()
         if not 0 <= trial_id < len(trials):
             raise KeyError(f"there is no trial {trial_id}, only {len(trials)} trials")
         found: optuna.trial.FrozenTrial = trials[trial_id]
@@ -191,10 +185,13 @@ class StorageView(BaseStorage):
             states: The states of those wanted; None wants all.
         """
         _check(study_id)
-        trials = thinned(self._followed.trials(), self._most, self._followed.objectives.signs)
+        trials = self._shown()
         if states is not None:
             trials = [trial for trial in trials if trial.state in states]
-        return [copied(trial) for trial in trials] if deepcopy else trials
+        if not deepcopy:
+            return trials
+        with collector_paused():
+            return [copied(trial) for trial in trials]
 
     def create_new_study(
         self, directions: Sequence[optuna.study.StudyDirection], study_name: str | None = None
