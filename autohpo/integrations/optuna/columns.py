@@ -35,8 +35,8 @@ class Column(NamedTuple):
     """A parameter of Optuna.
 
     Attributes:
-        name: Its name there.
-        distribution: Its distribution there.
+        name: The name of the parameter there.
+        distribution: The distribution of the parameter there.
         convert: Makes Optuna's value of one of ours; None where they are the same.
     """
 
@@ -76,7 +76,7 @@ class Columns:
 
     Args:
         space: The space.
-        levels: To how many levels of its scale a number is rounded that may have more values; None rounds none.
+        levels: The number of levels of its scale that a number is rounded to which may have more values; None rounds none.
     """
 
     def __init__(self, space: SearchSpace, levels: int | None = None) -> None:

@@ -25,12 +25,12 @@ class Followed:
     Args:
         store: The store with the run.
         has_records: Whether each trial has a system attribute with all of ours.
-        levels: To how many levels numbers are rounded; None rounds none.
+        levels: The number of levels that numbers are rounded to; None rounds none.
 
     Attributes:
         header: The header of the run.
-        objectives: Its objectives.
-        kept: What it keeps of a study that it was imported from.
+        objectives: The objectives of the run.
+        kept: What the run keeps of a study that it was imported from.
 
     Raises:
         NoRunError: The store holds no run yet.

@@ -94,8 +94,8 @@ class KeptStudy:
 
     Attributes:
         name: The name of the study; empty where the run was not imported.
-        user_attrs: Its user attributes.
-        system_attrs: Its system attributes.
+        user_attrs: The user attributes of the study.
+        system_attrs: The system attributes of the study.
 
     Raises:
         StoreCorruptError: It cannot be read.

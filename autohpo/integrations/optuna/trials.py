@@ -31,7 +31,7 @@ class Converter:
     Args:
         space: The space of the run.
         kept: What the run keeps of an Optuna study that it was imported from.
-        levels: To how many levels numbers are rounded; None rounds none.
+        levels: The number of levels that numbers are rounded to; None rounds none.
 
     Attributes:
         steps: How fidelities become steps.

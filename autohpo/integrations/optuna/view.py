@@ -37,7 +37,7 @@ def study(
 
     Args:
         store: The path or URL of a store, or the store itself; its run may still go on.
-        levels: To how many levels numbers are rounded; see :class:`StorageView`.
+        levels: The number of levels that numbers are rounded to; see :class:`StorageView`.
         most_trials: How many trials are shown at most; see there.
 
     Raises:
@@ -70,9 +70,9 @@ class StorageView(BaseStorage):
 
     Args:
         store: The path or URL of a store, or the store itself.
-        levels: To how many levels of its scale a number is rounded that may have more values; None rounds none. A plot
-            of contours draws a point for each pair of values that occur: with 10,000 trials, rounding to 50 makes it
-            possible.
+        levels: The number of levels of its scale that a number is rounded to which may have more values; None rounds
+            none. A plot of contours draws a point for each pair of values that occur: with 10,000 trials, rounding to
+            50 makes it possible.
         most_trials: How many trials are shown at most, of more the best of every moment, those that run, and others
             evenly spaced; None shows all. Plots that draw a line for each trial take a thousandth of a second for it.
             They have numbers of their own then; the attribute ``trial`` has ours.
