@@ -40,6 +40,13 @@ class Group:
 
 GROUPS = {
     "engines": Group((".[dask,ray,slurm]",), ("tests/execution", "tests/test_docs.py::test_the_code_of_a_page_runs")),
+    "hydra": Group(
+        ("hydra-core", "hydra-joblib-launcher", "./packages/autohpo-hydra"), ("packages/autohpo-hydra/tests",)
+    ),
+    "spaces": Group(
+        ("ray[tune]>=2.54", "ax-platform>=1.0", TORCH),
+        ("tests/integrations/test_raytune.py", "tests/integrations/test_ax_objects.py"),
+    ),
     "torch": Group((TORCH,), ("tests/test_torch.py", "tests/test_docs.py"), marker="torch"),
 }
 

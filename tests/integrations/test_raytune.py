@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,3 +178,12 @@ def test_odd_spaces_raise_space_errors_only(param_space):
         return
     for hp in space.sample(np.random.default_rng(0), 2):
         restore(param_space, hp)
+
+
+def test_the_section_of_the_manual_runs():
+    """The only Python block under the heading; the rest of the page needs no Ray."""
+    text = (Path(__file__).parents[2] / "docs" / "spaces-elsewhere.md").read_text().split("## Ray Tune")[1]
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    namespace = {"find_spec": find_spec}
+    exec(block, namespace)
+    assert namespace["space"].names == ("optim/lr", "optim/name", "epochs")
