@@ -76,7 +76,7 @@ class Columns:
 
     Args:
         space: The space.
-        levels: The number of levels of its scale that a number is rounded to which may have more values; None rounds none.
+        levels: The number of levels that a number is rounded to which may have more values; None rounds none.
     """
 
     def __init__(self, space: SearchSpace, levels: int | None = None) -> None:
