@@ -28,9 +28,9 @@ class _Forest(Optimizer):
         self.rows, self.losses = [], []
 
     def _internal_ask_candidate(self):
-        found = [self.parametrization.sample() for _ in range(N_CANDIDATES)]
-        rows = [one.get_standardized_data(reference=self.parametrization) for one in found]
-        return found[pick(self.rows, self.losses, rows) if len(self.losses) >= N_INITIAL else 0]
+        rows = self._rng.normal(size=(N_CANDIDATES, self.dimension))
+        i = pick(self.rows, self.losses, rows) if len(self.losses) >= N_INITIAL else 0
+        return self.parametrization.spawn_child().set_standardized_data(rows[i])
 
     def _internal_tell_candidate(self, candidate, loss):
         self.rows.append(candidate.get_standardized_data(reference=self.parametrization))
