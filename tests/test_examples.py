@@ -39,6 +39,14 @@ def test_the_trainer_example_gives_back_a_trained_trainer(tmp_path):
     assert float(out.split("test accuracy ")[1]) > 0.3
 
 
+def test_the_scikit_learn_example_promotes_and_its_best_is_good(tmp_path):
+    """A share of the trials has all rounds; always saying "benign" is right in .63 of the cases."""
+    out = run(str(ROOT / "examples/sklearn_search.py"), "--budget", "4", "--rounds", "27", cwd=tmp_path)
+    assert float(out.split("test accuracy ")[1]) > 0.9
+    trials, full = (int(out.split(part)[0].split()[-1]) for part in (" trials", " of them"))
+    assert 0 < full < trials
+
+
 def test_the_demo_runs_and_goes_on_where_it_was(tmp_path):
     """Started twice, it searches once; it prints the table and leaves store and page."""
     command = ("-m", "autohpo.demo", "--max-evals", "8", "--quiet")
