@@ -6,11 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autohpo.integrations.optuna.pruner import Pruner
+    from autohpo.integrations.optuna.sampler import Sampler
     from autohpo.integrations.optuna.spaces import from_optuna, to_optuna
 
-__all__ = ["from_optuna", "to_optuna"]
+__all__ = ["Pruner", "Sampler", "from_optuna", "to_optuna"]
 
 _HOME_OF = {
+    "Pruner": "pruner",
+    "Sampler": "sampler",
     "from_optuna": "spaces",
     "to_optuna": "spaces",
 }
