@@ -98,6 +98,9 @@ FAMILIES: Mapping[str, Family] = {
 }
 """The libraries whose algorithms are in the registry; a plug-in adds one by entry points that are named so."""
 
+UNLISTED: Mapping[str, str] = {"define_by_run": "autohpo.define_by_run.algorithm"}
+"""Algorithms that serve one purpose only, which makes them itself, and the modules that register them."""
+
 _NOT_ALGORITHMS = {"base", "interface", "options", "registry", "scheduled", "session"}
 _REGISTERED: dict[str, type[BaseHPOptimizer]] = {}
 _log = logging.getLogger("autohpo")
@@ -146,7 +149,7 @@ def register_hpo(name: str) -> Callable[[Optimizer], Optimizer]:
 
 def available_hpos() -> list[str]:
     """Return the names of all algorithms, sorted, aliases among them; nothing is imported to tell."""
-    return sorted({*_reserved_names(), *_of_families(), *_REGISTERED, *_plug_ins()})
+    return sorted({*_reserved_names(), *_of_families(), *_REGISTERED, *_plug_ins()} - set(UNLISTED))
 
 
 def canonical_name(name: str) -> str:
@@ -167,7 +170,7 @@ def get_hpo(name: str) -> type[BaseHPOptimizer]:
     """
     if isinstance(name, str):
         name = canonical_name(name)
-        if name not in _REGISTERED and (name in _built_in_names() or _is_of_family(name)):
+        if name not in _REGISTERED and (name in _built_in_names() or name in UNLISTED or _is_of_family(name)):
             importlib.import_module(_home_of(name))
         if name in _REGISTERED:
             return _REGISTERED[name]
@@ -308,13 +311,13 @@ def _is_installed(package: str) -> bool:
 
 def _is_reserved(name: str) -> bool:
     """Whether no algorithm of a user or a plug-in may have a name."""
-    return name in _reserved_names() or name.partition(":")[0] in FAMILIES
+    return name in _reserved_names() or name in UNLISTED or name.partition(":")[0] in FAMILIES
 
 
 def _home_of(name: str) -> str:
     """The module that registers a name of ours."""
     family = FAMILIES.get(name.partition(":")[0]) if ":" in name else None
-    return f"{__package__}.{name}" if family is None else family.module
+    return UNLISTED.get(name, f"{__package__}.{name}") if family is None else family.module
 
 
 def _reserved_names() -> frozenset[str]:
