@@ -40,6 +40,7 @@ class Group:
 
 GROUPS = {
     "engines": Group((".[dask,ray,slurm]",), ("tests/execution", "tests/test_docs.py::test_the_code_of_a_page_runs")),
+    "optuna_samplers": Group((TORCH, "cmaes>=0.10"), ("tests/integrations/test_optuna_conformance.py",)),
     "torch": Group((TORCH,), ("tests/test_torch.py", "tests/test_docs.py"), marker="torch"),
 }
 

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 _WORD = r"[a-z][a-z0-9_]*"
-NAME, NAME_RULE = rf"{_WORD}(:{_WORD})?", "lower-case letters, digits and underscores, after a family's name and a colon"
+NAME, NAME_RULE = (
+    rf"{_WORD}(:{_WORD})?",
+    "lower-case letters, digits and underscores, after a family's name and a colon",
+)
 
 GROUP = "autohpo.algorithms"
 """Entry-point group of plug-ins: ``my_name = "my_package.my_module:MyOptimizer"``."""
@@ -149,7 +152,8 @@ def register_hpo(name: str) -> Callable[[Optimizer], Optimizer]:
 
 def available_hpos() -> list[str]:
     """Return the names of all algorithms, sorted, aliases among them; nothing is imported to tell."""
-    return sorted({*_reserved_names(), *_of_families(), *_REGISTERED, *_plug_ins()} - set(UNLISTED))
+    registered = {name for name in _REGISTERED if name not in UNLISTED and not _is_of_family(name)}
+    return sorted({*_reserved_names(), *_of_families(), *registered, *_plug_ins()})
 
 
 def canonical_name(name: str) -> str:

@@ -4,8 +4,9 @@
 """
 
 from autohpo.define_by_run import distributions, exceptions, logging, pruners, samplers, study, trial
+from autohpo.define_by_run.creating import create_study, load_study
 from autohpo.define_by_run.exceptions import TrialPruned
-from autohpo.define_by_run.study import Study, create_study, load_study
+from autohpo.define_by_run.study import Study
 from autohpo.define_by_run.trial import FrozenTrial, Trial, TrialState
 
 __all__ = [

@@ -175,14 +175,13 @@ class CategoricalDistribution:
 
 
 Distribution = Union[FloatDistribution, IntDistribution, CategoricalDistribution]  # noqa: UP007 - read at run time
-_KINDS = {"float": FloatDistribution, "int": IntDistribution}
 
 
 def from_json(data: Sequence[Any]) -> Distribution:
     """Return the distribution that ``to_json`` wrote."""
     if data[0] == "categorical":
         return CategoricalDistribution(tuple(data[1]))
-    return _KINDS[data[0]](*data[1:])
+    return FloatDistribution(*data[1:]) if data[0] == "float" else IntDistribution(*data[1:])
 
 
 def as_number(theirs: Distribution, value: Any) -> float:

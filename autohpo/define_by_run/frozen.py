@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import math
 from collections.abc import Sequence
@@ -58,8 +58,8 @@ def _state(trial: Trial, most: float | None) -> State:
 _PRUNED = (TrialPruned.__name__, f"{TrialPruned.__module__}.{TrialPruned.__name__}")
 
 
-def _time(seconds: float | None) -> datetime.datetime | None:
-    return None if seconds is None else datetime.datetime.fromtimestamp(seconds)  # noqa: DTZ006 - users read local time
+def _time(seconds: float | None) -> dt.datetime | None:
+    return None if seconds is None else dt.datetime.fromtimestamp(seconds)  # noqa: DTZ006 - users read local time
 
 
 def frame_of(trials: Sequence[FrozenTrial], n: int) -> Any:
@@ -78,7 +78,7 @@ def frame_of(trials: Sequence[FrozenTrial], n: int) -> Any:
     rows = [
         {
             "number": trial.number,
-            **dict(zip(names, trial.values or [None] * n, strict=True)),
+            **dict(zip(names, trial.values or (None,) * n, strict=True)),  # noqa: PD011 - no DataFrame
             "datetime_start": trial.datetime_start,
             "datetime_complete": trial.datetime_complete,
             "duration": trial.duration,

@@ -45,7 +45,9 @@ class BaseSampler(Sampler):
         given = {option: value for option, value in options.items() if option not in self.needless}
         for option in given:
             if option not in self.same:
-                rule = f"has no counterpart in the algorithm {self.name!r}; give Sampler({self.name!r}, ...) its options"
+                rule = (
+                    f"has no counterpart in the algorithm {self.name!r}; give Sampler({self.name!r}, ...) its options"
+                )
                 raise OptionError(f"{option}: {rule}")
         super().__init__(self.name, seed=seed, **{self.same[option]: value for option, value in given.items()})
 
@@ -55,7 +57,9 @@ class TPESampler(BaseSampler):
 
     name = "tpe"
     same: ClassVar[Mapping[str, str]] = {"n_startup_trials": "n_startup"}
-    needless: ClassVar[frozenset[str]] = frozenset({"multivariate", "group", "constant_liar", "warn_independent_sampling"})
+    needless: ClassVar[frozenset[str]] = frozenset(
+        {"multivariate", "group", "constant_liar", "warn_independent_sampling"}
+    )
 
 
 class RandomSampler(BaseSampler):
@@ -87,4 +91,6 @@ class QMCSampler(BaseSampler):
 
     name = "quasi_random"
     same: ClassVar[Mapping[str, str]] = {"qmc_type": "sequence"}
-    needless: ClassVar[frozenset[str]] = frozenset({"scramble", "warn_independent_sampling", "warn_asynchronous_seeding"})
+    needless: ClassVar[frozenset[str]] = frozenset(
+        {"scramble", "warn_independent_sampling", "warn_asynchronous_seeding"}
+    )

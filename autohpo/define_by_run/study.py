@@ -8,42 +8,52 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.parts.points import CheckedPoint
-from autohpo.algorithms.registry import get_hpo
 from autohpo.algorithms.session import session_of
-from autohpo.define_by_run import algorithm as _algorithm
 from autohpo.define_by_run.asked import Asked
-from autohpo.define_by_run.exceptions import DuplicatedStudyError, NoTrialError, TrialPruned
+from autohpo.define_by_run.exceptions import NoTrialError, TrialPruned
 from autohpo.define_by_run.frozen import frame_of, frozen
-from autohpo.define_by_run.objective import PARAMS, NotCaught, TrialObjective
-from autohpo.define_by_run.pruners import Pruner
-from autohpo.define_by_run.samplers import Sampler
+from autohpo.define_by_run.objective import PARAMS, TrialObjective
 from autohpo.define_by_run.trial import FrozenTrial, Trial, TrialState
-from autohpo.errors import FailuresError, NoResultError, OptimizationComplete, OptionError, shown
+from autohpo.define_by_run.watch import Watch
+from autohpo.errors import NoResultError, OptionError, shown
 from autohpo.search import Search
 from autohpo.spaces import OpenHP
-from autohpo.store import MemoryStore, Store, open_store
+from autohpo.store import Store
 
-__all__ = ["Study", "create_study", "load_study"]
+__all__ = ["Study"]
 
-_WAYS = {"minimize": "min", "maximize": "max"}
 _ENDLESS = 10**12  # trials of a study that only its time or stop() ends
 
 
 class Study:
     """A study: made by :func:`create_study` or :func:`load_study`.
 
+    Args:
+        build: Returns its optimizer, for an objective and a number of trials.
+        store: Its log.
+        name: Its name; that in the log counts.
+        most: The resource of a full training; None where nothing is trained in part.
+        names: The names of the objectives.
+
     Attributes:
         study_name: Its name.
+        most: The argument of that name.
+        is_stopped: Whether it was stopped, and begins no trial.
         user_attrs: What :meth:`set_user_attr` was given, in this process.
     """
 
     def __init__(
-        self, build: Callable[..., BaseHPOptimizer], store: Store, name: str, most: float | None, names: Sequence[str]
+        self,
+        build: Callable[..., BaseHPOptimizer],
+        store: Store,
+        *,
+        name: str,
+        most: float | None,
+        names: Sequence[str],
     ) -> None:
         self._build, self._store, self.study_name = build, store, name
-        self._most, self._names = most, list(names)
-        self._is_stopped = False
+        self.most, self._names = most, list(names)
+        self.is_stopped = False
         self._queue: list[dict[str, Any]] = []
         self.user_attrs: dict[str, Any] = {}
         self._search: Search | None = None
@@ -52,7 +62,7 @@ class Study:
 
     def __getstate__(self) -> dict[str, Any]:
         """What an objective that names its study takes along to a worker: nothing that could run trials there."""
-        return {"study_name": self.study_name, "user_attrs": self.user_attrs, "_is_stopped": False}
+        return {"study_name": self.study_name, "user_attrs": self.user_attrs, "is_stopped": False}
 
     # Running trials.
 
@@ -62,6 +72,7 @@ class Study:
         n_trials: int | None = None,
         timeout: float | None = None,
         n_jobs: int = 1,
+        *,
         catch: type[BaseException] | Iterable[type[BaseException]] = (),
         callbacks: Iterable[Callable[[Study, FrozenTrial], None]] | None = None,
         show_progress_bar: bool = False,
@@ -89,13 +100,13 @@ class Study:
         if n_jobs == -1:
             n_jobs = os.cpu_count() or 1
         caught = (catch,) if isinstance(catch, type) else tuple(catch)
-        objective = TrialObjective(func, self._names, caught, self._most)
+        objective = TrialObjective(func, self._names, caught, self.most)
         most = _ENDLESS if n_trials is None else self._hpo.n_asked + n_trials
         if n_trials is not None and n_trials < 1:
             raise OptionError(f"n_trials: must be at least 1, or None, got {shown(n_trials)}")
         hpo = self._hpo = self._build(f=objective, max_evals=most)
-        watch = _Watch(self, hpo, objective, list(callbacks or ()))
-        self._is_stopped = False
+        watch = Watch(self, hpo, objective, list(callbacks or ()))
+        self.is_stopped = False
         session_of(hpo).on_begin = lambda _: watch.begin(self._queue)
         with contextlib.suppress(NoResultError):  # that no trial is complete is seen in the trials
             hpo.optimize(
@@ -112,16 +123,16 @@ class Study:
 
     def stop(self) -> None:
         """Start no more trials; from a callback, or from an objective that runs in this process."""
-        self._is_stopped = True
+        self.is_stopped = True
 
     def ask(self) -> Trial:
         """Return a new trial, to be told by :meth:`tell`; it is in the log."""
         search = self._opened()
-        watch = _Watch(self, search.hpo, None, [])
+        watch = Watch(self, search.hpo, None, [])
         watch.begin(self._queue)
         suggestion = search.ask()
         self._queue = watch.rest()
-        return Asked(suggestion, search, self._most)
+        return Asked(suggestion, search, self.most)
 
     def tell(
         self,
@@ -147,7 +158,9 @@ class Study:
         elif not isinstance(trial, Asked):
             raise OptionError(f"trial: must be what ask() returned, got {shown(trial)}")
         elif (state == TrialState.PRUNED) == (values is not None) or state not in (None, *TrialState):
-            raise OptionError(f"state: PRUNED has no values, COMPLETE has some, got {shown(state)} with {shown(values)}")
+            raise OptionError(
+                f"state: PRUNED has no values, COMPLETE has some, got {shown(state)} with {shown(values)}"
+            )
         else:
             try:
                 result = trial.result(self._names, values, is_pruned=state == TrialState.PRUNED)
@@ -191,8 +204,9 @@ class Study:
     def get_trials(self, deepcopy: bool = True, states: Iterable[TrialState] | None = None) -> list[FrozenTrial]:
         """Return all trials by number, or those in some states; `deepcopy` changes nothing, as trials cannot change."""
         history = self._hpo.history
-        found = sorted([*history.trials, *history.running], key=lambda one: one.number)
-        made = [frozen(one, self._most) for one in found]
+        known: list[Any] = [*history.trials, *history.running]
+        found = sorted(known, key=lambda one: one.number)
+        made = [frozen(one, self.most) for one in found]
         return made if states is None else [trial for trial in made if trial.state in tuple(states)]
 
     @property
@@ -235,7 +249,7 @@ class Study:
 
     @property
     def directions(self) -> list[str]:
-        """ "minimize" or "maximize" for each objective."""
+        """The direction of each objective, "minimize" or "maximize"."""
         return ["maximize" if sign > 0 else "minimize" for sign in self._hpo.objectives.signs]
 
     @property
@@ -266,162 +280,3 @@ class Study:
         search, self._search = self._search, None
         if search is not None:
             search.close()
-
-
-class _Watch:
-    """Looks at the trials that end while a study runs, and ends it where somebody wants that.
-
-    Args:
-        study: The study.
-        hpo: Its optimizer.
-        objective: What runs; None between ask and tell.
-        callbacks: The user's.
-    """
-
-    def __init__(self, study: Study, hpo: BaseHPOptimizer, objective: TrialObjective | None, callbacks: list[Any]) -> None:
-        self._study, self._hpo, self._objective, self._callbacks = study, hpo, objective, callbacks
-        self._suggest, self._n_seen = hpo._get_suggestion, 0
-        self._fault: Exception | None = None
-
-    def begin(self, queue: list[dict[str, Any]]) -> None:
-        """Take over the queue, now that the log was read; what it says of earlier ones stands."""
-        wanted = session_of(self._hpo).wanted
-        missing = wanted.n_started - len(wanted.points)
-        wanted.points += [CheckedPoint({PARAMS: {}})] * missing + [CheckedPoint({PARAMS: one}) for one in queue]
-        self._n_seen = len(self._hpo.history.trials)
-        if self._objective is not None:
-            self._hpo._get_suggestion = self._suggestion  # type: ignore[method-assign]
-
-    def rest(self) -> list[dict[str, Any]]:
-        """The part of the queue that was not tried."""
-        wanted = session_of(self._hpo).wanted
-        return [dict(point.hp[PARAMS]) for point in wanted.points[wanted.n_started :]]
-
-    def _suggestion(self, pid: int) -> Mapping[str, Any]:
-        self.look()
-        if self._study._is_stopped or self._fault is not None:
-            raise OptimizationComplete("the study was stopped")
-        return self._suggest(pid)
-
-    def look(self) -> None:
-        """Call the callbacks for the trials that have ended since the last look."""
-        trials = self._hpo.history.trials
-        while self._n_seen < len(trials) and self._fault is None:
-            trial = trials[self._n_seen]
-            self._n_seen += 1
-            if self._objective is not None and f"{NotCaught.__module__}.{NotCaught.__name__}" in trial.error:
-                text = f"f: raised what is not in catch=, and ended the study; {trial.error.strip()}"
-                self._fault = self._objective.faults.get(trial.number) or FailuresError(text)
-            for callback in self._callbacks:
-                try:
-                    callback(self._study, frozen(trial, self._study._most))
-                except Exception as fault:  # it is raised where the user can see it
-                    self._fault = self._fault or fault
-
-    def raise_fault(self) -> None:
-        """Raise what ended the study, if anything did."""
-        if self._fault is not None:
-            raise self._fault
-
-
-def create_study(
-    *,
-    storage: Store | str | os.PathLike[str] | None = None,
-    sampler: Sampler | str | Sequence[Any] | BaseHPOptimizer | None = None,
-    pruner: Pruner | str | Sequence[Any] | None = None,
-    study_name: str | None = None,
-    direction: str | None = None,
-    directions: Sequence[str] | None = None,
-    load_if_exists: bool = False,
-) -> Study:
-    """Return a new study; or the one in the storage, which goes on where it ended.
-
-    Args:
-        storage: The path or URL of a store of this library (``"sqlite:///run.db"`` is ``"run.db"``), or a Store; None
-            keeps the study in memory. A file holds one study.
-        sampler: An algorithm without fidelities: its name, ``(name, options)``, an optimizer, or one of
-            :mod:`autohpo.define_by_run.samplers`; None is "tpe".
-        pruner: An algorithm with fidelities: its name, ``(name, options)``, or one of
-            :mod:`autohpo.define_by_run.pruners`; None prunes nothing.
-        study_name: The name of the study.
-        direction: "minimize", which is the default, or "maximize".
-        directions: One for each objective, where there are several.
-        load_if_exists: Whether the storage may hold the study already; it must have been made with the same arguments.
-
-    Raises:
-        DuplicatedStudyError: The storage holds a study.
-        OptionError: An argument is wrong.
-        RegistryError: The sampler or the pruner is unknown.
-        StoreMismatchError: The study in the storage was made with other arguments.
-    """
-    if direction is not None and directions is not None:
-        raise OptionError("direction: must not be given together with directions")
-    ways = [direction or "minimize"] if directions is None else list(directions)
-    if not ways or any(way not in _WAYS for way in ways):
-        raise OptionError(f"directions: must be 'minimize' or 'maximize', got {shown(ways)}")
-    store = _store_of(storage)
-    if not load_if_exists and _holds_run(store):
-        raise DuplicatedStudyError(f"storage: {storage} holds a study; give load_if_exists=True to go on with it")
-    wanted = sampler if isinstance(sampler, Sampler) else Sampler("tpe" if sampler is None else sampler)  # type: ignore[arg-type]
-    ended_by = pruner if isinstance(pruner, Pruner) else _pruner_of(pruner)
-    names = [f"values_{i}" for i in range(len(ways))] if len(ways) > 1 else ["perf"]
-    mode: Any = {n: _WAYS[way] for n, way in zip(names, ways, strict=True)} if len(ways) > 1 else _WAYS[ways[0]]
-
-    def build(**more: Any) -> BaseHPOptimizer:
-        space, common = [OpenHP(PARAMS)], {"mode": mode, "seed": wanted.seed, **more}
-        f = common.pop("f")
-        if ended_by.name is None:
-            return _algorithm.DefineByRun(space, f, sampler=wanted.spec, **common)
-        inner = ["define_by_run", {"sampler": wanted.spec}]
-        return get_hpo(ended_by.name)(space, f, sampler=inner, **ended_by.options, **common)  # type: ignore[arg-type]
-
-    checked = build(f=None, max_evals=1)
-    if ended_by.name is not None and not checked.is_multi_fidelity:
-        raise OptionError(f"pruner: must be an algorithm with fidelities, got {ended_by.name!r}")
-    return Study(build, store, study_name or "", checked.full_fidelity, names)
-
-
-def load_study(*, storage: Store | str | os.PathLike[str], study_name: str | None = None, **arguments: Any) -> Study:
-    """Return the study in a storage; its arguments must be those that it was made with.
-
-    Args:
-        storage: The path or URL of its store.
-        study_name: Its name; only there for scripts that give one.
-        arguments: The other arguments of :func:`create_study`.
-
-    Raises:
-        NoTrialError: There is none.
-        StoreMismatchError: It was made with other arguments.
-    """
-    store = _store_of(storage)
-    if not _holds_run(store):
-        raise NoTrialError(f"storage: {storage} holds no study")
-    return create_study(storage=store, study_name=study_name, load_if_exists=True, **arguments)
-
-
-def _pruner_of(pruner: str | Sequence[Any] | None) -> Pruner:
-    if pruner is None:
-        from autohpo.define_by_run.pruners import NopPruner
-
-        return NopPruner()
-    if isinstance(pruner, str):
-        return Pruner(pruner)
-    if isinstance(pruner, (list, tuple)) and len(pruner) == 2 and isinstance(pruner[1], Mapping):
-        return Pruner(pruner[0], **pruner[1])
-    raise OptionError(f"pruner: must be a name, (name, options) or a Pruner, got {shown(pruner)}")
-
-
-def _store_of(storage: Store | str | os.PathLike[str] | None) -> Store:
-    if storage is None:
-        return MemoryStore()
-    if isinstance(storage, str) and storage.startswith("sqlite:///"):
-        storage = storage[len("sqlite:///") :]
-    return storage if isinstance(storage, Store) else open_store(storage)
-
-
-def _holds_run(store: Store) -> bool:
-    store.open()
-    try:
-        return store.header is not None
-    finally:
-        store.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import random
 import warnings
@@ -24,7 +24,7 @@ from autohpo.errors import InvalidPerfError, OptionError, shown
 __all__ = ["FrozenTrial", "Trial", "TrialState"]
 
 PARAM, ATTRIBUTE, PRUNED = "param ", "attr ", "pruned"
-"""How the names of metrics begin that hold the parameters and the attributes of a trial, and that it raised TrialPruned."""
+"""How the names of metrics begin that hold parameters and attributes of a trial; and that it raised TrialPruned."""
 
 
 _JUST_BEFORE = 1e-6
@@ -75,13 +75,18 @@ class Trial:
     """
 
     def __init__(
-        self, number: int, seed: int, given: Mapping[str, Any], channel: Channel | None = None, most: float | None = None
+        self,
+        number: int,
+        seed: int,
+        given: Mapping[str, Any],
+        channel: Channel | None = None,
+        most: float | None = None,
     ) -> None:
         self.number, self._seed, self._given = number, seed, given
         self.params: dict[str, Any] = {}
         self.distributions: dict[str, Distribution] = {}
         self.user_attrs: dict[str, Any] = {}
-        self.datetime_start = datetime.datetime.now()  # noqa: DTZ005 - users read local time
+        self.datetime_start = dt.datetime.now()  # noqa: DTZ005 - users read local time
         self._channel, self._most = channel, most
         self._reports: dict[int, float] = {}
         self._should_prune = False
@@ -221,8 +226,8 @@ class FrozenTrial:
     distributions: Mapping[str, Distribution] = field(default_factory=dict)
     user_attrs: Mapping[str, Any] = field(default_factory=dict)
     intermediate_values: Mapping[int, float] = field(default_factory=dict)
-    datetime_start: datetime.datetime | None = None
-    datetime_complete: datetime.datetime | None = None
+    datetime_start: dt.datetime | None = None
+    datetime_complete: dt.datetime | None = None
     error: str = ""
 
     @property
@@ -236,7 +241,7 @@ class FrozenTrial:
         return max(self.intermediate_values, default=None)
 
     @property
-    def duration(self) -> datetime.timedelta | None:
+    def duration(self) -> dt.timedelta | None:
         """How long it took, if it was started and has ended."""
         begun, ended = self.datetime_start, self.datetime_complete
         return None if begun is None or ended is None else ended - begun

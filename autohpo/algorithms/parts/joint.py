@@ -23,6 +23,7 @@ Notes = Mapping[str, Sequence[Any]]
 """What algorithms note on their suggestions, by group: the checksum of the configuration, and the notes."""
 
 _MOST_SEED = 2**31
+_RUNNING = Outcome(TrialState.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Seen:
     number: int
     hp: Mapping[str, Any]
     parameters: Mapping[str, HPSpace]
-    outcome: Outcome = Outcome(TrialState.RUNNING)
+    outcome: Outcome = _RUNNING
     notes: Notes = field(default_factory=dict)
 
 
@@ -67,7 +68,8 @@ class Joint:
 
     def __init__(self, sampler: SamplerSpec | BaseHPOptimizer, seed: int, mode: Any, space: Any = None) -> None:
         spec = spec_of(sampler)
-        self._name, self._options = (spec, {}) if isinstance(spec, str) else (spec[0], spec[1])
+        self._name: str = spec if isinstance(spec, str) else spec[0]
+        self._options: Mapping[str, Any] = {} if isinstance(spec, str) else spec[1]
         self._seed, self._mode, self._signs = seed, mode, Objectives.of(mode).signs
         check_flat(self._name)
         self._given = None if space is None else SearchSpace(space)
@@ -255,7 +257,8 @@ class _Group:
         try:
             return self.space.checked({**self._fixed, **self.space.trim(hp)})
         except SpaceError:  # a value is missing, or of an earlier program with other bounds
-            return self._filled_in(hp, seen.number) if self._fills_in else None
+            fills_in = self._fills_in and seen.outcome.state is not TrialState.RUNNING  # what runs may still ask for it
+            return self._filled_in(hp, seen.number) if fills_in else None
 
     def _filled_in(self, hp: Mapping[str, Any], number: int) -> dict[str, Any] | None:
         """A configuration with draws from the prior for what a trial did not use: no model may read more into it."""

@@ -61,11 +61,11 @@ class Codes:
 
 
 def _suggest(trial: Trial, name: str, theirs: BaseDistribution) -> Any:
-    match theirs:
-        case CategoricalDistribution():
-            return trial.suggest_categorical(name, theirs.choices)
-        case IntDistribution():
-            return trial.suggest_int(name, theirs.low, theirs.high, log=theirs.log)
+    if isinstance(theirs, CategoricalDistribution):
+        return trial.suggest_categorical(name, theirs.choices)
+    if isinstance(theirs, IntDistribution):
+        return trial.suggest_int(name, theirs.low, theirs.high, log=theirs.log)
+    assert isinstance(theirs, FloatDistribution)  # for the type checker: there is no fourth
     return trial.suggest_float(name, theirs.low, theirs.high, log=theirs.log)
 
 
@@ -126,11 +126,10 @@ def _part_of(parameter: HPSpace) -> Any:
     theirs = _number_of(parameter)
     if theirs is not None:
         return _Itself(parameter, theirs)
-    if isinstance(parameter, ChoiceHP) and parameter.edges is None:
-        return _Place(parameter, np.linspace(0.0, 1.0, len(parameter.choices) + 1))
-    if parameter.width == 1 and parameter.edges is not None:
-        return _Place(parameter, parameter.edges)
-    return _Columns(parameter)
+    edges = parameter.edges
+    if edges is None and isinstance(parameter, ChoiceHP):  # of very many choices
+        edges = np.linspace(0.0, 1.0, len(parameter.choices) + 1)
+    return _Columns(parameter) if edges is None or parameter.width != 1 else _Place(parameter, edges)
 
 
 def _number_of(parameter: HPSpace) -> BaseDistribution | None:

@@ -19,7 +19,7 @@ from autohpo.trial import Running, Suggestion, Trial, TrialState
 
 try:
     import optuna
-    from optuna.distributions import FloatDistribution
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
     from optuna.study import StudyDirection
     from optuna.trial import TrialState as TheirState
 
@@ -176,8 +176,10 @@ def values_of(space: SearchSpace) -> dict[str, list[Any]]:
     """Return the values of Optuna's parameters for a space whose values can be counted, by name."""
     found: dict[str, list[Any]] = {}
     for name, theirs in Codes(space).distributions.items():
-        is_choice = hasattr(theirs, "choices")
-        found[name] = list(theirs.choices if is_choice else range(theirs.low, theirs.high + 1, theirs.step))
+        if isinstance(theirs, CategoricalDistribution):
+            found[name] = list(theirs.choices)
+        elif isinstance(theirs, IntDistribution):
+            found[name] = list(range(theirs.low, theirs.high + 1, theirs.step))
     return found
 
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 __all__ = ["Mirror", "MirrorStudy"]
 
 
-class Mirror(BaseStorage):  # type: ignore[misc] # of a library that may be missing
+class Mirror(BaseStorage):
     """The trials of one study in memory; the number of a trial is its id, and what is returned is not copied.
 
     What a sampler writes while it draws is collected, so that it can be kept elsewhere and taken back here.
@@ -33,25 +33,31 @@ class Mirror(BaseStorage):  # type: ignore[misc] # of a library that may be miss
         self.trials: list[FrozenTrial] = []
         self.attributes: dict[str, Any] = {}
         self.written: dict[str, Any] = {}
+        self._before: dict[str, Any] | None = None  # what was there, while a trial is drawn
 
     def add(
         self, params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], attributes: Mapping[str, Any]
     ) -> FrozenTrial:
         """Add a running trial."""
         number = len(self.trials)
-        parts = dict(params), dict(distributions), {}, dict(attributes)
-        self.trials.append(FrozenTrial(number, TrialState.RUNNING, None, None, None, *parts, {}, number))
+        made = dict(params), dict(distributions)
+        empty: tuple[dict[str, Any], dict[int, float]] = {}, {}
+        self.trials.append(
+            FrozenTrial(
+                number, TrialState.RUNNING, None, None, None, *made, empty[0], dict(attributes), empty[1], number
+            )
+        )
         return self.trials[-1]
 
     def take_back(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Forget the newest trial, and return what was written to it and, since it began, to the study."""
         trial, written = self.trials.pop(), dict(self.written)
-        for name in written:
-            if self._before[name] is None:
+        for name, kept in (self._before or {}).items():
+            if kept is None:
                 del self.attributes[name]
             else:
-                self.attributes[name] = self._before[name]
-        self.written = {}
+                self.attributes[name] = kept
+        self.written, self._before = {}, None
         return dict(trial.system_attrs), written
 
     # What Optuna calls.
@@ -63,7 +69,7 @@ class Mirror(BaseStorage):  # type: ignore[misc] # of a library that may be miss
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         """Keep something with the study, as JSON would give it back."""
-        if hasattr(self, "_before"):
+        if self._before is not None:
             self._before.setdefault(key, self.attributes.get(key))
         self.attributes[key] = self.written[key] = json.loads(json.dumps(value))
 
@@ -142,7 +148,7 @@ class Mirror(BaseStorage):  # type: ignore[misc] # of a library that may be miss
         return []
 
 
-class MirrorStudy(Study):  # type: ignore[misc]
+class MirrorStudy(Study):
     """A study over a mirror, which notes that a sampler wants it to end.
 
     Attributes:

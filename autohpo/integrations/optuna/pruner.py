@@ -28,7 +28,7 @@ __all__ = ["Pruner"]
 _NOT_HERE = {"f", "max_evals", "mode", "points", "noise", "sampler", "budget", "min_fidelity", "max_fidelity", "type"}
 
 
-class Pruner(BasePruner):  # type: ignore[misc] # of a library that may be missing
+class Pruner(BasePruner):
     """A scheduler of ours that stops trials, as a pruner of Optuna: ``create_study(pruner=Pruner("asha", 1, 81))``.
 
     ``trial.should_prune()`` is true once the scheduler stops the trial at one of its reports, and stays so. It looks at
@@ -122,7 +122,8 @@ class _Judged:
         self._hpo = hpo
         hpo.set_up()
         self._running: dict[int, Suggestion] = {}
-        self._n_fed: dict[int, int] = {}  # the last step that was fed, by trial
+        self._fed: dict[int, int] = {}  # the last step that the scheduler has seen, by trial
+        self._judged: dict[int, int] = {}  # the last one at which it decided
         self._stopped: set[int] = set()
 
     def judge(self, study: Study, trial: FrozenTrial) -> bool:
@@ -132,9 +133,11 @@ class _Judged:
         if number in self._stopped:
             return True
         running = self._session.history.find(number)
-        for step, value in self._new(trial):
+        before = self._judged.get(number, -1)
+        running.reports[:] = [report for report in running.reports if report[0] <= before]  # one is seen at a time
+        for step, value in _after(trial, before):
             is_number = math.isfinite(value)
-            self._n_fed[number] = step
+            self._fed[number] = self._judged[number] = step
             if not is_number or not self._session.reported(number, step, float(value)):
                 has_all = is_number and running.fidelity is not None and step >= running.fidelity
                 if not has_all:
@@ -147,23 +150,22 @@ class _Judged:
         while self._hpo.n_asked < max(len(trials), judged.number + 1):
             suggestion = self._hpo.ask()
             self._running[suggestion.number] = suggestion
-            self._n_fed[suggestion.number] = -1
         for number in list(self._running):
             if number == judged.number or number >= len(trials):
                 continue
             trial, running = trials[number], self._session.history.find(number)
-            for step, value in self._new(trial):
-                self._n_fed[number] = step
+            for step, value in _after(trial, self._fed.get(number, -1)):
+                self._fed[number] = step
                 if math.isfinite(value):
                     running.reports.append((whole(float(step)), float(value)))
             if trial.state.is_finished():
                 del self._running[number]
                 self._session.close(running.ended(_outcome(trial, running)))
 
-    def _new(self, trial: FrozenTrial) -> list[tuple[int, float]]:
-        """The reports that the scheduler has not seen, by rising step."""
-        after = self._n_fed[trial.number]
-        return sorted((step, value) for step, value in trial.intermediate_values.items() if step > after)
+
+def _after(trial: FrozenTrial, step: int) -> list[tuple[int, float]]:
+    """The reports of a trial after a step, by rising step."""
+    return sorted(report for report in trial.intermediate_values.items() if report[0] > step)
 
 
 def _outcome(trial: FrozenTrial, running: Running) -> Outcome:

@@ -7,19 +7,18 @@ import math
 import threading
 import weakref
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.options import option_names
-from autohpo.algorithms.parts.joint import Joint, Notes, Seen, check_flat
+from autohpo.algorithms.parts.joint import Joint, check_flat
 from autohpo.algorithms.parts.sampler import SamplerSpec, spec_of
 from autohpo.algorithms.registry import available_hpos, build_hpo_from_name, get_hpo
 from autohpo.errors import MissingExtraError, OptimizationComplete, OptionError, SpaceError, shown
 from autohpo.spaces import FixedHP, RangeHP, SearchSpace
-from autohpo.trial import Outcome, TrialState
 
 try:
     from optuna.distributions import BaseDistribution
@@ -29,17 +28,16 @@ try:
     from optuna.trial import TrialState as TheirState
 
     from autohpo.integrations.optuna.distributions import Codec, distribution_of
+    from autohpo.integrations.optuna.followed import CONSTRAINTS, NOTES, Followed
 except ImportError as error:
     raise MissingExtraError("Optuna is not installed: pip install 'autohpo[optuna]'") from error
 
 __all__ = ["Sampler"]
 
-_CONSTRAINTS = "constraints"  # where Optuna keeps what constraints_func returns, among a trial's system attributes
-_NOTES = "autohpo:notes"  # what the algorithm noted on its suggestion, JSON
 _OURS = frozenset(option_names(BaseHPOptimizer))
 
 
-class Sampler(BaseSampler):  # type: ignore[misc] # of a library that may be missing
+class Sampler(BaseSampler):
     """An algorithm of ours as a sampler of Optuna: ``create_study(sampler=Sampler("bayes", seed=0))``.
 
     Parameters that occur together in the trials so far are drawn together by the algorithm, group by group, so that
@@ -126,7 +124,7 @@ class Sampler(BaseSampler):  # type: ignore[misc] # of a library that may be mis
 
     def _restart(self) -> None:
         self._lock = threading.RLock()
-        self._followed: weakref.WeakKeyDictionary[Study, _Followed] = weakref.WeakKeyDictionary()
+        self._followed: weakref.WeakKeyDictionary[Study, Followed] = weakref.WeakKeyDictionary()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what follows from a study."""
@@ -166,7 +164,7 @@ class Sampler(BaseSampler):  # type: ignore[misc] # of a library that may be mis
                 _stop(study)
                 return {}
             if notes:
-                study._storage.set_trial_system_attr(trial._trial_id, _NOTES, json.dumps(notes))
+                study._storage.set_trial_system_attr(trial._trial_id, NOTES, json.dumps(notes))
             return {n: self._theirs(search_space[n], value) for n, value in drawn.items() if n in search_space}
 
     def sample_independent(
@@ -179,15 +177,13 @@ class Sampler(BaseSampler):  # type: ignore[misc] # of a library that may be mis
             return param_distribution.to_external_repr(getattr(param_distribution, "low", 0))
         return self._codec.theirs(param_distribution, parameter.decode(rng.random((1, parameter.width)))[0])
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TheirState, values: Sequence[float] | None
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TheirState, values: Sequence[float] | None) -> None:
         """Keep the constraints of a trial in the study, and stop it where the algorithm has nothing left."""
         if self._constraints_func is not None and state in (TheirState.COMPLETE, TheirState.PRUNED):
             found = tuple(float(value) for value in self._constraints_func(trial))
             if any(math.isnan(value) for value in found):
                 raise OptionError(f"constraints_func: must return numbers, got {shown(found)}")
-            study._storage.set_trial_system_attr(trial._trial_id, _CONSTRAINTS, found)
+            study._storage.set_trial_system_attr(trial._trial_id, CONSTRAINTS, found)
         with self._lock:
             followed = self._of(study)
             if followed.joint.is_finite:
@@ -199,85 +195,15 @@ class Sampler(BaseSampler):  # type: ignore[misc] # of a library that may be mis
     def _theirs(self, theirs: BaseDistribution, value: Any) -> Any:
         return value if self._relative is not None and not self._is_theirs else self._codec.theirs(theirs, value)
 
-    def _of(self, study: Study) -> _Followed:
+    def _of(self, study: Study) -> Followed:
         """What was seen of a study, brought up to date."""
         if study not in self._followed:
             joint = Joint(self._spec, self._seed, _mode(study), self._space)
             codes = self._space is None or self._is_theirs
-            self._followed[study] = _Followed(weakref.ref(study), joint, self._codec, codes=codes)
+            self._followed[study] = Followed(joint, self._codec, codes=codes)
         followed = self._followed[study]
         followed.catch_up(study)
         return followed
-
-
-class _Followed:
-    """The trials of one study, as the algorithm was told of them."""
-
-    def __init__(self, study: weakref.ref[Study], joint: Joint, codec: Codec, *, codes: bool) -> None:
-        self.joint, self._codec, self._codes = joint, codec, codes
-        self._first = 0  # no trial before it is open
-        self._ended: set[int] = set()  # beyond that
-        self._open: list[FrozenTrial] = []
-        self._drawn: dict[int, Seen] = {}  # what was drawn here for trials that run
-        self._distributions: dict[str, BaseDistribution] = {}
-
-    def catch_up(self, study: Study) -> None:
-        """Take the trials that have ended since the last call, and see which ones run."""
-        trials = study.get_trials(deepcopy=False)
-        self._open = []
-        for trial in trials[self._first :]:
-            if trial.number in self._ended:
-                continue
-            if trial.state.is_finished():
-                self._ended.add(trial.number)
-                self._drawn.pop(trial.number, None)
-                self._distributions |= trial.distributions
-                self.joint.take(self._seen(trial, _outcome(trial)))
-            elif trial.state == TheirState.RUNNING:
-                self._open.append(trial)
-        while self._first in self._ended:
-            self._ended.discard(self._first)
-            self._first += 1
-
-    def relative(self) -> dict[str, BaseDistribution]:
-        return {name: self._distributions[name] for name in self.joint.names}
-
-    def draw(self, number: int | None) -> tuple[dict[str, Any], Notes]:
-        """Draw for a trial; for None see whether there is anything left."""
-        made, notes = self.joint.draw(self._running(number))
-        if number is not None:
-            self._drawn[number] = Seen(number, made, {}, notes=notes)
-        return made, notes
-
-    def _running(self, number: int | None) -> Iterator[Seen]:
-        """The trials that run beside one, with what was drawn for them here or is in the storage."""
-        for trial in self._open:
-            if trial.number != number:
-                yield self._drawn.get(trial.number) or self._seen(trial, Outcome(TrialState.RUNNING))
-
-    def _seen(self, trial: FrozenTrial, outcome: Outcome) -> Seen:
-        theirs, values = trial.distributions, trial.params
-        notes = json.loads(trial.system_attrs.get(_NOTES, "{}"))
-        if not self._codes:
-            return Seen(trial.number, values, {}, outcome, notes)
-        parameters = self._codec.parameters(theirs)
-        ours = {name: self._codec.ours(theirs[name], values[name]) for name in parameters}
-        return Seen(trial.number, ours, parameters, outcome, notes)
-
-
-def _outcome(trial: FrozenTrial) -> Outcome:
-    """How a trial of Optuna ended, in our terms."""
-    values: Sequence[float] = trial.values or ()
-    if trial.state == TheirState.PRUNED and trial.last_step is not None:
-        values = [trial.intermediate_values[trial.last_step]]
-    has_values = trial.state in (TheirState.COMPLETE, TheirState.PRUNED) and len(values) > 0
-    if not has_values or not all(map(math.isfinite, values)):
-        return Outcome(TrialState.FAILED, error=str(trial.state))
-    state = TrialState.COMPLETE if trial.state == TheirState.COMPLETE else TrialState.STOPPED
-    held = trial.system_attrs.get(_CONSTRAINTS) or ()
-    named = {f"c{i}": float(value) for i, value in enumerate(held)}
-    own = {k.partition(":")[2]: float(v) for k, v in trial.system_attrs.items() if k.startswith(f"{_CONSTRAINTS}:")}
-    return Outcome(state, tuple(float(value) for value in values), {**named, **own})
 
 
 def _mode(study: Study) -> Any:
