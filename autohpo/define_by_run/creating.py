@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.algorithms.registry import build_hpo_from_name
+from autohpo.algorithms.registry import build_hpo_from_name, get_hpo
 from autohpo.define_by_run.exceptions import DuplicatedStudyError, NoTrialError
 from autohpo.define_by_run.objective import PARAMS
 from autohpo.define_by_run.pruners import NopPruner, Pruner
@@ -62,6 +62,8 @@ def create_study(
         raise DuplicatedStudyError(f"storage: {storage} holds a study; give load_if_exists=True to go on with it")
     wanted = sampler if isinstance(sampler, Sampler) else Sampler("tpe" if sampler is None else sampler)  # type: ignore[arg-type]
     ended_by = pruner if isinstance(pruner, Pruner) else _pruner_of(pruner)
+    if ended_by.name is not None and not get_hpo(ended_by.name).is_multi_fidelity:
+        raise OptionError(f"pruner: must be an algorithm with fidelities, got {ended_by.name!r}")
     names = [f"values_{i}" for i in range(len(ways))] if len(ways) > 1 else ["perf"]
     mode: Any = {n: _WAYS[way] for n, way in zip(names, ways, strict=True)} if len(ways) > 1 else _WAYS[ways[0]]
 
@@ -74,8 +76,6 @@ def create_study(
         return build_hpo_from_name(ended_by.name, space, f, sampler=inner, **ended_by.options, **common)
 
     checked = build(f=None, max_evals=1)
-    if ended_by.name is not None and not checked.is_multi_fidelity:
-        raise OptionError(f"pruner: must be an algorithm with fidelities, got {ended_by.name!r}")
     return Study(build, store, name=study_name or "", most=checked.full_fidelity, names=names)
 
 
@@ -84,8 +84,8 @@ def load_study(*, storage: Store | str | os.PathLike[str], study_name: str | Non
 
     Args:
         storage: The path or URL of its store.
-        study_name: Its name; only there for scripts that give one.
-        arguments: The other arguments of :func:`create_study`.
+        study_name: The name of the study; only there for scripts that give one.
+        arguments: Further arguments of :func:`create_study`.
 
     Raises:
         NoTrialError: There is none.

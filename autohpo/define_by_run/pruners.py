@@ -18,7 +18,7 @@ class Pruner:
 
     Args:
         name: The registered name of an algorithm with fidelities.
-        options: Its options.
+        options: Options of the algorithm.
     """
 
     def __init__(self, name: str, **options: Any) -> None:

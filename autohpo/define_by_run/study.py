@@ -29,14 +29,14 @@ class Study:
     """A study: made by :func:`create_study` or :func:`load_study`.
 
     Args:
-        build: Returns its optimizer, for an objective and a number of trials.
-        store: Its log.
-        name: Its name; that in the log counts.
+        build: Returns the optimizer, for an objective and a number of trials.
+        store: The log.
+        name: The name; that in the log counts.
         most: The resource of a full training; None where nothing is trained in part.
         names: The names of the objectives.
 
     Attributes:
-        study_name: Its name.
+        study_name: The name of the study.
         most: The argument of that name.
         is_stopped: Whether it was stopped, and begins no trial.
         user_attrs: What :meth:`set_user_attr` was given, in this process.
@@ -144,7 +144,7 @@ class Study:
 
         Args:
             trial: What :meth:`ask` returned; a number only where it failed, as the log has its parameters by the trial.
-            values: Its value, or one for each direction.
+            values: The value, or one for each direction.
             state: COMPLETE, PRUNED (its value is what it reported last) or FAIL; None sees by the values.
 
         Raises:

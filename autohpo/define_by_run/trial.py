@@ -62,7 +62,7 @@ class Trial:
 
     Args:
         number: The number of the trial.
-        seed: Its seed.
+        seed: The seed of the trial.
         given: What the model drew, by name.
         channel: What it reports through.
         most: The resource of a full training; None where nothing is trained in part.

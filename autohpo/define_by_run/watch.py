@@ -23,7 +23,7 @@ class Watch:
 
     Args:
         study: The study.
-        hpo: Its optimizer.
+        hpo: The optimizer of the study.
         objective: What runs; None between ask and tell.
         callbacks: The user's.
     """

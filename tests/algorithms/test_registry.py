@@ -45,7 +45,7 @@ class NoAlgorithm:
 @pytest.fixture(autouse=True)
 def _clean_registry():
     """What a test registers is forgotten after it; built-in algorithms stay, since their modules stay loaded."""
-    kept = {*registry._REGISTERED, *registry._built_in_names()}
+    kept = {*registry._REGISTERED, *registry._built_in_names(), *registry._of_families()}
     yield
     for name in set(registry._REGISTERED) - kept:
         del registry._REGISTERED[name]

@@ -12,8 +12,19 @@ import warnings
 import numpy as np
 import pytest
 
-from autohpo import ChoiceHP, LogRangeHP, OptionError, OrdinalHP, PermutationHP, RangeHP, RegistryError, SearchSpace
-from autohpo import available_hpos, build_hpo_from_name, register_hpo
+from autohpo import (
+    ChoiceHP,
+    LogRangeHP,
+    OptionError,
+    OrdinalHP,
+    PermutationHP,
+    RangeHP,
+    RegistryError,
+    SearchSpace,
+    available_hpos,
+    build_hpo_from_name,
+    register_hpo,
+)
 from autohpo.algorithms.registry import get_hpo
 from autohpo.spaces import ListHP
 from autohpo.testing import optimizer_checks
@@ -153,7 +164,7 @@ def test_it_is_the_sampler_of_a_scheduler():
 
 
 def test_a_search_is_killed_and_goes_on_with_no_pickle_in_its_log(tmp_path):
-    """CMA-ES keeps its optimizer with trials, as a pickle; the log has it in JSON, and the resumed search is the same."""
+    """CMA-ES keeps its optimizer with trials, as a pickle; the log has it in JSON, and the search goes on the same."""
     whole = build_hpo_from_name("optuna:cmaes", SPACE[:3], value3, mode="min", max_evals=40, seed=2)
     whole.optimize(progress=False)
     for n in (23, 40):

@@ -10,8 +10,18 @@ import threading
 
 import pytest
 
-from autohpo import ChoiceHP, LogRangeHP, OptionError, OrdinalHP, PermutationHP, RangeHP, RegistryError, SearchSpace
-from autohpo import SpaceError, build_hpo_from_name
+from autohpo import (
+    ChoiceHP,
+    LogRangeHP,
+    OptionError,
+    OrdinalHP,
+    PermutationHP,
+    RangeHP,
+    RegistryError,
+    SearchSpace,
+    SpaceError,
+    build_hpo_from_name,
+)
 
 optuna = pytest.importorskip("optuna", reason="the extra autohpo[optuna] is not installed")
 
@@ -66,7 +76,7 @@ def test_with_a_space_a_study_tries_what_our_algorithm_suggests_alone(name):
 
 @pytest.mark.parametrize("name", ["tpe", "quasi_random", "cmaes", "nsga2"])
 def test_a_study_that_goes_on_with_a_new_sampler_tries_what_one_sampler_would_have_tried(name):
-    """What is drawn follows from the study alone, the notes of the algorithm among it; conditional and failed trials too."""
+    """What is drawn follows from the study alone, with the algorithm's notes; conditional and failed trials too."""
 
     def f(trial):
         value = conditional(trial)
@@ -78,9 +88,7 @@ def test_a_study_that_goes_on_with_a_new_sampler_tries_what_one_sampler_would_ha
     whole.optimize(f, n_trials=24, catch=ValueError)
     storage = optuna.storages.InMemoryStorage()
     for n in (9, 15):
-        part = optuna.create_study(
-            storage=storage, study_name="s", sampler=Sampler(name, seed=0), load_if_exists=True
-        )
+        part = optuna.create_study(storage=storage, study_name="s", sampler=Sampler(name, seed=0), load_if_exists=True)
         part.optimize(f, n_trials=n, catch=ValueError)
     assert params(whole) == params(part)
     assert len({str(one) for one in params(whole)}) == 24
@@ -172,13 +180,18 @@ def test_groups_do_not_draw_the_same_numbers():
 def test_a_space_of_ours_keeps_its_order_and_its_conditions():
     """An ordinal is categorical to Optuna; what is not active is not drawn."""
     space = SearchSpace(
-        [OrdinalHP("batch", [8, 32, 512]), ChoiceHP("opti", ["sgd", "adam"], children={"sgd": [RangeHP("m", 0.0, 0.9)]})]
+        [
+            OrdinalHP("batch", [8, 32, 512]),
+            ChoiceHP("opti", ["sgd", "adam"], children={"sgd": [RangeHP("m", 0.0, 0.9)]}),
+        ]
     )
     study = optuna.create_study(sampler=Sampler("tpe", space=space, seed=0))
 
     def f(trial):
         batch = trial.suggest_categorical("batch", [8, 32, 512])
-        return batch + (trial.suggest_float("m", 0, 0.9) if trial.suggest_categorical("opti", ["sgd", "adam"]) == "sgd" else 1)
+        return batch + (
+            trial.suggest_float("m", 0, 0.9) if trial.suggest_categorical("opti", ["sgd", "adam"]) == "sgd" else 1
+        )
 
     study.optimize(f, n_trials=25)
     assert study.best_params["batch"] == 8
@@ -193,9 +206,11 @@ def test_what_a_trial_did_not_use_is_filled_in_and_outside_values_are_left_out()
     study = optuna.create_study(sampler=sampler)
     study.add_trial(optuna.trial.create_trial(value=-99.0, params={"x": 9.0}, distributions={"x": float_(0, 10)}))
     study.optimize(
-        lambda trial: abs(trial.suggest_float("x", 0, 1) - 0.5)
-        + (trial.suggest_float("z", 0, 1) if trial.number % 2 else 0.0)
-        + (trial.suggest_categorical("c", [None, 2.5]) is None),
+        lambda trial: (
+            abs(trial.suggest_float("x", 0, 1) - 0.5)
+            + (trial.suggest_float("z", 0, 1) if trial.number % 2 else 0.0)
+            + (trial.suggest_categorical("c", [None, 2.5]) is None)
+        ),
         n_trials=40,
     )
     best = min(trial.value for trial in study.trials[1:])

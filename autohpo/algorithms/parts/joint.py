@@ -31,7 +31,7 @@ class Seen:
     """A trial of which somebody else decided what its parameters are.
 
     Attributes:
-        number: Its number there.
+        number: The number that it has there.
         hp: The value of each parameter that it used.
         parameters: The parameters that it used, by name.
         outcome: How it ended; RUNNING where it has not.
@@ -87,8 +87,8 @@ class Joint:
 
     @property
     def is_finite(self) -> bool:
-        """Whether the algorithm ends by itself."""
-        return any(group.hpo.is_finite for group in self._groups)
+        """Whether the algorithm ends by itself: in a space that was given it may."""
+        return self._given is not None and any(group.hpo.is_finite for group in self._groups)
 
     def take(self, seen: Seen) -> None:
         """Take a trial that has ended."""
@@ -111,7 +111,7 @@ class Joint:
             running: The trials that run now, as far as their parameters are known.
 
         Raises:
-            OptimizationComplete: The algorithm has nothing left.
+            OptimizationComplete: The algorithm has nothing left of the space that was given.
         """
         open_now = [*self._waiting, *running]
         made: dict[str, Any] = {}
@@ -124,9 +124,9 @@ class Joint:
             except NotReady:  # the trial draws these by itself
                 continue
             except OptimizationComplete:
-                if len(self._groups) == 1:
+                if self._given is not None:
                     raise
-                continue
+                continue  # a trial may still ask for something else, and draws these by itself
             made |= drawn
             if drawn.info:
                 notes[group.key] = [group.checksum(drawn), drawn.info]
