@@ -28,10 +28,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 _WORD = r"[a-z][a-z0-9_]*"
-NAME, NAME_RULE = (
-    rf"{_WORD}(:{_WORD})?",
-    "lower-case letters, digits and underscores, after a family's name and a colon",
-)
+NAME, NAME_RULE = rf"{_WORD}(:{_WORD})?", "lower-case letters, digits and underscores"
 
 GROUP = "autohpo.algorithms"
 """Entry-point group of plug-ins: ``my_name = "my_package.my_module:MyOptimizer"``."""
