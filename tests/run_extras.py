@@ -48,6 +48,13 @@ AUTOGL = (  # of 2022: it asks for a hyperopt and a networkx of then, and import
 GROUPS = {
     "engines": Group((".[dask,ray,slurm]",), ("tests/execution", "tests/test_docs.py::test_the_code_of_a_page_runs")),
     "optuna_samplers": Group((TORCH, "cmaes>=0.10"), ("tests/integrations/test_optuna_conformance.py",)),
+    "hydra": Group(
+        ("hydra-core", "hydra-joblib-launcher", "./packages/autohpo-hydra"), ("packages/autohpo-hydra/tests",)
+    ),
+    "spaces": Group(
+        ("ray[tune]>=2.54", "ax-platform>=1.0", TORCH),
+        ("tests/integrations/test_raytune.py", "tests/integrations/test_ax_objects.py"),
+    ),
     "torch": Group(
         (TORCH, "torch_geometric"),
         ("tests/test_torch.py", "tests/test_docs.py", "tests/integrations/pyg"),
