@@ -47,6 +47,11 @@ AUTOGL = (  # of 2022: it asks for a hyperopt and a networkx of then, and import
 
 GROUPS = {
     "engines": Group((".[dask,ray,slurm]",), ("tests/execution", "tests/test_docs.py::test_the_code_of_a_page_runs")),
+    "optuna_samplers": Group((TORCH, "cmaes>=0.10"), ("tests/integrations/test_optuna_conformance.py",)),
+    "trackers": Group(
+        (".[mlflow,tensorboard,wandb]", "clearml"),
+        ("tests/integrations/trackers", "tests/test_docs.py::test_the_code_of_a_page_runs"),
+    ),
     "optuna": Group((".[dashboard]", "matplotlib"), ("tests/integrations/test_optuna_dashboard.py",)),
     "hydra": Group(
         ("hydra-core", "hydra-joblib-launcher", "./packages/autohpo-hydra"), ("packages/autohpo-hydra/tests",)
