@@ -47,8 +47,10 @@ AUTOGL = (  # of 2022: it asks for a hyperopt and a networkx of then, and import
 
 GROUPS = {
     "engines": Group((".[dask,ray,slurm]",), ("tests/execution", "tests/test_docs.py::test_the_code_of_a_page_runs")),
-    "hydra": Group(
-        ("hydra-core", "hydra-joblib-launcher", "./packages/autohpo-hydra"), ("packages/autohpo-hydra/tests",)
+    "hydra": Group(  # installed, it would ask an index for autohpo
+        ("hydra-core", "hydra-joblib-launcher"),
+        ("packages/autohpo-hydra/tests",),
+        environment={"PYTHONPATH": str(ROOT / "packages/autohpo-hydra")},
     ),
     "spaces": Group(
         ("ray[tune]>=2.54", "ax-platform>=1.0", TORCH),
