@@ -47,6 +47,11 @@ AUTOGL = (  # of 2022: it asks for a hyperopt and a networkx of then, and import
 
 GROUPS = {
     "engines": Group((".[dask,ray,slurm]",), ("tests/execution", "tests/test_docs.py::test_the_code_of_a_page_runs")),
+    "trackers": Group(
+        (".[mlflow,tensorboard,wandb]", "clearml"),
+        ("tests/integrations/trackers", "tests/test_docs.py::test_the_code_of_a_page_runs"),
+    ),
+    "optuna": Group((".[dashboard]", "matplotlib"), ("tests/integrations/test_optuna_dashboard.py",)),
     "hydra": Group(  # installed, it would ask an index for autohpo
         ("hydra-core", "hydra-joblib-launcher"),
         ("packages/autohpo-hydra/tests",),

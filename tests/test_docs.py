@@ -25,8 +25,10 @@ WITH_RAY = {"docs/ray.md"}  # run by tests/execution/ray/test_ray_docs.py
 WITH_HYDRA = {"docs/hydra.md"}  # run by packages/autohpo-hydra/tests/test_page.py
 WITH_DASK = {"docs/clusters.md"}  # run by `make test-extras`
 WITH_AUTOGL = {"docs/autogl.md"}  # run by `make test-autogl`
+WITH_TRACKERS = {"docs/trackers.md"}  # run by `make test-extras`
 MARKS = dict.fromkeys(WITH_TORCH | WITH_PYG, pytest.mark.torch) | dict.fromkeys(WITH_DASK, pytest.mark.extras)
 MARKS |= dict.fromkeys(WITH_AUTOGL, (pytest.mark.autogl, pytest.mark.filterwarnings("ignore")))
+MARKS |= dict.fromkeys(WITH_TRACKERS, (pytest.mark.extras, pytest.mark.filterwarnings("ignore::DeprecationWarning")))
 
 
 def blocks_of(page):
@@ -59,6 +61,9 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
         pytest.importorskip("torch_geometric", reason="PyTorch Geometric is not installed; `make test-extras` has it")
     if name_of(page) in WITH_AUTOGL:
         pytest.importorskip("autogl", reason="AutoGL is not installed; `make test-autogl` installs it")
+    if name_of(page) in WITH_TRACKERS:
+        pytest.importorskip("mlflow", reason="MLflow is not installed; `make test-extras` installs it")
+        pytest.importorskip("tensorboardX", reason="tensorboardX is not installed; `make test-extras` installs it")
     if name_of(page) in WITH_SERVER:
         pytest.skip("needs a server; tests/store/test_postgres_docs.py runs it")
     if name_of(page) in WITH_RAY:

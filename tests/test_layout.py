@@ -59,7 +59,7 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
         ),
         *("tables", "warmstart", "stopping", "progress", "suspended", "checkpoints", "confirm", "confirming"),
         *("result_text", "ranking", "arguments", "hypervolume", "quick", "control", "service"),
-        *("cost_limit", "trial_files"),
+        *("cost_limit", "trial_files", "tracking"),
     },
     {"report", "integrations", "demo", "controller"},
     {"cli", "__main__"},  # an application: it stands on everything
