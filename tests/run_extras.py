@@ -53,8 +53,10 @@ GROUPS = {
         ("tests/integrations/trackers", "tests/test_docs.py::test_the_code_of_a_page_runs"),
     ),
     "optuna": Group((".[dashboard]", "matplotlib"), ("tests/integrations/test_optuna_dashboard.py",)),
-    "hydra": Group(
-        ("hydra-core", "hydra-joblib-launcher", "./packages/autohpo-hydra"), ("packages/autohpo-hydra/tests",)
+    "hydra": Group(  # installed, it would ask an index for autohpo
+        ("hydra-core", "hydra-joblib-launcher"),
+        ("packages/autohpo-hydra/tests",),
+        environment={"PYTHONPATH": str(ROOT / "packages/autohpo-hydra")},
     ),
     "spaces": Group(
         ("ray[tune]>=2.54", "ax-platform>=1.0", TORCH),
