@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from autohpo.outcome import checked_size
 from autohpo.reported import Keep, ReportRules
 from autohpo.signatures import is_any, is_generator, names_in
 from autohpo.trial import Outcome, Task, TrialState, whole
-from autohpo.trial_handle import Report, TrialHandle
+from autohpo.trial_handle import Moment, Report, TrialHandle
 
 _log = logging.getLogger("autohpo")
 
@@ -191,8 +192,10 @@ class Evaluator:
     def _run(self, task: Task, handle: TrialHandle, paused: _Paused | None) -> Outcome:
         try:
             handle._odometer.begin(is_generator=self.objective.is_generator)
+            if paused:
+                return self._go_on(task, paused.steps, handle)
             with OnlyHere(handle._process):
-                result = paused.steps if paused else self.objective.call(task, handle)
+                result = self.objective.call(task, handle)
             if isinstance(result, Generator):
                 return self._advance(task, result, handle)
             outcome = checked_size(self.objective.rules.measured(result, task, handle._log))
@@ -207,11 +210,13 @@ class Evaluator:
 
     def _advance(self, task: Task, steps: Generator[Any, None, Any], handle: TrialHandle) -> Outcome:
         """Run a generator until it has used up the task's fidelity, ends, or is stopped."""
+        has_ended = False
         while not handle.is_enough:
             try:
                 with OnlyHere(handle._process):
                     value = next(steps)
             except StopIteration:  # it ended by itself: at a higher rung it would stand where it stands now
+                has_ended = True
                 break
             handle.report(value)
             if handle.is_stopped:
@@ -220,9 +225,31 @@ class Evaluator:
         if not handle.reports:
             raise InvalidPerfError("the objective is a generator that yielded nothing")
         outcome = checked_size(self.objective.rules.last(TrialState.COMPLETE, task, handle._log))
-        if task.fidelity is not None:
-            self._paused[task.root] = _Paused(steps, handle)
+        if task.fidelity is None:
+            return outcome
+        if has_ended:
+            handle._forget_hooks()  # they may hold what the training has let go of
+        elif fault := self._call_hooks("pause", handle, steps):
+            return fault
+        self._paused[task.root] = _Paused(steps, handle)
         return outcome
+
+    def _go_on(self, task: Task, steps: Generator[Any, None, Any], handle: TrialHandle) -> Outcome:
+        """Continue a paused training."""
+        return self._call_hooks("resume", handle, steps) or self._advance(task, steps, handle)
+
+    def _call_hooks(self, moment: Moment, handle: TrialHandle, steps: Generator[Any, None, Any]) -> Outcome | None:
+        """Call what the objective wants done when a training pauses or goes on; return the outcome where that fails."""
+        try:
+            with OnlyHere(handle._process):
+                handle._call(moment)
+        except (Exception, SystemExit):
+            error = f"what the objective gave trial.on_{moment} raised, so the training ended:\n{user_traceback()}"
+            handle._forget_hooks()
+            with suppress(Exception):  # of its `finally` blocks, where the hook has said why already
+                steps.close()
+            return Outcome(TrialState.FAILED, error=clip(error))
+        return None
 
     def holds(self, root: int) -> bool:
         """Whether the training of a chain is paused here."""
@@ -232,6 +259,7 @@ class Evaluator:
         """End the paused generator of a chain that will not be continued; its ``finally`` blocks run."""
         paused = self._paused.pop(root, None)
         if paused is not None:
+            paused.handle._forget_hooks()
             try:
                 paused.steps.close()
                 paused.handle._release(keeps_folder=False)
