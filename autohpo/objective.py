@@ -36,6 +36,12 @@ OURS = (
 )
 """Modules whose frames say nothing to a user whose objective raised; those of executors are left out, too."""
 
+HELPERS = frozenset({"Checkpoint", "ReportCallback"})
+"""Classes of our integrations that keep checkpoints."""
+
+STARTS = frozenset({"ckpt_path", "init_model", "last_checkpoint", "n_done", "restore", "start_epoch"})
+"""Their attributes that say where a training begins: an objective that reads one goes on from its checkpoint."""
+
 MAX_ERROR_CHARACTERS = 16_000
 
 
@@ -121,14 +127,15 @@ class Objective:
         """Whether a promoted trial goes on where it paused: a generator does, and what loads its checkpoints.
 
         That can only be seen where the objective itself, or the trainer's ``train``, names ``checkpoint_dir`` or
-        ``resume_at``; what hides it in another function counts as trained anew at each rung.
+        ``resume_at``, or asks a helper of ours where to begin; what hides it in another function counts as trained
+        anew at each rung.
         """
         own = getattr(self.f, "is_continued", None)
         return (
             own
             if isinstance(own, bool)
             else self.is_generator
-            or ("trial" in self.wants and bool(names_in(self.f) & {"checkpoint_dir", "resume_at"}))
+            or ("trial" in self.wants and _loads_checkpoints(names_in(self.f)))
         )
 
     @property
@@ -279,6 +286,11 @@ class Evaluator:
 class _Paused:
     steps: Generator[Any, None, Any]
     handle: TrialHandle
+
+
+def _loads_checkpoints(names: set[str]) -> bool:
+    """Whether code that uses these names goes on from checkpoints."""
+    return bool(names & {"checkpoint_dir", "resume_at"} or (names & HELPERS and names & STARTS))
 
 
 def user_traceback() -> str:
