@@ -134,8 +134,7 @@ class Objective:
         return (
             own
             if isinstance(own, bool)
-            else self.is_generator
-            or ("trial" in self.wants and _loads_checkpoints(names_in(self.f)))
+            else self.is_generator or ("trial" in self.wants and _loads_checkpoints(names_in(self.f)))
         )
 
     @property

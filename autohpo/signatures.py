@@ -19,7 +19,7 @@ def is_any(f: Callable[..., Any], *kinds: Callable[[Any], bool]) -> bool:
 
 
 def names_in(f: Callable[..., Any]) -> set[str]:
-    """The names of attributes, globals and outer variables that the code of a function uses, inner functions included."""
+    """The names of attributes, globals and outer variables that a function uses, inner functions included."""
     inner = inspect.unwrap(getattr(f, "func", f))  # functools.partial
     codes = [getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)]
     names: set[str] = set()

@@ -54,12 +54,13 @@ class RoundReporter:
         self._trial, self._metric, self._every = trial_of(trial), metric, every
         self._saved = Saved(trial.checkpoint_dir, pattern)
         found = self._saved.latest()
-        self._path, self._found = (None, 0) if found is None else (str(found[0]), int(found[1]))
+        self._path = None if found is None else str(found[0])
+        self._found = 0 if found is None else int(found[1])
         self._n_before = 0
 
     @property
     def init_model(self) -> str | None:
-        """The path of the model that an earlier rung, or an attempt that was cut off, left; None where there is none."""
+        """The path of the model that an earlier rung or attempt left; None where there is none."""
         self._begin()
         return self._path
 

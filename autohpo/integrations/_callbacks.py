@@ -51,9 +51,9 @@ class LibraryCallback:
     _bases: ClassVar[tuple[tuple[str, str], ...]]
     """Modules and names of the library's class: the first module that is there counts."""
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *_: Any, **__: Any) -> Any:
         """Make an instance that is one of the library's own class, too."""
-        made = cls if issubclass(cls, _Made) else _made(cls, load(cls._extra, *(one for one, _ in cls._bases)).__name__)
+        made = cls if issubclass(cls, _Made) else _made(cls, load(cls._extra, *dict(cls._bases)).__name__)  # type: ignore[arg-type]
         return object.__new__(made)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -71,10 +71,10 @@ def _unpickled(own: type, module: str) -> Any:
 
 
 @cache
-def _made(own: type[LibraryCallback], module: str) -> type:
+def _made(own: Any, module: str) -> type:
     base = getattr(importlib.import_module(module), dict(own._bases)[module])
     fields = {"__module__": own.__module__, "__doc__": own.__doc__, "_made_from": (own, module)}
-    return type(own)(own.__name__, (own, base, _Made), fields)
+    return type(own.__name__, (own, base, _Made), fields)
 
 
 def trial_of(trial: Any) -> TrialHandle:

@@ -62,7 +62,8 @@ def boost(
     library = load("catboost", "catboost")
     saved = None if trial is None else Saved(trial_of(trial).checkpoint_dir, FILE)
     found = None if saved is None else saved.latest()
-    model, n_done = None, 0
+    model: Any = None
+    n_done = 0
     values: dict[str, float] = {}
     if found is not None:
         model, n_done = library.CatBoost(), int(found[1])

@@ -92,8 +92,8 @@ class ReportCallback(RoundReporter):
 
     Args:
         trial: What the objective was given as ``trial``.
-        metric: Which metric is reported, such as ``"valid-auc"`` or ``"auc"``; None where there is one alone. The others
-            go into the log as metrics.
+        metric: Which metric is reported, such as ``"valid-auc"`` or ``"auc"``; None where there is one alone. The
+            others go into the log as metrics.
         every: The rounds between two reports: one unit of fidelity.
 
     Attributes:

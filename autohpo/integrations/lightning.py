@@ -21,7 +21,8 @@ class ReportCallback(LibraryCallback):
 
     One epoch is one unit of fidelity. Where an epoch is validated several times, its last validation counts; epochs
     that are not validated, and Lightning's sanity check, are not reported. Before each report a checkpoint of the
-    trainer is saved in the trial's folder, and a promoted trial that is given :attr:`ckpt_path` trains only what is new.
+    trainer is saved in the trial's folder, and a promoted trial that is given :attr:`ckpt_path` trains only what
+    is new.
 
     Args:
         trial: What the objective was given as ``trial``.
@@ -30,8 +31,8 @@ class ReportCallback(LibraryCallback):
         is_saved: Whether checkpoints are kept.
         from_children: Whether the trainer starts processes, with ``strategy="ddp_spawn"``, ``"ddp_fork"`` or
             ``"ddp_notebook"``: the process of rank 0 then reports through the trial's own. Log what is monitored with
-            ``sync_dist=True`` there. ``strategy="ddp"`` runs the whole program again, with the search in it: take one of
-            the others.
+            ``sync_dist=True`` there. ``strategy="ddp"`` runs the whole program again, with the search in it: take
+            one of the others.
 
     Raises:
         MissingExtraError: Neither ``lightning`` nor ``pytorch_lightning`` is installed.
@@ -75,7 +76,7 @@ class ReportCallback(LibraryCallback):
 
     @property
     def ckpt_path(self) -> str | None:
-        """The checkpoint that an earlier rung, or an attempt that was cut off, left; None where there is none."""
+        """The checkpoint that an earlier rung or attempt left; None where there is none."""
         if self._found is None:
             return None
         path, done = self._found
@@ -101,7 +102,7 @@ class ReportCallback(LibraryCallback):
             return
         self._last, self._seen = (self._seen, trainer.current_epoch + 1), {}
         if self._is_saved:
-            trainer.save_checkpoint(str(self._saved.part), weights_only=False)  # every rank: some strategies save together
+            trainer.save_checkpoint(str(self._saved.part), weights_only=False)  # on every rank: some save together
             if trainer.is_global_zero:
                 self._saved.keep(trainer.current_epoch + 1)
         goes_on = self._report() if trainer.is_global_zero else True

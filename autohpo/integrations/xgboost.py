@@ -104,13 +104,13 @@ def _read(text: str) -> dict[str, float]:
 class ReportCallback(RoundReporter, LibraryCallback):
     """Callback of ``xgboost.train`` and XGBoost's estimators that reports to the search and stops where it says so.
 
-    Before each report the model is saved in the trial's folder. A promoted trial goes on with it: give ``xgboost.train``
-    the ``xgb_model=report.init_model``, and ``report.n_done`` rounds less.
+    Before each report the model is saved in the trial's folder. A promoted trial goes on with it: give
+    ``xgboost.train`` the ``xgb_model=report.init_model``, and ``report.n_done`` rounds less.
 
     Args:
         trial: What the objective was given as ``trial``.
-        metric: Which metric is reported, such as ``"valid-auc"`` or ``"auc"``; None where there is one alone. The others
-            go into the log as metrics.
+        metric: Which metric is reported, such as ``"valid-auc"`` or ``"auc"``; None where there is one alone. The
+            others go into the log as metrics.
         every: The rounds between two reports: one unit of fidelity.
 
     Raises:
