@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from autohpo.errors import OptionError, short
-from autohpo.integrations._callbacks import Saved, chosen, trial_of
+from autohpo.integrations._callbacks import Saved, chosen, finite, trial_of
 from autohpo.trial_handle import TrialHandle
 
 __all__ = ["RoundReporter", "Yielded", "check_rounds", "measured"]
@@ -24,7 +23,7 @@ def measured(values: Mapping[str, float], metric: str | None) -> Yielded:
         metric: The name of the one that is the result, or its end.
     """
     name = chosen(metric, values)
-    others = {one: value for one, value in values.items() if one != name and math.isfinite(value)}
+    others = finite({one: value for one, value in values.items() if one != name})
     return (values[name], others) if others else values[name]
 
 
@@ -90,5 +89,5 @@ class RoundReporter:
         if save is not None:
             save(str(self._saved.part))
             self._saved.keep(n_rounds)
-        others = {one: value for one, value in values.items() if one != name and math.isfinite(value)}
-        return self._trial.report(values[name], n_rounds // self._every, metrics=others or None)
+        others = finite({one: value for one, value in values.items() if one != name})
+        return self._trial.report(values[name], n_rounds // self._every, metrics=others)

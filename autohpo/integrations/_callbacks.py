@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -15,7 +16,7 @@ from autohpo.errors import MissingExtraError, OptionError, short
 from autohpo.trial import whole
 from autohpo.trial_handle import TrialHandle
 
-__all__ = ["LibraryCallback", "Saved", "chosen", "load", "trial_of"]
+__all__ = ["LibraryCallback", "Saved", "chosen", "finite", "load", "trial_of"]
 
 
 def load(extra: str, *modules: str) -> Any:
@@ -106,6 +107,11 @@ def chosen(name: str | None, values: Mapping[str, Any], argument: str = "metric"
     if len(found) != 1:
         raise OptionError(f"{argument}: must name one of {_listed(values)}, got {short(name)}")
     return found[0]
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float] | None:
+    """Return the metrics that the log of a search takes, those that are numbers; None where there are none."""
+    return {name: float(value) for name, value in values.items() if math.isfinite(value)} or None
 
 
 def _listed(names: Iterable[str]) -> str:

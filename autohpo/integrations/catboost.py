@@ -79,12 +79,14 @@ def boost(
         trial.on_pause(keep)
         if n_done:
             trial.resume_at(-(-n_done // every) - 1)  # what was yielded before the last yield
-            yield measured(json.loads(model.get_metadata()[NOTE]), metric)
+            values = json.loads(model.get_metadata()[NOTE])
+            yield measured(values, metric)
     fixed = {"verbose": False, "allow_writing_files": False, "use_best_model": False, **params}
     while n_done < n_rounds:
         n_more = min(every, n_rounds - n_done)
         following = library.CatBoost({**fixed, "iterations": n_more})
-        following.fit(train, eval_set=valid, init_model=model)
+        # without the sum, CatBoost 1.2.10 counts the trees of a model twice that went on with one from a file
+        following.fit(train, eval_set=valid, init_model=None if model is None else library.sum_models([model]))
         model, n_done, values = following, n_done + n_more, _last(following.get_evals_result(), metric)
         if n_done == n_rounds:
             keep()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from autohpo.errors import OptionError, SpaceError, short
-from autohpo.integrations._callbacks import LibraryCallback, chosen, load, trial_of
+from autohpo.integrations._callbacks import LibraryCallback, chosen, finite, load, trial_of
 from autohpo.spaces import ChoiceHP, LogRangeHP, RangeHP, SearchSpace
 from autohpo.trial import whole
 from autohpo.trial_handle import TrialHandle
@@ -22,6 +22,7 @@ from autohpo.trial_handle import TrialHandle
 __all__ = ["ReportCallback", "hyperparameter_search"]
 
 STATE = "trainer_state.json"  # the last file of a checkpoint that the Trainer writes
+NO_RESULTS = ("epoch", "_runtime", "_per_second", "_compilation_time")  # how metrics end that say nothing of the model
 MODES = {"minimize": "min", "maximize": "max"}
 
 Measure = Callable[[dict[str, float]], float]
@@ -82,12 +83,12 @@ class ReportCallback(LibraryCallback):
         if not state.is_world_process_zero or not state.epoch or state.epoch == self._reported:
             return
         self._reported = state.epoch
-        values = {name: value for name, value in metrics.items() if name != "epoch"}
+        values = {name: value for name, value in metrics.items() if not name.endswith(NO_RESULTS)}
         if isinstance(self._monitor, str):
             perf = values.pop(chosen(self._monitor, values, "monitor"))
         else:
             perf = self._monitor(dict(metrics))
-        if not self._trial.report(perf, _epochs(state.epoch), metrics=values or None):
+        if not self._trial.report(perf, _epochs(state.epoch), metrics=finite(values)):
             control.should_training_stop = True
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from autohpo.errors import OptionError, short
-from autohpo.integrations._callbacks import LibraryCallback, Saved, chosen, trial_of
+from autohpo.integrations._callbacks import LibraryCallback, Saved, chosen, finite, trial_of
 from autohpo.trial_handle import TrialHandle
 
 __all__ = ["ReportCallback"]
@@ -87,17 +87,17 @@ class ReportCallback(LibraryCallback):
         if self._is_saved:
             self._save(perf, values, epoch + 1)
         self._has_reported = True
-        if not self._trial.report(perf, epoch + 1, metrics=values or None):
-            self._model().stop_training = True
+        if not self._trial.report(perf, epoch + 1, metrics=finite(values)):
+            self._trained().stop_training = True
 
     def _save(self, perf: float, values: dict[str, float], done: int) -> None:
         part: Path = self._saved.part
         part.mkdir(exist_ok=True)
-        self._model().save_weights(str(part / WEIGHTS), overwrite=True)
+        self._trained().save_weights(str(part / WEIGHTS), overwrite=True)
         (part / NOTE).write_text(json.dumps([perf, values]))
         self._saved.keep(done)
 
-    def _model(self) -> Any:
+    def _trained(self) -> Any:
         return self.model  # type: ignore[attr-defined] # Keras sets it
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -108,4 +108,4 @@ class ReportCallback(LibraryCallback):
             chosen(self._monitor, logs or {}, "monitor")  # raises: no epoch was validated
         else:
             perf, others, done = self._last
-            self._trial.report(perf, done, metrics=others or None)
+            self._trial.report(perf, done, metrics=finite(others))

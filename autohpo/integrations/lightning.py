@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from autohpo.errors import OptionError, short
-from autohpo.integrations._callbacks import LibraryCallback, Saved, chosen, trial_of
+from autohpo.integrations._callbacks import LibraryCallback, Saved, chosen, finite, trial_of
 from autohpo.integrations._relay import Relay
 from autohpo.trial_handle import TrialHandle
 
@@ -120,7 +120,7 @@ class ReportCallback(LibraryCallback):
             return True
         values, done = self._last
         perf, *_ = values.values()
-        return self._relay.report(perf, done, dict(list(values.items())[1:]) or None)
+        return self._relay.report(perf, done, finite(dict(list(values.items())[1:])))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was reported last, for the checkpoint."""
