@@ -193,7 +193,9 @@ def counts(hpo):
 @pytest.mark.parametrize("how", [{}, {"num_workers": 2}, {"executor": "local"}])
 def test_each_promotion_is_one_pause_and_one_resume(how):
     """In the user's own process, and in workers of their own."""
-    hpo = build_hpo_from_name("hyperband", SPACE, counting(), mode={"perf": "max"}, max_fidelity=9, max_evals=20, seed=0)
+    hpo = build_hpo_from_name(
+        "hyperband", SPACE, counting(), mode={"perf": "max"}, max_fidelity=9, max_evals=20, seed=0
+    )
     hpo.optimize(progress=False, **how)
     found = counts(hpo)
     assert {below for below, _, _ in found} >= {0, 1}
@@ -208,7 +210,9 @@ def test_each_promotion_is_one_pause_and_one_resume_on_the_hosts_of_dask():
 
     from autohpo.execution.dask.executor import DaskExecutor
 
-    hpo = build_hpo_from_name("hyperband", SPACE, counting(), mode={"perf": "max"}, max_fidelity=9, max_evals=14, seed=0)
+    hpo = build_hpo_from_name(
+        "hyperband", SPACE, counting(), mode={"perf": "max"}, max_fidelity=9, max_evals=14, seed=0
+    )
     with cluster_in_threads(1) as cluster:
         hpo.optimize(executor=DaskExecutor(cluster, n_slots=1), progress=False)
     found = counts(hpo)

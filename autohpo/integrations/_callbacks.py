@@ -20,7 +20,7 @@ __all__ = ["LibraryCallback", "Saved", "chosen", "finite", "load", "trial_of"]
 
 
 def load(extra: str, *modules: str) -> Any:
-    """Return the first of some modules that is there; one that is imported already comes before all others.
+    """Return the first of some modules that is there.
 
     Args:
         extra: The extra of autohpo that installs the first.
@@ -30,7 +30,7 @@ def load(extra: str, *modules: str) -> Any:
         MissingExtraError: None of them is installed.
     """
     fault: ImportError | None = None
-    for name in sorted(modules, key=lambda name: name not in sys.modules):
+    for name in modules:
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:  # noqa: PERF203 - the next one may be there
@@ -50,32 +50,36 @@ class LibraryCallback:
 
     _extra: ClassVar[str]
     _bases: ClassVar[tuple[tuple[str, str], ...]]
-    """Modules and names of the library's class: the first module that is there counts."""
+    """Modules and names of the library's class: those that are imported count, else the first that is there."""
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
         """Make an instance that is one of the library's own class, too."""
-        made = cls if issubclass(cls, _Made) else _made(cls, load(cls._extra, *dict(cls._bases)).__name__)  # type: ignore[arg-type]
-        return object.__new__(made)
+        own: Any = cls
+        if not issubclass(cls, _Made):
+            modules = dict(cls._bases)
+            imported = tuple(name for name in modules if name in sys.modules)
+            own = _made(cls, imported or (load(cls._extra, *modules).__name__,))
+        return object.__new__(own)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        own, module = type(self)._made_from  # type: ignore[attr-defined]
         state = getattr(self, "__getstate__", lambda: self.__dict__)()  # Python 3.10 has no default one
-        return _unpickled, (own, module), state
+        return _unpickled, type(self)._made_from, state  # type: ignore[attr-defined]
 
 
 class _Made:
     """What the classes made here have, and no class written by hand."""
 
 
-def _unpickled(own: type, module: str) -> Any:
-    return object.__new__(_made(own, module))
+def _unpickled(own: Any, modules: tuple[str, ...]) -> Any:
+    return object.__new__(_made(own, modules))
 
 
 @cache
-def _made(own: Any, module: str) -> type:
-    base = getattr(importlib.import_module(module), dict(own._bases)[module])
-    fields = {"__module__": own.__module__, "__doc__": own.__doc__, "_made_from": (own, module)}
-    return type(own.__name__, (own, base, _Made), fields)
+def _made(own: Any, modules: tuple[str, ...]) -> type:
+    """A class that derives from one of ours, and from the library's: from each, where it is there under two names."""
+    bases = (getattr(importlib.import_module(name), dict(own._bases)[name]) for name in modules)
+    fields = {"__module__": own.__module__, "__doc__": own.__doc__, "_made_from": (own, modules)}
+    return type(own.__name__, (own, *bases, _Made), fields)
 
 
 def trial_of(trial: Any) -> TrialHandle:

@@ -81,7 +81,9 @@ class LightGBM(XGBoost):
     has_start = False
 
     def __init__(self):
-        self.library = pytest.importorskip("lightgbm", reason="LightGBM is not installed: pip install 'autohpo[lightgbm]'")
+        self.library = pytest.importorskip(
+            "lightgbm", reason="LightGBM is not installed: pip install 'autohpo[lightgbm]'"
+        )
         self.ours = importlib.import_module("autohpo.integrations.lightgbm")
 
     def data(self):
@@ -121,7 +123,9 @@ class CatBoost(XGBoost):
     both = {**params, "custom_metric": ["AUC"]}  # noqa: RUF012
 
     def __init__(self):
-        self.library = pytest.importorskip("catboost", reason="CatBoost is not installed: pip install 'autohpo[catboost]'")
+        self.library = pytest.importorskip(
+            "catboost", reason="CatBoost is not installed: pip install 'autohpo[catboost]'"
+        )
         self.ours = importlib.import_module("autohpo.integrations.catboost")
 
     def data(self):
