@@ -39,7 +39,7 @@ def logged(log):
 
 
 def test_hooks_are_called_in_their_order_when_a_training_pauses_and_before_it_goes_on():
-    """Each knows the trial that it is called for; the last rung is a pause as well, for nobody knows that it is the last."""
+    """Each knows the trial that it is called for; the last rung is a pause as well."""
     log = []
     evaluator = Evaluator(Objective.of(logged(log)))
     run(evaluator, 0, 1)
@@ -171,12 +171,17 @@ def counting():
 
     def f(hps, trial):
         n = {"pause": 0, "resume": 0}
-        for moment in n:
+        for moment in ("pause", "resume"):
             getattr(trial, f"on_{moment}")(lambda moment=moment: n.update({moment: n[moment] + 1}))
         for _ in range(27):
             yield {"perf": hps["x"], "pauses": n["pause"], "resumes": n["resume"]}
 
     return f
+
+
+def hyperband(f, max_evals):
+    """A search whose trainings pause at 1, 3 and 9."""
+    return build_hpo_from_name("hyperband", SPACE, f, mode={"perf": "max"}, max_fidelity=9, max_evals=max_evals, seed=0)
 
 
 def counts(hpo):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from autohpo.errors import MissingExtraError, OptionError, short
 from autohpo.trial import whole
@@ -58,7 +58,7 @@ class LibraryCallback:
         if not issubclass(cls, _Made):
             modules = dict(cls._bases)
             imported = tuple(name for name in modules if name in sys.modules)
-            own = _made(cls, imported or (load(cls._extra, *modules).__name__,))
+            own = _made(cast("Any", cls), imported or (load(cls._extra, *modules).__name__,))
         return object.__new__(own)
 
     def __reduce__(self) -> tuple[Any, ...]:

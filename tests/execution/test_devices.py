@@ -131,7 +131,7 @@ def test_a_paused_training_does_not_draw_again_what_it_drew_when_it_began():
 
 
 def test_the_variable_is_set_before_the_modules_of_the_user_are_imported(tmp_path, monkeypatch):
-    """A library that looks at it once, when it is imported, as CUDA does, sees the worker's own GPU, also a shared one."""
+    """A library that looks at it once, when it is imported, as CUDA does, sees its worker's own GPU."""
     (tmp_path / "looks_when_imported.py").write_text(
         "import os, time\n"
         "SEEN = float(os.environ['CUDA_VISIBLE_DEVICES'])\n\n\n"

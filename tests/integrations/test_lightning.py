@@ -258,7 +258,7 @@ def run_two(folder, *words):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_with_two_processes_rank_0_reports_once_and_both_stop_and_go_on(tmp_path):
-    """Each rank trains epochs 1, 2, 3, once; the value is the mean of both, and the search hears it in its own process."""
+    """Each rank trains epochs 1, 2, 3, once; the value is the mean of both, heard in the search's own process."""
     first, second = run_two(tmp_path, "yes")
     assert first.strip() == "COMPLETE [(1, 1.5)] True"
     assert second.strip() == "COMPLETE [(2, 1.5), (3, 1.5)] True"

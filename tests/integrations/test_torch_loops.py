@@ -256,7 +256,7 @@ def test_models_and_optimizers_are_off_the_gpu_exactly_while_their_training_is_p
 
 
 def test_a_module_on_several_devices_is_moved_tensor_by_tensor(tmp_path):
-    """Those on the CPU are left alone. The device ``meta`` stands for a GPU: tensors can go there, but not come back with their numbers."""
+    """Those on the CPU are left alone. ``meta`` stands for a GPU, but tensors do not come back from it."""
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 1, device="meta"))
     trial = handle(tmp_path)
     off_device_while_paused(trial, model)
