@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	$(BIN)/python -m autohpo.demo
 
 test: $(VENV)/tested
-	$(BIN)/python -m pytest -q
+	$(BIN)/python tests/run.py
 
 # Tests with PyTorch: not part of `make test`, because it is large.
 test-torch: $(VENV)/tested

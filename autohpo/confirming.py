@@ -23,6 +23,9 @@ from autohpo.search import Search
 from autohpo.trainer import default_configuration
 from autohpo.trial import Suggestion, Trial
 
+SLACK = 1.5
+"""How much more time than the trials so far took is set aside for confirming: machines are busier at times."""
+
 
 class Confirming:
     """The trainings that confirm a search, in their order: the default first, then the best, one seed after the other.
@@ -111,8 +114,8 @@ class Confirming:
         return sum(ended), sum(wanted)
 
     def expected_seconds(self, capacity: int) -> float:
-        """Return how long confirming will take, by how long the trials so far took; 0 without any."""
-        return math.ceil(self._n_trainings / max(capacity, 1)) * self._each()[1]
+        """Return the time to set aside for confirming, by how long the trials so far took; 0 without any."""
+        return SLACK * math.ceil(self._n_trainings / max(capacity, 1)) * self._each()[1]
 
     @property
     def expected_cost(self) -> float:

@@ -141,7 +141,8 @@ def _run_trainer(hpo: BaseHPOptimizer, call: Call, *, is_over: bool) -> tuple[An
     finally:
         remove_folder(folder)
     _log.info("the best trainer was not kept, or trained in an earlier run, so it is trained again")
-    return objective.train(objective.configuration((same or [best])[0], options.fidelity))[0], dict(best.hp)
+    again = (same or [best])[0]
+    return objective.train(objective.configuration(again, options.fidelity), seed=again.seed)[0], dict(best.hp)
 
 
 def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: bool) -> Result:

@@ -79,8 +79,8 @@ class Launch:
         host: The name of the host.
         process: The number of the process.
         since: When it was started, in local time.
-        budget: The ``max_evals`` and ``budget`` that it had, where they are limited: the header of a store has
-            those of the first call alone.
+        budget: The ``max_evals``, ``budget`` and ``cost_limit`` that it had, where they are limited: the header of a
+            store has the first two of the first call alone.
 
     Example:
         >>> Launch.of_this_process(["python", "train.py"]).argv

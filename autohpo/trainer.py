@@ -30,7 +30,8 @@ class TrainerObjective:
 
     Args:
         trainer: An object with ``duplicate_from_hyper_parameter(hp)``, ``train(dataset)`` and ``get_valid_score()``.
-            A ``train`` that names ``checkpoint_dir`` gets the folder of the training, to go on from what it saved.
+            A ``train`` that names ``checkpoint_dir`` gets the folder of the training, to go on from what it saved; one
+            that names ``seed`` the trial's seed.
         dataset: The data that ``train`` gets.
         folder: A folder for the files, one for each process that trains.
         modules: The parts that a configuration always has, also where nothing is searched in them.
@@ -61,18 +62,24 @@ class TrainerObjective:
             self._best = rank, path
         return perf
 
-    def train(self, hps: dict[str, Any], trial: TrialHandle | None = None) -> tuple[Any, float]:
+    def train(
+        self, hps: dict[str, Any], trial: TrialHandle | None = None, seed: int | None = None
+    ) -> tuple[Any, float]:
         """Return a new trainer, trained, and its score; higher is better.
 
         Args:
             hps: The configuration, with names such as ``trainer:lr``.
             trial: The trial, whose checkpoint folder a trainer may ask for; None trains from the beginning.
+            seed: The seed of a training without a trial.
         """
         trained = self.trainer.duplicate_from_hyper_parameter({m: {} for m in self.modules} | nested(hps))
-        if trial is not None and _takes_checkpoints(trained):
-            trained.train(self.dataset, checkpoint_dir=trial.checkpoint_dir)
-        else:
-            trained.train(self.dataset)
+        offered: dict[str, Any] = {}
+        if trial is not None and _takes(trained, "checkpoint_dir"):
+            offered["checkpoint_dir"] = trial.checkpoint_dir
+        own = seed if trial is None else trial.seed
+        if own is not None and _takes(trained, "seed"):
+            offered["seed"] = own
+        trained.train(self.dataset, **offered)
         score = trained.get_valid_score()
         score, is_higher_better = score if isinstance(score, tuple) else (score, True)
         perf = as_perf(score)
@@ -81,7 +88,7 @@ class TrainerObjective:
     @property
     def is_continued(self) -> bool:
         """Whether training goes on from a checkpoint: where ``train`` names ``checkpoint_dir``."""
-        return _takes_checkpoints(self.trainer)
+        return _takes(self.trainer, "checkpoint_dir")
 
     def path_of(self, number: int) -> Path:
         """Return where the trainer of a trial is kept while it is the best of its process."""
@@ -102,10 +109,10 @@ class TrainerObjective:
         return Objective(self, wants=wants, takes_fidelity=fidelity is not None, fidelity_name=fidelity)
 
 
-def _takes_checkpoints(trainer: Any) -> bool:
-    """Whether a trainer's ``train`` names ``checkpoint_dir``."""
+def _takes(trainer: Any, name: str) -> bool:
+    """Whether a trainer's ``train`` names an argument."""
     try:
-        return "checkpoint_dir" in inspect.signature(trainer.train).parameters
+        return name in inspect.signature(trainer.train).parameters
     except (TypeError, ValueError):  # some built-ins have no signature
         return False
 
@@ -155,11 +162,7 @@ def default_configuration(trainer: Any, space: SearchSpace) -> dict[str, Any] | 
     Raises:
         OptionError: It is no configuration of the space.
     """
-    found: dict[str, Any] = {}
-    for name, value in _own_values(trainer):
-        full = name if name in space.names else f"trainer:{name}"
-        if full in space.names:
-            found[full] = value
+    found = own_values(trainer, space)
     if not found:
         return None
     hp: dict[str, Any] = {}
@@ -173,6 +176,16 @@ def default_configuration(trainer: Any, space: SearchSpace) -> dict[str, Any] | 
     except SpaceError as error:
         raise OptionError(f"default_first: the trainer's own configuration does not fit the space; {error}") from None
     return hp
+
+
+def own_values(trainer: Any, space: SearchSpace) -> dict[str, Any]:
+    """Return what a trainer has by itself for the parameters of a space, by their names there; it may be illegal."""
+    found: dict[str, Any] = {}
+    for name, value in _own_values(trainer):
+        full = name if name in space.names else f"trainer:{name}"
+        if full in space.names:
+            found[full] = value
+    return found
 
 
 def _own_values(trainer: Any) -> Iterator[tuple[str, Any]]:

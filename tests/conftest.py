@@ -9,6 +9,9 @@ import atexit
 import os
 import sys
 
+BROKEN_OFF = 7
+"""The exit code of a run that ended before its last test; pytest's own end with 6."""
+
 
 class Progress:
     """How far the run has come."""
@@ -35,7 +38,7 @@ class Progress:
             sys.stdout.flush()
             counts = f"{self.n_over} of {self.n_tests} tests were run, {self.n_failed} failures"
             print(f"\n{counts}: the run has failed", file=sys.stderr, flush=True)
-            os._exit(1)
+            os._exit(BROKEN_OFF if self.n_over < self.n_tests else 1)
 
 
 def pytest_configure(config):

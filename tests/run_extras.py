@@ -30,17 +30,35 @@ class Group:
         tests: Files and folders, relative to the root.
         marker: Which of their tests run.
         environment: Variables of the test process.
+        alone: What pip installs afterwards without its dependencies, where those cannot be met.
     """
 
     requirements: tuple[str, ...]
     tests: tuple[str, ...]
     marker: str = "extras"
     environment: dict[str, str] = field(default_factory=dict)
+    alone: tuple[str, ...] = ()
 
+
+AUTOGL = (  # of 2022: it asks for a hyperopt and a networkx of then, and imports many packages for little
+    *("autogl==0.4.0", "nni==2.8", "networkx==3.1", "astor", "bayesian-optimization", "colorama", "deeprobust", "dill"),
+    *("json-tricks", "lightgbm", "llvmlite", "netlsd", "numba", "ogb", "schema", "six", "tabulate", "typeguard"),
+)
 
 GROUPS = {
     "engines": Group((".[dask,ray,slurm]",), ("tests/execution", "tests/test_docs.py::test_the_code_of_a_page_runs")),
-    "torch": Group((TORCH,), ("tests/test_torch.py", "tests/test_docs.py"), marker="torch"),
+    "torch": Group(
+        (TORCH, "torch_geometric"),
+        ("tests/test_torch.py", "tests/test_docs.py", "tests/integrations/pyg"),
+        marker="torch",
+    ),
+    "autogl": Group(
+        (TORCH, "torch_geometric"),
+        ("tests/integrations/test_autogl_real.py", "tests/test_docs.py"),
+        marker="autogl",
+        environment={"AUTOGL_BACKEND": "pyg", "PYTHONPATH": str(ROOT / "tests/integrations/autogl_shim")},
+        alone=AUTOGL,
+    ),
 }
 
 
@@ -81,6 +99,9 @@ def run(name: str, group: Group) -> Report:
         subprocess.run([sys.executable, "-m", "venv", str(HOME / name)], check=True)
     install = [str(python), "-m", "pip", "install", "-q", "-e", *BASE, *group.requirements]
     done = subprocess.run(install, cwd=ROOT, capture_output=True, text=True, check=False)
+    if group.alone and not done.returncode:
+        install = [str(python), "-m", "pip", "install", "-q", "--no-deps", *group.alone]
+        done = subprocess.run(install, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         report.trouble = f"not installed: {(done.stderr.strip() or 'no message').splitlines()[-1]}"
     else:

@@ -19,10 +19,13 @@ for _name in _built_in_names():
     get_hpo(_name)  # before a page's own names are taken away again: a module registers only once
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_TORCH = {"docs/pytorch.md"}  # run by `make test-torch`
+WITH_PYG = {"docs/graph-learning.md"}  # run by `make test-extras`
 WITH_SERVER = {"docs/postgresql.md"}  # run by tests/store/test_postgres_docs.py
 WITH_RAY = {"docs/ray.md"}  # run by tests/execution/ray/test_ray_docs.py
 WITH_DASK = {"docs/clusters.md"}  # run by `make test-extras`
-MARKS = dict.fromkeys(WITH_TORCH, pytest.mark.torch) | dict.fromkeys(WITH_DASK, pytest.mark.extras)
+WITH_AUTOGL = {"docs/autogl.md"}  # run by `make test-autogl`
+MARKS = dict.fromkeys(WITH_TORCH | WITH_PYG, pytest.mark.torch) | dict.fromkeys(WITH_DASK, pytest.mark.extras)
+MARKS |= dict.fromkeys(WITH_AUTOGL, (pytest.mark.autogl, pytest.mark.filterwarnings("ignore")))
 
 
 def blocks_of(page):
@@ -51,6 +54,10 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     """In order, in one namespace, in an empty folder."""
     if name_of(page) in WITH_TORCH:
         pytest.importorskip("torch", reason="PyTorch is not installed; `make test-torch` installs it")
+    if name_of(page) in WITH_PYG:
+        pytest.importorskip("torch_geometric", reason="PyTorch Geometric is not installed; `make test-extras` has it")
+    if name_of(page) in WITH_AUTOGL:
+        pytest.importorskip("autogl", reason="AutoGL is not installed; `make test-autogl` installs it")
     if name_of(page) in WITH_SERVER:
         pytest.skip("needs a server; tests/store/test_postgres_docs.py runs it")
     if name_of(page) in WITH_RAY:

@@ -78,3 +78,37 @@ def test_equal_scores_give_the_trainer_of_the_best_configuration():
     hpo = build_hpo_from_name("random", space, max_evals=6, seed=0)
     best, best_hp = hpo.optimize(Tied(), None, num_workers=2, progress=False)
     assert best.weights == best_hp["trainer:penalty"] == first
+
+
+class SeededTrainer(RidgeTrainer):
+    """One whose score is the seed that it was trained with."""
+
+    def train(self, dataset, keep_valid_result=True, seed=-1):
+        """Keeps the seed."""
+        self.seed = seed
+
+    def get_valid_score(self, return_major=True):
+        """Return the seed."""
+        return float(self.seed), True
+
+
+def test_a_trainer_that_names_a_seed_gets_that_of_its_trial():
+    """And a confirming trial has a new one."""
+    hpo = build_hpo_from_name("random", [LogRangeHP("trainer:penalty", 1e-4, 1e3)], max_evals=3, seed=0)
+    best, _ = hpo.optimize(SeededTrainer(), "the dataset", confirm={"k": 1, "seeds": 2}, progress=False)
+    trials = [*hpo.result.trials, *hpo.result.repeats]
+    assert [trial.perf for trial in trials] == [trial.seed for trial in trials]
+    assert len({trial.seed for trial in trials}) == 5
+    assert best.seed in {trial.seed for trial in trials}
+
+
+def test_a_trainer_that_is_trained_again_gets_the_seed_of_its_trial(tmp_path):
+    """Where the store has the search, and no trainer was kept."""
+    options = {"store": str(tmp_path / "run.db"), "progress": False}
+    seeds = []
+    for _ in range(2):
+        hpo = build_hpo_from_name("random", [LogRangeHP("trainer:penalty", 1e-4, 1e3)], max_evals=3, seed=0)
+        best, _ = hpo.optimize(SeededTrainer(), "the dataset", **options)
+        seeds.append((best.seed, hpo.result.best.seed))
+    assert seeds[0] == seeds[1]
+    assert seeds[0][0] == seeds[0][1]

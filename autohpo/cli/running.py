@@ -27,6 +27,7 @@ CHANGING: dict[str, Option] = {
     "trial_time_limit": (str, "TIME", "time for each trial"),
     "cost_limit": (str, "X", "what all trials may cost together: a time, or a number in the objective's own unit"),
     "memory_limit": (str, "SIZE", "memory of each worker, such as 4GB"),
+    "memory_by": (str, "WAY", "how --memory-limit is held: rss, cgroup or address-space"),
     "gpu_memory_limit": (str, "SIZE", "GPU memory of each worker, such as 8GB"),
     "target": (number, "X", "end at a result as good as this"),
     "patience": (int, "N", "end after so many results in a row without a better one"),

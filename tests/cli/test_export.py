@@ -163,6 +163,8 @@ def test_a_file_that_was_changed_is_refused(store, tmp_path, capsys):
         changed.append([*lines[:place], lines[place][:k] + other + lines[place][k + 1 :], *lines[place + 1 :]])
     changed += [lines[:3] + lines[4:], [*lines[:3], lines[4], lines[3], *lines[5:]], [*lines, lines[3]]]
     for text in changed:
+        if [json.loads(line) for line in text] == [json.loads(line) for line in lines]:
+            continue  # the last digit of a time, which no float has
         if '"version"' in text[0] and text[0] != lines[0] and text[1:] == lines[1:]:
             header = [json.loads(one[0])["header"] for one in (text, lines)]
             if header[0] == header[1] and json.loads(text[0])["crc"] == json.loads(lines[0])["crc"]:

@@ -162,3 +162,16 @@ def test_the_output_of_a_trial_is_printed(tmp_path, capsys):
     assert capsys.readouterr() == ("", "trial 1 printed nothing that was kept\n")
     assert main(["show", store, "--output"]) == exits.USAGE
     assert "--output: needs --trial N" in capsys.readouterr().err
+
+
+def test_a_cost_limit_is_told_with_what_is_spent(tmp_path, monkeypatch, capsys):
+    """Also by `top`, from the record that `run` leaves: 4 trials of 2.5 each reach a limit of 10."""
+    monkeypatch.chdir(tmp_path)
+    code = "from autohpo import RangeHP\nspace = [RangeHP('x', 0.0, 1.0)]\n\ndef f(hps):\n"
+    (tmp_path / "train.py").write_text(code + "    return {'perf': hps['x'], 'cost': 2.5}\n")
+    words = ["run", "train.py", "--algorithm", "random", "--max-evals", "9", "--cost-limit", "10"]
+    assert main([*words, "--executor", "serial", "--progress", "none"]) == exits.OK
+    capsys.readouterr()
+    assert json.loads(printed(capsys, "train.db", "--json"))["budget"]["text"] == "4 of 9 trials; 10 of 10 spent"
+    assert main(["top", "train.db", "--once"]) == exits.OK
+    assert "4 of 9 trials, 10 of 10 spent" in capsys.readouterr().out

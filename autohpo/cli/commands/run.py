@@ -121,6 +121,7 @@ def _search(args: argparse.Namespace, plan: Plan, output: Output) -> int:
     check_first(plan)
     hpo = plan.build()
     budget = {"max_evals": hpo.max_evals, "budget": session_of(hpo).allowance.budget}
+    budget["cost_limit"] = plan.arguments.get("cost_limit")
     launch = Launch.of_this_process(command_of(args), {name: n for name, n in budget.items() if n is not None})
     if plan.store is not None:
         output.note(f"store: {redacted(plan.store)}")

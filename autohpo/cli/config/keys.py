@@ -82,6 +82,7 @@ RUN_FLAGS: dict[str, tuple[bool, Callable[[str, Any], Any]]] = {
     "trial_time_limit": (False, _seconds),
     "cost_limit": (False, _seconds),
     "memory_limit": (False, _as_it_is),
+    "memory_by": (False, _as_it_is),
     "gpu_memory_limit": (False, _as_it_is),
     "name": (False, _as_it_is),
     "confirm": (False, _as_it_is),

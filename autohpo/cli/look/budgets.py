@@ -8,12 +8,13 @@ from typing import Any
 
 from autohpo.errors import StoreError
 from autohpo.service import Launch
+from autohpo.store.costs import Costs
 
-NAMES = ("max_evals", "budget")
+NAMES = ("max_evals", "budget", "cost_limit")
 
 
 def budget_of(header: Mapping[str, Any], url: str | os.PathLike[str]) -> dict[str, float]:
-    """Return ``max_evals`` and ``budget`` of a run, where they are limited.
+    """Return ``max_evals``, ``budget`` and ``cost_limit`` of a run, where they are limited.
 
     The header of a store has those of the first call; the record of how its driver was started has those of the last
     one, where that was ``autohpo run`` or ``autohpo resume``.
@@ -40,3 +41,8 @@ def trials_text(n: int, most: float) -> str:
     if n > most:  # a later call allowed more, and left no record
         return f"{n:,} trials, of which the first call allowed {most:,g}"
     return f"{n:,} of {most:,g} trials"
+
+
+def cost_text(costs: Costs, limit: float) -> str:
+    """Return how much of a cost limit is spent: ``12.5 of 30 s spent``."""
+    return f"{costs.spent:,.4g} of {limit:,g}{' s' * costs.is_in_seconds} spent"

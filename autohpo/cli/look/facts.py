@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from autohpo.cli.look.budgets import budget_of, trials_text
+from autohpo.cli.look.budgets import budget_of, cost_text, trials_text
 from autohpo.cli.look.reading import Opened
 from autohpo.cli.look.telling import describe, lines_of
 from autohpo.cli.look.words import brief, duration, moment, paired, parameter_text
@@ -185,4 +185,7 @@ def budget_facts(run: Opened, state: RunState) -> dict[str, Any]:
         facts["text"] = trials_text(used, budget["max_evals"])
     elif "budget" in budget:
         facts["text"] = f"{budget['budget']:g} full evaluations; {used:,} trials were made"
+    if "cost_limit" in budget:
+        parts = [facts["text"]] if "text" in facts else []
+        facts["text"] = "; ".join([*parts, cost_text(state.costs, budget["cost_limit"])])
     return facts

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from autohpo.cli.look.budgets import trials_text
+from autohpo.cli.look.budgets import NAMES, cost_text, trials_text
 from autohpo.cli.look.chart import columns_chart
 from autohpo.cli.look.watch import Watch
 from autohpo.cli.look.words import ago, duration, error_line, fidelity_text, hp_text, number_text
@@ -134,7 +134,10 @@ def _progress_line(watch: Watch, state: RunState, width: int) -> Text:
 def _share_done(watch: Watch, done: int) -> tuple[float | None, str]:
     """Return how much of the budget is used, where there is one, and the same in words."""
     budget, most = watch.budget, watch.header.get("options", {}).get("max_fidelity")
-    n, cost = budget.get("max_evals"), budget.get("budget")
+    n, cost, limit = (budget.get(name) for name in NAMES)
+    if limit and watch.state is not None:
+        costs = watch.state.costs
+        return costs.spent / limit, f"{trials_text(done, n) if n else f'{done:,} trials'}, {cost_text(costs, limit)}"
     if cost and isinstance(most, (int, float)) and most > 0:
         spent = watch.seen.trained / most
         return spent / cost, f"{done:,} trials, about {spent:.3g} of {cost:g} full evaluations"

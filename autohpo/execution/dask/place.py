@@ -105,6 +105,9 @@ def connect(cluster: Any, n_hosts: int, needs: Needs, security: Any) -> Place:
                     f"executor: must be a dask client that is connected, got one that is {cluster.status}"
                 )
             client = _connected(stack, cluster.scheduler.address, cluster.security)
+        elif isinstance(cluster, str) and ":" not in cluster:
+            hint = "a cluster on this machine is executor='dask', or DaskExecutor()"
+            raise OptionError(f"cluster: must be an address such as tcp://host:8786, got {shown(cluster)}; {hint}")
         elif isinstance(cluster, str) or hasattr(cluster, "scheduler_address"):
             client = _connected(stack, cluster, security)
         else:

@@ -113,6 +113,12 @@ def test_something_else_is_refused():
         opening(3)
 
 
+def test_a_word_that_is_no_address_is_an_error_at_once():
+    """Not after half a minute of waiting for a host of that name."""
+    with pytest.raises(OptionError, match=r"must be an address such as tcp://host:8786, got 'dask'; .*DaskExecutor"):
+        opening("dask")
+
+
 def test_security_goes_with_an_address(cluster):
     """A cluster has its own."""
     with pytest.raises(OptionError, match="security: goes with an address"):
