@@ -40,7 +40,7 @@ HELPERS = frozenset({"Checkpoint", "ReportCallback"})
 """Classes of our integrations that keep checkpoints."""
 
 STARTS = frozenset({"ckpt_path", "init_model", "last_checkpoint", "n_done", "restore", "start_epoch"})
-"""Their attributes that say where a training begins: an objective that reads one goes on from its checkpoint."""
+"""What these have that says where a training begins: an objective that reads it goes on from its checkpoint."""
 
 MAX_ERROR_CHARACTERS = 16_000
 

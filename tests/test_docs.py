@@ -60,6 +60,7 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
         pytest.importorskip("torch", reason="PyTorch is not installed; `make test-torch` installs it")
     if name_of(page) in WITH_PYG:
         pytest.importorskip("torch_geometric", reason="PyTorch Geometric is not installed; `make test-extras` has it")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
     for package in (WITH_LOOPS | WITH_BOOSTING).get(name_of(page), "").split():
         pytest.importorskip(package, reason=f"{package} is not installed; `make test-extras` installs it")
     if name_of(page) in WITH_AUTOGL:

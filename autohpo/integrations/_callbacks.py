@@ -57,7 +57,7 @@ class LibraryCallback:
         own: Any = cls
         if not issubclass(cls, _Made):
             modules = dict(cls._bases)
-            imported = tuple(name for name in modules if name in sys.modules)
+            imported = tuple(name for name in modules if sys.modules.get(name) is not None)
             own = _made(cast("Any", cls), imported or (load(cls._extra, *modules).__name__,))
         return object.__new__(own)
 
@@ -141,16 +141,21 @@ class Saved:
 
     def latest(self) -> tuple[Path, float] | None:
         """Return the one that came furthest, and how far; None where there is none."""
-        head, tail = self.pattern.split("{}")
-        found: list[tuple[float, Path]] = []
-        for path in self.folder.glob(f"{head}*{tail}"):
-            middle = path.name[len(head) : len(path.name) - len(tail)]
-            if middle.replace(".", "", 1).isdigit():
-                found.append((float(middle), path))
+        found = self._all()
         if not found:
             return None
         done, path = max(found)
         return path, whole(done)
+
+    def _all(self) -> list[tuple[float, Path]]:
+        """How far each came that is there, and where it is."""
+        head, tail = self.pattern.split("{}")
+        found = []
+        for path in self.folder.glob(f"{head}*{tail}"):
+            middle = path.name[len(head) : len(path.name) - len(tail)]
+            if middle.replace(".", "", 1).isdigit():
+                found.append((float(middle), path))
+        return found
 
     def keep(self, done: float) -> None:
         """Give the one that was written its name, and remove the earlier ones.
@@ -159,7 +164,7 @@ class Saved:
             done: How far it came.
         """
         path = self.folder / self.pattern.format(whole(done))
-        earlier = [one for one in self.folder.glob(self.pattern.format("*")) if one != path]
+        earlier = [one for _, one in self._all() if one != path]
         if path.is_dir():
             shutil.rmtree(path)
         self.part.replace(path)
