@@ -49,6 +49,14 @@ LOOPS = ("torch_loops", "lightning", "keras", "huggingface", "loop_examples")
 
 GROUPS = {
     "engines": Group((".[dask,ray,slurm]",), ("tests/execution", "tests/test_docs.py::test_the_code_of_a_page_runs")),
+    "optuna": Group((".[dashboard]", "matplotlib"), ("tests/integrations/test_optuna_dashboard.py",)),
+    "hydra": Group(
+        ("hydra-core", "hydra-joblib-launcher", "./packages/autohpo-hydra"), ("packages/autohpo-hydra/tests",)
+    ),
+    "spaces": Group(
+        ("ray[tune]>=2.54", "ax-platform>=1.0", TORCH),
+        ("tests/integrations/test_raytune.py", "tests/integrations/test_ax_objects.py"),
+    ),
     "torch": Group(
         (TORCH, "torch_geometric", "lightning", "pytorch-lightning", "keras", "transformers", "accelerate"),
         (

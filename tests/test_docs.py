@@ -22,6 +22,7 @@ WITH_TORCH = {"docs/pytorch.md"}  # run by `make test-torch`
 WITH_PYG = {"docs/graph-learning.md"}  # run by `make test-extras`
 WITH_SERVER = {"docs/postgresql.md"}  # run by tests/store/test_postgres_docs.py
 WITH_RAY = {"docs/ray.md"}  # run by tests/execution/ray/test_ray_docs.py
+WITH_HYDRA = {"docs/hydra.md"}  # run by packages/autohpo-hydra/tests/test_page.py
 WITH_DASK = {"docs/clusters.md"}  # run by `make test-extras`
 WITH_LOOPS = {"docs/training-loops.md": "lightning keras transformers"}  # run by `make test-extras`
 WITH_BOOSTING = {"docs/boosting.md": "xgboost lightgbm catboost"}  # likewise
@@ -69,6 +70,8 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
         pytest.skip("needs a server; tests/store/test_postgres_docs.py runs it")
     if name_of(page) in WITH_RAY:
         pytest.skip("needs Ray in a process of its own; tests/execution/ray/test_ray_docs.py runs it")
+    if name_of(page) in WITH_HYDRA:
+        pytest.skip("needs Hydra, and commands; packages/autohpo-hydra/tests/test_page.py runs it")
     if name_of(page) in WITH_DASK:
         pytest.importorskip("distributed", reason="dask is not installed; `make test-extras` installs it")
     monkeypatch.chdir(tmp_path)

@@ -37,6 +37,7 @@ COMMANDS = {
     "best": Command("Look", "print the best configuration"),
     "trials": Command("Look", "print the trials as a table"),
     "report": Command("Look", "write the result as one HTML page"),
+    "dashboard": Command("Look", "show a run in optuna-dashboard, in a browser"),
     "ask": Command("Ask and tell", "get the next configuration"),
     "tell": Command("Ask and tell", "hand over the result of a configuration"),
     "fail": Command("Ask and tell", "say that a configuration has no result"),

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
-from autohpo.cli.config.documents import located
 from autohpo.cli.config.plan import Plan
 from autohpo.cli.look.facts import space_facts, space_lines
 from autohpo.cli.output import Output
@@ -17,6 +16,7 @@ from autohpo.errors import NoRunError, OptionError, RunBusyError
 from autohpo.folders import remove_folder, temporary_folder
 from autohpo.objective import Objective
 from autohpo.run_header import run_header
+from autohpo.spaces.files.documents import located
 from autohpo.store import open_store, redacted
 from autohpo.store.base import check_header
 from autohpo.trial import Suggestion, Task

@@ -6,6 +6,7 @@ if __name__ != "autohpo.spaces":
 from autohpo.spaces.base import HPSpace
 from autohpo.spaces.choice import ChoiceHP, FixedHP, OrdinalHP
 from autohpo.spaces.constraints import LinearConstraint
+from autohpo.spaces.files.reading import read_space
 from autohpo.spaces.numeric import LogRangeHP, RangeHP
 from autohpo.spaces.priors import Belief, BetaPrior, NormalPrior, Prior, WeightedPrior
 from autohpo.spaces.search_space import SearchSpace
@@ -30,4 +31,5 @@ __all__ = [
     "SearchSpace",
     "TiedHP",
     "WeightedPrior",
+    "read_space",
 ]

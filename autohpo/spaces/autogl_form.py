@@ -16,6 +16,7 @@ from autohpo.errors import SpaceError, shown
 from autohpo.spaces.base import HPSpace
 from autohpo.spaces.choice import ChoiceHP, FixedHP, OrdinalHP
 from autohpo.spaces.expression import Expression
+from autohpo.spaces.foreign import check_not_foreign
 from autohpo.spaces.numeric import LogRangeHP, RangeHP
 from autohpo.spaces.sequences import Cut, ListHP
 
@@ -84,6 +85,8 @@ def must_be_parameters(given: object) -> str:
     text = f"must be a list of parameters, got {type(given).__name__}"
     if isinstance(given, Mapping) and given and all(isinstance(value, HPSpace) for value in given.values()):
         return f"{text}; each parameter has its name, so give list(space.values())"
+    if isinstance(given, str) and (":" in given or given.lower().endswith((".yaml", ".yml", ".toml", ".json"))):
+        return f"{text}; autohpo.spaces.read_space reads one from a file or from YAML"
     return f"{text}; write [RangeHP('x', 0.0, 1.0), ChoiceHP('y', ['a', 'b'])]"
 
 
@@ -97,6 +100,7 @@ def read_form(form: AutoGLForm) -> ReadForm:
         SpaceError: A parameter breaks a rule; the error names both.
     """
     modules: Mapping[Any, Any] = form if isinstance(form, Mapping) else {None: form}
+    check_not_foreign(form)
     if not any(_has_dicts(items) for items in modules.values()):
         raise SpaceError(f"space: {must_be_parameters(form)}")
     found = _items(modules)

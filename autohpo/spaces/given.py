@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from autohpo.errors import SpaceError, short, shown
 from autohpo.spaces.autogl_form import must_be_parameters
 from autohpo.spaces.base import HPSpace
+from autohpo.spaces.foreign import check_not_foreign
 from autohpo.untrusted import as_tuple
 
 
@@ -33,6 +34,8 @@ def as_parameters(given: Any) -> tuple[HPSpace, ...]:
     Raises:
         SpaceError: They are no list, or there are none.
     """
+    if not isinstance(given, HPSpace):
+        check_not_foreign(given)
     if isinstance(given, (str, bytes, Mapping, HPSpace)) or not isinstance(given, Iterable):
         raise SpaceError(f"space: {must_be_parameters(given)}")
     parameters = as_tuple("space", "parameters must be a list", given)

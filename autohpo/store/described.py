@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from autohpo.errors import OptionError, StoreCorruptError
+from autohpo.errors import OptionError, SpaceError, StoreCorruptError
 from autohpo.objectives import Objectives
 from autohpo.spaces import SearchSpace
 from autohpo.spaces.tagged import from_json
@@ -30,6 +30,43 @@ def space_of(header: Mapping[str, Any], where: object) -> SearchSpace:
         return SearchSpace.from_dict(header["space"])
     except _FAULTS as error:
         raise _bad(where, "space", error) from None
+
+
+def readable_space(header: Mapping[str, Any], where: object) -> SearchSpace:
+    """Return the space of a run with a string in place of every value that only the program knows which made it.
+
+    Constraints that are functions are left out, as nobody needs to check what the log has.
+
+    Raises:
+        SpaceError: It has parameters of a kind that is not known here.
+        StoreCorruptError: It is none that autohpo writes.
+    """
+    try:
+        return space_of(header, where)
+    except SpaceError:
+        named = _named(header["space"], {})
+        given = named.get("constraints", []) if isinstance(named, dict) else []
+        if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+            raise
+        constraints = [one for one in given if one.get("kind") != "PredicateConstraint"]
+        return space_of({**header, "space": {**named, "constraints": constraints}}, where)
+
+
+def _named(data: Any, seen: dict[str, Any]) -> Any:
+    """Return JSON in which the names of values stand for them; a name that two values have is numbered."""
+    if isinstance(data, list):
+        return [_named(item, seen) for item in data]
+    if not isinstance(data, dict):
+        return data
+    if "opaque" not in data:
+        return {name: _named(item, seen) for name, item in data.items()}
+    name = str(data["opaque"])
+    short = name if " " in name else name.rpartition(".")[2] or name
+    text, n = short, 1
+    while seen.setdefault(text, data) != data:
+        n += 1
+        text = f"{short} ({n})"
+    return text
 
 
 def mode_of(header: Mapping[str, Any], where: object) -> Any:

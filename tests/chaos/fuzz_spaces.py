@@ -22,10 +22,11 @@ from autohpo import (
     SearchSpace,
     build_hpo_from_name,
 )
-from autohpo.cli.config.documents import parse_toml, parse_yaml
-from autohpo.cli.config.spaces import read_space, shell_spec
+from autohpo.cli.config.spaces import shell_spec
 from autohpo.integrations.autogl import from_autogl, to_autogl
 from autohpo.spaces import BetaPrior, NormalPrior, TiedHP, WeightedPrior
+from autohpo.spaces.files.documents import parse_toml, parse_yaml
+from autohpo.spaces.files.reading import parsed_space as read_space
 
 NAMES = ["x", "y", "lr", "c", "", "a b", "lambda", "hp.x", "1", "\0", "\ud800", "é", "x" * 300, "perf", "`", "x0", "x"]
 FORMULAS = [

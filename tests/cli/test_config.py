@@ -18,11 +18,11 @@ from autohpo import (
     LogRangeHP,
     SearchSpace,
 )
-from autohpo.cli.config.documents import parse_yaml, read_document
 from autohpo.cli.config.keys import TOP
-from autohpo.cli.config.spaces import KEYS as KEYS_OF_PARAMETERS
-from autohpo.cli.config.spaces import read_space
 from autohpo.errors import AutoHPOError
+from autohpo.spaces.files.documents import parse_yaml, read_document
+from autohpo.spaces.files.reading import KEYS as KEYS_OF_PARAMETERS
+from autohpo.spaces.files.reading import parsed_space as read_space
 
 CONFIG = """\
 command: python train.py --lr {lr} --epochs {fidelity}

@@ -18,10 +18,11 @@ from autohpo import (
     OptionError,
     SearchSpace,
 )
-from autohpo.cli.config.documents import ConfigError, Table, parse_toml, parse_yaml, read_document
-from autohpo.cli.config.spaces import read_space
-from autohpo.cli.config.values import as_number, as_wanted, pair, seconds
+from autohpo.cli.config.values import as_wanted, pair, seconds
 from autohpo.errors import AutoHPOError
+from autohpo.spaces.files.documents import ConfigError, Table, parse_toml, parse_yaml, read_document
+from autohpo.spaces.files.reading import parsed_space as read_space
+from autohpo.spaces.files.words import as_number
 
 # YAML and TOML.
 

@@ -22,9 +22,10 @@ from autohpo import (
     RangeHP,
     SearchSpace,
 )
-from autohpo.cli.config.documents import parse_toml, parse_yaml
-from autohpo.cli.config.spaces import read_space, shell_spec, with_changes
+from autohpo.cli.config.spaces import shell_spec, with_changes
 from autohpo.errors import AutoHPOError, SpaceError
+from autohpo.spaces.files.documents import parse_toml, parse_yaml
+from autohpo.spaces.files.reading import parsed_space as read_space
 
 SPACE = """
 lr: {low: 1e-4, high: 0.1, log: true}

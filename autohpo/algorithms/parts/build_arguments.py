@@ -12,6 +12,7 @@ from autohpo.algorithms.parts.construction import is_surely_wrong, takes_any_opt
 from autohpo.errors import OptionError, RegistryError, SpaceError, short
 from autohpo.other_names import BUILD, CLEARML, OPTIMIZE, is_known_elsewhere, meant_option
 from autohpo.spaces import HPSpace, SearchSpace
+from autohpo.spaces.foreign import check_not_foreign
 
 ORDER = "the order is build_hpo_from_name(name, space, f)"
 
@@ -42,6 +43,7 @@ def check_order(space: object, f: object) -> None:
         OptionError: `f` is no function.
     """
     if callable(space) and not is_space(space):
+        check_not_foreign(space)  # hyperopt's expressions can be called
         raise SpaceError(f"space: must be a list of parameters, got {short(space)}; {ORDER}")
     if f is not None and not callable(f):
         raise OptionError(f"f: must be callable, got {short(f)}; {ORDER}")

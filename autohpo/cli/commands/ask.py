@@ -125,13 +125,13 @@ def _space_of(args: argparse.Namespace) -> Any:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from autohpo.cli.config.documents import read_document
-    from autohpo.cli.config.spaces import read_space
+    from autohpo.spaces.files.documents import read_document
+    from autohpo.spaces.files.reading import parsed_space
 
     given, constraints = read_document(Path(args.space)), ()
     if isinstance(given, Mapping) and isinstance(given.get("space"), (Mapping, list)):  # what `autohpo run` takes
         given, constraints = given["space"], given.get("constraints") or ()
-    return read_space(given, constraints)
+    return parsed_space(given, constraints)
 
 
 def _options_of(args: argparse.Namespace) -> dict[str, Any]:

@@ -15,18 +15,22 @@ if TYPE_CHECKING:
     from autohpo.cli.look.reading import Opened
     from autohpo.cli.output import Output
 
-FORMATS = {"csv": ".csv", "json": ".json", "jsonl": ".jsonl", "parquet": ".parquet"}
+FORMATS = {"csv": ".csv", "json": ".json", "jsonl": ".jsonl", "parquet": ".parquet", "optuna": ".journal"}
 """The formats, and the ending of a file name that stands for each."""
 
 EPILOG = """\
 formats:
   csv, json, parquet   a row or an object for each trial
   jsonl                the whole event log without loss, for `autohpo import`
+  optuna               a study in a journal file of Optuna, or in a database:
+                       sqlite:///study.db, or any other URL of SQLAlchemy
 
 examples:
   autohpo export run.db --to run.csv
   autohpo export run.db --to run.jsonl
   autohpo export run.db --to - --format json
+  autohpo export run.db --to run.journal
+  autohpo export run.db --to sqlite:///study.db --study cora
 """
 
 
@@ -36,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", metavar="FILE", required=True, help="the file to write; - is standard output")
     parser.add_argument("--format", choices=tuple(FORMATS), help="the format; by default that of the file's ending")
     parser.add_argument("--force", action="store_true", help="overwrite a file that is there")
+    parser.add_argument("--study", metavar="NAME", help="of optuna: the name of the new study; by default the run's")
 
 
 def run(args: argparse.Namespace, output: Output) -> None:
@@ -53,6 +58,11 @@ def run(args: argparse.Namespace, output: Output) -> None:
 
     url = store_of(args)
     kind = args.format or _format_of(args.to)
+    if args.study is not None and kind != "optuna":
+        raise UsageError(f"study: is for the format optuna, got {args.study!r} for {kind}")
+    if kind == "optuna":
+        _export_study(url, args, output)
+        return
     is_stream = args.to == "-"
     if is_stream and kind == "parquet":
         raise UsageError("to: parquet goes to a file, got -")
@@ -70,7 +80,28 @@ def run(args: argparse.Namespace, output: Output) -> None:
         output.note(f"{'standard output' if is_stream else place}: {n:,} {'events' if kind == 'jsonl' else 'trials'}")
 
 
+def _export_study(url: str, args: argparse.Namespace, output: Output) -> None:
+    """Write the run as a study of Optuna."""
+    from autohpo.cli.look.reading import opened
+    from autohpo.integrations.optuna import to_optuna_storage
+    from autohpo.integrations.optuna.storages import quiet
+    from autohpo.store import redacted
+
+    if args.to == "-":
+        raise UsageError("to: a study goes to a file or into a database, got -")
+    if args.force:
+        raise UsageError("force: a study is never overwritten; name another one with --study")
+    with opened(url) as run, quiet():
+        n = to_optuna_storage(run.store, args.to, args.study)
+    if output.is_json:
+        output.value({"path": redacted(args.to), "format": "optuna", "n": n})
+    else:
+        output.note(f"{redacted(args.to)}: {n:,} trials")
+
+
 def _format_of(name: str) -> str:
+    if "://" in name:
+        return "optuna"
     found = [kind for kind, ending in FORMATS.items() if name.lower().endswith(ending)]
     if not found:
         raise UsageError(f"to: must end with one of {', '.join(FORMATS.values())}, or give --format, got {name!r}")

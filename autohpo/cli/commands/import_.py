@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 KNOWN = (
     "the event log that `autohpo export --format jsonl` writes, a store that goes into a database or comes from one, a "
-    "folder of HpBandSter with configs.json and results.json, or a table of results (.csv or .json) with --space"
+    "folder of HpBandSter with configs.json and results.json, a study of Optuna in a database or a journal file, or a "
+    "table of results (.csv or .json) with --space"
 )
 
 EPILOG = """\
@@ -23,6 +24,7 @@ formats:
   the event log that `autohpo export` writes as .jsonl, back without loss
   a store: a file that goes into a PostgreSQL database, or a study from there
   a folder of HpBandSter, with configs.json and results.json
+  a study of Optuna, in an SQLite file, any database or a journal file
   a table of known results, .csv or .json, with --space; they become known
   results of a new run
 
@@ -31,6 +33,7 @@ examples:
   autohpo import run.db --to postgresql://host/lab/run
   autohpo import postgresql://host/lab/run --to run.db
   autohpo import bohb_logs/ --to run.db
+  autohpo import sqlite:///study.db --to run.db
   autohpo import results.csv --space space.yaml --mode min --to run.db
 """
 
@@ -49,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a table: the column with the results (default perf); a,b for two objectives",
     )
     parser.add_argument("--algorithm", metavar="NAME", help="of a table: who goes on with the run (default auto)")
+    parser.add_argument("--study", metavar="NAME", help="of Optuna: the name of the study, where there are several")
 
 
 def run(args: argparse.Namespace, output: Output) -> None:
@@ -65,7 +69,10 @@ def run(args: argparse.Namespace, output: Output) -> None:
 
     source = Path(redacted(args.file))
     is_study = is_postgres(args.file)
-    kind = "store" if is_study else _kind_of(source, is_copied=is_postgres(args.to))
+    is_database = "://" in args.file and not is_study
+    kind = "store" if is_study else "optuna" if is_database else _kind_of(source, is_copied=is_postgres(args.to))
+    if kind != "optuna" and args.study is not None:
+        raise UsageError(f"study: is for studies of Optuna; {source} is none")
     if kind != "table":
         given = [name for name in ("space", "mode", "perf", "algorithm") if getattr(args, name) is not None]
         if given:
@@ -73,6 +80,8 @@ def run(args: argparse.Namespace, output: Output) -> None:
     with target_of(args.to, is_forced=args.force) as target:
         if kind == "store":
             n, what = _copied(args.file, target.made, args, output), "events"
+        elif kind == "optuna":
+            n, what = _import_study(args, target.made), "trials"
         else:
             n, what = _written(kind, source, target.made, args)
         target.take_place()
@@ -80,6 +89,36 @@ def run(args: argparse.Namespace, output: Output) -> None:
         output.value({"path": str(target.place), "from": kind, "n": n})
     else:
         output.note(f"{target.place}: {n:,} {what}")
+
+
+def _import_study(args: argparse.Namespace, made: Path | str) -> int:
+    """Write a study of Optuna as a run, and return how many trials it has."""
+    from pathlib import Path
+
+    from autohpo.integrations.optuna import from_optuna_storage
+    from autohpo.integrations.optuna.storages import quiet
+
+    is_file = "://" not in args.file
+    source = args.file
+    if is_file:
+        with Path(source).open("rb") as file:
+            if file.read(6) == b"SQLite":
+                source = f"sqlite:///{Path(source).resolve()}"
+    with quiet():
+        return len(from_optuna_storage(source, made, args.study, name=args.name))
+
+
+def _has_studies(source: Path) -> bool:
+    """Return whether an SQLite file has the tables of Optuna."""
+    import sqlite3
+    from contextlib import closing
+
+    try:
+        with closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            found = db.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('studies', 'trials')").fetchone()
+    except sqlite3.Error:
+        return False
+    return bool(found[0] == 2)
 
 
 def _kind_of(source: Path, *, is_copied: bool) -> str:
@@ -98,15 +137,21 @@ def _kind_of(source: Path, *, is_copied: bool) -> str:
         if (source / "configs.json").is_file() and (source / "results.json").is_file():
             return "hpbandster"
         raise UsageError(f"file: {source} is a folder without configs.json and results.json; known are {KNOWN}")
+    from autohpo.store.rows import APPLICATION_ID
+
     try:
         with source.open("rb") as file:
-            head = file.read(64)
+            head = file.read(100)
     except OSError as error:
         raise UsageError(f"file: {source} cannot be read: {error}") from None
     if head.startswith(b"SQLite format 3\0"):
+        if head[68:72] != APPLICATION_ID.to_bytes(4, "big") and _has_studies(source):
+            return "optuna"
         if is_copied:
             return "store"
         raise UsageError(f"file: {source} is a store already; autohpo reads it as it is")
+    if head.startswith(b'{"op_code"'):
+        return "optuna"
     if head.lstrip().startswith(b'{"autohpo"') or source.suffix == ".jsonl":
         return "jsonl"
     if source.suffix in (".csv", ".json"):

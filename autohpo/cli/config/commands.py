@@ -6,11 +6,12 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from autohpo.cli.config.documents import ConfigError, Table, first_word, located, plain
 from autohpo.cli.config.keys import COMMAND
-from autohpo.cli.config.values import as_flag, as_number, seconds
+from autohpo.cli.config.values import seconds
 from autohpo.errors import AutoHPOError, OptionError, shown
 from autohpo.other_names import meant_way
+from autohpo.spaces.files.documents import ConfigError, Table, first_word, located, plain
+from autohpo.spaces.files.words import as_flag, as_number
 
 NEAR = 0.75
 """How alike a word must be to max or min to be one of them, misspelt; ``mae`` is not."""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from autohpo.algorithms.options import RunArguments
-from autohpo.cli.config.documents import Table, located
 from autohpo.errors import OptionError
 from autohpo.other_names import did_you_mean, hint, meant_option
+from autohpo.spaces.files.documents import Table, located
 
 COMMAND = (
     *("pattern", "fidelity_key", "fidelity_offset", "result_file", "stream", "shell", "env", "uses_env", "cwd"),

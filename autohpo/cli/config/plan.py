@@ -15,13 +15,14 @@ from autohpo.algorithms.registry import build_hpo_from_name, get_hpo
 from autohpo.cli.arguments import VARIABLE, UsageError
 from autohpo.cli.config import sources
 from autohpo.cli.config.commands import command_of, ways_of
-from autohpo.cli.config.documents import SUFFIXES, ConfigError, Table, first_word, located, plain, read_document
 from autohpo.cli.config.keys import COMMAND, RUN_FLAGS, SCRIPT_NAMES, check_top, place_of
-from autohpo.cli.config.spaces import read_space, with_changes
+from autohpo.cli.config.spaces import with_changes
 from autohpo.cli.config.values import DURATIONS, as_wanted, flow_value, hints_of, pair, seconds
 from autohpo.errors import AutoHPOError, OptionError, SpaceError, shown
 from autohpo.run_options import RunOptions
 from autohpo.spaces import SearchSpace
+from autohpo.spaces.files.documents import SUFFIXES, ConfigError, Table, first_word, located, plain, read_document
+from autohpo.spaces.files.reading import parsed_space
 
 T = TypeVar("T")
 
@@ -124,7 +125,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
         parts.space, parts.constraints = space_at("--space", args.space), ()
     if parts.space is None:
         raise SpaceError("space: is missing; give it in the file, or as --space FILE.yaml or --space module:name")
-    space = read_space(parts.space, parts.constraints)
+    space = parsed_space(parts.space, parts.constraints)
     space = with_changes(space, [pair("--param", text) for text in args.param or ()])
     algorithm = "auto" if parts.algorithm is None else parts.algorithm
     plan = Plan(what, parts.f, space, algorithm, parts.options, parts.arguments, _store(parts, args))
@@ -198,10 +199,10 @@ def _of_document(path: Path, given: Any) -> _Parts:
         parts.space = given.get("space")
         if isinstance(parts.space, str):
             parts.space = space_at("space", parts.space)
-        parts.space = None if parts.space is None else read_space(parts.space)
+        parts.space = None if parts.space is None else parsed_space(parts.space)
     with located(given, "constraints"):
         if parts.space is not None:
-            parts.space, parts.constraints = read_space(parts.space, parts.constraints), ()
+            parts.space, parts.constraints = parsed_space(parts.space, parts.constraints), ()
     with located(given, "algorithm"):
         if parts.algorithm is not None:
             get_hpo(parts.algorithm)
@@ -286,12 +287,12 @@ def space_at(argument: str, text: str) -> SearchSpace:
         given, constraints = read_document(Path(text)), ()
         if isinstance(given, Table) and isinstance(given.get("space"), (Mapping, list)) and "space" in given:
             given, constraints = given["space"], given.get("constraints") or ()
-        return read_space(given, constraints)
+        return parsed_space(given, constraints)
     found = sources.find(argument, text, "space" if text.endswith(".py") else "")
     value = found.value
     if callable(value) and not hasattr(value, "roots"):
         value = value()
-    return read_space(value)
+    return parsed_space(value)
 
 
 # From the command line.

@@ -15,9 +15,9 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from autohpo.cli.arguments import UsageError
-from autohpo.cli.config.documents import SUFFIXES
 from autohpo.errors import shown
 from autohpo.other_names import did_you_mean
+from autohpo.spaces.files.documents import SUFFIXES
 
 SCRIPT = "__mp_main__"
 """The name that a user's file has as a module: with it, workers get what it defines by value, and

@@ -1,4 +1,4 @@
-"""Values of command lines and files: durations, numbers that came as strings, and pairs of a name and a value."""
+"""Values of command lines and files: durations, strings where numbers are wanted, and pairs of a name and a value."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from autohpo.cli.arguments import UsageError
-from autohpo.cli.config.documents import parse_yaml, plain_scalar
 from autohpo.errors import OptionError, shown
+from autohpo.spaces.files.documents import ConfigError, parse_yaml
+from autohpo.spaces.files.words import as_flag, as_number
 
 DURATIONS = ("time_limit", "trial_time_limit", "cost_limit", "grace_seconds")
 """The arguments of ``optimize`` that are durations."""
@@ -39,25 +40,6 @@ def seconds(name: str, value: Any) -> Any:
     if not text or at < len(text):
         raise OptionError(f"{name}: must be a duration such as 90, 30m, 2h or 1d, got {shown(value)}")
     return total
-
-
-def as_number(value: Any) -> Any:
-    """Return the number that a string stands for; anything else as it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        found = plain_scalar(value.strip().replace("_", ""))
-    except ValueError:
-        return value
-    return found if type(found) in (int, float) else value
-
-
-_FLAGS = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
-
-
-def as_flag(value: Any) -> Any:
-    """Return the boolean that a word such as yes, no, on or off stands for; anything else as it is."""
-    return _FLAGS.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
 def as_wanted(value: Any, hint: Any) -> Any:
@@ -120,7 +102,7 @@ def flow_value(flag: str, text: str) -> Any:
     """
     try:
         return parse_yaml(text)
-    except UsageError as error:
+    except ConfigError as error:
         raise UsageError(
             f"{flag}: must be a value such as 0.1, adam, [a, b] or {{low: 0, high: 1}}, got {shown(text)}: {error}"
         ) from None

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from autohpo.cli.arguments import NoStoreError
-from autohpo.errors import SpaceError, StoreError
+from autohpo.errors import StoreError
 from autohpo.objectives import Objectives
 from autohpo.quick import read_leading_result
 from autohpo.result import Result
 from autohpo.spaces import SearchSpace
 from autohpo.store import RunState, Store, open_store, redacted
-from autohpo.store.described import mode_of, space_of
+from autohpo.store.described import mode_of, readable_space
 from autohpo.store.postgres_url import Place
 from autohpo.trial_files import files_of
 
@@ -88,40 +88,3 @@ def opened(url: str) -> Iterator[Opened]:
         yield Opened(url, store, header, readable_space(header, where), mode_of(header, where))
     finally:
         store.close()
-
-
-def readable_space(header: Mapping[str, Any], where: object) -> SearchSpace:
-    """Return the space of a run with a string in place of every value that only the program knows which made it.
-
-    Constraints that are functions are left out, as nobody needs to check what the log has.
-
-    Raises:
-        SpaceError: It has parameters of a kind that is not known here.
-        StoreCorruptError: It is none that autohpo writes.
-    """
-    try:
-        return space_of(header, where)
-    except SpaceError:
-        named = _named(header["space"], {})
-        given = named.get("constraints", []) if isinstance(named, dict) else []
-        if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
-            raise
-        constraints = [one for one in given if one.get("kind") != "PredicateConstraint"]
-        return space_of({**header, "space": {**named, "constraints": constraints}}, where)
-
-
-def _named(data: Any, seen: dict[str, Any]) -> Any:
-    """Return JSON in which the names of values stand for them; a name that two values have is numbered."""
-    if isinstance(data, list):
-        return [_named(item, seen) for item in data]
-    if not isinstance(data, dict):
-        return data
-    if "opaque" not in data:
-        return {name: _named(item, seen) for name, item in data.items()}
-    name = str(data["opaque"])
-    short = name if " " in name else name.rpartition(".")[2] or name
-    text, n = short, 1
-    while seen.setdefault(text, data) != data:
-        n += 1
-        text = f"{short} ({n})"
-    return text

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from autohpo.cli.look.budgets import budget_of
-from autohpo.cli.look.reading import readable_space
 from autohpo.control import driver_of, place_of
 from autohpo.errors import NoRunError, StoreError, StoreLockedError, StoreOfflineError
 from autohpo.objectives import Objectives
 from autohpo.store import RunState, Store, open_store
 from autohpo.store.collecting import collector_paused
-from autohpo.store.described import mode_of
+from autohpo.store.described import mode_of, readable_space
 from autohpo.store.lock import Holder
 from autohpo.trial import Trial
 

@@ -6,13 +6,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autohpo.integrations.optuna.exporting import to_optuna_storage
+    from autohpo.integrations.optuna.importing import from_optuna_storage
+    from autohpo.integrations.optuna.serving import DashboardServer
     from autohpo.integrations.optuna.spaces import from_optuna, to_optuna
+    from autohpo.integrations.optuna.view import StorageView, study
 
-__all__ = ["from_optuna", "to_optuna"]
+__all__ = [
+    "DashboardServer",
+    "StorageView",
+    "from_optuna",
+    "from_optuna_storage",
+    "study",
+    "to_optuna",
+    "to_optuna_storage",
+]
 
 _HOME_OF = {
+    "DashboardServer": "serving",
+    "StorageView": "view",
     "from_optuna": "spaces",
+    "from_optuna_storage": "importing",
+    "study": "view",
     "to_optuna": "spaces",
+    "to_optuna_storage": "exporting",
 }
 
 

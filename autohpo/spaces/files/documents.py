@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from autohpo.cli.arguments import UsageError
-from autohpo.errors import AutoHPOError, shown
+from autohpo.errors import AutoHPOError, SpaceError, shown
 
 SUFFIXES = (".yaml", ".yml", ".json", ".toml")
 """The endings of the names of configuration files."""
@@ -22,8 +21,8 @@ MOST_VALUES = 100_000
 """The most values of a file, each as often as it is referred to."""
 
 
-class ConfigError(UsageError):
-    """A configuration file breaks a rule; the text names file, line and key."""
+class ConfigError(SpaceError):
+    """A file of a search space or a configuration breaks a rule; the text names file, line and key."""
 
 
 class Table(dict[Any, Any]):
@@ -173,6 +172,13 @@ def plain_scalar(text: str) -> Any:
     return text
 
 
+def _joined(text: str) -> str:
+    """Return a string with one character for each pair that JSON writes for those beyond 16 bits."""
+    if text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
 def parse_yaml(text: str, where: str = "") -> Any:
     """Return the content of a YAML document: that of YAML 1.2, with ``<<`` to merge mappings.
 
@@ -251,7 +257,7 @@ class _Reader:
         kinds: dict[str, Any] = {"int": int, "float": (int, float), "bool": bool, "null": type(None)}
         name = node.tag.removeprefix(_TAG)
         if name == "str":
-            return str(node.value)
+            return _joined(str(node.value))
         if name not in kinds and name != _PLAIN:
             raise self._error(node, f"the tag {node.tag.replace(_TAG, '!!')} is none that is understood here")
         try:

@@ -1,0 +1,1 @@
+"""The autohpo sweeper of Hydra."""
