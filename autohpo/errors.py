@@ -161,6 +161,10 @@ class NoResultYetError(NoResultError, AttributeError):
     """``hpo.result`` was asked for before ``optimize`` was called: there is no such attribute yet."""
 
 
+class TrackerError(AutoHPOError):
+    """A tracker could not be told everything; the text says why, and how far it got."""
+
+
 class MissingExtraError(AutoHPOError, ImportError):
     """A package of an extra is not installed; the text names the extra."""
 

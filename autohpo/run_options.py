@@ -21,6 +21,7 @@ from autohpo.execution.kinds import engine_of, unknown_executor
 from autohpo.execution.memory_ways import check_way
 from autohpo.stopping import StopRules
 from autohpo.store import Store
+from autohpo.tracking.contract import check_trackers
 from autohpo.trial import TrialState
 
 MAX_LOST = 2
@@ -86,6 +87,7 @@ class RunOptions:
     memory_by: Literal["rss", "cgroup", "address-space"] = "rss"
     gpu_memory_limit: int | str | None = None
     schedule: Literal["asynchronous", "deterministic"] = "asynchronous"
+    trackers: Any = ()
     stop_rules: StopRules = field(init=False, default=StopRules())
     memory_bytes: int | None = field(init=False, default=None)
     gpu_memory_bytes: int | None = field(init=False, default=None)
@@ -139,6 +141,7 @@ class RunOptions:
         if not isinstance(self.schedule, str) or self.schedule not in SCHEDULES:
             raise OptionError(f"schedule: must be 'asynchronous' or 'deterministic', got {shown(self.schedule)}")
         object.__setattr__(self, "plan", Confirm.of(self.confirm))
+        object.__setattr__(self, "trackers", check_trackers(self.trackers))
         for name in ("ask_ahead", "default_first"):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(f"{name}: must be True or False, got {shown(getattr(self, name))}")

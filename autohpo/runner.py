@@ -38,6 +38,7 @@ from autohpo.run_options import RunOptions
 from autohpo.search import Search
 from autohpo.stopping import Stopping
 from autohpo.store.waiting import PASSING
+from autohpo.tracking.following import Trackers
 from autohpo.trainer import TrainerObjective, check_trainer
 from autohpo.trial import Trial
 from autohpo.warmstart import Earlier
@@ -196,6 +197,8 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
             confirming=confirming_of(search, objective, options, default),
             is_over=is_over,
         )
+        trackers = Trackers(options.trackers, search)
+        trackers.start()
         try:
             driver.run()
         finally:
@@ -206,12 +209,15 @@ def _search(hpo: BaseHPOptimizer, objective: Objective, call: Call, is_over: boo
             if chosen is not None and result.winner is None:
                 result = replace(result, chosen=chosen.number)
             hpo.result = result
+            untold = trackers.finish(options.grace_seconds)
     except (KeyboardInterrupt, SystemExit):
         with contextlib.suppress(*PASSING):  # the driver has said that the store cannot be written
             search.close()
         raise
     finally:
         _close(search)
+    for text in untold:
+        warnings.warn(f"{text}; the search is not affected", UserWarning, stacklevel=4)
     if search.state.best is None:
         why = _why_nothing(result, options, driver.ending.reason, is_over=is_over)
         closing = driver.executor.closing

@@ -49,6 +49,11 @@ LOOPS = ("torch_loops", "lightning", "keras", "huggingface", "loop_examples")
 
 GROUPS = {
     "engines": Group((".[dask,ray,slurm]",), ("tests/execution", "tests/test_docs.py::test_the_code_of_a_page_runs")),
+    "optuna_samplers": Group((TORCH, "cmaes>=0.10"), ("tests/integrations/test_optuna_conformance.py",)),
+    "trackers": Group(
+        (".[mlflow,tensorboard,wandb]", "clearml"),
+        ("tests/integrations/trackers", "tests/test_docs.py::test_the_code_of_a_page_runs"),
+    ),
     "optuna": Group((".[dashboard]", "matplotlib"), ("tests/integrations/test_optuna_dashboard.py",)),
     "hydra": Group(
         ("hydra-core", "hydra-joblib-launcher", "./packages/autohpo-hydra"), ("packages/autohpo-hydra/tests",)

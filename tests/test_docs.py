@@ -27,10 +27,12 @@ WITH_DASK = {"docs/clusters.md"}  # run by `make test-extras`
 WITH_LOOPS = {"docs/training-loops.md": "lightning keras transformers"}  # run by `make test-extras`
 WITH_BOOSTING = {"docs/boosting.md": "xgboost lightgbm catboost"}  # likewise
 WITH_AUTOGL = {"docs/autogl.md"}  # run by `make test-autogl`
+WITH_TRACKERS = {"docs/trackers.md"}  # run by `make test-extras`
 MARKS = dict.fromkeys(WITH_TORCH | WITH_PYG, pytest.mark.torch) | dict.fromkeys(WITH_DASK, pytest.mark.extras)
 MARKS |= dict.fromkeys(WITH_BOOSTING, pytest.mark.extras)
 MARKS |= dict.fromkeys(WITH_LOOPS, (pytest.mark.torch, pytest.mark.filterwarnings("ignore")))  # of the frameworks' own
 MARKS |= dict.fromkeys(WITH_AUTOGL, (pytest.mark.autogl, pytest.mark.filterwarnings("ignore")))
+MARKS |= dict.fromkeys(WITH_TRACKERS, (pytest.mark.extras, pytest.mark.filterwarnings("ignore::DeprecationWarning")))
 
 
 def blocks_of(page):
@@ -66,6 +68,9 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
         pytest.importorskip(package, reason=f"{package} is not installed; `make test-extras` installs it")
     if name_of(page) in WITH_AUTOGL:
         pytest.importorskip("autogl", reason="AutoGL is not installed; `make test-autogl` installs it")
+    if name_of(page) in WITH_TRACKERS:
+        pytest.importorskip("mlflow", reason="MLflow is not installed; `make test-extras` installs it")
+        pytest.importorskip("tensorboardX", reason="tensorboardX is not installed; `make test-extras` installs it")
     if name_of(page) in WITH_SERVER:
         pytest.skip("needs a server; tests/store/test_postgres_docs.py runs it")
     if name_of(page) in WITH_RAY:

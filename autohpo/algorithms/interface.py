@@ -276,6 +276,8 @@ class OptimizerInterface:
             memory_by: How `memory_limit` is held: "rss" measures the resident memory of each worker's processes,
                 "cgroup" has the system hold it, "address-space" limits what each process may reserve.
             gpu_memory_limit: GPU memory of each worker with its child processes: bytes, or a string such as "8GB".
+            trackers: What is told of every trial as the search goes on, such as an
+                :class:`autohpo.integrations.mlflow.MLflowTracker`; see docs/trackers.md.
 
         Raises:
             OptionError: An argument is wrong.

@@ -48,6 +48,7 @@ class RunArguments(TypedDict, total=False):
     memory_by: Literal["rss", "cgroup", "address-space"]
     gpu_memory_limit: int | str | None
     schedule: Literal["asynchronous", "deterministic"]
+    trackers: Any
 
 
 LARGEST = int(sys.float_info.max)

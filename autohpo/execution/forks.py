@@ -17,7 +17,12 @@ class ForkFilter:
 
     Python warns where a process with several threads forks. Without a search there would be one thread, and so no
     warning; where there are others than ours, it is given as ever.
+
+    Attributes:
+        pattern: What it matches, as of a regular expression: scikit-learn copies all filters to its threads by that.
     """
+
+    pattern = r"This process \(pid=\d+\) is multi-threaded"
 
     def __init__(self) -> None:
         self._entry = "ignore", self, DeprecationWarning, None, 0

@@ -25,8 +25,8 @@ class MemoryStore(Store):
     """
 
     def __init__(self) -> None:
-        self._blocks: list[bytes | list[LogEvent]] = []  # of as many events each
-        self._newest: list[LogEvent] = []
+        # Packed blocks of as many events each, and the newest: swapped as one, so that any thread may read.
+        self._parts: tuple[list[bytes | list[LogEvent]], list[LogEvent]] = ([], [])
         self._header: dict[str, Any] | None = None
         self._once = _Once()
         self._files: Path | None = None
@@ -58,16 +58,18 @@ class MemoryStore(Store):
         for event in events:
             check_json(event.data)
         self._once.add([(event.kind, event.trial) for event in events if event.kind in _ONCE])
-        n = len(self._blocks) * BLOCK + len(self._newest)
-        self._newest += [LogEvent(*event[:5], seq) for seq, event in enumerate(events, start=n + 1)]
-        while len(self._newest) >= 2 * BLOCK:
-            self._blocks.append(_packed(self._newest[:BLOCK]))
-            del self._newest[:BLOCK]
+        blocks, newest = self._parts
+        n = len(blocks) * BLOCK + len(newest)
+        newest += [LogEvent(*event[:5], seq) for seq, event in enumerate(events, start=n + 1)]
+        while len(newest) >= 2 * BLOCK:
+            blocks, newest = [*blocks, _packed(newest[:BLOCK])], newest[BLOCK:]
+            self._parts = blocks, newest
 
     def events(self, after: int = 0) -> Iterator[LogEvent]:
         """Return the events behind a place in the log."""
-        first = min(after // BLOCK, len(self._blocks))
-        return _rest(self._blocks[first:], self._newest.copy(), after - first * BLOCK)
+        blocks, newest = self._parts
+        first = min(after // BLOCK, len(blocks))
+        return _rest(blocks[first:], newest.copy(), after - first * BLOCK)
 
     def close(self) -> None:
         """Give nothing free."""

@@ -271,6 +271,10 @@ class PostgresStore(Store):
         if after < n_least:
             raise self._damage(f"it counts {n_least} events, and those behind event {after} are missing")
 
+    def reader(self) -> PostgresStore:
+        """Return a store that reads the same study through a connection of its own."""
+        return PostgresStore(self._text, read_only=True)
+
     @property
     def files(self) -> Path:
         """The folder that was chosen when the study began: on this machine, or on a file system that several share."""

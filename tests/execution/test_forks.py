@@ -51,3 +51,16 @@ def test_only_our_own_threads_are_passed_over(monkeypatch):
     finally:
         end.set()
         ours.join()
+
+
+def test_a_forest_can_be_fitted_in_an_objective():
+    """scikit-learn copies the filters of warnings to its threads, and reads what each matches."""
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    def f(hps):
+        forest = ExtraTreesRegressor(4, n_jobs=2, random_state=0).fit([[0.0], [1.0]], [0.0, 1.0])
+        return forest.predict([[hps["x"]]])[0]
+
+    hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], f, max_evals=2, seed=0)
+    hpo.optimize(progress=False)
+    assert len(hpo.result) == 2
