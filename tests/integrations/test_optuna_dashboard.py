@@ -179,7 +179,7 @@ def test_plots_of_several_objectives_can_be_drawn(tmp_path):
     assert drawn == {trial.perfs for trial in hpo.result.pareto}
     optuna.visualization.plot_hypervolume_history(there, [0.0, 1.0])
     for name in ("edf", "slice", "param_importances"):
-        getattr(optuna.visualization, f"plot_{name}")(there, target=lambda trial: trial.values[0])
+        getattr(optuna.visualization, f"plot_{name}")(there, target=lambda trial: trial.values[0], target_name="acc")
 
 
 @pytest.mark.parametrize(("kind", "code"), [("SIGINT", exits.INTERRUPTED), ("SIGTERM", 143), ("SIGHUP", 129)], ids=str)
