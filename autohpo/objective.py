@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from autohpo.outcome import checked_size
 from autohpo.reported import Keep, ReportRules
 from autohpo.signatures import is_any, is_generator, names_in
 from autohpo.trial import Outcome, Task, TrialState, whole
-from autohpo.trial_handle import Report, TrialHandle
+from autohpo.trial_handle import Moment, Report, TrialHandle
 
 _log = logging.getLogger("autohpo")
 
@@ -34,6 +35,12 @@ OURS = (
     "autohpo.trial_handle",
 )
 """Modules whose frames say nothing to a user whose objective raised; those of executors are left out, too."""
+
+HELPERS = frozenset({"Checkpoint", "ReportCallback"})
+"""Classes of our integrations that keep checkpoints."""
+
+STARTS = frozenset({"ckpt_path", "init_model", "last_checkpoint", "n_done", "restore", "start_epoch"})
+"""What these have that says where a training begins: an objective that reads it goes on from its checkpoint."""
 
 MAX_ERROR_CHARACTERS = 16_000
 
@@ -120,14 +127,14 @@ class Objective:
         """Whether a promoted trial goes on where it paused: a generator does, and what loads its checkpoints.
 
         That can only be seen where the objective itself, or the trainer's ``train``, names ``checkpoint_dir`` or
-        ``resume_at``; what hides it in another function counts as trained anew at each rung.
+        ``resume_at``, or asks a helper of ours where to begin; what hides it in another function counts as trained
+        anew at each rung.
         """
         own = getattr(self.f, "is_continued", None)
         return (
             own
             if isinstance(own, bool)
-            else self.is_generator
-            or ("trial" in self.wants and bool(names_in(self.f) & {"checkpoint_dir", "resume_at"}))
+            else self.is_generator or ("trial" in self.wants and _loads_checkpoints(names_in(self.f)))
         )
 
     @property
@@ -191,8 +198,10 @@ class Evaluator:
     def _run(self, task: Task, handle: TrialHandle, paused: _Paused | None) -> Outcome:
         try:
             handle._odometer.begin(is_generator=self.objective.is_generator)
+            if paused:
+                return self._go_on(task, paused.steps, handle)
             with OnlyHere(handle._process):
-                result = paused.steps if paused else self.objective.call(task, handle)
+                result = self.objective.call(task, handle)
             if isinstance(result, Generator):
                 return self._advance(task, result, handle)
             outcome = checked_size(self.objective.rules.measured(result, task, handle._log))
@@ -207,11 +216,13 @@ class Evaluator:
 
     def _advance(self, task: Task, steps: Generator[Any, None, Any], handle: TrialHandle) -> Outcome:
         """Run a generator until it has used up the task's fidelity, ends, or is stopped."""
+        has_ended = False
         while not handle.is_enough:
             try:
                 with OnlyHere(handle._process):
                     value = next(steps)
             except StopIteration:  # it ended by itself: at a higher rung it would stand where it stands now
+                has_ended = True
                 break
             handle.report(value)
             if handle.is_stopped:
@@ -220,9 +231,31 @@ class Evaluator:
         if not handle.reports:
             raise InvalidPerfError("the objective is a generator that yielded nothing")
         outcome = checked_size(self.objective.rules.last(TrialState.COMPLETE, task, handle._log))
-        if task.fidelity is not None:
-            self._paused[task.root] = _Paused(steps, handle)
+        if task.fidelity is None:
+            return outcome
+        if has_ended:
+            handle._forget_hooks()  # they may hold what the training has let go of
+        elif fault := self._call_hooks("pause", handle, steps):
+            return fault
+        self._paused[task.root] = _Paused(steps, handle)
         return outcome
+
+    def _go_on(self, task: Task, steps: Generator[Any, None, Any], handle: TrialHandle) -> Outcome:
+        """Continue a paused training."""
+        return self._call_hooks("resume", handle, steps) or self._advance(task, steps, handle)
+
+    def _call_hooks(self, moment: Moment, handle: TrialHandle, steps: Generator[Any, None, Any]) -> Outcome | None:
+        """Call what the objective wants done when a training pauses or goes on; return the outcome where that fails."""
+        try:
+            with OnlyHere(handle._process):
+                handle._call(moment)
+        except (Exception, SystemExit):
+            error = f"what the objective gave trial.on_{moment} raised, so the training ended:\n{user_traceback()}"
+            handle._forget_hooks()
+            with suppress(Exception):  # of its `finally` blocks, where the hook has said why already
+                steps.close()
+            return Outcome(TrialState.FAILED, error=clip(error))
+        return None
 
     def holds(self, root: int) -> bool:
         """Whether the training of a chain is paused here."""
@@ -232,6 +265,7 @@ class Evaluator:
         """End the paused generator of a chain that will not be continued; its ``finally`` blocks run."""
         paused = self._paused.pop(root, None)
         if paused is not None:
+            paused.handle._forget_hooks()
             try:
                 paused.steps.close()
                 paused.handle._release(keeps_folder=False)
@@ -251,6 +285,11 @@ class Evaluator:
 class _Paused:
     steps: Generator[Any, None, Any]
     handle: TrialHandle
+
+
+def _loads_checkpoints(names: set[str]) -> bool:
+    """Whether code that uses these names goes on from checkpoints."""
+    return bool(names & {"checkpoint_dir", "resume_at"} or (names & HELPERS and names & STARTS))
 
 
 def user_traceback() -> str:

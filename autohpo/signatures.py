@@ -19,13 +19,13 @@ def is_any(f: Callable[..., Any], *kinds: Callable[[Any], bool]) -> bool:
 
 
 def names_in(f: Callable[..., Any]) -> set[str]:
-    """The names of attributes and globals that the code of a function uses, functions inside it included."""
+    """The names of attributes, globals and outer variables that a function uses, inner functions included."""
     inner = inspect.unwrap(getattr(f, "func", f))  # functools.partial
     codes = [getattr(inner, "__code__", None) or getattr(type(inner).__call__, "__code__", None)]
     names: set[str] = set()
     while codes:
         code = codes.pop()
         if code is not None:
-            names |= {*code.co_names}
+            names |= {*code.co_names, *code.co_freevars}
             codes += [constant for constant in code.co_consts if hasattr(constant, "co_names")]
     return names

@@ -6,9 +6,9 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from autohpo.errors import InvalidPerfError
+from autohpo.errors import InvalidPerfError, OptionError, short
 from autohpo.objectives import Objectives
 from autohpo.odometer import Odometer
 from autohpo.outcome import checked_size
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Report = Callable[..., bool]
 """``report(fidelity, perf)`` tells the search how far a trial came; False asks it to end. Where there are metrics, they
 are a third argument."""
+
+Moment = Literal["pause", "resume"]
+"""When a hook is called: as a generator pauses, or before it goes on."""
 
 
 class TrialHandle:
@@ -47,6 +50,7 @@ class TrialHandle:
         self._done: float = 0
         self._beyond: float = 0  # how far a program went on before it was ended
         self._mirror: Mirror | None = None
+        self._hooks: dict[Moment, list[Callable[[], object]]] = {"pause": [], "resume": []}
         self._bind(task, report)
 
     def _bind(self, task: Task, report: Report) -> None:
@@ -143,6 +147,47 @@ class TrialHandle:
         """Say that training state up to `fidelity` was loaded from :attr:`checkpoint_dir`."""
         done = whole(float(fidelity))
         self._done, self._began = done, self._began + done - self._done
+
+    def on_pause(self, hook: Callable[[], object]) -> None:
+        """Have something done whenever this training, a generator, pauses: such as to move a model off a GPU.
+
+        Hooks are called in the order given, in the process of the training, when its last yield of a rung is reported.
+        One that raises makes the trial FAILED, and ends the training. None is called where a training ends.
+
+        Args:
+            hook: A callable without arguments.
+
+        Raises:
+            OptionError: It is not callable.
+        """
+        self._add("pause", hook)
+
+    def on_resume(self, hook: Callable[[], object]) -> None:
+        """Have something done before this training, a generator that paused, goes on.
+
+        Hooks are called in the order given. One that raises makes the trial FAILED, and ends the training. Where a
+        training was let go, it starts again from its first line, and none is called.
+
+        Args:
+            hook: A callable without arguments.
+
+        Raises:
+            OptionError: It is not callable.
+        """
+        self._add("resume", hook)
+
+    def _add(self, moment: Moment, hook: Callable[[], object]) -> None:
+        if not callable(hook):
+            raise OptionError(f"on_{moment}: must be callable, got {short(hook)}")
+        self._hooks[moment].append(hook)
+
+    def _forget_hooks(self) -> None:
+        for hooks in self._hooks.values():
+            hooks.clear()
+
+    def _call(self, moment: Moment) -> None:
+        for hook in tuple(self._hooks[moment]):
+            hook()
 
     @property
     def trained(self) -> float | None:

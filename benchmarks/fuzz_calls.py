@@ -166,7 +166,7 @@ def built(
     rng: random.Random, value: Value, space: Any, number: int, f: Any = None, mode: Any = "max", **more: Any
 ) -> Any:
     """Return an optimizer of some algorithm; fidelities where it has them."""
-    name = rng.choice(available_hpos())
+    name = rng.choice([one for one in available_hpos() if ":" not in one])
     if not isinstance(mode, str) and len(mode) > 1 and rng.random() < 0.8:
         name = rng.choice(["random", "nsga2", "motpe", "tpe", "ehvi", "mocmaes", "quasi_random", "grid"])
     known = option_names(get_hpo(name))

@@ -45,24 +45,40 @@ AUTOGL = (  # of 2022: it asks for a hyperopt and a networkx of then, and import
     *("json-tricks", "lightgbm", "llvmlite", "netlsd", "numba", "ogb", "schema", "six", "tabulate", "typeguard"),
 )
 
+LOOPS = ("torch_loops", "lightning", "keras", "huggingface", "loop_examples")
+
 GROUPS = {
     "engines": Group((".[dask,ray,slurm]",), ("tests/execution", "tests/test_docs.py::test_the_code_of_a_page_runs")),
+    "optuna_samplers": Group((TORCH, "cmaes>=0.10"), ("tests/integrations/test_optuna_conformance.py",)),
     "trackers": Group(
         (".[mlflow,tensorboard,wandb]", "clearml"),
         ("tests/integrations/trackers", "tests/test_docs.py::test_the_code_of_a_page_runs"),
     ),
     "optuna": Group((".[dashboard]", "matplotlib"), ("tests/integrations/test_optuna_dashboard.py",)),
-    "hydra": Group(
-        ("hydra-core", "hydra-joblib-launcher", "./packages/autohpo-hydra"), ("packages/autohpo-hydra/tests",)
+    "hydra": Group(  # installed, it would ask an index for autohpo
+        ("hydra-core", "hydra-joblib-launcher"),
+        ("packages/autohpo-hydra/tests",),
+        environment={"PYTHONPATH": str(ROOT / "packages/autohpo-hydra")},
     ),
     "spaces": Group(
         ("ray[tune]>=2.54", "ax-platform>=1.0", TORCH),
         ("tests/integrations/test_raytune.py", "tests/integrations/test_ax_objects.py"),
     ),
     "torch": Group(
-        (TORCH, "torch_geometric"),
-        ("tests/test_torch.py", "tests/test_docs.py", "tests/integrations/pyg"),
+        (TORCH, "torch_geometric", "lightning", "pytorch-lightning", "keras", "transformers", "accelerate"),
+        (
+            *("tests/test_torch.py", "tests/test_docs.py", "tests/integrations/pyg"),
+            *(f"tests/integrations/test_{name}.py" for name in LOOPS),
+        ),
         marker="torch",
+        environment={"KERAS_BACKEND": "torch", "HF_HUB_OFFLINE": "1"},
+    ),
+    "boosting": Group(
+        ("xgboost-cpu", "lightgbm", "catboost"),
+        (
+            *("tests/integrations/test_boosting.py", "tests/integrations/test_loop_examples.py"),
+            "tests/test_docs.py::test_the_code_of_a_page_runs[docs/boosting.md]",
+        ),
     ),
     "autogl": Group(
         (TORCH, "torch_geometric"),

@@ -24,9 +24,13 @@ WITH_SERVER = {"docs/postgresql.md"}  # run by tests/store/test_postgres_docs.py
 WITH_RAY = {"docs/ray.md"}  # run by tests/execution/ray/test_ray_docs.py
 WITH_HYDRA = {"docs/hydra.md"}  # run by packages/autohpo-hydra/tests/test_page.py
 WITH_DASK = {"docs/clusters.md"}  # run by `make test-extras`
+WITH_LOOPS = {"docs/training-loops.md": "lightning keras transformers"}  # run by `make test-extras`
+WITH_BOOSTING = {"docs/boosting.md": "xgboost lightgbm catboost"}  # likewise
 WITH_AUTOGL = {"docs/autogl.md"}  # run by `make test-autogl`
 WITH_TRACKERS = {"docs/trackers.md"}  # run by `make test-extras`
 MARKS = dict.fromkeys(WITH_TORCH | WITH_PYG, pytest.mark.torch) | dict.fromkeys(WITH_DASK, pytest.mark.extras)
+MARKS |= dict.fromkeys(WITH_BOOSTING, pytest.mark.extras)
+MARKS |= dict.fromkeys(WITH_LOOPS, (pytest.mark.torch, pytest.mark.filterwarnings("ignore")))  # of the frameworks' own
 MARKS |= dict.fromkeys(WITH_AUTOGL, (pytest.mark.autogl, pytest.mark.filterwarnings("ignore")))
 MARKS |= dict.fromkeys(WITH_TRACKERS, (pytest.mark.extras, pytest.mark.filterwarnings("ignore::DeprecationWarning")))
 
@@ -59,6 +63,9 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
         pytest.importorskip("torch", reason="PyTorch is not installed; `make test-torch` installs it")
     if name_of(page) in WITH_PYG:
         pytest.importorskip("torch_geometric", reason="PyTorch Geometric is not installed; `make test-extras` has it")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    for package in (WITH_LOOPS | WITH_BOOSTING).get(name_of(page), "").split():
+        pytest.importorskip(package, reason=f"{package} is not installed; `make test-extras` installs it")
     if name_of(page) in WITH_AUTOGL:
         pytest.importorskip("autogl", reason="AutoGL is not installed; `make test-autogl` installs it")
     if name_of(page) in WITH_TRACKERS:

@@ -61,11 +61,19 @@ LAYERS = (  # the table of DESIGN.md, from the bottom
         *("result_text", "ranking", "arguments", "hypervolume", "quick", "control", "service"),
         *("cost_limit", "trial_files", "tracking"),
     },
-    {"report", "integrations", "demo", "controller"},
+    {"report", "integrations", "demo", "controller", "define_by_run"},
     {"cli", "__main__"},  # an application: it stands on everything
 )
 LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
-ALONE = {"spaces", "surrogates", "report", "integrations", "demo", "controller"}  # import none of their own layer
+ALONE = {
+    "spaces",
+    "surrogates",
+    "report",
+    "integrations",
+    "demo",
+    "controller",
+    "define_by_run",
+}  # import none of their own layer
 EXCEPT = {
     ("demo", "report"),
     ("demo", ""),  # the demo is a user

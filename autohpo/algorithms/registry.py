@@ -8,7 +8,9 @@ import logging
 import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -25,7 +27,8 @@ from autohpo.spaces.autogl_form import AutoGLForm
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-NAME, NAME_RULE = r"[a-z][a-z0-9_]*", "lower-case letters, digits and underscores"
+_WORD = r"[a-z][a-z0-9_]*"
+NAME, NAME_RULE = rf"{_WORD}(:{_WORD})?", "lower-case letters, digits and underscores"
 
 GROUP = "autohpo.algorithms"
 """Entry-point group of plug-ins: ``my_name = "my_package.my_module:MyOptimizer"``."""
@@ -72,6 +75,32 @@ ALIASES: Mapping[str, str] = {"motpe": "tpe"}
 """Names that the literature has for an algorithm registered under another one: ``motpe`` is ``tpe`` with several
 objectives."""
 
+
+@dataclass(frozen=True)
+class Family:
+    """Algorithms of another library, named ``family:name``, which are there where the library is installed.
+
+    Attributes:
+        module: The module that registers them.
+        needs: The packages that each of them needs, by its name within the family.
+    """
+
+    module: str
+    needs: Mapping[str, tuple[str, ...]]
+
+
+_OPTUNA = ("brute_force", "grid", "nsgaii", "nsgaiii", "qmc", "random", "tpe")
+FAMILIES: Mapping[str, Family] = {
+    "optuna": Family(
+        "autohpo.integrations.optuna.registered",
+        {**dict.fromkeys(_OPTUNA, ("optuna",)), "cmaes": ("optuna", "cmaes"), "gp": ("optuna", "torch")},
+    ),
+}
+"""The libraries whose algorithms are in the registry; a plug-in adds one by entry points that are named so."""
+
+UNLISTED: Mapping[str, str] = {"define_by_run": "autohpo.define_by_run.algorithm"}
+"""Algorithms that serve one purpose only, which makes them itself, and the modules that register them."""
+
 _NOT_ALGORITHMS = {"base", "interface", "options", "registry", "scheduled", "session"}
 _REGISTERED: dict[str, type[BaseHPOptimizer]] = {}
 _log = logging.getLogger("autohpo")
@@ -106,7 +135,7 @@ def register_hpo(name: str) -> Callable[[Optimizer], Optimizer]:
 
     def register(cls: Optimizer) -> Optimizer:
         _check_class(name, cls)
-        if name in _reserved_names() and cls.__module__ != f"{__package__}.{name}":
+        if _is_reserved(name) and cls.__module__ != _home_of(name):
             raise RegistryError(f"{name}: is the name of a built-in algorithm; choose another")
         known = _REGISTERED.get(name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
@@ -120,7 +149,8 @@ def register_hpo(name: str) -> Callable[[Optimizer], Optimizer]:
 
 def available_hpos() -> list[str]:
     """Return the names of all algorithms, sorted, aliases among them; nothing is imported to tell."""
-    return sorted({*_reserved_names(), *_REGISTERED, *_plug_ins()})
+    registered = {name for name in _REGISTERED if name not in UNLISTED and not _is_of_family(name)}
+    return sorted({*_reserved_names(), *_of_families(), *registered, *_plug_ins()})
 
 
 def canonical_name(name: str) -> str:
@@ -137,11 +167,12 @@ def get_hpo(name: str) -> type[BaseHPOptimizer]:
 
     Raises:
         RegistryError: The name is unknown, or its plug-in cannot be loaded.
+        MissingExtraError: It is of a library that is not installed.
     """
     if isinstance(name, str):
         name = canonical_name(name)
-        if name not in _REGISTERED and name in _built_in_names():
-            importlib.import_module(f"{__package__}.{name}")
+        if name not in _REGISTERED and (name in _built_in_names() or name in UNLISTED or _is_of_family(name)):
+            importlib.import_module(_home_of(name))
         if name in _REGISTERED:
             return _REGISTERED[name]
         if name in _plug_ins():
@@ -210,7 +241,9 @@ def _classes() -> dict[str, type[BaseHPOptimizer]]:
 
 
 def _supports(name: str) -> frozenset[str]:
-    """What an algorithm declares; nothing where it is a plug-in that cannot be loaded."""
+    """What an algorithm declares; nothing where it is a plug-in that cannot be loaded, or another library's."""
+    if _is_of_family(name):
+        return frozenset()
     try:
         return get_hpo(name).supports
     except RegistryError:
@@ -256,6 +289,38 @@ def _built_in_names() -> frozenset[str]:
     return frozenset(m.name for m in pkgutil.iter_modules([folder]) if not m.ispkg and m.name not in _NOT_ALGORITHMS)
 
 
+def _is_of_family(name: str) -> bool:
+    """Whether a name is one of a library's algorithms, installed or not."""
+    family, _, inner = name.partition(":")
+    return family in FAMILIES and inner in FAMILIES[family].needs
+
+
+def _of_families() -> list[str]:
+    """The names of the libraries' algorithms that are installed; none of them is imported to tell."""
+    return [
+        f"{family}:{inner}"
+        for family, about in FAMILIES.items()
+        for inner, packages in about.needs.items()
+        if all(_is_installed(package) for package in packages)
+    ]
+
+
+@lru_cache
+def _is_installed(package: str) -> bool:
+    return find_spec(package) is not None
+
+
+def _is_reserved(name: str) -> bool:
+    """Whether no algorithm of a user or a plug-in may have a name."""
+    return name in _reserved_names() or name in UNLISTED or name.partition(":")[0] in FAMILIES
+
+
+def _home_of(name: str) -> str:
+    """The module that registers a name of ours."""
+    family = FAMILIES.get(name.partition(":")[0]) if ":" in name else None
+    return UNLISTED.get(name, f"{__package__}.{name}") if family is None else family.module
+
+
 def _reserved_names() -> frozenset[str]:
     """The names that no other algorithm may have: those of this package, and their aliases."""
     return frozenset({*_built_in_names(), *ALIASES})
@@ -271,7 +336,7 @@ def _plug_ins() -> dict[str, EntryPoint]:
             _log.warning(
                 "plug-in %s is ignored: its name must be %s, got %s", point.value, NAME_RULE, shown(point.name)
             )
-        elif point.name in _reserved_names():
+        elif _is_reserved(point.name):
             _log.warning("plug-in %s is ignored: %s is the name of a built-in algorithm", point.value, point.name)
         elif found.setdefault(point.name, point).value != point.value:
             first = found[point.name].value

@@ -8,6 +8,7 @@ from autohpo.spaces.choice import ChoiceHP, FixedHP, OrdinalHP
 from autohpo.spaces.constraints import LinearConstraint
 from autohpo.spaces.files.reading import read_space
 from autohpo.spaces.numeric import LogRangeHP, RangeHP
+from autohpo.spaces.open_ended import OpenHP
 from autohpo.spaces.priors import Belief, BetaPrior, NormalPrior, Prior, WeightedPrior
 from autohpo.spaces.search_space import SearchSpace
 from autohpo.spaces.sequences import Cut, ListHP, PermutationHP
@@ -24,6 +25,7 @@ __all__ = [
     "ListHP",
     "LogRangeHP",
     "NormalPrior",
+    "OpenHP",
     "OrdinalHP",
     "PermutationHP",
     "Prior",

@@ -189,7 +189,7 @@ def changed(d: Draws, suggestion: Any) -> Any:
 
 def options(d: Draws, room: Path) -> None:
     """Options of every registered algorithm, with odd values; one ask, one tell."""
-    name = d.of_all(available_hpos())
+    name = d.of_all([name for name in available_hpos() if ":" not in name])
     known = sorted(option_names(get_hpo(name)))
     given = {d.of_all(known): number(d) if d.chance(50) else odd(d) for _ in range(1 + d.index(3))}
     if d.chance(5):

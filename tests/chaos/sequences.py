@@ -120,7 +120,7 @@ def main() -> None:
 
     versions = {"python": sys.version.split()[0], "numpy": np.__version__, "scipy": scipy.__version__}
     versions["sklearn"] = sklearn.__version__
-    names = sys.argv[1:] or available_hpos()
+    names = sys.argv[1:] or [name for name in available_hpos() if ":" not in name]
     print(json.dumps({"versions": versions, "sequences": sequences(names)}))
 
 

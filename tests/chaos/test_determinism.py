@@ -51,7 +51,7 @@ def test_processes_with_other_hash_seeds_make_equal_suggestions() -> None:
     """Every registered name, bit for bit."""
     with ThreadPoolExecutor(2) as pool:
         found = [one["sequences"] for one in pool.map(functools.partial(sequences, sys.executable), ("1", "2"))]
-    assert compared(*found) == {"equal": len(available_hpos()), "near": [], "different": {}}
+    assert compared(*found) == {"equal": sum(":" not in name for name in available_hpos()), "near": [], "different": {}}
     assert all(len(sequence) >= 20 for sequence in found[0].values()), "an algorithm did not take the space"
 
 
@@ -64,7 +64,7 @@ def test_sequences_are_compared_value_by_value() -> None:
     assert compared({"a": one, "b": one}, {"a": one, "b": [*one[:0]]})["different"] == {"b": 0}
 
 
-@pytest.mark.parametrize("name", sorted({*available_hpos()} - LISTENING))
+@pytest.mark.parametrize("name", sorted({name for name in available_hpos() if ":" not in name} - LISTENING))
 def test_the_timing_of_four_workers_changes_nothing(name: str) -> None:
     """Two engines whose slots come, go, and lose trials; one process that runs a trial after the other: equal logs."""
     logs = [told(run(name, FakeEngine(seed, N_WORKERS, EVERY_FAULT))) for seed in (0, 1)]

@@ -128,3 +128,23 @@ def test_a_paused_training_does_not_draw_again_what_it_drew_when_it_began():
     hpo.optimize(progress=False, num_workers=2)
     drawn = [perf for trial in hpo.result for _, perf in trial.reports]
     assert len(set(drawn)) == len(drawn)
+
+
+def test_the_variable_is_set_before_the_modules_of_the_user_are_imported(tmp_path, monkeypatch):
+    """A library that looks at it once, when it is imported, as CUDA does, sees its worker's own GPU."""
+    (tmp_path / "looks_when_imported.py").write_text(
+        "import os, time\n"
+        "SEEN = float(os.environ['CUDA_VISIBLE_DEVICES'])\n\n\n"
+        "def f(hps, trial):\n"
+        "    time.sleep(0.05)\n"
+        "    return {'perf': hps['x'], 'slot': trial.slot, 'device': float(trial.device), 'seen': SEEN}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    import looks_when_imported
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,4")
+    hpo = build_hpo_from_name("random", SPACE, looks_when_imported.f, mode={"perf": "max"}, max_evals=12, seed=0)
+    hpo.optimize(progress=False, num_workers=3, gpus={0: 2, 1: 1})
+    found = {(t.metrics["slot"], t.metrics["device"], t.metrics["seen"]) for t in hpo.result}
+    assert found == {(0, 7, 7), (1, 4, 4), (2, 7, 7)}

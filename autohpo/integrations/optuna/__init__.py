@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autohpo.integrations.optuna.exporting import to_optuna_storage
     from autohpo.integrations.optuna.importing import from_optuna_storage
+    from autohpo.integrations.optuna.pruner import Pruner
+    from autohpo.integrations.optuna.sampler import Sampler
     from autohpo.integrations.optuna.serving import DashboardServer
     from autohpo.integrations.optuna.spaces import from_optuna, to_optuna
     from autohpo.integrations.optuna.view import StorageView, study
 
 __all__ = [
     "DashboardServer",
+    "Pruner",
+    "Sampler",
     "StorageView",
     "from_optuna",
     "from_optuna_storage",
@@ -24,6 +28,8 @@ __all__ = [
 
 _HOME_OF = {
     "DashboardServer": "serving",
+    "Pruner": "pruner",
+    "Sampler": "sampler",
     "StorageView": "view",
     "from_optuna": "spaces",
     "from_optuna_storage": "importing",

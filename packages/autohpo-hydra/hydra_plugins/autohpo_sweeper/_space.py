@@ -137,7 +137,7 @@ def _range(name: str, sweep: RangeSweep, *, is_log: bool) -> HPSpace:
     given = (sweep.start, sweep.stop, sweep.step)
     if not all(isinstance(value, (int, float)) and math.isfinite(value) for value in given) or not sweep.step:
         raise SpaceError(f"{name}: range must have finite ends and a step that is not 0, got {shown(given)}")
-    start, stop, step = (Decimal(value) for value in given)
+    start, stop, step = (Decimal(value) for value in given if value is not None)
     n = max(0, math.ceil((stop - start) / step))
     if not n:
         raise SpaceError(f"{name}: range must hold at least one number, got {shown(given)}")
