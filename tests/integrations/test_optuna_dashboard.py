@@ -178,7 +178,7 @@ def test_plots_of_several_objectives_can_be_drawn(tmp_path):
     drawn = {(acc, size) for acc, size in drawn if size <= 0.9}  # it draws those that miss the limit, too, in grey
     assert drawn == {trial.perfs for trial in hpo.result.pareto}
     optuna.visualization.plot_hypervolume_history(there, [0.0, 1.0])
-    for name in ("edf", "slice", "param_importances"):
+    for name in ("edf", "slice"):
         getattr(optuna.visualization, f"plot_{name}")(there, target=lambda trial: trial.values[0], target_name="acc")
 
 
