@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         SpaceError,
         StoreError,
     )
+    from autohpo.integrations.sklearn import HPOSearchCV
     from autohpo.result import Result
     from autohpo.search import Search
     from autohpo.spaces import (
@@ -71,6 +72,7 @@ __all__ = [
     "FirstTrialError",
     "FixedHP",
     "GPMultiFidelitySearcher",
+    "HPOSearchCV",
     "HPSpace",
     "HyperParameterOptimizer",
     "InvalidPerfError",
@@ -118,6 +120,7 @@ _HOMES = {
         *("NoResultError", "NotReady", "OptimizationComplete", "OptionError", "RegistryError"),
         *("CheckpointError", "SpaceError", "StoreError"),
     ),
+    "integrations.sklearn": ("HPOSearchCV",),
     "result": ("Result",),
     "search": ("Search",),
     "spaces": (

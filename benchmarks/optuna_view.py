@@ -33,7 +33,7 @@ SINGLE = (
     "param_importances",
 )
 HEAVY = ("contour", "parallel_coordinate", "intermediate_values", "rank")
-LEVELS, MOST = 50, 500
+LEVELS, MOST = 50, 300
 SEVERAL = ("pareto_front", "hypervolume_history")
 
 

@@ -122,6 +122,7 @@ def report(given: argparse.Namespace) -> None:
     heads = ("searches", "answer", "test", "test, less the default's", "validation, less the default's", "default kept")
     print(f"| data, model, algorithm | {' | '.join(heads)} |")
     print("|---|--:|---|--:|--:|--:|--:|")
+    shown: set[tuple[str, str]] = set()
     for group in dict.fromkeys((x["dataset"], x["model"], x["algorithm"]) for x in lines):
         runs = [x for x in lines if (x["dataset"], x["model"], x["algorithm"]) == group]
         first = np.array(runs[0]["worth"]["default"])
@@ -131,13 +132,18 @@ def report(given: argparse.Namespace) -> None:
             is_default = sum(x["kept_default"] for x in runs) if who == "chosen" else ""
             cells = [f"{worth[:, 0, 1].mean():.4f}", _text(gains[:, 1]), _text(gains[:, 0]), str(is_default)]
             print(f"| {', '.join(group)} | {len(runs)} | {label} | {' | '.join(cells)} |")
+        if group[:2] in shown:
+            continue
+        shown.add(group[:2])
         error = first[1].std(ddof=1) / np.sqrt(len(FRESH))
         cells = f"{first[1].mean():.4f} (standard error {error:.4f}) | | validation {first[0].mean():.4f} | "
         print(f"| {', '.join(group[:2])} | | the untuned default | {cells}|")
 
 
 def _text(values: np.ndarray[Any, Any]) -> str:
-    half = half_width(values) if len(values) > 1 else float("nan")
+    if len(values) < 2:
+        return f"{values.mean():+.4f}"
+    half = half_width(values)
     return f"{values.mean():+.4f} [{values.mean() - half:+.4f}, {values.mean() + half:+.4f}]"
 
 

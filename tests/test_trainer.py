@@ -7,7 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from autohpo import LogRangeHP, build_hpo_from_name
+from autohpo import ChoiceHP, LogRangeHP, RangeHP, SearchSpace, available_hpos, build_hpo_from_name
+from autohpo.algorithms.options import options_of
+from autohpo.algorithms.registry import get_hpo
 
 
 class RidgeTrainer:
@@ -112,3 +114,13 @@ def test_a_trainer_that_is_trained_again_gets_the_seed_of_its_trial(tmp_path):
         seeds.append((best.seed, hpo.result.best.seed))
     assert seeds[0] == seeds[1]
     assert seeds[0][0] == seeds[0][1]
+
+
+@pytest.mark.parametrize("name", [name for name in available_hpos() if ":" not in name])
+def test_an_option_that_the_space_decides_waits_for_the_trainers_space(name):
+    """Built without a space, an optimizer has the options then that it would have had with it."""
+    space = [LogRangeHP("a", 1e-4, 1.0), ChoiceHP("b", ["c", "d"], children={"d": [RangeHP("e", 1, 9)]})]
+    more = {"max_fidelity": 9} if "max_fidelity" in get_hpo(name).__dataclass_fields__ else {}
+    direct = build_hpo_from_name(name, space, max_evals=9, seed=0, **more)
+    late = build_hpo_from_name(name, max_evals=9, seed=0, **more)
+    assert options_of(type(late)(SearchSpace(space), None, **options_of(late))) == options_of(direct)

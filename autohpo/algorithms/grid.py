@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.lattice import Lattice
+from autohpo.algorithms.parts.missing_space import MissingSpace
 from autohpo.algorithms.registry import register_hpo
 from autohpo.errors import OptimizationComplete, OptionError, SpaceError
 from autohpo.history import Cursor
@@ -48,6 +49,8 @@ class GridSearch(BaseHPOptimizer):
         if self.order == "spread" and self.space.is_conditional:
             raise OptionError("order: must be 'nested' where some parameters are not always active, got 'spread'")
         self._is_order_given = self.order is not None
+        if isinstance(self.space, MissingSpace):
+            return  # the trainer's space decides
         self.order = self.order or ("nested" if self.space.is_conditional else "spread")
 
     def _resume_with(self, options: Mapping[str, Any]) -> Sequence[str]:

@@ -50,6 +50,7 @@ class MLflowTracker:
         run_name: The name of the search's run; empty takes that of the search.
         tags: More tags for the search's run.
         trials: Whether each trial has a run of its own.
+        wait_seconds: How long the end of a search waits for MLflow where it does not get on.
 
     Raises:
         OptionError: An option is wrong.
@@ -61,6 +62,7 @@ class MLflowTracker:
     run_name: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     trials: bool = True
+    wait_seconds: float = 120.0
 
     def __post_init__(self) -> None:
         check_texts(self, "tracking_uri", "experiment", "run_name")

@@ -47,6 +47,7 @@ class WandbTracker:
         folder: Where the files are written: its folder ``wandb``.
         tags: Tags of the search's run.
         trials: Whether each trial has a run of its own.
+        wait_seconds: How long the end of a search waits for W&B where it does not get on.
 
     Raises:
         OptionError: An option is wrong.
@@ -59,6 +60,7 @@ class WandbTracker:
     folder: str | os.PathLike[str] = "."
     tags: Sequence[str] = field(default_factory=tuple)
     trials: bool = True
+    wait_seconds: float = 120.0
 
     def __post_init__(self) -> None:
         check_texts(self, "project", "entity", "mode")

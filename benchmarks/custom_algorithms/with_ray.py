@@ -100,7 +100,8 @@ def run(kind, seed):
         ray.init(num_cpus=1, object_store_memory=80_000_000, _node_ip_address="127.0.0.1", **quiet)
     space = {"lr": tune.loguniform(1e-4, 1.0), "width": tune.randint(8, 129), "act": tune.choice(list(ACTS))}
     searcher = ConcurrencyLimiter(MyRandom(seed) if kind == "random" else MyForest(seed), 1)
-    config = tune.TuneConfig("loss", "min", num_samples=N_TRIALS, search_alg=searcher, reuse_actors=True)
+    config = tune.TuneConfig(metric="loss", mode="min", num_samples=N_TRIALS, search_alg=searcher)
+    config.reuse_actors = True
     place = tune.RunConfig(storage_path=tempfile.mkdtemp(), verbose=0)
     tuner = tune.Tuner(objective, param_space=space, tune_config=config, run_config=place)
     results = list(tuner.fit())

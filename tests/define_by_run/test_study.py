@@ -163,6 +163,7 @@ def test_asha_prunes_by_the_rule_written_out():
     study.optimize(train, n_trials=30)
     assert [t.last_step for t in study.trials] == asha_by_hand([t.params["x"] for t in study.trials])
     full = [t for t in study.trials if t.state.name == "COMPLETE"]
+    assert len(full) > 2
     assert all(t.value == t.params["x"] + 1 and t.last_step == 8 for t in full)
     assert all(t.value == t.intermediate_values[t.last_step] for t in study.trials if t.state.name == "PRUNED")
 
@@ -318,3 +319,12 @@ def test_a_study_of_few_values_runs_as_many_trials_as_were_asked_for():
     study.optimize(lambda trial: trial.suggest_int("k", 0, 2), n_trials=12)
     assert len(study.trials) == 12
     assert {t.params["k"] for t in study.trials} == {0, 1, 2}
+
+
+def test_a_queue_of_a_later_program_is_tried_too(tmp_path):
+    """The log says that a point was tried before; that was another queue's."""
+    for x in (0.25, 0.75):
+        study = optuna.create_study(storage=tmp_path / "s.db", sampler="random", load_if_exists=True)
+        study.enqueue_trial({"x": x})
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    assert [study.trials[n].params["x"] for n in (0, 2)] == [0.25, 0.75]

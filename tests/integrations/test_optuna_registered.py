@@ -26,6 +26,7 @@ from autohpo import (
     register_hpo,
 )
 from autohpo.algorithms.registry import get_hpo
+from autohpo.algorithms.session import session_of
 from autohpo.spaces import ListHP
 from autohpo.testing import optimizer_checks
 
@@ -239,3 +240,14 @@ def test_names_are_listed_where_optuna_is_installed_and_it_is_not_imported_to_te
     assert not loaded
     assert without == []
     assert text == "MissingExtraError Optuna is not installed: pip install 'autohpo[optuna]'"
+
+
+@pytest.mark.parametrize("name", ["optuna:qmc", "optuna:nsgaii"])
+def test_what_is_drawn_in_vain_leaves_nothing_behind(name):
+    """A scheduler may ask a sampler, and take another point: the next draw is the same."""
+    hpo = build_hpo_from_name(name, SPACE, seed=0, **({"population_size": 4} if name == "optuna:nsgaii" else {}))
+    for _ in range(9):
+        drawn = [dict(session_of(hpo).propose(0)) for _ in range(3)]
+        hp = hpo.ask()
+        assert drawn == [dict(hp)] * 3
+        hpo.tell(hp, value(hp))

@@ -407,6 +407,17 @@ def test_threads_read_while_a_search_writes(tmp_path):
     assert seen == [60, 60]
 
 
+def test_a_gap_that_a_writer_is_about_to_fill_is_waited_for(run, monkeypatch):
+    """A store in memory may be read while its events move: some are missing for a moment, or are there twice."""
+    view = StorageView(run)
+    run.append([ask(0), start(0), end(0, 0.5), ask(1), start(1), end(1, 0.6)])
+    events = run.events
+    monkeypatch.setattr(run, "events", lambda after=0: (event for event in events(after) if event.seq != 3))
+    assert [trial.state for trial in view.get_all_trials(0)] == [State.RUNNING]
+    monkeypatch.setattr(run, "events", lambda after=0: events(0))
+    assert [trial.value for trial in view.get_all_trials(0)] == [0.5, 0.6]
+
+
 def test_threads_share_a_view_of_a_store_in_memory(run):
     """A writer of the same process moves its events while they are read: none is lost, none comes twice."""
     view = StorageView(run)

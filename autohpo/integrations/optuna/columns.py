@@ -22,9 +22,6 @@ from autohpo.spaces import (
 )
 from autohpo.spaces.index import Index
 
-MOST_STEPS = 1_000_000
-"""The most steps of a range of floats that Optuna is told of: it takes a value for one off its step by 1e-8 of it."""
-
 MOST_ENTRIES = 64
 """The longest list, or order of given items, that becomes a parameter for each entry."""
 
@@ -155,8 +152,12 @@ def _rounded(name: str, parameter: RangeHP | LogRangeHP, levels: int) -> Column:
 
 
 def _step_of(low: float, high: float, step: float | None) -> float | None:
-    """Return a step where Optuna's decimals see it lead from end to end, else None: it would move the upper end."""
-    if step is None or (high - low) / step > MOST_STEPS:
+    """Return a step where Optuna sees it lead from end to end, and every value on it; else None.
+
+    Its decimals would move the upper end otherwise; and it takes a value for one off its step by 1e-8 of that, which
+    rounding comes near where the step is tiny beside the ends.
+    """
+    if step is None or 4 * math.ulp(max(abs(low), abs(high))) > 1e-9 * step:
         return None
     exact = [Decimal(str(number)) for number in (low, high, step)]
     return None if (exact[1] - exact[0]) % exact[2] else step

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from autohpo.errors import OptionError
+from autohpo.integrations.pyg.configuration import flat
 from autohpo.integrations.pyg.training import load, save
 from autohpo.trial_handle import TrialHandle
 
@@ -45,7 +46,10 @@ class EpochObjective:
         data = self.dataset if dataset is None else dataset
         if data is None:
             raise OptionError("dataset: give trainer.objective(dataset), or optimize(dataset=...)")
-        trainer = self.trainer.duplicate_from_hyper_parameter(hps)
+        hp = flat(hps)
+        if trial.fidelity is not None and hp.get("max_epoch") == trial.fidelity:
+            del hp["max_epoch"]  # optimize(fidelity="max_epoch"): it pauses there, to go on later
+        trainer = self.trainer.duplicate_from_hyper_parameter(hp)
         training, device = trainer.begin(data, trial.seed)
         path = trial.checkpoint_dir / CHECKPOINT
         if path.exists():  # promoted, or started again after a crash

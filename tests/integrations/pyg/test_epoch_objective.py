@@ -28,7 +28,7 @@ def search(communities, name="bohb", n=14, **options):
 
 def outcomes(result):
     """What became of each trial."""
-    return [(t.state, t.hp, t.fidelity, t.resume, t.perf, t.reached) for t in result.trials]
+    return [(t.state, t.hp, t.fidelity, t.resume, t.perf, t.reached, t.metrics["loss"]) for t in result.trials]
 
 
 def test_every_result_is_that_of_an_uninterrupted_training(communities):
@@ -107,6 +107,11 @@ def test_populations_are_trained_from_copies(communities):
     forked = [trial for trial in hpo.result.trials if trial.fork is not None]
     assert forked
     assert all(trial.perfs for trial in hpo.result.trials)
+
+
+def test_the_epochs_may_be_named_as_the_fidelity(communities):
+    """As for a trainer: the search is the same."""
+    assert outcomes(search(communities, fidelity="max_epoch")[1]) == outcomes(search(communities)[1])
 
 
 def test_data_are_given_here_or_there(communities):

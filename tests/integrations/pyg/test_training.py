@@ -78,23 +78,43 @@ def test_trainings_that_take_turns_do_not_disturb_each_other(communities, rings_
     assert found == expected
 
 
+def test_every_epoch_of_every_seed_draws_anew(communities):
+    """The first numbers of nine epochs of two seeds all differ."""
+    trainer, first = NodeTrainer("gcn"), set()
+    for seed in (0, 1):
+        training, _ = trainer.begin(communities, seed)
+        for epoch in range(9):
+            with training._seeded(epoch):
+                first.add(float(torch.rand(())))
+    assert len(first) == 18
+
+
 def test_training_ends_when_it_was_not_better_for_as_long_as_its_patience(communities):
     """And the weights that come back are those of the best epoch of the whole curve."""
     trainer = NodeTrainer("gcn", patience=6, max_epoch=500, lr=0.05)
-    training, _ = trainer.begin(communities, 0)
     task = trainer._task(communities)
-    curve, kept = [], []
-    while not training.is_over:
-        training.step()
-        curve.append((training.metrics["accuracy"], -training.metrics["loss"]))
-        kept.append({name: value.clone() for name, value in training.network.module.state_dict().items()})
-    best = max(range(len(curve)), key=curve.__getitem__)
-    assert len(curve) < 500
-    assert len(curve) == best + 1 + 6
-    training.restore()
-    assert is_same(dict(training.network.module.state_dict()), kept[best])
-    assert training.score == curve[best][0] == measured(task, training.network, "valid")[0]
-    assert training.best_epoch == best + 1
+    for seed in range(3):
+        training, _ = trainer.begin(communities, seed)
+        curve, kept = [], []
+        while not training.is_over:
+            training.step()
+            curve.append((training.metrics["accuracy"], -training.metrics["loss"]))
+            kept.append({name: value.clone() for name, value in training.network.module.state_dict().items()})
+        best = max(range(len(curve)), key=curve.__getitem__)
+        assert len(curve) == best + 1 + 6 < 500
+        training.restore()
+        assert is_same(dict(training.network.module.state_dict()), kept[best])
+        assert training.score == curve[best][0] == measured(task, training.network, "valid")[0]
+        assert training.best_epoch == best + 1
+
+
+def test_of_equally_accurate_epochs_the_one_with_the_least_loss_is_the_best(communities, monkeypatch):
+    """Whether it comes before others or after them."""
+    curve = iter([(0.4, 0.1), (0.5, 1.0), (0.5, 0.9), (0.5, 1.2), (0.3, 0.2)])
+    monkeypatch.setattr("autohpo.integrations.pyg.training.measured", lambda *_: next(curve))
+    training, _ = NodeTrainer("gcn").begin(communities, 0)
+    steps(training, 5)
+    assert (training.score, training.best_epoch) == (0.5, 3)
 
 
 def test_a_training_that_diverges_ends_and_keeps_what_it_had(communities):
