@@ -87,10 +87,11 @@ class Work:
         hpo = build(search, self.space, self.resource, metrics)
         at_once = 1 if self.folds.get_n_splits() == 1 else len(splits)
         size = search.batch_size or math.ceil(effective_n_jobs(search.n_jobs) / at_once)
-        hpo.set_up(size, search.time_limit)
         log = Search(hpo, search.store)
-        log.open({"sklearn": self._described()})
         try:
+            log.claim()  # a run that goes on has its own seed, which comes before the set-up
+            hpo.set_up(size, search.time_limit)
+            log.begin({"sklearn": self._described()})
             loop = Loop(
                 log,
                 calls.evaluate,
