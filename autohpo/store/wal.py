@@ -58,7 +58,17 @@ class Frames:
 
 
 def walk(path: Path) -> WalState:
-    """Return what a write-ahead log holds; nothing where there is no file, or an empty one."""
+    """Return what a write-ahead log holds; nothing where there is no file, or an empty one.
+
+    Whoever closes a store last removes its log, also while it is read here: then all of it is in the main file.
+    """
+    try:
+        return _walked(path)
+    except FileNotFoundError:
+        return WalState()
+
+
+def _walked(path: Path) -> WalState:
     n_frames = n_committed = n_behind = n_current_behind = 0
     is_broken = False
     n_bytes = path.stat().st_size if path.is_file() else 0

@@ -125,10 +125,12 @@ def test_the_search_s_no_ends_the_training_and_steps_are_parts_of_epochs(hf, tmp
 
     def f(hps, trial):
         report = ReportCallback(trial, lambda metrics: metrics["eval_accuracy"] / 2)
-        trainer_of(hf, tmp_path, [report], eval_strategy="steps", eval_steps=1, save_strategy="no").train()
+        trainer = trainer_of(hf, tmp_path, [report], eval_strategy="steps", eval_steps=1, save_strategy="no")
+        trainer.train()
+        assert trainer.state.global_step == 3
 
     outcome, reports = run(f, 0, None, tmp_path, lambda fidelity, *_: fidelity < 1)
-    assert outcome.state is TrialState.STOPPED
+    assert (outcome.state, outcome.error) == (TrialState.STOPPED, "")
     assert [fidelity for fidelity, *_ in reports] == pytest.approx([1 / 3, 2 / 3, 1], abs=1e-5)
     assert all(perf == metrics["eval_accuracy"] / 2 for _, perf, metrics in reports)
 
