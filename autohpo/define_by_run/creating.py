@@ -56,7 +56,8 @@ def create_study(
         raise OptionError("direction: must not be given together with directions")
     ways = [direction or "minimize"] if directions is None else list(directions)
     if not ways or any(way not in _WAYS for way in ways):
-        raise OptionError(f"directions: must be 'minimize' or 'maximize', got {shown(ways)}")
+        name, given = ("directions", ways) if directions is not None else ("direction", direction)
+        raise OptionError(f"{name}: must be 'minimize' or 'maximize', got {shown(given)}")
     store = _store_of(storage)
     if not load_if_exists and _holds_run(store):
         raise DuplicatedStudyError(f"storage: {storage} holds a study; give load_if_exists=True to go on with it")
