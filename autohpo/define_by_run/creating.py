@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
@@ -117,6 +118,9 @@ def _store_of(storage: Store | str | os.PathLike[str] | None) -> Store:
 
 
 def _holds_run(store: Store) -> bool:
+    path = getattr(store, "path", None)
+    if isinstance(path, Path) and not path.exists():
+        return False  # to open it would make it
     store.open()
     try:
         return store.header is not None

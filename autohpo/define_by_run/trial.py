@@ -130,10 +130,11 @@ class Trial:
         """Return what :meth:`suggest_float` does with ``step=q``, under the name that older scripts have."""
         return self.suggest_float(name, low, high, step=q)
 
-    def suggest(self, name: str, distribution: Distribution) -> Any:
+    def suggest(self, name: str, distribution: object) -> Any:
         """Return a value of a distribution.
 
         Raises:
+            OptionError: It is none of :mod:`autohpo.define_by_run.distributions`.
             SpaceError: The distribution makes no sense.
         """
         if isinstance(distribution, CategoricalDistribution):

@@ -19,7 +19,8 @@ def test_older_names_ask_for_what_the_newer_ones_do():
     w = trial.suggest_discrete_uniform("w", 0, 1, 0.25)
     kinds = ours.distributions.FloatDistribution
     assert trial.distributions == {"u": kinds(0, 1), "v": kinds(1e-3, 1, log=True), "w": kinds(0, 1, step=0.25)}
-    assert 0 <= u <= 1 and 1e-3 <= v <= 1
+    assert 0 <= u <= 1
+    assert 1e-3 <= v <= 1
     assert w in (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -64,6 +65,13 @@ def test_a_table_has_the_columns_that_are_asked_for():
     assert columns == ["params_x", "params_y", "number", "values_0", "values_1"]
     with pytest.raises(OptionError, match="attrs: must be names among number, value, .*, got 'valeu'"):
         study.trials_dataframe(attrs=("valeu",))
+
+
+def test_to_look_for_a_study_makes_no_file(tmp_path):
+    """A storage that is not there holds none, and is not there afterwards."""
+    with pytest.raises(ours.exceptions.NoTrialError, match="holds no study"):
+        ours.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/s.db")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_elsewhere_says_where():
