@@ -123,6 +123,23 @@ def test_ctrl_c_is_not_the_fault_of_a_job(tmp_path):
     assert trials[1].state.value == "CANCELLED"  # it was interrupted, and has no end
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_jobs_that_are_left_keep_their_numbers_where_some_between_them_are_over(tmp_path, is_there):
+    """As where jobs ran beside each other; here the result of job 0 is missing, or is one of other overrides."""
+    same = (*SWEEP, *RANDOM, "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=3", "stops=2")
+    sweep(tmp_path, *same, code=-signal.SIGINT)
+    kept = tmp_path / "out" / "autohpo.db.files" / "jobs" / "job-0.json"
+    text = kept.read_text()
+    kept.unlink()
+    if is_there:
+        assert "stops=2" in text
+        kept.write_text(text.replace("stops=2", "stops=3"))
+    sweep(tmp_path, *same, code=-signal.SIGINT)
+    jobs = ran(tmp_path)
+    assert [number for number, _ in jobs] == [0, 1, 2, 0, 2]
+    assert jobs[3:] == [jobs[0], jobs[2]]
+
+
 def test_a_task_that_calls_sys_exit_ends_its_job_and_not_the_sweep(tmp_path):
     """As in a search without Hydra."""
     sweep(tmp_path, *SWEEP, *RANDOM, "hydra.sweeper.n_trials=4", "hydra.sweeper.max_failure_rate=0.25", "exits=1")
