@@ -36,7 +36,7 @@ FRESH = range(10_000, 10_010)
 """Seeds of the final report."""
 
 RESULTS = Path(__file__).parent / "results" / "pyg-planetoid.jsonl"
-OPTIONS: Mapping[str, Mapping[str, Any]] = dict.fromkeys(("bayes", "random", "tpe"), {"max_evals": BUDGET})
+OPTIONS: Mapping[str, Mapping[str, Any]] = {name: {"max_evals": BUDGET} for name in ("bayes", "random", "tpe")}
 STAGED = {"budget": BUDGET, "min_fidelity": LEAST, "max_fidelity": EPOCHS}
 
 

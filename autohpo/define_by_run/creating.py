@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from autohpo.algorithms.base import BaseHPOptimizer
@@ -56,7 +57,8 @@ def create_study(
         raise OptionError("direction: must not be given together with directions")
     ways = [direction or "minimize"] if directions is None else list(directions)
     if not ways or any(way not in _WAYS for way in ways):
-        raise OptionError(f"directions: must be 'minimize' or 'maximize', got {shown(ways)}")
+        name, given = ("directions", ways) if directions is not None else ("direction", direction)
+        raise OptionError(f"{name}: must be 'minimize' or 'maximize', got {shown(given)}")
     store = _store_of(storage)
     if not load_if_exists and _holds_run(store):
         raise DuplicatedStudyError(f"storage: {storage} holds a study; give load_if_exists=True to go on with it")
@@ -116,6 +118,9 @@ def _store_of(storage: Store | str | os.PathLike[str] | None) -> Store:
 
 
 def _holds_run(store: Store) -> bool:
+    path = getattr(store, "path", None)
+    if isinstance(path, Path) and not path.exists():
+        return False  # to open it would make it
     store.open()
     try:
         return store.header is not None

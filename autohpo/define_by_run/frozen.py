@@ -14,7 +14,7 @@ from autohpo.define_by_run.exceptions import TrialPruned
 from autohpo.define_by_run.objective import PARAMS
 from autohpo.define_by_run.trial import ATTRIBUTE, PRUNED, FrozenTrial
 from autohpo.define_by_run.trial import TrialState as State
-from autohpo.errors import MissingExtraError
+from autohpo.errors import MissingExtraError, OptionError, shown
 from autohpo.trial import Running, Trial, TrialState
 
 __all__ = ["frame_of", "frozen"]
@@ -62,12 +62,28 @@ def _time(seconds: float | None) -> dt.datetime | None:
     return None if seconds is None else dt.datetime.fromtimestamp(seconds)  # noqa: DTZ006 - users read local time
 
 
-def frame_of(trials: Sequence[FrozenTrial], n: int) -> Any:
+_COLUMNS = (
+    *("number", "value", "datetime_start", "datetime_complete"),
+    *("duration", "params", "user_attrs", "state"),
+)
+
+
+def frame_of(trials: Sequence[FrozenTrial], n: int, attrs: Sequence[str] | None = None) -> Any:
     """Return a table of trials with `n` objectives.
+
+    Args:
+        trials: The trials.
+        n: How many objectives they have.
+        attrs: The columns, in their order; None has all. "value" or "values", "params" and "user_attrs" may be several.
 
     Raises:
         MissingExtraError: pandas is not installed.
+        OptionError: There is no such column.
     """
+    wanted = _COLUMNS if attrs is None else ["value" if name == "values" else name for name in attrs]
+    unknown = [name for name in wanted if name not in _COLUMNS]
+    if unknown:
+        raise OptionError(f"attrs: must be names among {', '.join(_COLUMNS)}, got {shown(unknown[0])}")
     try:
         import pandas as pd
     except ImportError as error:
@@ -75,6 +91,11 @@ def frame_of(trials: Sequence[FrozenTrial], n: int) -> Any:
     names = ["value"] if n == 1 else [f"values_{i}" for i in range(n)]
     params = sorted({name for trial in trials for name in trial.params})
     attributes = sorted({name for trial in trials for name in trial.user_attrs})
+    several = {
+        "value": names,
+        "params": [f"params_{name}" for name in params],
+        "user_attrs": [f"user_attrs_{name}" for name in attributes],
+    }
     rows = [
         {
             "number": trial.number,
@@ -88,4 +109,4 @@ def frame_of(trials: Sequence[FrozenTrial], n: int) -> Any:
         }
         for trial in trials
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[column for name in wanted for column in several.get(name, [name])])

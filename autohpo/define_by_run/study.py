@@ -10,6 +10,7 @@ from typing import Any
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.session import session_of
 from autohpo.define_by_run.asked import Asked
+from autohpo.define_by_run.distributions import Distribution
 from autohpo.define_by_run.exceptions import NoTrialError, TrialPruned
 from autohpo.define_by_run.frozen import frame_of, frozen
 from autohpo.define_by_run.objective import PARAMS, TrialObjective
@@ -125,14 +126,25 @@ class Study:
         """Start no more trials; from a callback, or from an objective that runs in this process."""
         self.is_stopped = True
 
-    def ask(self) -> Trial:
-        """Return a new trial, to be told by :meth:`tell`; it is in the log."""
+    def ask(self, fixed_distributions: Mapping[str, Distribution] | None = None) -> Trial:
+        """Return a new trial, to be told by :meth:`tell`; it is in the log.
+
+        Args:
+            fixed_distributions: What the trial is asked for at once, by name.
+
+        Raises:
+            OptionError: One is no distribution of :mod:`autohpo.define_by_run.distributions`.
+            SpaceError: One makes no sense.
+        """
         search = self._opened()
         watch = Watch(self, search.hpo, None, [])
         watch.begin(self._queue)
         suggestion = search.ask()
         self._queue = watch.rest()
-        return Asked(suggestion, search, self.most)
+        trial = Asked(suggestion, search, self.most)
+        for name, distribution in (fixed_distributions or {}).items():
+            trial.suggest(name, distribution)
+        return trial
 
     def tell(
         self,
@@ -257,13 +269,17 @@ class Study:
         """The direction of the one objective."""
         return self.directions[0]
 
-    def trials_dataframe(self) -> Any:
+    def trials_dataframe(self, attrs: Sequence[str] | None = None) -> Any:
         """Return the trials as a DataFrame of pandas: number, value, times, params_*, user_attrs_* and state.
+
+        Args:
+            attrs: The columns to keep, in this order, such as ``("number", "value", "params", "state")``; None has all.
 
         Raises:
             MissingExtraError: pandas is not installed.
+            OptionError: There is no such column.
         """
-        return frame_of(self.trials, len(self._names))
+        return frame_of(self.trials, len(self._names), attrs)
 
     def _opened(self) -> Search:
         if self._search is None:

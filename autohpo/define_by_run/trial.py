@@ -20,6 +20,7 @@ from autohpo.define_by_run.distributions import (
 )
 from autohpo.define_by_run.exceptions import TrialPruned
 from autohpo.errors import InvalidPerfError, OptionError, shown
+from autohpo.spaces.index import plain
 
 __all__ = ["FrozenTrial", "Trial", "TrialState"]
 
@@ -99,7 +100,7 @@ class Trial:
         Raises:
             SpaceError: The arguments make no sense together.
         """
-        return float(self._suggest(name, FloatDistribution(low, high, log, step)))
+        return float(self._suggest(name, FloatDistribution(plain(low), plain(high), log, plain(step))))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         """Return an integer from low to high.
@@ -107,7 +108,7 @@ class Trial:
         Raises:
             SpaceError: The arguments make no sense together.
         """
-        return int(self._suggest(name, IntDistribution(low, high, log, step)))
+        return int(self._suggest(name, IntDistribution(plain(low), plain(high), log, plain(step))))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Return one of several values: None, bools, numbers or strings.
@@ -115,7 +116,39 @@ class Trial:
         Raises:
             SpaceError: There are none, or a log cannot hold them.
         """
-        return self._suggest(name, CategoricalDistribution(tuple(choices)))
+        return self._suggest(name, CategoricalDistribution(tuple(map(plain, choices))))
+
+    def suggest_uniform(self, name: str, low: float, high: float) -> float:
+        """Return what :meth:`suggest_float` does, under the name that older scripts have."""
+        return self.suggest_float(name, low, high)
+
+    def suggest_loguniform(self, name: str, low: float, high: float) -> float:
+        """Return what :meth:`suggest_float` does with ``log=True``, under the name that older scripts have."""
+        return self.suggest_float(name, low, high, log=True)
+
+    def suggest_discrete_uniform(self, name: str, low: float, high: float, q: float) -> float:
+        """Return what :meth:`suggest_float` does with ``step=q``, under the name that older scripts have."""
+        return self.suggest_float(name, low, high, step=q)
+
+    def suggest(self, name: str, distribution: object) -> Any:
+        """Return a value of a distribution.
+
+        Raises:
+            OptionError: It is none of :mod:`autohpo.define_by_run.distributions`.
+            SpaceError: The distribution makes no sense.
+        """
+        if isinstance(distribution, CategoricalDistribution):
+            return self.suggest_categorical(name, distribution.choices)
+        if isinstance(distribution, IntDistribution):
+            return self.suggest_int(
+                name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+            )
+        if isinstance(distribution, FloatDistribution):
+            return self.suggest_float(
+                name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+            )
+        rule = "must be a distribution of autohpo.define_by_run.distributions"
+        raise OptionError(f"{name}: {rule}, got {shown(distribution)}")
 
     def _suggest(self, name: str, theirs: Distribution) -> Any:
         if not isinstance(name, str) or not name:
@@ -143,6 +176,7 @@ class Trial:
             OptionError: The step is no integer of at least 0.
             InvalidPerfError: The value is no finite number.
         """
+        step = plain(step)
         if type(step) is not int or step < 0:
             raise OptionError(f"step: must be an integer of at least 0, got {shown(step)}")
         if step in self._reports:

@@ -253,6 +253,9 @@ def test_missing_and_old_packages_are_problems_with_a_remedy(monkeypatch):
     (extra,) = installation.extras()
     assert (extra.level, extra.advice) == ("note", "pip install 'autohpo[pandas]'")
     assert "also-missing is missing or too old, for results as data frames" in extra.text
+    lines += ['another-missing>=2; extra == "pandas"']
+    (extra,) = installation.extras()
+    assert "also-missing, another-missing are missing or too old" in extra.text
 
 
 def test_plug_ins_are_loaded_and_those_that_fail_are_problems(tmp_path, monkeypatch):

@@ -262,6 +262,21 @@ def test_the_module_writes_the_configuration_of_a_trial(tmp_path):
         "dataset": {"name": "TU_BZR"},
         "optim": {"base_lr": 0.01},
     }
+    for name, text, message in (
+        ("values.json", "{", "values: values.json must be JSON"),
+        ("values.json", json.dumps({**hp, "gnn.act": "gelu"}), "gnn.act"),
+        ("grid.txt", None, "grid.txt: cannot be read"),
+        ("values.json", None, "values.json: cannot be read"),
+    ):
+        (tmp_path / name).unlink() if text is None else (tmp_path / name).write_text(text)
+        done = subprocess.run(
+            command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert done.stderr.startswith("python -m autohpo.integrations.graphgym: ")
+        assert message in done.stderr
+        assert done.stderr.count("\n") == 1
+        (tmp_path / "values.json").write_text(json.dumps(hp))
 
 
 def test_a_command_takes_every_parameter_by_the_file_of_values():

@@ -27,6 +27,7 @@ from autohpo import (
 )
 from autohpo.algorithms.registry import get_hpo
 from autohpo.algorithms.session import session_of
+from autohpo.errors import MissingExtraError
 from autohpo.spaces import ListHP
 from autohpo.testing import optimizer_checks
 
@@ -251,3 +252,11 @@ def test_what_is_drawn_in_vain_leaves_nothing_behind(name):
         hp = hpo.ask()
         assert drawn == [dict(hp)] * 3
         hpo.tell(hp, value(hp))
+
+
+@pytest.mark.parametrize(("name", "package"), [("optuna:gp", "torch"), ("optuna:cmaes", "cmaes")])
+def test_a_package_that_a_sampler_needs_is_missed_before_the_first_trial(monkeypatch, name, package):
+    """The sampler itself would miss it once it has a model to fit, after ten trials."""
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=rf"{package} is not installed, .*: pip install 'autohpo\[{package}\]'"):
+        build_hpo_from_name(name, [RangeHP("x", 0.0, 1.0)], lambda hps: hps["x"])

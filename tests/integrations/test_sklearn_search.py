@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -383,6 +385,28 @@ def test_a_wrong_argument_is_an_error_of_fit(options, text):
     with pytest.raises(AutoHPOError, match=text) as caught:
         search.fit(X, Y)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("habit", "here"),
+    [
+        ({"param_grid": {"C": [1, 2]}}, "space"),
+        ({"param_distributions": {"C": [1, 2]}}, "space"),
+        ({"space": {"C": [1, 2]}, "n_iter": 5}, "n_trials"),
+        ({"space": {"C": [1, 2]}, "seed": 0}, "random_state"),
+        ({"space": {"C": [1, 2]}, "factor": 3}, "algorithm_options={'eta': ...}"),
+    ],
+)
+def test_an_argument_of_another_search_says_what_it_is_called_here(habit, here):
+    """Names of scikit-learn's own searches, and of others; any other one is Python's TypeError."""
+    (name,) = set(habit) - {"space"}
+    with pytest.raises(OptionError, match=re.escape(f"{name}: HPOSearchCV has no such argument; it is called {here}")):
+        HPOSearchCV(SVC(), **habit)
+    with pytest.raises(TypeError, match="nonsense"):
+        HPOSearchCV(SVC(), {"C": [1, 2]}, nonsense=3)
+    names = list(inspect.signature(HPOSearchCV).parameters)
+    assert names[:2] == ["estimator", "space"]
+    assert set(names) == set(HPOSearchCV(SVC(), {"C": [1, 2]}).get_params(deep=False))
 
 
 def test_an_unknown_parameter_of_the_estimator_is_an_error_of_scikit_learn():

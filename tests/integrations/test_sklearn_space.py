@@ -83,6 +83,7 @@ def test_the_ends_of_an_unbounded_distribution_are_finite():
         (st.norm(3, 2), DistributionHP("x", "norm", (3, 2))),
         ([1, 10, 100], OrdinalHP("x", [1, 10, 100])),
         (np.array([3.0, 2.0, 1.0]), OrdinalHP("x", [3.0, 2.0, 1.0])),
+        (range(1, 8, 2), OrdinalHP("x", [1, 3, 5, 7])),
         ([1, 3, 2], ChoiceHP("x", [1, 3, 2])),
         ([1, 2], ChoiceHP("x", [1, 2])),
         ([False, True, 2], ChoiceHP("x", [False, True, 2])),

@@ -23,7 +23,7 @@ EXTRAS = {
     "pandas": "results as data frames",
     "cmaes": "the algorithm cmaes",
     "configspace": "spaces of ConfigSpace",
-    "optuna": "Optuna's plots and dashboard over a run, and export to it",
+    "optuna": "samplers and pruners of Optuna and for it, views of a run for it, export and import",
     "pareto": "the hypervolume of many objectives",
     "postgres": "stores in a PostgreSQL database",
     "limits": "memory limits of trials on macOS and Windows",
@@ -127,7 +127,8 @@ def extras() -> Iterator[Finding]:
         has = {item.name: version_of(item.name) for item in of_extra}
         wrong = [item.name for item in of_extra if not are_met(has[item.name] or "", item.bounds)]
         if wrong:
-            what = f"{', '.join(wrong)} is missing or too old{f', for {gives}' if gives else ''}"
+            verb = "is" if len(wrong) == 1 else "are"
+            what = f"{', '.join(wrong)} {verb} missing or too old{f', for {gives}' if gives else ''}"
             yield Finding(f"extra {extra}", what, "note", f"pip install 'autohpo[{extra}]'")
         else:
             named = ", ".join(f"{name} {number}" for name, number in has.items())

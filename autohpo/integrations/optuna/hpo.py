@@ -6,6 +6,7 @@ import inspect
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,9 +47,13 @@ class OptunaHPO(BaseHPOptimizer):
     learns: ClassVar[bool] = True  # whether it looks at results
     has_own_seed: ClassVar[bool] = False  # whether a sampler finds its place again by its seed alone
     needs_values: ClassVar[bool] = False  # whether all values must be countable
+    package: ClassVar[str | None] = None  # what it imports when it draws; an extra of ours has that name
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.package is not None and find_spec(self.package) is None:
+            rule = f"is not installed, and {self.sampler_class} of Optuna needs it"
+            raise MissingExtraError(f"{self.package} {rule}: pip install 'autohpo[{self.package}]'")
         if self.needs_values:
             for parameter in self.space:
                 if parameter.n_values is None:

@@ -54,6 +54,7 @@ class OptunaGP(OptunaHPO):
     """
 
     sampler_class: ClassVar[str] = "GPSampler"
+    package: ClassVar[str | None] = "torch"
     supports: ClassVar[frozenset[str]] = _ALL
 
     n_startup_trials: int | None = None
@@ -78,6 +79,7 @@ class OptunaCmaEs(OptunaHPO):
     """
 
     sampler_class: ClassVar[str] = "CmaEsSampler"
+    package: ClassVar[str | None] = "cmaes"
 
     sigma0: float | None = None
     n_startup_trials: int | None = None

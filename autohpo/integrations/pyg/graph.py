@@ -76,7 +76,7 @@ def _usable(data: Any) -> Any:
     """A graph with what is read of it alone; one feature, a 1, where nodes have none.
 
     Raises:
-        OptionError: It has no edges or no class.
+        OptionError: It has no edges or no class, or features that are not finite.
     """
     torch = need("torch")
     y = getattr(data, "y", None)
@@ -84,6 +84,8 @@ def _usable(data: Any) -> Any:
         raise OptionError(f"dataset: each graph must have edge_index and y, one integer, got {short(data)}")
     x = getattr(data, "x", None)
     x = torch.ones(data.num_nodes, 1) if x is None else x.float()
+    if not bool(torch.isfinite(x).all()):
+        raise OptionError(f"dataset: x must have finite numbers, got others in {short(data)}")
     return need("torch_geometric.data").Data(x=x, edge_index=data.edge_index, y=y.reshape(1))
 
 

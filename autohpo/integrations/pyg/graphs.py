@@ -92,6 +92,9 @@ def graph_of(dataset: Any, device: Any, *, split: int, normalize: bool | None, s
     if x.layout is not torch.strided:
         x = x.to_dense()
     x = x.float()
+    if not bool(torch.isfinite(x).all()):
+        wrong = int((~torch.isfinite(x)).sum())
+        raise OptionError(f"dataset: x must have finite numbers, got {wrong} that are none")
     if y.is_floating_point() or len(y) != len(x):
         raise OptionError(f"dataset: y must have a class, an integer, for each of {len(x)} nodes, got {short(data.y)}")
     if normalize or (normalize is None and bool((x >= 0).all())):
@@ -160,7 +163,25 @@ def _nodes(data: Any, part: str, split: int) -> Tensor:
         if not 0 <= split < mask.shape[1]:
             raise OptionError(f"split: must be one of the {mask.shape[1]} splits of the masks, from 0, got {split}")
         mask = mask[:, split]
-    nodes = mask.nonzero().reshape(-1) if mask.dtype == torch.bool else mask
+    nodes = _numbers(names[0], mask, data.y.reshape(-1).shape[0])
     if part != "test" and not len(nodes):
         raise OptionError(f"dataset: {names[0]} must have a node, got none")
     return nodes
+
+
+def _numbers(name: str, mask: Tensor, n: int) -> Tensor:
+    """The numbers of the nodes that a mask chooses of n: True or 1 for each, or the numbers themselves.
+
+    Raises:
+        OptionError: It is neither.
+    """
+    torch = need("torch")
+    is_number = not mask.is_floating_point() and not mask.is_complex()
+    is_mask = is_number and len(mask) == n and bool(((mask == 0) | (mask == 1)).all())
+    if mask.dtype == torch.bool and not is_mask:
+        raise OptionError(f"dataset: {name} must say of each of {n} nodes whether it is in, got {len(mask)}")
+    if is_mask:
+        return mask.nonzero().reshape(-1)
+    if not is_number or (len(mask) and not 0 <= int(mask.min()) <= int(mask.max()) < n):
+        raise OptionError(f"dataset: {name} must be a mask, or numbers of nodes from 0 to {n - 1}, got {short(mask)}")
+    return mask.long()

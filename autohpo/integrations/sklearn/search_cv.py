@@ -9,6 +9,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV
 
 from autohpo.integrations.sklearn.calls import Calls
+from autohpo.integrations.sklearn.habits import with_hints
 from autohpo.integrations.sklearn.resumable import ROWS, Resumable
 from autohpo.integrations.sklearn.rows import Out, at_the_top, part_of
 from autohpo.integrations.sklearn.work import Work
@@ -27,7 +28,7 @@ class HPOSearchCV(BaseSearchCV):  # type: ignore[misc]
     Args:
         estimator: The estimator. Parameters that a configuration does not have keep its values.
         space: A list of parameters such as RangeHP, a SearchSpace, or a dict from the name of a parameter to one of
-            ours, a list of values, or a frozen distribution of ``scipy.stats``.
+            ours, a list of values or a range, or a frozen distribution of ``scipy.stats``.
         algorithm: The name of the algorithm, one of :func:`autohpo.available_hpos`.
         n_trials: Suggestions to make at most; a configuration that is promoted counts again. None makes as many as
             ``optimize`` would: 100, or one round of the rungs.
@@ -64,7 +65,8 @@ class HPOSearchCV(BaseSearchCV):  # type: ignore[misc]
         result_: The trials as a :class:`autohpo.Result`.
 
     Raises:
-        OptionError: An argument breaks a rule; all errors come from ``fit``.
+        OptionError: An argument breaks a rule, which ``fit`` says; or has a name that other searches have, such as
+            ``n_iter``, and says so when it is given.
         SpaceError: The space breaks a rule.
 
     Example:
@@ -76,6 +78,7 @@ class HPOSearchCV(BaseSearchCV):  # type: ignore[misc]
         True
     """
 
+    @with_hints
     def __init__(
         self,
         estimator: Any,

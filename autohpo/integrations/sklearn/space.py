@@ -16,8 +16,8 @@ def space_of(given: Any) -> SearchSpace:
     """Return the search space that a user has described.
 
     In a dict, from the name of a parameter of the estimator, may stand a parameter of ours under that name, a list of
-    values, or a frozen distribution of scipy.stats. Of a list, numbers that rise or fall are an OrdinalHP, as
-    neighbours are alike; others are a ChoiceHP, and one alone is a FixedHP.
+    values (or a tuple, an array, a range), or a frozen distribution of scipy.stats. Of a list, numbers that rise or
+    fall are an OrdinalHP, as neighbours are alike; others are a ChoiceHP, and one alone is a FixedHP.
 
     Args:
         given: A SearchSpace, a list of parameters, or such a dict.
@@ -43,7 +43,7 @@ def _parameter(name: Any, value: Any) -> HPSpace:
         if value.name != name:
             raise SpaceError(f"space: {shown(name)} must hold a parameter of that name, got {value.name!r}")
         return value
-    if isinstance(value, (list, tuple, np.ndarray)):
+    if isinstance(value, (list, tuple, range, np.ndarray)):
         values = value.tolist() if isinstance(value, np.ndarray) else list(value)
         if len(values) == 1:
             return FixedHP(name, values[0])

@@ -172,6 +172,10 @@ def broken(data, **changes):
         ({"train_mask": torch.zeros(120, dtype=torch.bool)}, "train_mask must have a node"),
         ({"y": torch.zeros(120)}, "y must have a class, an integer, for each of 120 nodes"),
         ({"y": torch.full((120,), -1)}, "y must be at least 0 for each train node"),
+        ({"x": torch.full((120, 60), float("nan"))}, "x must have finite numbers, got 7200 that are none"),
+        ({"val_mask": torch.ones(120)}, "val_mask must be a mask, or numbers of nodes from 0 to 119"),
+        ({"val_mask": torch.tensor([0, 120])}, "val_mask must be a mask, or numbers of nodes from 0 to 119"),
+        ({"val_mask": torch.ones(60, dtype=torch.bool)}, "val_mask must say of each of 120 nodes .*, got 60"),
         ({"edge_index": torch.tensor([[0], [120]])}, "edge_index must name nodes from 0 to 119, got 120"),
     ],
 )
@@ -179,6 +183,19 @@ def test_a_graph_that_cannot_be_used_is_named(communities, changes, text):
     """With what is wrong with it."""
     with pytest.raises(OptionError, match=text):
         NodeTrainer("gcn").train(broken(communities, **changes))
+
+
+def test_a_mask_may_be_bools_ones_or_the_numbers_of_its_nodes(communities):
+    """All three choose the same nodes."""
+    trainer = NodeTrainer("gcn", max_epoch=3)
+    found = []
+    for form in (lambda mask: mask, lambda mask: mask.to(torch.uint8), lambda mask: mask.nonzero().reshape(-1)):
+        data = communities.clone()
+        for name in ("train_mask", "val_mask", "test_mask"):
+            data[name] = form(communities[name])
+        trainer.train(data, seed=0)
+        found.append((trainer.get_valid_score(), trainer.evaluate(data, "test")))
+    assert found[1:] == found[:1] * 2
 
 
 def test_data_of_the_other_kind_are_named(communities, rings_and_stars):
@@ -191,6 +208,8 @@ def test_data_of_the_other_kind_are_named(communities, rings_and_stars):
         GraphTrainer("gin").train({"train": rings_and_stars})
     with pytest.raises(OptionError, match="each graph must have edge_index and y"):
         GraphTrainer("gin").train([broken(graph, y=None) for graph in rings_and_stars])
+    with pytest.raises(OptionError, match="x must have finite numbers"):
+        GraphTrainer("gin").train([broken(g, x=torch.full((g.num_nodes, 1), float("inf"))) for g in rings_and_stars])
 
 
 def test_a_trainer_that_was_not_trained_says_so(communities):
