@@ -23,6 +23,17 @@ if TYPE_CHECKING:
     from autohpo.result import Result
     from autohpo.tracking import Change, TrackedRun
 
+FRAMEWORKS = (
+    *("catboost", "fastai", "gradio", "hydra", "joblib", "lightgbm", "matplotlib", "megengine", "pytorch", "scikit"),
+    *("tensorboard", "tensorflow", "tfdefines", "xgboost"),
+    "detect_repository",
+)
+"""What a task does not connect by itself.
+
+With the repository, for ClearML looks for it in a thread that starts commands, while another forks its own process.
+That may inherit the pipe on which the start of a command waits, and then the task can never be closed.
+"""
+
 MOST_ROWS = 1000
 """How many trials the table of a task shows at most: the best ones."""
 
@@ -33,7 +44,8 @@ class ClearMLTracker:
 
     Each metric is a plot in which every trial is a series, with the fidelity as iteration; ``best`` has the best
     results so far, with the number of ended trials as iteration. The settings and the best configuration are the task's
-    parameters, and all trials a table. A task that your program has begun itself is taken, and stays open.
+    parameters, and all trials a table. A task that your program has begun itself is taken, and stays open; the
+    repository and the installed packages stand only in such a one.
 
     Args:
         project: The project.
@@ -41,8 +53,7 @@ class ClearMLTracker:
         tags: Tags of the task.
         offline: Whether to write into a folder instead, which ``Task.import_offline_session`` sends later.
         trials: Whether each trial has a series of its own.
-        wait_seconds: How long the end of a search waits for ClearML where it does not get on; it reads all imported
-            modules of the program before it lets a task be closed.
+        wait_seconds: How long the end of a search waits for ClearML where it does not get on.
 
     Raises:
         OptionError: An option is wrong.
@@ -87,7 +98,7 @@ class ClearMLTracker:
             reuse_last_task_id=known or False,
             continue_last_task=0 if known else False,  # 0: from no iteration on; True would add the last one to all
             auto_connect_arg_parser=False,
-            auto_connect_frameworks=False,
+            auto_connect_frameworks=dict.fromkeys(FRAMEWORKS, False),
             auto_connect_streams=False,
             auto_resource_monitoring=False,
         )

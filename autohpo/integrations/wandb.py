@@ -23,6 +23,7 @@ from autohpo.integrations._tracked import (
     notes_of,
     plain,
 )
+from autohpo.integrations._wandb_files import wait_until_written
 
 if TYPE_CHECKING:
     from autohpo.result import Result
@@ -39,6 +40,9 @@ class WandbTracker:
     trials as step. Each trial is a run of the same group, made when it ends: a run that stays open costs a connection
     and memory for as long as the training takes. It has the configuration, every report with the fidelity as step, and
     state, attempts and error in its summary.
+
+    Offline, a trial counts as told once its file is complete, and a search that is resumed writes its own file anew. So
+    what W&B had not written when the driver was killed is written by the next one.
 
     Args:
         project: The project.
@@ -75,6 +79,7 @@ class WandbTracker:
         self._names: tuple[str, ...] = ()
         self._run: Any = None
         self._id = self._group = ""
+        self._folder, self._is_closed = Path(), False
         self._rows: dict[int, dict[int, dict[str, float]]] = {}  # what trials reported that have not ended, by step
 
     @property
@@ -84,10 +89,19 @@ class WandbTracker:
 
     def start(self, run: TrackedRun) -> None:
         """Open the run of the search, or go on with it."""
-        self._id, self._names, self._rows = run.id, run.objective_names, {}
+        self._id, self._names, self._rows, self._is_closed = run.id, run.objective_names, {}, False
         self._group = f"{run.name}-{run.id[:6]}"
         config = {name: plain(value) for name, value in run.settings.items()}
+        if self.mode == "offline":  # `recall` and `take` write all of it again
+            self._remove(run.id)
         self._run = self._init(run.id, run.name, "search", config, tags=tuple(self.tags))
+        self._folder = Path(self._run.dir).parent
+
+    def recall(self, changes: Sequence[Change]) -> None:
+        """Write the best so far again, from the step on that the run lacks: W&B does not say what it has written."""
+        for change in changes:
+            if change.n_ended >= self._run.starting_step:
+                self._write_best(change)
 
     def take(self, changes: Sequence[Change]) -> None:
         """Write the trials that have ended, and the best so far."""
@@ -102,12 +116,16 @@ class WandbTracker:
             rows = self._rows.pop(number, {})
             if self.trials:
                 self._write_trial(change, rows)
-            if change.best is not None:
-                best = dict(zip((f"{BEST}.{name}" for name in self._names), change.best.perfs, strict=True))
-                self._run.log(best, step=change.n_ended)
+            self._write_best(change)
 
     def finish(self, result: Result, error: str) -> None:
         """Close the run of the search; a search that goes on opens it again."""
+        if not self._is_closed:
+            self._close_search(result, error)
+        if self.mode == "offline":
+            wait_until_written(self._folder)
+
+    def _close_search(self, result: Result, error: str) -> None:
         self._run.summary.update({f"n_{state.lower()}": n for state, n in result.counts().items()})
         best = best_of(result)
         if best is not None:
@@ -116,20 +134,31 @@ class WandbTracker:
         if error:
             self._run.summary["error"] = error
         self._run.finish(exit_code=int(bool(error)))
+        self._is_closed = True
+
+    def _write_best(self, change: Change) -> None:
+        if change.best is not None:
+            best = dict(zip((f"{BEST}.{name}" for name in self._names), change.best.perfs, strict=True))
+            self._run.log(best, step=change.n_ended)
 
     def _write_trial(self, change: Change, rows: Mapping[int, Mapping[str, float]]) -> None:
         trial = change.trial
         name = name_of(trial)
         run_id = f"{self._id}-{name}"
         if self.mode == "offline":  # what a driver wrote that was killed before that was noted
-            for folder in (Path(self.folder) / "wandb").glob(f"offline-run-*-{run_id}"):
-                shutil.rmtree(folder, ignore_errors=True)
+            self._remove(run_id)
         config = {key: plain(value) for key, value in trial.hp.items()}
         run = self._init(run_id, name, "trial", config, notes=trial.error or None)
         for step, values in sorted(rows.items()):
             run.log(dict(values), step=step)
         run.summary.update(notes_of(trial))
         run.finish(exit_code=int(is_failed(trial.state)))
+        if self.mode == "offline":
+            wait_until_written(Path(run.dir).parent)
+
+    def _remove(self, run_id: str) -> None:
+        for folder in (Path(self.folder) / "wandb").glob(f"offline-run-*-{run_id}"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _init(self, run_id: str, name: str, kind: str, config: Mapping[str, Any], **more: Any) -> Any:
         import wandb

@@ -113,6 +113,10 @@ class Tracker(Protocol):
     returned; and a search that is resumed tells again, from their beginning, of the trials that had not ended. So let
     `take` write what may be written twice: by the number of the trial, the step and the time of the event.
 
+    A service that does not say when it has written something may have lost the last seconds when the driver was killed.
+    For that a tracker may have a method ``recall(changes)``: when a run goes on, it is told after `start` and before
+    `take`, in batches, the ends of the trials that it was told before.
+
     A tracker may have an attribute ``key``, a string that names where it writes, and ``wait_seconds``, how long the end
     of a search waits for it when it does not get on. Trackers of one search need different keys; without one it is the
     name of the class.

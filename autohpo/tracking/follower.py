@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -143,20 +144,31 @@ class Follower:
         self._is_finished = True
 
     def _begin(self, store: Store) -> None:
-        """Start the tracker, and go to where it got to; what is told again are the trials that had not ended there."""
+        """Start the tracker, and go to where it got to.
+
+        What is told again are the trials that had not ended there; `recall` is told of those that had.
+        """
         place = self._place = self._places.load(self._key)
         run = replace(self._source.run, id=place.id, kept=dict(place.kept))
         place.kept = dict(self._try(lambda: self.tracker.start(run)) or {})
         self._places.save(self._key, place)
         open_trials: dict[int, list[Change]] = {}
+        ended: list[Change] = []
+        recall = getattr(self.tracker, "recall", None)
         for event in store.events():
             if event.seq > place.seq:
                 break
             change = self._change(event)
             if event.kind == "end":
                 open_trials.pop(event.trial, None)
+                ended += [change] if recall else []
+                if recall and len(ended) == MOST_CHANGES:
+                    self._try(partial(recall, ended))
+                    ended = []
             elif event.kind == "ask" or event.trial in open_trials:
                 open_trials.setdefault(event.trial, []).append(change)
+        if recall and ended:
+            self._try(partial(recall, ended))
         again = [change for changes in open_trials.values() for change in changes]
         self._due = sorted(again, key=lambda change: change.event.seq)
 

@@ -492,3 +492,34 @@ def test_the_contract_is_three_methods():
     """A class needs no base of ours."""
     assert isinstance(Notes(), Tracker)
     assert not isinstance(object(), Tracker)
+
+
+def test_a_tracker_that_recalls_is_told_the_earlier_ends_again(tmp_path):
+    """Each ended trial once, in the order of the log, before what is new; the first time there are none."""
+
+    @dataclass
+    class Recalling(Notes):
+        recalled: list = field(default_factory=list)
+
+        def recall(self, changes):
+            assert self.started
+            assert not self.changes
+            assert len(changes) <= 200
+            self.recalled += changes
+
+    def search(n, tracker):
+        hpo = build_hpo_from_name("random", SPACE, epochs, max_evals=n, seed=0)
+        hpo.optimize(store=tmp_path / "run.db", progress=False, trackers=[tracker])
+        return hpo.result
+
+    first, second = Recalling(), Recalling()
+    search(230, first)
+    result = search(232, second)
+    assert first.recalled == []
+    assert [change.trial.number for change in second.recalled] == list(range(230))
+    assert {change.event.kind for change in second.recalled} == {"end"}
+    assert [change.n_ended for change in second.recalled] == list(range(1, 231))
+    assert [change.best.perf for change in second.recalled] == list(
+        itertools.accumulate((trial.perf for trial in list(result)[:230]), max)
+    )
+    assert {change.trial.number for change in second.changes} == {230, 231}

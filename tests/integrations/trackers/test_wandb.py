@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import struct
-import time
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +20,7 @@ pytestmark = [
 ]
 pytest.importorskip("wandb", reason="wandb is not installed; `make test-extras` installs it")
 
+from autohpo.integrations._wandb_files import wait_until_written  # noqa: E402
 from autohpo.integrations.wandb import WandbTracker  # noqa: E402
 
 BLOCK, WHOLE, LAST = 32768, 1, 4
@@ -59,17 +63,9 @@ def run_of(path):
     return head, config, rows, summary, code
 
 
-def runs_of(folder, n_killed=0):
+def runs_of(folder):
     """The search's run files in order, and those of the trials by their name; each trial has one."""
-    until = time.monotonic() + 60
-    while True:  # another process writes the files, and may not be done when a run is finished
-        found = [run_of(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
-        if time.monotonic() > until or all(run[4] is not None for run in found):
-            break
-        time.sleep(0.2 if n_killed == 0 else 5)
-        if n_killed:
-            until = 0.0
-    found = [run for run in found if run[0] is not None]  # one that was killed at once has written nothing
+    found = [run_of(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
     searches = [run for run in found if run[0].job_type == "search"]
     trials = [run for run in found if run[0].job_type == "trial"]
     names = [run[0].display_name for run in trials]
@@ -130,24 +126,72 @@ def test_the_active_run_of_a_program_is_left_alone(searched, tmp_path):
     assert run_of(path)[2] == []
 
 
-def test_a_killed_search_goes_on_in_the_same_run(killed_and_resumed):
-    """Under the same id; no trial has two runs, and none lacks a step."""
+def test_a_killed_search_has_one_whole_run_and_one_of_each_trial(killed_and_resumed):
+    """No trial has two runs, none lacks a step or its end, and the curve of the search begins at the first trial."""
 
     def is_told(folder):
         return len(list(folder.glob("wandb/offline-run-*-trial-*"))) >= 8
 
     imports = "from autohpo.integrations.wandb import WandbTracker"
     folder = killed_and_resumed(imports, 'WandbTracker(mode="offline")', is_told)
-    searches, trials = runs_of(folder, n_killed=1)
-    assert 1 <= len(searches) <= 2
-    assert len({run[0].run_id for run in searches}) == 1
+    (search,), trials = runs_of(folder)
     assert sorted(trials) == [f"trial-{n:04d}" for n in range(30)]
-    whole = [run for run in trials.values() if run[4] == 0]
-    assert len(whole) >= 25  # what W&B had not written when the driver was killed is lost
-    for run in whole:
+    for run in trials.values():
         assert [row["step"] for row in rows_of(run) if "perf" in row] == [1, 2, 3]
-    steps = {row["step"] for run in searches for row in rows_of(run) if "best.perf" in row}
-    assert steps == set(range(1, 31))
+        assert run[4] == 0
+    assert [row["step"] for row in rows_of(search) if "best.perf" in row] == list(range(1, 31))
+    assert search[4] == 0
+
+
+KILLED_AT_ONCE = """
+import os, signal
+from autohpo import RangeHP, build_hpo_from_name
+from autohpo.integrations.wandb import WandbTracker
+
+class Killed(WandbTracker):
+    def _write_trial(self, change, rows):
+        super()._write_trial(change, rows)
+        if change.trial.number == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], lambda hps: hps["x"], max_evals=3, seed=0)
+hpo.optimize(progress=False, trackers=[Killed(mode="offline")])
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_trial_that_was_taken_is_whole_although_the_driver_is_killed_at_once(attempt, tmp_path):
+    """W&B's process ends with the driver, so the file must be complete before the tracker says that it is."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run([sys.executable, "-c", KILLED_AT_ONCE], cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    for n in range(3):
+        (path,) = tmp_path.glob(f"wandb/offline-run-*-trial-{n:04d}/*.wandb")
+        assert run_of(path)[4] == 0
+
+
+def test_what_a_kill_cut_off_is_no_complete_run(searched, tmp_path):
+    """A file without its last record; long ones are read from their last two blocks."""
+    import wandb
+
+    from autohpo.integrations._wandb_files import is_complete
+
+    settings = wandb.Settings(silent=True, console="off")
+    run = wandb.init(mode="offline", dir=str(tmp_path), reinit="create_new", settings=settings)
+    for step in range(1500):
+        run.log({"text": f"{step:0100d}"}, step=step)
+    run.finish()
+    folder = Path(run.dir).parent
+    wait_until_written(folder)
+    (path,) = folder.glob("*.wandb")
+    data = path.read_bytes()
+    assert len(data) > 5 * BLOCK
+    assert (len(run_of(path)[2]), run_of(path)[4]) == (1500, 0)
+    for end in (3, 7, 100, BLOCK, 2 * BLOCK, 2 * BLOCK + 3, len(data) // 2, len(data) - BLOCK):
+        path.write_bytes(data[:end])
+        assert not is_complete(folder), end
+    path.write_bytes(b"something else")
+    assert is_complete(folder)
 
 
 def test_wrong_options_are_refused():
