@@ -113,7 +113,8 @@ class _Tree:
 
         checked = self.space.checked(hp)
         values = {name: self._plain[name].to_json(v) if name in self._below else v for name, v in checked.items()}
-        return space_eval(self._tree, values)
+        with reading("space"):  # an expression of the user's own may raise anything
+            return space_eval(self._tree, values)
 
     def _labels(self, node: Any) -> list[str]:
         """Return the labels below a node that are active whenever it is."""

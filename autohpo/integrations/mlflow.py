@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,7 @@ class MLflowTracker:
         self._experiment = self._run_id = ""
         self._known: dict[int, str] = {}  # the runs of trials, by number
         self._names: tuple[str, ...] = ()
+        self._legal = _Legal()
 
     @property
     def key(self) -> str:
@@ -90,6 +91,7 @@ class MLflowTracker:
         found = client.get_experiment_by_name(self.experiment)
         self._experiment = client.create_experiment(self.experiment) if found is None else found.experiment_id
         self._names, self._known = run.objective_names, {}
+        self._legal.take([*run.settings, *(hp.name for hp in run.space), *self._names])
         runs = self._search(f"tags.`{RUN}` = '{run.id}'", 1)
         if runs:
             self._run_id = runs[0].info.run_id
@@ -182,9 +184,11 @@ class MLflowTracker:
     ) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
-        rows = [Metric(_legal(name), value, _milliseconds(at), step) for name, value, at, step in metrics]
-        given = [Param(_legal(name), str(plain(value))[:MOST_CHARACTERS]) for name, value in (params or {}).items()]
-        notes = [RunTag(_legal(f"autohpo.{name}"), text[:MOST_CHARACTERS]) for name, text in (tags or {}).items()]
+        rows = [Metric(self._legal(name), value, _milliseconds(at), step) for name, value, at, step in metrics]
+        given = [
+            Param(self._legal(name), str(plain(value))[:MOST_CHARACTERS]) for name, value in (params or {}).items()
+        ]
+        notes = [RunTag(self._legal(f"autohpo.{name}"), text[:MOST_CHARACTERS]) for name, text in (tags or {}).items()]
         while rows or given or notes:
             self._client.log_batch(run_id, rows[:MOST_METRICS], given[:MOST_PARAMS], notes[:MOST_TAGS])
             rows, given, notes = rows[MOST_METRICS:], given[MOST_PARAMS:], notes[MOST_TAGS:]
@@ -201,7 +205,22 @@ def _milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-def _legal(name: str) -> str:
-    """Return a name with the characters alone that MLflow takes."""
-    found = re.sub(r"[^\w\-. /]", "_", name)[:250].strip("/. ")
-    return found or "_"
+class _Legal:
+    """Names with the characters alone that MLflow takes; names that differ stay different."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, str] = {}
+
+    def take(self, names: Iterable[str]) -> None:
+        """Give names a place before others come, first those that are legal as they are."""
+        for name in sorted(names, key=lambda name: (_cut(name) != name, name)):
+            self(name)
+
+    def __call__(self, name: str) -> str:
+        """Return the legal form of a name."""
+        found = _cut(name)
+        return found if self._taken.setdefault(found, name) == name else f"{found[:240]}-{digest(name)}"
+
+
+def _cut(name: str) -> str:
+    return re.sub(r"[^\w\-. /]", "_", name)[:250].strip("/. ") or "_"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from autohpo.errors import OptionError, short
+from autohpo.errors import OptionError, short, shown
 from autohpo.objectives import Objectives
 from autohpo.spaces import SearchSpace
 from autohpo.store import LogEvent
@@ -154,16 +154,23 @@ def key_of(tracker: Tracker) -> str:
 
 
 def wait_of(tracker: Tracker) -> float:
-    """Return how long the end of a search waits for a tracker that does not get on, in seconds."""
+    """Return how long the end of a search waits for a tracker that does not get on, in seconds.
+
+    Raises:
+        OptionError: The tracker says something else.
+    """
     given = getattr(tracker, "wait_seconds", WAIT_SECONDS)
-    return float(given) if isinstance(given, (int, float)) and given >= 0 else WAIT_SECONDS
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not given >= 0:
+        rule = f"wait_seconds of {type(tracker).__name__} must be a number of seconds, at least 0"
+        raise OptionError(f"trackers: {rule}, got {short(given)}")
+    return float(given)
 
 
 def check_trackers(given: object) -> tuple[Tracker, ...]:
     """Return the trackers that an argument names.
 
     Raises:
-        OptionError: It is no list of trackers, or two of them have the same key.
+        OptionError: It is no list of trackers, an attribute of one breaks a rule, or two have the same key.
     """
     if given is None:
         return ()
@@ -177,6 +184,13 @@ def check_trackers(given: object) -> tuple[Tracker, ...]:
             raise OptionError(f"trackers: must be objects, got the class {one.__name__}; write {one.__name__}(...)")
         if missing:
             raise OptionError(f"trackers: a tracker has start, take and finish, got {short(one)} without {missing[0]}")
+        try:
+            key_of(one), wait_of(one)
+        except OptionError:
+            raise
+        except Exception as error:
+            rule = f"key and wait_seconds of {type(one).__name__} must not raise"
+            raise OptionError(f"trackers: {rule}, got {shown(error, 200)}") from error
     keys = [key_of(one) for one in found]
     twice = [key for key in keys if keys.count(key) > 1]
     if twice:

@@ -65,7 +65,7 @@ class Follower:
     """
 
     def __init__(self, tracker: Tracker, source: Source, flush_seconds: float | None = None) -> None:
-        self.tracker, self.trouble = tracker, ""
+        self.tracker, self.trouble, self._wait = tracker, "", wait_of(tracker)
         self._source, self._key, self._flush = (
             source,
             key_of(tracker),
@@ -93,7 +93,7 @@ class Follower:
         self._error = error
         self._over.set()
         began = moved = time.monotonic()
-        n_calls, wait = self._n_calls, wait_of(self.tracker)
+        n_calls, wait = self._n_calls, self._wait
         while self._thread.is_alive():
             self._thread.join(LOOK_SECONDS)
             now = time.monotonic()

@@ -300,6 +300,15 @@ def test_odd_trees_raise_space_errors_only(tree):
         restore(tree, config)
 
 
+def test_an_expression_that_raises_is_a_space_error_when_it_is_restored(capsys):
+    """A sum of a tuple and a number; hyperopt itself prints the graph, too."""
+    tree = {"x": hp.choice("shape", [(1, 2), (3,)]) + hp.uniform("u", 0, 1)}
+    (config,) = from_hyperopt(tree).sample(np.random.default_rng(0), 1)
+    with pytest.raises(SpaceError, match="space: cannot be read: TypeError: can only concatenate tuple"):
+        restore(tree, config)
+    capsys.readouterr()
+
+
 def test_importing_it_loads_no_hyperopt():
     """Until it is used."""
     code = "import sys, autohpo.integrations.hyperopt; print('hyperopt' in sys.modules)"

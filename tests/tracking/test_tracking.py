@@ -488,6 +488,31 @@ def test_what_is_no_list_of_trackers_is_refused(given, text):
         search().optimize(progress=False, trackers=given)
 
 
+class Raising(Notes):
+    """A tracker whose attribute raises."""
+
+    @property
+    def wait_seconds(self):
+        """Raise, as a property that asks a service may."""
+        raise RuntimeError("no answer")
+
+
+@pytest.mark.parametrize("given", ["3", -1, float("nan"), True, None])
+def test_a_tracker_says_how_long_it_is_waited_for_as_a_number(given):
+    """Else it is an error before the search, and not another wait than the one that was meant, after it."""
+    tracker = Notes()
+    tracker.wait_seconds = given
+    with pytest.raises(OptionError, match=r"wait_seconds of Notes must be a number of seconds, at least 0, got "):
+        search().optimize(progress=False, trackers=[tracker])
+    assert not tracker.started
+
+
+def test_a_tracker_whose_attributes_raise_is_an_error_before_the_search():
+    """After it, the error would take the place of the result."""
+    with pytest.raises(OptionError, match="must not raise, got RuntimeError.'no answer'."):
+        search().optimize(progress=False, trackers=[Raising()])
+
+
 def test_the_contract_is_three_methods():
     """A class needs no base of ours."""
     assert isinstance(Notes(), Tracker)

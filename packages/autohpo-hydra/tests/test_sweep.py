@@ -99,6 +99,55 @@ def test_a_sweep_that_was_killed_goes_on_and_runs_no_finished_job_again(tmp_path
     assert results(tmp_path) == results(straight)
 
 
+def test_a_job_that_ends_the_process_each_time_is_given_up_and_takes_no_other_with_it(tmp_path):
+    """As one that needs more memory than there is: three times, as everywhere here; then the sweep goes on."""
+    same = (*SWEEP, *RANDOM, "hydra.sweeper.n_trials=5", "hydra.sweeper.n_jobs=3", "ends=1")
+    for _ in range(3):
+        sweep(tmp_path, *same, code=-signal.SIGKILL)
+    output = sweep(tmp_path, *same)
+    assert "Job #1 counts as CRASHED" in output
+    counts = Counter(number for number, _ in ran(tmp_path))
+    assert counts == {0: 1, 1: 3, 2: 1, 3: 1, 4: 1}
+    trials = Result.load(tmp_path / "out" / "autohpo.db").trials
+    assert [t.state.value for t in trials] == ["COMPLETE", "CRASHED", "COMPLETE", "COMPLETE", "COMPLETE"]
+    assert (results(tmp_path)["n_trials"], results(tmp_path)["n_failed"]) == (5, 1)
+
+
+def test_ctrl_c_is_not_the_fault_of_a_job(tmp_path):
+    """However often the sweep is stopped in it, it runs again."""
+    same = (*SWEEP, *RANDOM, "hydra.sweeper.n_trials=3")
+    for _ in range(4):
+        assert "KeyboardInterrupt" in sweep(tmp_path, *same, "stops=1", code=-signal.SIGINT)
+    assert [number for number, _ in ran(tmp_path)] == [0, 1, 1, 1, 1]
+    trials = Result.load(tmp_path / "out" / "autohpo.db").trials
+    assert trials[1].state.value == "CANCELLED"  # it was interrupted, and has no end
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_jobs_that_are_left_keep_their_numbers_where_some_between_them_are_over(tmp_path, is_there):
+    """As where jobs ran beside each other; here the result of job 0 is missing, or is one of other overrides."""
+    same = (*SWEEP, *RANDOM, "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=3", "stops=2")
+    sweep(tmp_path, *same, code=-signal.SIGINT)
+    kept = tmp_path / "out" / "autohpo.db.files" / "jobs" / "job-0.json"
+    text = kept.read_text()
+    kept.unlink()
+    if is_there:
+        assert "stops=2" in text
+        kept.write_text(text.replace("stops=2", "stops=3"))
+    sweep(tmp_path, *same, code=-signal.SIGINT)
+    jobs = ran(tmp_path)
+    assert [number for number, _ in jobs] == [0, 1, 2, 0, 2]
+    assert jobs[3:] == [jobs[0], jobs[2]]
+
+
+def test_a_task_that_calls_sys_exit_ends_its_job_and_not_the_sweep(tmp_path):
+    """As in a search without Hydra."""
+    sweep(tmp_path, *SWEEP, *RANDOM, "hydra.sweeper.n_trials=4", "hydra.sweeper.max_failure_rate=0.25", "exits=1")
+    trials = Result.load(tmp_path / "out" / "autohpo.db").trials
+    assert [t.state.value for t in trials] == ["COMPLETE", "FAILED", "COMPLETE", "COMPLETE"]
+    assert trials[1].error == "RuntimeError: the task called sys.exit(3)"
+
+
 def test_a_sweep_that_is_over_can_be_made_longer(tmp_path):
     """With a larger n_trials; the same command runs nothing."""
     same = (*SWEEP, *RANDOM)
@@ -141,6 +190,13 @@ def test_a_result_that_is_no_number_is_a_failure(tmp_path):
     output = sweep(tmp_path, *SWEEP, *RANDOM, "returns=pair", code=1)
     assert "must be" in output
     assert [t.state.value for t in Result.load(tmp_path / "out" / "autohpo.db").trials] == ["INVALID"]
+
+
+def test_a_result_with_names_says_which_option_names_them(tmp_path):
+    """That of the sweeper; ``mode`` is none of its options."""
+    output = sweep(tmp_path, *SWEEP, *RANDOM, "returns=dict", code=1)
+    assert "give direction={name: maximize} for named objectives" in output
+    assert "mode=" not in output
 
 
 @pytest.mark.parametrize(

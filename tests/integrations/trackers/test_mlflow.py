@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from autohpo import OptionError
+from autohpo import OptionError, RangeHP, build_hpo_from_name
 
 pytestmark = [
     pytest.mark.extras,
@@ -146,6 +146,24 @@ def test_a_killed_search_goes_on_in_the_same_run(killed_and_resumed):
         assert run.info.status == "FINISHED"
     assert sorted(step for step, _ in curve(client, parent, "best.perf")) == list(range(1, 31))
     assert parent.info.status == "FINISHED"
+
+
+def test_names_that_mlflow_would_write_alike_stay_apart(uri):
+    """It takes no question mark; the name that is legal as it is stays as it is."""
+    space = [RangeHP("a?b", 0.0, 0.4), RangeHP("a_b", 0.6, 1.0)]
+
+    def f(hps):
+        return {"perf": hps["a?b"], "m?": hps["a?b"], "m*": hps["a_b"]}
+
+    hpo = build_hpo_from_name("random", space, f, max_evals=3, seed=0)
+    hpo.optimize(progress=False, trackers=[MLflowTracker(tracking_uri=uri)])
+    _, parent, children = runs_of(uri)
+    assert len([name for name in parent.data.params if name.startswith("space.a_b")]) == 2
+    for trial in hpo.result.trials:
+        params, metrics = children[trial.number].data.params, children[trial.number].data.metrics
+        assert float(params["a_b"]) == trial.hp["a_b"]
+        assert sorted(float(params[name]) for name in params if name.startswith("a_b")) == sorted(trial.hp.values())
+        assert sorted(metrics[name] for name in metrics if name.startswith("m_")) == sorted(trial.hp.values())
 
 
 def test_wrong_options_are_refused():

@@ -34,9 +34,16 @@ class KeptTask:
         self._task, self._folder, self._mode = task, folder, mode
 
     def __call__(self, config: Any) -> Any:
-        """Run the task; an error in writing is only logged."""
+        """Run the task; an error in writing is only logged.
+
+        Raises:
+            RuntimeError: The task called ``sys.exit``, which ends the job, not the sweep.
+        """
         began = time.monotonic()
-        result = self._task(config)
+        try:
+            result = self._task(config)
+        except SystemExit as end:
+            raise RuntimeError(f"the task called sys.exit({end.code!r})") from end
         seconds = time.monotonic() - began
         try:
             self._keep(result, seconds)

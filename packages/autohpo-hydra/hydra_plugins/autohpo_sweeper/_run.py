@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from autohpo.errors import InvalidPerfError, NotReady, OptimizationComplete, SpaceError
 from autohpo.folders import checkpoint_dir
+from autohpo.run_options import MAX_LOST
 from autohpo.search import Search
 from autohpo.store import open_store
 from autohpo.trial import Outcome, Suggestion, Trial, TrialState
@@ -91,17 +92,37 @@ class SweepRun:
         """Yield what the launcher returned for each batch, once it is in the store."""
         while batch := self._next(search):
             jobs = {one.number: self._overrides(search, overrides, one) for one in batch}
-            known = {number: self.records.take(number, job) for number, job in jobs.items()}
-            for number, outcome in known.items():
-                if outcome is not None:  # it was over when the sweep was killed
-                    log.info("Job #%d was over already", number)
-                    self._end(search, number, search.start(number, 0), outcome)
-            jobs = {number: job for number, job in jobs.items() if known[number] is None}
+            jobs = self._left(search, jobs)
             if jobs:
                 self._validate(list(jobs.values()))
-            for numbers in _rows(sorted(jobs)):
+            suspects = [n for n in sorted(jobs) if search.state.attempts[n].n_of(TrialState.LOST) >= MAX_LOST]
+            others = _rows([n for n in sorted(jobs) if n not in suspects])
+            for numbers in [*others, *([n] for n in suspects)]:  # a job that ends the process takes no other with it
                 yield self._launch(search, launcher, numbers, [jobs[number] for number in numbers])
             self._write(search)
+
+    def _left(self, search: Search, jobs: Mapping[int, list[str]]) -> dict[int, list[str]]:
+        """Return the jobs of a batch that are to run.
+
+        Those that were over when the sweep was killed end so, and those that may be what killed it end as CRASHED.
+        """
+        left = {}
+        for number, job in jobs.items():
+            attempts, outcome = search.state.attempts[number], self.records.take(number, job)
+            was_cut = attempts.is_running and attempts.n > 0
+            if outcome is not None:
+                log.info("Job #%d was over already", number)
+                self._end(search, number, search.start(number, 0), outcome)
+            elif was_cut and attempts.n_of(TrialState.LOST) >= MAX_LOST:
+                error = f"it was running each of the {MAX_LOST + 1} times that the sweep was cut off"
+                log.warning("Job #%d counts as CRASHED: %s", number, error)
+                self._end(search, number, attempts.n, Outcome(TrialState.CRASHED, error=error))
+            else:
+                if was_cut:
+                    search.interrupt(number, attempts.n, TrialState.LOST, "the sweep was cut off")
+                left[number] = job
+        search.save()
+        return left
 
     def _next(self, search: Search) -> list[Suggestion]:
         """Return the next suggestions: first those that a killed sweep left without a result."""
@@ -135,7 +156,13 @@ class SweepRun:
     ) -> Sequence[JobReturn]:
         attempts = [search.start(number, slot) for slot, number in enumerate(numbers)]
         search.save()
-        returned = launcher.launch(jobs, initial_job_idx=numbers[0])
+        try:
+            returned = launcher.launch(jobs, initial_job_idx=numbers[0])
+        except KeyboardInterrupt:  # not the fault of a job
+            for number, attempt in zip(numbers, attempts, strict=True):
+                search.interrupt(number, attempt, TrialState.CANCELLED, "KeyboardInterrupt")
+            search.save()
+            raise
         errors = []
         for number, attempt, job, one in zip(numbers, attempts, jobs, returned, strict=True):
             outcome, error = self._outcome(search, number, job, one)
@@ -162,7 +189,8 @@ class SweepRun:
         try:
             return known or search.hpo.objectives.measure(value), None
         except InvalidPerfError as error:
-            return Outcome(TrialState.INVALID, error=str(error)), error
+            said = str(error).replace("mode={'name': 'max'}", "direction={name: maximize}")
+            return Outcome(TrialState.INVALID, error=said), InvalidPerfError(said)
 
     def _end(self, search: Search, number: int, attempt: int, outcome: Outcome) -> None:
         trial = search.note_end(number, attempt, outcome)
