@@ -332,3 +332,12 @@ def test_without_optuna_the_extra_is_named():
     )
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert out.stdout.strip() == "MissingExtraError Optuna is not installed: pip install 'autohpo[optuna]'"
+
+
+def test_an_algorithm_for_one_objective_says_which_take_several():
+    """The study has two."""
+    study = optuna.create_study(
+        directions=["minimize", "maximize"], sampler=Sampler("bayes", space=[RangeHP("x", 0.0, 1.0)])
+    )
+    with pytest.raises(OptionError, match="bayes does not take several objectives; these do: .*nsga2"):
+        study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), 1.0), n_trials=1)

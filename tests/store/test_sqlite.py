@@ -20,7 +20,7 @@ import pytest
 
 import autohpo.store
 from autohpo.errors import RunBusyError, StoreCorruptError, StoreError
-from autohpo.store import LogEvent, SQLiteStore, opening, wal
+from autohpo.store import LogEvent, SQLiteStore
 from autohpo.store.sqlite import APPLICATION_ID
 from autohpo.store.waiting import Waiting
 
@@ -497,29 +497,3 @@ def test_a_path_that_names_no_file_is_refused(path):
     """Before anything is made."""
     with pytest.raises(StoreError, match="path of a file"):
         SQLiteStore(path)
-
-
-def test_a_write_ahead_log_that_goes_while_it_is_read_is_none(
-    run: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A reader that closes a store last removes it, at the moment when a driver looks at it."""
-    log, kept = path.with_name("run.db-wal"), wal.read_frames
-
-    def gone(place: Path) -> Iterator[wal.Frames]:
-        place.rename(path.with_name("gone"))
-        try:
-            yield from kept(place)
-        finally:
-            path.with_name("gone").rename(place)
-
-    assert wal.walk(log).n_frames > 0
-    monkeypatch.setattr(wal, "read_frames", gone)
-    assert wal.walk(log) == wal.WalState()
-
-
-def test_a_file_that_goes_between_two_looks_has_no_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is one look."""
-    monkeypatch.setattr("pathlib.Path.exists", lambda _: True)
-    assert opening.size_of(tmp_path / "none") == 0
-    (tmp_path / "some").write_bytes(b"abc")
-    assert opening.size_of(tmp_path / "some") == 3

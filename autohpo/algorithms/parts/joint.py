@@ -12,7 +12,7 @@ import numpy as np
 
 from autohpo.algorithms.base import BaseHPOptimizer
 from autohpo.algorithms.parts.sampler import SamplerSpec, spec_of
-from autohpo.algorithms.registry import get_hpo
+from autohpo.algorithms.registry import build_hpo_from_name, get_hpo
 from autohpo.algorithms.session import session_of
 from autohpo.errors import NotReady, OptimizationComplete, OptionError, SpaceError
 from autohpo.objectives import Objectives
@@ -174,7 +174,7 @@ class Joint:
 
     def _group(self, space: SearchSpace, seed: int) -> _Group:
         own = (self._seed + seed) % _MOST_SEED if seed else self._seed
-        hpo = get_hpo(self._name)(space, None, seed=own, mode=self._mode, **self._options)
+        hpo = build_hpo_from_name(self._name, space, None, seed=own, mode=self._mode, **self._options)
         return _Group(hpo, seed, fills_in=self._given is not None)
 
     def _filled(self, space: SearchSpace, seed: int) -> _Group:

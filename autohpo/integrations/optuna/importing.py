@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from autohpo.algorithms.registry import get_hpo
-from autohpo.errors import StoreCorruptError, StoreMismatchError
+from autohpo.errors import SpaceError, StoreCorruptError, StoreMismatchError
 from autohpo.integrations.optuna.inferring import InferredSpace
 from autohpo.integrations.optuna.kept import HEADER_KEY, NOTE, TRIAL_KEY, events_of
 from autohpo.integrations.optuna.library import load_optuna
@@ -147,6 +147,8 @@ def _sorted(events: Iterator[LogEvent]) -> list[LogEvent]:
 def _foreign(study: _Study, name: str, algorithm: str) -> tuple[dict[str, Any], list[LogEvent]]:
     """Return header and events of a study that Optuna made."""
     trials = study.trials
+    if not any(trial.distributions for trial in trials):
+        raise SpaceError(f"study: {study.name!r} has no trial with a parameter, so nothing says what its space is")
     inferred = InferredSpace(trials)
     maximize = load_optuna().study.StudyDirection.MAXIMIZE
     ways = ["max" if direction == maximize else "min" for direction in study.directions]
