@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from autohpo.algorithms.parts.sampler import SamplerSpec, spec_of
 from autohpo.errors import OptionError
@@ -94,3 +94,20 @@ class QMCSampler(BaseSampler):
     needless: ClassVar[frozenset[str]] = frozenset(
         {"scramble", "warn_independent_sampling", "warn_asynchronous_seeding"}
     )
+
+
+_OURS = {
+    "GridSampler": "write the space down, and take the algorithm 'grid': docs/spaces.md",
+    "BruteForceSampler": "write the space down, and take the algorithm 'grid': docs/spaces.md",
+    "NSGAIIISampler": "take NSGAIISampler, or Sampler('ehvi')",
+    "PartialFixedSampler": "suggest no parameter that is fixed",
+}
+"""Samplers of Optuna that are not here, and what to take."""
+
+
+if not TYPE_CHECKING:  # a type checker that saw this would take every name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        """Say what to take for a sampler that is not here."""
+        hint = f"; {_OURS[name]}" if name in _OURS else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

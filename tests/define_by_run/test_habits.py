@@ -101,3 +101,44 @@ def test_the_loggers_names_of_optuna_are_ours():
     assert not logger.propagate
     ours.logging.enable_propagation()
     assert logger.propagate
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        (
+            lambda p: p.HyperbandPruner(max_resource="auto"),
+            "max_resource: must be an integer of at least 1, got 'auto'",
+        ),
+        (lambda p: p.HyperbandPruner(min_resource=0), "min_resource: must be an integer of at least 1, got 0"),
+        (lambda p: p.HyperbandPruner(reduction_factor=1), "reduction_factor: must be an integer of at least 2, got 1"),
+        (lambda p: p.SuccessiveHalvingPruner("auto"), "min_resource: must be an integer of at least 1, got 'auto'"),
+        (lambda p: p.SuccessiveHalvingPruner(min_early_stopping_rate=2), "min_early_stopping_rate: must be 0"),
+        (lambda p: p.MedianPruner(interval_steps=5), "interval_steps: must be 1, as it has no counterpart here, got 5"),
+        (lambda p: p.MedianPruner(n_startup=5), "n_startup: is no option of this pruner"),
+        (lambda p: p.MedianPruner(n_warmup_steps=-1), "n_warmup_steps: must be an integer of at least 0, got -1"),
+    ],
+)
+def test_an_option_of_a_pruner_that_cannot_be_is_an_error(made, text):
+    """And never an endless loop, nor ignored."""
+    with pytest.raises(OptionError, match=text):
+        made(ours.pruners)
+
+
+def test_options_at_the_defaults_of_optuna_are_fine():
+    """As scripts write them out."""
+    made = ours.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=0, interval_steps=1, n_min_trials=1)
+    assert made.options == ours.pruners.MedianPruner().options
+    made = ours.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=4, min_early_stopping_rate=0)
+    assert made.options == {"type": "stopping", "min_fidelity": 1, "max_fidelity": 4**8, "eta": 4.0}
+    assert ours.pruners.HyperbandPruner(bootstrap_count=0).options["brackets"] == 5  # 81, 27, 9, 3, 1
+
+
+def test_a_class_that_is_not_here_says_what_to_take():
+    """Samplers and pruners."""
+    with pytest.raises(AttributeError, match="write the space down"):
+        _ = ours.samplers.GridSampler
+    with pytest.raises(AttributeError, match="take MedianPruner"):
+        _ = ours.pruners.PercentilePruner
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'$"):
+        _ = ours.pruners.nonsense

@@ -312,6 +312,8 @@ def test_values_that_are_not_finite_and_odd_distributions_harm_nothing():
         (lambda: Sampler("anneal", constraints_func=len), OptionError, "anneal does not look at constraints"),
         (lambda: Sampler("tpe", space=[PermutationHP("p", [1, 2, 3])]), SpaceError, "p: must be a number or a choice"),
         (lambda: Sampler(3), OptionError, "must be a name"),
+        (lambda: Sampler("tpe", seed="a"), OptionError, "seed: must be int or None, got 'a'"),
+        (lambda: Sampler("tpe", seed=-1), OptionError, "seed: must be at least 0, got -1"),
     ],
 )
 def test_what_cannot_be_a_sampler_is_refused_when_it_is_made(make, error, text):

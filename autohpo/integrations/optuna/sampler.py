@@ -63,7 +63,8 @@ class Sampler(BaseSampler):
 
     Raises:
         MissingExtraError: Optuna is not installed.
-        OptionError: The algorithm needs fidelities, does not look at constraints of results, or has no such option.
+        OptionError: The algorithm needs fidelities, does not look at constraints of results, or has no such option; or
+            the seed is no integer of at least 0.
         RegistryError: No algorithm has this name.
         SpaceError: Optuna has no distribution for a parameter of `space`.
 
@@ -94,7 +95,7 @@ class Sampler(BaseSampler):
         spec = spec_of(name_or_optimizer)
         name, kept = (spec, {}) if isinstance(spec, str) else (spec[0], spec[1])
         check_flat(name)
-        build_hpo_from_name(name, [RangeHP("x", 0.0, 1.0)], **{**kept, **options})  # checks the options
+        build_hpo_from_name(name, [RangeHP("x", 0.0, 1.0)], **{"seed": seed, **kept, **options})  # checks the options
         if constraints_func is not None and "outcome_constraints" not in get_hpo(name).supports:
             able = [n for n in available_hpos() if ":" not in n and "outcome_constraints" in get_hpo(n).supports]
             able = [n for n in able if not get_hpo(n).is_multi_fidelity]

@@ -27,6 +27,7 @@ def f(hps):
         yield hps["x"] * step
 
 autohpo.tracking.follower.FLUSH_SECONDS = 0.1
+autohpo.tracking.follower.MOST_CHANGES = 10  # so that some batches are noted before the kill
 hpo = build_hpo_from_name("random", [RangeHP("x", 0.0, 1.0)], f, max_evals=30, seed=0)
 hpo.optimize(store="run.db", progress=False, trackers=[{tracker}])
 """
