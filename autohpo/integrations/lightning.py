@@ -36,7 +36,7 @@ class ReportCallback(LibraryCallback):
 
     Raises:
         MissingExtraError: Neither ``lightning`` nor ``pytorch_lightning`` is installed.
-        OptionError: `trial` is no trial; while it trains: `monitor` was not logged.
+        OptionError: `trial` is no trial, or a name is no string; while it trains: one of them was not logged.
 
     Example:
         .. code-block:: python
@@ -64,6 +64,8 @@ class ReportCallback(LibraryCallback):
     ) -> None:
         if not isinstance(monitor, str):
             raise OptionError(f"monitor: must be the name of a logged metric, got {short(monitor)}")
+        if not isinstance(metrics, (list, tuple)) or not all(isinstance(name, str) for name in metrics):
+            raise OptionError(f"metrics: must be a list of names of logged metrics, got {short(metrics)}")
         self._relay = Relay(trial_of(trial), from_children=from_children)
         self._monitor, self._metrics, self._is_saved = monitor, tuple(metrics), is_saved
         self._saved = Saved(trial.checkpoint_dir, "epoch-{}.ckpt")
@@ -93,7 +95,8 @@ class ReportCallback(LibraryCallback):
         """Keep what was measured, unless it is the sanity check."""
         if not trainer.sanity_checking:
             known = trainer.callback_metrics
-            names = [chosen(name, known, "monitor") for name in (self._monitor, *self._metrics)]
+            names = [chosen(self._monitor, known, "monitor")]
+            names += [chosen(name, known, "metrics") for name in self._metrics]
             self._seen = {name: float(known[name]) for name in names}
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:

@@ -158,6 +158,12 @@ def test_what_was_not_logged_cannot_be_monitored(pl, tmp_path):
     assert outcome.state is TrialState.FAILED
     assert "monitor: must name one of 'epoch_of', 'val_loss', got str 'val_acc'" in outcome.error
 
+    def h(hps, trial):
+        report = ReportCallback(trial, "val_loss", metrics=["val_acc"])
+        trainer_of(pl, report).fit(net_of(pl, []), loader(), loader())
+
+    assert "metrics: must name one of 'epoch_of', 'val_loss', got str 'val_acc'" in run(h, 0, 3, tmp_path)[0].error
+
     def g(hps, trial):
         report = ReportCallback(trial, "val_loss")
         trainer_of(pl, report).fit(net_of(pl, [], lr=float("inf")), loader(), loader())
@@ -172,6 +178,11 @@ def test_impossible_arguments_are_refused(tmp_path):
         ReportCallback(None, "val_loss")
     with pytest.raises(OptionError, match="monitor: must be the name of a logged metric, got int 3"):
         ReportCallback(TrialHandle(Task(0, 1, {}, checkpoint_dir=str(tmp_path)), lambda *_: True), 3)
+    for metrics in ("val_loss", [3], None):
+        with pytest.raises(OptionError, match="metrics: must be a list of names of logged metrics, got "):
+            ReportCallback(
+                TrialHandle(Task(0, 1, {}, checkpoint_dir=str(tmp_path)), lambda *_: True), "a", metrics=metrics
+            )
 
 
 def test_a_pickled_callback_is_of_the_same_class_and_leaves_the_trial_behind(pl, tmp_path):
