@@ -181,7 +181,7 @@ def test_the_stand_in_has_the_space_and_the_defaults_of_autogl():
     """What the tests without AutoGL believe of a trainer of node classification with GCN."""
     sys.path.insert(0, str(Path(__file__).parent))
     try:
-        import test_autogl_register as standin
+        import autogl_shared as standin
     finally:
         del sys.path[0]
     trainer = TRAINER_DICT["NodeClassificationFull"](model="gcn", num_features=8, num_classes=3)
