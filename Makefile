@@ -21,7 +21,7 @@ test-autogl: $(VENV)/tested
 	$(BIN)/python tests/run_extras.py --strict autogl
 
 # Tests with large packages, each group in an environment of its own: says what ran, what was skipped, and why.
-# `make test-extras EXTRAS="trackers loops"` runs some groups.
+# `make test-extras EXTRAS="trackers torch"` runs some groups.
 EXTRAS ?=
 test-extras: $(VENV)/tested
 	$(BIN)/python tests/run_extras.py $(EXTRAS)
