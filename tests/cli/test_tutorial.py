@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+BY_AN_EXAMPLE = {"nas-bench-graph"}  # examples/architecture_search.py draws it
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="commands run on Linux and macOS")
 
@@ -70,7 +71,7 @@ def test_every_picture_of_the_page_is_recorded_by_the_script(recorder):
     """And none of them names a folder of the machine where it was recorded, or asks another server for anything."""
     pictures = sorted(recorder.HERE.glob("*.svg"))
     code = (recorder.HERE / "record.py").read_text()
-    assert {f'drawn("{path.stem}"' in code for path in pictures} == {True}
+    assert {path.stem for path in pictures if f'drawn("{path.stem}"' not in code} == BY_AN_EXAMPLE
     for path in pictures:
         text = path.read_text()
         assert "url(http" not in text
