@@ -52,9 +52,9 @@ def _pool(backend: str, n_jobs: int) -> Any:
         return futures.ThreadPoolExecutor(n_jobs)
     if backend == "multiprocessing":
         return futures.ProcessPoolExecutor(n_jobs)
-    from joblib.externals.loky import get_reusable_executor
+    from joblib.executor import get_memmapping_executor
 
-    return get_reusable_executor(max_workers=n_jobs, timeout=IDLE_SECONDS)
+    return get_memmapping_executor(n_jobs, timeout=IDLE_SECONDS)  # joblib's own way: loky's leaves a pool it cannot use
 
 
 class JoblibExecutor(HostedExecutor):

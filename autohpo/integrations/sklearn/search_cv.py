@@ -74,7 +74,7 @@ class HPOSearchCV(BaseSearchCV):  # type: ignore[misc]
         >>> from sklearn.svm import SVC
         >>> from autohpo import LogRangeHP
         >>> search = HPOSearchCV(SVC(), [LogRangeHP("C", 1e-2, 1e2)], n_trials=5, random_state=0)
-        >>> search.fit(*load_iris(return_X_y=True)).best_score_ > 0.95
+        >>> bool(search.fit(*load_iris(return_X_y=True)).best_score_ > 0.95)
         True
     """
 

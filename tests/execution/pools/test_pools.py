@@ -81,6 +81,14 @@ def test_joblib_runs_trials_in_the_backend_in_force(backend):
         assert search("joblib").result.counts() == {"COMPLETE": 20}
 
 
+def test_joblib_works_on_in_the_same_program():
+    """Before and after a search, with a pool of the same size; scikit-learn fits that way."""
+    for n_jobs in (2, 2, 3):
+        assert joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(abs)(k) for k in (-1, 2)) == [1, 2]
+        assert search(JoblibExecutor(n_jobs)).result.counts() == {"COMPLETE": 20}
+        assert joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(abs)(k) for k in (-1, 2)) == [1, 2]
+
+
 def test_a_backend_that_nobody_knows_is_named():
     """With those that are."""
 
