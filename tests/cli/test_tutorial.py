@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from autohpo.tables import read_csv
+
 ROOT = Path(__file__).parents[2]
 BY_AN_EXAMPLE = {"nas-bench-graph"}  # examples/architecture_search.py draws it
 
@@ -58,10 +60,12 @@ def test_the_page_does_what_it_says(shell, tmp_path):
     shell("autohpo stop tune.db")
     shell("autohpo resume tune.db")
     best = json.loads(shell("autohpo best tune.db --json"))
-    assert best["hp"]["optimizer"] == "adam"  # which the page's formula makes better
     assert "--layers" in shell("autohpo best tune.db --format args")
     shell("autohpo export tune.db --to trials.csv")
-    assert len((tmp_path / "trials.csv").read_text().splitlines()) == 61
+    rows = read_csv(tmp_path / "trials.csv")
+    assert len(rows) == 60
+    in_full = [row for row in rows if row["perf"] is not None and row["fidelity"] == best["fidelity"]]
+    assert best["perf"] == max(row["perf"] for row in in_full)
     shell("autohpo export tune.db --to run.jsonl")
     shell("autohpo import run.jsonl --to again.db")
     assert json.loads(shell("autohpo best again.db --json"))["hp"] == best["hp"]
