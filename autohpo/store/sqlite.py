@@ -137,6 +137,10 @@ class SQLiteStore(Store):
             opening.refuse_empty_shell(self.path)
             raise opening.no_run(self.path)
         self._check_format()
+        if count is None and self._lock.count() is not None:  # a driver began meanwhile, and may be writing
+            self._db.close()
+            self._look()
+            return
         opening.check_whole(self.path, self._db, count, is_writer=False)
 
     def _prepare(self) -> None:

@@ -37,3 +37,20 @@ def test_a_file_that_goes_between_two_looks_has_no_bytes(tmp_path: Path, monkeyp
     assert opening.size_of(tmp_path / "none") == 0
     (tmp_path / "some").write_bytes(b"abc")
     assert opening.size_of(tmp_path / "some") == 3
+
+
+def test_a_reader_that_comes_before_the_first_note_of_a_driver_looks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is being written then is no torn end of a run whose count is lost."""
+    store = SQLiteStore(tmp_path / "run.db")
+    store.open()
+    store.begin({"a": 1})
+    counts, seen = [None, *[store._lock.count()] * 9], []
+    monkeypatch.setattr("autohpo.store.lock.RunLock.count", lambda _: counts.pop(0))
+    monkeypatch.setattr(opening, "check_whole", lambda *given, **_: seen.append(given[2]))
+    reader = SQLiteStore(tmp_path / "run.db", read_only=True)
+    assert reader.header == {"a": 1}
+    assert [one is not None for one in seen] == [True]
+    reader.close()
+    store.close()
