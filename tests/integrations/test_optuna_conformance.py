@@ -1,4 +1,4 @@
-"""Every sampler of Optuna that is registered keeps all that the library promises of an algorithm."""
+"""Every sampler of Optuna that is registered passes the conformance checks of algorithms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optuna's samplers under our registry: the same draws, the house's promises, and names that are there if Optuna is."""
+"""Optuna's samplers under our registry: their own draws, the rules of algorithms, and names only where Optuna is."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def value(hp):
 
 @pytest.mark.parametrize("check", [c for c in optimizer_checks("optuna:tpe") if str(c) in CHECKS], ids=str)
 def test_optunas_tpe_conforms(check):
-    """What the library promises of every algorithm."""
+    """The conformance checks of every algorithm."""
     check()
 
 
